@@ -1,0 +1,7 @@
+"""`python -m phasegan`."""
+
+import sys
+
+from phasegan.cli import main
+
+sys.exit(main())

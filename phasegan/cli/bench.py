@@ -1,0 +1,69 @@
+"""`phasegan bench`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from phasegan.cli.common import Manners, common_options, print_table
+
+
+@click.command("bench")
+@click.option(
+    "--samples", multiple=True, type=click.IntRange(1), help="Training samples of a row; repeat."
+)
+@click.option(
+    "--epochs", multiple=True, type=click.IntRange(1), help="Epochs of a row; pairs with --samples."
+)
+@click.option("--case", type=click.Path(), help="A case file, or the name of a shipped one.")
+@click.option(
+    "--data",
+    type=click.Path(),
+    help="A prepared file.  [default: builtin.h5, prepared when it is not there]",
+)
+@click.option(
+    "-o", "--output", type=click.Path(), help="Results folder.  [default: bench/<name of --data>]"
+)
+@click.option("--preset", type=click.Choice(["paper"]), help="[default: the case's, paper]")
+@click.option(
+    "--variant",
+    type=click.Choice(["full", "small"]),
+    help="Sizes of the networks.  [default: small on a CPU, else full]",
+)
+@click.option("--base-channels", type=click.IntRange(1, 1024), help="Width of the networks.")
+@click.option("--blocks", type=click.IntRange(0, 64), help="Residual blocks.")
+@click.option(
+    "--precision", type=click.Choice(["32", "bf16", "fp16"]), default="32", show_default=True
+)
+@common_options
+def command(
+    manners: Manners, samples: tuple[int, ...], epochs: tuple[int, ...], **options: Any
+) -> None:
+    """Tabulate samples and epochs against average MSE, beside the baselines.
+
+    Each pair of --samples and --epochs is one training, scored on the test
+    split; without any, the pairs of the published table: 5 × 5, 50 × 10,
+    200 × 50. Finished rows are reused, an interrupted training continues.
+    """
+    from phasegan.harness.runner import bench
+    from phasegan.harness.table import BENCH_COLUMNS, BENCH_NOTES, COMPACT_BENCH, cells, remarks
+
+    report = bench(
+        samples,
+        epochs,
+        seed=manners.seed,
+        device=manners.device,
+        progress=manners.progress,
+        **options,
+    )
+    columns = {name: BENCH_COLUMNS[name] for name in COMPACT_BENCH}
+    print_table(list(columns), cells(report.rows, columns))
+    for text in (*remarks(report.rows), BENCH_NOTES[0], *BENCH_NOTES[-2:]):
+        manners.say(text)
+    if report.reused:
+        manners.say(f"{report.reused} rows were there already, in {report.path / 'rows'}")
+    manners.say(
+        f"wrote {report.path}: table.md (all columns), results.json, mse-samples.png, "
+        "contact-sheet.png"
+    )

@@ -1,0 +1,90 @@
+"""What all commands share: options, progress, tables."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from phasegan.devices import DEVICES, choose_device, set_threads
+from phasegan.progress import TerminalProgress
+
+
+@dataclass(frozen=True)
+class Manners:
+    """The options that every command has."""
+
+    device: str
+    threads: int | None
+    seed: int | None
+    progress: TerminalProgress
+
+    def say(self, text: str) -> None:
+        """Print a line on standard output unless quiet."""
+        if self.progress.verbosity >= 0:
+            click.echo(text)
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --device, --threads, --seed, -q, -v; pass them on as `manners`."""
+
+    @click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default="auto",
+        show_default=True,
+        help="Where networks run; auto takes a GPU when there is one.",
+    )
+    @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
+    @click.option(
+        "--seed",
+        type=click.IntRange(0, 2**32 - 1),
+        help="Of everything that is random.  [default: 0]",
+    )
+    @click.option("-q", "--quiet", is_flag=True, help="Print warnings and results only.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print details, and tracebacks of errors.")
+    @functools.wraps(function)
+    def wrapper(
+        device: str,
+        threads: int | None,
+        seed: int | None,
+        quiet: bool,
+        verbose: bool,
+        **options: Any,
+    ) -> Any:
+        if device in ("cuda", "mps"):
+            choose_device(device)
+        set_threads(threads)
+        verbosity = -1 if quiet else int(verbose)
+        manners = Manners(device, threads, seed, TerminalProgress(verbosity))
+        return function(manners=manners, **options)
+
+    return wrapper
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: drawn on a terminal, aligned columns elsewhere."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if console.is_terminal:
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for i, header in enumerate(headers):
+            table.add_column(header, justify="left" if i == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        return
+    widths = [max(len(row[i]) for row in [headers, *rows]) for i in range(len(headers))]
+    for row in [headers, *rows]:
+        padded = [
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(padded).rstrip())

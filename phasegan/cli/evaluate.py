@@ -1,0 +1,39 @@
+"""`phasegan evaluate`."""
+
+from __future__ import annotations
+
+import click
+
+from phasegan.cli.common import Manners, common_options, print_table
+
+
+@click.command("evaluate")
+@click.argument("data", metavar="FILE.h5")
+@click.option("--method", "methods", multiple=True, help="A method; repeat for more.")
+@click.option("--run", "runs", multiple=True, type=click.Path(), help="A run; repeat for more.")
+@click.option("--json", "json_path", type=click.Path(), help="Write the rows here too.")
+@common_options
+def command(
+    manners: Manners,
+    data: str,
+    methods: tuple[str, ...],
+    runs: tuple[str, ...],
+    json_path: str | None,
+) -> None:
+    """Score methods and runs over the test split of a prepared file.
+
+    Without --method and --run, all methods: zero, mean-image, unit-magnitude,
+    mean-magnitude.
+    """
+    from phasegan.files import write_json
+    from phasegan.harness.evaluate import evaluate
+    from phasegan.harness.table import SCORE_COLUMNS, SCORE_NOTES, cells
+
+    result = evaluate(data, methods, runs, device=manners.device, progress=manners.progress)
+    if json_path is not None:
+        write_json(json_path, result.as_json())
+    print_table(list(SCORE_COLUMNS), cells(result.rows, SCORE_COLUMNS))
+    for note in SCORE_NOTES:
+        manners.say(note)
+    if json_path is not None:
+        manners.say(f"wrote {json_path}")

@@ -1,0 +1,82 @@
+"""Choice of the device and of the number of threads."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from phasegan.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the torch device of that name.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "mps"}
+        `auto` takes a GPU when there is one.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or this machine has no such device.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name not in DEVICES:
+        raise InputError(f"device {name!r}: choose one of {', '.join(DEVICES)}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "device cuda: torch finds no CUDA GPU here; use --device cpu, or install a CUDA "
+            "build of torch and a driver"
+        )
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise InputError("device mps: this machine has no Apple GPU; use --device cpu")
+    return torch.device(name)
+
+
+def set_threads(count: int | None) -> None:
+    """Limit torch, and the libraries it shares threads with, to `count` threads."""
+    if count is None:
+        return
+    if count < 1:
+        raise InputError(f"threads = {count}: must be at least 1")
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    import torch
+
+    torch.set_num_threads(count)
+
+
+def describe_machine() -> dict[str, str | int]:
+    """Return what a measured figure depends on: processor, cores, GPU, versions."""
+    import platform
+
+    import numpy
+    import torch
+
+    processor = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            names = [line.split(":", 1)[1].strip() for line in stream if "model name" in line]
+        processor = names[0] if names else processor
+    except OSError:
+        pass
+    return {
+        "processor": processor,
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+    }

@@ -1,0 +1,135 @@
+"""Contact sheets: rows of pictures with titles and captions, pixel for pixel.
+
+Tiles are uint8, (rows, columns) or (rows, columns, 3); they are enlarged by
+whole factors only, so that what is shown is what was computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from phasegan.spectra.phase import centred
+
+Tile = NDArray[np.uint8]
+
+MIN_TILE = 160
+"""Smaller tiles are enlarged to at least this many pixels along a side."""
+_BACKGROUND = (255, 255, 255)
+_INK = (32, 32, 32)
+_SOFT = (110, 110, 110)
+
+
+def image_tile(image: NDArray[np.generic], data_range: float) -> Tile:
+    """Return an image, (N, N) or (3, N, N) in 0..data_range, as a tile, clipped."""
+    scaled = np.clip(np.asarray(image, np.float64) * (255.0 / data_range), 0, 255)
+    tile = np.rint(scaled).astype(np.uint8)
+    return np.moveaxis(tile, 0, -1) if tile.ndim == 3 else tile
+
+
+def phase_tile(phase: NDArray[np.floating]) -> Tile:
+    """Return a half-plane phase as a tile in cyclic colours, zero frequency in the middle.
+
+    Parameters
+    ----------
+    phase : numpy.ndarray
+        (M, M // 2 + 1) or (3, M, M // 2 + 1), radians. Of three channels the
+        middle one is shown. −π and π have the same colour, because they are
+        the same angle.
+
+    Returns
+    -------
+    numpy.ndarray
+        (M, M, 3), uint8.
+    """
+    import matplotlib
+
+    plane = phase[1] if phase.ndim == 3 else phase
+    turns = centred(plane, (plane.shape[0], plane.shape[0])) / (2 * np.pi) + 0.5
+    colours = matplotlib.colormaps["twilight"](turns)[..., :3]
+    return np.rint(colours * 255).astype(np.uint8)
+
+
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
+
+
+def _fitted(draw: Any, text: str, font: Any, width: int) -> str:
+    if draw.textlength(text, font=font) <= width:
+        return text
+    while text and draw.textlength(text + "…", font=font) > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Tile]],
+    titles: Sequence[str],
+    captions: Sequence[Sequence[str]] | None = None,
+    footer: str = "",
+) -> Image.Image:
+    """Lay tiles out in a grid.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of numpy.ndarray
+        One row a sample, one tile a column; all rows equally long.
+    titles : sequence of str
+        One a column.
+    captions : sequence of sequences of str, optional
+        One under each tile.
+    footer : str
+        A line under everything; it is wrapped.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, white background.
+    """
+    side = max(max(tile.shape[:2]) for row in rows for tile in row)
+    side = side * max(1, -(-MIN_TILE // side))
+    gap, margin, title_height = 12, 16, 26
+    caption_height = 20 if captions else 0
+    columns = len(titles)
+    width = 2 * margin + columns * side + (columns - 1) * gap
+    row_height = side + caption_height + gap
+    small, normal = _font(13), _font(15)
+    footer_lines = _wrap(footer, small, width - 2 * margin)
+    height = 2 * margin + title_height + len(rows) * row_height + 18 * len(footer_lines)
+    sheet = Image.new("RGB", (width, height), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for c, title in enumerate(titles):
+        x = margin + c * (side + gap)
+        draw.text((x, margin), _fitted(draw, title, normal, side), fill=_INK, font=normal)
+    for r, row in enumerate(rows):
+        y = margin + title_height + r * row_height
+        for c, tile in enumerate(row):
+            x = margin + c * (side + gap)
+            picture = Image.fromarray(np.ascontiguousarray(tile)).convert("RGB")
+            factor = max(1, side // max(picture.size))
+            picture = picture.resize(
+                (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
+            )
+            sheet.paste(picture, (x, y))
+            if captions:
+                text = _fitted(draw, captions[r][c], small, side)
+                draw.text((x, y + side + 3), text, fill=_SOFT, font=small)
+    for i, line in enumerate(footer_lines):
+        y = height - margin - 18 * (len(footer_lines) - i)
+        draw.text((margin, y), line, fill=_SOFT, font=small)
+    return sheet
+
+
+def _wrap(text: str, font: Any, width: int) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -1,0 +1,195 @@
+"""Files that are whole or not there: atomic writes and locks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from phasegan.errors import InputError
+
+
+def _check_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(
+            f"{path}: {path.parent} is not a folder; choose another output path"
+        ) from None
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some file systems cannot sync a folder
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when the block succeeds.
+
+    Parameters
+    ----------
+    path : path
+        The final name. Its folder is made when it is not there.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write. It does not exist yet; after an exception nothing is left of it.
+
+    Raises
+    ------
+    InputError
+        If the parent is not a folder.
+    """
+    final = Path(path)
+    _check_parent(final)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, final)
+        if os.name == "posix":
+            _sync(final.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; rename it to `path` when the block succeeds.
+
+    Parameters
+    ----------
+    path : path
+        The final name.
+    overwrite : bool
+        Replace a folder that is there.
+
+    Yields
+    ------
+    pathlib.Path
+        An empty folder; after an exception nothing is left of it.
+
+    Raises
+    ------
+    InputError
+        If `path` is there and is not an empty folder and `overwrite` is false.
+    """
+    final = Path(path)
+    _check_parent(final)
+    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
+        if not overwrite:
+            raise InputError(f"{final} is there already; choose another -o or add --overwrite")
+        if not final.is_dir():
+            raise InputError(f"{final} is a file, not a folder; choose another -o")
+    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".tmp", dir=final.parent))
+    old = temporary.with_suffix(".old")
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        if final.exists():
+            os.replace(final, old)
+        os.replace(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write strict JSON atomically (not-a-number and infinity are refused)."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Hold the lock on an output, which ends with the process that holds it.
+
+    Parameters
+    ----------
+    path : path
+        The lock file, by convention `<output>/.lock` or `.<output>.lock`.
+    what : str
+        The output's name, for the message.
+
+    Raises
+    ------
+    InputError
+        If another process holds it.
+    """
+    import filelock
+
+    lock = Path(path)
+    _check_parent(lock)
+    holder = lock.with_name(lock.name + ".pid")
+    guard = filelock.FileLock(lock, timeout=0)
+    try:
+        guard.acquire()
+    except filelock.Timeout:
+        with contextlib.suppress(OSError):
+            process = holder.read_text(encoding="utf-8").strip()
+            raise InputError(
+                f"{what} is being written by process {process}; wait for it or choose another -o"
+            ) from None
+        raise InputError(f"{what} is being written by another process; wait for it") from None
+    try:
+        holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        guard.release()
+        lock.unlink(missing_ok=True)
+
+
+def shipped_folder(installed: str, checkout: str) -> Path:
+    """Return a folder of data files that comes with phasegan.
+
+    Parameters
+    ----------
+    installed : str
+        Its place inside an installed package, as in `setup.cfg`'s `package_dir`.
+    checkout : str
+        Its place in a checkout of the project, where editable installs leave it.
+    """
+    package = Path(__file__).parent
+    inside = package / installed
+    return inside if inside.is_dir() else package.parent / checkout

@@ -1,0 +1,1 @@
+"""The bench harness: scoring, cases, rows, tables, the report."""

@@ -1,0 +1,158 @@
+"""`phasegan.evaluate`: methods and runs over a test split, by one ruler."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phasegan.devices import choose_device, describe_machine
+from phasegan.errors import InputError, RunError
+from phasegan.harness.rows import Row, row_from_scores
+from phasegan.metrics.ruler import SSIM_DESCRIPTION, Scores, concatenate, score
+from phasegan.progress import Progress
+from phasegan.reconstruction.learned import LearnedMethod
+from phasegan.reconstruction.protocol import Method, Problem
+from phasegan.reconstruction.registry import METHODS, make_method
+from phasegan.reconstruction.statistics import Statistics, gather_statistics
+from phasegan.store.reader import PreparedFile
+
+BLOCK = 50
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of methods and runs over a test split."""
+
+    data: str
+    rows: list[Row]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document that `--json` writes."""
+        return {
+            "data": self.data,
+            "scale": "0..255, squared grey levels",
+            "ssim_window": SSIM_DESCRIPTION,
+            "machine": describe_machine(),
+            "rows": [row.as_json() for row in self.rows],
+        }
+
+
+def problem_of(file: PreparedFile, statistics: Statistics | None) -> Problem:
+    """Return what methods may know about a file."""
+    layout = file.layout
+    return Problem(layout.shape, layout.frame, layout.data_range, statistics)
+
+
+def open_run(run: str | os.PathLike[str], file: PreparedFile, device: Any) -> LearnedMethod:
+    """Open a run for a file's phases; refuses one that was trained for others."""
+    learned = LearnedMethod(Path(run), device, file.layout.data_range)
+    learned.check(file.layout.phase_shape, str(file.path))
+    return learned
+
+
+def score_method(file: PreparedFile, method: Method, label: str, progress: Progress) -> Scores:
+    """Score a method over the whole test split.
+
+    Raises
+    ------
+    InputError
+        If the test split is empty.
+    RunError
+        If an estimate is not finite.
+    """
+    count = len(file.test)
+    if not count:
+        raise InputError(
+            f"{file.path}: its test split is empty; prepare with --test 1 or more to score"
+        )
+    parts = []
+    with progress.task(f"scoring {label}", count) as task:
+        for start in range(0, count, BLOCK):
+            rows = slice(start, min(start + BLOCK, count))
+            estimates = method(file.test.phase(rows))
+            references = file.test.images(rows)
+            try:
+                parts.append(score(estimates, references, data_range=file.layout.data_range))
+            except RunError as error:
+                raise RunError(f"{label} on {file.path}: {error}") from None
+            task.advance(len(references))
+    return concatenate(parts)
+
+
+def evaluate(
+    data: str | os.PathLike[str],
+    methods: Sequence[str] = (),
+    runs: Sequence[str | os.PathLike[str]] = (),
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score methods and training runs over the test split of a prepared file.
+
+    Parameters
+    ----------
+    data : path
+        A prepared file with at least one test sample.
+    methods : sequence of str
+        Any of `zero`, `mean-image`, `unit-magnitude`, `mean-magnitude`; all of
+        them if neither methods nor runs are given. Their statistics come from
+        the whole training split.
+    runs : sequence of path
+        Run folders.
+    device : {"auto", "cpu", "cuda", "mps"}
+        For the runs.
+    progress : Progress, optional
+        Where to report; silent by default.
+
+    Returns
+    -------
+    Evaluation
+        One row a method, then one a run, in the order given.
+
+    Raises
+    ------
+    InputError
+        If the file, a method or a run does not fit.
+
+    Examples
+    --------
+    >>> import phasegan
+    >>> _ = phasegan.prepare("builtin", "tiny.h5", size=32, samples=4, test=2)
+    >>> result = phasegan.evaluate("tiny.h5", methods=["zero", "mean-magnitude"])
+    >>> [row.method for row in result.rows]
+    ['zero', 'mean-magnitude']
+    """
+    progress = progress or Progress()
+    names = list(methods) or ([] if runs else list(METHODS))
+    with PreparedFile(data) as file:
+        bare = problem_of(file, None)
+        for name in names:
+            if name not in METHODS:
+                make_method(name, bare)
+        learned = [open_run(run, file, choose_device(device)) for run in runs]
+        problem = problem_of(file, gather_statistics(file) if names else None)
+        sources = file.test.sources()
+        rows = [
+            row_from_scores(
+                name, score_method(file, make_method(name, problem), name, progress), sources
+            )
+            for name in names
+        ]
+        for method in learned:
+            config = method.config
+            rows.append(
+                row_from_scores(
+                    method.label,
+                    score_method(file, method, method.label, progress),
+                    sources,
+                    run=str(method.folder.path),
+                    samples=config.data.samples,
+                    epochs=config.epochs,
+                    seed=config.seed,
+                    seconds=method.status.get("seconds"),
+                )
+            )
+    return Evaluation(str(data), rows)

@@ -1,0 +1,123 @@
+"""What a prepared file or a run is, in plain words and as facts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from phasegan.errors import InputError
+from phasegan.progress import format_duration
+from phasegan.runs.folder import RunFolder
+from phasegan.store.reader import PreparedFile
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found."""
+
+    facts: dict[str, Any]
+    lines: list[str]
+    damaged: list[str] = field(default_factory=list)
+    """Parts whose checksums do not match; only filled when asked to verify."""
+
+
+def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection:
+    """Describe a prepared file or a run folder.
+
+    Parameters
+    ----------
+    path : path
+        An HDF5 file or a folder.
+    verify : bool
+        Compute every checksum again.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    target = Path(path)
+    if not target.exists():
+        raise InputError(f"{target}: no such file or folder")
+    found = _run(target, verify) if target.is_dir() else _prepared(target, verify)
+    if verify and not found.damaged:
+        found.lines.append("every checksum matches")
+    if verify:
+        found.facts["verified"] = not found.damaged
+        found.facts["damaged"] = found.damaged
+    return found
+
+
+def _prepared(path: Path, verify: bool) -> Inspection:
+    with PreparedFile(path) as file:
+        layout, attributes = file.layout, file.attributes
+        undefined = {s.name: int(s.undefined().sum()) for s in (file.train, file.test)}
+        damaged = file.verify() if verify else []
+        recipe = attributes["recipe"]
+        facts = {
+            "kind": "prepared file",
+            "path": str(path),
+            "train": len(file.train),
+            "test": len(file.test),
+            "undefined_phases": undefined,
+            "digest": file.digest,
+            **{k: v for k, v in attributes.items() if k != "intact"},
+        }
+    ratio = layout.padded / layout.size
+    padding = "no zero-padding" if ratio == 1 else f"zero-padded to {layout.padded}×{layout.padded}"
+    encodings = {
+        "uint16": "uint16 codes k, phase = 2πk/65536 rad",
+        "float16": "float16 radians",
+        "float32": "float32 radians",
+    }
+    equations = layout.padded**2 // 2 - 2
+    unknowns = layout.size**2 - 1
+    lines = [
+        f"{path}: phase spectra of {facts['train']} training and {facts['test']} test images",
+        f"  images      {layout.size}×{layout.size} {layout.channels}, {layout.bits} bit, "
+        f"fitted by {recipe['preprocessing']['fit']}",
+        f"  spectra     {padding} (M/N = {ratio:g}), half-plane {layout.phase_shape}, "
+        f"{encodings[layout.phase_dtype]}",
+        f"  determinacy about {equations:,} equations for {unknowns:,} unknowns: "
+        + (
+            "enough to determine almost every image up to its brightness"
+            if ratio**2 >= 2
+            else "the phase alone does not determine the image (that takes M/N ≥ √2)"
+        ),
+        f"  undefined   {sum(undefined.values())} phases of zero magnitude",
+        f"  source      {recipe['name']}, {recipe['source']['kind']}, seed {attributes['seed']}",
+        f"  checksum    {attributes['source_checksum']} of the source's pictures",
+        f"  written by  phasegan {attributes['phasegan_version']}, format version "
+        f"{attributes['format_version']}",
+    ]
+    return Inspection(facts, lines, damaged)
+
+
+def _run(path: Path, verify: bool) -> Inspection:
+    folder = RunFolder(path)
+    config = folder.read_config()
+    status = folder.read_status()
+    networks, losses = config.networks, config.losses
+    facts = {
+        "kind": "run",
+        "path": str(path),
+        "label": config.label,
+        "config": config.model_dump(mode="json"),
+        "status": status,
+    }
+    steps, done = config.steps, status.get("step", 0)
+    lines = [
+        f"{path}: a run of {config.label}, {status['state']} (step {done} of {steps})",
+        f"  data        {config.data.samples} samples of {config.data.size}×{config.data.size} "
+        f"{config.data.channels}, M = {config.data.padded}, digest {config.data.digest[:12]}…",
+        f"  networks    ResNet generators with {networks.base_channels} channels and "
+        f"{networks.blocks} blocks, PatchGANs with {networks.discriminator_channels} channels",
+        f"  losses      cycle {losses.cycle_a:g} and {losses.cycle_b:g}, identity "
+        f"{losses.identity:g} of that",
+        f"  training    {config.epochs} epochs, batches of {config.batch_size}, learning rate "
+        f"{config.optimiser.learning_rate:g}, precision {config.precision}, seed {config.seed}",
+        f"  time        {format_duration(status.get('seconds', 0.0))} on {status.get('device')}",
+    ]
+    return Inspection(facts, lines, folder.verify() if verify else [])

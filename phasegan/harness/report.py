@@ -1,0 +1,137 @@
+"""What a bench leaves behind: results.json, table.md, a figure, a contact sheet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import phasegan
+from phasegan.devices import describe_machine
+from phasegan.figures.curves import Point, error_curves
+from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
+from phasegan.files import atomic_file, write_json, write_text
+from phasegan.harness.cases import Case
+from phasegan.harness.evaluate import open_run, problem_of
+from phasegan.harness.rows import Row
+from phasegan.harness.table import BENCH_COLUMNS, BENCH_NOTES, machine_line, markdown
+from phasegan.metrics.ruler import SSIM_DESCRIPTION
+from phasegan.reconstruction.protocol import Method
+from phasegan.reconstruction.registry import make_method
+from phasegan.reconstruction.statistics import gather_statistics
+from phasegan.store.reader import PreparedFile
+from phasegan.training.data import choose_subset
+
+SHEET_ROWS = 5
+
+
+def write_report(
+    folder: Path, case: Case, rows: list[Row], file: PreparedFile, device: torch.device
+) -> None:
+    """Write everything into the folder; each file atomically."""
+    machine = describe_machine()
+    write_json(
+        folder / "results.json",
+        {
+            "format": 1,
+            "phasegan_version": phasegan.__version__,
+            "case": {"name": case.name, "title": case.title},
+            "data": {
+                "name": file.path.name,
+                "digest": file.digest,
+                "description": file.layout.describe(),
+                "train": len(file.train),
+                "test": len(file.test),
+            },
+            "scale": "0..255, squared grey levels",
+            "ssim_window": SSIM_DESCRIPTION,
+            "machine": machine,
+            "rows": [row.as_json() for row in rows],
+        },
+    )
+    heading = (
+        f"{case.title or case.name}: {file.path.name}, {len(file.test)} test images, "
+        f"{file.layout.size}×{file.layout.size} {file.layout.channels}"
+    )
+    notes = (*BENCH_NOTES, machine_line(machine))
+    write_text(folder / "table.md", markdown(rows, BENCH_COLUMNS, notes, heading))
+    _write_figure(folder / "mse-samples.png", rows, file)
+    _write_sheet(folder, rows, file, device)
+
+
+def _write_figure(path: Path, rows: list[Row], file: PreparedFile) -> None:
+    series: dict[str, list[Point]] = defaultdict(list)
+    levels: dict[str, float] = {}
+    for row in rows:
+        if row.status != "ok":
+            continue
+        mse, spread = row.values["mse"], row.values["mse_stderr"] or 0.0
+        if row.samples is None:
+            levels[row.method] = mse
+        else:
+            seed = f", seed {row.seed}" if row.seed else ""
+            series[f"{row.method}{seed}"].append((row.samples, mse, spread))
+    error_curves(
+        path,
+        series,
+        levels,
+        title=f"{file.path.name}: {len(file.test)} test images, bars are standard errors",
+        x_label="training samples",
+        y_label="average MSE on 0..255, clipped output",
+    )
+
+
+def _write_sheet(folder: Path, rows: list[Row], file: PreparedFile, device: torch.device) -> None:
+    count = min(SHEET_ROWS, len(file.test))
+    picked = np.linspace(0, len(file.test) - 1, count).round().astype(int)
+    phases, images = file.test.phase(picked), file.test.images(picked)
+    data_range = file.layout.data_range
+    titles = ["phase"]
+    columns: list[list[Any]] = [[phase_tile(p) for p in phases]]
+    captions: list[list[str]] = [[""] * count]
+    for row in _shown(rows):
+        estimates = np.clip(_method(row, folder, file, device)(phases), 0, data_range)
+        errors = [
+            np.mean(((e - x.astype(np.float64)) * (255 / data_range)) ** 2)
+            for e, x in zip(estimates, images, strict=True)
+        ]
+        titles.append(row.method if row.epochs is None else f"{row.samples} × {row.epochs}")
+        columns.append([image_tile(e, data_range) for e in estimates])
+        captions.append([f"MSE {error:,.0f}" for error in errors])
+    titles.append("original")
+    columns.append([image_tile(x, data_range) for x in images])
+    captions.append([""] * count)
+    trained = sorted({row.method for row in rows if row.epochs is not None and row.status == "ok"})
+    footer = (
+        "Zero frequency in the middle of the phase; colours are cyclic. Columns N × M: "
+        f"{', '.join(trained)} after M epochs on N samples. Baselines: the most samples of the table."
+    )
+    sheet = contact_sheet(
+        list(zip(*columns, strict=True)), titles, list(zip(*captions, strict=True)), footer
+    )
+    with atomic_file(folder / "contact-sheet.png") as temporary:
+        sheet.save(temporary, format="PNG")
+
+
+def _shown(rows: list[Row]) -> list[Row]:
+    """Return one row a baseline, that with the most samples, then the trained rows."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        if row.status == "ok" and row.epochs is None and row.method != "zero":
+            held = best.get(row.method)
+            if held is None or (row.samples or 0) > (held.samples or 0):
+                best[row.method] = row
+    return [*best.values(), *(r for r in rows if r.status == "ok" and r.epochs is not None)]
+
+
+def _method(row: Row, folder: Path, file: PreparedFile, device: torch.device) -> Method:
+    if row.run is not None:
+        return open_run(folder / row.run, file, device)
+    statistics = None
+    if row.samples is not None:
+        indices = choose_subset(len(file.train), row.samples, row.seed or 0)
+        statistics = gather_statistics(file, indices)
+    return make_method(row.method, problem_of(file, statistics))

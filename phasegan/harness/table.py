@@ -1,0 +1,157 @@
+"""Rows as tables for people: columns, number formats, footnotes, Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from phasegan.harness.rows import Row
+from phasegan.metrics.ruler import SSIM_DESCRIPTION
+from phasegan.progress import format_duration
+
+Cell = Callable[[Row], str]
+UNKNOWN = "–"
+
+
+def _number(name: str, form: str) -> Cell:
+    def cell(row: Row) -> str:
+        value = row.values.get(name)
+        return UNKNOWN if value is None else format(value, form)
+
+    return cell
+
+
+def _field(name: str) -> Cell:
+    def cell(row: Row) -> str:
+        value = getattr(row, name)
+        return UNKNOWN if value is None else str(value)
+
+    return cell
+
+
+def _duration(name: str) -> Cell:
+    def cell(row: Row) -> str:
+        value = getattr(row, name)
+        return UNKNOWN if value is None else format_duration(value)
+
+    return cell
+
+
+def _method(row: Row) -> str:
+    if row.status == "quoted":
+        return f"{row.method} (quoted)"
+    return row.method
+
+
+def _exact(row: Row) -> str:
+    if "exact" not in row.values:
+        return UNKNOWN
+    return f"{row.values['exact']}/{row.values['test_images']}"
+
+
+SCORE_COLUMNS: dict[str, Cell] = {
+    "method": _method,
+    "MSE": _number("mse", ",.0f"),
+    "± s.e.": _number("mse_stderr", ",.0f"),
+    "scale fit": _number("mse_scale", ",.0f"),
+    "affine fit": _number("mse_affine", ",.0f"),
+    "PSNR dB": _number("psnr", ".2f"),
+    "SSIM": _number("ssim", ".3f"),
+    "exact": _exact,
+}
+
+BENCH_COLUMNS: dict[str, Cell] = {
+    "method": _method,
+    "samples": _field("samples"),
+    "epochs": _field("epochs"),
+    "average MSE": _number("mse", ",.0f"),
+    "± s.e.": _number("mse_stderr", ",.0f"),
+    "MSE, published protocol": _number("mse_published", ",.0f"),
+    "scale fit": _number("mse_scale", ",.0f"),
+    "affine fit": _number("mse_affine", ",.0f"),
+    "PSNR dB": _number("psnr", ".2f"),
+    "SSIM": _number("ssim", ".3f"),
+    "exact": _exact,
+    "training": _duration("seconds"),
+    "estimated": _duration("estimated_seconds"),
+}
+
+COMPACT_BENCH = (
+    "method",
+    "samples",
+    "epochs",
+    "average MSE",
+    "± s.e.",
+    "MSE, published protocol",
+    "training",
+    "estimated",
+)
+"""The columns of a bench table that fit on a terminal."""
+
+SCORE_NOTES = (
+    "MSE: mean over the test images of the squared error of the clipped output on 0..255, "
+    "nothing fitted; s.e.: its standard error.",
+    "scale fit, affine fit: the same after the best a·x and a·x + b for each image and channel, "
+    "unclipped: what remains when brightness, and contrast, are forgiven. PSNR: of the mean MSE.",
+    f"{SSIM_DESCRIPTION}. exact: images of which every pixel is right after rounding.",
+)
+
+BENCH_NOTES = (
+    *SCORE_NOTES,
+    "MSE, published protocol: the image in 0..255 against the output in tanh units, −1..1, as in "
+    "the published table; it hardly depends on the output and measures the images' mean square.",
+    "samples: the first so many of a seeded shuffle of the training split, for training and for "
+    "the statistics of the baselines alike. quoted: as published, not measured here.",
+)
+
+
+def cells(rows: Sequence[Row], columns: dict[str, Cell]) -> list[list[str]]:
+    """Return the text of every cell."""
+    return [[cell(row) for cell in columns.values()] for row in rows]
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """Say in words which trained rows fall behind a baseline of the same samples."""
+    said = []
+    for row in rows:
+        if row.epochs is None or row.status != "ok":
+            continue
+        better = [
+            other
+            for other in rows
+            if other.epochs is None
+            and other.status == "ok"
+            and other.samples in (None, row.samples)
+            and other.values["mse"] < row.values["mse"]
+        ]
+        if better:
+            best = min(better, key=lambda other: other.values["mse"])
+            said.append(
+                f"{row.method} at {row.samples} × {row.epochs} scores worse ({row.values['mse']:,.0f}) "
+                f"than {best.method} ({best.values['mse']:,.0f}), which trains nothing: what it "
+                "draws is not worth more than that."
+            )
+    return said
+
+
+def markdown(
+    rows: Sequence[Row], columns: dict[str, Cell], notes: Sequence[str], heading: str
+) -> str:
+    """Return a Markdown document with the table, remarks and footnotes."""
+    names = list(columns)
+    lines = [f"# {heading}", "", "| " + " | ".join(names) + " |"]
+    lines.append("|" + "|".join(" --- " if i == 0 else " ---: " for i in range(len(names))) + "|")
+    lines += ["| " + " | ".join(line) + " |" for line in cells(rows, columns)]
+    for block in (remarks(rows), notes):
+        if block:
+            lines += ["", *(f"- {text}" for text in block)]
+    return "\n".join(lines) + "\n"
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """Return `2 cores of AMD EPYC, GPU none, torch 2.13.0, Python 3.11.7`."""
+    return (
+        f"Measured on {machine['cores']} cores ({machine['threads']} threads) of "
+        f"{machine['processor']}, GPU {machine['gpu']}, torch {machine['torch']}, "
+        f"Python {machine['python']}."
+    )

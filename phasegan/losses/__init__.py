@@ -1,0 +1,1 @@
+"""Loss functions, one a line of the objective."""

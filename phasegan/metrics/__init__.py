@@ -1,0 +1,1 @@
+"""The ruler: how estimates are compared with references, everywhere in phasegan."""

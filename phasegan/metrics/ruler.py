@@ -1,0 +1,164 @@
+"""Scores of estimates against references, on a scale of 0..255 grey levels.
+
+Estimates and references have shape (n[, C], rows, columns). Estimates are
+float, in the pixel units of the references and not clipped; references are
+uint8 or uint16 and `data_range` is 255 or 65535. Colour channels are fitted
+one by one (phase leaves one unknown scale in each) and averaged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.errors import InputError, RunError
+
+PEAK = 255.0
+SSIM_SIGMA = 1.5
+SSIM_WINDOW = 11
+SSIM_DESCRIPTION = (
+    "SSIM of Wang et al. 2004: Gaussian window of 11×11 pixels, sigma 1.5, on the clipped output"
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One number an image; every array has shape (n,)."""
+
+    mse: NDArray[np.float64]
+    """Mean squared error of the clipped estimate, no fitting: the headline."""
+    mse_scale: NDArray[np.float64]
+    """Of a·estimate with the best a, unclipped."""
+    mse_affine: NDArray[np.float64]
+    """Of a·estimate + b with the best a and b, unclipped."""
+    mse_published: NDArray[np.float64]
+    """Of the estimate in tanh units, −1..1, against the image in 0..255: what
+    the published table measured."""
+    ssim: NDArray[np.float64]
+    """Structural similarity; not-a-number for images smaller than its window."""
+    exact: NDArray[np.bool_]
+    """Whether every pixel of the rounded, clipped estimate equals the reference."""
+
+
+def score(
+    estimates: NDArray[np.floating], references: NDArray[np.generic], *, data_range: int
+) -> Scores:
+    """Score a stack of estimates.
+
+    Parameters
+    ----------
+    estimates : numpy.ndarray
+        (n[, C], rows, columns), float, pixel units.
+    references : numpy.ndarray
+        Same shape, integers in 0..data_range.
+    data_range : int
+        255 for 8-bit references, 65535 for 16-bit ones.
+
+    Returns
+    -------
+    Scores
+        Errors in squared grey levels on 0..255, whatever the data range.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ.
+    RunError
+        If an estimate holds a value that is not finite.
+    """
+    if estimates.shape != references.shape:
+        raise InputError(f"estimates {estimates.shape} against references {references.shape}")
+    bad = int(np.count_nonzero(~np.isfinite(estimates)))
+    if bad:
+        raise RunError(f"the estimates hold {bad} values that are not finite")
+    count = len(references)
+    unit = PEAK / data_range
+    estimate = np.asarray(estimates, np.float64) * unit
+    reference = np.asarray(references, np.float64) * unit
+    clipped = np.clip(estimate, 0.0, PEAK)
+    exact = np.rint(np.clip(estimates, 0, data_range)) == references
+    planes = (count, -1, reference.shape[-2] * reference.shape[-1])
+    x, e = reference.reshape(planes), estimate.reshape(planes)
+    tanh_units = e * (2.0 / PEAK) - 1.0
+    return Scores(
+        mse=_mean_square(clipped.reshape(planes) - x),
+        mse_scale=_mean_square(_fit_scale(e, x) * e - x),
+        mse_affine=_mean_square(_affine_residual(e, x)),
+        mse_published=_mean_square(x - tanh_units),
+        ssim=np.array([_ssim(clipped[i], reference[i]) for i in range(count)]),
+        exact=exact.reshape(count, -1).all(axis=1),
+    )
+
+
+def _mean_square(difference: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.mean(difference**2, axis=(1, 2))
+
+
+def _fit_scale(e: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    energy = np.sum(e * e, axis=2, keepdims=True)
+    product = np.sum(e * x, axis=2, keepdims=True)
+    return np.divide(product, energy, out=np.zeros_like(product), where=energy > 0)
+
+
+def _affine_residual(e: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    e0 = e - e.mean(axis=2, keepdims=True)
+    x0 = x - x.mean(axis=2, keepdims=True)
+    return _fit_scale(e0, x0) * e0 - x0
+
+
+def _ssim(estimate: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    from skimage.metrics import structural_similarity
+
+    if min(reference.shape[-2:]) < SSIM_WINDOW:
+        return float("nan")
+    return float(
+        structural_similarity(
+            reference,
+            estimate,
+            data_range=PEAK,
+            gaussian_weights=True,
+            sigma=SSIM_SIGMA,
+            use_sample_covariance=False,
+            channel_axis=0 if reference.ndim == 3 else None,
+        )
+    )
+
+
+def concatenate(parts: list[Scores]) -> Scores:
+    """Join the scores of consecutive stacks."""
+    names = Scores.__dataclass_fields__
+    return Scores(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+
+
+def summarise(scores: Scores) -> dict[str, Any]:
+    """Return means, standard errors and counts as JSON-ready values.
+
+    Returns
+    -------
+    dict
+        `test_images`; `mse`, `mse_scale`, `mse_affine`, `mse_published`,
+        `ssim`, each with `…_stderr` (sample standard deviation over √n; None
+        for one image); `psnr` in dB, of the mean `mse`; `exact`, a count.
+        None stands for what is not a finite number.
+    """
+    row: dict[str, Any] = {"test_images": len(scores.mse)}
+    for name in ("mse", "mse_scale", "mse_affine", "mse_published", "ssim"):
+        values = getattr(scores, name)
+        row[name] = _finite(values.mean())
+        spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+        row[f"{name}_stderr"] = _finite(spread)
+    row["psnr"] = psnr(row["mse"])
+    row["exact"] = int(scores.exact.sum())
+    return row
+
+
+def psnr(mse: float) -> float | None:
+    """Return 10 log₁₀(255² / mse) in dB, None for a perfect score."""
+    return None if mse == 0 else float(10 * np.log10(PEAK**2 / mse))
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

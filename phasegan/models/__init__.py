@@ -1,0 +1,1 @@
+"""Networks: generators, discriminators, their weights on disk."""

@@ -1,0 +1,75 @@
+"""The ResNet generator of the published CycleGAN.
+
+Johnson et al. 2016 and Zhu et al. 2017, appendix 7.2: c7s1-64, d128, d256,
+R256 × blocks, u128, u64, c7s1-3, tanh. The submodules are numbered as in the
+weight files that are in circulation (`model.1.weight`, `model.4.weight`, …).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from phasegan.models.blocks import InstanceNorm, ResidualBlock, pad_to_multiple
+
+DOWNSAMPLING = 4
+"""Rows and columns are halved twice on the way through."""
+
+
+class ResNetGenerator(nn.Module):
+    """Image-to-image network of residual blocks between two down- and two upsamplings.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the picture that goes in and of the one that comes out.
+    base_channels : int
+        Channels after the first layer (64 as published).
+    blocks : int
+        Residual blocks at quarter resolution (9 as published at 256×256, 6 at
+        128×128).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, base_channels: int = 64, blocks: int = 9
+    ) -> None:
+        super().__init__()
+        c = base_channels
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(in_channels, c, 7),
+            InstanceNorm(c),
+            nn.ReLU(inplace=True),
+        ]
+        for width in (c, 2 * c):
+            layers += [
+                nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+                InstanceNorm(2 * width),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [ResidualBlock(4 * c) for _ in range(blocks)]
+        for width in (4 * c, 2 * c):
+            layers += [
+                nn.ConvTranspose2d(width, width // 2, 3, stride=2, padding=1, output_padding=1),
+                InstanceNorm(width // 2),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(c, out_channels, 7), nn.Tanh()]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translate pictures.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, in_channels, rows, columns), values in [−1, 1]; rows and
+            columns at least 8, of any parity: sizes that do not divide by 4
+            are reflect-padded inside and cropped again.
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, out_channels, rows, columns), values in (−1, 1).
+        """
+        rows, columns = x.shape[-2:]
+        return self.model(pad_to_multiple(x, DOWNSAMPLING))[..., :rows, :columns]

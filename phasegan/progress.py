@@ -1,0 +1,152 @@
+"""Progress for people: a bar with the time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+PLAIN_INTERVAL_S = 10.0
+"""Seconds between two plain progress lines."""
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as `850 ms`, `12 s`, `3 min 20 s`, `2 h 05 min` or `4 d 3 h`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+class Task(Protocol):
+    """One piece of work that advances."""
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Say that `count` more units are done; `note` is shown at the end of the line."""
+
+
+class Progress:
+    """Silent progress: what library calls use unless they are given another."""
+
+    def say(self, text: str) -> None:
+        """Say something the user should know."""
+
+    def warn(self, text: str) -> None:
+        """Warn the user."""
+
+    def detail(self, text: str) -> None:
+        """Say something for those who asked for more (`-v`)."""
+
+    @contextlib.contextmanager
+    def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
+        """Follow a piece of work of `total` units, of which `done` were done before."""
+        yield _Silent()
+
+
+class _Silent:
+    def advance(self, count: int = 1, note: str = "") -> None:
+        pass
+
+
+class _PlainTask:
+    def __init__(self, label: str, total: int, done: int, write: Any) -> None:
+        self.label, self.total, self.done, self.write = label, total, done, write
+        self.first = done
+        self.start = self.last = time.monotonic()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.last < PLAIN_INTERVAL_S or self.done >= self.total:
+            return
+        self.last = now
+        left = (now - self.start) / max(self.done - self.first, 1) * (self.total - self.done)
+        share = 100 * self.done / max(self.total, 1)
+        self.write(
+            f"{self.label}: {self.done}/{self.total} ({share:.0f} %), "
+            f"{format_duration(left)} left{'  ' + note if note else ''}"
+        )
+
+
+class _BarTask:
+    def __init__(self, bar: Any, identifier: Any) -> None:
+        self.bar, self.identifier = bar, identifier
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.bar.update(self.identifier, advance=count, note=note)
+
+
+class TerminalProgress(Progress):
+    """Progress on standard error.
+
+    Parameters
+    ----------
+    verbosity : int
+        −1 only warnings, 0 normal, 1 details too.
+    """
+
+    def __init__(self, verbosity: int = 0) -> None:
+        from rich.console import Console
+
+        self.verbosity = verbosity
+        self.console = Console(stderr=True, highlight=False)
+
+    def _write(self, text: str, style: str | None = None) -> None:
+        if self.console.is_terminal:
+            self.console.print(text, style=style, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        """Print unless quiet."""
+        if self.verbosity >= 0:
+            self._write(text)
+
+    def warn(self, text: str) -> None:
+        """Print always."""
+        self._write(f"warning: {text}", "yellow")
+
+    def detail(self, text: str) -> None:
+        """Print when verbose."""
+        if self.verbosity >= 1:
+            self._write(text, "dim")
+
+    @contextlib.contextmanager
+    def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
+        """Show a bar on a terminal, a line every ten seconds elsewhere."""
+        if self.verbosity < 0:
+            yield _Silent()
+            return
+        if not self.console.is_terminal:
+            yield _PlainTask(label, total, done, self._write)
+            return
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("{task.fields[note]}", style="dim"),
+        )
+        with Bar(*columns, console=self.console, transient=True) as bar:
+            yield _BarTask(bar, bar.add_task(label, total=total, completed=done, note=""))

@@ -1,0 +1,1 @@
+"""Methods that answer: which image has this phase spectrum?"""

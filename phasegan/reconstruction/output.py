@@ -1,0 +1,137 @@
+"""Reconstructions on disk: PNG pictures or HDF5, and a contact sheet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from PIL import Image
+
+import phasegan
+from phasegan.errors import InputError
+from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
+from phasegan.files import atomic_file, atomic_folder
+from phasegan.reconstruction.protocol import Result
+
+SHEET_ROWS = 6
+HDF5_SUFFIXES = (".h5", ".hdf5")
+FORMAT_NAME = "phasegan reconstructions"
+
+
+def check_output(output: str | os.PathLike[str], overwrite: bool) -> None:
+    """Refuse an output that is there, before any work is done.
+
+    Raises
+    ------
+    InputError
+        If it is there and `overwrite` is false.
+    """
+    path = Path(output)
+    occupied = any(path.iterdir()) if path.is_dir() else path.exists()
+    if occupied and not overwrite:
+        raise InputError(f"{path} is there already; choose another -o or add --overwrite")
+    if path.is_dir() and path.suffix in HDF5_SUFFIXES:
+        raise InputError(f"{path}: a folder; give a file name, or a folder without {path.suffix}")
+
+
+def write_output(result: Result, output: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Write reconstructions.
+
+    Parameters
+    ----------
+    result : Result
+        At least one estimate, with a sample axis.
+    output : path
+        A folder for pictures, or a file ending in .h5 or .hdf5.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    pathlib.Path
+        The contact sheet.
+    """
+    path = Path(output)
+    if path.suffix in HDF5_SUFFIXES:
+        with atomic_file(path) as temporary:
+            _write_hdf5(result, temporary)
+        sheet = path.with_name(f"{path.stem}-contact-sheet.png")
+        with atomic_file(sheet) as temporary:
+            _sheet(result).save(temporary, format="PNG")
+        return sheet
+    with atomic_folder(path, overwrite=overwrite) as folder:
+        for name, picture in zip(_names(result), _integers(result), strict=True):
+            pixels = np.moveaxis(picture, 0, -1) if picture.ndim == 3 else picture
+            if pixels.dtype == np.uint16 and pixels.ndim == 3:
+                _write_deep_rgb(folder / name, pixels)
+            else:
+                Image.fromarray(np.ascontiguousarray(pixels)).save(folder / name, format="PNG")
+        _sheet(result).save(folder / "contact-sheet.png", format="PNG")
+    return path / "contact-sheet.png"
+
+
+def _integers(result: Result) -> Any:
+    dtype = np.uint8 if result.data_range == 255 else np.uint16
+    return np.rint(np.clip(result.estimate, 0, result.data_range)).astype(dtype)
+
+
+def _names(result: Result) -> list[str]:
+    sources = result.sources or [""] * len(result.estimate)
+    names = []
+    for i, source in enumerate(sources):
+        stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0] if source else "reconstruction"
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)[:80]
+        names.append(f"{i:05d}-{safe}.png")
+    return names
+
+
+def _write_deep_rgb(path: Path, pixels: Any) -> None:
+    import png
+
+    rows, columns = pixels.shape[:2]
+    writer = png.Writer(width=columns, height=rows, bitdepth=16, greyscale=False)
+    with open(path, "wb") as stream:
+        writer.write(stream, pixels.reshape(rows, -1).tolist())
+
+
+def _write_hdf5(result: Result, path: Path) -> None:
+    with h5py.File(path, "x") as file:
+        estimate = file.create_dataset("estimate", data=result.estimate.astype(np.float32))
+        labels = ["sample", *(["channel"] if result.estimate.ndim == 4 else []), "row", "column"]
+        for axis, label in enumerate(labels):
+            estimate.dims[axis].label = label
+        if result.sources is not None:
+            file.create_dataset("source", data=result.sources, dtype=h5py.string_dtype())
+        file.attrs.update(
+            {
+                "format": FORMAT_NAME,
+                "format_version": 1,
+                "phasegan_version": phasegan.__version__,
+                "method": result.method,
+                "data_range": result.data_range,
+                "comment": "estimate: pixel units, 0 to data_range, not clipped or rounded",
+            }
+        )
+
+
+def _sheet(result: Result) -> Any:
+    count = min(SHEET_ROWS, len(result.estimate))
+    titles = ["phase", result.method]
+    rows, captions = [], []
+    for i in range(count):
+        row = [phase_tile(result.phase[i]), image_tile(result.estimate[i], result.data_range)]
+        caption = ["", ""]
+        if result.references is not None:
+            clipped = np.clip(result.estimate[i], 0, result.data_range)
+            error = (clipped - result.references[i]) * (255.0 / result.data_range)
+            caption[1] = f"MSE {np.mean(error**2):,.0f}"
+            row.append(image_tile(result.references[i], result.data_range))
+            caption.append("")
+        rows.append(row)
+        captions.append(caption)
+    if result.references is not None:
+        titles.append("original")
+    return contact_sheet(rows, titles, captions)

@@ -1,0 +1,1 @@
+"""What a run folder is, and how it is read safely."""

@@ -1,0 +1,141 @@
+"""A run folder and the files in it.
+
+    config.json                     TrainConfig, with the versions that made it
+    status.json                     state, position, seconds, checksums of the weights
+    checkpoint.pt                   everything a resumed run needs
+    generator_ab.safetensors        phase → image
+    generator_ba.safetensors        image → phase
+    discriminator_a.safetensors     judges phases
+    discriminator_b.safetensors     judges images
+    losses.jsonl                    each loss by name
+    samples/epoch-0001.png          phase | reconstruction | reference
+    tensorboard/                    the same for TensorBoard, where it is installed
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import phasegan
+from phasegan.errors import InputError
+from phasegan.files import read_json, sha256_of, write_json
+from phasegan.runs.config import TrainConfig
+from phasegan.settings import build
+
+RUN_FORMAT = 1
+NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
+STATES = ("running", "interrupted", "finished")
+
+
+class RunFolder:
+    """A run folder by its path; reading checks, writing is atomic.
+
+    Parameters
+    ----------
+    path : path
+        The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config_path = self.path / "config.json"
+        self.status_path = self.path / "status.json"
+        self.checkpoint_path = self.path / "checkpoint.pt"
+        self.losses_path = self.path / "losses.jsonl"
+        self.samples_path = self.path / "samples"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return self.config_path.is_file()
+
+    def weights_path(self, network: str) -> Path:
+        """Return the weights file of one of `NETWORKS`."""
+        return self.path / f"{network}.safetensors"
+
+    def check_free(self) -> None:
+        """Refuse a path that holds something else than a run.
+
+        Raises
+        ------
+        InputError
+            If it is a file, or a folder with other things in it.
+        """
+        if self.exists or not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise InputError(f"{self.path}: a file; give the name of a run folder")
+        if any(p.name != ".lock" for p in self.path.iterdir()):
+            raise InputError(
+                f"{self.path}: a folder with other things in it, not a run; choose another -o"
+            )
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write `config.json`."""
+        write_json(
+            self.config_path,
+            {
+                "format": RUN_FORMAT,
+                "phasegan_version": phasegan.__version__,
+                "label": config.label,
+                "config": config.model_dump(mode="json"),
+            },
+        )
+
+    def read_config(self) -> TrainConfig:
+        """Read `config.json`.
+
+        Raises
+        ------
+        InputError
+            If this is not a run folder, or of another format.
+        """
+        if not self.path.exists():
+            raise InputError(f"{self.path}: no such run folder")
+        if not self.exists:
+            raise InputError(f"{self.path}: not a run folder (it holds no config.json)")
+        document = read_json(self.config_path)
+        if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+            raise InputError(f"{self.config_path}: not the configuration of a run")
+        if document.get("format") != RUN_FORMAT:
+            raise InputError(
+                f"{self.config_path}: run format {document.get('format')}, this phasegan reads "
+                f"format {RUN_FORMAT}; use the phasegan that wrote it "
+                f"({document.get('phasegan_version', 'unknown')})"
+            )
+        return build(TrainConfig, document["config"], str(self.config_path))
+
+    def write_status(self, state: str, **values: Any) -> None:
+        """Write `status.json`, with the checksums of the weights that are there."""
+        checksums = {
+            name: sha256_of(self.weights_path(name))
+            for name in NETWORKS
+            if self.weights_path(name).is_file()
+        }
+        write_json(self.status_path, {"state": state, **values, "checksums": checksums})
+
+    def read_status(self) -> dict[str, Any]:
+        """Read `status.json`.
+
+        Raises
+        ------
+        InputError
+            If it is missing or damaged.
+        """
+        if not self.status_path.is_file():
+            raise InputError(f"{self.path}: nothing was saved in this run yet; train it first")
+        status = read_json(self.status_path)
+        if not isinstance(status, dict) or status.get("state") not in STATES:
+            raise InputError(f"{self.status_path}: not the status of a run")
+        return status
+
+    def verify(self) -> list[str]:
+        """Return the weights files whose contents are missing or have changed."""
+        checksums = self.read_status().get("checksums", {})
+        return [
+            self.weights_path(name).name
+            for name in NETWORKS
+            if not self.weights_path(name).is_file()
+            or checksums.get(name) != sha256_of(self.weights_path(name))
+        ]

@@ -1,0 +1,1 @@
+"""The mathematics: FFT convention, phase, its encodings, magnitude statistics."""

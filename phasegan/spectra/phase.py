@@ -1,0 +1,85 @@
+"""Phase spectra: the reference encoder, and the full plane for pictures.
+
+Phases are float64 radians in (−π, π], shape (…, M₁, M₂ // 2 + 1), zero
+frequency at [0, 0].
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.spectra.fourier import forward, self_conjugate
+
+UNDEFINED_BELOW = 1e-12
+"""Share of an image's largest magnitude below which a phase is rounding noise."""
+
+
+class PolarSpectrum(NamedTuple):
+    """What `analyse` returns; every array has shape (…, M₁, M₂ // 2 + 1)."""
+
+    phase: NDArray[np.float64]
+    """Radians in (−π, π]; 0 where it is undefined."""
+    magnitude: NDArray[np.float64]
+    """|X| ≥ 0, in pixel units of the unnormalised transform."""
+    undefined: NDArray[np.bool_]
+    """True where the magnitude is too small for the phase to mean anything."""
+
+
+def analyse(image: NDArray[np.generic], frame: tuple[int, int]) -> PolarSpectrum:
+    """Split the spectrum of images into phase and magnitude, in float64.
+
+    This is the reference encoder: stored phases and exactness are defined by it.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (…, N₁, N₂), real, any dtype; each image of a stack is taken by itself.
+    frame : (int, int)
+        (M₁, M₂), the zero-padded size.
+
+    Returns
+    -------
+    PolarSpectrum
+        Phase, magnitude and where the phase is undefined: where |X| is below
+        1e-12 of the image's largest. Self-conjugate bins hold exactly 0 or π,
+        and −π never occurs.
+    """
+    spectrum = forward(np.asarray(image, dtype=np.float64), frame)
+    spectrum.imag[..., self_conjugate(frame)] = 0.0
+    magnitude = np.abs(spectrum)
+    undefined = magnitude < UNDEFINED_BELOW * magnitude.max(axis=(-2, -1), keepdims=True)
+    undefined |= magnitude == 0.0
+    phase = np.angle(spectrum)
+    phase[phase == -np.pi] = np.pi
+    phase[undefined] = 0.0
+    return PolarSpectrum(phase, magnitude, undefined)
+
+
+def full_plane(phase: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[np.floating]:
+    """Complete half-plane phases by φ(−k) = −φ(k).
+
+    Parameters
+    ----------
+    phase : numpy.ndarray
+        (…, M₁, M₂ // 2 + 1), radians in (−π, π].
+    frame : (int, int)
+        (M₁, M₂).
+
+    Returns
+    -------
+    numpy.ndarray
+        (…, M₁, M₂), radians in (−π, π], zero frequency at [0, 0].
+    """
+    rows = -np.arange(frame[0]) % frame[0]
+    columns = frame[1] - np.arange(frame[1] // 2 + 1, frame[1])
+    mirrored = -phase[..., rows, :][..., columns]
+    mirrored[mirrored <= -np.pi] = np.pi
+    return np.concatenate([phase, mirrored.astype(phase.dtype, copy=False)], axis=-1)
+
+
+def centred(phase: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[np.floating]:
+    """Return the full plane with the zero frequency in the middle, at [M₁ // 2, M₂ // 2]."""
+    return np.fft.fftshift(full_plane(phase, frame), axes=(-2, -1))

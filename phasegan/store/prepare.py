@@ -1,0 +1,423 @@
+"""From a source of images to a prepared file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phasegan.errors import InputError
+from phasegan.files import atomic_file, locked
+from phasegan.progress import Progress
+from phasegan.settings import build, differences
+from phasegan.spectra.fourier import padded_size
+from phasegan.store.pictures import UnreadablePictureError, fit, to_channels, to_depth
+from phasegan.store.reader import PreparedFile
+from phasegan.store.recipes import (
+    BUILTIN,
+    FolderSource,
+    Preprocessing,
+    Recipe,
+    known_recipes,
+    load_recipe,
+    override,
+)
+from phasegan.store.schema import Layout
+from phasegan.store.sources import Item, PictureFile, PictureFolder, Source, open_source
+from phasegan.store.writer import PreparedWriter, Sample, encode_sample
+
+TEST_SHARE = 0.1
+"""Share of an unsplit folder that becomes the test split."""
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What `prepare` did, or with `dry_run` would do."""
+
+    path: Path
+    layout: Layout
+    train: int
+    """Training samples; with `dry_run` the candidates, before any is skipped."""
+    test: int
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason of each picture that was left out."""
+    ignored: int = 0
+    """Files in the source that are not pictures by their name."""
+    shared: int = 0
+    """Test samples whose file also stands in the training split."""
+    seconds: float = 0.0
+    written: bool = True
+    """False if the file was already there, or with `dry_run`."""
+
+
+def resolve_recipe(source: str | os.PathLike[str] | None) -> Recipe:
+    """Return the recipe for a SOURCE: a folder, a recipe's name or path, or nothing."""
+    if source is None:
+        return load_recipe(BUILTIN)
+    path = Path(source)
+    if path.is_dir():
+        name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.resolve().name)
+        return Recipe(
+            name=name.lstrip("._-") or "pictures",
+            source=FolderSource(kind="folder", path=str(source)),
+        )
+    if path.suffix == ".toml" or str(source) in known_recipes():
+        return load_recipe(str(source))
+    if path.exists():
+        raise InputError(f"{source}: a file; give a folder of pictures or a recipe (.toml)")
+    raise InputError(
+        f"{source}: no such folder, and no recipe of that name "
+        f"(there are: {', '.join(known_recipes())})"
+    )
+
+
+def prepare(
+    source: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    size: int | None = None,
+    channels: str | None = None,
+    fit: str | None = None,
+    oversample: float | None = None,
+    samples: int | None = None,
+    test: int | None = None,
+    seed: int | None = None,
+    phase_dtype: str | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> PrepareReport:
+    """Turn images into phase-only spectra in an HDF5 file.
+
+    Each picture is fitted to N×N, rounded to the integers that are stored,
+    zero-padded to M×M and transformed in float64; the phase is that of the
+    stored image.
+
+    Parameters
+    ----------
+    source : path or str, optional
+        A folder of pictures, a recipe's path or name; `builtin` by default.
+    output : path, optional
+        The HDF5 file; `<name of the source>.h5` in the working folder by default.
+    size : int, optional
+        N, pixels along a side, 2 to 8192. Default 128, or the recipe's.
+    channels : {"gray", "rgb"}, optional
+        Default gray: rec. 601 luma as in Pillow's mode L.
+    fit : {"crop", "pad", "stretch"}, optional
+        Default crop, the centred square.
+    oversample : float, optional
+        M/N, 1 to 4; N·M/N must be an integer. Default 1, no padding.
+    samples, test : int, optional
+        How many pictures become training and test samples, chosen by the seed;
+        all, and for a folder without a split a tenth of it, by default.
+    seed : int, optional
+        Of the choice and the split. Default 0.
+    phase_dtype : {"uint16", "float16", "float32"}, optional
+        Encoding of the phases. Default uint16, φ = 2πk/65536.
+    workers : int, optional
+        Threads that decode and transform; one a core by default.
+    overwrite : bool
+        Replace a file that holds something else.
+    dry_run : bool
+        Look at the source and say what would be done, write nothing.
+    progress : Progress, optional
+        Where to report; silent by default.
+
+    Returns
+    -------
+    PrepareReport
+        Counts, and what was skipped and why.
+
+    Raises
+    ------
+    InputError
+        If the source, an option or an existing output does not fit.
+
+    Examples
+    --------
+    >>> import phasegan
+    >>> report = phasegan.prepare("builtin", "small.h5", size=64, samples=8, test=4)
+    >>> report.train, report.test
+    (8, 4)
+    """
+    progress = progress or Progress()
+    options = {
+        "size": size,
+        "channels": channels,
+        "fit": fit,
+        "oversample": oversample,
+        "samples": samples,
+        "test": test,
+        "seed": seed,
+        "phase_dtype": phase_dtype,
+    }
+    recipe = override(resolve_recipe(source), options)
+    path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers = {workers}: must be at least 1")
+    wanted = recipe.preprocessing
+    padded = padded_size(wanted.size, wanted.oversample)
+    opened = open_source(recipe)
+    layout = Layout(wanted.size, padded, wanted.channels, opened.depth(), wanted.phase_dtype)
+    plan = _Plan.make(opened.items(), recipe)
+    if dry_run:
+        return PrepareReport(
+            path, layout, plan.expected("train"), plan.expected("test"),
+            ignored=opened.ignored, written=False,
+        )  # fmt: skip
+    described = _described(recipe)
+    if path.exists() and not overwrite:
+        return _existing(path, described, opened.listing())
+    start = time.monotonic()
+    with locked(path.with_name(f".{path.name}.lock"), str(path)):
+        with atomic_file(path) as temporary, PreparedWriter(temporary, layout) as writer:
+            outcome = _fill(writer, plan, opened, layout, wanted.fit, workers, progress)
+            checksum = outcome.source_checksum()
+            if recipe.source.checksum not in (None, checksum):
+                raise InputError(
+                    f"{opened.label}: its pictures have checksum {checksum}, the recipe "
+                    f"{recipe.name} asks for {recipe.source.checksum}; they are not the same set"
+                )
+            writer.finish(described, opened.listing(), checksum)
+    return PrepareReport(
+        path=path,
+        layout=layout,
+        train=outcome.counts["train"],
+        test=outcome.counts["test"],
+        skipped=outcome.skipped,
+        ignored=opened.ignored,
+        shared=len(outcome.hashes["train"].intersection(outcome.test_hashes)),
+        seconds=time.monotonic() - start,
+    )
+
+
+def encode_pictures(
+    path: Path, preprocessing: dict[str, Any], limit: int | None, progress: Progress
+) -> tuple[Layout, list[Sample]]:
+    """Encode a picture, or a folder of pictures, in memory.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A picture or a folder.
+    preprocessing : dict
+        Any of size, channels, fit, oversample, phase_dtype; None means the default.
+    limit : int, optional
+        Only the first so many.
+    progress : Progress
+        Told what is skipped and why.
+
+    Raises
+    ------
+    InputError
+        If there is no usable picture.
+    """
+    given = {key: value for key, value in preprocessing.items() if value is not None}
+    wanted = build(Preprocessing, {"phase_dtype": "float32", **given}, "preprocessing")
+    padded = padded_size(wanted.size, wanted.oversample)
+    source = PictureFolder(path) if path.is_dir() else PictureFile(path)
+    layout = Layout(
+        wanted.size, padded, wanted.channels, source.depth(), wanted.phase_dtype
+    )
+    samples: list[Sample] = []
+    for item in source.items():
+        if limit is not None and len(samples) == limit:
+            break
+        result = _encode_item(source, item, layout, wanted.fit)
+        if isinstance(result, str):
+            progress.warn(f"skipped {item.name}: {result}")
+        else:
+            samples.append(result)
+    if not samples:
+        raise InputError(f"{path}: no usable picture")
+    return layout, samples
+
+
+def _encode_item(source: Source, item: Item, layout: Layout, how: str) -> Sample | str:
+    """Return a sample, or the reason why there is none."""
+    try:
+        loaded = source.load(item)
+        pixels = to_depth(to_channels(loaded.pixels, layout.channels), layout.bits)
+        return encode_sample(fit(pixels, layout.size, how), layout, loaded.name, loaded.sha256)
+    except UnreadablePictureError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+
+
+def _described(recipe: Recipe) -> dict[str, Any]:
+    values = recipe.model_dump(mode="json")
+    if recipe.source.kind == "folder":
+        values["source"]["path"] = Path(recipe.source.path).name
+    return values
+
+
+def _existing(path: Path, described: dict[str, Any], listing: str) -> PrepareReport:
+    with PreparedFile(path) as file:
+        changed = differences(file.attributes["recipe"], described)
+        if changed:
+            raise InputError(
+                f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
+                "choose another -o, or add --overwrite"
+            )
+        if file.attributes["source_listing"] != listing:
+            raise InputError(
+                f"{path} is there, but the source's files have changed since; "
+                "choose another -o, or add --overwrite"
+            )
+        return PrepareReport(
+            path, file.layout, len(file.train), len(file.test), written=False
+        )
+
+
+@dataclass
+class _Plan:
+    """Which items may become which samples, and how many are wanted."""
+
+    queues: list[tuple[tuple[str, ...], list[Item]]]
+    """Splits that a queue fills, in order, and its items."""
+    targets: dict[str, int | None]
+    """How many are wanted; None: all."""
+
+    @classmethod
+    def make(cls, items: list[Item], recipe: Recipe) -> _Plan:
+        counts = {"train": recipe.split.samples, "test": recipe.split.test}
+        rng = np.random.default_rng(recipe.split.seed)
+        if items[0].split is None:
+            shuffled = [items[i] for i in rng.permutation(len(items))]
+            if counts["test"] is None:
+                counts["test"] = max(1, round(TEST_SHARE * len(items))) if len(items) > 1 else 0
+            plan = cls([(("test", "train"), shuffled)], counts)
+        else:
+            plan = cls([], counts)
+            for split in ("train", "test"):
+                own = [item for item in items if item.split == split]
+                target = counts[split]
+                if target is not None and target < len(own):
+                    own = [own[i] for i in rng.permutation(len(own))]
+                plan.queues.append(((split,), own))
+        for splits, queue in plan.queues:
+            asked = sum(counts[s] or 0 for s in splits)
+            if asked > len(queue):
+                flags = " and ".join("--test" if s == "test" else "--samples" for s in splits)
+                raise InputError(
+                    f"{flags}: {asked} pictures asked for, the source has {len(queue)}"
+                    f"{' for ' + splits[0] if len(splits) == 1 else ''}; ask for fewer"
+                )
+        return plan
+
+    def expected(self, split: str) -> int:
+        """Samples in a split if no picture is skipped."""
+        for splits, queue in self.queues:
+            if split in splits:
+                left = len(queue)
+                for name in splits:
+                    target = self.targets[name]
+                    count = left if target is None else min(target, left)
+                    if name == split:
+                        return count
+                    left -= count
+        return 0
+
+
+@dataclass
+class _Outcome:
+    counts: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    hashes: dict[str, set[str]] = field(default_factory=lambda: {"train": set(), "test": set()})
+    test_hashes: list[str] = field(default_factory=list)
+    _digest: Any = field(default_factory=hashlib.sha256)
+
+    def accept(self, split: str, sample: Sample) -> None:
+        self.counts[split] += 1
+        self.hashes[split].add(sample.source_sha256)
+        if split == "test":
+            self.test_hashes.append(sample.source_sha256)
+        self._digest.update(f"{split} {sample.source} {sample.source_sha256}\n".encode())
+
+    def source_checksum(self) -> str:
+        return f"sha256:{self._digest.hexdigest()}"
+
+
+def _fill(
+    writer: PreparedWriter,
+    plan: _Plan,
+    source: Source,
+    layout: Layout,
+    how: str,
+    workers: int | None,
+    progress: Progress,
+) -> _Outcome:
+    def work(item: Item) -> Sample | str:
+        return _encode_item(source, item, layout, how)
+
+    outcome = _Outcome()
+    total = sum(plan.expected(split) for split in ("train", "test"))
+    threads = workers or os.cpu_count() or 1
+    with progress.task("preparing", total) as task, ThreadPoolExecutor(threads) as pool:
+        for splits, queue in plan.queues:
+            open_splits = [s for s in splits if plan.targets[s] != 0]
+            for item, result in _ordered_map(pool, work, queue, 4 * threads):
+                if not open_splits:
+                    break
+                split = open_splits[0]
+                if isinstance(result, str):
+                    reason = result
+                elif split == "train" and result.source_sha256 in outcome.hashes["test"] and item.split is None:
+                    reason = "the same file stands in the test split"
+                else:
+                    writer.add(split, result)
+                    outcome.accept(split, result)
+                    if outcome.counts[split] == plan.targets[split]:
+                        open_splits.pop(0)
+                    task.advance()
+                    continue
+                outcome.skipped.append((item.name, reason))
+                progress.warn(f"skipped {item.name}: {reason}")
+                task.advance()
+    _check_outcome(outcome, plan, source)
+    return outcome
+
+
+def _check_outcome(outcome: _Outcome, plan: _Plan, source: Source) -> None:
+    skipped = f", {len(outcome.skipped)} skipped" if outcome.skipped else ""
+    if outcome.counts["train"] == 0:
+        raise InputError(f"{source.label}: no usable picture for training{skipped}; nothing written")
+    for split, target in plan.targets.items():
+        if target is not None and outcome.counts[split] < target:
+            flag = "--test" if split == "test" else "--samples"
+            raise InputError(
+                f"{source.label}: {flag} {target} asked for, {outcome.counts[split]} usable"
+                f"{skipped}; nothing written, ask for fewer"
+            )
+
+
+def _ordered_map(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Any], items: list[Item], ahead: int
+) -> Iterator[tuple[Item, Any]]:
+    """Map in order with at most `ahead` results in memory; stops cleanly when closed."""
+    waiting: deque[tuple[Item, Future[Any]]] = deque()
+    rest = iter(items)
+    try:
+        for item in rest:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) >= ahead:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()

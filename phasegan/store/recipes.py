@@ -1,0 +1,131 @@
+"""Recipes: TOML files that say where pictures come from and how they are prepared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from phasegan.errors import InputError
+from phasegan.files import shipped_folder
+from phasegan.settings import Settings, build, read_toml
+
+RECIPE_FORMAT = 1
+BUILTIN = "builtin"
+
+
+class FolderSource(Settings):
+    """A folder of pictures; `path` is relative to the recipe file."""
+
+    kind: Literal["folder"]
+    path: str
+    checksum: str | None = None
+
+
+class PhotographSource(Settings):
+    """Seeded crops of photographs that ship inside scikit-image."""
+
+    kind: Literal["scikit-image"]
+    train: Annotated[tuple[str, ...], Field(min_length=1)]
+    test: Annotated[tuple[str, ...], Field(min_length=1)]
+    checksum: str | None = None
+
+
+class Preprocessing(Settings):
+    """How pictures become samples; the defaults of `phasegan prepare`."""
+
+    size: Annotated[int, Field(ge=2, le=8192)] = 128
+    channels: Literal["gray", "rgb"] = "gray"
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    oversample: Annotated[float, Field(ge=1, le=4)] = 1.0
+    phase_dtype: Literal["uint16", "float16", "float32"] = "uint16"
+
+
+class Split(Settings):
+    """How many samples go where; without counts, all there are."""
+
+    samples: Annotated[int, Field(ge=1)] | None = None
+    test: Annotated[int, Field(ge=0)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class Recipe(Settings):
+    """Everything that decides what is in a prepared file."""
+
+    format: Literal[1] = RECIPE_FORMAT
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    title: str = ""
+    licence: str = ""
+    url: str = ""
+    source: Annotated[FolderSource | PhotographSource, Field(discriminator="kind")]
+    preprocessing: Preprocessing = Preprocessing()
+    split: Split = Split()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_format(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("format", RECIPE_FORMAT) != RECIPE_FORMAT:
+            raise ValueError(f"recipe format {values['format']}; this phasegan reads format 1")
+        return values
+
+
+def recipe_folder() -> Path:
+    """Return the folder of the recipes that come with phasegan."""
+    return shipped_folder("datasets", "datasets")
+
+
+def known_recipes() -> list[str]:
+    """Return the names of the recipes that come with phasegan."""
+    return sorted(p.stem for p in recipe_folder().glob("*.toml") if p.stem != "template")
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a recipe by name (`builtin`) or path (`my.toml`).
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or it is not valid: an unknown key is
+        named with the nearest known one.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = recipe_folder() / f"{name_or_path}.toml"
+        if not path.is_file():
+            raise InputError(
+                f"{name_or_path}: neither a folder nor a recipe; recipes that come with "
+                f"phasegan: {', '.join(known_recipes())}"
+            )
+    recipe = build(Recipe, read_toml(path), str(path))
+    if recipe.source.kind == "folder":
+        folder = (path.parent / recipe.source.path).resolve()
+        source = recipe.source.model_copy(update={"path": str(folder)})
+        return recipe.model_copy(update={"source": source})
+    return recipe
+
+
+def override(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    """Return the recipe with some options replaced; None leaves an option as it is.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Where to start.
+    changes : dict
+        Any of size, channels, fit, oversample, phase_dtype, samples, test, seed.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    values = recipe.model_dump()
+    for section, model in (("preprocessing", Preprocessing), ("split", Split)):
+        names = [key for key in given if key in model.model_fields]
+        values[section] |= {key: given.pop(key) for key in names}
+        values[section] = build(model, values[section], "prepare").model_dump()
+    if given:
+        raise InputError(f"prepare: unknown option {sorted(given)[0]}")
+    return build(Recipe, values, "prepare")

@@ -1,0 +1,182 @@
+"""What is in a prepared file, on one page.
+
+Groups `train` and `test` hold, for n samples of C channels (the axis is left
+out for grey), N×N pixels and M×M frames:
+
+    phase             (n[, C], M, M // 2 + 1)   uint16 codes, or float radians
+    images            (n[, C], N, N)            uint8 or uint16
+    undefined         (n[, C], M, M // 2 + 1)   bool, True where a phase means nothing
+    source            (n,)                      path relative to the source
+    source_sha256     (n,)                      of the file it came from
+    mean_magnitude    ([C,] M, M // 2 + 1)      float64, in `train` alone
+
+The full description is docs/file-format.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phasegan.errors import InputError
+from phasegan.spectra.fourier import half_plane
+
+FORMAT_NAME = "phasegan phase spectra"
+FORMAT_VERSION = 1
+SAMPLE_DATASETS = ("phase", "images", "undefined", "source", "source_sha256")
+FFT_CONVENTION = "numpy.fft.rfft2(image, s=(M, M)): image in the top left corner, zeros elsewhere"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes and types of the samples in a prepared file."""
+
+    size: int
+    """N, pixels along a side of an image."""
+    padded: int
+    """M, samples along a side of the zero-padded frame."""
+    channels: str
+    """`gray` or `rgb`."""
+    bits: int
+    """8 or 16."""
+    phase_dtype: str
+    """`uint16`, `float16` or `float32`."""
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """(M, M)."""
+        return self.padded, self.padded
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, N)."""
+        return self.size, self.size
+
+    @property
+    def planes(self) -> tuple[int, ...]:
+        """() for grey, (3,) for RGB: the axes between the sample and the row."""
+        return (3,) if self.channels == "rgb" else ()
+
+    @property
+    def channel_count(self) -> int:
+        """1 or 3."""
+        return 3 if self.channels == "rgb" else 1
+
+    @property
+    def data_range(self) -> int:
+        """255 or 65535."""
+        return 2**self.bits - 1
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return (*self.planes, self.size, self.size)
+
+    @property
+    def phase_shape(self) -> tuple[int, ...]:
+        """Shape of one phase spectrum."""
+        return (*self.planes, *half_plane(self.frame))
+
+    @property
+    def image_dtype(self) -> np.dtype[Any]:
+        """uint8 or uint16."""
+        return np.dtype(f"uint{self.bits}")
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample on disk."""
+        phases = int(np.prod(self.phase_shape)) * np.dtype(self.phase_dtype).itemsize
+        return phases + int(np.prod(self.image_shape)) * self.image_dtype.itemsize
+
+    def dataset(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return the shape of one sample and the dtype of a numeric dataset."""
+        return {
+            "phase": (self.phase_shape, np.dtype(self.phase_dtype)),
+            "images": (self.image_shape, self.image_dtype),
+            "undefined": (self.phase_shape, np.dtype(bool)),
+        }[name]
+
+    def describe(self) -> str:
+        """Return `128×128 gray, 8 bit, M = 256, phase uint16`."""
+        return (
+            f"{self.size}×{self.size} {self.channels}, {self.bits} bit, "
+            f"M = {self.padded} ({self.padded / self.size:g}×), phase {self.phase_dtype}"
+        )
+
+
+def attributes_checksum(attributes: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all root attributes but `attributes_checksum` itself."""
+    others = {k: str(v) for k, v in attributes.items() if k != "attributes_checksum"}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+
+
+def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
+    """Check the root attributes of a prepared file.
+
+    Parameters
+    ----------
+    attributes : mapping
+        As h5py gives them.
+    where : str
+        The file, for messages.
+
+    Returns
+    -------
+    (Layout, dict)
+        The layout and all attributes as plain Python values.
+
+    Raises
+    ------
+    InputError
+        If the file is not phasegan's, of another version, or inconsistent.
+    """
+    try:
+        plain = {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in attributes.items()
+        }
+    except Exception as error:  # damaged attributes fail in many ways inside libhdf5
+        raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None
+    if plain.get("format") != FORMAT_NAME:
+        raise InputError(
+            f"{where}: an HDF5 file, but not one that phasegan prepared; make one with "
+            "`phasegan prepare FOLDER`"
+        )
+    version = plain.get("format_version")
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{where}: file format version {version}, this phasegan reads version "
+            f"{FORMAT_VERSION}; prepare the pictures again, or use the phasegan that wrote it "
+            f"({plain.get('phasegan_version', 'unknown')})"
+        )
+    try:
+        layout = Layout(
+            size=int(plain["N"]),
+            padded=int(plain["M"]),
+            channels=str(plain["channels"]),
+            bits=int(plain["bits"]),
+            phase_dtype=str(plain["phase_encoding"]),
+        )
+        plain["intact"] = attributes_checksum(plain) == plain.get("attributes_checksum")
+        plain["recipe"] = json.loads(plain["recipe"])
+        plain["checksums"] = json.loads(plain["checksums"])
+        sound = (
+            1 <= layout.size <= layout.padded
+            and layout.channels in ("gray", "rgb")
+            and layout.bits in (8, 16)
+            and layout.phase_dtype in ("uint16", "float16", "float32")
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None
+    if not sound:
+        raise InputError(f"{where}: attributes that contradict the format; prepare it again")
+    return layout, plain
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""The adversarial step, the loop around it, and runs that can be continued."""

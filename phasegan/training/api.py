@@ -1,0 +1,272 @@
+"""`phasegan.train`: resolve a configuration, then train, continue, or say it is done."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from phasegan.devices import choose_device
+from phasegan.errors import InputError
+from phasegan.files import locked
+from phasegan.models.patchgan import MIN_SIZE
+from phasegan.progress import Progress, format_duration
+from phasegan.runs.config import (
+    VARIANTS,
+    DataConfig,
+    LossConfig,
+    NetworkConfig,
+    OptimiserConfig,
+    TrainConfig,
+    full_blocks,
+)
+from phasegan.runs.folder import RunFolder
+from phasegan.settings import build, differences
+from phasegan.store.prepare import prepare
+from phasegan.store.reader import PreparedFile
+from phasegan.training.loop import run_training
+from phasegan.training.timing import estimate_seconds
+
+DEFAULT_DATA = Path("builtin.h5")
+DEFAULT_RUNS = Path("runs")
+DEFAULT_EPOCHS = 10
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What `train` did."""
+
+    path: Path
+    """The run folder."""
+    config: TrainConfig
+    seconds: float
+    """Spent training, over all attempts."""
+    estimated_seconds: float | None
+    """Estimated before training; None if there was nothing left to do."""
+    trained: bool
+    """False if the run was finished already."""
+
+
+def resolve_config(
+    file: PreparedFile,
+    device: torch.device,
+    *,
+    preset: str = "paper",
+    variant: str | None = None,
+    samples: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    batch_size: int = 1,
+    base_channels: int | None = None,
+    blocks: int | None = None,
+    discriminator_channels: int | None = None,
+    learning_rate: float | None = None,
+    cycle_a: float | None = None,
+    cycle_b: float | None = None,
+    identity: float | None = None,
+    pool_size: int | None = None,
+    precision: str = "32",
+) -> TrainConfig:
+    """Turn options into a complete configuration; see `train` for them.
+
+    Raises
+    ------
+    InputError
+        If an option is out of range or the data do not fit the preset.
+    """
+    layout = file.layout
+    if layout.padded != layout.size:
+        raise InputError(
+            f"{file.path}: the preset {preset} needs unpadded phases (M = N), these have "
+            f"M = {layout.padded}, N = {layout.size}; prepare with --oversample 1"
+        )
+    if layout.size < MIN_SIZE:
+        raise InputError(
+            f"{file.path}: images of {layout.size}×{layout.size} are too small for the 70×70 "
+            f"PatchGAN; prepare with --size {MIN_SIZE} or more"
+        )
+    total = len(file.train)
+    wanted = total if samples is None else samples
+    if not 1 <= wanted <= total:
+        raise InputError(f"--samples {wanted}: {file.path} has 1 to {total} training samples")
+    if precision == "fp16" and device.type == "cpu":
+        raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or 32")
+    chosen = variant or ("small" if device.type == "cpu" else "full")
+    if chosen not in VARIANTS:
+        raise InputError(f"variant {chosen!r}: choose one of {', '.join(VARIANTS)}")
+    sizes = {"blocks": full_blocks(layout.size), **VARIANTS[chosen]}
+    asked = {
+        "base_channels": base_channels,
+        "blocks": blocks,
+        "discriminator_channels": discriminator_channels,
+    }
+    given = {key: value for key, value in asked.items() if value is not None}
+    if base_channels is not None and discriminator_channels is None:
+        given["discriminator_channels"] = base_channels
+    networks = sizes | given
+    for name, standard in VARIANTS.items():
+        if networks == {"blocks": full_blocks(layout.size), **standard}:
+            chosen = name
+            break
+    else:
+        chosen = "custom"
+
+    def options(model: type[Any], **values: Any) -> Any:
+        return build(model, {k: v for k, v in values.items() if v is not None}, "train")
+
+    return build(
+        TrainConfig,
+        {
+            "preset": preset,
+            "variant": chosen,
+            "data": DataConfig(
+                digest=file.digest,
+                size=layout.size,
+                padded=layout.padded,
+                channels=layout.channels,
+                bits=layout.bits,
+                samples=wanted,
+            ),
+            "networks": build(NetworkConfig, networks, "train"),
+            "losses": options(LossConfig, cycle_a=cycle_a, cycle_b=cycle_b, identity=identity),
+            "optimiser": options(OptimiserConfig, learning_rate=learning_rate),
+            "epochs": DEFAULT_EPOCHS if epochs is None else epochs,
+            "batch_size": batch_size,
+            "pool_size": 50 if pool_size is None else pool_size,
+            "precision": precision,
+            "seed": seed,
+        },
+        "train",
+    )
+
+
+def train(
+    data: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    dry_run: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> TrainReport:
+    """Train a CycleGAN from phase pictures (domain A) to images (domain B).
+
+    Parameters
+    ----------
+    data : path, optional
+        A prepared file; `builtin.h5` in the working folder by default, prepared
+        first when it is not there.
+    output : path, optional
+        The run folder; `runs/<name of the file>-<label>` by default.
+    resume : bool
+        Continue an interrupted run; start it if there is nothing to continue.
+    dry_run : bool
+        Resolve everything and estimate the duration, write nothing.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where to train.
+    progress : Progress, optional
+        Where to report; silent by default.
+    **options
+        preset : {"paper"}
+            The published CycleGAN.
+        variant : {"full", "small"}, optional
+            Sizes of the networks; small on a CPU, full on a GPU by default.
+        samples : int, optional
+            Training samples, the first of a seeded shuffle; all by default.
+        epochs : int, optional
+            Passes over them; 10 by default.
+        seed : int
+            Of weights, shuffles and pools; 0 by default.
+        batch_size : int
+            1 as published.
+        base_channels, blocks, discriminator_channels : int, optional
+            Other sizes than a variant's.
+        learning_rate, cycle_a, cycle_b, identity, pool_size : optional
+            2e-4, 10, 10, 0.5 (a share of the cycle weights) and 50 as published.
+        precision : {"32", "bf16", "fp16"}
+            Of the convolutions; fp16 needs a GPU.
+
+    Returns
+    -------
+    TrainReport
+        Where the run is and what it took.
+
+    Raises
+    ------
+    InputError
+        If the data, an option or an existing run folder does not fit.
+    Interrupted
+        After Ctrl-C or SIGTERM, once the state is saved.
+    RunError
+        If a loss is not finite or memory runs out.
+
+    Examples
+    --------
+    >>> import phasegan
+    >>> _ = phasegan.prepare("builtin", "tiny.h5", size=32, samples=4, test=2)
+    >>> run = phasegan.train("tiny.h5", "runs/tiny", epochs=1, variant="small", device="cpu")
+    >>> run.config.steps, run.config.label
+    (4, 'paper-small')
+    """
+    progress = progress or Progress()
+    chosen = choose_device(device)
+    if data is None:
+        data = DEFAULT_DATA
+        if not data.exists():
+            progress.say(f"preparing {data} from the photographs inside scikit-image first")
+            prepare(output=data, progress=progress)
+    with PreparedFile(data) as file:
+        config = resolve_config(file, chosen, **options)
+        name = f"{file.path.stem}-{config.label}"
+        folder = RunFolder(Path(output) if output is not None else DEFAULT_RUNS / name)
+        folder.check_free()
+        if dry_run:
+            seconds = estimate_seconds(config, chosen)
+            return TrainReport(folder.path, config, 0.0, seconds, trained=False)
+        if folder.exists:
+            finished = _check_existing(folder, config, resume)
+            if finished is not None:
+                return finished
+        with locked(folder.path / ".lock", str(folder.path)):
+            going_on = folder.exists and folder.checkpoint_path.is_file()
+            if not folder.exists:
+                folder.write_config(config)
+            done = _steps_done(folder) if going_on else 0
+            seconds = estimate_seconds(config, chosen, config.steps - done)
+            progress.say(
+                f"{config.label} on {chosen}: {config.data.samples} samples × {config.epochs} "
+                f"epochs, {config.steps - done} steps left, "
+                f"estimated {format_duration(seconds)}"
+            )
+            spent = run_training(config, file, folder, chosen, progress, resume=going_on)
+        return TrainReport(folder.path, config, spent, seconds, trained=True)
+
+
+def _check_existing(folder: RunFolder, config: TrainConfig, resume: bool) -> TrainReport | None:
+    old = folder.read_config()
+    changed = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
+    if changed:
+        raise InputError(
+            f"{folder.path} holds a run of another configuration ({'; '.join(changed)}); "
+            "choose another -o"
+        )
+    if not folder.checkpoint_path.is_file():
+        return None
+    if folder.status_path.is_file():
+        status = folder.read_status()
+        if status["state"] == "finished":
+            return TrainReport(folder.path, old, status["seconds"], None, trained=False)
+    if not resume:
+        raise InputError(
+            f"{folder.path} holds an unfinished run (step {_steps_done(folder)} of "
+            f"{old.steps}); continue it with --resume, or choose another -o"
+        )
+    return None
+
+
+def _steps_done(folder: RunFolder) -> int:
+    return int(folder.read_status()["step"]) if folder.status_path.is_file() else 0
