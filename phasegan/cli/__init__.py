@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-import phasegan
+from phasegan._version import __version__
 from phasegan.errors import PhaseganError
 
 COMMANDS = {
@@ -49,7 +50,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(phasegan.__version__, "--version", prog_name="phasegan")
+@click.version_option(__version__, "--version", prog_name="phasegan")
 def cli() -> None:
     """Reconstruct images from their phase spectra.
 
@@ -92,10 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbose = any(a == "--verbose" or (a[:1] == "-" and a[1:2] == "v") for a in given)
-    try:
+    with contextlib.suppress(ValueError):  # not the main thread: others look after signals
         signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:
-        pass  # not the main thread: somebody else looks after signals
     try:
         status = cli.main(args=given, prog_name="phasegan", standalone_mode=False)
         return status if isinstance(status, int) else 0

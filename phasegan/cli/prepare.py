@@ -13,7 +13,9 @@ from phasegan.progress import format_duration
 @click.option(
     "-o", "--output", type=click.Path(), help="The HDF5 file.  [default: <name of SOURCE>.h5]"
 )
-@click.option("--size", type=click.IntRange(2, 8192), help="N, pixels along a side.  [default: 128]")
+@click.option(
+    "--size", type=click.IntRange(2, 8192), help="N, pixels along a side.  [default: 128]"
+)
 @click.option(
     "--channels",
     type=click.Choice(["gray", "rgb"]),

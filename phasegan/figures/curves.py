@@ -44,7 +44,13 @@ def error_curves(
         x, y, spread = zip(*sorted(points), strict=True)
         ticks |= set(x)
         axes.errorbar(
-            x, y, yerr=spread, marker=markers[i % len(markers)], capsize=3, label=name, color=f"C{i}"
+            x,
+            y,
+            yerr=spread,
+            marker=markers[i % len(markers)],
+            capsize=3,
+            label=name,
+            color=f"C{i}",
         )
     for i, (name, value) in enumerate(levels.items()):
         style = (0, (4, 2 + i))

@@ -6,6 +6,7 @@ whole factors only, so that what is shown is what was computed.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,8 +55,11 @@ def phase_tile(phase: NDArray[np.floating]) -> Tile:
     return np.rint(colours * 255).astype(np.uint8)
 
 
+@functools.cache
 def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
+    import matplotlib
+
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 
 def _fitted(draw: Any, text: str, font: Any, width: int) -> str:

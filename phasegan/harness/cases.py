@@ -35,7 +35,7 @@ class Quoted(Settings):
 class Case(Settings):
     """What a bench measures."""
 
-    format: Literal[1] = CASE_FORMAT
+    format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     title: str = ""
     preset: Literal["paper"] = "paper"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-import phasegan
+from phasegan._version import __version__
 from phasegan.devices import describe_machine
 from phasegan.figures.curves import Point, error_curves
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
@@ -37,7 +37,7 @@ def write_report(
         folder / "results.json",
         {
             "format": 1,
-            "phasegan_version": phasegan.__version__,
+            "phasegan_version": __version__,
             "case": {"name": case.name, "title": case.title},
             "data": {
                 "name": file.path.name,
@@ -107,7 +107,8 @@ def _write_sheet(folder: Path, rows: list[Row], file: PreparedFile, device: torc
     trained = sorted({row.method for row in rows if row.epochs is not None and row.status == "ok"})
     footer = (
         "Zero frequency in the middle of the phase; colours are cyclic. Columns N × M: "
-        f"{', '.join(trained)} after M epochs on N samples. Baselines: the most samples of the table."
+        f"{', '.join(trained)} after M epochs on N samples. Baselines: with the most samples of "
+        "the table."
     )
     sheet = contact_sheet(
         list(zip(*columns, strict=True)), titles, list(zip(*captions, strict=True)), footer

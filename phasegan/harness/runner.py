@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-import phasegan
+from phasegan._version import __version__
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.files import read_json, write_json
@@ -58,7 +58,7 @@ class _Planned:
         """Digest of all that decides the row."""
         decides = {
             "format": ROW_FORMAT,
-            "phasegan": phasegan.__version__,
+            "phasegan": __version__,
             "data": file.digest,
             "method": self.method,
             "seed": self.seed,
@@ -95,7 +95,9 @@ def resolve_case(
             "they pair in order, give both equally often"
         )
     if case is not None and samples:
-        raise InputError("--case brings its own samples and epochs; leave --samples and --epochs out")
+        raise InputError(
+            "--case brings its own samples and epochs; leave --samples and --epochs out"
+        )
     for name, values in (("--samples", samples), ("--epochs", epochs)):
         for value in values:
             if value < 1:
@@ -170,7 +172,7 @@ def bench(
 
     Examples
     --------
-    >>> import phasegan
+    >>> from phasegan._version import __version__
     >>> _ = phasegan.prepare("builtin", "tiny.h5", size=32, samples=4, test=2)
     >>> report = phasegan.bench(2, 1, data="tiny.h5", variant="small", device="cpu")
     >>> sorted({row.method for row in report.rows if row.status == "ok"})
@@ -308,6 +310,7 @@ def _measure(
         run,
         resume=True,
         device=device,
+        estimated_seconds=estimates[plan],
         progress=progress,
         preset=config.preset,
         samples=config.data.samples,

@@ -127,9 +127,9 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         if better:
             best = min(better, key=lambda other: other.values["mse"])
             said.append(
-                f"{row.method} at {row.samples} × {row.epochs} scores worse ({row.values['mse']:,.0f}) "
-                f"than {best.method} ({best.values['mse']:,.0f}), which trains nothing: what it "
-                "draws is not worth more than that."
+                f"{row.method} at {row.samples} × {row.epochs} scores worse "
+                f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f}), "
+                "which trains nothing: what it draws is not worth more than that."
             )
     return said
 

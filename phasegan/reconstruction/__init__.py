@@ -1,1 +1,1 @@
-"""Methods that answer: which image has this phase spectrum?"""
+"""Methods that say which image has a given phase spectrum."""

@@ -17,11 +17,8 @@ from phasegan.reconstruction.registry import METHODS, NEEDS_STATISTICS, make_met
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
 from phasegan.spectra.encoding import decode
 from phasegan.spectra.fourier import half_plane
-from phasegan.store.pictures import read_picture
-from phasegan.store.prepare import encode_pictures
+from phasegan.store.encode import encode_pictures
 from phasegan.store.reader import PreparedFile
-from phasegan.store.recipes import Preprocessing
-from phasegan.store.schema import Layout
 
 BLOCK = 64
 

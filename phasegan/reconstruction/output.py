@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-import phasegan
+from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, atomic_folder
@@ -109,7 +109,7 @@ def _write_hdf5(result: Result, path: Path) -> None:
             {
                 "format": FORMAT_NAME,
                 "format_version": 1,
-                "phasegan_version": phasegan.__version__,
+                "phasegan_version": __version__,
                 "method": result.method,
                 "data_range": result.data_range,
                 "comment": "estimate: pixel units, 0 to data_range, not clipped or rounded",

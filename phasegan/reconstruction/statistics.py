@@ -37,9 +37,7 @@ class Statistics:
     samples: int
 
 
-def gather_statistics(
-    file: PreparedFile, indices: NDArray[np.int64] | None = None
-) -> Statistics:
+def gather_statistics(file: PreparedFile, indices: NDArray[np.int64] | None = None) -> Statistics:
     """Average over a file's training images.
 
     Parameters

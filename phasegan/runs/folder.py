@@ -1,15 +1,15 @@
 """A run folder and the files in it.
 
-    config.json                     TrainConfig, with the versions that made it
-    status.json                     state, position, seconds, checksums of the weights
-    checkpoint.pt                   everything a resumed run needs
-    generator_ab.safetensors        phase → image
-    generator_ba.safetensors        image → phase
-    discriminator_a.safetensors     judges phases
-    discriminator_b.safetensors     judges images
-    losses.jsonl                    each loss by name
-    samples/epoch-0001.png          phase | reconstruction | reference
-    tensorboard/                    the same for TensorBoard, where it is installed
+config.json                     TrainConfig, with the versions that made it
+status.json                     state, position, seconds, checksums of the weights
+checkpoint.pt                   everything a resumed run needs
+generator_ab.safetensors        phase → image
+generator_ba.safetensors        image → phase
+discriminator_a.safetensors     judges phases
+discriminator_b.safetensors     judges images
+losses.jsonl                    each loss by name
+samples/epoch-0001.png          phase | reconstruction | reference
+tensorboard/                    the same for TensorBoard, where it is installed
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import phasegan
+from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.files import read_json, sha256_of, write_json
 from phasegan.runs.config import TrainConfig
@@ -77,7 +77,7 @@ class RunFolder:
             self.config_path,
             {
                 "format": RUN_FORMAT,
-                "phasegan_version": phasegan.__version__,
+                "phasegan_version": __version__,
                 "label": config.label,
                 "config": config.model_dump(mode="json"),
             },

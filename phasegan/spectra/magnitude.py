@@ -16,7 +16,7 @@ class RunningMean:
         self.count = 0
         self._sum: NDArray[np.float64] | None = None
 
-    def add(self, value: NDArray[np.generic]) -> None:
+    def add(self, value: NDArray[np.integer] | NDArray[np.floating]) -> None:
         """Add one array."""
         if self._sum is None:
             self._sum = np.zeros(value.shape, dtype=np.float64)

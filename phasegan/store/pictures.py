@@ -87,7 +87,7 @@ def _decode(data: bytes) -> Pixels:
     if data.startswith(_PNG_SIGNATURE) and data[24:25] == b"\x10" and data[25:26] != b"\0":
         return _decode_deep_png(data)
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture: Image.Image = Image.open(io.BytesIO(data))
     except Image.UnidentifiedImageError:
         if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return _decode_tiff(data)
@@ -137,7 +137,7 @@ def _decode_tiff(data: bytes) -> Pixels:
         raise UnreadablePictureError(
             f"{pixels.dtype} pixels; only 8- and 16-bit integers are taken"
         )
-    if pixels.ndim == 3 and pixels.shape[2] not in (1, 2, 3, 4) or pixels.ndim not in (2, 3):
+    if (pixels.ndim == 3 and pixels.shape[2] not in (1, 2, 3, 4)) or pixels.ndim not in (2, 3):
         raise UnreadablePictureError(f"pixels of shape {pixels.shape}; expected grey or RGB")
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
 
@@ -145,8 +145,8 @@ def _decode_tiff(data: bytes) -> Pixels:
 def _flatten_alpha(pixels: Pixels) -> Pixels:
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
-    alpha = pixels[..., -1:].astype(np.float64) / np.iinfo(pixels.dtype).max
-    colour = np.rint(pixels[..., :-1] * alpha).astype(pixels.dtype)
+    alpha = pixels[..., -1:].astype(np.float64) / (255 if pixels.dtype == np.uint8 else 65535)
+    colour = np.rint(pixels[..., :-1].astype(np.float64) * alpha).astype(pixels.dtype)
     return colour[..., 0] if colour.shape[2] == 1 else colour
 
 

@@ -5,37 +5,30 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from phasegan.errors import InputError
 from phasegan.files import atomic_file, locked
 from phasegan.progress import Progress
-from phasegan.settings import build, differences
+from phasegan.settings import differences
 from phasegan.spectra.fourier import padded_size
-from phasegan.store.pictures import UnreadablePictureError, fit, to_channels, to_depth
+from phasegan.store.encode import encode_item, ordered_map
+from phasegan.store.plan import Plan
 from phasegan.store.reader import PreparedFile
 from phasegan.store.recipes import (
     BUILTIN,
     FolderSource,
-    Preprocessing,
     Recipe,
     known_recipes,
     load_recipe,
     override,
 )
 from phasegan.store.schema import Layout
-from phasegan.store.sources import Item, PictureFile, PictureFolder, Source, open_source
-from phasegan.store.writer import PreparedWriter, Sample, encode_sample
-
-TEST_SHARE = 0.1
-"""Share of an unsplit folder that becomes the test split."""
+from phasegan.store.sources import Item, Source, open_source
+from phasegan.store.writer import PreparedWriter, Sample
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,9 @@ def resolve_recipe(source: str | os.PathLike[str] | None) -> Recipe:
         return load_recipe(BUILTIN)
     path = Path(source)
     if path.is_dir():
-        name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.resolve().name)
+        name = "".join(
+            c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.resolve().name
+        )
         return Recipe(
             name=name.lstrip("._-") or "pictures",
             source=FolderSource(kind="folder", path=str(source)),
@@ -170,7 +165,7 @@ def prepare(
     padded = padded_size(wanted.size, wanted.oversample)
     opened = open_source(recipe)
     layout = Layout(wanted.size, padded, wanted.channels, opened.depth(), wanted.phase_dtype)
-    plan = _Plan.make(opened.items(), recipe)
+    plan = Plan.make(opened.items(), recipe)
     if dry_run:
         return PrepareReport(
             path, layout, plan.expected("train"), plan.expected("test"),
@@ -180,16 +175,19 @@ def prepare(
     if path.exists() and not overwrite:
         return _existing(path, described, opened.listing())
     start = time.monotonic()
-    with locked(path.with_name(f".{path.name}.lock"), str(path)):
-        with atomic_file(path) as temporary, PreparedWriter(temporary, layout) as writer:
-            outcome = _fill(writer, plan, opened, layout, wanted.fit, workers, progress)
-            checksum = outcome.source_checksum()
-            if recipe.source.checksum not in (None, checksum):
-                raise InputError(
-                    f"{opened.label}: its pictures have checksum {checksum}, the recipe "
-                    f"{recipe.name} asks for {recipe.source.checksum}; they are not the same set"
-                )
-            writer.finish(described, opened.listing(), checksum)
+    with (
+        locked(path.with_name(f".{path.name}.lock"), str(path)),
+        atomic_file(path) as temporary,
+        PreparedWriter(temporary, layout) as writer,
+    ):
+        outcome = _fill(writer, plan, opened, layout, wanted.fit, workers, progress)
+        checksum = outcome.source_checksum()
+        if recipe.source.checksum not in (None, checksum):
+            raise InputError(
+                f"{opened.label}: its pictures have checksum {checksum}, the recipe "
+                f"{recipe.name} asks for {recipe.source.checksum}; they are not the same set"
+            )
+        writer.finish(described, opened.listing(), checksum)
     return PrepareReport(
         path=path,
         layout=layout,
@@ -200,60 +198,6 @@ def prepare(
         shared=len(outcome.hashes["train"].intersection(outcome.test_hashes)),
         seconds=time.monotonic() - start,
     )
-
-
-def encode_pictures(
-    path: Path, preprocessing: dict[str, Any], limit: int | None, progress: Progress
-) -> tuple[Layout, list[Sample]]:
-    """Encode a picture, or a folder of pictures, in memory.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A picture or a folder.
-    preprocessing : dict
-        Any of size, channels, fit, oversample, phase_dtype; None means the default.
-    limit : int, optional
-        Only the first so many.
-    progress : Progress
-        Told what is skipped and why.
-
-    Raises
-    ------
-    InputError
-        If there is no usable picture.
-    """
-    given = {key: value for key, value in preprocessing.items() if value is not None}
-    wanted = build(Preprocessing, {"phase_dtype": "float32", **given}, "preprocessing")
-    padded = padded_size(wanted.size, wanted.oversample)
-    source = PictureFolder(path) if path.is_dir() else PictureFile(path)
-    layout = Layout(
-        wanted.size, padded, wanted.channels, source.depth(), wanted.phase_dtype
-    )
-    samples: list[Sample] = []
-    for item in source.items():
-        if limit is not None and len(samples) == limit:
-            break
-        result = _encode_item(source, item, layout, wanted.fit)
-        if isinstance(result, str):
-            progress.warn(f"skipped {item.name}: {result}")
-        else:
-            samples.append(result)
-    if not samples:
-        raise InputError(f"{path}: no usable picture")
-    return layout, samples
-
-
-def _encode_item(source: Source, item: Item, layout: Layout, how: str) -> Sample | str:
-    """Return a sample, or the reason why there is none."""
-    try:
-        loaded = source.load(item)
-        pixels = to_depth(to_channels(loaded.pixels, layout.channels), layout.bits)
-        return encode_sample(fit(pixels, layout.size, how), layout, loaded.name, loaded.sha256)
-    except UnreadablePictureError as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:
@@ -276,59 +220,7 @@ def _existing(path: Path, described: dict[str, Any], listing: str) -> PrepareRep
                 f"{path} is there, but the source's files have changed since; "
                 "choose another -o, or add --overwrite"
             )
-        return PrepareReport(
-            path, file.layout, len(file.train), len(file.test), written=False
-        )
-
-
-@dataclass
-class _Plan:
-    """Which items may become which samples, and how many are wanted."""
-
-    queues: list[tuple[tuple[str, ...], list[Item]]]
-    """Splits that a queue fills, in order, and its items."""
-    targets: dict[str, int | None]
-    """How many are wanted; None: all."""
-
-    @classmethod
-    def make(cls, items: list[Item], recipe: Recipe) -> _Plan:
-        counts = {"train": recipe.split.samples, "test": recipe.split.test}
-        rng = np.random.default_rng(recipe.split.seed)
-        if items[0].split is None:
-            shuffled = [items[i] for i in rng.permutation(len(items))]
-            if counts["test"] is None:
-                counts["test"] = max(1, round(TEST_SHARE * len(items))) if len(items) > 1 else 0
-            plan = cls([(("test", "train"), shuffled)], counts)
-        else:
-            plan = cls([], counts)
-            for split in ("train", "test"):
-                own = [item for item in items if item.split == split]
-                target = counts[split]
-                if target is not None and target < len(own):
-                    own = [own[i] for i in rng.permutation(len(own))]
-                plan.queues.append(((split,), own))
-        for splits, queue in plan.queues:
-            asked = sum(counts[s] or 0 for s in splits)
-            if asked > len(queue):
-                flags = " and ".join("--test" if s == "test" else "--samples" for s in splits)
-                raise InputError(
-                    f"{flags}: {asked} pictures asked for, the source has {len(queue)}"
-                    f"{' for ' + splits[0] if len(splits) == 1 else ''}; ask for fewer"
-                )
-        return plan
-
-    def expected(self, split: str) -> int:
-        """Samples in a split if no picture is skipped."""
-        for splits, queue in self.queues:
-            if split in splits:
-                left = len(queue)
-                for name in splits:
-                    target = self.targets[name]
-                    count = left if target is None else min(target, left)
-                    if name == split:
-                        return count
-                    left -= count
-        return 0
+        return PrepareReport(path, file.layout, len(file.train), len(file.test), written=False)
 
 
 @dataclass
@@ -352,7 +244,7 @@ class _Outcome:
 
 def _fill(
     writer: PreparedWriter,
-    plan: _Plan,
+    plan: Plan,
     source: Source,
     layout: Layout,
     how: str,
@@ -360,7 +252,7 @@ def _fill(
     progress: Progress,
 ) -> _Outcome:
     def work(item: Item) -> Sample | str:
-        return _encode_item(source, item, layout, how)
+        return encode_item(source, item, layout, how)
 
     outcome = _Outcome()
     total = sum(plan.expected(split) for split in ("train", "test"))
@@ -368,13 +260,17 @@ def _fill(
     with progress.task("preparing", total) as task, ThreadPoolExecutor(threads) as pool:
         for splits, queue in plan.queues:
             open_splits = [s for s in splits if plan.targets[s] != 0]
-            for item, result in _ordered_map(pool, work, queue, 4 * threads):
+            for item, result in ordered_map(pool, work, queue, 4 * threads):
                 if not open_splits:
                     break
                 split = open_splits[0]
                 if isinstance(result, str):
                     reason = result
-                elif split == "train" and result.source_sha256 in outcome.hashes["test"] and item.split is None:
+                elif (
+                    split == "train"
+                    and result.source_sha256 in outcome.hashes["test"]
+                    and item.split is None
+                ):
                     reason = "the same file stands in the test split"
                 else:
                     writer.add(split, result)
@@ -390,10 +286,12 @@ def _fill(
     return outcome
 
 
-def _check_outcome(outcome: _Outcome, plan: _Plan, source: Source) -> None:
+def _check_outcome(outcome: _Outcome, plan: Plan, source: Source) -> None:
     skipped = f", {len(outcome.skipped)} skipped" if outcome.skipped else ""
     if outcome.counts["train"] == 0:
-        raise InputError(f"{source.label}: no usable picture for training{skipped}; nothing written")
+        raise InputError(
+            f"{source.label}: no usable picture for training{skipped}; nothing written"
+        )
     for split, target in plan.targets.items():
         if target is not None and outcome.counts[split] < target:
             flag = "--test" if split == "test" else "--samples"
@@ -401,23 +299,3 @@ def _check_outcome(outcome: _Outcome, plan: _Plan, source: Source) -> None:
                 f"{source.label}: {flag} {target} asked for, {outcome.counts[split]} usable"
                 f"{skipped}; nothing written, ask for fewer"
             )
-
-
-def _ordered_map(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Any], items: list[Item], ahead: int
-) -> Iterator[tuple[Item, Any]]:
-    """Map in order with at most `ahead` results in memory; stops cleanly when closed."""
-    waiting: deque[tuple[Item, Future[Any]]] = deque()
-    rest = iter(items)
-    try:
-        for item in rest:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) >= ahead:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        for _, future in waiting:
-            future.cancel()

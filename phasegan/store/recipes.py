@@ -53,7 +53,7 @@ class Split(Settings):
 class Recipe(Settings):
     """Everything that decides what is in a prepared file."""
 
-    format: Literal[1] = RECIPE_FORMAT
+    format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     title: str = ""
     licence: str = ""

@@ -26,7 +26,7 @@ class Item(NamedTuple):
     name: str
     split: str | None
     """`train`, `test`, or None where the source does not say."""
-    index: int
+    number: int
 
 
 class Loaded(NamedTuple):
@@ -115,7 +115,7 @@ class PictureFolder:
 
     def load(self, item: Item) -> Loaded:
         """Read and decode one picture."""
-        data = self._paths[item.index].read_bytes()
+        data = self._paths[item.number].read_bytes()
         return Loaded(item.name, read_picture(data), hashlib.sha256(data).hexdigest())
 
     def depth(self) -> int:
@@ -201,7 +201,7 @@ class Photographs:
         rows, columns = pixels.shape[:2]
         longest = min(rows, columns)
         stream = SPLITS.index(item.split or "train")
-        rng = np.random.default_rng([self.seed, stream, item.index])
+        rng = np.random.default_rng([self.seed, stream, item.number])
         side = int(rng.integers(min(max(self.size, longest // 3), longest), longest + 1))
         row = int(rng.integers(0, rows - side + 1))
         column = int(rng.integers(0, columns - side + 1))

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-import phasegan
+from phasegan._version import __version__
 from phasegan.spectra.encoding import TURN, UINT16_CODES, encode
 from phasegan.spectra.fourier import FFT_NORM
 from phasegan.spectra.magnitude import RunningMean
@@ -89,7 +89,9 @@ class _GroupWriter:
                 dtype=dtype,
                 chunks=(1, *shape) if shape else (BLOCK,),
             )
-            spatial = ["row", "column"] if name == "images" else ["row frequency", "column frequency"]
+            spatial = (
+                ["row", "column"] if name == "images" else ["row frequency", "column frequency"]
+            )
             for position, label in enumerate([*axes, *spatial] if shape else ["sample"]):
                 dataset.dims[position].label = label
         phase = group["phase"].attrs
@@ -166,24 +168,24 @@ class PreparedWriter:
         dataset.attrs["units"] = "pixel units of the unnormalised transform"
         checksums["train/mean_magnitude"] = hashlib.sha256(mean.data).hexdigest()
         attributes = {
-                "format": FORMAT_NAME,
-                "format_version": FORMAT_VERSION,
-                "phasegan_version": phasegan.__version__,
-                "N": layout.size,
-                "M": layout.padded,
-                "oversampling": layout.padded / layout.size,
-                "fft_norm": FFT_NORM,
-                "fft_convention": FFT_CONVENTION,
-                "phase_encoding": layout.phase_dtype,
-                "phase_units": "rad",
-                "undefined_below": UNDEFINED_BELOW,
-                "channels": layout.channels,
-                "bits": layout.bits,
-                "seed": recipe["split"]["seed"],
-                "recipe": json.dumps(recipe, sort_keys=True),
-                "source_listing": listing,
-                "source_checksum": source_checksum,
-                "checksums": json.dumps(checksums, sort_keys=True),
+            "format": FORMAT_NAME,
+            "format_version": FORMAT_VERSION,
+            "phasegan_version": __version__,
+            "N": layout.size,
+            "M": layout.padded,
+            "oversampling": layout.padded / layout.size,
+            "fft_norm": FFT_NORM,
+            "fft_convention": FFT_CONVENTION,
+            "phase_encoding": layout.phase_dtype,
+            "phase_units": "rad",
+            "undefined_below": UNDEFINED_BELOW,
+            "channels": layout.channels,
+            "bits": layout.bits,
+            "seed": recipe["split"]["seed"],
+            "recipe": json.dumps(recipe, sort_keys=True),
+            "source_listing": listing,
+            "source_checksum": source_checksum,
+            "checksums": json.dumps(checksums, sort_keys=True),
         }
         attributes["attributes_checksum"] = attributes_checksum(attributes)
         self._file.attrs.update(attributes)

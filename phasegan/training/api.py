@@ -150,6 +150,7 @@ def train(
     resume: bool = False,
     dry_run: bool = False,
     device: str = "auto",
+    estimated_seconds: float | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> TrainReport:
@@ -168,6 +169,9 @@ def train(
         Resolve everything and estimate the duration, write nothing.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to train.
+    estimated_seconds : float, optional
+        How long it will take, where that was measured before; it is measured
+        here by default.
     progress : Progress, optional
         Where to report; silent by default.
     **options
@@ -236,7 +240,7 @@ def train(
             if not folder.exists:
                 folder.write_config(config)
             done = _steps_done(folder) if going_on else 0
-            seconds = estimate_seconds(config, chosen, config.steps - done)
+            seconds = estimated_seconds or estimate_seconds(config, chosen, config.steps - done)
             progress.say(
                 f"{config.label} on {chosen}: {config.data.samples} samples × {config.epochs} "
                 f"epochs, {config.steps - done} steps left, "

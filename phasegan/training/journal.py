@@ -39,7 +39,7 @@ class Journal:
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._trim(start)
-        self._lines = open(folder.losses_path, "a", encoding="utf-8")  # noqa: SIM115
+        self._lines = open(folder.losses_path, "a", encoding="utf-8")
         self._board = self._open_board(start)
 
     @property

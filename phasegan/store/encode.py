@@ -1,0 +1,91 @@
+"""From pictures to samples, one by one or on many threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from phasegan.errors import InputError
+from phasegan.progress import Progress
+from phasegan.settings import build
+from phasegan.spectra.fourier import padded_size
+from phasegan.store.pictures import UnreadablePictureError, fit, to_channels, to_depth
+from phasegan.store.recipes import Preprocessing
+from phasegan.store.schema import Layout
+from phasegan.store.sources import Item, PictureFile, PictureFolder, Source
+from phasegan.store.writer import Sample, encode_sample
+
+
+def encode_pictures(
+    path: Path, preprocessing: dict[str, Any], limit: int | None, progress: Progress
+) -> tuple[Layout, list[Sample]]:
+    """Encode a picture, or a folder of pictures, in memory.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A picture or a folder.
+    preprocessing : dict
+        Any of size, channels, fit, oversample, phase_dtype; None means the default.
+    limit : int, optional
+        Only the first so many.
+    progress : Progress
+        Told what is skipped and why.
+
+    Raises
+    ------
+    InputError
+        If there is no usable picture.
+    """
+    given = {key: value for key, value in preprocessing.items() if value is not None}
+    wanted = build(Preprocessing, {"phase_dtype": "float32", **given}, "preprocessing")
+    padded = padded_size(wanted.size, wanted.oversample)
+    source = PictureFolder(path) if path.is_dir() else PictureFile(path)
+    layout = Layout(wanted.size, padded, wanted.channels, source.depth(), wanted.phase_dtype)
+    samples: list[Sample] = []
+    for item in source.items():
+        if limit is not None and len(samples) == limit:
+            break
+        result = encode_item(source, item, layout, wanted.fit)
+        if isinstance(result, str):
+            progress.warn(f"skipped {item.name}: {result}")
+        else:
+            samples.append(result)
+    if not samples:
+        raise InputError(f"{path}: no usable picture")
+    return layout, samples
+
+
+def encode_item(source: Source, item: Item, layout: Layout, how: str) -> Sample | str:
+    """Return a sample, or the reason why there is none."""
+    try:
+        loaded = source.load(item)
+        pixels = to_depth(to_channels(loaded.pixels, layout.channels), layout.bits)
+        return encode_sample(fit(pixels, layout.size, how), layout, loaded.name, loaded.sha256)
+    except UnreadablePictureError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+
+
+def ordered_map(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Any], items: list[Item], ahead: int
+) -> Iterator[tuple[Item, Any]]:
+    """Map in order with at most `ahead` results in memory; stops cleanly when closed."""
+    waiting: deque[tuple[Item, Future[Any]]] = deque()
+    rest = iter(items)
+    try:
+        for item in rest:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) >= ahead:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
