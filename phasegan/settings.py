@@ -74,7 +74,7 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        problems = error.errors()
+        problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise InputError(f"{where}: {_explain(model, problems[0])}{more}") from None
 

@@ -172,7 +172,7 @@ def bench(
 
     Examples
     --------
-    >>> from phasegan._version import __version__
+    >>> import phasegan
     >>> _ = phasegan.prepare("builtin", "tiny.h5", size=32, samples=4, test=2)
     >>> report = phasegan.bench(2, 1, data="tiny.h5", variant="small", device="cpu")
     >>> sorted({row.method for row in report.rows if row.status == "ok"})

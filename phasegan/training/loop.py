@@ -87,7 +87,7 @@ def run_training(
     )
     per_epoch = config.steps_per_epoch
     pictures = picture_epochs(config.epochs)
-    start = saved = time.monotonic()
+    start = time.monotonic()  # set again when everything is open
 
     def seconds() -> float:
         return earlier + time.monotonic() - start
@@ -119,6 +119,7 @@ def run_training(
         Journal(folder, done) as journal,
         progress.task(f"training {config.label}", config.steps, done) as task,
     ):
+        start = saved = time.monotonic()
         if log_state is not None:
             journal.restore(log_state, device)
         if not journal.has_tensorboard:

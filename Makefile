@@ -1,0 +1,52 @@
+# The front door. `make demo` and `make test` each start from a bare clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install demo test lint bench clean
+
+help:
+	@echo "make demo   prepare, train, reconstruct, score: tables and pictures in demo/ (minutes)"
+	@echo "make test   the test suite"
+	@echo "make lint   style, docstrings, import floors, types"
+	@echo "make bench  the published table, on DATA=file.h5 or the builtin photographs"
+	@echo "make clean  remove what these made"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "phasegan needs Python 3.11 or newer; name one with: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+demo: install
+	mkdir -p demo
+	cd demo && ../$(BIN)/phasegan prepare
+	cd demo && ../$(BIN)/phasegan inspect builtin.h5 --verify
+	cd demo && ../$(BIN)/phasegan train builtin.h5 --samples 100 --epochs 10 --resume
+	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --method mean-magnitude -o mean-magnitude --overwrite
+	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --run runs/builtin-paper-small -o cyclegan --overwrite
+	cd demo && ../$(BIN)/phasegan evaluate builtin.h5 --method zero --method mean-image --method mean-magnitude --run runs/builtin-paper-small --json scores.json
+	cd demo && ../$(BIN)/phasegan bench --samples 5 --epochs 5 --samples 50 --epochs 10
+	@echo
+	@echo "Look at: demo/bench/builtin/contact-sheet.png, mse-samples.png and table.md,"
+	@echo "         demo/mean-magnitude/contact-sheet.png, demo/cyclegan/contact-sheet.png."
+	@echo "The published CycleGAN sees phases as pictures, which hides the image from its"
+	@echo "convolutions: grey mush, and a score behind the mean magnitude, are what it gives."
+
+test: install
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/phasegan bench --case benchmarks/cases/published.toml $(if $(DATA),--data $(DATA))
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,299 @@
+"""The commands as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import phasegan
+
+COMMANDS = ("prepare", "train", "reconstruct", "evaluate", "bench", "inspect")
+
+
+def test_help_is_quick_and_names_every_command():
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "phasegan", "--help"], capture_output=True, text=True, check=True
+        )
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+    assert all(f"  {name}" in done.stdout for name in COMMANDS)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from phasegan.cli import main; main(['--help']);"
+        "print([m for m in ('torch', 'numpy', 'h5py', 'pydantic', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_the_common_options(run_cli, command):
+    outcome = run_cli(command, "--help")
+    assert outcome.status == 0
+    for option in ("--device", "--threads", "--seed", "--quiet", "--verbose"):
+        assert option in outcome.out
+
+
+def test_version(run_cli):
+    assert run_cli("--version").out == f"phasegan, version {phasegan.__version__}\n"
+
+
+def test_no_arguments_show_help(run_cli):
+    outcome = run_cli()
+    assert outcome.status == 0
+    assert "Commands:" in outcome.out
+
+
+def test_prepare_without_arguments_twice(run_cli, tmp_path):
+    first, second = run_cli("prepare"), run_cli("prepare")
+    assert first.status == second.status == 0
+    assert "wrote builtin.h5: 200 train + 50 test samples" in first.out
+    assert "builtin.h5 is there already" in second.out
+
+
+def test_train_without_arguments_twice(run_cli, monkeypatch):
+    monkeypatch.setattr("phasegan.training.api.DEFAULT_EPOCHS", 1)
+    monkeypatch.setattr("phasegan.training.api.VARIANTS", SMALLEST)
+    run_cli("prepare", "--size", 32, "--samples", 4, "--test", 2)
+    first, second = run_cli("train"), run_cli("train")
+    assert first.status == second.status == 0
+    assert "runs/builtin-paper-small" in first.out
+    assert "is finished already" in second.out
+
+
+SMALLEST = {
+    "full": {"base_channels": 64, "discriminator_channels": 64},
+    "small": {"base_channels": 2, "blocks": 1, "discriminator_channels": 2},
+}
+
+
+def test_bench_without_arguments_twice(run_cli, monkeypatch, tmp_path):
+    monkeypatch.setattr("phasegan.training.api.VARIANTS", SMALLEST)
+    monkeypatch.setattr("phasegan.harness.runner.PUBLISHED", str(tmp_path / "c.toml"))
+    (tmp_path / "c.toml").write_text("name='c'\n[[pairs]]\nsamples=2\nepochs=1\n")
+    run_cli("prepare", "--size", 32, "--samples", 4, "--test", 2)
+    first, second = run_cli("bench"), run_cli("bench")
+    assert first.status == second.status == 0
+    assert "5 rows were there already" in second.out
+    assert [line for line in first.out.splitlines() if "paper-small  " in line] == [
+        line for line in second.out.splitlines() if "paper-small  " in line
+    ]
+    assert (tmp_path / "work" / "bench" / "builtin" / "results.json").is_file()
+
+
+def test_evaluate_prints_a_table_and_writes_json(run_cli, tiny, tiny_run):
+    outcome = run_cli(
+        "evaluate",
+        tiny,
+        "--method",
+        "zero",
+        "--run",
+        tiny_run,
+        "--json",
+        "out.json",
+        "--device",
+        "cpu",
+    )
+    assert outcome.status == 0
+    names = [line.split()[0] for line in outcome.out.splitlines()[:3]]
+    assert names == ["method", "zero", "paper-2ch-1b"]
+    with open("out.json", encoding="utf-8") as stream:
+        rows = json.load(stream)["rows"]
+    assert [row["method"] for row in rows] == ["zero", "paper-2ch-1b"]
+    assert f"{rows[0]['mse']:,.0f}" in outcome.out
+
+
+def test_reconstruct_writes_pictures_and_refuses_to_overwrite(run_cli, tiny, tmp_path):
+    first = run_cli("reconstruct", tiny, "--method", "mean-magnitude", "-o", "out")
+    assert first.status == 0
+    assert (tmp_path / "work" / "out" / "contact-sheet.png").is_file()
+    again = run_cli("reconstruct", tiny, "--method", "zero", "-o", "out")
+    assert again.status == 2
+    assert "out is there already" in again.err
+    assert run_cli("reconstruct", tiny, "--method", "zero", "-o", "out", "--overwrite").status == 0
+
+
+def test_inspect_says_what_files_and_runs_are(run_cli, tiny, tiny_run):
+    prepared = run_cli("inspect", tiny, "--verify")
+    assert prepared.status == 0
+    assert "6 training and 3 test images" in prepared.out
+    assert "does not determine the image" in prepared.out
+    assert "every checksum matches" in prepared.out
+    run = run_cli("inspect", tiny_run, "--verify")
+    assert "a run of paper-2ch-1b, finished (step 3 of 3)" in run.out
+    for path, kind in ((tiny, "prepared file"), (tiny_run, "run")):
+        facts = json.loads(run_cli("inspect", path, "--json").out)
+        assert facts["kind"] == kind
+
+
+def test_inspect_verify_exits_2_on_damage(run_cli, tiny, tiny_run, tmp_path):
+    import shutil
+
+    import h5py
+
+    shutil.copy(tiny, tmp_path / "t.h5")
+    with h5py.File(tmp_path / "t.h5", "r+") as f:
+        f["test/images"][0, 0, 0] ^= 1
+    outcome = run_cli("inspect", tmp_path / "t.h5", "--verify")
+    assert outcome.status == 2
+    assert "test/images" in outcome.err
+    shutil.copytree(tiny_run, tmp_path / "r")
+    (tmp_path / "r" / "generator_ba.safetensors").unlink()
+    outcome = run_cli("inspect", tmp_path / "r", "--verify")
+    assert outcome.status == 2
+    assert "generator_ba.safetensors" in outcome.err
+
+
+def test_skipped_pictures_are_named_and_the_status_is_0(run_cli, pictures):
+    (pictures / "broken.png").write_bytes(b"nonsense")
+    outcome = run_cli("prepare", pictures, "--size", 16)
+    assert outcome.status == 0
+    assert "skipped broken.png: not a picture" in outcome.err
+    assert "skipped 1 pictures" in outcome.out
+
+
+def test_quiet_prints_nothing_but_results(run_cli, pictures, tiny):
+    outcome = run_cli("prepare", pictures, "--size", 16, "-q")
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "")
+    table = run_cli("evaluate", tiny, "--method", "zero", "-q")
+    assert len(table.out.splitlines()) == 2
+
+
+def test_output_off_a_terminal_has_no_escapes(run_cli, tiny):
+    outcome = run_cli("evaluate", tiny)
+    assert "\x1b" not in outcome.out + outcome.err
+
+
+BAD = [
+    (["prepare", "nowhere"], "nowhere: no such folder"),
+    (["prepare", "--size", "1"], "--size"),
+    (["prepare", "--oversample", "1.3"], "not an integer"),
+    (["prepare", "--channels", "hsv"], "hsv"),
+    (["prepare", "--siez", "3"], "--siez"),
+    (["train", "missing.h5"], "no such file"),
+    (["train", "{tiny}", "--samples", "7"], "1 to 6 training samples"),
+    (["train", "{tiny}", "--precision", "fp16", "--device", "cpu"], "fp16 needs a GPU"),
+    (["train", "{text}"], "not an HDF5 file"),
+    (["evaluate", "{tiny}", "--method", "magic"], "no such method"),
+    (["evaluate", "{tiny}", "--run", "nowhere"], "no such run folder"),
+    (["evaluate"], "Missing argument"),
+    (["reconstruct", "{tiny}", "-o", "x"], "either a method"),
+    (["reconstruct", "{text}", "--method", "zero", "-o", "x"], "not an HDF5 file"),
+    (["reconstruct", "{notes}", "--method", "zero", "-o", "x"], "no usable picture"),
+    (["reconstruct", "nowhere", "--method", "zero", "-o", "x"], "no such file"),
+    (["bench", "--samples", "3", "--data", "{tiny}"], "pair in order"),
+    (["bench", "--case", "nope.toml"], "no such file"),
+    (["bench", "--data", "missing.h5"], "no such file"),
+    (["inspect", "nowhere"], "no such file or folder"),
+    (["inspect", "{text}"], "not an HDF5 file"),
+    (["dance"], "No such command 'dance'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), BAD, ids=lambda v: " ".join(v) if isinstance(v, list) else None
+)
+def test_bad_input_is_one_line_and_status_2(run_cli, tiny, tmp_path, arguments, message):
+    text = tmp_path / "text.h5"
+    text.write_text("hello")
+    notes = tmp_path / "notes.png"
+    notes.write_text("not a picture")
+    filled = [a.format(tiny=tiny, text=text, notes=notes) for a in arguments]
+    outcome = run_cli(*filled)
+    assert outcome.status == 2
+    assert re.fullmatch(r"(skipped.*\n|warning:.*\n)?phasegan: error: [^\n]+\n", outcome.err)
+    assert message in outcome.err
+    assert outcome.out == ""
+    assert not [p for p in (tmp_path / "work").rglob("*") if p.is_file()]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_gpu_that_is_not_there(run_cli, tiny, command):
+    needs = {"reconstruct": [tiny, "-o", "x"], "evaluate": [tiny], "inspect": [tiny]}
+    outcome = run_cli(command, *needs.get(command, []), "--device", "cuda")
+    assert outcome.status == 2
+    assert "finds no CUDA GPU" in outcome.err
+
+
+def test_unexpected_errors_are_one_line_unless_verbose(run_cli, tiny, monkeypatch):
+    def broken(*_, **__):
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("phasegan.harness.evaluate.gather_statistics", broken)
+    outcome = run_cli("evaluate", tiny)
+    assert outcome.status == 1
+    assert "unexpected KeyError" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert "Traceback" in run_cli("evaluate", tiny, "-v").err
+
+
+def test_a_full_disk_is_one_line(run_cli, pictures, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "x.h5")
+
+    monkeypatch.setattr("phasegan.store.writer.PreparedWriter.add", full)
+    outcome = run_cli("prepare", pictures, "--size", 16)
+    assert outcome.status == 1
+    assert "x.h5: No space left on device" in outcome.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_train_saves_and_resumes(tiny, tmp_path, start_cli, number, status):
+    run = tmp_path / "run"
+    options = ["train", tiny, "-o", run, "--epochs", 400, "--base-channels", 2, "--blocks", 1]
+    process = start_cli(*options)
+    deadline = time.monotonic() + 100
+    while not (run / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "continue with --resume" in err
+    assert "Traceback" not in err
+    facts = json.loads((run / "status.json").read_text())
+    assert facts["state"] == "interrupted"
+    assert 0 < facts["step"] < 2400
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_prepare_leaves_nothing(tmp_path, start_cli, number, status):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    process = start_cli("prepare", "--samples", 20000, "--test", 1, cwd=folder)
+    deadline = time.monotonic() + 60
+    while not list(folder.glob(".builtin.h5.*.tmp")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert err.count("\n") <= 2
+    assert "Traceback" not in err
+    assert list(folder.iterdir()) == []
+
+
+def test_shell_completion_is_offered():
+    import os
+
+    done = subprocess.run(
+        ["phasegan"],
+        env={**os.environ, "_PHASEGAN_COMPLETE": "bash_source"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "complete -o nosort" in done.stdout

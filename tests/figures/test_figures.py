@@ -1,0 +1,65 @@
+"""Contact sheets and curves show what was computed."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from phasegan.figures.curves import error_curves
+from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
+
+
+def test_tiles_stand_in_the_sheet_pixel_by_pixel(rng):
+    tile = rng.integers(0, 256, (200, 200), dtype=np.uint8)
+    sheet = np.asarray(contact_sheet([[tile]], ["title"]))[..., 0]
+    rows, columns = sheet.shape
+    found = any(
+        np.array_equal(sheet[r : r + 200, c : c + 200], tile)
+        for r in range(rows - 199)
+        for c in range(columns - 199)
+        if sheet[r, c] == tile[0, 0] and sheet[r, c + 199] == tile[0, 199]
+    )
+    assert found
+
+
+def test_small_tiles_are_enlarged_by_whole_factors(rng):
+    tile = rng.integers(0, 256, (32, 32), dtype=np.uint8)
+    sheet = np.asarray(contact_sheet([[tile]], ["t"]))[..., 0]
+    enlarged = np.kron(tile, np.ones((5, 5), np.uint8))
+    top, left = np.argwhere(sheet != 255)[:, 0].max() - 159, 16
+    np.testing.assert_array_equal(sheet[top : top + 160, left : left + 160], enlarged)
+
+
+def test_images_are_clipped_and_16_bit_is_scaled():
+    np.testing.assert_array_equal(image_tile(np.array([[-5.0, 300.0]]), 255), [[0, 255]])
+    np.testing.assert_array_equal(image_tile(np.array([[65535, 257]]), 65535), [[255, 1]])
+    assert image_tile(np.zeros((3, 4, 4)), 255).shape == (4, 4, 3)
+
+
+def test_plus_and_minus_pi_have_one_colour():
+    near = np.array([[np.pi, -np.pi + 1e-9], [0.0, 0.0]])
+    tile = phase_tile(np.pad(near, ((0, 0), (0, 0))))
+    assert tile.shape == (2, 2, 3)
+    row = tile[1]
+    np.testing.assert_allclose(row[0].astype(int), row[1].astype(int), atol=2)
+
+
+def test_long_titles_and_footers_stay_inside(rng):
+    tile = rng.integers(0, 200, (160, 160), dtype=np.uint8)
+    sheet = np.asarray(
+        contact_sheet([[tile]], ["a very long title " * 9], [["c" * 99]], "word " * 60)
+    )
+    assert (sheet[:, -10:] == 255).all()
+    assert (sheet[-10:] == 255).all()
+
+
+@pytest.mark.parametrize("points", [[(5, 100.0, 3.0)], [(5, 100.0, 3.0), (50, 80.0, 2.0)]])
+def test_curves_are_drawn(tmp_path, points):
+    error_curves(
+        tmp_path / "c.png",
+        {"a": points},
+        {"zero": 400.0},
+        title="t",
+        x_label="x",
+        y_label="y",
+    )
+    assert np.asarray(Image.open(tmp_path / "c.png").convert("L")).std() > 5

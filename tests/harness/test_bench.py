@@ -1,0 +1,165 @@
+"""`phasegan.bench`: pairs, baselines, reuse, files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import phasegan
+from phasegan.errors import InputError, Interrupted
+from phasegan.harness.cases import load_case
+from phasegan.harness.rows import Row
+from phasegan.harness.table import BENCH_COLUMNS, markdown, remarks
+from phasegan.training.data import choose_subset
+
+SMALL = {"base_channels": 2, "blocks": 1, "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def quick_estimate(monkeypatch):
+    monkeypatch.setattr("phasegan.harness.runner.estimate_seconds", lambda *_: 2.5)
+
+
+def test_pairs_baselines_and_quoted_rows(tiny, tmp_path):
+    report = phasegan.bench([2, 4], [1, 2], data=tiny, output=tmp_path / "b", **SMALL)
+    shape = [(row.method, row.samples, row.epochs, row.status) for row in report.rows]
+    assert shape[0] == ("zero", None, None, "ok")
+    for samples, epochs in ((2, 1), (4, 2)):
+        for name in ("mean-image", "unit-magnitude", "mean-magnitude"):
+            assert (name, samples, None, "ok") in shape
+        assert ("paper-2ch-1b", samples, epochs, "ok") in shape
+    quoted = [row for row in report.rows if row.status == "quoted"]
+    assert [row.values["mse_published"] for row in quoted] == [18575, 18509, 18506]
+    trained = [row for row in report.rows if row.run]
+    assert all(row.seconds > 0 and row.estimated_seconds == 2.5 for row in trained)
+
+
+def test_each_baseline_uses_its_own_samples(tiny, tmp_path):
+    report = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
+    with phasegan.open(tiny) as file:
+        mean = file.train.images(choose_subset(6, 2, 0)).mean(axis=0)
+        expected = np.mean((file.test.images() - mean) ** 2)
+    row = next(row for row in report.rows if row.method == "mean-image")
+    assert row.values["mse"] == pytest.approx(expected)
+
+
+def test_everything_is_written_and_strict(tiny, tmp_path):
+    phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
+    document = json.loads((tmp_path / "b" / "results.json").read_text())
+    trained = [row for row in document["rows"] if row["epochs"] and row["status"] == "ok"]
+    assert {"samples", "epochs", "seed", "seconds", "estimated_seconds", "mse"} <= set(trained[0])
+    assert document["machine"]["torch"]
+    table = (tmp_path / "b" / "table.md").read_text()
+    assert "18,575" in table
+    assert "published CycleGAN (quoted)" in table
+    assert "Measured on" in table
+    for name in ("mse-samples.png", "contact-sheet.png"):
+        picture = Image.open(tmp_path / "b" / name)
+        assert picture.width > 500
+        assert np.asarray(picture.convert("L")).std() > 10
+
+
+def test_finished_rows_are_reused_and_give_the_same_table(tiny, tmp_path):
+    first = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
+    table = (tmp_path / "b" / "table.md").read_text()
+    again = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
+    assert (first.reused, again.reused) == (0, 5)
+    assert (tmp_path / "b" / "table.md").read_text() == table
+    more = phasegan.bench([2, 2], [1, 2], data=tiny, output=tmp_path / "b", **SMALL)
+    assert more.reused == 5
+    assert len(more.rows) == len(again.rows) + 1
+
+
+def test_an_interrupted_bench_continues_to_the_same_numbers(tiny, tmp_path, monkeypatch):
+    import os
+    import signal
+
+    from phasegan.training.cyclegan import CycleGAN
+
+    whole = phasegan.bench([4], [2], data=tiny, output=tmp_path / "whole", **SMALL)
+    original, count = CycleGAN.step, [0]
+
+    def stepped(self, a, b):
+        count[0] += 1
+        if count[0] == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, a, b)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CycleGAN, "step", stepped)
+        with pytest.raises(Interrupted):
+            phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)
+    continued = phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)
+    assert continued.reused == 4
+    assert [r.values for r in continued.rows] == [r.values for r in whole.rows]
+
+
+@pytest.mark.parametrize(
+    ("samples", "epochs", "options", "message"),
+    [
+        ([5], [], {}, "pair in order"),
+        ([5, 7], [1, 1], {}, r"--samples 7.*1 to 6"),
+        ([2], [0], {}, "--epochs 0"),
+        ([2], [1], {"case": "published"}, "--case brings its own"),
+        ([], [], {"case": "nowhere"}, "no such case"),
+        ([], [], {}, r"--samples 50.*1 to 6"),
+    ],
+)
+def test_bad_requests_are_refused_before_any_training(
+    tiny, tmp_path, samples, epochs, options, message
+):
+    with pytest.raises(InputError, match=message):
+        phasegan.bench(samples, epochs, data=tiny, output=tmp_path / "b", **options, **SMALL)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_folder_with_other_things_is_refused(tiny, tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match=r"other things in it \(thesis.tex\)"):
+        phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
+
+
+def test_the_published_case_is_the_published_table():
+    case = load_case("published")
+    assert [(p.samples, p.epochs) for p in case.pairs] == [(5, 5), (50, 10), (200, 50)]
+    assert [q.mse_published for q in case.quoted] == [18575, 18509, 18506]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name='x'\n[[pairs]]\nsamples=1\nepoch=1", r"pairs.0.epoch.*did you mean epochs"),
+        ("name='x'\npairs=[]", "pairs"),
+        ("format=3\nname='x'", "case format 3"),
+    ],
+)
+def test_bad_cases_name_the_problem(tmp_path, text, message):
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_case(path)
+
+
+def test_a_row_survives_json():
+    row = Row("m", {"mse": 1.5, "exact": 0}, [{"source": "a", "mse": 1.5}], samples=3, seed=1)
+    again = Row.from_json(json.loads(json.dumps(row.as_json())))
+    assert again.as_json() == row.as_json()
+
+
+def test_remarks_say_when_training_was_worth_nothing():
+    def row(method, mse, **known):
+        return Row(method, {"mse": mse}, **known)
+
+    bad = [row("zero", 9.0), row("flat", 3.0, samples=5), row("net", 4.0, samples=5, epochs=1)]
+    assert remarks(bad) == [
+        "net at 5 × 1 scores worse (4) than flat (3), which trains nothing: what it draws is not "
+        "worth more than that."
+    ]
+    good = [*bad[:2], row("net", 2.0, samples=5, epochs=1)]
+    assert remarks(good) == []
+    text = markdown(good, BENCH_COLUMNS, ["note"], "heading")
+    assert len([line for line in text.splitlines() if line.startswith("|")]) == 5

@@ -1,0 +1,60 @@
+"""Laws of the phase encodings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phasegan.errors import InputError
+from phasegan.spectra.encoding import decode, encode
+
+ERROR = {"uint16": np.pi / 65536 * 1.001, "float32": 2.5e-7, "float16": 2.5e-3}
+angles = st.floats(-np.pi, np.pi, exclude_min=True, allow_nan=False)
+
+
+def circular(a, b):
+    return np.abs(np.angle(np.exp(1j * (np.asarray(a) - np.asarray(b)))))
+
+
+@pytest.mark.parametrize("dtype", ERROR)
+@given(phase=angles)
+def test_decoding_returns_the_angle_within_the_rounding(dtype, phase):
+    code = encode(np.array([phase]), dtype)
+    assert code.dtype == dtype
+    decoded = decode(code)
+    assert circular(decoded, phase)[0] <= ERROR[dtype]
+    assert -np.pi < decoded[0] <= np.pi
+
+
+@pytest.mark.parametrize("dtype", ERROR)
+def test_every_code_survives_decoding_and_encoding(dtype, rng):
+    codes = encode(rng.uniform(-np.pi, np.pi, 20000), dtype)
+    again = encode(decode(codes), dtype)
+    np.testing.assert_array_equal(again, codes)
+
+
+def test_uint16_codes_are_turns_over_65536():
+    phase = 2 * np.pi * np.array([0, 1, 16384, 32768, -1, -16384]) / 65536
+    np.testing.assert_array_equal(encode(phase, "uint16"), [0, 1, 16384, 32768, 65535, 49152])
+
+
+@pytest.mark.parametrize("dtype", ERROR)
+def test_minus_pi_is_stored_as_pi(dtype):
+    codes = encode(np.array([-np.pi, np.pi]), dtype)
+    assert codes[0] == codes[1]
+    assert decode(codes)[0] > 3.14
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_stored_floats_stay_above_minus_pi(dtype):
+    near = -np.pi + np.logspace(-12, -1, 200)
+    assert (encode(near, dtype) > -np.pi).all()
+
+
+def test_unknown_dtypes_are_refused():
+    with pytest.raises(InputError, match="uint8"):
+        encode(np.zeros(3), "uint8")
+    with pytest.raises(InputError, match="uint8"):
+        decode(np.zeros(3, np.uint8))

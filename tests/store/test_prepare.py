@@ -1,0 +1,301 @@
+"""Preparing: the law that a stored phase restores its image, and everything around it."""
+
+from __future__ import annotations
+
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import phasegan
+from phasegan.errors import InputError
+from phasegan.store.recipes import load_recipe
+
+
+def restore(path, split):
+    """Read phases with plain h5py and invert them with the stored images' magnitudes."""
+    with h5py.File(path) as f:
+        codes, images = f[split]["phase"][()], f[split]["images"][()]
+        scale = f[split]["phase"].attrs.get("scale_factor", 1.0)
+        m, n = f.attrs["M"], f.attrs["N"]
+    magnitude = np.abs(np.fft.rfft2(images.astype(float), s=(m, m)))
+    spectrum = magnitude * np.exp(1j * codes.astype(float) * scale)
+    return np.fft.irfft2(spectrum, s=(m, m))[..., :n, :n], images
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float16", "float32"])
+@pytest.mark.parametrize(("size", "ratio"), [(32, 1), (31, 1), (32, 1.5), (30, 1.5), (21, 3)])
+@pytest.mark.parametrize("channels", ["gray", "rgb"])
+def test_the_stored_phase_restores_the_stored_image_exactly(tmp_path, dtype, size, ratio, channels):
+    path = tmp_path / "p.h5"
+    phasegan.prepare(
+        "builtin",
+        path,
+        size=size,
+        oversample=ratio,
+        phase_dtype=dtype,
+        channels=channels,
+        samples=9,
+        test=3,
+    )
+    for split in ("train", "test"):
+        restored, images = restore(path, split)
+        np.testing.assert_array_equal(np.rint(restored), images)
+
+
+def test_16_bit_pictures_are_kept_and_restored_from_float32(tmp_path, rng):
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    for i in range(4):
+        deep = rng.integers(0, 65536, (24, 24), dtype=np.uint16)
+        Image.fromarray(deep).save(folder / f"{i}.png")
+    report = phasegan.prepare(folder, tmp_path / "d.h5", size=24, phase_dtype="float32")
+    assert report.layout.bits == 16
+    restored, images = restore(tmp_path / "d.h5", "train")
+    assert images.dtype == np.uint16
+    assert images.max() > 255
+    np.testing.assert_array_equal(np.rint(restored), images)
+
+
+def test_a_mixed_folder_lifts_8_bit_pictures_to_16(tmp_path, rng):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    Image.fromarray(np.full((24, 24), 255, np.uint8)).save(folder / "a.png")
+    Image.fromarray(rng.integers(0, 65536, (24, 24), dtype=np.uint16)).save(folder / "b.png")
+    phasegan.prepare(folder, tmp_path / "m.h5", size=24, test=0)
+    with phasegan.open(tmp_path / "m.h5") as file:
+        white = file.train.images()[file.train.sources().index("a.png")]
+    np.testing.assert_array_equal(white, 65535)
+
+
+def test_the_file_says_how_to_read_it(tiny):
+    with h5py.File(tiny) as f:
+        assert f.attrs["N"] == f.attrs["M"] == 32
+        assert f.attrs["format_version"] == 1
+        assert f.attrs["fft_norm"] == "backward"
+        assert f.attrs["phase_encoding"] == "uint16"
+        assert f.attrs["phase_units"] == "rad"
+        assert f.attrs["channels"] == "gray"
+        assert f.attrs["seed"] == 0
+        assert f.attrs["phasegan_version"] == phasegan.__version__
+        for split, count in (("train", 6), ("test", 3)):
+            assert f[split]["phase"].shape == (count, 32, 17)
+            assert f[split]["phase"].chunks == (1, 32, 17)
+            assert f[split]["images"].dtype == np.uint8
+            assert [d.label for d in f[split]["phase"].dims] == [
+                "sample",
+                "row frequency",
+                "column frequency",
+            ]
+            assert [name for name in f[split] if "image" in name] == ["images"]
+        magnitude = np.abs(np.fft.rfft2(f["train/images"][()].astype(float))).mean(axis=0)
+        np.testing.assert_allclose(f["train/mean_magnitude"][()], magnitude)
+
+
+def test_a_split_folder_keeps_its_split(pictures, tmp_path):
+    root = tmp_path / "split"
+    shutil.copytree(pictures / "a", root / "train" / "deep" / "er")
+    shutil.copytree(pictures / "b", root / "test")
+    report = phasegan.prepare(root, tmp_path / "s.h5", size=16)
+    assert (report.train, report.test) == (6, 6)
+    with phasegan.open(report.path) as file:
+        assert all(s.startswith("train/deep/er/") for s in file.train.sources())
+        assert file.test.sources() == sorted(file.test.sources())
+
+
+def test_an_unsplit_folder_is_split_by_the_seed_without_overlap(pictures, tmp_path):
+    def sources(name, **options):
+        with phasegan.open(phasegan.prepare(pictures, tmp_path / name, **options).path) as file:
+            return set(file.train.sources()), set(file.test.sources())
+
+    one, again = sources("1.h5", size=16, test=4), sources("2.h5", size=16, test=4)
+    other = sources("3.h5", size=16, test=4, seed=1)
+    assert one == again
+    assert one != other
+    for train, test in (one, other):
+        assert not train & test
+        assert len(train) == 8
+        assert len(test) == 4
+
+
+def test_the_same_file_under_two_names_never_stands_on_both_sides(pictures, tmp_path):
+    for i in range(12):
+        sub = "a" if i % 2 else "b"
+        shutil.copy(pictures / sub / f"{i:02d}.png", pictures / f"copy{i:02d}.png")
+    report = phasegan.prepare(pictures, tmp_path / "c.h5", size=16, test=8)
+    with phasegan.open(report.path) as file:
+        assert not set(file.train.source_sha256()) & set(file.test.source_sha256())
+    assert any("test split" in reason for _, reason in report.skipped)
+
+
+def test_files_shared_by_a_given_split_are_counted(pictures, tmp_path):
+    root = tmp_path / "leak"
+    shutil.copytree(pictures / "a", root / "train")
+    shutil.copytree(pictures / "a", root / "test")
+    assert phasegan.prepare(root, tmp_path / "l.h5", size=16).shared == 6
+
+
+def test_bad_pictures_are_skipped_named_and_replaced(pictures, tmp_path):
+    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
+    (pictures / "empty.png").write_bytes(b"")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(pictures / "small.png")
+    (pictures / "notes.txt").write_text("not a picture")
+    report = phasegan.prepare(pictures, tmp_path / "b.h5", size=16, samples=9, test=3)
+    assert (report.train, report.test) == (9, 3)
+    reasons = dict(phasegan.prepare(pictures, tmp_path / "all.h5", size=16).skipped)
+    assert set(reasons) == {"broken.jpg", "empty.png", "small.png"}
+    assert reasons["empty.png"] == "the file is empty"
+    assert "smaller than 16" in reasons["small.png"]
+    assert report.ignored == 1
+
+
+def test_nothing_usable_is_an_error_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="no usable picture"):
+        phasegan.prepare(folder, tmp_path / "x.h5")
+    assert [p.name for p in tmp_path.iterdir()] == ["bad"]
+
+
+def test_asking_for_more_than_there_is(pictures, tmp_path):
+    with pytest.raises(InputError, match="--test and --samples: 14 pictures asked for"):
+        phasegan.prepare(pictures, tmp_path / "x.h5", size=16, samples=10, test=4)
+    (pictures / "a" / "01.png").write_bytes(b"broken")
+    with pytest.raises(InputError, match="--samples 9 asked for, 8 usable, 1 skipped"):
+        phasegan.prepare(pictures, tmp_path / "x.h5", size=16, samples=9, test=3)
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_unprintable_names_are_kept_readable(pictures, tmp_path):
+    import os
+
+    name = os.fsencode(str(pictures)) + b"/\xff\xfe bad name \xe2\x82\xac.png"
+    shutil.copy(pictures / "b" / "00.png", name)
+    with phasegan.open(phasegan.prepare(pictures, tmp_path / "u.h5", size=16, test=0).path) as f:
+        assert "\\xff\\xfe bad name €.png" in f.train.sources()
+
+
+def test_a_link_that_leads_back_is_not_followed(pictures, tmp_path):
+    (pictures / "a" / "loop").symlink_to(pictures)
+    report = phasegan.prepare(pictures, tmp_path / "k.h5", size=16)
+    assert report.train + report.test == 12
+
+
+def test_preparing_again_changes_nothing(pictures, tmp_path):
+    path = tmp_path / "p.h5"
+    phasegan.prepare(pictures, path, size=16)
+    before = path.read_bytes()
+    report = phasegan.prepare(pictures, path, size=16)
+    assert not report.written
+    assert path.read_bytes() == before
+
+
+def test_two_preparations_have_the_same_bytes_whatever_the_workers(pictures, tmp_path):
+    phasegan.prepare(pictures, tmp_path / "1.h5", size=16, workers=1)
+    phasegan.prepare(pictures, tmp_path / "4.h5", size=16, workers=4)
+    assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "4.h5").read_bytes()
+
+
+def test_another_configuration_is_refused_with_the_difference(pictures, tmp_path):
+    path = tmp_path / "p.h5"
+    phasegan.prepare(pictures, path, size=16)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"preprocessing.size: 16 → 20.*--overwrite"):
+        phasegan.prepare(pictures, path, size=20)
+    assert path.read_bytes() == before
+    assert phasegan.prepare(pictures, path, size=20, overwrite=True).layout.size == 20
+
+
+def test_a_changed_source_is_noticed(pictures, tmp_path):
+    phasegan.prepare(pictures, tmp_path / "p.h5", size=16)
+    (pictures / "a" / "01.png").unlink()
+    with pytest.raises(InputError, match="files have changed"):
+        phasegan.prepare(pictures, tmp_path / "p.h5", size=16)
+
+
+def test_a_failure_while_writing_keeps_the_old_file(pictures, tmp_path, monkeypatch):
+    path = tmp_path / "p.h5"
+    phasegan.prepare(pictures, path, size=16)
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phasegan.store.writer.PreparedWriter.finish", fail)
+    with pytest.raises(KeyboardInterrupt):
+        phasegan.prepare(pictures, path, size=20, overwrite=True)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.h5", "pictures"]
+
+
+def test_dry_run_writes_nothing(pictures, tmp_path):
+    report = phasegan.prepare(pictures, tmp_path / "p.h5", size=16, dry_run=True)
+    assert (report.train, report.test, report.written) == (11, 1, False)
+    assert not (tmp_path / "p.h5").exists()
+
+
+def test_builtin_takes_training_and_test_from_different_photographs(tmp_path):
+    phasegan.prepare(output=tmp_path / "b.h5", size=32, samples=40, test=20)
+    with phasegan.open(tmp_path / "b.h5") as file:
+        train = {s.split("#")[0] for s in file.train.sources()}
+        test = {s.split("#")[0] for s in file.test.sources()}
+    assert not train & test
+    stereo = {"motorcycle_left.png", "motorcycle_right.png"}
+    assert stereo <= train or not stereo & (train | test)
+
+
+def test_a_recipes_checksum_is_checked(pictures, tmp_path):
+    recipe = tmp_path / "mine.toml"
+    text = 'name="mine"\n[source]\nkind="folder"\npath="pictures"\n{}\n[preprocessing]\nsize=16\n'
+    recipe.write_text(text.format(""))
+    phasegan.prepare(recipe, tmp_path / "m.h5")
+    with phasegan.open(tmp_path / "m.h5") as file:
+        checksum = file.attributes["source_checksum"]
+    recipe.write_text(text.format(f'checksum = "{checksum}"'))
+    phasegan.prepare(recipe, tmp_path / "m2.h5")
+    recipe.write_text(text.format('checksum = "sha256:00"'))
+    with pytest.raises(InputError, match="not the same set"):
+        phasegan.prepare(recipe, tmp_path / "m3.h5")
+    assert not (tmp_path / "m3.h5").exists()
+
+
+def test_shipped_recipes_are_valid():
+    assert load_recipe("builtin").name == "builtin"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "name = 'x'\n[source]\nkind='folder'\npath='.'\n[split]\nsamplse=3",
+            "did you mean samples",
+        ),
+        ("nmae = 'x'", "unknown key nmae; did you mean name"),
+        ("name = 'x'", "source is missing"),
+        ("format = 2\nname='x'", "recipe format 2"),
+        ("name = 'x'\n[source]\nkind='folder'\npath='.'\n[preprocessing]\nsize=1", "greater than"),
+        ("not toml at all", "not readable as TOML"),
+    ],
+)
+def test_bad_recipes_name_the_problem(tmp_path, text, message):
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        phasegan.prepare(path, tmp_path / "x.h5")
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["no-such-thing", "nowhere/at/all"])
+def test_an_unknown_source_names_the_recipes(source, tmp_path):
+    with pytest.raises(InputError, match="builtin"):
+        phasegan.prepare(source, tmp_path / "x.h5")
+
+
+def test_an_empty_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no pictures"):
+        phasegan.prepare(tmp_path / "empty", tmp_path / "x.h5")

@@ -1,0 +1,137 @@
+"""One adversarial step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from phasegan.runs.config import DataConfig, LossConfig, NetworkConfig, TrainConfig
+from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
+from phasegan.training.cyclegan import LOSSES, CycleGAN
+
+CPU = torch.device("cpu")
+
+
+def config(**changes):
+    return TrainConfig(
+        **{
+            "variant": "custom",
+            "data": DataConfig(digest="0", size=32, padded=32, channels="gray", bits=8, samples=4),
+            "networks": NetworkConfig(base_channels=4, blocks=1, discriminator_channels=4),
+            "epochs": 1,
+            **changes,
+        }
+    )
+
+
+def batch(seed, channels=1, count=2):
+    source = torch.Generator().manual_seed(seed)
+    return 2 * torch.rand(count, channels, 32, 32, generator=source) - 1
+
+
+def copy(network):
+    return {k: v.clone() for k, v in network.state_dict().items()}
+
+
+def changed(network, before):
+    return any(not torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
+def test_every_loss_has_its_name_and_every_network_learns():
+    gan = CycleGAN(config(), CPU)
+    before = {name: copy(net) for name, net in gan.networks().items()}
+    losses = gan.step(batch(1), batch(2))
+    assert tuple(losses) == LOSSES
+    assert all(torch.isfinite(v) and not v.requires_grad for v in losses.values())
+    assert all(changed(net, before[name]) for name, net in gan.networks().items())
+
+
+def test_losses_are_what_their_names_say():
+    gan = CycleGAN(config(pool_size=0), CPU)
+    a, b = batch(1), batch(2)
+    g_ab, g_ba = gan.generator_ab, gan.generator_ba
+    d_a, d_b = gan.discriminator_a, gan.discriminator_b
+    with torch.no_grad():
+        fake_b, fake_a = g_ab(a), g_ba(b)
+        expected = {
+            "adversarial_ab": ((d_b(fake_b) - 1) ** 2).mean(),
+            "adversarial_ba": ((d_a(fake_a) - 1) ** 2).mean(),
+            "cycle_a": (g_ba(fake_b) - a).abs().mean(),
+            "cycle_b": (g_ab(fake_a) - b).abs().mean(),
+            "identity_a": (g_ba(a) - a).abs().mean(),
+            "identity_b": (g_ab(b) - b).abs().mean(),
+            "discriminator_a": ((d_a(a) - 1) ** 2).mean() / 2 + (d_a(fake_a) ** 2).mean() / 2,
+            "discriminator_b": ((d_b(b) - 1) ** 2).mean() / 2 + (d_b(fake_b) ** 2).mean() / 2,
+        }
+    for name, value in gan.step(a, b).items():
+        torch.testing.assert_close(value, expected[name])
+
+
+def test_identity_can_be_switched_off():
+    gan = CycleGAN(config(losses=LossConfig(identity=0)), CPU)
+    assert not {"identity_a", "identity_b"} & set(gan.step(batch(1), batch(2)))
+
+
+def test_discriminators_do_not_learn_from_the_generators_loss():
+    gan = CycleGAN(config(), CPU)
+    gan.optimiser_d.step = lambda *_, **__: None
+    before = copy(gan.discriminator_b)
+    gan.step(batch(1), batch(2))
+    assert not changed(gan.discriminator_b, before)
+    assert all(p.requires_grad for p in gan.discriminator_b.parameters())
+
+
+def test_cycles_shrink_with_training():
+    gan = CycleGAN(config(losses=LossConfig(identity=0)), CPU)
+    gan.set_rate(10.0)
+    a, b = batch(1).round(), batch(2).round()
+    first = gan.step(a, b)
+    for _ in range(60):
+        last = gan.step(a, b)
+    assert last["cycle_a"] + last["cycle_b"] < 0.9 * (first["cycle_a"] + first["cycle_b"])
+
+
+def test_the_rate_reaches_both_optimisers():
+    gan = CycleGAN(config(), CPU)
+    gan.set_rate(0.25)
+    rates = {g["lr"] for o in (gan.optimiser_g, gan.optimiser_d) for g in o.param_groups}
+    assert rates == {5e-5}
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])
+def test_constant_pictures_do_not_break_it(precision, value):
+    gan = CycleGAN(config(precision=precision), CPU)
+    flat = torch.full((1, 1, 32, 32), value)
+    for _ in range(3):
+        losses = gan.step(flat, flat)
+    assert all(torch.isfinite(v) for v in losses.values())
+    assert all(torch.isfinite(p).all() for n in gan.networks().values() for p in n.parameters())
+
+
+def test_bf16_is_near_32_and_is_not_32():
+    exact = CycleGAN(config(), CPU).step(batch(1), batch(2))
+    rough = CycleGAN(config(precision="bf16"), CPU).step(batch(1), batch(2))
+    for name in LOSSES:
+        assert float(rough[name]) == pytest.approx(float(exact[name]), rel=0.03, abs=0.01)
+    assert any(float(rough[name]) != float(exact[name]) for name in LOSSES)
+
+
+def test_colour():
+    data = DataConfig(digest="0", size=32, padded=32, channels="rgb", bits=8, samples=4)
+    losses = CycleGAN(config(data=data), CPU).step(batch(1, 3), batch(2, 3))
+    assert all(torch.isfinite(v) for v in losses.values())
+
+
+def test_a_restored_gan_goes_on_bit_by_bit(tmp_path):
+    one = CycleGAN(config(pool_size=2), CPU)
+    for i in range(4):
+        one.step(batch(i), batch(100 + i))
+    save_checkpoint(tmp_path / "c.pt", {"gan": one.state()})
+    other = CycleGAN(config(pool_size=2, seed=9), CPU)
+    other.restore(load_checkpoint(tmp_path / "c.pt", CPU)["gan"])
+    for i in range(3):
+        a, b = one.step(batch(i), batch(i)), other.step(batch(i), batch(i))
+        assert all(torch.equal(a[name], b[name]) for name in LOSSES)
+    for name, network in one.networks().items():
+        assert not changed(other.networks()[name], copy(network))

@@ -1,0 +1,161 @@
+"""The parts of training one by one: pool, schedule, order, signals, checkpoint."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import phasegan
+from phasegan.errors import InputError
+from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
+from phasegan.training.data import UnpairedBatches, choose_subset
+from phasegan.training.interrupt import SignalGuard
+from phasegan.training.loop import picture_epochs
+from phasegan.training.pool import ImagePool
+from phasegan.training.schedule import rate_factor
+
+
+def pool(size, seed=0):
+    return ImagePool(size, torch.Generator().manual_seed(seed))
+
+
+def numbered(*values):
+    return torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1, 1)
+
+
+def test_a_pool_passes_pictures_on_until_it_is_full():
+    history = pool(50)
+    for i in range(50):
+        assert float(history.query(numbered(i))) == i
+    assert len(history.pictures) == 50
+
+
+def test_a_full_pool_swaps_half_of_the_time_and_loses_nothing():
+    history = pool(50)
+    for i in range(50):
+        history.query(numbered(i))
+    out = [float(history.query(numbered(100 + i))) for i in range(2000)]
+    swapped = sum(value != 100 + i for i, value in enumerate(out))
+    assert 900 < swapped < 1100
+    kept = [float(p) for p in history.pictures]
+    assert sorted(out + kept) == sorted([*range(50), *range(100, 2100)])
+
+
+def test_a_pool_of_size_zero_passes_everything_on():
+    batch = numbered(1, 2).requires_grad_()
+    answer = pool(0).query(batch)
+    assert torch.equal(answer, batch)
+    assert not answer.requires_grad
+
+
+def test_a_restored_pool_goes_on_alike():
+    one = pool(3)
+    for i in range(10):
+        one.query(numbered(i))
+    other = pool(3, seed=9)
+    other.restore(one.state(), torch.device("cpu"))
+    for i in range(20):
+        assert torch.equal(one.query(numbered(i, -i)), other.query(numbered(i, -i)))
+
+
+def test_the_published_schedule():
+    factors = [rate_factor(e, 200) for e in range(200)]
+    assert factors[:100] == [1.0] * 100
+    assert np.allclose(np.diff(factors[100:]), -1 / 101)
+    assert factors[-1] == pytest.approx(1 / 101)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 50])
+def test_rates_never_rise_and_never_vanish(epochs):
+    factors = [rate_factor(e, epochs) for e in range(epochs)]
+    assert factors[0] == 1
+    assert all(a >= b > 0 for a, b in itertools.pairwise(factors))
+
+
+@pytest.mark.parametrize("epochs", [1, 5, 20, 21, 50, 1000])
+def test_sample_pictures_are_few_and_include_the_last(epochs):
+    chosen = picture_epochs(epochs)
+    assert epochs in chosen
+    assert len(chosen) <= 21
+    assert chosen <= set(range(1, epochs + 1))
+
+
+def test_subsets_of_a_seed_are_nested():
+    large = choose_subset(1000, 200, seed=3)
+    assert len(set(large)) == 200
+    np.testing.assert_array_equal(choose_subset(1000, 50, seed=3), large[:50])
+    assert set(choose_subset(1000, 50, seed=4)) != set(large[:50])
+
+
+def test_domains_are_shuffled_apart_and_every_sample_is_seen(tiny):
+    with phasegan.open(tiny) as file:
+        batches = UnpairedBatches(file, np.arange(6), 4, seed=0)
+        orders = {(e, d): tuple(batches.order(e, d)) for e in range(4) for d in (0, 1)}
+        assert all(sorted(order) == list(range(6)) for order in orders.values())
+        assert len(set(orders.values())) > 6
+        a, b = batches.batch(batches.order(0, 0), batches.order(0, 1), 1)
+        assert a.shape == b.shape == (2, 1, 32, 32)
+
+
+def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
+    with phasegan.open(tiny) as file:
+        resident = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
+        monkeypatch.setattr("phasegan.training.data.RESIDENT_BYTES", 0)
+        lazy = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
+        for step in (0, 1):
+            order = resident.order(0, 0), resident.order(0, 1)
+            for ours, theirs in zip(
+                resident.batch(*order, step), lazy.batch(*order, step), strict=True
+            ):
+                assert torch.equal(ours, theirs)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_a_signal_is_noted_and_the_old_handler_comes_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with SignalGuard() as guard:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert guard.received == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_checkpoint_keeps_torchs_random_state(tmp_path):
+    torch.manual_seed(5)
+    save_checkpoint(tmp_path / "c.pt", {"x": torch.arange(3)})
+    expected = torch.rand(4)
+    torch.manual_seed(6)
+    state = load_checkpoint(tmp_path / "c.pt", torch.device("cpu"))
+    assert torch.equal(torch.rand(4), expected)
+    assert torch.equal(state["x"], torch.arange(3))
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch bombed",)
+
+
+def test_a_checkpoint_cannot_execute_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Bomb()))
+    torch.save({"format": 1, "x": Bomb()}, tmp_path / "torch.pt")
+    for name in ("plain.pt", "torch.pt"):
+        with pytest.raises(InputError, match="damaged checkpoint"):
+            load_checkpoint(tmp_path / name, torch.device("cpu"))
+    assert not (tmp_path / "bombed").exists()
+
+
+def test_a_damaged_checkpoint_is_one_line(tmp_path):
+    path = tmp_path / "c.pt"
+    with pytest.raises(InputError, match="no checkpoint"):
+        load_checkpoint(path, torch.device("cpu"))
+    save_checkpoint(path, {"x": torch.zeros(1000)})
+    path.write_bytes(path.read_bytes()[:800])
+    with pytest.raises(InputError, match="damaged checkpoint") as caught:
+        load_checkpoint(path, torch.device("cpu"))
+    assert "\n" not in str(caught.value)

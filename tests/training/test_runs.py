@@ -1,0 +1,286 @@
+"""Whole runs: what they leave, how they are interrupted and continued."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import phasegan
+from phasegan.errors import InputError, Interrupted, RunError
+from phasegan.runs.folder import NETWORKS, RunFolder
+from phasegan.training.cyclegan import LOSSES, CycleGAN
+
+SMALL = {"base_channels": 2, "blocks": 1, "device": "cpu"}
+
+
+def weights(run):
+    return {name: load_file(RunFolder(run).weights_path(name)) for name in NETWORKS}
+
+
+def assert_same_weights(one, other):
+    for name, tensors in weights(one).items():
+        for key, value in weights(other)[name].items():
+            assert torch.equal(tensors[key], value), (name, key)
+
+
+def lines(run):
+    return [json.loads(line) for line in RunFolder(run).losses_path.read_text().splitlines()]
+
+
+def stop_at(monkeypatch, step, number=signal.SIGINT):
+    """Send a signal during a given optimiser step."""
+    count, original = [0], CycleGAN.step
+
+    def stepped(self, a, b):
+        if len(a):
+            count[0] += 1
+            if count[0] == step:
+                os.kill(os.getpid(), number)
+        return original(self, a, b)
+
+    monkeypatch.setattr(CycleGAN, "step", stepped)
+    return count
+
+
+def test_a_run_leaves_what_its_docs_say(tiny, tiny_run):
+    folder = RunFolder(tiny_run)
+    assert folder.read_status()["state"] == "finished"
+    assert folder.verify() == []
+    assert folder.read_config().data.samples == 3
+    assert [line["step"] for line in lines(tiny_run)] == [3]
+    assert set(LOSSES) <= set(lines(tiny_run)[0])
+    sheet = Image.open(folder.samples_path / "epoch-0001.png")
+    assert sheet.width > 480
+    assert any((folder.path / "tensorboard").iterdir())
+    assert not list(folder.path.glob(".*"))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        phasegan.train(tiny, tmp_path / name, epochs=2, seed=seed, **SMALL)
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    assert lines(tmp_path / "a") == lines(tmp_path / "b")
+    with pytest.raises(AssertionError):
+        assert_same_weights(tmp_path / "a", tmp_path / "c")
+
+
+@pytest.mark.parametrize("step", [1, 4, 6, 7, 15])
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_an_interrupted_run_resumed_ends_with_the_same_weights(
+    tiny, tmp_path, monkeypatch, step, precision
+):
+    options = {"epochs": 3, "pool_size": 2, "precision": precision, **SMALL}
+    phasegan.train(tiny, tmp_path / "whole", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+        stop_at(patch, step)
+        with pytest.raises(Interrupted) as caught:
+            phasegan.train(tiny, tmp_path / "broken", **options)
+    assert caught.value.exit_status == 130
+    assert RunFolder(tmp_path / "broken").read_status()["state"] == "interrupted"
+    report = phasegan.train(tiny, tmp_path / "broken", resume=True, **options)
+    assert report.trained
+    assert_same_weights(tmp_path / "whole", tmp_path / "broken")
+    assert lines(tmp_path / "whole") == lines(tmp_path / "broken")
+
+
+def test_sigterm_saves_and_says_143(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    stop_at(monkeypatch, 2, signal.SIGTERM)
+    with pytest.raises(Interrupted) as caught:
+        phasegan.train(tiny, tmp_path / "r", epochs=3, **SMALL)
+    assert caught.value.exit_status == 143
+
+
+def test_a_killed_run_resumed_ends_with_the_same_weights(tiny, tmp_path, start_cli):
+    options = ["--epochs", 6, "--base-channels", 2, "--blocks", 1, "--threads", 1]
+    whole = start_cli("train", tiny, "-o", tmp_path / "whole", *options)
+    assert whole.wait(120) == 0
+    run = RunFolder(tmp_path / "broken")
+    killed = start_cli("train", tiny, "-o", run.path, *options)
+    deadline = time.monotonic() + 100
+    while not run.checkpoint_path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait(60)
+    resumed = start_cli("train", tiny, "-o", run.path, "--resume", *options)
+    assert resumed.wait(120) == 0
+    assert_same_weights(tmp_path / "whole", run.path)
+    assert lines(tmp_path / "whole") == lines(run.path)
+    assert not list(run.path.glob(".*tmp"))
+
+
+def test_resume_with_nothing_to_resume_starts(tiny, tmp_path):
+    assert phasegan.train(tiny, tmp_path / "r", epochs=1, resume=True, **SMALL).trained
+
+
+def test_a_finished_run_is_left_alone(tiny, tmp_path):
+    phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
+    before = (tmp_path / "r" / "checkpoint.pt").stat().st_mtime_ns
+    for resume in (False, True):
+        report = phasegan.train(tiny, tmp_path / "r", epochs=1, resume=resume, **SMALL)
+        assert not report.trained
+    assert (tmp_path / "r" / "checkpoint.pt").stat().st_mtime_ns == before
+
+
+def test_an_unfinished_run_wants_resume(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        with pytest.raises(Interrupted):
+            phasegan.train(tiny, tmp_path / "r", epochs=2, **SMALL)
+    with pytest.raises(InputError, match=r"unfinished run \(step 2 of 12\).*--resume"):
+        phasegan.train(tiny, tmp_path / "r", epochs=2, **SMALL)
+
+
+def test_another_configuration_is_refused_with_the_difference(tiny, tmp_path):
+    phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
+    with pytest.raises(InputError, match=r"epochs: 1 → 2; seed: 0 → 5"):
+        phasegan.train(tiny, tmp_path / "r", epochs=2, seed=5, resume=True, **SMALL)
+
+
+def test_a_folder_with_other_things_is_refused(tiny, tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match="other things in it"):
+        phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
+    assert [p.name for p in (tmp_path / "r").iterdir()] == ["thesis.tex"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
+    tiny, tmp_path, monkeypatch
+):
+    original, count = CycleGAN.step, [0]
+    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+
+    def poisoned(self, a, b):
+        count[0] += 1
+        return original(self, a * (torch.nan if count[0] == 8 else 1.0), b)
+
+    monkeypatch.setattr(CycleGAN, "step", poisoned)
+    with pytest.raises(RunError, match="is not finite at step 12"):
+        phasegan.train(tiny, tmp_path / "r", epochs=3, **SMALL)
+    assert RunFolder(tmp_path / "r").read_status()["step"] == 6
+    for tensors in weights(tmp_path / "r").values():
+        assert all(torch.isfinite(t).all() for t in tensors.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 7}, r"--samples 7.*1 to 6"),
+        ({"samples": 0}, r"--samples 0"),
+        ({"precision": "fp16"}, "fp16 needs a GPU"),
+        ({"precision": "8"}, "precision = '8'"),
+        ({"epochs": 0}, "epochs = 0"),
+        ({"variant": "huge"}, "full, small"),
+        ({"preset": "magic"}, "preset = 'magic'"),
+        ({"identity": -1.0}, "identity = -1.0"),
+        ({"learning_rate": 0.0}, "learning_rate = 0.0"),
+        ({"device": "quantum"}, "auto, cpu, cuda, mps"),
+    ],
+)
+def test_bad_options_are_one_line_and_leave_nothing(tiny, tmp_path, options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        phasegan.train(tiny, tmp_path / "r", **{"device": "cpu", **options})
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(tiny, tmp_path):
+    with pytest.raises(InputError, match="no CUDA GPU"):
+        phasegan.train(tiny, tmp_path / "r", device="cuda")
+
+
+def test_padded_phases_are_refused_by_the_paper_preset(tmp_path):
+    phasegan.prepare("builtin", tmp_path / "p.h5", size=32, oversample=2, samples=2, test=1)
+    with pytest.raises(InputError, match=r"unpadded phases.*M = 64, N = 32.*--oversample 1"):
+        phasegan.train(tmp_path / "p.h5", tmp_path / "r", device="cpu")
+
+
+def test_images_too_small_for_the_discriminator_are_refused(tmp_path):
+    phasegan.prepare("builtin", tmp_path / "p.h5", size=16, samples=2, test=1)
+    with pytest.raises(InputError, match="too small for the 70×70"):
+        phasegan.train(tmp_path / "p.h5", tmp_path / "r", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "label"),
+    [
+        ({}, "paper-small"),
+        ({"variant": "full"}, "paper-full"),
+        ({"base_channels": 64, "blocks": 6}, "paper-full"),
+        ({"base_channels": 8}, "paper-small"),
+        ({"base_channels": 4, "blocks": 2}, "paper-4ch-2b"),
+    ],
+)
+def test_labels_name_the_size(tiny, tmp_path, monkeypatch, options, label):
+    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    report = phasegan.train(tiny, tmp_path / "r", dry_run=True, device="cpu", **options)
+    assert report.config.label == label
+    assert not (tmp_path / "r").exists()
+
+
+def test_defaults_are_the_published_ones(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    config = phasegan.train(tiny, tmp_path / "r", dry_run=True, device="cpu").config
+    assert (config.losses.cycle_a, config.losses.cycle_b, config.losses.identity) == (10, 10, 0.5)
+    assert (config.optimiser.learning_rate, config.optimiser.beta1) == (2e-4, 0.5)
+    assert (config.batch_size, config.pool_size) == (1, 50)
+
+
+@pytest.mark.parametrize("channels", ["gray", "rgb"])
+@pytest.mark.parametrize("size", [32, 33, 30])
+def test_sizes_and_colours(tmp_path, channels, size):
+    data = tmp_path / "d.h5"
+    phasegan.prepare("builtin", data, size=size, channels=channels, samples=2, test=1)
+    phasegan.train(data, tmp_path / "r", epochs=1, batch_size=2, **SMALL)
+    result = phasegan.reconstruct(data, run=tmp_path / "r", device="cpu")
+    assert result.estimate.shape == result.references.shape
+    assert 0 <= result.estimate.min() <= result.estimate.max() <= 255
+
+
+def test_constant_images_train_without_nan(tmp_path):
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for i, value in enumerate((0, 1, 128, 255)):
+        Image.fromarray(np.full((32, 32), value, np.uint8)).save(folder / f"{i}.png")
+    phasegan.prepare(folder, tmp_path / "f.h5", size=32, test=1)
+    for precision in ("32", "bf16"):
+        run = tmp_path / precision
+        phasegan.train(tmp_path / "f.h5", run, epochs=2, precision=precision, **SMALL)
+        assert all(np.isfinite(list(line.values())).all() for line in lines(run))
+
+
+def test_an_estimate_is_given_and_is_of_the_right_size(tiny, tmp_path):
+    report = phasegan.train(tiny, tmp_path / "r", epochs=4, base_channels=16, device="cpu")
+    assert 0.1 * report.seconds < report.estimated_seconds < 10 * report.seconds
+
+
+def test_a_damaged_run_is_named(tiny, tiny_run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_run, copy)
+    path = RunFolder(copy).weights_path("generator_ab")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    assert RunFolder(copy).verify() == ["generator_ab.safetensors"]
+    (copy / "config.json").write_text('{"format": 1, "config": {"epochz": 3}}')
+    with pytest.raises(InputError, match="did you mean epochs"):
+        RunFolder(copy).read_config()
+    (copy / "config.json").write_text("{")
+    with pytest.raises(InputError, match="not readable as JSON"):
+        RunFolder(copy).read_config()
+    (copy / "config.json").write_text('{"format": 9, "config": {}}')
+    with pytest.raises(InputError, match="run format 9"):
+        RunFolder(copy).read_config()
