@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -107,6 +108,10 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         shutil.rmtree(old, ignore_errors=True)
 
 
+_BREAK = re.compile(r"\n *")  # never inside a JSON string
+_INNERMOST = re.compile(r"\{[^{}\[\]]{1,200}\}")
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_file(path) as temporary:
@@ -114,8 +119,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write strict JSON atomically (not-a-number and infinity are refused)."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write strict JSON atomically, short objects on one line.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, _INNERMOST.sub(lambda m: _BREAK.sub(" ", m[0]), text) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

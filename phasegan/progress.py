@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 PLAIN_INTERVAL_S = 10.0
-"""Seconds between two plain progress lines."""
+"""Seconds between two plain progress lines, at least."""
+
+PLAIN_SHARE = 0.1
+"""Share of the time passed that goes by between two plain lines of a long task."""
 
 
 def format_duration(seconds: float) -> str:
@@ -62,19 +65,22 @@ class _PlainTask:
     def __init__(self, label: str, total: int, done: int, write: Any) -> None:
         self.label, self.total, self.done, self.write = label, total, done, write
         self.first = done
+        self.note = ""
         self.start = self.last = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
         self.done += count
+        self.note = note or self.note
         now = time.monotonic()
-        if now - self.last < PLAIN_INTERVAL_S or self.done >= self.total:
+        interval = max(PLAIN_INTERVAL_S, PLAIN_SHARE * (self.last - self.start))
+        if now - self.last < interval or self.done >= self.total:
             return
         self.last = now
         left = (now - self.start) / max(self.done - self.first, 1) * (self.total - self.done)
         share = 100 * self.done / max(self.total, 1)
         self.write(
             f"{self.label}: {self.done}/{self.total} ({share:.0f} %), "
-            f"{format_duration(left)} left{'  ' + note if note else ''}"
+            f"{format_duration(left)} left{'  ' + self.note if self.note else ''}"
         )
 
 
@@ -83,7 +89,8 @@ class _BarTask:
         self.bar, self.identifier = bar, identifier
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        self.bar.update(self.identifier, advance=count, note=note)
+        changes = {"note": note} if note else {}
+        self.bar.update(self.identifier, advance=count, **changes)
 
 
 class TerminalProgress(Progress):
@@ -134,19 +141,18 @@ class TerminalProgress(Progress):
             BarColumn,
             MofNCompleteColumn,
             TextColumn,
-            TimeElapsedColumn,
             TimeRemainingColumn,
         )
         from rich.progress import Progress as Bar
+        from rich.table import Column
 
+        whole, rest = Column(no_wrap=True), Column(no_wrap=True, ratio=1, overflow="ellipsis")
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.description}", table_column=whole),
+            BarColumn(bar_width=12, table_column=whole),
+            MofNCompleteColumn(table_column=whole),
+            TimeRemainingColumn(table_column=whole),
+            TextColumn("left  {task.fields[note]}", style="dim", table_column=rest),
         )
-        with Bar(*columns, console=self.console, transient=True) as bar:
+        with Bar(*columns, console=self.console, transient=True, expand=True) as bar:
             yield _BarTask(bar, bar.add_task(label, total=total, completed=done, note=""))

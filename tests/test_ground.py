@@ -89,6 +89,14 @@ def test_json_refuses_what_is_not_json(tmp_path):
     assert not (tmp_path / "x.json").exists()
 
 
+def test_json_is_readable_and_round_trips(tmp_path):
+    names = ["a.png", "a {b}\n  c.png", 'q"{\n  }']
+    value = {"rows": [{"source": name, "mse": 1.5, "exact": None} for name in names], "x": {}}
+    files.write_json(tmp_path / "x.json", value)
+    assert files.read_json(tmp_path / "x.json") == value
+    assert '{ "source": "a.png", "mse": 1.5, "exact": null }' in (tmp_path / "x.json").read_text()
+
+
 def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
     lock = tmp_path / ".lock"
     code = (

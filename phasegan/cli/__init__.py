@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from phasegan._version import __version__
-from phasegan.errors import PhaseganError
+from phasegan.errors import Interrupted, PhaseganError
 
 COMMANDS = {
     "prepare": "Turn images into phase-only spectra in an HDF5 file.",
@@ -103,6 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except click.ClickException as error:
         return _fail(_usage(error), 2)
+    except Interrupted as error:
+        click.echo(f"phasegan: {error}", err=True)
+        return error.exit_status
     except PhaseganError as error:
         if verbose:
             import traceback
@@ -110,9 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _fail(str(error), error.exit_status)
     except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; nothing half-written is left", 130)
+        click.echo("phasegan: interrupted; nothing half-written is left", err=True)
+        return 130
     except Terminated:
-        return _fail("terminated; nothing half-written is left", 143)
+        click.echo("phasegan: terminated; nothing half-written is left", err=True)
+        return 143
     except BrokenPipeError:
         sys.stderr.close()
         return 1

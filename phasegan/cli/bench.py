@@ -60,7 +60,7 @@ def command(
     columns = {name: BENCH_COLUMNS[name] for name in COMPACT_BENCH}
     print_table(list(columns), cells(report.rows, columns))
     for text in (*remarks(report.rows), BENCH_NOTES[0], *BENCH_NOTES[-2:]):
-        manners.say(text)
+        manners.note(text)
     if report.reused:
         manners.say(f"{report.reused} rows were there already, in {report.path / 'rows'}")
     manners.say(

@@ -27,6 +27,17 @@ class Manners:
         if self.progress.verbosity >= 0:
             click.echo(text)
 
+    def note(self, text: str) -> None:
+        """Print a paragraph, wrapped to the terminal where there is one."""
+        import shutil
+        import sys
+        import textwrap
+
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+            text = textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
+        self.say(text)
+
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --device, --threads, --seed, -q, -v; pass them on as `manners`."""

@@ -34,6 +34,6 @@ def command(
         write_json(json_path, result.as_json())
     print_table(list(SCORE_COLUMNS), cells(result.rows, SCORE_COLUMNS))
     for note in SCORE_NOTES:
-        manners.say(note)
+        manners.note(note)
     if json_path is not None:
         manners.say(f"wrote {json_path}")

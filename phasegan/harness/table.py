@@ -106,8 +106,14 @@ BENCH_NOTES = (
 
 
 def cells(rows: Sequence[Row], columns: dict[str, Cell]) -> list[list[str]]:
-    """Return the text of every cell."""
-    return [[cell(row) for cell in columns.values()] for row in rows]
+    """Return the text of every cell; runs of one label are told apart by their folders."""
+    table = [[cell(row) for cell in columns.values()] for row in rows]
+    if "samples" not in columns:
+        labels = [row.method for row in rows]
+        for line, row in zip(table, rows, strict=True):
+            if row.run is not None and labels.count(row.method) > 1:
+                line[0] = f"{line[0]} ({row.run})"
+    return table
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
