@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from phasegan._version import __version__
-from phasegan.devices import describe_machine
 from phasegan.figures.curves import Point, error_curves
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, write_json, write_text
@@ -32,7 +31,6 @@ def write_report(
     folder: Path, case: Case, rows: list[Row], file: PreparedFile, device: torch.device
 ) -> None:
     """Write everything into the folder; each file atomically."""
-    machine = describe_machine()
     write_json(
         folder / "results.json",
         {
@@ -48,7 +46,6 @@ def write_report(
             },
             "scale": "0..255, squared grey levels",
             "ssim_window": SSIM_DESCRIPTION,
-            "machine": machine,
             "rows": [row.as_json() for row in rows],
         },
     )
@@ -56,7 +53,8 @@ def write_report(
         f"{case.title or case.name}: {file.path.name}, {len(file.test)} test images, "
         f"{file.layout.size}×{file.layout.size} {file.layout.channels}"
     )
-    notes = (*BENCH_NOTES, machine_line(machine))
+    machines = dict.fromkeys(machine_line(row.machine) for row in rows if row.machine)
+    notes = (*BENCH_NOTES, *machines)
     write_text(folder / "table.md", markdown(rows, BENCH_COLUMNS, notes, heading))
     _write_figure(folder / "mse-samples.png", rows, file)
     _write_sheet(folder, rows, file, device)

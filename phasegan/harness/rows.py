@@ -29,6 +29,8 @@ class Row:
     """Estimated before training."""
     status: str = "ok"
     """`ok`, or `quoted` for figures that others published."""
+    machine: dict[str, Any] | None = None
+    """Where it was measured: see `phasegan.devices.describe_machine`."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values; what is not known is null."""
@@ -41,6 +43,7 @@ class Row:
             "seed": self.seed,
             "seconds": self.seconds,
             "estimated_seconds": self.estimated_seconds,
+            "machine": self.machine,
         }
         return {**head, **numbers, **training, "per_image": self.per_image}
 

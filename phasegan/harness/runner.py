@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from phasegan._version import __version__
-from phasegan.devices import choose_device
+from phasegan.devices import choose_device, describe_machine
 from phasegan.errors import InputError
 from phasegan.files import read_json, write_json
 from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
@@ -302,7 +302,14 @@ def _measure(
         method = make_method(plan.method, problem_of(file, statistics))
         scores = score_method(file, method, plan.method, progress)
         seed = None if plan.samples is None else plan.seed
-        return row_from_scores(plan.method, scores, sources, samples=plan.samples, seed=seed)
+        return row_from_scores(
+            plan.method,
+            scores,
+            sources,
+            samples=plan.samples,
+            seed=seed,
+            machine=describe_machine(),
+        )
     config = plan.config
     run = folder / "runs" / plan.run_name
     report = train(
@@ -333,4 +340,5 @@ def _measure(
         seed=plan.seed,
         seconds=report.seconds,
         estimated_seconds=round(estimates[plan], 3),
+        machine=describe_machine(),
     )
