@@ -25,11 +25,11 @@ demo: install
 	mkdir -p demo
 	cd demo && ../$(BIN)/phasegan prepare
 	cd demo && ../$(BIN)/phasegan inspect builtin.h5 --verify
-	cd demo && ../$(BIN)/phasegan train builtin.h5 --samples 100 --epochs 10 --resume
+	cd demo && ../$(BIN)/phasegan train builtin.h5 -o runs/demo --variant small --samples 100 --epochs 5 --resume
 	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --method mean-magnitude -o mean-magnitude --overwrite
-	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --run runs/builtin-paper-small -o cyclegan --overwrite
-	cd demo && ../$(BIN)/phasegan evaluate builtin.h5 --method zero --method mean-image --method mean-magnitude --run runs/builtin-paper-small --json scores.json
-	cd demo && ../$(BIN)/phasegan bench --samples 5 --epochs 5 --samples 50 --epochs 10
+	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --run runs/demo -o cyclegan --overwrite
+	cd demo && ../$(BIN)/phasegan evaluate builtin.h5 --method zero --method mean-image --method mean-magnitude --run runs/demo --json scores.json
+	cd demo && ../$(BIN)/phasegan bench --variant small --samples 5 --epochs 5 --samples 20 --epochs 10
 	@echo
 	@echo "Look at: demo/bench/builtin/contact-sheet.png, mse-samples.png and table.md,"
 	@echo "         demo/mean-magnitude/contact-sheet.png, demo/cyclegan/contact-sheet.png."

@@ -103,9 +103,29 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         if final.exists():
             os.replace(final, old)
         os.replace(temporary, final)
+    except BaseException:
+        if old.exists() and not final.exists():
+            os.replace(old, final)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        if final.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove temporary files that a killed process left of its atomic writes.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to look; its lock must be held, so that nobody is writing there.
+    name : str
+        The final name, or a pattern.
+    """
+    for path in folder.glob(f".{name}.*.tmp"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 _BREAK = re.compile(r"\n *")  # never inside a JSON string
@@ -128,6 +148,25 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, _INNERMOST.sub(lambda m: _BREAK.sub(" ", m[0]), text) + "\n")
+
+
+def check_json_target(path: str | os.PathLike[str]) -> None:
+    """Refuse to write JSON over something that is not JSON, or where no file can be.
+
+    Raises
+    ------
+    InputError
+        Before any work is done.
+    """
+    target = Path(path)
+    if target.is_dir() or (target.exists() and not target.is_file()):
+        raise InputError(f"{target}: not a file; name another one for the JSON")
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: there is no folder {target.parent}")
+    if target.exists() and target.stat().st_size:
+        with open(target, "rb") as stream:
+            if stream.read(64).lstrip()[:1] not in (b"{", b"["):
+                raise InputError(f"{target} is there and is not JSON; name another file")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
@@ -188,8 +227,9 @@ def locked(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         yield
     finally:
         holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Windows does not remove what is open
+            lock.unlink(missing_ok=True)
         guard.release()
-        lock.unlink(missing_ok=True)
 
 
 def shipped_folder(installed: str, checkout: str) -> Path:

@@ -176,17 +176,10 @@ def test_the_package_is_lazy_and_complete():
         _ = phasegan.nothing
 
 
-@pytest.mark.parametrize("name", ["prepare", "train", "evaluate", "reconstruct", "bench"])
+@pytest.mark.parametrize("name", ["prepare", "open", "train", "evaluate", "reconstruct", "bench"])
 def test_documented_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_examples(getattr(phasegan, name))
-
-
-def test_the_example_of_open_runs(tmp_path, monkeypatch):
-    from phasegan.store.reader import PreparedFile
-
-    monkeypatch.chdir(tmp_path)
-    run_examples(PreparedFile)
 
 
 def run_examples(subject):

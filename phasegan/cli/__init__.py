@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbose = any(a == "--verbose" or (a[:1] == "-" and a[1:2] == "v") for a in given)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no character may end a command
     with contextlib.suppress(ValueError):  # not the main thread: others look after signals
         signal.signal(signal.SIGTERM, _terminate)
     try:

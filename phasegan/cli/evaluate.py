@@ -25,15 +25,16 @@ def command(
     Without --method and --run, all methods: zero, mean-image, unit-magnitude,
     mean-magnitude.
     """
-    from phasegan.files import write_json
+    from phasegan.files import check_json_target, write_json
     from phasegan.harness.evaluate import evaluate
     from phasegan.harness.table import SCORE_COLUMNS, SCORE_NOTES, cells
 
-    result = evaluate(data, methods, runs, device=manners.device, progress=manners.progress)
     if json_path is not None:
-        write_json(json_path, result.as_json())
+        check_json_target(json_path)
+    result = evaluate(data, methods, runs, device=manners.device, progress=manners.progress)
     print_table(list(SCORE_COLUMNS), cells(result.rows, SCORE_COLUMNS))
     for note in SCORE_NOTES:
         manners.note(note)
     if json_path is not None:
+        write_json(json_path, result.as_json())
         manners.say(f"wrote {json_path}")

@@ -61,7 +61,7 @@ def command(
     from phasegan.reconstruction.api import reconstruct
     from phasegan.reconstruction.output import check_output, write_output
 
-    check_output(output, overwrite)
+    check_output(output, source, overwrite)
     result = reconstruct(
         source,
         method=method,

@@ -53,7 +53,7 @@ def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection
 def _prepared(path: Path, verify: bool) -> Inspection:
     with PreparedFile(path) as file:
         layout, attributes = file.layout, file.attributes
-        undefined = {s.name: int(s.undefined().sum()) for s in (file.train, file.test)}
+        undefined = {s.name: s.undefined_count for s in (file.train, file.test)}
         damaged = file.verify() if verify else []
         recipe = attributes["recipe"]
         facts = {

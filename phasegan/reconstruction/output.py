@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,60 @@ from phasegan.reconstruction.protocol import Result
 SHEET_ROWS = 6
 HDF5_SUFFIXES = (".h5", ".hdf5")
 FORMAT_NAME = "phasegan reconstructions"
+_OUR_NAMES = re.compile(r"\d{5}-.*\.png|contact-sheet\.png")
 
 
-def check_output(output: str | os.PathLike[str], overwrite: bool) -> None:
-    """Refuse an output that is there, before any work is done.
+def check_output(
+    output: str | os.PathLike[str], source: str | os.PathLike[str], overwrite: bool
+) -> None:
+    """Refuse an output that is in the way, before any work is done.
+
+    Parameters
+    ----------
+    output, source : path
+        Where to write and what is read.
+    overwrite : bool
+        Replace earlier output of this command; nothing else is ever replaced.
 
     Raises
     ------
     InputError
-        If it is there and `overwrite` is false.
+        If the output is there and may not be replaced.
     """
     path = Path(output)
-    occupied = any(path.iterdir()) if path.is_dir() else path.exists()
-    if occupied and not overwrite:
+    inside, real = Path(source).resolve(), path.resolve()
+    if real == inside or real in inside.parents:
+        raise InputError(f"{path}: is or holds the input {source}; choose another -o")
+    if path.suffix in HDF5_SUFFIXES:
+        if path.is_dir():
+            raise InputError(f"{path}: a folder; give a file name, or one without {path.suffix}")
+        sheet = _sheet_path(path)
+        for taken in (path, sheet):
+            if taken.exists() and not overwrite:
+                raise InputError(f"{taken} is there already; choose another -o or add --overwrite")
+        if path.exists() and not _is_ours(path):
+            raise InputError(f"{path} is there and holds something else; choose another -o")
+        return
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: a file; give a folder for pictures, or a name ending in .h5")
+    held = [p.name for p in path.iterdir()] if path.is_dir() else []
+    if held and not overwrite:
         raise InputError(f"{path} is there already; choose another -o or add --overwrite")
-    if path.is_dir() and path.suffix in HDF5_SUFFIXES:
-        raise InputError(f"{path}: a folder; give a file name, or a folder without {path.suffix}")
+    foreign = sorted(name for name in held if not _OUR_NAMES.fullmatch(name))
+    if foreign:
+        raise InputError(f"{path} holds other things ({foreign[0]}); choose another -o")
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("format") == FORMAT_NAME)
+    except OSError:
+        return False
+
+
+def _sheet_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-contact-sheet.png")
 
 
 def write_output(result: Result, output: str | os.PathLike[str], *, overwrite: bool) -> Path:
@@ -58,7 +97,7 @@ def write_output(result: Result, output: str | os.PathLike[str], *, overwrite: b
     if path.suffix in HDF5_SUFFIXES:
         with atomic_file(path) as temporary:
             _write_hdf5(result, temporary)
-        sheet = path.with_name(f"{path.stem}-contact-sheet.png")
+        sheet = _sheet_path(path)
         with atomic_file(sheet) as temporary:
             _sheet(result).save(temporary, format="PNG")
         return sheet

@@ -12,7 +12,13 @@ from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.settings import build
 from phasegan.spectra.fourier import padded_size
-from phasegan.store.pictures import UnreadablePictureError, fit, to_channels, to_depth
+from phasegan.store.pictures import (
+    UnreadablePictureError,
+    fit,
+    quiet_decoders,
+    to_channels,
+    to_depth,
+)
 from phasegan.store.recipes import Preprocessing
 from phasegan.store.schema import Layout
 from phasegan.store.sources import Item, PictureFile, PictureFolder, Source
@@ -43,6 +49,13 @@ def encode_pictures(
     given = {key: value for key, value in preprocessing.items() if value is not None}
     wanted = build(Preprocessing, {"phase_dtype": "float32", **given}, "preprocessing")
     padded = padded_size(wanted.size, wanted.oversample)
+    with quiet_decoders():
+        return _encode_all(path, wanted, padded, limit, progress)
+
+
+def _encode_all(
+    path: Path, wanted: Preprocessing, padded: int, limit: int | None, progress: Progress
+) -> tuple[Layout, list[Sample]]:
     source = PictureFolder(path) if path.is_dir() else PictureFile(path)
     layout = Layout(wanted.size, padded, wanted.channels, source.depth(), wanted.phase_dtype)
     samples: list[Sample] = []

@@ -6,17 +6,18 @@ Pixels are uint8 or uint16 arrays, (rows, columns) for grey and
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import warnings
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from phasegan.errors import InputError
-
-Pixels = NDArray[np.generic]
+from phasegan.store import deep
+from phasegan.store.deep import Pixels, UnreadablePictureError
 
 FITS = ("crop", "pad", "stretch")
 CHANNELS = ("gray", "rgb")
@@ -28,12 +29,6 @@ _NOT_PICTURES = {
     ".bufr", ".emf", ".eps", ".fit", ".fits", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf",
     ".ps", ".wmf",
 }  # fmt: skip
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TIFF_BITS = 258
-
-
-class UnreadablePictureError(InputError):
-    """A picture cannot be used; the message is the reason alone."""
 
 
 def picture_suffixes() -> frozenset[str]:
@@ -61,40 +56,62 @@ def read_picture(data: bytes) -> Pixels:
     Raises
     ------
     UnreadablePictureError
-        If the bytes are not a picture, are damaged, or hold other numbers than
-        8- or 16-bit integers.
+        If the bytes are not a picture, are damaged, are larger than Pillow's
+        limit, or hold other numbers than 8- or 16-bit integers.
     """
     if not data:
         raise UnreadablePictureError("the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _flatten_alpha(_decode(data))
+        return _flatten_alpha(_decode(data))
     except UnreadablePictureError:
         raise
     except Image.UnidentifiedImageError:
         raise UnreadablePictureError("not a picture in a known format") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        limit = Image.MAX_IMAGE_PIXELS
-        raise UnreadablePictureError(f"larger than the limit of {limit} pixels") from None
+    except Image.DecompressionBombError:
+        raise _too_large() from None
     except Exception as error:  # decoders raise whatever they like on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadablePictureError(f"damaged ({reason})") from None
 
 
+@contextlib.contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Silence what decoders say of odd files; enter it in the main thread, around all workers."""
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _too_large() -> UnreadablePictureError:
+    return UnreadablePictureError(f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels")
+
+
 def _decode(data: bytes) -> Pixels:
-    if data.startswith(_PNG_SIGNATURE) and data[24:25] == b"\x10" and data[25:26] != b"\0":
-        return _decode_deep_png(data)
+    if deep.is_deep_pnm(data):
+        return deep.decode_pnm(data)
     try:
         picture: Image.Image = Image.open(io.BytesIO(data))
     except Image.UnidentifiedImageError:
-        if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return _decode_tiff(data)
+        if deep.is_tiff(data):
+            return deep.decode_tiff(data)
         raise
-    if picture.format == "TIFF" and _is_deep_tiff(picture):
-        return _decode_tiff(data)
-    picture = ImageOps.exif_transpose(picture)
+    if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
+        raise _too_large()
+    if deep.is_deep_png(data):
+        orientation = picture.getexif().get(deep.ORIENTATION, 1)
+        return deep.turn(deep.decode_png(data), orientation)
+    if picture.format == "TIFF" and deep.is_deep_tiff(picture):
+        return deep.decode_tiff(data)
+    return _decode_shallow(ImageOps.exif_transpose(picture))
+
+
+def _decode_shallow(picture: Image.Image) -> Pixels:
     mode = picture.mode
     if mode.startswith("I;16"):
         return np.asarray(picture).astype(np.uint16)
@@ -105,41 +122,13 @@ def _decode(data: bytes) -> Pixels:
         return wide.astype(np.uint16)
     if mode == "F":
         raise UnreadablePictureError("floating-point pixels; only 8- and 16-bit integers are taken")
+    if mode in ("La", "PA") or "transparency" in picture.info:
+        return np.asarray(picture.convert("RGBA"))
     if mode in ("L", "RGB", "LA", "RGBA"):
         return np.asarray(picture)
     if mode == "1":
         return np.asarray(picture.convert("L"))
-    if mode in ("La", "PA") or (mode == "P" and "transparency" in picture.info):
-        return np.asarray(picture.convert("RGBA"))
     return np.asarray(picture.convert("RGB"))
-
-
-def _decode_deep_png(data: bytes) -> Pixels:
-    import png
-
-    columns, rows, values, info = png.Reader(bytes=data).read_flat()
-    pixels = np.array(values, dtype=np.uint16).reshape(rows, columns, info["planes"])
-    return pixels[..., 0] if info["planes"] == 1 else pixels
-
-
-def _is_deep_tiff(picture: Any) -> bool:
-    bits = picture.tag_v2.get(_TIFF_BITS, (1,))
-    return max(bits) > 8 and (len(bits) > 1 or picture.mode == "RGB")
-
-
-def _decode_tiff(data: bytes) -> Pixels:
-    import imageio.v3
-
-    pixels = imageio.v3.imread(data, plugin="tifffile", extension=".tif", index=0)
-    if pixels.ndim == 3 and pixels.shape[0] in (3, 4) and pixels.shape[2] not in (2, 3, 4):
-        pixels = np.moveaxis(pixels, 0, -1)
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise UnreadablePictureError(
-            f"{pixels.dtype} pixels; only 8- and 16-bit integers are taken"
-        )
-    if (pixels.ndim == 3 and pixels.shape[2] not in (1, 2, 3, 4)) or pixels.ndim not in (2, 3):
-        raise UnreadablePictureError(f"pixels of shape {pixels.shape}; expected grey or RGB")
-    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
 
 
 def _flatten_alpha(pixels: Pixels) -> Pixels:
@@ -151,26 +140,46 @@ def _flatten_alpha(pixels: Pixels) -> Pixels:
 
 
 def bit_depth(data: bytes) -> int:
-    """Return 8 or 16: what `read_picture` will give, from the header where that is enough."""
+    """Return 8 or 16: what `read_picture` will give, from the header alone.
+
+    Parameters
+    ----------
+    data : bytes
+        A picture file; of a PNG the first 26 bytes are enough. What cannot be
+        read counts as 8 bit.
+    """
     if data.startswith(b"\xff\xd8"):
         return 8
-    if data.startswith(_PNG_SIGNATURE):
+    if data.startswith(deep.PNG_SIGNATURE):
         return 16 if data[24:25] == b"\x10" else 8
+    if deep.is_deep_pnm(data):
+        return 16
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture = Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data))
+    except Image.UnidentifiedImageError:
+        return deep.tiff_depth(data) if deep.is_tiff(data) else 8
     except Exception:  # an unreadable picture is named when it is decoded
-        return 16 if data[:2] in (b"II", b"MM") else 8
-    deep = picture.format == "TIFF" and _is_deep_tiff(picture)
-    return 16 if deep or picture.mode.startswith("I") else 8
+        return 8
+    if picture.format == "TIFF":
+        return deep.tiff_depth(data)
+    return 16 if picture.mode.startswith("I;16") else 8
 
 
 def to_channels(pixels: Pixels, channels: str) -> Pixels:
     """Convert between grey and RGB.
 
-    Grey is the rec. 601 luma in the integer arithmetic of Pillow's mode L,
-    (19595 R + 38470 G + 7471 B + 32768) >> 16, at 8 and at 16 bit.
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        uint8 or uint16, (rows, columns) or (rows, columns, 3).
+    channels : {"gray", "rgb"}
+        Grey is the rec. 601 luma in the integer arithmetic of Pillow's mode L,
+        (19595 R + 38470 G + 7471 B + 32768) >> 16, at 8 and at 16 bit.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns) for grey, (rows, columns, 3) for RGB, same dtype.
     """
     if channels == "gray" and pixels.ndim == 3:
         red, green, blue = np.moveaxis(pixels.astype(np.uint32), -1, 0)
@@ -182,7 +191,20 @@ def to_channels(pixels: Pixels, channels: str) -> Pixels:
 
 
 def to_depth(pixels: Pixels, bits: int) -> Pixels:
-    """Convert between 8 and 16 bit, full range to full range, rounding to nearest."""
+    """Convert between 8 and 16 bit, full range to full range, rounding to nearest.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        uint8 or uint16, any shape.
+    bits : {8, 16}
+        What is wanted.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16, same shape.
+    """
     if bits == 16 and pixels.dtype == np.uint8:
         return pixels.astype(np.uint16) * np.uint16(BYTE_TO_WORD)
     if bits == 8 and pixels.dtype == np.uint16:

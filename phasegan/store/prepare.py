@@ -10,16 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from phasegan.errors import InputError
-from phasegan.files import atomic_file, locked
+from phasegan.files import atomic_file, locked, remove_leftovers
 from phasegan.progress import Progress
 from phasegan.settings import differences
 from phasegan.spectra.fourier import padded_size
 from phasegan.store.encode import encode_item, ordered_map
+from phasegan.store.pictures import quiet_decoders
 from phasegan.store.plan import Plan
-from phasegan.store.reader import PreparedFile
+from phasegan.store.reader import HDF5_SIGNATURE, PreparedFile
 from phasegan.store.recipes import (
     BUILTIN,
+    ArraySource,
     FolderSource,
     Recipe,
     known_recipes,
@@ -27,7 +32,7 @@ from phasegan.store.recipes import (
     override,
 )
 from phasegan.store.schema import Layout
-from phasegan.store.sources import Item, Source, open_source
+from phasegan.store.sources import ArrayPictures, Item, Source, open_source
 from phasegan.store.writer import PreparedWriter, Sample
 
 
@@ -51,10 +56,16 @@ class PrepareReport:
     """False if the file was already there, or with `dry_run`."""
 
 
-def resolve_recipe(source: str | os.PathLike[str] | None) -> Recipe:
-    """Return the recipe for a SOURCE: a folder, a recipe's name or path, or nothing."""
+def resolve_recipe(source: str | os.PathLike[str] | NDArray[np.integer] | None) -> Recipe:
+    """Return the recipe for a SOURCE: a folder, a recipe's name or path, an array, or nothing."""
     if source is None:
         return load_recipe(BUILTIN)
+    if isinstance(source, np.ndarray):
+        return Recipe(name="array", source=ArraySource(kind="array"))
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"source of type {type(source).__name__}: give a folder, a recipe, or a numpy array"
+        )
     path = Path(source)
     if path.is_dir():
         name = "".join(
@@ -75,7 +86,7 @@ def resolve_recipe(source: str | os.PathLike[str] | None) -> Recipe:
 
 
 def prepare(
-    source: str | os.PathLike[str] | None = None,
+    source: str | os.PathLike[str] | NDArray[np.integer] | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
     size: int | None = None,
@@ -99,8 +110,10 @@ def prepare(
 
     Parameters
     ----------
-    source : path or str, optional
-        A folder of pictures, a recipe's path or name; `builtin` by default.
+    source : path, str or numpy.ndarray, optional
+        A folder of pictures, a recipe's path or name, or images as an array,
+        (n, rows, columns) or (n, rows, columns, 3), uint8 or uint16; `builtin`
+        by default.
     output : path, optional
         The HDF5 file; `<name of the source>.h5` in the working folder by default.
     size : int, optional
@@ -163,8 +176,10 @@ def prepare(
         raise InputError(f"workers = {workers}: must be at least 1")
     wanted = recipe.preprocessing
     padded = padded_size(wanted.size, wanted.oversample)
-    opened = open_source(recipe)
-    layout = Layout(wanted.size, padded, wanted.channels, opened.depth(), wanted.phase_dtype)
+    opened = ArrayPictures(source) if isinstance(source, np.ndarray) else open_source(recipe)
+    with quiet_decoders():
+        bits = opened.depth()
+    layout = Layout(wanted.size, padded, wanted.channels, bits, wanted.phase_dtype)
     plan = Plan.make(opened.items(), recipe)
     if dry_run:
         return PrepareReport(
@@ -172,22 +187,26 @@ def prepare(
             ignored=opened.ignored, written=False,
         )  # fmt: skip
     described = _described(recipe)
-    if path.exists() and not overwrite:
-        return _existing(path, described, opened.listing())
     start = time.monotonic()
-    with (
-        locked(path.with_name(f".{path.name}.lock"), str(path)),
-        atomic_file(path) as temporary,
-        PreparedWriter(temporary, layout) as writer,
-    ):
-        outcome = _fill(writer, plan, opened, layout, wanted.fit, workers, progress)
-        checksum = outcome.source_checksum()
-        if recipe.source.checksum not in (None, checksum):
-            raise InputError(
-                f"{opened.label}: its pictures have checksum {checksum}, the recipe "
-                f"{recipe.name} asks for {recipe.source.checksum}; they are not the same set"
-            )
-        writer.finish(described, opened.listing(), checksum)
+    with locked(path.with_name(f".{path.name}.lock"), str(path)):
+        remove_leftovers(path.parent, path.name)
+        if path.exists():
+            if not overwrite:
+                return _existing(path, described, opened.listing())
+            _check_replaceable(path)
+        with (
+            quiet_decoders(),
+            atomic_file(path) as temporary,
+            PreparedWriter(temporary, layout) as writer,
+        ):
+            outcome = _fill(writer, plan, opened, layout, wanted.fit, workers, progress)
+            checksum = outcome.source_checksum()
+            if recipe.source.checksum not in (None, checksum):
+                raise InputError(
+                    f"{opened.label}: its pictures have checksum {checksum}, the recipe "
+                    f"{recipe.name} asks for {recipe.source.checksum}; they are not the same set"
+                )
+            writer.finish(described, opened.listing(), checksum)
     return PrepareReport(
         path=path,
         layout=layout,
@@ -207,8 +226,19 @@ def _described(recipe: Recipe) -> dict[str, Any]:
     return values
 
 
+def _check_replaceable(path: Path) -> None:
+    with open(path, "rb") as stream:
+        head = stream.read(len(HDF5_SIGNATURE))
+    if head and head != HDF5_SIGNATURE:
+        raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")
+
+
 def _existing(path: Path, described: dict[str, Any], listing: str) -> PrepareReport:
-    with PreparedFile(path) as file:
+    try:
+        opened = PreparedFile(path)
+    except InputError as error:
+        raise InputError(f"{error}; it is in the way, choose another -o") from None
+    with opened as file:
         changed = differences(file.attributes["recipe"], described)
         if changed:
             raise InputError(

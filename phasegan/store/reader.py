@@ -17,6 +17,7 @@ from phasegan.errors import InputError
 from phasegan.spectra.encoding import decode
 from phasegan.store.schema import SAMPLE_DATASETS, Layout, read_layout
 
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 Indices = slice | Sequence[int] | NDArray[np.integer]
 T = TypeVar("T")
 
@@ -70,6 +71,11 @@ class PreparedSplit:
         """Return images as stored: (n[, C], N, N), uint8 or uint16."""
         return self._take("images", indices)
 
+    @property
+    def undefined_count(self) -> int:
+        """How many phases of the split are undefined, as the file says."""
+        return self._parent.read(lambda f: int(f[f"{self.name}/undefined"].attrs["count"]))
+
     def sources(self, indices: Indices = slice(None)) -> list[str]:
         """Return where samples came from."""
         return [_text(value) for value in self._take("source", indices)]
@@ -99,15 +105,6 @@ class PreparedFile:
     InputError
         If it is missing, not HDF5, truncated, not phasegan's, of another format
         version, or its parts contradict one another.
-
-    Examples
-    --------
-    >>> import phasegan
-    >>> report = phasegan.prepare("builtin", "builtin.h5", samples=4, test=2)
-    >>> with phasegan.open("builtin.h5") as file:
-    ...     phase = file.train.phase([0, 1])
-    >>> phase.shape, phase.dtype
-    ((2, 128, 65), dtype('float64'))
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -115,13 +112,17 @@ class PreparedFile:
         self._handle: h5py.File | None = None
         self._process = 0
         file = self._open()
-        self.layout: Layout
-        self.layout, self.attributes = read_layout(file.attrs, str(path))
-        counts = {split: self._check_group(file, split) for split in ("train", "test")}
+        try:
+            self.layout: Layout
+            self.layout, self.attributes = read_layout(file.attrs, str(path))
+            counts = {split: self._check_group(file, split) for split in ("train", "test")}
+            if self._dataset(file, "train/mean_magnitude").shape != self.layout.phase_shape:
+                raise InputError(f"{path}: train/mean_magnitude has another shape than the phases")
+        except BaseException:
+            self.close()
+            raise
         self.train = PreparedSplit(self, "train", counts["train"])
         self.test = PreparedSplit(self, "test", counts["test"])
-        if self._dataset(file, "train/mean_magnitude").shape != self.layout.phase_shape:
-            raise InputError(f"{path}: train/mean_magnitude has another shape than the phases")
 
     def _open(self) -> h5py.File:
         if not self.path.exists():
@@ -182,7 +183,9 @@ class PreparedFile:
         assert self._handle is not None
         try:
             return function(self._handle)
-        except OSError as error:
+        except InputError:
+            raise
+        except (OSError, KeyError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{self.path}: damaged, data cannot be read ({reason})") from None
 
@@ -265,5 +268,33 @@ class PreparedFile:
 
 
 def open_prepared(path: str | os.PathLike[str]) -> PreparedFile:
-    """Open a prepared file; see `PreparedFile`."""
+    """Open a prepared file for reading.
+
+    Parameters
+    ----------
+    path : path
+        The HDF5 file.
+
+    Returns
+    -------
+    PreparedFile
+        With `train` and `test`, whose `phase`, `images`, `undefined` and
+        `sources` take a slice or indices and give arrays; `layout` says sizes
+        and encodings. It is a context manager.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not HDF5, truncated, not phasegan's, of another format
+        version, or its parts contradict one another.
+
+    Examples
+    --------
+    >>> import phasegan
+    >>> report = phasegan.prepare("builtin", "builtin.h5", samples=4, test=2)
+    >>> with phasegan.open("builtin.h5") as file:
+    ...     phase = file.train.phase([0, 1])
+    >>> phase.shape, phase.dtype
+    ((2, 128, 65), dtype('float64'))
+    """
     return PreparedFile(path)

@@ -32,6 +32,13 @@ class PhotographSource(Settings):
     checksum: str | None = None
 
 
+class ArraySource(Settings):
+    """Images that were given as an array."""
+
+    kind: Literal["array"]
+    checksum: str | None = None
+
+
 class Preprocessing(Settings):
     """How pictures become samples; the defaults of `phasegan prepare`."""
 
@@ -58,7 +65,7 @@ class Recipe(Settings):
     title: str = ""
     licence: str = ""
     url: str = ""
-    source: Annotated[FolderSource | PhotographSource, Field(discriminator="kind")]
+    source: Annotated[FolderSource | PhotographSource | ArraySource, Field(discriminator="kind")]
     preprocessing: Preprocessing = Preprocessing()
     split: Split = Split()
 

@@ -109,6 +109,16 @@ class Layout:
         )
 
 
+_ATTRIBUTES = {
+    "phasegan_version": str,
+    "seed": int,
+    "recipe": dict,
+    "checksums": dict,
+    "source_listing": str,
+    "source_checksum": str,
+}
+
+
 def attributes_checksum(attributes: Mapping[str, Any]) -> str:
     """Return the SHA-256 of all root attributes but `attributes_checksum` itself."""
     others = {k: str(v) for k, v in attributes.items() if k != "attributes_checksum"}
@@ -166,7 +176,9 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
         plain["recipe"] = json.loads(plain["recipe"])
         plain["checksums"] = json.loads(plain["checksums"])
         sound = (
-            1 <= layout.size <= layout.padded
+            all(isinstance(plain[name], kind) for name, kind in _ATTRIBUTES.items())
+            and {"name", "source", "preprocessing", "split"} <= plain["recipe"].keys()
+            and 1 <= layout.size <= layout.padded
             and layout.channels in ("gray", "rgb")
             and layout.bits in (8, 16)
             and layout.phase_dtype in ("uint16", "float16", "float32")
@@ -174,7 +186,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None
     if not sound:
-        raise InputError(f"{where}: attributes that contradict the format; prepare it again")
+        raise InputError(f"{where}: damaged attributes, they contradict the format")
     return layout, plain
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.store.pictures import Pixels, bit_depth, picture_suffixes, read_picture
@@ -126,7 +127,7 @@ class PictureFolder:
             try:
                 with open(path, "rb") as stream:
                     head = stream.read(32)
-                    if bit_depth(head if head.startswith(b"\x89PNG") else path.read_bytes()) == 16:
+                    if bit_depth(head if head[:4] == b"\x89PNG" else path.read_bytes()) == 16:
                         return 16
             except OSError:
                 continue
@@ -147,6 +148,51 @@ class PictureFile(PictureFolder):
         self.root, self.label, self.ignored = path.parent, str(path), 0
         self._paths = [path]
         self._items = [Item(_safe_name(path, self.root), None, 0)]
+
+
+class ArrayPictures:
+    """Images in an array.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (n, rows, columns) or (n, rows, columns, 3), uint8 or uint16.
+
+    Raises
+    ------
+    InputError
+        If the array is of another shape or dtype, or empty.
+    """
+
+    def __init__(self, images: NDArray[np.integer]) -> None:
+        colour = images.ndim == 4 and images.shape[3] == 3
+        if not (images.ndim == 3 or colour) or images.dtype not in (np.uint8, np.uint16):
+            raise InputError(
+                f"images of shape {images.shape} and dtype {images.dtype}: expected (n, rows, "
+                "columns) or (n, rows, columns, 3), uint8 or uint16"
+            )
+        if not len(images):
+            raise InputError("an array without images")
+        self.label, self.ignored, self._images = "the array", 0, images
+
+    def items(self) -> list[Item]:
+        """Return the images in order."""
+        return [Item(f"array[{i}]", None, i) for i in range(len(self._images))]
+
+    def load(self, item: Item) -> Loaded:
+        """Return one image."""
+        pixels = np.ascontiguousarray(self._images[item.number])
+        return Loaded(item.name, pixels, hashlib.sha256(pixels.data).hexdigest())
+
+    def depth(self) -> int:
+        """Of the array's dtype."""
+        return 8 * self._images.dtype.itemsize
+
+    def listing(self) -> str:
+        """Digest of the images."""
+        digest = hashlib.sha256(f"{self._images.shape} {self._images.dtype}".encode())
+        digest.update(np.ascontiguousarray(self._images).data)
+        return digest.hexdigest()
 
 
 class Photographs:
@@ -224,6 +270,8 @@ def open_source(recipe: Recipe) -> Source:
     """Open the source that a recipe names."""
     if recipe.source.kind == "folder":
         return PictureFolder(recipe.source.path)
+    if recipe.source.kind == "array":
+        raise InputError(f"recipe {recipe.name}: arrays are given to phasegan.prepare, not named")
     split = recipe.split
     counts = {
         "train": DEFAULT_CROPS["train"] if split.samples is None else split.samples,

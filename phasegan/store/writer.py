@@ -73,7 +73,8 @@ def encode_sample(
 
 class _GroupWriter:
     def __init__(self, group: h5py.Group, layout: Layout) -> None:
-        self.group, self.layout, self.count = group, layout, 0
+        self.group, self.layout = group, layout
+        self.count = self.undefined = 0
         self.digests = {name: hashlib.sha256() for name in SAMPLE_DATASETS}
         axes = ["sample", *(["channel"] if layout.planes else [])]
         for name in SAMPLE_DATASETS:
@@ -117,6 +118,7 @@ class _GroupWriter:
                     continue  # chunks that are never written read as False and take no space
             self.group[name][self.count] = value
         self.count += 1
+        self.undefined += int(sample.undefined.sum())
 
     def _resize(self, count: int) -> None:
         for name in SAMPLE_DATASETS:
@@ -124,6 +126,7 @@ class _GroupWriter:
 
     def finish(self) -> dict[str, str]:
         self._resize(self.count)
+        self.group["undefined"].attrs["count"] = self.undefined
         prefix = self.group.name.lstrip("/")
         return {f"{prefix}/{name}": d.hexdigest() for name, d in self.digests.items()}
 

@@ -288,9 +288,10 @@ def test_an_interrupted_prepare_leaves_nothing(tmp_path, start_cli, number, stat
 
 def test_shell_completion_is_offered():
     import os
+    from pathlib import Path
 
     done = subprocess.run(
-        ["phasegan"],
+        [Path(sys.executable).with_name("phasegan")],
         env={**os.environ, "_PHASEGAN_COMPLETE": "bash_source"},
         capture_output=True,
         text=True,

@@ -1,0 +1,148 @@
+"""Pictures of 16 bits a channel that Pillow reads only in part.
+
+Pixels are uint8 or uint16 arrays, (rows, columns) or (rows, columns, channels).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.errors import InputError
+
+Pixels = NDArray[np.generic]
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+ORIENTATION = 0x0112
+_TIFF_BITS = 258
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)\s")
+
+
+class UnreadablePictureError(InputError):
+    """A picture cannot be used; the message is the reason alone."""
+
+
+def turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation, 1 to 8, to (rows, columns[, channels])."""
+    if orientation in (2, 4, 5, 7):
+        pixels = pixels[:, ::-1]
+    quarter_turns = {3: 2, 4: 2, 5: 1, 6: -1, 7: -1, 8: 1}.get(orientation, 0)
+    return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+
+
+def is_deep_png(data: bytes) -> bool:
+    """Tell a PNG of 16 bits a channel with colour or alpha."""
+    return data.startswith(PNG_SIGNATURE) and data[24:25] == b"\x10" and data[25:26] != b"\0"
+
+
+def decode_png(data: bytes) -> Pixels:
+    """Decode a PNG with pypng: (rows, columns, 2, 3 or 4), uint16."""
+    import png
+
+    columns, rows, values, info = png.Reader(bytes=data).asDirect()
+    pixels = np.array([np.asarray(row, dtype=np.float64) for row in values])
+    scale = 65535 / (2 ** info["bitdepth"] - 1)  # an sBIT chunk narrows the values
+    return np.rint(pixels * scale).astype(np.uint16).reshape(rows, columns, info["planes"])
+
+
+def is_deep_pnm(data: bytes) -> bool:
+    """Tell a binary PGM or PPM with a maximum above 255."""
+    header = _PNM_HEADER.match(data[:1000])
+    return header is not None and int(header[4]) > 255
+
+
+def decode_pnm(data: bytes) -> Pixels:
+    """Decode such a PGM or PPM, scaled to the full range: uint16."""
+    header = _PNM_HEADER.match(data[:1000])
+    assert header is not None
+    kind, columns, rows, top = (int(group) for group in header.groups())
+    planes = 3 if kind == 6 else 1
+    count = rows * columns * planes
+    if top > 65535 or len(data) < header.end() + 2 * count:
+        raise UnreadablePictureError("damaged (its header promises more than there is)")
+    values = np.frombuffer(data, ">u2", count, header.end()).astype(np.float64)
+    pixels = np.rint(np.minimum(values, top) * (65535 / top)).astype(np.uint16)
+    return pixels.reshape((rows, columns, 3) if planes == 3 else (rows, columns))
+
+
+def is_tiff(data: bytes) -> bool:
+    """Tell a TIFF or BigTIFF by its first bytes."""
+    return data[:4] in _TIFF_SIGNATURES
+
+
+def is_deep_tiff(picture: Any) -> bool:
+    """Tell a TIFF, opened by Pillow, that Pillow would reduce to 8 bits or misread."""
+    bits = picture.tag_v2.get(_TIFF_BITS, (1,))
+    return max(bits) > 8 and (len(bits) > 1 or picture.mode == "RGB")
+
+
+def tiff_depth(data: bytes) -> int:
+    """Return 16 for a TIFF of 16-bit integers, else 8."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            return 16 if file.pages.first.dtype == np.uint16 else 8
+    except Exception:  # an unreadable picture is named when it is decoded
+        return 8
+
+
+def decode_tiff(data: bytes) -> Pixels:
+    """Decode the first page of a TIFF with tifffile.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16, (rows, columns) or (rows, columns, 2, 3 or 4), where
+        the last of 2 and 4 channels is alpha.
+
+    Raises
+    ------
+    UnreadablePictureError
+        If its pixels are not 8- or 16-bit integers in grey, RGB or CMYK.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page: Any = file.pages.first
+        if page.dtype not in (np.uint8, np.uint16):
+            raise UnreadablePictureError(
+                f"{page.dtype} pixels; only 8- and 16-bit integers are taken"
+            )
+        try:
+            pixels = page.asarray()
+        except ValueError as error:
+            if "imagecodecs" in str(error):
+                raise UnreadablePictureError(
+                    f"16-bit TIFF with {page.compression.name} compression; it is read when the "
+                    "package imagecodecs is installed"
+                ) from None
+            raise
+        photometric = page.photometric.name
+        if page.planarconfig.name == "SEPARATE" and pixels.ndim == 3:
+            pixels = np.moveaxis(pixels, 0, -1)
+        tag = page.tags.get(ORIENTATION)
+        orientation = 1 if tag is None else int(tag.value)
+    top = np.iinfo(pixels.dtype).max
+    planes = pixels.shape[2] if pixels.ndim == 3 else 1
+    if pixels.ndim == 3 and planes == 1:
+        pixels = pixels[..., 0]
+    if photometric == "MINISWHITE" and planes == 1:
+        pixels = top - pixels
+    elif photometric == "SEPARATED" and planes == 4:
+        ink = pixels.astype(np.float64) / top
+        colour = (1 - ink[..., :3]) * (1 - ink[..., 3:])
+        pixels = np.rint(colour * top).astype(pixels.dtype)
+    elif (photometric, planes) not in (
+        ("MINISBLACK", 1),
+        ("MINISBLACK", 2),
+        ("RGB", 3),
+        ("RGB", 4),
+    ):
+        raise UnreadablePictureError(f"TIFF with {planes} channels of {photometric}")
+    return turn(pixels, orientation)
