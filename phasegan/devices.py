@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from phasegan.errors import InputError
+from phasegan.errors import InputError, RunError
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +56,32 @@ def set_threads(count: int | None) -> None:
     import torch
 
     torch.set_num_threads(count)
+
+
+@contextlib.contextmanager
+def memory_guard(advice: str) -> Iterator[None]:
+    """Turn running out of memory into one line.
+
+    Parameters
+    ----------
+    advice : str
+        What was tried and what to lower.
+
+    Raises
+    ------
+    RunError
+        Instead of torch's errors for a GPU or for the CPU.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise RunError(f"the GPU has not enough memory for {advice}") from None
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise RunError(f"not enough memory for {advice}") from None
 
 
 def describe_machine() -> dict[str, str | int]:

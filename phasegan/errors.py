@@ -7,6 +7,14 @@ number when interrupted after saving.
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """Return text with control characters, line breaks and lone surrogates escaped."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in text
+    )
+
+
 class PhaseganError(Exception):
     """Base of every error that phasegan raises on purpose; the message is one line."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -159,6 +158,8 @@ def check_json_target(path: str | os.PathLike[str]) -> None:
         Before any work is done.
     """
     target = Path(path)
+    if not target.name:
+        raise InputError("the name of the JSON file is empty")
     if target.is_dir() or (target.exists() and not target.is_file()):
         raise InputError(f"{target}: not a file; name another one for the JSON")
     if not target.parent.is_dir():
@@ -181,14 +182,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
-
-
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """Return the hexadecimal SHA-256 of a file's bytes."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from phasegan.errors import printable
+
 PLAIN_INTERVAL_S = 10.0
 """Seconds between two plain progress lines, at least."""
 
@@ -109,6 +111,7 @@ class TerminalProgress(Progress):
         self.console = Console(stderr=True, highlight=False)
 
     def _write(self, text: str, style: str | None = None) -> None:
+        text = printable(text)
         if self.console.is_terminal:
             self.console.print(text, style=style, markup=False)
         else:

@@ -46,7 +46,9 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{name} is missing"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    given = repr(problem["input"])
+    given = given if len(given) <= 80 else f"{given[:80]}…"
+    return f"{name} = {given}: {message[0].lower()}{message[1:]}"
 
 
 def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
@@ -92,7 +94,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as TOML ({error})") from None
 
 

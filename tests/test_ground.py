@@ -77,6 +77,26 @@ def test_an_atomic_folder_is_whole_or_not_there(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+def test_an_old_folder_survives_a_failing_rename(tmp_path, monkeypatch, failing):
+    path = tmp_path / "out"
+    with files.atomic_folder(path) as temporary:
+        (temporary / "a").write_text("1")
+    original, count = os.replace, [0]
+
+    def replace(*arguments):
+        count[0] += 1
+        if count[0] == failing:
+            raise KeyboardInterrupt
+        original(*arguments)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt), files.atomic_folder(path, overwrite=True) as temporary:
+        (temporary / "b").write_text("2")
+    assert [p.name for p in path.iterdir()] == ["a"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_file_in_the_place_of_a_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is not a folder"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from phasegan._version import __version__
-from phasegan.errors import Interrupted, PhaseganError
+from phasegan.errors import Interrupted, PhaseganError, printable
 
 COMMANDS = {
     "prepare": "Turn images into phase-only spectra in an HDF5 file.",
@@ -22,6 +23,9 @@ COMMANDS = {
     "bench": "Tabulate samples and epochs against average MSE.",
     "inspect": "Say what a prepared file or a run is, and check it.",
 }
+
+
+LONGEST_MESSAGE = 1000
 
 
 class Terminated(BaseException):
@@ -69,7 +73,8 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    click.echo(f"phasegan: error: {message}", err=True)
+    short = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+    click.echo(f"phasegan: error: {printable(short)}", err=True)
     return status
 
 
@@ -130,7 +135,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return _fail(_unexpected(error), 1)
+        bad_place = isinstance(error, OSError) and error.errno in _BAD_PLACE
+        return _fail(_unexpected(error), 2 if bad_place else 1)
+
+
+# What the operating system says of names and places, not of the work.
+_BAD_PLACE = {
+    errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENOENT, errno.ELOOP, errno.EBUSY, errno.EINVAL,
+}  # fmt: skip
 
 
 def _unexpected(error: Exception) -> str:

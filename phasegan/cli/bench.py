@@ -36,7 +36,7 @@ from phasegan.cli.common import Manners, common_options, print_table
 @click.option(
     "--precision", type=click.Choice(["32", "bf16", "fp16"]), default="32", show_default=True
 )
-@common_options
+@common_options(heavy=True)
 def command(
     manners: Manners, samples: tuple[int, ...], epochs: tuple[int, ...], **options: Any
 ) -> None:
@@ -47,7 +47,14 @@ def command(
     200 × 50. Finished rows are reused, an interrupted training continues.
     """
     from phasegan.harness.runner import bench
-    from phasegan.harness.table import BENCH_COLUMNS, BENCH_NOTES, COMPACT_BENCH, cells, remarks
+    from phasegan.harness.table import (
+        BENCH_COLUMNS,
+        BENCH_NOTES,
+        COMPACT_BENCH,
+        SMOKE_NOTE,
+        cells,
+        remarks,
+    )
 
     report = bench(
         samples,
@@ -57,9 +64,13 @@ def command(
         progress=manners.progress,
         **options,
     )
-    columns = {name: BENCH_COLUMNS[name] for name in COMPACT_BENCH}
+    names = list(COMPACT_BENCH)
+    if len({row.seed for row in report.rows if row.epochs is not None} - {None}) > 1:
+        names.insert(3, "seed")
+    columns = {name: BENCH_COLUMNS[name] for name in names}
     print_table(list(columns), cells(report.rows, columns))
-    for text in (*remarks(report.rows), BENCH_NOTES[0], *BENCH_NOTES[-2:]):
+    smoke = (SMOKE_NOTE,) if report.smoke_test else ()
+    for text in (*remarks(report.rows), *smoke, BENCH_NOTES[0], *BENCH_NOTES[-2:]):
         manners.note(text)
     if report.reused:
         manners.say(f"{report.reused} rows were there already, in {report.path / 'rows'}")

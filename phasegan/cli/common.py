@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from phasegan.devices import DEVICES, choose_device, set_threads
+from phasegan.errors import printable
 from phasegan.progress import TerminalProgress
 
 
@@ -25,7 +28,7 @@ class Manners:
     def say(self, text: str) -> None:
         """Print a line on standard output unless quiet."""
         if self.progress.verbosity >= 0:
-            click.echo(text)
+            click.echo("\n".join(printable(line) for line in text.split("\n")))
 
     def note(self, text: str) -> None:
         """Print a paragraph, wrapped to the terminal where there is one."""
@@ -33,14 +36,42 @@ class Manners:
         import sys
         import textwrap
 
-        if sys.stdout.isatty():
+        if sys.stdout is not None and sys.stdout.isatty():
             width = shutil.get_terminal_size().columns
             text = textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
         self.say(text)
 
 
-def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --device, --threads, --seed, -q, -v; pass them on as `manners`."""
+@contextlib.contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back: an exception in the middle of torch's import aborts Python."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    held = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def common_options(*, heavy: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --device, --threads, --seed, -q, -v; pass them on as `manners`.
+
+    Parameters
+    ----------
+    heavy : bool
+        Whether the command needs torch.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _with_options(function, heavy)
+
+    return decorate
+
+
+def _with_options(function: Callable[..., Any], heavy: bool) -> Callable[..., Any]:
 
     @click.option(
         "--device",
@@ -49,7 +80,9 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Where networks run; auto takes a GPU when there is one.",
     )
-    @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
+    @click.option(
+        "--threads", type=click.IntRange(1, 4096), help="CPU threads.  [default: all cores]"
+    )
     @click.option(
         "--seed",
         type=click.IntRange(0, 2**32 - 1),
@@ -66,9 +99,12 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         verbose: bool,
         **options: Any,
     ) -> Any:
-        if device in ("cuda", "mps"):
-            choose_device(device)
-        set_threads(threads)
+        with deferred_signals():
+            if heavy:
+                import torch  # noqa: F401
+            if device in ("cuda", "mps"):
+                choose_device(device)
+            set_threads(threads)
         verbosity = -1 if quiet else int(verbose)
         manners = Manners(device, threads, seed, TerminalProgress(verbosity))
         return function(manners=manners, **options)
@@ -80,6 +116,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: drawn on a terminal, aligned columns elsewhere."""
     from rich.console import Console
 
+    rows = [[printable(cell) for cell in row] for row in rows]
     console = Console(highlight=False)
     if console.is_terminal:
         from rich import box
@@ -87,7 +124,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for i, header in enumerate(headers):
-            table.add_column(header, justify="left" if i == 0 else "right", overflow="fold")
+            table.add_column(header, justify="left" if i == 0 else "right", no_wrap=i == 0)
         for row in rows:
             table.add_row(*row)
         console.print(table)

@@ -12,7 +12,7 @@ from phasegan.cli.common import Manners, common_options, print_table
 @click.option("--method", "methods", multiple=True, help="A method; repeat for more.")
 @click.option("--run", "runs", multiple=True, type=click.Path(), help="A run; repeat for more.")
 @click.option("--json", "json_path", type=click.Path(), help="Write the rows here too.")
-@common_options
+@common_options(heavy=True)
 def command(
     manners: Manners,
     data: str,
@@ -27,13 +27,13 @@ def command(
     """
     from phasegan.files import check_json_target, write_json
     from phasegan.harness.evaluate import evaluate
-    from phasegan.harness.table import SCORE_COLUMNS, SCORE_NOTES, cells
+    from phasegan.harness.table import SCORE_COLUMNS, SCORE_NOTES, SMOKE_NOTE, cells
 
     if json_path is not None:
         check_json_target(json_path)
     result = evaluate(data, methods, runs, device=manners.device, progress=manners.progress)
     print_table(list(SCORE_COLUMNS), cells(result.rows, SCORE_COLUMNS))
-    for note in SCORE_NOTES:
+    for note in (*((SMOKE_NOTE,) if result.smoke_test else ()), *SCORE_NOTES):
         manners.note(note)
     if json_path is not None:
         write_json(json_path, result.as_json())

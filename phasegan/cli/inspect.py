@@ -14,7 +14,7 @@ from phasegan.errors import InputError
 @click.argument("path", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 @click.option("--verify", is_flag=True, help="Check every checksum; exit status 2 on a mismatch.")
-@common_options
+@common_options(heavy=True)
 def command(manners: Manners, path: str, as_json: bool, verify: bool) -> None:
     """Say what a prepared file or a run is, from its metadata."""
     from phasegan.harness.inspection import inspect

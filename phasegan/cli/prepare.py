@@ -45,7 +45,7 @@ from phasegan.progress import format_duration
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads.  [default: --threads]")
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds something else.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
-@common_options
+@common_options(heavy=False)
 def command(
     manners: Manners,
     source: str | None,

@@ -37,7 +37,7 @@ from phasegan.cli.common import Manners, common_options
 @click.option("--fit", type=click.Choice(["crop", "pad", "stretch"]), help="For pictures.  [crop]")
 @click.option("--oversample", type=click.FloatRange(1, 4), help="M/N, for pictures.  [1]")
 @click.option("--overwrite", is_flag=True, help="Replace an output that is there.")
-@common_options
+@common_options(heavy=True)
 def command(
     manners: Manners,
     source: str,

@@ -52,7 +52,7 @@ from phasegan.progress import format_duration
 )
 @click.option("--resume", is_flag=True, help="Continue; start if there is nothing to continue.")
 @click.option("--dry-run", is_flag=True, help="Estimate the time, write nothing.")
-@common_options
+@common_options(heavy=True)
 def command(
     manners: Manners, data: str | None, output: str | None, dry_run: bool, **options: Any
 ) -> None:

@@ -13,7 +13,7 @@ from phasegan.settings import Settings, build, read_toml
 
 CASE_FORMAT = 1
 PUBLISHED = "published"
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Pair(Settings):
@@ -41,7 +41,9 @@ class Case(Settings):
     preset: Literal["paper"] = "paper"
     variant: Literal["full", "small"] | None = None
     methods: tuple[str, ...] = ("zero", "mean-image", "unit-magnitude", "mean-magnitude")
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=0, lt=2**32)], ...], Field(min_length=1)
+    ] = (0,)
     pairs: Annotated[tuple[Pair, ...], Field(min_length=1)]
     quoted: tuple[Quoted, ...] = ()
 

@@ -11,6 +11,7 @@ from typing import Any
 from phasegan.devices import choose_device, describe_machine
 from phasegan.errors import InputError, RunError
 from phasegan.harness.rows import Row, row_from_scores
+from phasegan.harness.table import is_smoke_test
 from phasegan.metrics.ruler import SSIM_DESCRIPTION, Scores, concatenate, score
 from phasegan.progress import Progress
 from phasegan.reconstruction.learned import LearnedMethod
@@ -28,6 +29,8 @@ class Evaluation:
 
     data: str
     rows: list[Row]
+    smoke_test: bool
+    """Whether the data are the builtin photographs."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the document that `--json` writes."""
@@ -126,6 +129,8 @@ def evaluate(
     ['zero', 'mean-magnitude']
     """
     progress = progress or Progress()
+    methods = [methods] if isinstance(methods, str) else methods
+    runs = [runs] if isinstance(runs, str | os.PathLike) else runs
     names = list(methods) or ([] if runs else list(METHODS))
     with PreparedFile(data) as file:
         bare = problem_of(file, None)
@@ -142,17 +147,23 @@ def evaluate(
             for name in names
         ]
         for method in learned:
-            config = method.config
+            config, status = method.config, method.status
+            finished = status.state == "finished"
+            label = method.label
+            if not finished:
+                label += f", unfinished ({status.step} of {config.steps} steps)"
             rows.append(
                 row_from_scores(
-                    method.label,
+                    label,
                     score_method(file, method, method.label, progress),
                     sources,
                     run=str(method.folder.path),
                     samples=config.data.samples,
-                    epochs=config.epochs,
+                    epochs=config.epochs if finished else status.epoch,
                     seed=config.seed,
-                    seconds=method.status.get("seconds"),
+                    seconds=status.seconds,
+                    status="ok" if finished else "unfinished",
                 )
             )
-    return Evaluation(str(data), rows)
+        smoke = is_smoke_test(file.attributes)
+    return Evaluation(str(data), rows, smoke)

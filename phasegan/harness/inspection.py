@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from phasegan.errors import InputError
+from phasegan.models.weights import weights_intact
 from phasegan.progress import format_duration
-from phasegan.runs.folder import RunFolder
+from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.store.reader import PreparedFile
 
 
@@ -105,11 +106,11 @@ def _run(path: Path, verify: bool) -> Inspection:
         "path": str(path),
         "label": config.label,
         "config": config.model_dump(mode="json"),
-        "status": status,
+        "status": status.model_dump(mode="json"),
     }
-    steps, done = config.steps, status.get("step", 0)
+    steps, done = config.steps, status.step
     lines = [
-        f"{path}: a run of {config.label}, {status['state']} (step {done} of {steps})",
+        f"{path}: a run of {config.label}, {status.state} (step {done} of {steps})",
         f"  data        {config.data.samples} samples of {config.data.size}×{config.data.size} "
         f"{config.data.channels}, M = {config.data.padded}, digest {config.data.digest[:12]}…",
         f"  networks    ResNet generators with {networks.base_channels} channels and "
@@ -118,6 +119,7 @@ def _run(path: Path, verify: bool) -> Inspection:
         f"{losses.identity:g} of that",
         f"  training    {config.epochs} epochs, batches of {config.batch_size}, learning rate "
         f"{config.optimiser.learning_rate:g}, precision {config.precision}, seed {config.seed}",
-        f"  time        {format_duration(status.get('seconds', 0.0))} on {status.get('device')}",
+        f"  time        {format_duration(status.seconds)} on {status.device}",
     ]
-    return Inspection(facts, lines, folder.verify() if verify else [])
+    files = [folder.weights_path(name) for name in NETWORKS] if verify else []
+    return Inspection(facts, lines, [file.name for file in files if not weights_intact(file)])

@@ -16,7 +16,14 @@ from phasegan.files import atomic_file, write_json, write_text
 from phasegan.harness.cases import Case
 from phasegan.harness.evaluate import open_run, problem_of
 from phasegan.harness.rows import Row
-from phasegan.harness.table import BENCH_COLUMNS, BENCH_NOTES, machine_line, markdown
+from phasegan.harness.table import (
+    BENCH_COLUMNS,
+    BENCH_NOTES,
+    SMOKE_NOTE,
+    is_smoke_test,
+    machine_line,
+    markdown,
+)
 from phasegan.metrics.ruler import SSIM_DESCRIPTION
 from phasegan.reconstruction.protocol import Method
 from phasegan.reconstruction.registry import make_method
@@ -31,6 +38,7 @@ def write_report(
     folder: Path, case: Case, rows: list[Row], file: PreparedFile, device: torch.device
 ) -> None:
     """Write everything into the folder; each file atomically."""
+    (folder / "rows").mkdir(parents=True, exist_ok=True)
     write_json(
         folder / "results.json",
         {
@@ -54,7 +62,8 @@ def write_report(
         f"{file.layout.size}×{file.layout.size} {file.layout.channels}"
     )
     machines = dict.fromkeys(machine_line(row.machine) for row in rows if row.machine)
-    notes = (*BENCH_NOTES, *machines)
+    smoke = (SMOKE_NOTE,) if is_smoke_test(file.attributes) else ()
+    notes = (*smoke, *BENCH_NOTES, *machines)
     write_text(folder / "table.md", markdown(rows, BENCH_COLUMNS, notes, heading))
     _write_figure(folder / "mse-samples.png", rows, file)
     _write_sheet(folder, rows, file, device)

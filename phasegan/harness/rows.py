@@ -28,7 +28,7 @@ class Row:
     estimated_seconds: float | None = None
     """Estimated before training."""
     status: str = "ok"
-    """`ok`, or `quoted` for figures that others published."""
+    """`ok`, `unfinished` for a run that was stopped, `quoted` for what others published."""
     machine: dict[str, Any] | None = None
     """Where it was measured: see `phasegan.devices.describe_machine`."""
 

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
-from phasegan._version import __version__
-from phasegan.devices import choose_device, describe_machine
-from phasegan.errors import InputError
+from phasegan.devices import choose_device, describe_machine, memory_guard
+from phasegan.errors import InputError, Interrupted
 from phasegan.files import read_json, write_json
-from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
 from phasegan.harness.evaluate import open_run, problem_of, score_method
+from phasegan.harness.plan import PlannedRow, plan_rows, resolve_case
 from phasegan.harness.report import write_report
 from phasegan.harness.rows import Row, row_from_scores
+from phasegan.harness.table import is_smoke_test
 from phasegan.progress import Progress, format_duration
-from phasegan.reconstruction.registry import NEEDS_STATISTICS, make_method
+from phasegan.reconstruction.registry import make_method
 from phasegan.reconstruction.statistics import gather_statistics
-from phasegan.runs.config import TrainConfig
-from phasegan.store.prepare import prepare
 from phasegan.store.reader import PreparedFile
-from phasegan.training.api import DEFAULT_DATA, resolve_config, train
+from phasegan.training.api import data_or_builtin, train
 from phasegan.training.data import choose_subset
 from phasegan.training.timing import estimate_seconds
 
 DEFAULT_OUTPUT = Path("bench")
-ROW_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -43,78 +39,8 @@ class BenchReport:
     rows: list[Row]
     reused: int
     """Rows that were there from an earlier call."""
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """One row to be: a baseline (`config` is None) or a training."""
-
-    method: str
-    seed: int
-    samples: int | None
-    config: TrainConfig | None
-
-    def key(self, file: PreparedFile) -> str:
-        """Digest of all that decides the row."""
-        decides = {
-            "format": ROW_FORMAT,
-            "phasegan": __version__,
-            "data": file.digest,
-            "method": self.method,
-            "seed": self.seed,
-            "samples": self.samples,
-            "config": None if self.config is None else self.config.model_dump(mode="json"),
-        }
-        text = json.dumps(decides, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    @property
-    def run_name(self) -> str:
-        assert self.config is not None
-        return f"{self.method}-{self.samples}x{self.config.epochs}-seed{self.seed}"
-
-
-def resolve_case(
-    case: str | os.PathLike[str] | None,
-    samples: Sequence[int],
-    epochs: Sequence[int],
-    preset: str | None,
-    variant: str | None,
-    seed: int | None,
-) -> Case:
-    """Build the case from a file or from flags.
-
-    Raises
-    ------
-    InputError
-        If flags contradict one another or the case.
-    """
-    if len(samples) != len(epochs):
-        raise InputError(
-            f"--samples is given {len(samples)} times and --epochs {len(epochs)} times; "
-            "they pair in order, give both equally often"
-        )
-    if case is not None and samples:
-        raise InputError(
-            "--case brings its own samples and epochs; leave --samples and --epochs out"
-        )
-    for name, values in (("--samples", samples), ("--epochs", epochs)):
-        for value in values:
-            if value < 1:
-                raise InputError(f"{name} {value}: must be at least 1")
-    chosen = load_case(PUBLISHED if case is None else Path(case))
-    changes: dict[str, Any] = {}
-    if samples:
-        changes["pairs"] = tuple(
-            Pair(samples=n, epochs=m) for n, m in zip(samples, epochs, strict=True)
-        )
-    if preset is not None:
-        changes["preset"] = preset
-    if variant is not None:
-        changes["variant"] = variant
-    if seed is not None:
-        changes["seeds"] = (seed,)
-    return chosen.model_copy(update=changes)
+    smoke_test: bool
+    """Whether the data are the builtin photographs."""
 
 
 def bench(
@@ -179,30 +105,23 @@ def bench(
     ['mean-image', 'mean-magnitude', 'paper-small', 'unit-magnitude', 'zero']
     """
     progress = progress or Progress()
-    pairs = [[v] if isinstance(v, int) else list(v) for v in (samples, epochs)]
+    pairs = [list(np.atleast_1d(np.asarray(v, dtype=np.int64))) for v in (samples, epochs)]
     chosen = resolve_case(case, pairs[0], pairs[1], preset, variant, seed)
     where = choose_device(device)
-    if data is None:
-        data = DEFAULT_DATA
-        if not data.exists():
-            progress.say(f"preparing {data} from the photographs inside scikit-image first")
-            prepare(output=data, progress=progress)
-    with PreparedFile(data) as file:
+    with PreparedFile(data_or_builtin(data, progress)) as file:
         folder = Path(output) if output is not None else DEFAULT_OUTPUT / file.path.stem
         _check_folder(folder)
         sizes = {"precision": precision, "base_channels": base_channels, "blocks": blocks}
-        planned = _plan(chosen, file, where, sizes)
-        estimates = _estimate(planned, file, folder, where, progress)
-        rows, reused = [], 0
-        for plan in planned:
-            path = folder / "rows" / f"{plan.key(file)}.json"
-            if path.is_file():
-                rows.append(Row.from_json(read_json(path)))
-                reused += 1
-                continue
+        planned = plan_rows(chosen, file, where, sizes)
+        paths = {plan: folder / "rows" / f"{plan.key(file)}.json" for plan in planned}
+        known = {plan: _known_row(path, folder, progress) for plan, path in paths.items()}
+        missing = [plan for plan, row in known.items() if row is None]
+        estimates = _estimate(missing, where, progress)
+        for plan in missing:
             row = _measure(plan, file, folder, device, estimates, progress)
-            write_json(path, row.as_json())
-            rows.append(row)
+            write_json(paths[plan], row.as_json())
+            known[plan] = row
+        rows = [row for row in known.values() if row is not None]
         rows += [
             Row(
                 q.method,
@@ -214,68 +133,47 @@ def bench(
             for q in chosen.quoted
         ]
         write_report(folder, chosen, rows, file, where)
-    return BenchReport(folder, rows, reused)
+    return BenchReport(folder, rows, len(known) - len(missing), is_smoke_test(file.attributes))
+
+
+def _known_row(path: Path, folder: Path, progress: Progress) -> Row | None:
+    """Return a row from an earlier call, None if it has to be measured."""
+    if not path.is_file():
+        return None
+    try:
+        row = Row.from_json(read_json(path))
+        usable = math.isfinite(row.values["mse"]) and row.values["test_images"] > 0
+    except (InputError, TypeError, KeyError, ValueError, AttributeError):
+        usable = False
+    if not usable:
+        progress.warn(f"{path} is damaged, its row is measured again")
+        return None
+    if row.run is not None and not (folder / row.run).is_dir():
+        progress.warn(f"{folder / row.run} is gone, its row is measured again")
+        return None
+    return row
 
 
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: a file; give the name of a folder for the results")
-    ours = {"rows", "runs", "results.json", "table.md", "mse-samples.png", "contact-sheet.png"}
     if folder.is_dir():
-        foreign = {p.name for p in folder.iterdir() if not p.name.startswith(".")} - ours
-        if foreign and not (folder / "rows").is_dir():
+        held = {p.name for p in folder.iterdir() if not p.name.startswith(".")}
+        if held and not (folder / "rows").is_dir():
             raise InputError(
-                f"{folder}: a folder with other things in it ({sorted(foreign)[0]}); "
-                "choose another -o"
+                f"{folder}: a folder with other things in it ({sorted(held)[0]}); choose another -o"
             )
-
-
-def _plan(
-    case: Case, file: PreparedFile, device: torch.device, sizes: dict[str, Any]
-) -> list[_Planned]:
-    if not len(file.test):
-        raise InputError(f"{file.path}: its test split is empty; prepare with --test 1 or more")
-    problem = problem_of(file, None)
-    for name in case.methods:
-        if name not in NEEDS_STATISTICS:
-            make_method(name, problem)
-    planned: list[_Planned] = []
-    for seed in case.seeds:
-        for pair in case.pairs:
-            config = resolve_config(
-                file,
-                device,
-                preset=case.preset,
-                variant=case.variant,
-                samples=pair.samples,
-                epochs=pair.epochs,
-                seed=seed,
-                **sizes,
-            )
-            for name in case.methods:
-                plan = _Planned(name, seed, None if name == "zero" else pair.samples, None)
-                if name == "zero":
-                    plan = _Planned(name, 0, None, None)
-                if plan not in planned:
-                    planned.append(plan)
-            training = _Planned(config.label, seed, pair.samples, config)
-            if training not in planned:
-                planned.append(training)
-    return planned
 
 
 def _estimate(
-    planned: list[_Planned],
-    file: PreparedFile,
-    folder: Path,
-    device: torch.device,
-    progress: Progress,
-) -> dict[_Planned, float]:
-    estimates: dict[_Planned, float] = {}
-    for plan in planned:
-        if plan.config is None or (folder / "rows" / f"{plan.key(file)}.json").is_file():
+    missing: list[PlannedRow], device: torch.device, progress: Progress
+) -> dict[PlannedRow, float]:
+    estimates: dict[PlannedRow, float] = {}
+    for plan in missing:
+        if plan.config is None:
             continue
-        estimates[plan] = estimate_seconds(plan.config, device)
+        with memory_guard(f"{plan.method}; choose --variant small or a lower --base-channels"):
+            estimates[plan] = estimate_seconds(plan.config, device)
         progress.say(
             f"{plan.method}, {plan.samples} samples × {plan.config.epochs} epochs: "
             f"estimated {format_duration(estimates[plan])} on {device}"
@@ -286,11 +184,11 @@ def _estimate(
 
 
 def _measure(
-    plan: _Planned,
+    plan: PlannedRow,
     file: PreparedFile,
     folder: Path,
     device: str,
-    estimates: dict[_Planned, float],
+    estimates: dict[PlannedRow, float],
     progress: Progress,
 ) -> Row:
     sources = file.test.sources()
@@ -311,23 +209,30 @@ def _measure(
             machine=describe_machine(),
         )
     config = plan.config
-    run = folder / "runs" / plan.run_name
-    report = train(
-        file.path,
-        run,
-        resume=True,
-        device=device,
-        estimated_seconds=estimates[plan],
-        progress=progress,
-        preset=config.preset,
-        samples=config.data.samples,
-        epochs=config.epochs,
-        seed=config.seed,
-        precision=config.precision,
-        base_channels=config.networks.base_channels,
-        blocks=config.networks.blocks,
-        discriminator_channels=config.networks.discriminator_channels,
-    )
+    run = folder / "runs" / plan.run_name(file)
+    try:
+        report = train(
+            file.path,
+            run,
+            preset=config.preset,
+            samples=config.data.samples,
+            epochs=config.epochs,
+            seed=config.seed,
+            precision=config.precision,
+            base_channels=config.networks.base_channels,
+            blocks=config.networks.blocks,
+            discriminator_channels=config.networks.discriminator_channels,
+            resume=True,
+            device=device,
+            estimated_seconds=estimates[plan],
+            progress=progress,
+        )
+    except Interrupted as error:
+        raise Interrupted(
+            f"interrupted while training {plan.method} at {plan.samples} × {config.epochs}; what "
+            f"was done is kept in {folder}, the same bench command goes on from there",
+            error.exit_status - 128,
+        ) from None
     learned = open_run(run, file, choose_device(device))
     scores = score_method(file, learned, plan.method, progress)
     return row_from_scores(

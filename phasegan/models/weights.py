@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from phasegan.errors import InputError
 from phasegan.files import atomic_file
 
 
+def tensor_digest(state: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors: names, dtypes, shapes and values, sorted by name."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        value = state[key].contiguous()
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a network's parameters and buffers, atomically, as contiguous CPU tensors."""
+    """Write a network's parameters and buffers, atomically, as contiguous CPU tensors.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+    path : pathlib.Path
+        The file.
+    metadata : dict, optional
+        Texts to keep in the file's header, beside the tensors' checksum.
+    """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    header = {"format": "pt", "sha256": tensor_digest(state), **(metadata or {})}
     with atomic_file(path) as temporary:
-        save_file(state, temporary, metadata={"format": "pt", **(metadata or {})})
+        save_file(state, temporary, metadata=header)
+        temporary.chmod(0o644)  # safetensors makes files that nobody else may read
+
+
+def weights_intact(path: Path) -> bool:
+    """Tell whether a weights file is there and its tensors match the checksum in its header."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            expected = (file.metadata() or {}).get("sha256")
+        return expected is not None and tensor_digest(load_file(path)) == expected
+    except (SafetensorError, OSError, ValueError):
+        return False
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -33,7 +66,9 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise InputError(f"{path}: no such weights file")
     try:
         state = load_file(path)
-    except (SafetensorError, OSError) as error:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: damaged weights file ({error})") from None
     expected = module.state_dict()
     for key in sorted({*expected, *state}):
@@ -46,6 +81,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
                 f"{path}: {key} has shape {tuple(state[key].shape)}, the network needs "
                 f"{tuple(expected[key].shape)}"
             )
+        if state[key].dtype != expected[key].dtype or not torch.isfinite(state[key]).all():
+            raise InputError(
+                f"{path}: {key} holds values that are not finite {expected[key].dtype}"
+            )
+    if header.get("sha256", digest := tensor_digest(state)) != digest:
+        raise InputError(f"{path}: damaged weights file, its tensors do not match its checksum")
     module.load_state_dict(state)
 
 

@@ -88,8 +88,10 @@ def reconstruct(
     progress = progress or Progress()
     if (method is None) == (run is None):
         raise InputError(
-            f"give either a method ({', '.join(METHODS)}) or a run (--run RUN), not both"
+            f"give one of a method (--method {', '.join(METHODS)}) and a run (--run RUN)"
         )
+    if run is not None and statistics is not None:
+        raise InputError("--statistics: a run needs none; leave it out")
     if method is not None and method not in METHODS:
         make_method(method, Problem((1, 1), (1, 1)))
     learned = None
@@ -99,15 +101,18 @@ def reconstruct(
         learned = LearnedMethod(Path(run), choose_device(device))
     loaded = _load(source, shape, data_range, split, limit, preprocessing, learned, progress)
     phase, problem, sources, references, own = loaded
+    if own is not None:
+        own.close()  # it opens again by itself if it is read
     ready: Method
     if learned is not None:
-        where = "the array" if isinstance(source, np.ndarray) else str(source)
+        where = str(source) if isinstance(source, str | os.PathLike) else "the array"
         learned.check(phase.shape[1:], where)
         learned.data_range = problem.data_range
         ready, name = learned, learned.label
     else:
         assert method is not None
-        known = _statistics(statistics, own if method in NEEDS_STATISTICS else None, phase.shape)
+        mine = own if method in NEEDS_STATISTICS else None
+        known = _statistics(statistics, mine, problem, phase.shape)
         problem = Problem(problem.shape, problem.frame, problem.data_range, known)
         ready, name = make_method(method, problem), method
     with progress.task(f"reconstructing with {name}", len(phase)) as task:
@@ -116,9 +121,7 @@ def reconstruct(
             parts.append(ready(phase[start : start + BLOCK]))
             task.advance(len(parts[-1]))
     estimate = np.concatenate(parts)
-    if own is not None:
-        own.close()
-    if isinstance(source, np.ndarray) and source.ndim == 2:
+    if not isinstance(source, str | os.PathLike) and np.ndim(source) == 2:
         estimate, phase = estimate[0], phase[0]
     return Result(estimate, name, problem.data_range, phase, sources, references)
 
@@ -136,28 +139,40 @@ def _load(
     learned: Any,
     progress: Progress,
 ) -> _Loaded:
+    if data_range not in (255, 65535):
+        raise InputError(f"data_range = {data_range}: 255 for 8-bit images, 65535 for 16-bit ones")
     if limit is not None and limit < 1:
         raise InputError(f"limit = {limit}: must be at least 1")
-    if isinstance(source, np.ndarray):
-        phase = _checked(source)[:limit]
+    if not isinstance(source, str | os.PathLike):
+        phase = _checked(np.asarray(source))[:limit]
         frame = (phase.shape[-2], phase.shape[-2])
         if shape is not None and (shape[0] > frame[0] or shape[1] > frame[1]):
             raise InputError(f"shape {shape} does not fit in frames of {frame[0]}×{frame[1]}")
         return phase, Problem(shape or frame, frame, data_range), None, None, None
     path = Path(source)
+    wanted = {key: value for key, value in (preprocessing or {}).items() if value is not None}
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if path.is_file() and _is_hdf5(path):
         file = PreparedFile(path)
         part = file.split(split)
         if not len(part):
+            file.close()
             raise InputError(f"{path}: its {split} split is empty")
         rows, layout = slice(0, limit), file.layout
+        if wanted:
+            file.close()
+            raise InputError(f"--{next(iter(wanted))}: {path} is prepared already; leave it out")
         problem = Problem(layout.shape, layout.frame, layout.data_range)
         return part.phase(rows), problem, part.sources(rows), part.images(rows), file
-    wanted = dict(preprocessing or {})
     if learned is not None:
         data = learned.config.data
+        ignored = [key for key in ("size", "channels", "oversample") if wanted.get(key) is not None]
+        if ignored:
+            raise InputError(
+                f"--{ignored[0]}: the run {learned.folder.path} brings its own "
+                f"({data.size}×{data.size} {data.channels}, M = N); leave it out"
+            )
         wanted |= {"size": data.size, "channels": data.channels, "oversample": 1.0}
     layout, samples = encode_pictures(path, wanted, limit, progress)
     phase = decode(np.stack([s.phase for s in samples]))
@@ -172,7 +187,11 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def _checked(phase: NDArray[Any]) -> Phase:
-    if phase.ndim < 2 or phase.shape[-1] != half_plane((phase.shape[-2],) * 2)[1]:
+    if (
+        phase.ndim not in (2, 3, 4)
+        or 0 in phase.shape
+        or phase.shape[-1] != half_plane((phase.shape[-2],) * 2)[1]
+    ):
         raise InputError(
             f"a phase array of shape {phase.shape}: expected ([n, [C,]] M, M // 2 + 1), the "
             "half-plane that numpy.fft.rfft2 gives"
@@ -192,6 +211,7 @@ def _checked(phase: NDArray[Any]) -> Phase:
 def _statistics(
     given: Statistics | str | os.PathLike[str] | None,
     own: PreparedFile | None,
+    problem: Problem,
     phase_shape: tuple[int, ...],
 ) -> Statistics | None:
     if given is None:
@@ -201,9 +221,11 @@ def _statistics(
         where = str(given)
         with PreparedFile(given) as file:
             given = gather_statistics(file)
-    if given.mean_magnitude.shape != phase_shape[1:]:
+    expected = (*phase_shape[1:-2], *problem.shape)
+    if given.mean_magnitude.shape != phase_shape[1:] or given.mean_image.shape != expected:
         raise InputError(
-            f"{where}: mean magnitude of shape {given.mean_magnitude.shape}, the phases have "
-            f"{phase_shape[1:]}; prepare both with the same --size, --channels and --oversample"
+            f"{where}: images of shape {given.mean_image.shape} and spectra of "
+            f"{given.mean_magnitude.shape}, wanted {expected} and {phase_shape[1:]}; prepare both "
+            "with the same --size, --channels and --oversample"
         )
-    return given
+    return given.rescaled(problem.data_range)

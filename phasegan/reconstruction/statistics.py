@@ -30,11 +30,21 @@ class Statistics:
         ([C,] M, M // 2 + 1), float64, mean |X| of the unnormalised transform.
     samples : int
         Images averaged over.
+    data_range : int
+        255 or 65535: white in those images.
     """
 
     mean_image: NDArray[np.float64]
     mean_magnitude: NDArray[np.float64]
     samples: int
+    data_range: int
+
+    def rescaled(self, data_range: int) -> Statistics:
+        """Return the same statistics for images whose white is `data_range`."""
+        factor = data_range / self.data_range
+        return Statistics(
+            self.mean_image * factor, self.mean_magnitude * factor, self.samples, data_range
+        )
 
 
 def gather_statistics(file: PreparedFile, indices: NDArray[np.int64] | None = None) -> Statistics:
@@ -59,4 +69,4 @@ def gather_statistics(file: PreparedFile, indices: NDArray[np.int64] | None = No
             if indices is not None:
                 magnitude.add(np.abs(forward(picture.astype(np.float64), file.layout.frame)))
     mean_magnitude = file.mean_magnitude() if indices is None else magnitude.mean
-    return Statistics(image.mean, mean_magnitude, count)
+    return Statistics(image.mean, mean_magnitude, count, file.layout.data_range)

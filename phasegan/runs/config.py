@@ -8,7 +8,7 @@ from pydantic import Field
 
 from phasegan.settings import Settings
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, strict=True)]
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -81,6 +81,21 @@ class TrainConfig(Settings):
     def steps(self) -> int:
         """Optimiser steps in the whole run."""
         return self.epochs * self.steps_per_epoch
+
+
+class RunStatus(Settings):
+    """Where a run stands, as `status.json` keeps it."""
+
+    state: Literal["running", "interrupted", "finished"]
+    epoch: Annotated[int, Field(ge=0)]
+    """Epochs done."""
+    step: Annotated[int, Field(ge=0)]
+    """Optimiser steps done."""
+    steps: Positive
+    seconds: Annotated[float, Field(ge=0)]
+    """Spent training, over all attempts."""
+    device: str
+    threads: Positive
 
 
 VARIANTS = {

@@ -1,7 +1,7 @@
 """A run folder and the files in it.
 
 config.json                     TrainConfig, with the versions that made it
-status.json                     state, position, seconds, checksums of the weights
+status.json                     state, position, seconds
 checkpoint.pt                   everything a resumed run needs
 generator_ab.safetensors        phase → image
 generator_ba.safetensors        image → phase
@@ -15,17 +15,15 @@ tensorboard/                    the same for TensorBoard, where it is installed
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from phasegan._version import __version__
 from phasegan.errors import InputError
-from phasegan.files import read_json, sha256_of, write_json
-from phasegan.runs.config import TrainConfig
+from phasegan.files import read_json, write_json
+from phasegan.runs.config import RunStatus, TrainConfig
 from phasegan.settings import build
 
 RUN_FORMAT = 1
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
-STATES = ("running", "interrupted", "finished")
 
 
 class RunFolder:
@@ -66,7 +64,7 @@ class RunFolder:
             return
         if not self.path.is_dir():
             raise InputError(f"{self.path}: a file; give the name of a run folder")
-        if any(p.name != ".lock" for p in self.path.iterdir()):
+        if any(not p.name.startswith(".lock") for p in self.path.iterdir()):
             raise InputError(
                 f"{self.path}: a folder with other things in it, not a run; choose another -o"
             )
@@ -106,16 +104,11 @@ class RunFolder:
             )
         return build(TrainConfig, document["config"], str(self.config_path))
 
-    def write_status(self, state: str, **values: Any) -> None:
-        """Write `status.json`, with the checksums of the weights that are there."""
-        checksums = {
-            name: sha256_of(self.weights_path(name))
-            for name in NETWORKS
-            if self.weights_path(name).is_file()
-        }
-        write_json(self.status_path, {"state": state, **values, "checksums": checksums})
+    def write_status(self, status: RunStatus) -> None:
+        """Write `status.json`."""
+        write_json(self.status_path, status.model_dump(mode="json"))
 
-    def read_status(self) -> dict[str, Any]:
+    def read_status(self) -> RunStatus:
         """Read `status.json`.
 
         Raises
@@ -125,17 +118,7 @@ class RunFolder:
         """
         if not self.status_path.is_file():
             raise InputError(f"{self.path}: nothing was saved in this run yet; train it first")
-        status = read_json(self.status_path)
-        if not isinstance(status, dict) or status.get("state") not in STATES:
+        document = read_json(self.status_path)
+        if not isinstance(document, dict):
             raise InputError(f"{self.status_path}: not the status of a run")
-        return status
-
-    def verify(self) -> list[str]:
-        """Return the weights files whose contents are missing or have changed."""
-        checksums = self.read_status().get("checksums", {})
-        return [
-            self.weights_path(name).name
-            for name in NETWORKS
-            if not self.weights_path(name).is_file()
-            or checksums.get(name) != sha256_of(self.weights_path(name))
-        ]
+        return build(RunStatus, document, str(self.status_path))

@@ -18,7 +18,7 @@ Pixels = NDArray[np.generic]
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112
-_TIFF_BITS = 258
+_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)\s")
 
@@ -37,7 +37,8 @@ def turn(pixels: Pixels, orientation: int) -> Pixels:
 
 def is_deep_png(data: bytes) -> bool:
     """Tell a PNG of 16 bits a channel with colour or alpha."""
-    return data.startswith(PNG_SIGNATURE) and data[24:25] == b"\x10" and data[25:26] != b"\0"
+    deep = data.startswith(PNG_SIGNATURE) and data[24:25] == b"\x10"
+    return deep and (data[25:26] != b"\0" or b"tRNS" in data[:4096])
 
 
 def decode_png(data: bytes) -> Pixels:
@@ -78,7 +79,8 @@ def is_tiff(data: bytes) -> bool:
 def is_deep_tiff(picture: Any) -> bool:
     """Tell a TIFF, opened by Pillow, that Pillow would reduce to 8 bits or misread."""
     bits = picture.tag_v2.get(_TIFF_BITS, (1,))
-    return max(bits) > 8 and (len(bits) > 1 or picture.mode == "RGB")
+    white_is_zero = picture.tag_v2.get(_TIFF_PHOTOMETRIC) == 0
+    return max(bits) > 8 and (len(bits) > 1 or picture.mode == "RGB" or white_is_zero)
 
 
 def tiff_depth(data: bytes) -> int:
@@ -123,8 +125,8 @@ def decode_tiff(data: bytes) -> Pixels:
                     "package imagecodecs is installed"
                 ) from None
             raise
-        photometric = page.photometric.name
-        if page.planarconfig.name == "SEPARATE" and pixels.ndim == 3:
+        photometric = getattr(page.photometric, "name", "unknown")
+        if getattr(page.planarconfig, "name", "") == "SEPARATE" and pixels.ndim == 3:
             pixels = np.moveaxis(pixels, 0, -1)
         tag = page.tags.get(ORIENTATION)
         orientation = 1 if tag is None else int(tag.value)

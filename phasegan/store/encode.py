@@ -49,6 +49,8 @@ def encode_pictures(
     given = {key: value for key, value in preprocessing.items() if value is not None}
     wanted = build(Preprocessing, {"phase_dtype": "float32", **given}, "preprocessing")
     padded = padded_size(wanted.size, wanted.oversample)
+    if not path.is_dir() and not path.is_file():
+        raise InputError(f"{path}: neither a regular file nor a folder")
     with quiet_decoders():
         return _encode_all(path, wanted, padded, limit, progress)
 

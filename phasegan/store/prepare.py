@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.errors import InputError
+from phasegan.errors import InputError, RunError
 from phasegan.files import atomic_file, locked, remove_leftovers
 from phasegan.progress import Progress
 from phasegan.settings import differences
@@ -67,6 +68,8 @@ def resolve_recipe(source: str | os.PathLike[str] | NDArray[np.integer] | None) 
             f"source of type {type(source).__name__}: give a folder, a recipe, or a numpy array"
         )
     path = Path(source)
+    if str(source) in ("", "\0"):
+        raise InputError("the name of the source is empty; give a folder or a recipe")
     if path.is_dir():
         name = "".join(
             c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.resolve().name
@@ -192,8 +195,9 @@ def prepare(
         remove_leftovers(path.parent, path.name)
         if path.exists():
             if not overwrite:
-                return _existing(path, described, opened.listing())
+                return _existing(path, described, opened)
             _check_replaceable(path)
+        _check_space(path, plan, layout)
         with (
             quiet_decoders(),
             atomic_file(path) as temporary,
@@ -226,6 +230,16 @@ def _described(recipe: Recipe) -> dict[str, Any]:
     return values
 
 
+def _check_space(path: Path, plan: Plan, layout: Layout) -> None:
+    needed = (plan.expected("train") + plan.expected("test")) * layout.sample_bytes
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise RunError(
+            f"{path}: needs about {needed / 1e6:,.0f} MB, its disk has {free / 1e6:,.0f} MB free; "
+            "free some space, or choose another -o or fewer --samples"
+        )
+
+
 def _check_replaceable(path: Path) -> None:
     with open(path, "rb") as stream:
         head = stream.read(len(HDF5_SIGNATURE))
@@ -233,7 +247,7 @@ def _check_replaceable(path: Path) -> None:
         raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")
 
 
-def _existing(path: Path, described: dict[str, Any], listing: str) -> PrepareReport:
+def _existing(path: Path, described: dict[str, Any], source: Source) -> PrepareReport:
     try:
         opened = PreparedFile(path)
     except InputError as error:
@@ -245,7 +259,12 @@ def _existing(path: Path, described: dict[str, Any], listing: str) -> PrepareRep
                 f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
                 "choose another -o, or add --overwrite"
             )
-        if file.attributes["source_listing"] != listing:
+        same = file.attributes["source_listing"] == source.listing() and all(
+            source.holds(name, sha256)
+            for part in (file.train, file.test)
+            for name, sha256 in zip(part.sources(), part.source_sha256(), strict=True)
+        )
+        if not same:
             raise InputError(
                 f"{path} is there, but the source's files have changed since; "
                 "choose another -o, or add --overwrite"

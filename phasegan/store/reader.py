@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.spectra.encoding import decode
-from phasegan.store.schema import SAMPLE_DATASETS, Layout, read_layout
+from phasegan.store.schema import (
+    SAMPLE_DATASETS,
+    Layout,
+    axis_labels,
+    dataset_attributes,
+    read_layout,
+)
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 Indices = slice | Sequence[int] | NDArray[np.integer]
@@ -40,7 +46,13 @@ class PreparedSplit:
             stored = file[f"{self.name}/{dataset}"]
             if isinstance(indices, slice):
                 return stored[indices]
-            wanted = np.asarray(indices, dtype=np.int64)
+            wanted = np.asarray(indices)
+            if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+                raise InputError(
+                    f"{self._parent.path}: indices of shape {wanted.shape} and dtype "
+                    f"{wanted.dtype}; expected a slice or a sequence of integers"
+                )
+            wanted = wanted.astype(np.int64)
             unique, back = np.unique(wanted, return_inverse=True)
             if len(unique) and not 0 <= unique[0] <= unique[-1] < self._count:
                 raise InputError(
@@ -118,9 +130,13 @@ class PreparedFile:
             counts = {split: self._check_group(file, split) for split in ("train", "test")}
             if self._dataset(file, "train/mean_magnitude").shape != self.layout.phase_shape:
                 raise InputError(f"{path}: train/mean_magnitude has another shape than the phases")
-        except BaseException:
+        except InputError:
             self.close()
             raise
+        except (OSError, RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+            self.close()
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: damaged ({reason})") from None
         self.train = PreparedSplit(self, "train", counts["train"])
         self.test = PreparedSplit(self, "test", counts["test"])
 
@@ -129,6 +145,8 @@ class PreparedFile:
             raise InputError(f"{self.path}: no such file; make it with `phasegan prepare`")
         if self.path.is_dir():
             raise InputError(f"{self.path}: a folder, not a prepared HDF5 file")
+        if not self.path.is_file():
+            raise InputError(f"{self.path}: not a regular file")
         try:
             if self.path.stat().st_size == 0:
                 raise InputError(f"{self.path}: the file is empty")
@@ -218,7 +236,45 @@ class PreparedFile:
         names = [f"{s}/{d}" for s in ("train", "test") for d in SAMPLE_DATASETS]
         names.append("train/mean_magnitude")
         wrong = [name for name in names if self._checksum(name) != expected.get(name)]
-        return wrong if self.attributes["intact"] else ["attributes", *wrong]
+        if not self.attributes["intact"]:
+            wrong.insert(0, "attributes")
+        wrong += [
+            f"{name} (description)"
+            for name in names
+            if name not in wrong and not self._described(name)
+        ]
+        return wrong + self._strangers(names)
+
+    def _strangers(self, names: list[str]) -> list[str]:
+        """Return objects that the format does not know."""
+        known = {"train", "test", *names}
+
+        def find(file: h5py.File) -> list[str]:
+            found: list[str] = []
+            file.visit(found.append)
+            return [f"{name} (unknown)" for name in found if name not in known]
+
+        return self.read(find)
+
+    def _described(self, name: str) -> bool:
+        """Tell whether a dataset has the attributes and labels of the format."""
+        short = name.split("/")[1]
+        wanted = dataset_attributes(short, self.layout)
+        labels = axis_labels(short, self.layout)
+
+        def compare(file: h5py.File) -> bool:
+            dataset = file[name]
+            found = {k: v for k, v in dataset.attrs.items() if k != "DIMENSION_LABELS"}
+            if short == "undefined":
+                counted = int(dataset[()].sum()) if dataset.size < 2**28 else found.get("count")
+                if found.pop("count", None) != counted:
+                    return False
+            return found == wanted and [d.label for d in dataset.dims] == labels
+
+        try:
+            return self.read(compare)
+        except Exception:  # damaged descriptions fail in many ways inside libhdf5
+            return False
 
     def _checksum(self, name: str) -> str:
         def compute(file: h5py.File) -> str:

@@ -19,7 +19,7 @@ class FolderSource(Settings):
     """A folder of pictures; `path` is relative to the recipe file."""
 
     kind: Literal["folder"]
-    path: str
+    path: Annotated[str, Field(pattern=r"^[^\x00]+$")]
     checksum: str | None = None
 
 
@@ -42,19 +42,19 @@ class ArraySource(Settings):
 class Preprocessing(Settings):
     """How pictures become samples; the defaults of `phasegan prepare`."""
 
-    size: Annotated[int, Field(ge=2, le=8192)] = 128
+    size: Annotated[int, Field(strict=True, ge=2, le=8192)] = 128
     channels: Literal["gray", "rgb"] = "gray"
     fit: Literal["crop", "pad", "stretch"] = "crop"
-    oversample: Annotated[float, Field(ge=1, le=4)] = 1.0
+    oversample: Annotated[float, Field(strict=True, ge=1, le=4)] = 1.0
     phase_dtype: Literal["uint16", "float16", "float32"] = "uint16"
 
 
 class Split(Settings):
     """How many samples go where; without counts, all there are."""
 
-    samples: Annotated[int, Field(ge=1)] | None = None
-    test: Annotated[int, Field(ge=0)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    samples: Annotated[int, Field(strict=True, ge=1)] | None = None
+    test: Annotated[int, Field(strict=True, ge=0)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
 
 
 class Recipe(Settings):

@@ -24,7 +24,9 @@ from typing import Any
 import numpy as np
 
 from phasegan.errors import InputError
+from phasegan.spectra.encoding import TURN, UINT16_CODES
 from phasegan.spectra.fourier import half_plane
+from phasegan.spectra.phase import UNDEFINED_BELOW
 
 FORMAT_NAME = "phasegan phase spectra"
 FORMAT_VERSION = 1
@@ -109,6 +111,33 @@ class Layout:
         )
 
 
+def dataset_attributes(name: str, layout: Layout) -> dict[str, Any]:
+    """Return the attributes that a dataset has, but for the count of undefined phases."""
+    if name == "phase":
+        found: dict[str, Any] = {"units": "rad", "encoding": layout.phase_dtype}
+        if layout.phase_dtype == "uint16":
+            found["scale_factor"] = TURN / UINT16_CODES
+            found["comment"] = "phase = code * scale_factor, modulo one turn"
+        return found
+    if name == "undefined":
+        limit = f"|X| < {UNDEFINED_BELOW:g} of the image's largest"
+        return {"comment": f"True where {limit}; the phase is then 0"}
+    if name == "mean_magnitude":
+        return {"units": "pixel units of the unnormalised transform"}
+    return {}
+
+
+def axis_labels(name: str, layout: Layout) -> list[str]:
+    """Return the dimension labels of a dataset."""
+    if name.startswith("source"):
+        return ["sample"]
+    first = [] if name == "mean_magnitude" else ["sample"]
+    channel = ["channel"] if layout.planes else []
+    if name == "images":
+        return [*first, *channel, "row", "column"]
+    return [*first, *channel, "row frequency", "column frequency"]
+
+
 _ATTRIBUTES = {
     "phasegan_version": str,
     "seed": int,
@@ -152,6 +181,10 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
         }
     except Exception as error:  # damaged attributes fail in many ways inside libhdf5
         raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None
+    if plain.get("format") == "phasegan reconstructions":
+        raise InputError(
+            f"{where}: holds reconstructions, not phase spectra; name the prepared file"
+        )
     if plain.get("format") != FORMAT_NAME:
         raise InputError(
             f"{where}: an HDF5 file, but not one that phasegan prepared; make one with "

@@ -18,6 +18,7 @@ from phasegan.store.pictures import Pixels, bit_depth, picture_suffixes, read_pi
 from phasegan.store.recipes import PhotographSource, Recipe
 
 SPLITS = ("train", "test")
+MAX_CROPS = 1_000_000
 DEFAULT_CROPS = {"train": 200, "test": 50}
 
 
@@ -58,6 +59,9 @@ class Source(Protocol):
     def listing(self) -> str:
         """Return a digest that changes when files come, go or change their size."""
 
+    def holds(self, name: str, sha256: str) -> bool:
+        """Tell whether the item of that name still has that content."""
+
 
 def _safe_name(path: Path, root: Path) -> str:
     name = path.relative_to(root).as_posix()
@@ -84,6 +88,7 @@ class PictureFolder:
         self.label = str(root)
         self.ignored = 0
         self._paths: list[Path] = []
+        self._by_name: dict[str, Path] | None = None
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder")
         presplit = all((self.root / name).is_dir() for name in SPLITS)
@@ -122,15 +127,15 @@ class PictureFolder:
     def depth(self) -> int:
         """Look at headers until a picture with more than 8 bits turns up."""
         for path in self._paths:
-            if path.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif"):
-                continue
             try:
                 with open(path, "rb") as stream:
-                    head = stream.read(32)
-                    if bit_depth(head if head[:4] == b"\x89PNG" else path.read_bytes()) == 16:
-                        return 16
+                    data = stream.read(32)
+                    if data[:2] != b"\xff\xd8" and data[:4] != b"\x89PNG":
+                        data += stream.read()
             except OSError:
                 continue
+            if bit_depth(data) == 16:
+                return 16
         return 8
 
     def listing(self) -> str:
@@ -140,6 +145,16 @@ class PictureFolder:
             digest.update(f"{item.name}\0{path.stat().st_size}\n".encode())
         return digest.hexdigest()
 
+    def holds(self, name: str, sha256: str) -> bool:
+        """Hash the file again."""
+        if self._by_name is None:
+            pairs = zip(self._items, self._paths, strict=True)
+            self._by_name = {item.name: path for item, path in pairs}
+        try:
+            return hashlib.sha256(self._by_name[name].read_bytes()).hexdigest() == sha256
+        except (KeyError, OSError):
+            return False
+
 
 class PictureFile(PictureFolder):
     """A single picture, whatever its suffix."""
@@ -148,6 +163,7 @@ class PictureFile(PictureFolder):
         self.root, self.label, self.ignored = path.parent, str(path), 0
         self._paths = [path]
         self._items = [Item(_safe_name(path, self.root), None, 0)]
+        self._by_name = None
 
 
 class ArrayPictures:
@@ -194,6 +210,10 @@ class ArrayPictures:
         digest.update(np.ascontiguousarray(self._images).data)
         return digest.hexdigest()
 
+    def holds(self, name: str, sha256: str) -> bool:
+        """Return True: the listing has seen every pixel."""
+        return True
+
 
 class Photographs:
     """Seeded square crops of the photographs that ship inside scikit-image.
@@ -223,9 +243,14 @@ class Photographs:
         self.size, self.seed = size, seed
         self._names = {"train": source.train, "test": source.test}
         self._root = Path(str(resources.files("skimage.data")))
+        if max(counts.values()) > MAX_CROPS:
+            raise InputError(
+                f"{max(counts.values())} crops asked for: the photographs inside scikit-image "
+                f"give at most {MAX_CROPS} a split; ask for fewer with --samples and --test"
+            )
         for name in source.train + source.test:
-            if not (self._root / name).is_file():
-                raise InputError(f"the photograph {name} is not in this scikit-image")
+            if not name or not (self._root / name).is_file():
+                raise InputError(f"the photograph {name!r} is not in this scikit-image")
         self._items = [
             Item(self._names[split][i % len(self._names[split])], split, i)
             for split in SPLITS
@@ -264,6 +289,10 @@ class Photographs:
         for name in sorted({item.name for item in self._items}):
             digest.update(f"{name}\0{self._photograph(name)[1]}\n".encode())
         return digest.hexdigest()
+
+    def holds(self, name: str, sha256: str) -> bool:
+        """Return True: the listing has seen every photograph."""
+        return True
 
 
 def open_source(recipe: Recipe) -> Source:

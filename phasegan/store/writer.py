@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan._version import __version__
-from phasegan.spectra.encoding import TURN, UINT16_CODES, encode
+from phasegan.spectra.encoding import encode
 from phasegan.spectra.fourier import FFT_NORM
 from phasegan.spectra.magnitude import RunningMean
 from phasegan.spectra.phase import UNDEFINED_BELOW, analyse
@@ -25,6 +25,8 @@ from phasegan.store.schema import (
     SAMPLE_DATASETS,
     Layout,
     attributes_checksum,
+    axis_labels,
+    dataset_attributes,
 )
 
 BLOCK = 64
@@ -71,12 +73,17 @@ def encode_sample(
     )
 
 
+def _describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
+    for position, label in enumerate(axis_labels(name, layout)):
+        dataset.dims[position].label = label
+    dataset.attrs.update(dataset_attributes(name, layout))
+
+
 class _GroupWriter:
     def __init__(self, group: h5py.Group, layout: Layout) -> None:
         self.group, self.layout = group, layout
         self.count = self.undefined = 0
         self.digests = {name: hashlib.sha256() for name in SAMPLE_DATASETS}
-        axes = ["sample", *(["channel"] if layout.planes else [])]
         for name in SAMPLE_DATASETS:
             if name.startswith("source"):
                 shape: tuple[int, ...] = ()
@@ -90,20 +97,7 @@ class _GroupWriter:
                 dtype=dtype,
                 chunks=(1, *shape) if shape else (BLOCK,),
             )
-            spatial = (
-                ["row", "column"] if name == "images" else ["row frequency", "column frequency"]
-            )
-            for position, label in enumerate([*axes, *spatial] if shape else ["sample"]):
-                dataset.dims[position].label = label
-        phase = group["phase"].attrs
-        phase["units"] = "rad"
-        phase["encoding"] = layout.phase_dtype
-        if layout.phase_dtype == "uint16":
-            phase["scale_factor"] = TURN / UINT16_CODES
-            phase["comment"] = "phase = code * scale_factor, modulo one turn"
-        group["undefined"].attrs["comment"] = (
-            f"True where |X| < {UNDEFINED_BELOW:g} of the image's largest; the phase is then 0"
-        )
+            _describe(dataset, name, layout)
 
     def add(self, sample: Sample) -> None:
         if self.count == self.group["phase"].shape[0]:
@@ -165,10 +159,7 @@ class PreparedWriter:
             checksums |= group.finish()
         mean = self._mean.mean
         dataset = self._file["train"].create_dataset("mean_magnitude", data=mean)
-        labels = [*(["channel"] if layout.planes else []), "row frequency", "column frequency"]
-        for position, label in enumerate(labels):
-            dataset.dims[position].label = label
-        dataset.attrs["units"] = "pixel units of the unnormalised transform"
+        _describe(dataset, "mean_magnitude", layout)
         checksums["train/mean_magnitude"] = hashlib.sha256(mean.data).hexdigest()
         attributes = {
             "format": FORMAT_NAME,

@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 
-from phasegan.devices import choose_device
+from phasegan.devices import choose_device, memory_guard
 from phasegan.errors import InputError
-from phasegan.files import locked
+from phasegan.files import locked, remove_leftovers
 from phasegan.models.patchgan import MIN_SIZE
 from phasegan.progress import Progress, format_duration
 from phasegan.runs.config import (
     VARIANTS,
-    DataConfig,
     LossConfig,
     NetworkConfig,
     OptimiserConfig,
@@ -122,14 +121,14 @@ def resolve_config(
         {
             "preset": preset,
             "variant": chosen,
-            "data": DataConfig(
-                digest=file.digest,
-                size=layout.size,
-                padded=layout.padded,
-                channels=layout.channels,
-                bits=layout.bits,
-                samples=wanted,
-            ),
+            "data": {
+                "digest": file.digest,
+                "size": layout.size,
+                "padded": layout.padded,
+                "channels": layout.channels,
+                "bits": layout.bits,
+                "samples": wanted,
+            },
             "networks": build(NetworkConfig, networks, "train"),
             "losses": options(LossConfig, cycle_a=cycle_a, cycle_b=cycle_b, identity=identity),
             "optimiser": options(OptimiserConfig, learning_rate=learning_rate),
@@ -147,12 +146,26 @@ def train(
     data: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
+    preset: str = "paper",
+    variant: str | None = None,
+    samples: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    batch_size: int = 1,
+    base_channels: int | None = None,
+    blocks: int | None = None,
+    discriminator_channels: int | None = None,
+    learning_rate: float | None = None,
+    cycle_a: float | None = None,
+    cycle_b: float | None = None,
+    identity: float | None = None,
+    pool_size: int | None = None,
+    precision: str = "32",
     resume: bool = False,
     dry_run: bool = False,
     device: str = "auto",
     estimated_seconds: float | None = None,
     progress: Progress | None = None,
-    **options: Any,
 ) -> TrainReport:
     """Train a CycleGAN from phase pictures (domain A) to images (domain B).
 
@@ -163,6 +176,30 @@ def train(
         first when it is not there.
     output : path, optional
         The run folder; `runs/<name of the file>-<label>` by default.
+    preset : {"paper"}
+        The published CycleGAN.
+    variant : {"full", "small"}, optional
+        Sizes of the networks; small on a CPU, full on a GPU by default.
+    samples : int, optional
+        Training samples, the first of a seeded shuffle; all by default.
+    epochs : int, optional
+        Passes over them; 10 by default.
+    seed : int
+        Of weights, shuffles and pools.
+    batch_size : int
+        1 as published.
+    base_channels, blocks, discriminator_channels : int, optional
+        Other sizes than a variant's.
+    learning_rate : float, optional
+        2e-4 as published.
+    cycle_a, cycle_b : float, optional
+        Weights of the cycle losses of phases and of images; 10 as published.
+    identity : float, optional
+        Share of the cycle weights; 0.5 as published, 0 switches the term off.
+    pool_size : int, optional
+        Pictures in each image pool; 50 as published.
+    precision : {"32", "bf16", "fp16"}
+        Of the convolutions; fp16 needs a GPU.
     resume : bool
         Continue an interrupted run; start it if there is nothing to continue.
     dry_run : bool
@@ -174,25 +211,6 @@ def train(
         here by default.
     progress : Progress, optional
         Where to report; silent by default.
-    **options
-        preset : {"paper"}
-            The published CycleGAN.
-        variant : {"full", "small"}, optional
-            Sizes of the networks; small on a CPU, full on a GPU by default.
-        samples : int, optional
-            Training samples, the first of a seeded shuffle; all by default.
-        epochs : int, optional
-            Passes over them; 10 by default.
-        seed : int
-            Of weights, shuffles and pools; 0 by default.
-        batch_size : int
-            1 as published.
-        base_channels, blocks, discriminator_channels : int, optional
-            Other sizes than a variant's.
-        learning_rate, cycle_a, cycle_b, identity, pool_size : optional
-            2e-4, 10, 10, 0.5 (a share of the cycle weights) and 50 as published.
-        precision : {"32", "bf16", "fp16"}
-            Of the convolutions; fp16 needs a GPU.
 
     Returns
     -------
@@ -218,36 +236,81 @@ def train(
     """
     progress = progress or Progress()
     chosen = choose_device(device)
-    if data is None:
-        data = DEFAULT_DATA
-        if not data.exists():
-            progress.say(f"preparing {data} from the photographs inside scikit-image first")
-            prepare(output=data, progress=progress)
-    with PreparedFile(data) as file:
-        config = resolve_config(file, chosen, **options)
+    with PreparedFile(data_or_builtin(data, progress)) as file:
+        config = resolve_config(
+            file,
+            chosen,
+            preset=preset,
+            variant=variant,
+            samples=samples,
+            epochs=epochs,
+            seed=seed,
+            batch_size=batch_size,
+            base_channels=base_channels,
+            blocks=blocks,
+            discriminator_channels=discriminator_channels,
+            learning_rate=learning_rate,
+            cycle_a=cycle_a,
+            cycle_b=cycle_b,
+            identity=identity,
+            pool_size=pool_size,
+            precision=precision,
+        )
         name = f"{file.path.stem}-{config.label}"
         folder = RunFolder(Path(output) if output is not None else DEFAULT_RUNS / name)
         folder.check_free()
-        if dry_run:
-            seconds = estimate_seconds(config, chosen)
-            return TrainReport(folder.path, config, 0.0, seconds, trained=False)
-        if folder.exists:
-            finished = _check_existing(folder, config, resume)
-            if finished is not None:
-                return finished
-        with locked(folder.path / ".lock", str(folder.path)):
-            going_on = folder.exists and folder.checkpoint_path.is_file()
-            if not folder.exists:
-                folder.write_config(config)
-            done = _steps_done(folder) if going_on else 0
-            seconds = estimated_seconds or estimate_seconds(config, chosen, config.steps - done)
-            progress.say(
-                f"{config.label} on {chosen}: {config.data.samples} samples × {config.epochs} "
-                f"epochs, {config.steps - done} steps left, "
-                f"estimated {format_duration(seconds)}"
-            )
-            spent = run_training(config, file, folder, chosen, progress, resume=going_on)
-        return TrainReport(folder.path, config, spent, seconds, trained=True)
+        advice = (
+            f"{config.label} at {config.data.size}×{config.data.size} with batches of "
+            f"{config.batch_size}; lower --batch-size or --base-channels"
+        )
+        with memory_guard(advice):
+            if dry_run:
+                seconds = estimate_seconds(config, chosen)
+                return TrainReport(folder.path, config, 0.0, seconds, trained=False)
+            with locked(folder.path / ".lock", str(folder.path)):
+                return _train_locked(
+                    config, file, folder, chosen, progress, resume, estimated_seconds
+                )
+
+
+def data_or_builtin(data: str | os.PathLike[str] | None, progress: Progress) -> Path:
+    """Return the prepared file to use: `data`, or builtin.h5, prepared if it is not there."""
+    if data is not None:
+        if not isinstance(data, str | os.PathLike):
+            raise InputError(f"data of type {type(data).__name__}: give the path of a file")
+        return Path(data)
+    if not DEFAULT_DATA.exists():
+        progress.say(f"preparing {DEFAULT_DATA} from the photographs inside scikit-image first")
+        prepare(output=DEFAULT_DATA, progress=progress)
+    return DEFAULT_DATA
+
+
+def _train_locked(
+    config: TrainConfig,
+    file: PreparedFile,
+    folder: RunFolder,
+    device: torch.device,
+    progress: Progress,
+    resume: bool,
+    estimated: float | None,
+) -> TrainReport:
+    if folder.exists:
+        finished = _check_existing(folder, config, resume)
+        if finished is not None:
+            return finished
+    else:
+        folder.write_config(config)
+    remove_leftovers(folder.path)
+    going_on = folder.checkpoint_path.is_file()
+    left = config.steps - (_steps_done(folder) if going_on else 0)
+    if estimated is None or going_on:
+        estimated = estimate_seconds(config, device, left)
+    progress.say(
+        f"{config.label} on {device}: {config.data.samples} samples × {config.epochs} epochs, "
+        f"{left} steps left, estimated {format_duration(estimated)}"
+    )
+    spent = run_training(config, file, folder, device, progress, resume=going_on)
+    return TrainReport(folder.path, config, spent, estimated, trained=True)
 
 
 def _check_existing(folder: RunFolder, config: TrainConfig, resume: bool) -> TrainReport | None:
@@ -258,19 +321,23 @@ def _check_existing(folder: RunFolder, config: TrainConfig, resume: bool) -> Tra
             f"{folder.path} holds a run of another configuration ({'; '.join(changed)}); "
             "choose another -o"
         )
-    if not folder.checkpoint_path.is_file():
-        return None
-    if folder.status_path.is_file():
-        status = folder.read_status()
-        if status["state"] == "finished":
-            return TrainReport(folder.path, old, status["seconds"], None, trained=False)
+    if not folder.status_path.is_file():
+        return None  # killed before its first checkpoint was complete
+    status = folder.read_status()
+    if status.state == "finished":
+        return TrainReport(folder.path, old, status.seconds, None, trained=False)
     if not resume:
         raise InputError(
-            f"{folder.path} holds an unfinished run (step {_steps_done(folder)} of "
-            f"{old.steps}); continue it with --resume, or choose another -o"
+            f"{folder.path} holds an unfinished run (step {status.step} of {old.steps}); "
+            "continue it with --resume, or choose another -o"
+        )
+    if not folder.checkpoint_path.is_file():
+        raise InputError(
+            f"{folder.checkpoint_path} is missing, the run cannot be continued; choose another "
+            "-o and train again"
         )
     return None
 
 
 def _steps_done(folder: RunFolder) -> int:
-    return int(folder.read_status()["step"]) if folder.status_path.is_file() else 0
+    return folder.read_status().step if folder.status_path.is_file() else 0

@@ -51,7 +51,7 @@ class Journal:
         path = self._folder.losses_path
         if path.is_file():
             kept = []
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     if json.loads(line)["step"] <= start:
                         kept.append(line + "\n")
@@ -96,8 +96,8 @@ class Journal:
         bad = [name for name, value in means.items() if not np.isfinite(value)]
         if bad:
             raise RunError(
-                f"{self._folder.path}: the loss {bad[0]} is not finite at step {step}; the last "
-                "checkpoint is kept. Try --precision 32, or a lower --learning-rate"
+                f"{self._folder.path}: the loss {bad[0]} is not finite at step {step}; what was "
+                "saved before is kept. Try --precision 32, or a lower --learning-rate"
             )
         record = {"step": step, "epoch": epoch, "learning_rate": rate, **means}
         self._lines.write(json.dumps(record, allow_nan=False) + "\n")

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+import operator
 import time
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from phasegan.errors import Interrupted, RunError
+from phasegan.errors import Interrupted
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress, Task
-from phasegan.runs.config import TrainConfig
+from phasegan.runs.config import RunStatus, TrainConfig
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
-from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
+from phasegan.training.checkpoint import (
+    damaged_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data import UnpairedBatches, choose_subset
 from phasegan.training.interrupt import SignalGuard
 from phasegan.training.journal import SAMPLE_ROWS, Journal, Watched
-from phasegan.training.schedule import rate_factor
+from phasegan.training.schedule import picture_epochs, rate_factor
 
 LOG_STEPS = 50
 CHECKPOINT_SECONDS = 600.0
-MAX_SAMPLE_SHEETS = 20
-
-
-def picture_epochs(epochs: int) -> set[int]:
-    """Return after which epochs sample pictures are written: evenly, at most 20, and the last."""
-    every = -(-epochs // MAX_SAMPLE_SHEETS)
-    return {*range(every, epochs + 1, every), epochs}
 
 
 def run_training(
@@ -67,16 +65,19 @@ def run_training(
     Interrupted
         After a SIGINT or SIGTERM, when the checkpoint is written.
     RunError
-        If a loss is not finite or memory runs out.
+        If a loss is not finite.
     """
     gan = CycleGAN(config, device)
     epoch = step = 0  # epochs done; optimiser steps done in the current epoch
     earlier, log_state = 0.0, None
     if resume:
-        state = load_checkpoint(folder.checkpoint_path, device)
-        gan.restore(state["gan"])
-        epoch, step, earlier = state["epoch"], state["step"], state["seconds"]
-        log_state = state["journal"]
+        with damaged_checkpoint(folder.checkpoint_path):
+            state = load_checkpoint(folder.checkpoint_path, device)
+            gan.restore(state["gan"])
+            epoch, step = operator.index(state["epoch"]), operator.index(state["step"])
+            earlier, log_state = float(state["seconds"]), dict(state["journal"])
+            if not (0 <= epoch <= config.epochs and 0 <= step <= config.steps_per_epoch):
+                raise ValueError(f"epoch {epoch}, step {step}")
 
     indices = choose_subset(len(file.train), config.data.samples, config.seed)
     batches = UnpairedBatches(file, indices, config.batch_size, config.seed)
@@ -92,7 +93,7 @@ def run_training(
     def seconds() -> float:
         return earlier + time.monotonic() - start
 
-    def save(state: str) -> None:
+    def save(state: Literal["running", "interrupted", "finished"]) -> None:
         checkpoint: dict[str, Any] = {
             "gan": gan.state(),
             "epoch": epoch,
@@ -104,13 +105,15 @@ def run_training(
         for name, network in gan.networks().items():
             save_weights(network, folder.weights_path(name), {"label": config.label})
         folder.write_status(
-            state,
-            epoch=epoch,
-            step=epoch * per_epoch + step,
-            steps=config.steps,
-            seconds=round(seconds(), 3),
-            device=str(device),
-            threads=torch.get_num_threads(),
+            RunStatus(
+                state=state,
+                epoch=epoch,
+                step=epoch * per_epoch + step,
+                steps=config.steps,
+                seconds=round(seconds(), 3),
+                device=str(device),
+                threads=torch.get_num_threads(),
+            )
         )
 
     done = epoch * per_epoch + step
@@ -124,44 +127,37 @@ def run_training(
             journal.restore(log_state, device)
         if not journal.has_tensorboard:
             progress.detail("TensorBoard is not installed: losses go to losses.jsonl alone")
-        try:
-            while epoch < config.epochs:
-                factor = rate_factor(epoch, config.epochs)
-                rate = config.optimiser.learning_rate * factor
-                gan.set_rate(factor)
-                order_a, order_b = batches.order(epoch, 0), batches.order(epoch, 1)
-                while step < per_epoch:
-                    real_a, real_b = batches.batch(order_a, order_b, step)
-                    journal.add(gan.step(real_a.to(device), real_b.to(device)))
-                    step += 1
-                    done = epoch * per_epoch + step
-                    if done % LOG_STEPS == 0:
-                        _show(journal.write(done, epoch + 1, rate), task, epoch + 1, config)
-                    task.advance(1)
-                    if signals.received is not None:
-                        save("interrupted")
-                        raise Interrupted(
-                            f"interrupted at step {done} of {config.steps}; saved in "
-                            f"{folder.path}, continue with --resume",
-                            signals.received,
-                        )
-                    if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                        save("running")
-                        saved = time.monotonic()
-                epoch, step = epoch + 1, 0
-                _show(journal.write(done, epoch, rate), task, epoch, config)
-                if epoch in pictures:
-                    journal.picture(epoch, done, watched, gan.generator_ab)
-                if epoch < config.epochs:
+        while epoch < config.epochs:
+            factor = rate_factor(epoch, config.epochs)
+            rate = config.optimiser.learning_rate * factor
+            gan.set_rate(factor)
+            order_a, order_b = batches.order(epoch, 0), batches.order(epoch, 1)
+            while step < per_epoch:
+                real_a, real_b = batches.batch(order_a, order_b, step)
+                journal.add(gan.step(real_a.to(device), real_b.to(device)))
+                step += 1
+                done = epoch * per_epoch + step
+                if done % LOG_STEPS == 0:
+                    _show(journal.write(done, epoch + 1, rate), task, epoch + 1, config)
+                task.advance(1)
+                if signals.received is not None:
+                    save("interrupted")
+                    raise Interrupted(
+                        f"interrupted at step {done} of {config.steps}; saved in "
+                        f"{folder.path}, continue with --resume",
+                        signals.received,
+                    )
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     save("running")
                     saved = time.monotonic()
-            save("finished")
-        except torch.OutOfMemoryError:
-            raise RunError(
-                f"{device} has not enough memory for {config.label} at "
-                f"{config.data.size}×{config.data.size} with batches of {config.batch_size}; "
-                "lower --batch-size or --base-channels"
-            ) from None
+            epoch, step = epoch + 1, 0
+            _show(journal.write(done, epoch, rate), task, epoch, config)
+            if epoch in pictures:
+                journal.picture(epoch, done, watched, gan.generator_ab)
+            if epoch < config.epochs:
+                save("running")
+                saved = time.monotonic()
+        save("finished")
     return seconds()
 
 

@@ -1,6 +1,8 @@
-"""The learning rate over a run."""
+"""What happens when in a run: the learning rate, sample pictures."""
 
 from __future__ import annotations
+
+MAX_SAMPLE_SHEETS = 20
 
 
 def rate_factor(epoch: int, epochs: int) -> float:
@@ -23,3 +25,9 @@ def rate_factor(epoch: int, epochs: int) -> float:
     """
     falling = epochs // 2
     return min(1.0, (epochs - epoch) / (falling + 1))
+
+
+def picture_epochs(epochs: int) -> set[int]:
+    """Return after which epochs sample pictures are written: evenly, at most 20, and the last."""
+    every = -(-epochs // MAX_SAMPLE_SHEETS)
+    return {*range(every, epochs + 1, every), epochs}

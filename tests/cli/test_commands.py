@@ -81,7 +81,7 @@ SMALLEST = {
 
 def test_bench_without_arguments_twice(run_cli, monkeypatch, tmp_path):
     monkeypatch.setattr("phasegan.training.api.VARIANTS", SMALLEST)
-    monkeypatch.setattr("phasegan.harness.runner.PUBLISHED", str(tmp_path / "c.toml"))
+    monkeypatch.setattr("phasegan.harness.plan.PUBLISHED", str(tmp_path / "c.toml"))
     (tmp_path / "c.toml").write_text("name='c'\n[[pairs]]\nsamples=2\nepochs=1\n")
     run_cli("prepare", "--size", 32, "--samples", 4, "--test", 2)
     first, second = run_cli("bench"), run_cli("bench")
@@ -113,6 +113,24 @@ def test_evaluate_prints_a_table_and_writes_json(run_cli, tiny, tiny_run):
         rows = json.load(stream)["rows"]
     assert [row["method"] for row in rows] == ["zero", "paper-2ch-1b"]
     assert f"{rows[0]['mse']:,.0f}" in outcome.out
+
+
+def test_json_is_never_written_over_something_else(run_cli, tiny, tmp_path):
+    before = tiny.read_bytes()
+    for path, message in (
+        (tiny, "is not JSON"),
+        (tmp_path, "not a file"),
+        (tmp_path / "no" / "x.json", "there is no folder"),
+    ):
+        outcome = run_cli("evaluate", tiny, "--method", "zero", "--json", path)
+        assert outcome.status == 2
+        assert message in outcome.err
+        assert outcome.out == ""
+    assert tiny.read_bytes() == before
+
+
+def test_builtin_scores_say_that_they_are_a_smoke_test(run_cli, tiny):
+    assert "smoke test" in run_cli("evaluate", tiny).out
 
 
 def test_reconstruct_writes_pictures_and_refuses_to_overwrite(run_cli, tiny, tmp_path):
@@ -189,7 +207,7 @@ BAD = [
     (["evaluate", "{tiny}", "--method", "magic"], "no such method"),
     (["evaluate", "{tiny}", "--run", "nowhere"], "no such run folder"),
     (["evaluate"], "Missing argument"),
-    (["reconstruct", "{tiny}", "-o", "x"], "either a method"),
+    (["reconstruct", "{tiny}", "-o", "x"], "one of a method"),
     (["reconstruct", "{text}", "--method", "zero", "-o", "x"], "not an HDF5 file"),
     (["reconstruct", "{notes}", "--method", "zero", "-o", "x"], "no usable picture"),
     (["reconstruct", "nowhere", "--method", "zero", "-o", "x"], "no such file"),
@@ -226,6 +244,39 @@ def test_a_gpu_that_is_not_there(run_cli, tiny, command):
     outcome = run_cli(command, *needs.get(command, []), "--device", "cuda")
     assert outcome.status == 2
     assert "finds no CUDA GPU" in outcome.err
+
+
+def test_names_cannot_forge_lines_or_colours(run_cli, pictures):
+    (pictures / "x\n\x1b[31mphasegan: error: fake.png").write_bytes(b"nonsense")
+    outcome = run_cli("prepare", pictures, "--size", 16)
+    assert outcome.status == 0
+    assert "\x1b" not in outcome.err
+    assert not any(line.startswith("phasegan: error") for line in outcome.err.splitlines())
+
+
+def test_a_name_that_is_too_long_is_bad_input(run_cli, tiny):
+    outcome = run_cli("inspect", "x" * 300)
+    assert outcome.status == 2
+    assert "File name too long" in outcome.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs FIFOs")
+def test_a_fifo_is_refused_and_not_waited_for(run_cli, tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "f.png")
+    outcome = run_cli("reconstruct", tmp_path / "f.png", "--method", "zero", "-o", "x")
+    assert outcome.status == 2
+    assert "neither a regular file" in outcome.err
+
+
+def test_options_that_would_be_ignored_are_refused(run_cli, tiny, tiny_run):
+    prepared = run_cli("reconstruct", tiny, "--method", "zero", "--size", 16, "-o", "x")
+    assert prepared.status == 2
+    assert "--size" in prepared.err
+    run = run_cli("reconstruct", tiny, "--run", tiny_run, "--statistics", tiny, "-o", "x")
+    assert run.status == 2
+    assert "--statistics" in run.err
 
 
 def test_unexpected_errors_are_one_line_unless_verbose(run_cli, tiny, monkeypatch):

@@ -54,7 +54,7 @@ def test_everything_is_written_and_strict(tiny, tmp_path):
     assert trained[0]["machine"]["torch"]
     table = (tmp_path / "b" / "table.md").read_text()
     assert "18,575" in table
-    assert "published CycleGAN (quoted)" in table
+    assert "published (quoted)" in table
     assert "Measured on" in table
     for name in ("mse-samples.png", "contact-sheet.png"):
         picture = Image.open(tmp_path / "b" / name)
@@ -71,6 +71,22 @@ def test_finished_rows_are_reused_and_give_the_same_table(tiny, tmp_path):
     more = phasegan.bench([2, 2], [1, 2], data=tiny, output=tmp_path / "b", **SMALL)
     assert more.reused == 5
     assert len(more.rows) == len(again.rows) + 1
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"method": "zero"}', "{", '{"mse": "x"}'])
+def test_a_damaged_row_is_measured_again(tiny, tmp_path, text):
+    first = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
+    for path in (tmp_path / "b" / "rows").iterdir():
+        path.write_text(text)
+    again = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
+    assert again.reused == 0
+    assert [r.values for r in again.rows] == [r.values for r in first.rows]
+
+
+def test_precisions_do_not_get_in_each_others_way(tiny, tmp_path):
+    for precision in ("32", "bf16"):
+        phasegan.bench(2, 1, data=tiny, output=tmp_path / "b", precision=precision, **SMALL)
+    assert len(list((tmp_path / "b" / "runs").iterdir())) == 2
 
 
 def test_an_interrupted_bench_continues_to_the_same_numbers(tiny, tmp_path, monkeypatch):
@@ -90,7 +106,7 @@ def test_an_interrupted_bench_continues_to_the_same_numbers(tiny, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(CycleGAN, "step", stepped)
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interrupted, match="the same bench command goes on"):
             phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)
     continued = phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)
     assert continued.reused == 4

@@ -9,7 +9,7 @@ from PIL import Image
 
 import phasegan
 from phasegan.errors import InputError
-from phasegan.reconstruction.output import write_output
+from phasegan.reconstruction.output import check_output, write_output
 
 
 def test_one_phase_gives_one_image(rng):
@@ -79,14 +79,59 @@ def test_bad_arrays_say_what_was_expected(phase, message):
 
 def test_either_a_method_or_a_run(tiny, tiny_run):
     for options in ({}, {"method": "zero", "run": tiny_run}):
-        with pytest.raises(InputError, match="either a method"):
+        with pytest.raises(InputError, match="one of a method"):
             phasegan.reconstruct(tiny, **options)
 
 
 def test_statistics_of_another_size_are_refused(tiny, rng):
     phase = np.angle(np.fft.rfft2(rng.normal(size=(8, 8))))
-    with pytest.raises(InputError, match=r"mean magnitude of shape \(32, 17\)"):
+    with pytest.raises(InputError, match=r"spectra of \(32, 17\), wanted \(8, 8\)"):
         phasegan.reconstruct(phase, method="mean-magnitude", statistics=tiny)
+
+
+def test_statistics_fit_the_support_and_the_depth(tmp_path, rng):
+    phasegan.prepare("builtin", tmp_path / "s.h5", size=16, oversample=2, samples=3, test=1)
+    phase = np.angle(np.fft.rfft2(rng.normal(size=(16, 16)), s=(32, 32)))
+    with pytest.raises(InputError, match=r"images of shape \(16, 16\)"):
+        phasegan.reconstruct(phase, method="mean-image", statistics=tmp_path / "s.h5")
+    known = {"method": "mean-image", "statistics": tmp_path / "s.h5", "shape": (16, 16)}
+    narrow = phasegan.reconstruct(phase, **known)
+    wide = phasegan.reconstruct(phase, data_range=65535, **known)
+    np.testing.assert_allclose(wide.estimate, narrow.estimate * 257)
+
+
+def test_tensors_and_lists_are_taken_for_arrays(rng):
+    import torch
+
+    phase = np.angle(np.fft.rfft2(rng.normal(size=(8, 8))))
+    expected = phasegan.reconstruct(phase, method="unit-magnitude").estimate
+    for other in (torch.from_numpy(phase), phase.tolist()):
+        estimate = phasegan.reconstruct(other, method="unit-magnitude").estimate
+        np.testing.assert_array_equal(estimate, expected)
+
+
+def test_a_run_refuses_another_preprocessing(pictures, tiny_run):
+    with pytest.raises(InputError, match=r"--size: the run .* brings its own"):
+        phasegan.reconstruct(pictures, run=tiny_run, preprocessing={"size": 16}, device="cpu")
+
+
+def test_an_output_never_replaces_what_is_not_ours(tiny, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").write_text("x")
+    (tmp_path / "other.h5").write_bytes(b"x")
+    for output, message in (
+        (tmp_path / "precious", r"other things \(thesis.tex\)"),
+        (tmp_path / "other.h5", "something else"),
+        (tiny, "is or holds the input"),
+        (tiny.parent, "is or holds the input"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_output(output, tiny, overwrite=True)
+    write_output(phasegan.reconstruct(tiny, method="zero"), tmp_path / "ours", overwrite=False)
+    check_output(tmp_path / "ours", tiny, overwrite=True)
+    (tmp_path / "r-contact-sheet.png").write_text("x")
+    with pytest.raises(InputError, match=r"contact-sheet\.png is there already"):
+        check_output(tmp_path / "r.h5", tiny, overwrite=False)
 
 
 def test_pictures_on_disk_are_the_rounded_estimates(tiny, tmp_path):

@@ -119,6 +119,72 @@ def test_16_bit_tiff(rng, shape, byteorder):
     assert bit_depth(stream.getvalue()) == 16
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_tiff_is_turned_like_a_shallow_one(rng, orientation):
+    values = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    expected = read_picture(encoded(Image.fromarray(values), "PNG", exif=exif))
+    stream = io.BytesIO()
+    tag = (274, "H", 1, orientation, True)
+    wide = values.astype(np.uint16) * 257
+    tifffile.imwrite(stream, wide, photometric="rgb", extratags=[tag])
+    np.testing.assert_array_equal(read_picture(stream.getvalue()), expected.astype(int) * 257)
+
+
+def test_only_the_first_page_of_a_deep_tiff_is_read(rng):
+    stream = io.BytesIO()
+    stack = rng.integers(0, 65536, (5, 8, 9, 3), dtype=np.uint16)
+    tifffile.imwrite(stream, stack, photometric="rgb")
+    np.testing.assert_array_equal(read_picture(stream.getvalue()), stack[0])
+
+
+def test_deep_cmyk_is_mixed_to_rgb():
+    stream = io.BytesIO()
+    ink = np.zeros((4, 4, 4), np.uint16)
+    ink[1, 1] = 65535, 0, 0, 0
+    ink[2, 2] = 0, 0, 0, 65535
+    tifffile.imwrite(stream, ink, photometric="separated")
+    pixels = read_picture(stream.getvalue())
+    assert pixels[0, 0].tolist() == [65535] * 3
+    assert pixels[1, 1].tolist() == [0, 65535, 65535]
+    assert pixels[2, 2].tolist() == [0, 0, 0]
+
+
+def test_white_is_zero_is_turned_round():
+    stream = io.BytesIO()
+    values = np.array([[0, 65535]] * 4, np.uint16)
+    tifffile.imwrite(stream, values, photometric="miniswhite")
+    np.testing.assert_array_equal(read_picture(stream.getvalue())[:, 0], 65535)
+
+
+@pytest.mark.parametrize("kind", [5, 6])
+@pytest.mark.parametrize("top", [1023, 65535])
+def test_deep_pnm_is_scaled_to_the_full_range(rng, kind, top):
+    shape = (4, 5, 3) if kind == 6 else (4, 5)
+    values = rng.integers(0, top + 1, shape).astype(">u2")
+    data = f"P{kind}\n# a comment\n5 4\n{top}\n".encode() + values.tobytes()
+    expected = np.rint(values.astype(float) * 65535 / top)
+    np.testing.assert_array_equal(read_picture(data), expected)
+    assert bit_depth(data) == 16
+    with pytest.raises(UnreadablePictureError, match="promises more"):
+        read_picture(data[:-1])
+
+
+def test_a_transparent_colour_is_composited(colour):
+    picture = Image.fromarray(colour)
+    picture.putpixel((3, 2), (10, 20, 30))
+    pixels = read_picture(encoded(picture, "PNG", transparency=(10, 20, 30)))
+    assert pixels[2, 3].tolist() == [0, 0, 0]
+
+
+def test_an_unreadable_tiff_counts_as_8_bit():
+    assert bit_depth(b"II*\0 broken") == 8
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((4, 4), np.float32))
+    assert bit_depth(stream.getvalue()) == 8
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "BMP"])
 def test_8_bit_depth_is_told_from_the_header(colour, form):
     assert bit_depth(encoded(Image.fromarray(colour), form)) == 8

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import phasegan
-from phasegan.errors import InputError
+from phasegan.errors import InputError, RunError
 from phasegan.store.recipes import load_recipe
 
 
@@ -57,6 +57,29 @@ def test_16_bit_pictures_are_kept_and_restored_from_float32(tmp_path, rng):
     assert images.dtype == np.uint16
     assert images.max() > 255
     np.testing.assert_array_equal(np.rint(restored), images)
+
+
+@pytest.mark.parametrize("shape", [(5, 20, 24), (5, 20, 24, 3)])
+def test_arrays_are_prepared_too(tmp_path, rng, shape):
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    report = phasegan.prepare(images, tmp_path / "a.h5", size=20, test=2, channels="rgb")
+    assert (report.train, report.test) == (3, 2)
+    with phasegan.open(report.path) as file:
+        index = int(file.train.sources()[0].removeprefix("array[").removesuffix("]"))
+        expected = images[index][:, 2:22]
+        stored = np.moveaxis(file.train.images([0])[0], 0, -1)
+    if len(shape) == 3:
+        expected = np.repeat(expected[..., None], 3, axis=-1)
+    np.testing.assert_array_equal(stored, expected)
+    with pytest.raises(InputError, match=r"expected \(n, rows, columns\)"):
+        phasegan.prepare(images.astype(float), tmp_path / "b.h5")
+
+
+def test_overwrite_spares_what_is_not_hdf5(pictures, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match="not an HDF5 file; choose another"):
+        phasegan.prepare(pictures, tmp_path / "thesis.tex", size=16, overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
 def test_a_mixed_folder_lifts_8_bit_pictures_to_16(tmp_path, rng):
@@ -216,6 +239,26 @@ def test_a_changed_source_is_noticed(pictures, tmp_path):
         phasegan.prepare(pictures, tmp_path / "p.h5", size=16)
 
 
+def test_other_contents_of_the_same_names_and_sizes_are_noticed(tmp_path, rng):
+    for name in "ab":
+        (tmp_path / name / "pics").mkdir(parents=True)
+        for i in range(3):
+            pixels = rng.integers(0, 256, (20, 20), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / "pics" / f"{i}.bmp")
+    phasegan.prepare(tmp_path / "a" / "pics", tmp_path / "p.h5", size=16)
+    assert not phasegan.prepare(tmp_path / "a" / "pics", tmp_path / "p.h5", size=16).written
+    with pytest.raises(InputError, match="files have changed"):
+        phasegan.prepare(tmp_path / "b" / "pics", tmp_path / "p.h5", size=16)
+
+
+def test_a_disk_without_room_is_said_before_writing(pictures, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(RunError, match="needs about 0 MB, its disk has 0 MB free"):
+        phasegan.prepare(pictures, tmp_path / "p.h5", size=16)
+    assert not (tmp_path / "p.h5").exists()
+
+
 def test_a_failure_while_writing_keeps_the_old_file(pictures, tmp_path, monkeypatch):
     path = tmp_path / "p.h5"
     phasegan.prepare(pictures, path, size=16)
@@ -278,6 +321,9 @@ def test_shipped_recipes_are_valid():
         ("format = 2\nname='x'", "recipe format 2"),
         ("name = 'x'\n[source]\nkind='folder'\npath='.'\n[preprocessing]\nsize=1", "greater than"),
         ("not toml at all", "not readable as TOML"),
+        ("a = " + "[" * 5000, "not readable as TOML"),
+        ("name='x'\n[source]\nkind='folder'\npath='.'\n[split]\nsamples='3'", "samples = '3'"),
+        ("name='x'\n[source]\nkind='folder'\npath='.'\n[split]\ntest=true", "test = True"),
     ],
 )
 def test_bad_recipes_name_the_problem(tmp_path, text, message):

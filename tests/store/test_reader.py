@@ -84,6 +84,29 @@ def test_verify_finds_a_flipped_bit_in_every_dataset(tiny, tmp_path):
             assert file.verify() == [f"train/{name}"]
 
 
+def test_verify_finds_changed_descriptions_and_strangers(tiny, tmp_path):
+    copy = tmp_path / "a.h5"
+    shutil.copy(tiny, copy)
+    with h5py.File(copy, "r+") as f:
+        f["train/phase"].attrs["scale_factor"] *= 2
+        f["test/phase"].dims[1].label = "row"
+        f["test/undefined"].attrs["count"] = 5
+        f["train/evil"] = 1
+    with phasegan.open(copy) as file:
+        assert file.verify() == [
+            "train/phase (description)",
+            "test/phase (description)",
+            "test/undefined (description)",
+            "train/evil (unknown)",
+        ]
+
+
+@pytest.mark.parametrize("indices", [[True] * 6, [0.5], [[1]], 3])
+def test_indices_must_be_integers(tiny, indices):
+    with phasegan.open(tiny) as file, pytest.raises(InputError, match="sequence of integers"):
+        file.train.phase(indices)
+
+
 def test_verify_finds_a_changed_attribute(tiny, tmp_path):
     copy = tmp_path / "a.h5"
     shutil.copy(tiny, copy)

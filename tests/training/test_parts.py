@@ -16,9 +16,8 @@ from phasegan.errors import InputError
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
 from phasegan.training.data import UnpairedBatches, choose_subset
 from phasegan.training.interrupt import SignalGuard
-from phasegan.training.loop import picture_epochs
 from phasegan.training.pool import ImagePool
-from phasegan.training.schedule import rate_factor
+from phasegan.training.schedule import picture_epochs, rate_factor
 
 
 def pool(size, seed=0):

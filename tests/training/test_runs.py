@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 import phasegan
 from phasegan.errors import InputError, Interrupted, RunError
+from phasegan.models.weights import weights_intact
 from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 
@@ -41,10 +42,9 @@ def stop_at(monkeypatch, step, number=signal.SIGINT):
     count, original = [0], CycleGAN.step
 
     def stepped(self, a, b):
-        if len(a):
-            count[0] += 1
-            if count[0] == step:
-                os.kill(os.getpid(), number)
+        count[0] += 1
+        if count[0] == step:
+            os.kill(os.getpid(), number)
         return original(self, a, b)
 
     monkeypatch.setattr(CycleGAN, "step", stepped)
@@ -53,8 +53,8 @@ def stop_at(monkeypatch, step, number=signal.SIGINT):
 
 def test_a_run_leaves_what_its_docs_say(tiny, tiny_run):
     folder = RunFolder(tiny_run)
-    assert folder.read_status()["state"] == "finished"
-    assert folder.verify() == []
+    assert folder.read_status().state == "finished"
+    assert all(weights_intact(folder.weights_path(name)) for name in NETWORKS)
     assert folder.read_config().data.samples == 3
     assert [line["step"] for line in lines(tiny_run)] == [3]
     assert set(LOSSES) <= set(lines(tiny_run)[0])
@@ -86,7 +86,7 @@ def test_an_interrupted_run_resumed_ends_with_the_same_weights(
         with pytest.raises(Interrupted) as caught:
             phasegan.train(tiny, tmp_path / "broken", **options)
     assert caught.value.exit_status == 130
-    assert RunFolder(tmp_path / "broken").read_status()["state"] == "interrupted"
+    assert RunFolder(tmp_path / "broken").read_status().state == "interrupted"
     report = phasegan.train(tiny, tmp_path / "broken", resume=True, **options)
     assert report.trained
     assert_same_weights(tmp_path / "whole", tmp_path / "broken")
@@ -116,7 +116,43 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(tiny, tmp_path, start_c
     assert resumed.wait(120) == 0
     assert_same_weights(tmp_path / "whole", run.path)
     assert lines(tmp_path / "whole") == lines(run.path)
-    assert not list(run.path.glob(".*tmp"))
+    assert not list(run.path.glob(".*"))
+
+
+def test_leftovers_of_a_killed_write_are_removed(tiny, tmp_path):
+    phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
+    (tmp_path / "r" / ".checkpoint.pt.4711.tmp").write_bytes(b"half")
+    (tmp_path / "r" / "status.json").unlink()
+    assert phasegan.train(tiny, tmp_path / "r", epochs=1, resume=True, **SMALL).trained
+    assert not list((tmp_path / "r").glob(".*"))
+    assert RunFolder(tmp_path / "r").read_status().state == "finished"
+
+
+def test_an_unfinished_run_is_scored_as_what_it_is(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 8)
+        with pytest.raises(Interrupted):
+            phasegan.train(tiny, tmp_path / "r", epochs=4, **SMALL)
+    row = phasegan.evaluate(tiny, runs=[tmp_path / "r"], device="cpu").rows[0]
+    assert row.method == "paper-2ch-1b, unfinished (8 of 24 steps)"
+    assert (row.status, row.epochs) == ("unfinished", 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "the GPU has not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
+    ],
+)
+def test_running_out_of_memory_says_what_to_lower(tiny, tmp_path, monkeypatch, error, message):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(CycleGAN, "step", full)
+    with pytest.raises(RunError, match=f"{message}.*lower --batch-size"):
+        phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
 
 
 def test_resume_with_nothing_to_resume_starts(tiny, tmp_path):
@@ -169,7 +205,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     monkeypatch.setattr(CycleGAN, "step", poisoned)
     with pytest.raises(RunError, match="is not finite at step 12"):
         phasegan.train(tiny, tmp_path / "r", epochs=3, **SMALL)
-    assert RunFolder(tmp_path / "r").read_status()["step"] == 6
+    assert RunFolder(tmp_path / "r").read_status().step == 6
     for tensors in weights(tmp_path / "r").values():
         assert all(torch.isfinite(t).all() for t in tensors.values())
 
@@ -267,6 +303,67 @@ def test_an_estimate_is_given_and_is_of_the_right_size(tiny, tmp_path):
     assert 0.1 * report.seconds < report.estimated_seconds < 10 * report.seconds
 
 
+def interrupted(tiny, path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+        stop_at(patch, 8)
+        with pytest.raises(Interrupted):
+            phasegan.train(tiny, path, epochs=4, **SMALL)
+
+
+def test_a_finished_run_without_its_checkpoint_is_left_alone(tiny, tmp_path):
+    phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
+    (tmp_path / "r" / "checkpoint.pt").unlink()
+    assert not phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL).trained
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        '{"state": "finished"}',
+        '{"state": "interrupted", "step": "abc"}',
+        '{"state": "running", "step": -5, "seconds": NaN}',
+        "[]",
+    ],
+)
+def test_a_damaged_status_is_one_line(tiny, tmp_path, monkeypatch, status):
+    interrupted(tiny, tmp_path / "r", monkeypatch)
+    (tmp_path / "r" / "status.json").write_text(status)
+    with pytest.raises(InputError, match=r"status\.json"):
+        phasegan.train(tiny, tmp_path / "r", epochs=4, resume=True, **SMALL)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: state.pop("gan"),
+        lambda state: state["gan"].pop("networks"),
+        lambda state: state.update(step=10**6),
+        lambda state: state.update(epoch="x"),
+        lambda state: state["gan"]["pool_a"].update(random=torch.zeros(3)),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line(tiny, tmp_path, monkeypatch, damage):
+    interrupted(tiny, tmp_path / "r", monkeypatch)
+    path = tmp_path / "r" / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    damage(state)
+    torch.save(state, path)
+    with pytest.raises(InputError, match="damaged checkpoint") as caught:
+        phasegan.train(tiny, tmp_path / "r", epochs=4, resume=True, **SMALL)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_found(tiny, tmp_path, monkeypatch):
+    interrupted(tiny, tmp_path / "r", monkeypatch)
+    path = tmp_path / "r" / "checkpoint.pt"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="damaged checkpoint"):
+        phasegan.train(tiny, tmp_path / "r", epochs=4, resume=True, **SMALL)
+
+
 def test_a_damaged_run_is_named(tiny, tiny_run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(tiny_run, copy)
@@ -274,7 +371,7 @@ def test_a_damaged_run_is_named(tiny, tiny_run, tmp_path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
-    assert RunFolder(copy).verify() == ["generator_ab.safetensors"]
+    assert not weights_intact(path)
     (copy / "config.json").write_text('{"format": 1, "config": {"epochz": 3}}')
     with pytest.raises(InputError, match="did you mean epochs"):
         RunFolder(copy).read_config()

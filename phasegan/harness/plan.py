@@ -1,0 +1,149 @@
+"""Which rows a bench consists of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from phasegan._version import __version__
+from phasegan.errors import InputError
+from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
+from phasegan.harness.evaluate import problem_of
+from phasegan.reconstruction.registry import NEEDS_STATISTICS, make_method
+from phasegan.runs.config import TrainConfig
+from phasegan.store.reader import PreparedFile
+from phasegan.training.api import resolve_config
+
+ROW_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """One row to be: a baseline (`config` is None) or a training."""
+
+    method: str
+    seed: int
+    samples: int | None
+    config: TrainConfig | None
+
+    def key(self, file: PreparedFile) -> str:
+        """Digest of all that decides the row."""
+        decides = {
+            "format": ROW_FORMAT,
+            "phasegan": __version__,
+            "data": file.digest,
+            "method": self.method,
+            "seed": self.seed,
+            "samples": self.samples,
+            "config": None if self.config is None else self.config.model_dump(mode="json"),
+        }
+        text = json.dumps(decides, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def run_name(self, file: PreparedFile) -> str:
+        """Return the name of the row's run folder."""
+        assert self.config is not None
+        pair = f"{self.samples}x{self.config.epochs}"
+        return f"{self.method}-{pair}-seed{self.seed}-{self.key(file)[:6]}"
+
+
+def resolve_case(
+    case: str | os.PathLike[str] | None,
+    samples: Sequence[int],
+    epochs: Sequence[int],
+    preset: str | None,
+    variant: str | None,
+    seed: int | None,
+) -> Case:
+    """Build the case from a file or from flags.
+
+    Raises
+    ------
+    InputError
+        If flags contradict one another or the case.
+    """
+    if len(samples) != len(epochs):
+        raise InputError(
+            f"--samples is given {len(samples)} times and --epochs {len(epochs)} times; "
+            "they pair in order, give both equally often"
+        )
+    if case is not None and samples:
+        raise InputError(
+            "--case brings its own samples and epochs; leave --samples and --epochs out"
+        )
+    for name, values in (("--samples", samples), ("--epochs", epochs)):
+        for value in values:
+            if value < 1:
+                raise InputError(f"{name} {value}: must be at least 1")
+    chosen = load_case(PUBLISHED if case is None else Path(case))
+    changes: dict[str, Any] = {}
+    if samples:
+        changes["pairs"] = tuple(
+            Pair(samples=int(n), epochs=int(m)) for n, m in zip(samples, epochs, strict=True)
+        )
+    if preset is not None:
+        changes["preset"] = preset
+    if variant is not None:
+        changes["variant"] = variant
+    if seed is not None:
+        changes["seeds"] = (seed,)
+    return chosen.model_copy(update=changes)
+
+
+def plan_rows(
+    case: Case, file: PreparedFile, device: torch.device, sizes: dict[str, Any]
+) -> list[PlannedRow]:
+    """List the rows of a case: for each pair the baselines of its samples, then the training.
+
+    Parameters
+    ----------
+    case : Case
+        What to measure.
+    file : PreparedFile
+        The data.
+    device : torch.device
+        Where trainings will run; it decides the default variant.
+    sizes : dict
+        precision, base_channels and blocks as in `phasegan.train`.
+
+    Raises
+    ------
+    InputError
+        If a pair, a method or an option does not fit the data.
+    """
+    if not len(file.test):
+        raise InputError(f"{file.path}: its test split is empty; prepare with --test 1 or more")
+    problem = problem_of(file, None)
+    for name in case.methods:
+        if name not in NEEDS_STATISTICS:
+            make_method(name, problem)
+    planned: list[PlannedRow] = []
+    for seed in case.seeds:
+        for pair in case.pairs:
+            config = resolve_config(
+                file,
+                device,
+                preset=case.preset,
+                variant=case.variant,
+                samples=pair.samples,
+                epochs=pair.epochs,
+                seed=seed,
+                **sizes,
+            )
+            for name in case.methods:
+                plan = PlannedRow(name, seed, None if name == "zero" else pair.samples, None)
+                if name == "zero":
+                    plan = PlannedRow(name, 0, None, None)
+                if plan not in planned:
+                    planned.append(plan)
+            training = PlannedRow(config.label, seed, pair.samples, config)
+            if training not in planned:
+                planned.append(training)
+    return planned
