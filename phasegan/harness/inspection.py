@@ -12,6 +12,7 @@ from phasegan.models.weights import weights_intact
 from phasegan.progress import format_duration
 from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.store.reader import PreparedFile
+from phasegan.store.verification import verify as verify_prepared
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def _prepared(path: Path, verify: bool) -> Inspection:
     with PreparedFile(path) as file:
         layout, attributes = file.layout, file.attributes
         undefined = {s.name: s.undefined_count for s in (file.train, file.test)}
-        damaged = file.verify() if verify else []
+        damaged = verify_prepared(file) if verify else []
         recipe = attributes["recipe"]
         facts = {
             "kind": "prepared file",

@@ -24,13 +24,9 @@ from phasegan.store.pictures import quiet_decoders
 from phasegan.store.plan import Plan
 from phasegan.store.reader import HDF5_SIGNATURE, PreparedFile
 from phasegan.store.recipes import (
-    BUILTIN,
-    ArraySource,
-    FolderSource,
     Recipe,
-    known_recipes,
-    load_recipe,
     override,
+    resolve_recipe,
 )
 from phasegan.store.schema import Layout
 from phasegan.store.sources import ArrayPictures, Item, Source, open_source
@@ -55,37 +51,6 @@ class PrepareReport:
     seconds: float = 0.0
     written: bool = True
     """False if the file was already there, or with `dry_run`."""
-
-
-def resolve_recipe(source: str | os.PathLike[str] | NDArray[np.integer] | None) -> Recipe:
-    """Return the recipe for a SOURCE: a folder, a recipe's name or path, an array, or nothing."""
-    if source is None:
-        return load_recipe(BUILTIN)
-    if isinstance(source, np.ndarray):
-        return Recipe(name="array", source=ArraySource(kind="array"))
-    if not isinstance(source, str | os.PathLike):
-        raise InputError(
-            f"source of type {type(source).__name__}: give a folder, a recipe, or a numpy array"
-        )
-    path = Path(source)
-    if str(source) in ("", "\0"):
-        raise InputError("the name of the source is empty; give a folder or a recipe")
-    if path.is_dir():
-        name = "".join(
-            c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.resolve().name
-        )
-        return Recipe(
-            name=name.lstrip("._-") or "pictures",
-            source=FolderSource(kind="folder", path=str(source)),
-        )
-    if path.suffix == ".toml" or str(source) in known_recipes():
-        return load_recipe(str(source))
-    if path.exists():
-        raise InputError(f"{source}: a file; give a folder of pictures or a recipe (.toml)")
-    raise InputError(
-        f"{source}: no such folder, and no recipe of that name "
-        f"(there are: {', '.join(known_recipes())})"
-    )
 
 
 def prepare(

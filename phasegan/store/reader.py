@@ -15,13 +15,7 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.spectra.encoding import decode
-from phasegan.store.schema import (
-    SAMPLE_DATASETS,
-    Layout,
-    axis_labels,
-    dataset_attributes,
-    read_layout,
-)
+from phasegan.store.schema import SAMPLE_DATASETS, Layout, read_layout
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 Indices = slice | Sequence[int] | NDArray[np.integer]
@@ -222,79 +216,6 @@ class PreparedFile:
         """SHA-256 over all checksums: equal for files with equal data."""
         joined = "\n".join(f"{k} {v}" for k, v in sorted(self.attributes["checksums"].items()))
         return hashlib.sha256(joined.encode()).hexdigest()
-
-    def verify(self) -> list[str]:
-        """Compute every checksum again.
-
-        Returns
-        -------
-        list of str
-            The datasets whose data do not match, and `attributes` where those do
-            not; empty when all is well.
-        """
-        expected = self.attributes["checksums"]
-        names = [f"{s}/{d}" for s in ("train", "test") for d in SAMPLE_DATASETS]
-        names.append("train/mean_magnitude")
-        wrong = [name for name in names if self._checksum(name) != expected.get(name)]
-        if not self.attributes["intact"]:
-            wrong.insert(0, "attributes")
-        wrong += [
-            f"{name} (description)"
-            for name in names
-            if name not in wrong and not self._described(name)
-        ]
-        return wrong + self._strangers(names)
-
-    def _strangers(self, names: list[str]) -> list[str]:
-        """Return objects that the format does not know."""
-        known = {"train", "test", *names}
-
-        def find(file: h5py.File) -> list[str]:
-            found: list[str] = []
-            file.visit(found.append)
-            return [f"{name} (unknown)" for name in found if name not in known]
-
-        return self.read(find)
-
-    def _described(self, name: str) -> bool:
-        """Tell whether a dataset has the attributes and labels of the format."""
-        short = name.split("/")[1]
-        wanted = dataset_attributes(short, self.layout)
-        labels = axis_labels(short, self.layout)
-
-        def compare(file: h5py.File) -> bool:
-            dataset = file[name]
-            found = {k: v for k, v in dataset.attrs.items() if k != "DIMENSION_LABELS"}
-            if short == "undefined":
-                counted = int(dataset[()].sum()) if dataset.size < 2**28 else found.get("count")
-                if found.pop("count", None) != counted:
-                    return False
-            return found == wanted and [d.label for d in dataset.dims] == labels
-
-        try:
-            return self.read(compare)
-        except Exception:  # damaged descriptions fail in many ways inside libhdf5
-            return False
-
-    def _checksum(self, name: str) -> str:
-        def compute(file: h5py.File) -> str:
-            dataset = file[name]
-            digest = hashlib.sha256()
-            if h5py.check_string_dtype(dataset.dtype):
-                for value in dataset[()]:
-                    digest.update((value if isinstance(value, bytes) else value.encode()) + b"\0")
-            elif name == "train/mean_magnitude":
-                digest.update(np.ascontiguousarray(dataset[()]).data)
-            else:
-                for start in range(0, dataset.shape[0], 64):
-                    block = dataset[start : start + 64]
-                    digest.update(np.ascontiguousarray(block).data)
-            return digest.hexdigest()
-
-        try:
-            return self.read(compute)
-        except (InputError, ValueError, UnicodeError):
-            return "unreadable"
 
     def close(self) -> None:
         """Close the HDF5 handle of this process; the next read opens it again."""

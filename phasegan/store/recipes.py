@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from phasegan.errors import InputError
@@ -110,6 +113,37 @@ def load_recipe(name_or_path: str) -> Recipe:
         source = recipe.source.model_copy(update={"path": str(folder)})
         return recipe.model_copy(update={"source": source})
     return recipe
+
+
+def resolve_recipe(source: str | os.PathLike[str] | NDArray[np.integer] | None) -> Recipe:
+    """Return the recipe for a SOURCE: a folder, a recipe's name or path, an array, or nothing."""
+    if source is None:
+        return load_recipe(BUILTIN)
+    if isinstance(source, np.ndarray):
+        return Recipe(name="array", source=ArraySource(kind="array"))
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"source of type {type(source).__name__}: give a folder, a recipe, or a numpy array"
+        )
+    path = Path(source)
+    if str(source) in ("", "\0"):
+        raise InputError("the name of the source is empty; give a folder or a recipe")
+    if path.is_dir():
+        name = "".join(
+            c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.resolve().name
+        )
+        return Recipe(
+            name=name.lstrip("._-") or "pictures",
+            source=FolderSource(kind="folder", path=str(source)),
+        )
+    if path.suffix == ".toml" or str(source) in known_recipes():
+        return load_recipe(str(source))
+    if path.exists():
+        raise InputError(f"{source}: a file; give a folder of pictures or a recipe (.toml)")
+    raise InputError(
+        f"{source}: no such folder, and no recipe of that name "
+        f"(there are: {', '.join(known_recipes())})"
+    )
 
 
 def override(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
