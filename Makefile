@@ -29,7 +29,7 @@ demo: install
 	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --method mean-magnitude -o mean-magnitude --overwrite
 	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --run runs/demo -o cyclegan --overwrite
 	cd demo && ../$(BIN)/phasegan evaluate builtin.h5 --method zero --method mean-image --method mean-magnitude --run runs/demo --json scores.json
-	cd demo && ../$(BIN)/phasegan bench --variant small --samples 5 --epochs 5 --samples 20 --epochs 10
+	cd demo && ../$(BIN)/phasegan bench --variant small --samples 5 --epochs 5 --samples 50 --epochs 10
 	@echo
 	@echo "Look at: demo/bench/builtin/contact-sheet.png, mse-samples.png and table.md,"
 	@echo "         demo/mean-magnitude/contact-sheet.png, demo/cyclegan/contact-sheet.png."

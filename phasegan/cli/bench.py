@@ -25,7 +25,11 @@ from phasegan.cli.common import Manners, common_options, print_table
 @click.option(
     "-o", "--output", type=click.Path(), help="Results folder.  [default: bench/<name of --data>]"
 )
-@click.option("--preset", type=click.Choice(["paper"]), help="[default: the case's, paper]")
+@click.option(
+    "--preset",
+    type=click.Choice(["paper"]),
+    help="paper: the CycleGAN as published.  [default: the case's]",
+)
 @click.option(
     "--variant",
     type=click.Choice(["full", "small"]),
@@ -34,7 +38,11 @@ from phasegan.cli.common import Manners, common_options, print_table
 @click.option("--base-channels", type=click.IntRange(1, 1024), help="Width of the networks.")
 @click.option("--blocks", type=click.IntRange(0, 64), help="Residual blocks.")
 @click.option(
-    "--precision", type=click.Choice(["32", "bf16", "fp16"]), default="32", show_default=True
+    "--precision",
+    type=click.Choice(["32", "bf16", "fp16"]),
+    default="32",
+    show_default=True,
+    help="Of the convolutions, in training.",
 )
 @common_options(heavy=True)
 def command(

@@ -18,7 +18,13 @@ from phasegan.progress import format_duration
     type=click.Path(),
     help="The run folder.  [default: runs/<name of FILE>-<preset>-<variant>]",
 )
-@click.option("--preset", type=click.Choice(["paper"]), default="paper", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["paper"]),
+    default="paper",
+    show_default=True,
+    help="paper: the CycleGAN as published.",
+)
 @click.option(
     "--variant",
     type=click.Choice(["full", "small"]),
@@ -26,7 +32,13 @@ from phasegan.progress import format_duration
 )
 @click.option("--samples", type=click.IntRange(1), help="Training samples.  [default: all]")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over them.  [default: 10]")
-@click.option("--batch-size", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Samples of each domain in a step.",
+)
 @click.option("--base-channels", type=click.IntRange(1, 1024), help="Width of the networks.")
 @click.option("--blocks", type=click.IntRange(0, 64), help="Residual blocks.")
 @click.option(
@@ -34,7 +46,11 @@ from phasegan.progress import format_duration
     type=click.IntRange(1, 1024),
     help="Width of the discriminators.  [default: --base-channels]",
 )
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="[default: 2e-4]")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Adam's, in the first half of the run.  [default: 2e-4]",
+)
 @click.option("--cycle-a", type=click.FloatRange(0), help="Weight, phase cycle.  [default: 10]")
 @click.option("--cycle-b", type=click.FloatRange(0), help="Weight, image cycle.  [default: 10]")
 @click.option(
@@ -42,7 +58,9 @@ from phasegan.progress import format_duration
     type=click.FloatRange(0),
     help="Share of the cycle weights; 0 switches it off.  [default: 0.5]",
 )
-@click.option("--pool-size", type=click.IntRange(0), help="Image history.  [default: 50]")
+@click.option(
+    "--pool-size", type=click.IntRange(0), help="Pictures in each image pool.  [default: 50]"
+)
 @click.option(
     "--precision",
     type=click.Choice(["32", "bf16", "fp16"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from phasegan.errors import InputError
 from phasegan.files import atomic_file
+
+_HEADER_KEY = "phasegan"
 
 
 def tensor_digest(state: dict[str, Tensor]) -> str:
@@ -37,17 +40,25 @@ def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None 
         Texts to keep in the file's header, beside the tensors' checksum.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    header = {"format": "pt", "sha256": tensor_digest(state), **(metadata or {})}
+    about = {"sha256": tensor_digest(state), **(metadata or {})}
+    header = {_HEADER_KEY: json.dumps(about, sort_keys=True)}  # one key: its order is not fixed
     with atomic_file(path) as temporary:
         save_file(state, temporary, metadata=header)
         temporary.chmod(0o644)  # safetensors makes files that nobody else may read
 
 
+def _read_header(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        about = json.loads((file.metadata() or {}).get(_HEADER_KEY, "{}"))
+    if not isinstance(about, dict):
+        raise ValueError("a header that is not phasegan's")
+    return about
+
+
 def weights_intact(path: Path) -> bool:
     """Tell whether a weights file is there and its tensors match the checksum in its header."""
     try:
-        with safe_open(path, framework="pt") as file:
-            expected = (file.metadata() or {}).get("sha256")
+        expected = _read_header(path).get("sha256")
         return expected is not None and tensor_digest(load_file(path)) == expected
     except (SafetensorError, OSError, ValueError):
         return False
@@ -66,8 +77,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise InputError(f"{path}: no such weights file")
     try:
         state = load_file(path)
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+        header = _read_header(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: damaged weights file ({error})") from None
     expected = module.state_dict()

@@ -200,7 +200,7 @@ def _check_space(path: Path, plan: Plan, layout: Layout) -> None:
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise RunError(
-            f"{path}: needs about {needed / 1e6:,.0f} MB, its disk has {free / 1e6:,.0f} MB free; "
+            f"{path}: needs about {needed / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB free; "
             "free some space, or choose another -o or fewer --samples"
         )
 

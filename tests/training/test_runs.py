@@ -116,6 +116,9 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(tiny, tmp_path, start_c
     assert resumed.wait(120) == 0
     assert_same_weights(tmp_path / "whole", run.path)
     assert lines(tmp_path / "whole") == lines(run.path)
+    for name in NETWORKS:
+        whole_file = RunFolder(tmp_path / "whole").weights_path(name)
+        assert whole_file.read_bytes() == run.weights_path(name).read_bytes()
     assert not list(run.path.glob(".*"))
 
 
