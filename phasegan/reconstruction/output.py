@@ -14,7 +14,7 @@ from PIL import Image
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
-from phasegan.files import atomic_file, atomic_folder
+from phasegan.files import atomic_file, atomic_folder, locked
 from phasegan.reconstruction.protocol import Result
 
 SHEET_ROWS = 6
@@ -94,7 +94,14 @@ def write_output(result: Result, output: str | os.PathLike[str], *, overwrite: b
         The contact sheet.
     """
     path = Path(output)
+    with locked(path.with_name(f".{path.name}.lock"), str(path)):
+        return _write_locked(result, path, overwrite)
+
+
+def _write_locked(result: Result, path: Path, overwrite: bool) -> Path:
     if path.suffix in HDF5_SUFFIXES:
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} is there already; choose another -o or add --overwrite")
         with atomic_file(path) as temporary:
             _write_hdf5(result, temporary)
         sheet = _sheet_path(path)

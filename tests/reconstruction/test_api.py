@@ -144,6 +144,15 @@ def test_pictures_on_disk_are_the_rounded_estimates(tiny, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(files[1])), expected)
 
 
+def test_two_writers_of_one_output_do_not_replace_each_other(tiny, tmp_path):
+    result = phasegan.reconstruct(tiny, method="zero")
+    for name in ("o", "o.h5"):
+        write_output(result, tmp_path / name, overwrite=False)
+        with pytest.raises(InputError, match="there already"):
+            write_output(result, tmp_path / name, overwrite=False)
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_hdf5_on_disk_keeps_the_estimates_unclipped(tiny, tmp_path):
     result = phasegan.reconstruct(tiny, method="mean-magnitude")
     write_output(result, tmp_path / "out.h5", overwrite=False)
