@@ -10,8 +10,13 @@ from phasegan.errors import InputError
 from phasegan.store.recipes import Recipe
 from phasegan.store.sources import Item
 
-TEST_SHARE = 0.1
-"""Share of an unsplit folder that becomes the test split."""
+TEST_EVERY = 10
+"""Of an unsplit source, every tenth usable picture becomes a test sample."""
+
+
+def _tenth(count: int) -> int:
+    """Return how many of 0..count−1 are 1 modulo ten."""
+    return (count + TEST_EVERY - 2) // TEST_EVERY
 
 
 @dataclass
@@ -22,13 +27,15 @@ class Plan:
     """Splits that a queue fills, in order, and its items."""
     targets: dict[str, int | None]
     """How many are wanted; None: all."""
+    by_share: bool = False
+    """Whether the splits of an unsplit source are filled by turns, not one after the other."""
 
     @classmethod
     def make(cls, items: list[Item], recipe: Recipe) -> Plan:
         """Plan for a source's items.
 
-        An unsplit source is shuffled; its first usable pictures become the test
-        split. Where the source has a split, a smaller number asked for is chosen
+        An unsplit source is shuffled; every tenth usable picture becomes a test
+        sample, or where counts are asked for, the first ones do. Where the source has a split, a smaller number asked for is chosen
         by the seed.
 
         Raises
@@ -40,9 +47,11 @@ class Plan:
         rng = np.random.default_rng(recipe.split.seed)
         if items[0].split is None:
             shuffled = [items[i] for i in rng.permutation(len(items))]
-            if counts["test"] is None:
-                counts["test"] = max(1, round(TEST_SHARE * len(items))) if len(items) > 1 else 0
-            plan = cls([(("test", "train"), shuffled)], counts)
+            by_share = counts == {"train": None, "test": None}
+            if counts["test"] is None and not by_share:
+                left = max(0, len(items) - (counts["train"] or 0))
+                counts["test"] = min(_tenth(len(items)), left)
+            plan = cls([(("test", "train"), shuffled)], counts, by_share)
         else:
             plan = cls([], counts)
             for split in ("train", "test"):
@@ -61,9 +70,18 @@ class Plan:
                 )
         return plan
 
+    def take(self, accepted: int, open_splits: list[str]) -> str:
+        """Return the split for the next usable picture, after `accepted` others."""
+        if self.by_share:
+            return "test" if accepted % TEST_EVERY == 1 else "train"
+        return open_splits[0]
+
     def expected(self, split: str) -> int:
         """Return how many samples a split gets if no picture is skipped."""
         for splits, queue in self.queues:
+            if self.by_share:
+                test = _tenth(len(queue))
+                return test if split == "test" else len(queue) - test
             if split in splits:
                 left = len(queue)
                 for name in splits:

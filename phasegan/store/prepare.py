@@ -252,6 +252,12 @@ class _Outcome:
             self.test_hashes.append(sample.source_sha256)
         self._digest.update(f"{split} {sample.source} {sample.source_sha256}\n".encode())
 
+    def opposite(self, split: str) -> str:
+        return "train" if split == "test" else "test"
+
+    def stands_opposite(self, split: str, sample: Sample) -> bool:
+        return sample.source_sha256 in self.hashes[self.opposite(split)]
+
     def source_checksum(self) -> str:
         return f"sha256:{self._digest.hexdigest()}"
 
@@ -277,15 +283,11 @@ def _fill(
             for item, result in ordered_map(pool, work, queue, 4 * threads):
                 if not open_splits:
                     break
-                split = open_splits[0]
+                split = plan.take(sum(outcome.counts.values()), open_splits)
                 if isinstance(result, str):
                     reason = result
-                elif (
-                    split == "train"
-                    and result.source_sha256 in outcome.hashes["test"]
-                    and item.split is None
-                ):
-                    reason = "the same file stands in the test split"
+                elif item.split is None and outcome.stands_opposite(split, result):
+                    reason = f"the same file stands in the {outcome.opposite(split)} split"
                 else:
                     writer.add(split, result)
                     outcome.accept(split, result)

@@ -174,6 +174,20 @@ def test_bad_pictures_are_skipped_named_and_replaced(pictures, tmp_path):
     assert report.ignored == 1
 
 
+def test_all_pictures_can_be_asked_for_as_training_samples(pictures, tmp_path):
+    report = phasegan.prepare(pictures, tmp_path / "b.h5", size=16, samples=12)
+    assert (report.train, report.test) == (12, 0)
+    report = phasegan.prepare(pictures, tmp_path / "c.h5", size=16, samples=5)
+    assert (report.train, report.test) == (5, 2)
+
+
+def test_a_folder_of_mostly_bad_pictures_still_has_both_splits(pictures, tmp_path):
+    for i in range(60):
+        (pictures / f"bad{i:02d}.png").write_bytes(b"nonsense")
+    report = phasegan.prepare(pictures, tmp_path / "b.h5", size=16)
+    assert (report.train, report.test, len(report.skipped)) == (10, 2, 60)
+
+
 def test_nothing_usable_is_an_error_and_leaves_nothing(tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()
@@ -276,7 +290,9 @@ def test_a_failure_while_writing_keeps_the_old_file(pictures, tmp_path, monkeypa
 
 def test_dry_run_writes_nothing(pictures, tmp_path):
     report = phasegan.prepare(pictures, tmp_path / "p.h5", size=16, dry_run=True)
-    assert (report.train, report.test, report.written) == (11, 1, False)
+    assert (report.train, report.test, report.written) == (10, 2, False)
+    real = phasegan.prepare(pictures, tmp_path / "q.h5", size=16)
+    assert (real.train, real.test) == (10, 2)
     assert not (tmp_path / "p.h5").exists()
 
 
