@@ -35,8 +35,8 @@ class Plan:
         """Plan for a source's items.
 
         An unsplit source is shuffled; every tenth usable picture becomes a test
-        sample, or where counts are asked for, the first ones do. Where the source has a split, a smaller number asked for is chosen
-        by the seed.
+        sample, or where counts are asked for, the first ones do. Where the
+        source has a split, a smaller number asked for is chosen by the seed.
 
         Raises
         ------
