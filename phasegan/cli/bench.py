@@ -76,7 +76,8 @@ def command(
     if len({row.seed for row in report.rows if row.epochs is not None} - {None}) > 1:
         names.insert(3, "seed")
     columns = {name: BENCH_COLUMNS[name] for name in names}
-    print_table(list(columns), cells(report.rows, columns))
+    narrow = ("estimated", "± s.e.", "published MSE¹")
+    print_table(list(columns), cells(report.rows, columns), optional=narrow)
     smoke = (SMOKE_NOTE,) if report.smoke_test else ()
     for text in (*remarks(report.rows), *smoke, BENCH_NOTES[0], *BENCH_NOTES[-2:]):
         manners.note(text)

@@ -15,6 +15,9 @@ from phasegan.devices import DEVICES, choose_device, set_threads
 from phasegan.errors import printable
 from phasegan.progress import TerminalProgress
 
+_GAP = 3
+"""Characters between two columns of a drawn table."""
+
 
 @dataclass(frozen=True)
 class Manners:
@@ -112,27 +115,69 @@ def _with_options(function: Callable[..., Any], heavy: bool) -> Callable[..., An
     return wrapper
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, aligned columns elsewhere."""
+def print_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str] = ()
+) -> None:
+    """Print a table: drawn on a terminal, aligned columns elsewhere.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        One a column.
+    rows : sequence of sequences of str
+        The cells; none is ever cut short.
+    optional : sequence of str
+        Columns to leave out, in this order, while a terminal is too narrow.
+    """
     from rich.console import Console
 
-    rows = [[printable(cell) for cell in row] for row in rows]
+    table = [[printable(cell) for cell in row] for row in (headers, *rows)]
     console = Console(highlight=False)
     if console.is_terminal:
-        from rich import box
-        from rich.table import Table
-
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, header in enumerate(headers):
-            table.add_column(header, justify="left" if i == 0 else "right", no_wrap=i == 0)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-        return
-    widths = [max(len(row[i]) for row in [headers, *rows]) for i in range(len(headers))]
-    for row in [headers, *rows]:
+        table = _narrowed(table, console.width, optional)
+        if _fits(_least(table), console.width):
+            _draw_table(console, table)
+            return
+    widths = _widths(table)
+    for row in table:
         padded = [
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         click.echo("  ".join(padded).rstrip())
+
+
+def _widths(table: list[list[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*table, strict=True)]
+
+
+def _least(table: list[list[str]]) -> list[int]:
+    """Return the widths where headers are broken between words."""
+    words = [max(header.split(), key=len) for header in table[0]]
+    return _widths([words, *table[1:]])
+
+
+def _fits(widths: list[int], width: int) -> bool:
+    return sum(widths) + _GAP * (len(widths) - 1) <= width
+
+
+def _narrowed(table: list[list[str]], width: int, optional: Sequence[str]) -> list[list[str]]:
+    for name in optional:
+        if name in table[0] and not _fits(_least(table), width):
+            position = table[0].index(name)
+            table = [row[:position] + row[position + 1 :] for row in table]
+    return table
+
+
+def _draw_table(console: Any, table: list[list[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    natural = _widths(table)
+    widths = natural if _fits(natural, console.width) else _least(table)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for i, (header, width) in enumerate(zip(table[0], widths, strict=True)):
+        drawn.add_column(header, justify="left" if i == 0 else "right", width=width)
+    for row in table[1:]:
+        drawn.add_row(*row)
+    console.print(drawn)

@@ -32,7 +32,9 @@ def command(
     if json_path is not None:
         check_json_target(json_path)
     result = evaluate(data, methods, runs, device=manners.device, progress=manners.progress)
-    print_table(list(SCORE_COLUMNS), cells(result.rows, SCORE_COLUMNS))
+    print_table(
+        list(SCORE_COLUMNS), cells(result.rows, SCORE_COLUMNS), optional=("exact", "± s.e.")
+    )
     for note in (*((SMOKE_NOTE,) if result.smoke_test else ()), *SCORE_NOTES):
         manners.note(note)
     if json_path is not None:

@@ -189,6 +189,22 @@ def test_quiet_prints_nothing_but_results(run_cli, pictures, tiny):
     assert len(table.out.splitlines()) == 2
 
 
+@pytest.mark.parametrize("width", [30, 60, 80, 200])
+def test_a_narrow_terminal_never_cuts_a_number(width, capsys, monkeypatch):
+    from phasegan.cli.common import print_table
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    headers = ["method", "average MSE", "± s.e.", "training", "estimated"]
+    cells = ["published (quoted)", "18,575", "1,234", "14 min 43 s", "16 min 05 s"]
+    print_table(headers, [cells] * 2, optional=["estimated", "± s.e."])
+    out = capsys.readouterr().out
+    assert "…" not in out
+    kept = cells if width > 60 else [cells[0], cells[1], cells[3]]
+    assert all(out.count(cell) == 2 for cell in kept)
+
+
 def test_output_off_a_terminal_has_no_escapes(run_cli, tiny):
     outcome = run_cli("evaluate", tiny)
     assert "\x1b" not in outcome.out + outcome.err
