@@ -19,6 +19,7 @@ from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.registry import METHODS, make_method
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
 from phasegan.store.reader import PreparedFile
+from phasegan.training.data import choose_subset
 
 BLOCK = 50
 
@@ -56,6 +57,42 @@ def open_run(run: str | os.PathLike[str], file: PreparedFile, device: Any) -> Le
     return learned
 
 
+def open_baseline(name: str, file: PreparedFile, samples: int | None, seed: int) -> Method:
+    """Make a method ready with the statistics of its own training samples.
+
+    Parameters
+    ----------
+    name : str
+        The method.
+    file : PreparedFile
+        The data.
+    samples : int, optional
+        How many, the first of the seed's shuffle as in training; None: no statistics.
+    seed : int
+        Of the shuffle.
+    """
+    statistics = None
+    if samples is not None:
+        indices = choose_subset(len(file.train), samples, seed)
+        statistics = gather_statistics(file, indices)
+    return make_method(name, problem_of(file, statistics))
+
+
+def require_test_split(file: PreparedFile) -> int:
+    """Return the number of test samples.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    if not len(file.test):
+        raise InputError(
+            f"{file.path}: its test split is empty; prepare with --test 1 or more to score"
+        )
+    return len(file.test)
+
+
 def score_method(file: PreparedFile, method: Method, label: str, progress: Progress) -> Scores:
     """Score a method over the whole test split.
 
@@ -66,11 +103,7 @@ def score_method(file: PreparedFile, method: Method, label: str, progress: Progr
     RunError
         If an estimate is not finite.
     """
-    count = len(file.test)
-    if not count:
-        raise InputError(
-            f"{file.path}: its test split is empty; prepare with --test 1 or more to score"
-        )
+    count = require_test_split(file)
     parts = []
     with progress.task(f"scoring {label}", count) as task:
         for start in range(0, count, BLOCK):

@@ -15,7 +15,7 @@ import torch
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
-from phasegan.harness.evaluate import problem_of
+from phasegan.harness.evaluate import problem_of, require_test_split
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, make_method
 from phasegan.runs.config import TrainConfig
 from phasegan.store.reader import PreparedFile
@@ -118,8 +118,7 @@ def plan_rows(
     InputError
         If a pair, a method or an option does not fit the data.
     """
-    if not len(file.test):
-        raise InputError(f"{file.path}: its test split is empty; prepare with --test 1 or more")
+    require_test_split(file)
     problem = problem_of(file, None)
     for name in case.methods:
         if name not in NEEDS_STATISTICS:
@@ -138,8 +137,8 @@ def plan_rows(
                 **sizes,
             )
             for name in case.methods:
-                plan = PlannedRow(name, seed, None if name == "zero" else pair.samples, None)
-                if name == "zero":
+                plan = PlannedRow(name, seed, pair.samples, None)
+                if name == "zero":  # depends on neither
                     plan = PlannedRow(name, 0, None, None)
                 if plan not in planned:
                     planned.append(plan)

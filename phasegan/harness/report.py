@@ -14,7 +14,7 @@ from phasegan.figures.curves import Point, error_curves
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, write_json, write_text
 from phasegan.harness.cases import Case
-from phasegan.harness.evaluate import open_run, problem_of
+from phasegan.harness.evaluate import open_baseline, open_run
 from phasegan.harness.rows import Row
 from phasegan.harness.table import (
     BENCH_COLUMNS,
@@ -24,12 +24,9 @@ from phasegan.harness.table import (
     machine_line,
     markdown,
 )
-from phasegan.metrics.ruler import SSIM_DESCRIPTION
+from phasegan.metrics.ruler import SSIM_DESCRIPTION, clipped_mse
 from phasegan.reconstruction.protocol import Method
-from phasegan.reconstruction.registry import make_method
-from phasegan.reconstruction.statistics import gather_statistics
 from phasegan.store.reader import PreparedFile
-from phasegan.training.data import choose_subset
 
 SHEET_ROWS = 5
 
@@ -100,11 +97,8 @@ def _write_sheet(folder: Path, rows: list[Row], file: PreparedFile, device: torc
     columns: list[list[Any]] = [[phase_tile(p) for p in phases]]
     captions: list[list[str]] = [[""] * count]
     for row in _shown(rows):
-        estimates = np.clip(_method(row, folder, file, device)(phases), 0, data_range)
-        errors = [
-            np.mean(((e - x.astype(np.float64)) * (255 / data_range)) ** 2)
-            for e, x in zip(estimates, images, strict=True)
-        ]
+        estimates = _method(row, folder, file, device)(phases)
+        errors = clipped_mse(estimates, images, data_range=data_range)
         titles.append(row.method if row.epochs is None else f"{row.samples} × {row.epochs}")
         columns.append([image_tile(e, data_range) for e in estimates])
         captions.append([f"MSE {error:,.0f}" for error in errors])
@@ -138,8 +132,4 @@ def _shown(rows: list[Row]) -> list[Row]:
 def _method(row: Row, folder: Path, file: PreparedFile, device: torch.device) -> Method:
     if row.run is not None:
         return open_run(folder / row.run, file, device)
-    statistics = None
-    if row.samples is not None:
-        indices = choose_subset(len(file.train), row.samples, row.seed or 0)
-        statistics = gather_statistics(file, indices)
-    return make_method(row.method, problem_of(file, statistics))
+    return open_baseline(row.method, file, row.samples, row.seed or 0)

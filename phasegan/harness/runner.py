@@ -14,17 +14,14 @@ import torch
 from phasegan.devices import choose_device, describe_machine, memory_guard
 from phasegan.errors import InputError, Interrupted
 from phasegan.files import read_json, write_json
-from phasegan.harness.evaluate import open_run, problem_of, score_method
+from phasegan.harness.evaluate import open_baseline, open_run, score_method
 from phasegan.harness.plan import PlannedRow, plan_rows, resolve_case
 from phasegan.harness.report import write_report
 from phasegan.harness.rows import Row, row_from_scores
 from phasegan.harness.table import is_smoke_test
 from phasegan.progress import Progress, format_duration
-from phasegan.reconstruction.registry import make_method
-from phasegan.reconstruction.statistics import gather_statistics
 from phasegan.store.reader import PreparedFile
 from phasegan.training.api import data_or_builtin, train
-from phasegan.training.data import choose_subset
 from phasegan.training.timing import estimate_seconds
 
 DEFAULT_OUTPUT = Path("bench")
@@ -193,11 +190,7 @@ def _measure(
 ) -> Row:
     sources = file.test.sources()
     if plan.config is None:
-        statistics = None
-        if plan.samples is not None:
-            indices = choose_subset(len(file.train), plan.samples, plan.seed)
-            statistics = gather_statistics(file, indices)
-        method = make_method(plan.method, problem_of(file, statistics))
+        method = open_baseline(plan.method, file, plan.samples, plan.seed)
         scores = score_method(file, method, plan.method, progress)
         seed = None if plan.samples is None else plan.seed
         return row_from_scores(

@@ -78,8 +78,8 @@ BENCH_COLUMNS: dict[str, Cell] = {
 }
 
 SMOKE_NOTE = (
-    "The builtin photographs are eleven scenes cut into crops: these scores are a smoke test, not "
-    "a benchmark."
+    "The builtin photographs are a few scenes cut into many crops: these scores are a smoke test, "
+    "not a benchmark."
 )
 
 

@@ -84,13 +84,35 @@ def score(
     x, e = reference.reshape(planes), estimate.reshape(planes)
     tanh_units = e * (2.0 / PEAK) - 1.0
     return Scores(
-        mse=_mean_square(clipped.reshape(planes) - x),
+        mse=clipped_mse(estimates, references, data_range=data_range),
         mse_scale=_mean_square(_fit_scale(e, x) * e - x),
         mse_affine=_mean_square(_affine_residual(e, x)),
         mse_published=_mean_square(x - tanh_units),
         ssim=np.array([_ssim(clipped[i], reference[i]) for i in range(count)]),
         exact=exact.reshape(count, -1).all(axis=1),
     )
+
+
+def clipped_mse(
+    estimates: NDArray[np.floating], references: NDArray[np.generic], *, data_range: int
+) -> NDArray[np.float64]:
+    """Return each image's mean squared error of the clipped estimate: the headline.
+
+    Parameters
+    ----------
+    estimates, references : numpy.ndarray
+        (n[, C], rows, columns), as in `score`.
+    data_range : int
+        255 or 65535.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,), squared grey levels on 0..255.
+    """
+    clipped = np.clip(np.asarray(estimates, np.float64), 0, data_range)
+    difference = (clipped - np.asarray(references, np.float64)) * (PEAK / data_range)
+    return np.mean(difference**2, axis=tuple(range(1, difference.ndim)))
 
 
 def _mean_square(difference: NDArray[np.float64]) -> NDArray[np.float64]:

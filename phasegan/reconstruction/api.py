@@ -18,7 +18,7 @@ from phasegan.reconstruction.statistics import Statistics, gather_statistics
 from phasegan.spectra.encoding import decode
 from phasegan.spectra.fourier import half_plane
 from phasegan.store.encode import encode_pictures
-from phasegan.store.reader import PreparedFile
+from phasegan.store.reader import HDF5_SIGNATURE, HDF5_SUFFIXES, PreparedFile
 
 BLOCK = 64
 
@@ -167,7 +167,7 @@ def _load(
         return part.phase(rows), problem, part.sources(rows), part.images(rows), file
     if learned is not None:
         data = learned.config.data
-        ignored = [key for key in ("size", "channels", "oversample") if wanted.get(key) is not None]
+        ignored = [key for key in ("size", "channels", "oversample") if key in wanted]
         if ignored:
             raise InputError(
                 f"--{ignored[0]}: the run {learned.folder.path} brings its own "
@@ -183,7 +183,8 @@ def _load(
 
 def _is_hdf5(path: Path) -> bool:
     with open(path, "rb") as stream:
-        return stream.read(8) == b"\x89HDF\r\n\x1a\n" or path.suffix in (".h5", ".hdf5")
+        head = stream.read(len(HDF5_SIGNATURE))
+    return head == HDF5_SIGNATURE or path.suffix in HDF5_SUFFIXES
 
 
 def _checked(phase: NDArray[Any]) -> Phase:

@@ -14,7 +14,7 @@ def mean_magnitude(
 ) -> Estimate:
     """Return F⁻¹(m̄ · e^{iφ}), cropped to the support.
 
-    Oppenheim & Lim 1981, doi:10.1109/PROC.1981.12022, section IV: the phase of
+    Oppenheim & Lim 1981, doi:10.1109/PROC.1981.12022: the phase of
     one image with the magnitude of an ensemble.
 
     Parameters

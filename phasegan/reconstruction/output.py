@@ -15,10 +15,11 @@ from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, atomic_folder, locked
+from phasegan.metrics.ruler import clipped_mse
 from phasegan.reconstruction.protocol import Result
+from phasegan.store.reader import HDF5_SUFFIXES
 
 SHEET_ROWS = 6
-HDF5_SUFFIXES = (".h5", ".hdf5")
 FORMAT_NAME = "phasegan reconstructions"
 _OUR_NAMES = re.compile(r"\d{5}-.*\.png|contact-sheet\.png")
 
@@ -166,18 +167,17 @@ def _write_hdf5(result: Result, path: Path) -> None:
 def _sheet(result: Result) -> Any:
     count = min(SHEET_ROWS, len(result.estimate))
     titles = ["phase", result.method]
-    rows, captions = [], []
-    for i in range(count):
-        row = [phase_tile(result.phase[i]), image_tile(result.estimate[i], result.data_range)]
-        caption = ["", ""]
-        if result.references is not None:
-            clipped = np.clip(result.estimate[i], 0, result.data_range)
-            error = (clipped - result.references[i]) * (255.0 / result.data_range)
-            caption[1] = f"MSE {np.mean(error**2):,.0f}"
-            row.append(image_tile(result.references[i], result.data_range))
-            caption.append("")
-        rows.append(row)
-        captions.append(caption)
+    columns = [
+        [phase_tile(phase) for phase in result.phase[:count]],
+        [image_tile(image, result.data_range) for image in result.estimate[:count]],
+    ]
+    captions = [[""] * count, [""] * count]
     if result.references is not None:
+        references = result.references[:count]
+        errors = clipped_mse(result.estimate[:count], references, data_range=result.data_range)
         titles.append("original")
-    return contact_sheet(rows, titles, captions)
+        columns.append([image_tile(image, result.data_range) for image in references])
+        captions = [[""] * count, [f"MSE {error:,.0f}" for error in errors], [""] * count]
+    return contact_sheet(
+        list(zip(*columns, strict=True)), titles, list(zip(*captions, strict=True))
+    )

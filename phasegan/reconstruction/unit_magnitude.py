@@ -12,7 +12,7 @@ def unit_magnitude(phase: Phase, shape: tuple[int, int], level: float) -> Estima
     """Return F⁻¹(c · e^{iφ}), cropped to the support.
 
     Oppenheim & Lim 1981, "The importance of phase in signals",
-    doi:10.1109/PROC.1981.12022, equation 3: edges survive, and nothing else.
+    doi:10.1109/PROC.1981.12022: edges survive, and nothing else.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def encode_pictures(
     path : pathlib.Path
         A picture or a folder.
     preprocessing : dict
-        Any of size, channels, fit, oversample, phase_dtype; None means the default.
+        Any of size, channels, fit, oversample, phase_dtype; the defaults for the rest.
     limit : int, optional
         Only the first so many.
     progress : Progress
@@ -46,8 +46,7 @@ def encode_pictures(
     InputError
         If there is no usable picture.
     """
-    given = {key: value for key, value in preprocessing.items() if value is not None}
-    wanted = build(Preprocessing, {"phase_dtype": "float32", **given}, "preprocessing")
+    wanted = build(Preprocessing, {"phase_dtype": "float32", **preprocessing}, "preprocessing")
     padded = padded_size(wanted.size, wanted.oversample)
     if not path.is_dir() and not path.is_file():
         raise InputError(f"{path}: neither a regular file nor a folder")

@@ -18,6 +18,7 @@ from phasegan.spectra.encoding import decode
 from phasegan.store.schema import SAMPLE_DATASETS, Layout, read_layout
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+HDF5_SUFFIXES = (".h5", ".hdf5")
 Indices = slice | Sequence[int] | NDArray[np.integer]
 T = TypeVar("T")
 

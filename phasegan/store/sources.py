@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.store.deep import PNG_SIGNATURE
 from phasegan.store.pictures import Pixels, bit_depth, picture_suffixes, read_picture
 from phasegan.store.recipes import PhotographSource, Recipe
 
@@ -130,7 +131,7 @@ class PictureFolder:
             try:
                 with open(path, "rb") as stream:
                     data = stream.read(32)
-                    if data[:2] != b"\xff\xd8" and data[:4] != b"\x89PNG":
+                    if data[:2] != b"\xff\xd8" and not data.startswith(PNG_SIGNATURE):
                         data += stream.read()
             except OSError:
                 continue

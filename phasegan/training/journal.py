@@ -14,6 +14,7 @@ from torch import Tensor
 from phasegan.errors import RunError
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, write_text
+from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.domains import phase_picture, picture_to_image
 from phasegan.runs.folder import RunFolder
 
@@ -164,9 +165,6 @@ class Watched:
             [phase_tile(phase), image_tile(estimate, self._range), image_tile(image, self._range)]
             for phase, estimate, image in zip(self._phase, estimates, self._images, strict=True)
         ]
-        unit = 255.0 / self._range
-        captions = []
-        for estimate, image in zip(estimates, self._images, strict=True):
-            error = (np.clip(estimate, 0, self._range) - image.astype(np.float64)) * unit
-            captions.append(["", f"MSE {np.mean(error**2):.0f}", ""])
+        errors = clipped_mse(estimates, self._images, data_range=self._range)
+        captions = [["", f"MSE {error:,.0f}", ""] for error in errors]
         return contact_sheet(rows, ("phase", "reconstruction", "reference"), captions, footer)
