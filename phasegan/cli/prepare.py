@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from phasegan.cli.common import Manners, common_options
@@ -42,6 +44,18 @@ from phasegan.progress import format_duration
     type=click.Choice(["uint16", "float16", "float32"]),
     help="How phases are kept; uint16 is 2πk/65536.  [default: uint16]",
 )
+@click.option(
+    "--phase-noise",
+    type=click.FloatRange(0, math.pi),
+    metavar="SIGMA",
+    help="Gaussian noise on the phases, rad, 0 to π, seeded by --seed.  [default: 0]",
+)
+@click.option(
+    "--phase-bits",
+    type=click.IntRange(1, 16),
+    metavar="B",
+    help="Round phases to 2πk/2^B, 1 to 16, after the noise.  [default: not rounded]",
+)
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads.  [default: --threads]")
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds something else.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
@@ -57,6 +71,8 @@ def command(
     samples: int | None,
     test: int | None,
     phase_dtype: str | None,
+    phase_noise: float | None,
+    phase_bits: int | None,
     workers: int | None,
     overwrite: bool,
     dry_run: bool,
@@ -80,6 +96,8 @@ def command(
         test=test,
         seed=manners.seed,
         phase_dtype=phase_dtype,
+        phase_noise=phase_noise,
+        phase_bits=phase_bits,
         workers=workers or manners.threads,
         overwrite=overwrite,
         dry_run=dry_run,
@@ -102,8 +120,9 @@ def command(
             f"{report.shared} test samples are files that also stand in the training split; "
             "scores on them mean less"
         )
-    if report.layout.bits == 16 and report.layout.phase_dtype != "float32":
+    layout = report.layout
+    if layout.bits == 16 and layout.phase_dtype != "float32" and not layout.degraded:
         manners.progress.warn(
-            f"16-bit pictures are finer than {report.layout.phase_dtype} phases can carry; "
+            f"16-bit pictures are finer than {layout.phase_dtype} phases can carry; "
             "--phase-dtype float32 keeps them exactly"
         )

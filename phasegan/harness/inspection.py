@@ -12,6 +12,7 @@ from phasegan.models.weights import weights_intact
 from phasegan.progress import format_duration
 from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.store.reader import PreparedFile
+from phasegan.store.schema import Layout
 from phasegan.store.verification import verify as verify_prepared
 
 
@@ -82,6 +83,7 @@ def _prepared(path: Path, verify: bool) -> Inspection:
         f"fitted by {recipe['preprocessing']['fit']}",
         f"  spectra     {padding} (M/N = {ratio:g}), half-plane {layout.phase_shape}, "
         f"{encodings[layout.phase_dtype]}",
+        *_degradation(layout),
         f"  determinacy about {equations:,} equations for {unknowns:,} unknowns: "
         + (
             "enough to determine almost every image up to its brightness"
@@ -95,6 +97,15 @@ def _prepared(path: Path, verify: bool) -> Inspection:
         f"{attributes['format_version']}",
     ]
     return Inspection(facts, lines, damaged)
+
+
+def _degradation(layout: Layout) -> list[str]:
+    steps = []
+    if layout.phase_noise:
+        steps.append(f"Gaussian phase noise of {layout.phase_noise:g} rad")
+    if layout.phase_bits:
+        steps.append(f"phases rounded to {layout.phase_bits} bit, 2πk/{2**layout.phase_bits}")
+    return [f"  degraded    {', then '.join(steps)}"] if steps else []
 
 
 def _run(path: Path, verify: bool) -> Inspection:

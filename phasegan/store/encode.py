@@ -26,7 +26,11 @@ from phasegan.store.writer import Sample, encode_sample
 
 
 def encode_pictures(
-    path: Path, preprocessing: dict[str, Any], limit: int | None, progress: Progress
+    path: Path,
+    preprocessing: dict[str, Any],
+    limit: int | None,
+    progress: Progress,
+    seed: int = 0,
 ) -> tuple[Layout, list[Sample]]:
     """Encode a picture, or a folder of pictures, in memory.
 
@@ -35,35 +39,48 @@ def encode_pictures(
     path : pathlib.Path
         A picture or a folder.
     preprocessing : dict
-        Any of size, channels, fit, oversample, phase_dtype; the defaults for the rest.
+        Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits;
+        the defaults for the rest, but float32 for the dtype.
     limit : int, optional
         Only the first so many.
     progress : Progress
         Told what is skipped and why.
+    seed : int
+        Of the phase noise.
+
+    Returns
+    -------
+    (Layout, list of Sample)
+        In the order of their paths.
 
     Raises
     ------
     InputError
-        If there is no usable picture.
+        If there is no usable picture, or a value is out of range.
     """
     wanted = build(Preprocessing, {"phase_dtype": "float32", **preprocessing}, "preprocessing")
     padded = padded_size(wanted.size, wanted.oversample)
     if not path.is_dir() and not path.is_file():
         raise InputError(f"{path}: neither a regular file nor a folder")
     with quiet_decoders():
-        return _encode_all(path, wanted, padded, limit, progress)
+        return _encode_all(path, wanted, padded, limit, progress, seed)
 
 
 def _encode_all(
-    path: Path, wanted: Preprocessing, padded: int, limit: int | None, progress: Progress
+    path: Path,
+    wanted: Preprocessing,
+    padded: int,
+    limit: int | None,
+    progress: Progress,
+    seed: int,
 ) -> tuple[Layout, list[Sample]]:
     source = PictureFolder(path) if path.is_dir() else PictureFile(path)
-    layout = Layout(wanted.size, padded, wanted.channels, source.depth(), wanted.phase_dtype)
+    layout = wanted.layout(padded, source.depth())
     samples: list[Sample] = []
     for item in source.items():
         if limit is not None and len(samples) == limit:
             break
-        result = encode_item(source, item, layout, wanted.fit)
+        result = encode_item(source, item, layout, wanted.fit, seed)
         if isinstance(result, str):
             progress.warn(f"skipped {item.name}: {result}")
         else:
@@ -73,12 +90,13 @@ def _encode_all(
     return layout, samples
 
 
-def encode_item(source: Source, item: Item, layout: Layout, how: str) -> Sample | str:
-    """Return a sample, or the reason why there is none."""
+def encode_item(source: Source, item: Item, layout: Layout, how: str, seed: int) -> Sample | str:
+    """Return a sample, or the reason why there is none; the seed is that of the phase noise."""
     try:
         loaded = source.load(item)
         pixels = to_depth(to_channels(loaded.pixels, layout.channels), layout.bits)
-        return encode_sample(fit(pixels, layout.size, how), layout, loaded.name, loaded.sha256)
+        pixels = fit(pixels, layout.size, how)
+        return encode_sample(pixels, layout, loaded.name, loaded.sha256, seed)
     except UnreadablePictureError as error:
         return str(error)
     except OSError as error:

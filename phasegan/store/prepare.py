@@ -23,11 +23,7 @@ from phasegan.store.encode import encode_item, ordered_map
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.plan import Plan
 from phasegan.store.reader import HDF5_SIGNATURE, PreparedFile
-from phasegan.store.recipes import (
-    Recipe,
-    override,
-    resolve_recipe,
-)
+from phasegan.store.recipes import Preprocessing, Recipe, override, resolve_recipe
 from phasegan.store.schema import Layout
 from phasegan.store.sources import ArrayPictures, Item, Source, open_source
 from phasegan.store.writer import PreparedWriter, Sample
@@ -65,6 +61,8 @@ def prepare(
     test: int | None = None,
     seed: int | None = None,
     phase_dtype: str | None = None,
+    phase_noise: float | None = None,
+    phase_bits: int | None = None,
     workers: int | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -74,7 +72,7 @@ def prepare(
 
     Each picture is fitted to N×N, rounded to the integers that are stored,
     zero-padded to M×M and transformed in float64; the phase is that of the
-    stored image.
+    stored image, unless noise or rounding is asked for.
 
     Parameters
     ----------
@@ -96,9 +94,16 @@ def prepare(
         How many pictures become training and test samples, chosen by the seed;
         all, and for a folder without a split a tenth of it, by default.
     seed : int, optional
-        Of the choice and the split. Default 0.
+        Of the choice, the split and the phase noise. Default 0.
     phase_dtype : {"uint16", "float16", "float32"}, optional
         Encoding of the phases. Default uint16, φ = 2πk/65536.
+    phase_noise : float, optional
+        σ of Gaussian noise added to the phases, radians, 0 to π. Default 0.
+    phase_bits : int, optional
+        Round phases, after the noise, to 2πk / 2^phase_bits, 1 to 16 bits; not
+        rounded by default. uint16 keeps the rounded phases exactly, float16
+        and float32 to their nearest. Images, the mean magnitude and what is
+        undefined stay those without noise and rounding.
     workers : int, optional
         Threads that decode and transform; one a core by default.
     overwrite : bool
@@ -135,6 +140,8 @@ def prepare(
         "test": test,
         "seed": seed,
         "phase_dtype": phase_dtype,
+        "phase_noise": phase_noise,
+        "phase_bits": phase_bits,
     }
     recipe = override(resolve_recipe(source), options)
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
@@ -147,7 +154,7 @@ def prepare(
     opened = ArrayPictures(source) if isinstance(source, np.ndarray) else open_source(recipe)
     with quiet_decoders():
         bits = opened.depth()
-    layout = Layout(wanted.size, padded, wanted.channels, bits, wanted.phase_dtype)
+    layout = wanted.layout(padded, bits)
     plan = Plan.make(opened.items(), recipe)
     if dry_run:
         return PrepareReport(
@@ -168,7 +175,7 @@ def prepare(
             atomic_file(path) as temporary,
             PreparedWriter(temporary, layout) as writer,
         ):
-            outcome = _fill(writer, plan, opened, layout, wanted.fit, workers, progress)
+            outcome = _fill(writer, plan, opened, layout, recipe, workers, progress)
             checksum = outcome.source_checksum()
             if recipe.source.checksum not in (None, checksum):
                 raise InputError(
@@ -195,6 +202,12 @@ def _described(recipe: Recipe) -> dict[str, Any]:
     return values
 
 
+def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Give a stored recipe the options that are newer than its file, at their defaults."""
+    known = Preprocessing().model_dump(mode="json") | recipe["preprocessing"]
+    return recipe | {"preprocessing": known}
+
+
 def _check_space(path: Path, plan: Plan, layout: Layout) -> None:
     needed = (plan.expected("train") + plan.expected("test")) * layout.sample_bytes
     free = shutil.disk_usage(path.parent).free
@@ -218,7 +231,7 @@ def _existing(path: Path, described: dict[str, Any], source: Source) -> PrepareR
     except InputError as error:
         raise InputError(f"{error}; it is in the way, choose another -o") from None
     with opened as file:
-        changed = differences(file.attributes["recipe"], described)
+        changed = differences(_completed(file.attributes["recipe"]), described)
         if changed:
             raise InputError(
                 f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
@@ -267,12 +280,12 @@ def _fill(
     plan: Plan,
     source: Source,
     layout: Layout,
-    how: str,
+    recipe: Recipe,
     workers: int | None,
     progress: Progress,
 ) -> _Outcome:
     def work(item: Item) -> Sample | str:
-        return encode_item(source, item, layout, how)
+        return encode_item(source, item, layout, recipe.preprocessing.fit, recipe.split.seed)
 
     outcome = _Outcome()
     total = sum(plan.expected(split) for split in ("train", "test"))

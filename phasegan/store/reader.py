@@ -55,7 +55,7 @@ class PreparedSplit:
                     f"outside 0..{self._count - 1} of {self.name}"
                 )
             if len(unique) == 1:
-                return stored[int(unique[0])][None][back]
+                return stored[int(unique[0]) : int(unique[0]) + 1][back]
             return stored[unique][back]
 
         return self._parent.read(read)

@@ -13,6 +13,8 @@ from pydantic import Field, model_validator
 from phasegan.errors import InputError
 from phasegan.files import shipped_folder
 from phasegan.settings import Settings, build, read_toml
+from phasegan.spectra.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
+from phasegan.store.schema import Layout
 
 RECIPE_FORMAT = 1
 BUILTIN = "builtin"
@@ -50,6 +52,22 @@ class Preprocessing(Settings):
     fit: Literal["crop", "pad", "stretch"] = "crop"
     oversample: Annotated[float, Field(strict=True, ge=1, le=4)] = 1.0
     phase_dtype: Literal["uint16", "float16", "float32"] = "uint16"
+    phase_noise: Annotated[float, Field(strict=True, ge=0, le=MAX_PHASE_NOISE)] = 0.0
+    """σ of Gaussian noise on the phases, radians."""
+    phase_bits: Annotated[int, Field(strict=True, ge=1, le=MAX_PHASE_BITS)] | None = None
+    """Phases are rounded to 2πk / 2^bits, after the noise; None: not rounded."""
+
+    def layout(self, padded: int, bits: int) -> Layout:
+        """Return the layout of the samples, M and the images' depth given."""
+        return Layout(
+            size=self.size,
+            padded=padded,
+            channels=self.channels,
+            bits=bits,
+            phase_dtype=self.phase_dtype,
+            phase_noise=self.phase_noise,
+            phase_bits=self.phase_bits,
+        )
 
 
 class Split(Settings):
@@ -154,7 +172,8 @@ def override(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
     recipe : Recipe
         Where to start.
     changes : dict
-        Any of size, channels, fit, oversample, phase_dtype, samples, test, seed.
+        Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
+        samples, test, seed.
 
     Raises
     ------

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from phasegan.errors import InputError
+from phasegan.spectra.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
 from phasegan.spectra.encoding import TURN, UINT16_CODES
 from phasegan.spectra.fourier import half_plane
 from phasegan.spectra.phase import UNDEFINED_BELOW
@@ -48,6 +49,15 @@ class Layout:
     """8 or 16."""
     phase_dtype: str
     """`uint16`, `float16` or `float32`."""
+    phase_noise: float = 0.0
+    """σ of the Gaussian noise on the phases, radians, 0 to π."""
+    phase_bits: int | None = None
+    """Phases are rounded to 2πk / 2^bits, 1 to 16; None: not rounded."""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the phases have noise or few bits: they are not those of the images."""
+        return self.phase_noise > 0 or self.phase_bits is not None
 
     @property
     def frame(self) -> tuple[int, int]:
@@ -104,10 +114,14 @@ class Layout:
         }[name]
 
     def describe(self) -> str:
-        """Return `128×128 gray, 8 bit, M = 256, phase uint16`."""
+        """Return `128×128 gray, 8 bit, M = 256 (2×), phase uint16, noise 0.1 rad, 4 bits`."""
+        noise = f", noise {self.phase_noise:g} rad" if self.phase_noise else ""
+        plural = "" if self.phase_bits == 1 else "s"
+        levels = f", {self.phase_bits} bit{plural}" if self.phase_bits else ""
         return (
             f"{self.size}×{self.size} {self.channels}, {self.bits} bit, "
             f"M = {self.padded} ({self.padded / self.size:g}×), phase {self.phase_dtype}"
+            f"{noise}{levels}"
         )
 
 
@@ -204,6 +218,8 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             channels=str(plain["channels"]),
             bits=int(plain["bits"]),
             phase_dtype=str(plain["phase_encoding"]),
+            phase_noise=float(plain.get("phase_noise", 0.0)),
+            phase_bits=int(plain.get("phase_bits", 0)) or None,
         )
         plain["intact"] = attributes_checksum(plain) == plain.get("attributes_checksum")
         plain["recipe"] = json.loads(plain["recipe"])
@@ -211,10 +227,13 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
         sound = (
             all(isinstance(plain[name], kind) for name, kind in _ATTRIBUTES.items())
             and {"name", "source", "preprocessing", "split"} <= plain["recipe"].keys()
+            and isinstance(plain["recipe"]["preprocessing"], dict)
             and 1 <= layout.size <= layout.padded
             and layout.channels in ("gray", "rgb")
             and layout.bits in (8, 16)
             and layout.phase_dtype in ("uint16", "float16", "float32")
+            and 0 <= layout.phase_noise <= MAX_PHASE_NOISE
+            and 0 <= (layout.phase_bits or 0) <= MAX_PHASE_BITS
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan._version import __version__
+from phasegan.spectra.degradation import add_phase_noise, quantise_phase
 from phasegan.spectra.encoding import encode
 from phasegan.spectra.fourier import FFT_NORM
 from phasegan.spectra.magnitude import RunningMean
-from phasegan.spectra.phase import UNDEFINED_BELOW, analyse
+from phasegan.spectra.phase import UNDEFINED_BELOW, PolarSpectrum, analyse
 from phasegan.store.schema import (
     FFT_CONVENTION,
     FORMAT_NAME,
@@ -46,9 +47,12 @@ class Sample:
 
 
 def encode_sample(
-    pixels: NDArray[np.generic], layout: Layout, source: str, source_sha256: str
+    pixels: NDArray[np.generic], layout: Layout, source: str, source_sha256: str, seed: int
 ) -> Sample:
     """Transform one fitted picture.
+
+    The layout's noise and rounding change the phase alone; the image, the
+    magnitude and where the phase is undefined are those without them.
 
     Parameters
     ----------
@@ -59,18 +63,39 @@ def encode_sample(
         Sizes and encodings.
     source, source_sha256 : str
         Where the picture came from.
+    seed : int
+        Of the noise, with the source and its hash: neither the order of the
+        samples nor who encodes them matters.
     """
     image = np.moveaxis(pixels, -1, 0) if layout.planes else pixels
     image = np.ascontiguousarray(image, dtype=layout.image_dtype)
     spectrum = analyse(image, layout.frame)
+    phase = spectrum.phase
+    if layout.degraded:
+        phase = _degrade(spectrum, layout, _generator(seed, source, source_sha256))
     return Sample(
         source=source,
         source_sha256=source_sha256,
         images=image,
-        phase=encode(spectrum.phase, layout.phase_dtype),
+        phase=encode(phase, layout.phase_dtype),
         undefined=spectrum.undefined,
         magnitude=spectrum.magnitude,
     )
+
+
+def _generator(seed: int, source: str, source_sha256: str) -> np.random.Generator:
+    entropy = hashlib.sha256(f"{seed}\0{source}\0{source_sha256}".encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(entropy, "big")))
+
+
+def _degrade(
+    spectrum: PolarSpectrum, layout: Layout, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    phase = add_phase_noise(spectrum.phase, layout.phase_noise, rng, layout.frame)
+    if layout.phase_bits is not None:
+        phase = quantise_phase(phase, layout.phase_bits, layout.frame)
+    phase[spectrum.undefined] = 0.0
+    return phase
 
 
 def _describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
@@ -172,6 +197,8 @@ class PreparedWriter:
             "fft_convention": FFT_CONVENTION,
             "phase_encoding": layout.phase_dtype,
             "phase_units": "rad",
+            "phase_noise": float(layout.phase_noise),
+            "phase_bits": layout.phase_bits or 0,
             "undefined_below": UNDEFINED_BELOW,
             "channels": layout.channels,
             "bits": layout.bits,

@@ -21,6 +21,8 @@ def test_any_order_of_indices(tiny):
         everything = file.train.codes()
         for indices in ([4, 0, 0, 5], [3], [], np.array([5, 4, 3])):
             np.testing.assert_array_equal(file.train.codes(indices), everything[list(indices)])
+            names = [file.train.sources()[i] for i in indices]
+            assert file.train.sources(indices) == names
         np.testing.assert_array_equal(file.train.codes(slice(1, 3)), everything[1:3])
 
 
