@@ -75,3 +75,31 @@ def decode(codes: NDArray[np.generic], dtype: type = np.float64) -> NDArray[np.f
     if codes.dtype.name in PHASE_DTYPES:
         return np.minimum(codes.astype(np.float64), np.pi).astype(dtype)
     raise InputError(f"phases of dtype {codes.dtype}: expected one of {', '.join(PHASE_DTYPES)}")
+
+
+def half_steps(codes: NDArray[np.generic], bits: int | None = None) -> NDArray[np.float64] | float:
+    """Return how far a phase may lie from the one that its code stands for.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray
+        uint16 codes, or float16/float32/float64 radians.
+    bits : int, optional
+        Phases were rounded to 2π/2^bits before they were encoded.
+
+    Returns
+    -------
+    float or numpy.ndarray
+        Radians: half a step of uint16 or of `bits`; half the spacing of float16
+        at each phase; one spacing of float32, whose last place depends on who
+        computed it; 0 for float64.
+    """
+    coarse = 0.0 if bits is None else np.pi / 2**bits
+    if codes.dtype == np.uint16:
+        return max(coarse, np.pi / UINT16_CODES)
+    if codes.dtype == np.float64:
+        return coarse
+    spacing = np.spacing(np.abs(codes)).astype(np.float64)
+    share = 0.5 if codes.dtype == np.float16 else 1.0
+    fine: NDArray[np.float64] = share * spacing
+    return fine if bits is None else np.maximum(fine, coarse + fine)

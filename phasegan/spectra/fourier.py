@@ -76,7 +76,8 @@ def forward(image: Any, frame: tuple[int, int]) -> Any:
     xp = array_namespace(image)
     if frame[0] < image.shape[-2] or frame[1] < image.shape[-1]:
         raise InputError(f"a frame of {frame} cannot hold images of {tuple(image.shape[-2:])}")
-    return xp.fft.rfftn(image, s=frame, axes=(-2, -1))
+    rows = xp.fft.rfft(image, n=frame[1], axis=-1)  # the padding rows are never transformed
+    return xp.fft.fft(rows, n=frame[0], axis=-2)
 
 
 def inverse(spectrum: Any, frame: tuple[int, int], shape: tuple[int, int] | None = None) -> Any:
@@ -97,8 +98,9 @@ def inverse(spectrum: Any, frame: tuple[int, int], shape: tuple[int, int] | None
         (…, N₁, N₂), real.
     """
     xp = array_namespace(spectrum)
-    image = xp.fft.irfftn(spectrum, s=frame, axes=(-2, -1))
-    return image if shape is None else image[..., : shape[0], : shape[1]]
+    rows, columns = frame if shape is None else shape
+    kept = xp.fft.ifft(spectrum, n=frame[0], axis=-2)[..., :rows, :]
+    return xp.fft.irfft(kept, n=frame[1], axis=-1)[..., :columns]
 
 
 def self_conjugate(frame: tuple[int, int]) -> np.ndarray:

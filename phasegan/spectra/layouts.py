@@ -1,0 +1,389 @@
+"""Phases of any origin: planes and units that instruments and other programs use.
+
+A plane is laid out as `half`, (…, M, M // 2 + 1), what `numpy.fft.rfft2` keeps;
+`full`, (…, M, M), what `numpy.fft.fft2` gives, zero frequency at [0, 0]; or
+`centred`, the full plane after `numpy.fft.fftshift`. Frames are square. Values
+are radians (`rad`), degrees (`deg`), `turns`, or unit phasors e^{iφ} (`phasor`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from phasegan.errors import InputError
+from phasegan.spectra.encoding import TURN, UINT16_CODES
+from phasegan.spectra.fourier import half_plane, self_conjugate
+from phasegan.spectra.phase import centred, full_plane
+
+LAYOUTS = ("half", "full", "centred")
+UNITS = ("rad", "deg", "turns", "phasor")
+TOLERANCE = 1e-3
+"""Radians by which φ(−k) may differ from −φ(k)."""
+
+_TURN_IN = {"rad": TURN, "deg": 360.0, "turns": 1.0}
+_NAMES = {"rad": "radians", "deg": "degrees", "turns": "turns"}
+_RANGES = {
+    "rad": "[−π, π] or [0, 2π]",
+    "deg": "[−180, 180] or [0, 360]",
+    "turns": "[−0.5, 0.5] or [0, 1]",
+}
+_SLACK = 1e-6  # of a turn: the rounding of π
+_MODULUS_SLACK = 1e-3
+
+
+@dataclass(frozen=True)
+class HalfPlane:
+    """What `to_half_plane` returns; every array has shape ([n, [C,]] M, M // 2 + 1)."""
+
+    phase: NDArray[np.float64]
+    """Radians in (−π, π]; 0 where it is not trusted, 0 or π in self-conjugate bins."""
+    trusted: NDArray[np.bool_] | None
+    """False where the phase says nothing; None where every phase counts."""
+    resolution: float
+    """Radians by which the source's dtype may have rounded a phase; 0 for float64."""
+    pairs: int
+    """How many pairs (k, −k) could be compared: both copies given and trusted."""
+    consistent_error: float
+    """The largest |φ(k) + φ(−k)| over those pairs, in radians, modulo one turn."""
+    inconsistent: int
+    """How many of the pairs were beyond the tolerance; only `symmetrise` lets any pass."""
+    not_real: int
+    """How many trusted self-conjugate bins were neither 0 nor π: the source was not real."""
+    doubts: tuple[str, ...]
+    """What is allowed but looks like another unit or layout, one line each."""
+
+
+def to_half_plane(
+    array: ArrayLike,
+    *,
+    layout: str,
+    units: str,
+    where: str,
+    mask: ArrayLike | None = None,
+    symmetrise: bool = False,
+    tolerance: float = TOLERANCE,
+    resolution: float | None = None,
+) -> HalfPlane:
+    """Turn a plane of phases into half-plane radians.
+
+    A real image has φ(−k) = −φ(k). A plane that keeps both copies is checked:
+    the whole of `full` and `centred`, columns 0 and, for even M, M / 2 of `half`.
+    The copy in the half-plane is taken; where only one copy is trusted, that
+    one; a phase is trusted if either copy is. Self-conjugate bins become 0 or π,
+    whichever is nearer. For even M a shift by half the frame keeps the symmetry,
+    so that `full` taken for `centred` shows only in a zero frequency of π, which
+    is a doubt.
+
+    Parameters
+    ----------
+    array : array
+        ([n, [C,]] M, M) or, for `half`, ([n, [C,]] M, M // 2 + 1). Floats, or
+        integers in degrees: radians in [−π, π] or [0, 2π], degrees in
+        [−180, 180] or [0, 360], turns in [−0.5, 0.5] or [0, 1]. Phasors are
+        complex with modulus 1, or 0 where nothing is known.
+    layout : {"half", "full", "centred"}
+        How the plane is laid out.
+    units : {"rad", "deg", "turns", "phasor"}
+        What the values are.
+    where : str
+        The source, for messages.
+    mask : array, optional
+        True or 1 where a sample is trusted, in the layout of `array`; fewer
+        leading axes are broadcast as numpy does.
+    symmetrise : bool
+        Replace φ(k) by the phase of e^{iφ(k)} + e^{−iφ(−k)} instead of refusing
+        planes that are not consistent. Copies half a turn apart cancel: such a
+        phase is not trusted.
+    tolerance : float
+        Radians by which copies may differ, and self-conjugate bins from 0 or π,
+        on top of what the resolution explains.
+    resolution : float, optional
+        Radians by which values were rounded, where their dtype does not say so.
+
+    Returns
+    -------
+    HalfPlane
+        The phase, what of it is trusted, and what was noticed.
+
+    Raises
+    ------
+    InputError
+        If the shape does not fit the layout or the values the units, trusted
+        values are not finite, the mask does not fit or trusts nothing, or the
+        phase is not that of a real image.
+    """
+    _check_names(layout, units)
+    if not 0.0 <= tolerance < np.pi:
+        raise InputError(f"tolerance = {tolerance}: must be from 0 to π, in radians")
+    values = np.asarray(array)
+    if values.dtype.kind not in "fciu":
+        raise InputError(f"{where}: dtype {values.dtype} is no phase; expected floats")
+    size = _frame_size(values.shape, layout, where)
+    known = None if mask is None else _check_mask(np.asarray(mask), values.shape, where)
+    wrong = ~np.isfinite(values) if known is None else ~np.isfinite(values) & known
+    if wrong.any():
+        raise InputError(
+            f"{where}: {wrong.sum()} of {wrong.size} phases are NaN or infinite, the first at "
+            f"{_index(wrong)}; say with a mask which samples to trust"
+        )
+    if units == "phasor":
+        plane, known = _from_phasors(values, known, where)
+        doubts: list[str] = []
+    else:
+        plane, doubts = _from_angles(values, units, known, where)
+    rounding = _rounding(values.dtype, units) if resolution is None else resolution
+    if layout == "centred":
+        plane = np.fft.ifftshift(plane, axes=(-2, -1))
+        known = None if known is None else np.fft.ifftshift(known, axes=(-2, -1))
+
+    columns = half_plane((size, size))[1]
+    phase = plane[..., :columns].copy()
+    bins = self_conjugate((size, size))
+    mirrored = _opposite(plane, size, layout, -1.0)
+    mirrored[..., bins] = phase[..., bins]
+    compared, trusted = np.broadcast_to(_pairs(size, layout), phase.shape), None
+    if known is not None:
+        here, there = known[..., :columns], _opposite(known, size, layout)
+        phase = _wrapped(np.where(here | ~there, phase, mirrored))
+        mirrored = np.where(there | ~here, mirrored, phase)
+        compared, trusted = compared & here & there, here | there
+
+    difference = _wrapped(phase - mirrored)
+    error = np.where(compared, np.abs(difference), 0.0)
+    inconsistent = int((error > tolerance + 2.0 * rounding).sum())
+    pairs, worst = int(compared.sum()), float(error.max())
+    if inconsistent and not symmetrise:
+        place = _index(error, size // 2 if layout == "centred" else 0)
+        raise InputError(
+            f"{where}: not the phase of a real image: φ(−k) = −φ(k) fails in {inconsistent} of "
+            f"{pairs} pairs, worst by {worst:.2g} rad at {place}; is the layout right? --layout "
+            "half|full|centred; or average the copies of noisy measurements, symmetrise=True"
+        )
+    if symmetrise:
+        phase = _wrapped(phase - difference / 2.0)
+        cancelled = np.abs(difference) > np.pi - 1e-9
+        if cancelled.any():
+            trusted = ~cancelled if trusted is None else trusted & ~cancelled
+
+    values_there = phase[..., bins]
+    far = np.minimum(np.abs(values_there), np.pi - np.abs(values_there)) > tolerance + rounding
+    if trusted is not None:
+        far &= trusted[..., bins]
+    phase[..., bins] = np.where(np.abs(values_there) <= np.pi / 2.0, 0.0, np.pi)
+    if trusted is not None:
+        phase[~trusted] = 0.0
+        trusted = None if mask is None and trusted.all() else trusted
+    negative = phase[..., 0, 0] == np.pi
+    if negative.any():
+        doubts.append(
+            f"the phase at frequency 0 is π in {negative.sum()} of {negative.size} planes, as if "
+            f"pixels summed to less than 0; is --layout {layout} right?"
+        )
+    counts = pairs, worst, inconsistent, int(far.sum())
+    return HalfPlane(phase, trusted, rounding, *counts, tuple(doubts))
+
+
+def from_half_plane(phase: ArrayLike, *, layout: str, units: str) -> NDArray[np.inexact]:
+    """Lay half-plane radians out in another way: what `to_half_plane` undoes.
+
+    Parameters
+    ----------
+    phase : array
+        (…, M, M // 2 + 1), radians in (−π, π].
+    layout : {"half", "full", "centred"}
+        How to lay the plane out.
+    units : {"rad", "deg", "turns", "phasor"}
+        What to give.
+
+    Returns
+    -------
+    numpy.ndarray
+        (…, M, M), or (…, M, M // 2 + 1) for `half`: float64 in (−π, π],
+        (−180, 180] or (−0.5, 0.5], or complex128 phasors.
+
+    Raises
+    ------
+    InputError
+        If the layout or the units are unknown, or the shape is no half-plane.
+    """
+    _check_names(layout, units)
+    plane: NDArray[np.floating] = np.asarray(phase, dtype=np.float64)
+    if plane.ndim < 2 or plane.shape[-2:] != half_plane((plane.shape[-2],) * 2):
+        raise InputError(f"a phase of shape {plane.shape}: expected (…, M, M // 2 + 1)")
+    if layout != "half":
+        complete = full_plane if layout == "full" else centred
+        plane = complete(plane, (plane.shape[-2],) * 2)
+    return np.exp(1j * plane) if units == "phasor" else plane * (_TURN_IN[units] / TURN)
+
+
+def _check_names(layout: str, units: str) -> None:
+    for kind, name, known in (("layout", layout, LAYOUTS), ("units", units, UNITS)):
+        if name not in known:
+            raise InputError(f"--{kind} {name}: choose one of {', '.join(known)}")
+
+
+def _frame_size(shape: tuple[int, ...], layout: str, where: str) -> int:
+    expected = "([n, [C,]] M, M // 2 + 1)" if layout == "half" else "([n, [C,]] M, M)"
+    if len(shape) in (2, 3, 4) and 0 not in shape:
+        size = shape[-2]
+        half = shape[-1] == half_plane((size, size))[1]
+        if half if layout == "half" else shape[-1] == size:
+            return size
+        if layout == "half" and shape[-1] == size:
+            hint = "a full plane? add --layout full, or --layout centred after fftshift"
+        elif layout != "half" and half:
+            hint = "a half-plane? add --layout half"
+        elif len(shape) > 2 and shape[-3] > 4 and shape[-1] in (1, 3, 4):
+            hint = "channels come before rows: numpy.moveaxis(array, -1, -3)"
+        else:
+            hint = "frames must be square"
+    else:
+        hint = "one plane, n planes, or n planes of C channels"
+    raise InputError(
+        f"{where}: a phase of shape {shape}: expected {expected} for --layout {layout}; {hint}"
+    )
+
+
+def _check_mask(mask: NDArray[Any], shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:
+    try:
+        fits = mask.shape[-2:] == shape[-2:] and np.broadcast_shapes(mask.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InputError(
+            f"{where}: a mask of shape {mask.shape} for a phase of shape {shape}; give one of "
+            f"{shape[-2:]} or of the phase's shape, in the same layout"
+        )
+    if mask.dtype.kind not in "biuf":
+        raise InputError(f"{where}: a mask of dtype {mask.dtype}; expected true/false or 0 and 1")
+    other = (mask != 0) & (mask != 1)
+    if other.any():
+        raise InputError(
+            f"{where}: the mask holds {mask[other][0]} at {_index(other)}; expected true/false or "
+            "0 and 1, true where a phase is trusted, such as mask > 0"
+        )
+    if not mask.any():
+        raise InputError(f"{where}: the mask trusts no sample; it must be true where phases count")
+    return np.broadcast_to(mask.astype(bool), shape)
+
+
+def _from_phasors(
+    values: NDArray[Any], known: NDArray[np.bool_] | None, where: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    if values.dtype.kind != "c":
+        raise InputError(
+            f"{where}: dtype {values.dtype} for --units phasor; expected complex e^{{iφ}}, or say "
+            "--units rad, deg or turns"
+        )
+    phasors = values if known is None else np.where(known, values, 1.0)
+    modulus = np.abs(phasors).astype(np.float64)
+    empty = modulus == 0.0
+    other = ~empty & (np.abs(modulus - 1.0) > _MODULUS_SLACK)
+    if other.any():
+        raise InputError(
+            f"{where}: {other.sum()} of {other.size} phasors have a modulus other than 1 or 0, "
+            f"such as {modulus[other][0]:.4g} at {_index(other)}; a whole spectrum? pass "
+            "numpy.angle of it as radians, or divide it by numpy.abs of it"
+        )
+    if empty.any():
+        known = ~empty if known is None else known & ~empty
+        if not known.any():
+            raise InputError(f"{where}: all phasors are 0, which is no phase")
+    plane = _wrapped(np.angle(phasors).astype(np.float64))
+    return plane if known is None else np.where(known, plane, 0.0), known
+
+
+def _from_angles(
+    values: NDArray[Any], units: str, known: NDArray[np.bool_] | None, where: str
+) -> tuple[NDArray[np.float64], list[str]]:
+    kind, turn = values.dtype.kind, _TURN_IN[units]
+    if kind == "c":
+        raise InputError(
+            f"{where}: complex values for --units {units}; phasors e^{{iφ}}? add --units phasor"
+        )
+    if kind in "iu" and units != "deg":
+        raise InputError(
+            f"{where}: dtype {values.dtype}, integer codes without their encoding: multiply by the "
+            f"step (for phasegan's uint16 that is 2*pi/{UINT16_CODES}) and pass radians"
+        )
+    angles = values.astype(np.float64)
+    if known is not None:
+        angles[~known] = 0.0
+    low, high = float(angles.min()), float(angles.max())
+    if not _fits(low, high, units):
+        raise InputError(f"{where}: {_out_of_range(low, high, units, kind != 'f')}")
+    peak, doubts = max(-low, high), []
+    for other in ("rad", "turns"):
+        if _TURN_IN[other] < min(turn, 4 * peak) and _fits(low, high, other):
+            doubts.append(
+                f"phases reach {peak:.4g} {_NAMES[units]}, little for an image; if they are "
+                f"{_NAMES[other]}, add --units {other}"
+            )
+    angles *= TURN / turn
+    if _is_signed(low, high, turn):
+        np.clip(angles, -np.pi, np.pi, out=angles)  # π rounded up stays π
+    return _wrapped(angles), doubts
+
+
+def _fits(low: float, high: float, units: str) -> bool:
+    turn = _TURN_IN[units]
+    return _is_signed(low, high, turn) or _is_signed(low - turn / 2, high - turn / 2, turn)
+
+
+def _is_signed(low: float, high: float, turn: float) -> bool:
+    return max(-low, high) <= turn * (0.5 + _SLACK)
+
+
+def _out_of_range(low: float, high: float, units: str, integers: bool) -> str:
+    turn = _TURN_IN[units]
+    peak = high if high >= -low else low
+    found = f"reaches {peak:.4g}" if abs(peak) > turn else f"runs from {low:.4g} to {high:.4g}"
+    fitting = [u for u in _TURN_IN if _fits(low, high, u) and 4 * abs(peak) >= _TURN_IN[u]]
+    if fitting:
+        hint = f"are these {_NAMES[fitting[0]]}? add --units {fitting[0]}"
+    elif integers:
+        hint = "integer codes? multiply them by their step first"
+    else:
+        period = "2 * numpy.pi" if units == "rad" else f"{turn:g}"
+        hint = f"unwrapped? take it modulo one turn, numpy.mod(phase, {period})"
+    return f"the phase {found}: expected {_NAMES[units]} in {_RANGES[units]}; {hint}"
+
+
+def _rounding(dtype: np.dtype[Any], units: str) -> float:
+    if dtype.kind in "iu":
+        return 0.5 * TURN / _TURN_IN[units]
+    precision = float(np.finfo(dtype).eps)
+    return 2.25 * precision if precision > np.finfo(np.float64).eps else 0.0  # at 360 degrees
+
+
+def _wrapped(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    return angles - TURN * np.ceil((angles - np.pi) / TURN)
+
+
+def _opposite(plane: NDArray[Any], size: int, layout: str, sign: Any = True) -> NDArray[Any]:
+    """Return `sign` times what is at −k; in a half-plane without that copy, what is at k."""
+    rows = -np.arange(size) % size
+    if layout == "half":
+        both = self_conjugate((size, size))[0]
+        return np.where(both, plane[..., rows, :] * sign, plane)
+    return plane[..., rows, :][..., -np.arange(size // 2 + 1) % size] * sign
+
+
+def _pairs(size: int, layout: str) -> NDArray[np.bool_]:
+    """Return the bins of the half-plane that stand for a pair, each pair once."""
+    pairs = np.full(half_plane((size, size)), layout != "half")
+    both = self_conjugate((size, size))[0]
+    pairs[:, both] = False
+    pairs[1 : (size + 1) // 2, both] = True
+    return pairs
+
+
+def _index(array: NDArray[Any], shift: int = 0) -> str:
+    """Return where the largest value is, the first true one; row and column shifted."""
+    place = [int(i) for i in np.unravel_index(int(array.argmax()), array.shape)]
+    size = array.shape[-2]
+    return str(place[:-2] + [(k + shift) % size if shift else k for k in place[-2:]])

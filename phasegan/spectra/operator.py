@@ -1,0 +1,146 @@
+"""The linear condition that a phase puts on an image, and its adjoint.
+
+An image x, shape (n, N₁, N₂), has the phase φ where the aligned spectrum
+e^{−iφ} F P x is real and not negative; P pads to M₁×M₂ and F is the
+unnormalised transform of `phasegan.spectra.fourier`. The linear half of that is
+
+    A x = Im(e^{−iφ} F P x) = 0.
+
+Arrays of the half-plane have shape (n, M₁, M₂ // 2 + 1) and stand for full
+planes; their inner product is ⟨y, z⟩ = Σ y z / (M₁M₂) over the full plane, by
+which F P is an isometry and AᵀA has its eigenvalues in [0, 1]. All arrays are
+torch tensors, float64 or float32.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from phasegan.spectra.fourier import forward, inverse
+
+
+class PhaseOperator:
+    """A, its adjoint and AᵀA for a stack of phases.
+
+    Parameters
+    ----------
+    phase : torch.Tensor
+        (n, M₁, M₂ // 2 + 1), radians.
+    frame : (int, int)
+        (M₁, M₂).
+    shape : (int, int)
+        (N₁, N₂), the support: the top left corner of the frame.
+    trusted : torch.Tensor, optional
+        As `phase`, bool: False where the phase says nothing. All by default.
+    dtype : torch.dtype
+        float64 or float32, of images.
+    """
+
+    def __init__(
+        self,
+        phase: Tensor,
+        frame: tuple[int, int],
+        shape: tuple[int, int],
+        trusted: Tensor | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.frame, self.shape, self.dtype = frame, shape, dtype
+        self.phase = phase
+        angle = phase.double()
+        kind = torch.complex64 if dtype == torch.float32 else torch.complex128
+        self.complete = trusted is None or bool(trusted.all())
+        self.phasor = torch.polar(torch.ones_like(angle), angle).to(kind)
+        self._twist = torch.polar(torch.ones_like(angle), -2.0 * angle).to(kind)
+        self.trusted = None
+        if not self.complete:
+            assert trusted is not None
+            self.trusted = trusted
+            self.phasor = self.phasor * trusted
+            self._twist = self._twist * trusted
+
+    def __len__(self) -> int:
+        return len(self.phasor)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.phasor.device
+
+    def as_double(self) -> PhaseOperator:
+        """Return the same operator in float64."""
+        return PhaseOperator(self.phase, self.frame, self.shape, self.trusted)
+
+    def select(self, index: Tensor) -> Self:
+        """Return the operator of some of the phases."""
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        for name in ("phase", "phasor", "_twist"):
+            setattr(part, name, getattr(self, name)[index])
+        if self.trusted is not None:
+            part.trusted = self.trusted[index]
+        return part
+
+    def spectrum(self, image: Tensor) -> Tensor:
+        """Return F P x, complex: (n, M₁, M₂ // 2 + 1)."""
+        return forward(image, self.frame)
+
+    def aligned(self, image: Tensor) -> Tensor:
+        """Return e^{−iφ} F P x, complex; 0 where the phase is not trusted."""
+        return self.phasor.conj() * forward(image, self.frame)
+
+    def image(self, spectrum: Tensor) -> Tensor:
+        """Return Pᵀ F⁻¹ s: (n, N₁, N₂)."""
+        return inverse(spectrum, self.frame, self.shape)
+
+    def unaligned(self, spectrum: Tensor) -> Tensor:
+        """Return Pᵀ F⁻¹ (e^{iφ} s): the adjoint of `aligned`."""
+        return inverse(self.phasor * spectrum, self.frame, self.shape)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return A x = Im(e^{−iφ} F P x), real: (n, M₁, M₂ // 2 + 1)."""
+        return self.aligned(image).imag
+
+    def adjoint(self, values: Tensor) -> Tensor:
+        """Return Aᵀ y = Pᵀ F⁻¹ (i e^{iφ} y): (n, N₁, N₂)."""
+        return self.unaligned(1j * values)
+
+    def normal(self, image: Tensor) -> Tensor:
+        """Return AᵀA x = ½ (x − Pᵀ F⁻¹ e^{2iφ} conj(F P x)), two transforms.
+
+        With phases that are not trusted, x in that formula is the part of it
+        that has trusted phases.
+        """
+        spectrum = forward(image, self.frame)
+        rows, columns = self.shape
+        if self.trusted is not None:
+            spectrum = self.trusted * spectrum - (self._twist * spectrum).conj()
+            return inverse(spectrum, self.frame, self.shape).mul_(0.5)
+        # hfft takes the conjugate inside: F⁻¹(conj(S)) without a pass over S
+        spectrum.mul_(self._twist)
+        kept = torch.fft.fft(spectrum, dim=-2, norm="forward")[..., :rows, :]
+        mirrored = torch.fft.hfft(kept, n=self.frame[1], dim=-1, norm="forward")
+        return torch.sub(image, mirrored[..., :columns]).mul_(0.5)
+
+    def residual(self, image: Tensor) -> Tensor:
+        """Return ‖A x‖ / ‖F P x‖ over trusted phases: 0 for a fit, (n,).
+
+        It is the root mean square of sin(phase error), weighted by the image's
+        own power; 1 for an image of zeros.
+        """
+        aligned = self.aligned(image)
+        weight = plane_weight(self.frame, aligned.device)
+        across = (aligned.imag.double() ** 2 * weight).sum((-2, -1))
+        total = across + (aligned.real.double() ** 2 * weight).sum((-2, -1))
+        return torch.where(total > 0, across / total.clamp(min=1e-300), 1.0).sqrt()
+
+
+def plane_weight(frame: tuple[int, int], device: torch.device | None = None) -> Tensor:
+    """Return how often each column of the half-plane stands in the full plane: (M₂ // 2 + 1,)."""
+    weight = torch.full((frame[1] // 2 + 1,), 2.0, dtype=torch.float64, device=device)
+    weight[0] = 1.0
+    if frame[1] % 2 == 0:
+        weight[-1] = 1.0
+    return weight
