@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from phasegan.cli.common import Manners, common_options
@@ -11,7 +13,8 @@ from phasegan.cli.common import Manners, common_options
 @click.argument("source", metavar="INPUT")
 @click.option(
     "--method",
-    help="zero, mean-image, unit-magnitude or mean-magnitude.",
+    help="zero, mean-image, unit-magnitude, power-law, mean-magnitude, shrinkage, hlo, pocs, "
+    "pocs-accelerated, cg, fista, map, pnp or auto.  [default: auto]",
 )
 @click.option("--run", type=click.Path(), help="A run folder instead of a method.")
 @click.option(
@@ -36,6 +39,34 @@ from phasegan.cli.common import Manners, common_options
 @click.option("--channels", type=click.Choice(["gray", "rgb"]), help="For pictures.  [gray]")
 @click.option("--fit", type=click.Choice(["crop", "pad", "stretch"]), help="For pictures.  [crop]")
 @click.option("--oversample", type=click.FloatRange(1, 4), help="M/N, for pictures.  [1]")
+@click.option("--phase-noise", type=click.FloatRange(0, math.pi), help="σ, for pictures.  [0]")
+@click.option("--phase-bits", type=click.IntRange(1, 16), help="For pictures.  [none]")
+@click.option("--shape", metavar="N", type=click.IntRange(1), help="For arrays.  [default: M]")
+@click.option(
+    "--layout",
+    type=click.Choice(["half", "full", "centred"]),
+    help="Of an array: as rfft2, fft2 or fftshift(fft2) give it.  [default: half]",
+)
+@click.option(
+    "--units",
+    type=click.Choice(["rad", "deg", "turns", "phasor"]),
+    help="Of an array.  [default: rad]",
+)
+@click.option(
+    "--mask",
+    metavar="FILE",
+    help="An array like INPUT: true or not 0 where its samples are to be trusted.",
+)
+@click.option("--symmetrise", is_flag=True, help="Average both halves of an array's full plane.")
+@click.option(
+    "--noise", type=click.FloatRange(0, math.pi), help="σ of an array's phases, radians.  [0]"
+)
+@click.option("--iterations", type=click.IntRange(1), help="Of iterative methods, at most.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float64", "float32"]),
+    help="Of iterative methods.  [default: the array's, float64 for files]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an output that is there.")
 @common_options(heavy=True)
 def command(
@@ -51,14 +82,26 @@ def command(
     channels: str | None,
     fit: str | None,
     oversample: float | None,
+    phase_noise: float | None,
+    phase_bits: int | None,
+    shape: int | None,
+    layout: str | None,
+    units: str | None,
+    mask: str | None,
+    symmetrise: bool,
+    noise: float | None,
+    iterations: int | None,
+    dtype: str | None,
     overwrite: bool,
 ) -> None:
     """Reconstruct images from phase spectra.
 
-    INPUT is a prepared file, or a picture or folder of pictures whose phase is
-    taken first. Give --method or --run.
+    INPUT is a prepared file, a picture or folder of pictures whose phase is
+    taken first, or your own phases: phase.npy, phase.mat (phase.mat::variable)
+    or file.h5::/path/to/dataset.
     """
     from phasegan.reconstruction.api import reconstruct
+    from phasegan.reconstruction.outcome import describe_outcome
     from phasegan.reconstruction.output import check_output, write_output
 
     check_output(output, source, overwrite)
@@ -74,10 +117,22 @@ def command(
             "channels": channels,
             "fit": fit,
             "oversample": oversample,
+            "phase_noise": phase_noise,
+            "phase_bits": phase_bits,
         },
+        shape=None if shape is None else (shape, shape),
+        layout=layout,
+        units=units,
+        mask=mask,
+        symmetrise=symmetrise or None,
+        noise=noise,
+        iterations=iterations,
+        dtype=dtype,
         device=manners.device,
         progress=manners.progress,
     )
     sheet = write_output(result, output, overwrite=overwrite)
     manners.say(f"wrote {len(result.estimate)} reconstructions by {result.method} to {output}")
+    for line in describe_outcome(result):
+        manners.say(line)
     manners.say(f"look at {sheet}")

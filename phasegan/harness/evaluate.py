@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from phasegan.devices import choose_device, describe_machine
 from phasegan.errors import InputError, RunError
@@ -15,8 +15,9 @@ from phasegan.harness.table import is_smoke_test
 from phasegan.metrics.ruler import SSIM_DESCRIPTION, Scores, concatenate, score
 from phasegan.progress import Progress
 from phasegan.reconstruction.learned import LearnedMethod
-from phasegan.reconstruction.protocol import Method, Problem
-from phasegan.reconstruction.registry import METHODS, make_method
+from phasegan.reconstruction.loading import observe
+from phasegan.reconstruction.protocol import Method, Problem, Settings, certified_samples
+from phasegan.reconstruction.registry import BASELINES, check_method, make_method
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
 from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset
@@ -44,10 +45,19 @@ class Evaluation:
         }
 
 
-def problem_of(file: PreparedFile, statistics: Statistics | None) -> Problem:
+def problem_of(
+    file: PreparedFile, statistics: Statistics | None, settings: Settings | None = None
+) -> Problem:
     """Return what methods may know about a file."""
     layout = file.layout
-    return Problem(layout.shape, layout.frame, layout.data_range, statistics)
+    return Problem(
+        layout.shape,
+        layout.frame,
+        layout.data_range,
+        statistics,
+        layout.phase_noise,
+        settings or Settings(),
+    )
 
 
 def open_run(run: str | os.PathLike[str], file: PreparedFile, device: Any) -> LearnedMethod:
@@ -105,13 +115,22 @@ def score_method(file: PreparedFile, method: Method, label: str, progress: Progr
     """
     count = require_test_split(file)
     parts = []
+    layout = file.layout
     with progress.task(f"scoring {label}", count) as task:
         for start in range(0, count, BLOCK):
             rows = slice(start, min(start + BLOCK, count))
-            estimates = method(file.test.phase(rows))
+            solution = method(observe(file.test, rows, layout))
             references = file.test.images(rows)
+            claims = certified_samples(solution.certificates, len(references))
             try:
-                parts.append(score(estimates, references, data_range=file.layout.data_range))
+                parts.append(
+                    score(
+                        solution.estimate,
+                        references,
+                        data_range=layout.data_range,
+                        certified=claims,
+                    )
+                )
             except RunError as error:
                 raise RunError(f"{label} on {file.path}: {error}") from None
             task.advance(len(references))
@@ -124,6 +143,7 @@ def evaluate(
     runs: Sequence[str | os.PathLike[str]] = (),
     *,
     device: str = "auto",
+    dtype: Literal["float64", "float32"] = "float64",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score methods and training runs over the test split of a prepared file.
@@ -133,13 +153,15 @@ def evaluate(
     data : path
         A prepared file with at least one test sample.
     methods : sequence of str
-        Any of `zero`, `mean-image`, `unit-magnitude`, `mean-magnitude`; all of
-        them if neither methods nor runs are given. Their statistics come from
-        the whole training split.
+        Names of methods, see `phasegan.reconstruct`; `zero`, `mean-image`,
+        `unit-magnitude`, `mean-magnitude` and `auto` if neither methods nor runs
+        are given. Their statistics come from the whole training split.
     runs : sequence of path
         Run folders.
     device : {"auto", "cpu", "cuda", "mps"}
-        For the runs.
+        For runs and iterative methods.
+    dtype : {"float64", "float32"}
+        Precision of iterative methods.
     progress : Progress, optional
         Where to report; silent by default.
 
@@ -164,14 +186,13 @@ def evaluate(
     progress = progress or Progress()
     methods = [methods] if isinstance(methods, str) else methods
     runs = [runs] if isinstance(runs, str | os.PathLike) else runs
-    names = list(methods) or ([] if runs else list(METHODS))
+    names = list(methods) or ([] if runs else [*BASELINES, "auto"])
     with PreparedFile(data) as file:
-        bare = problem_of(file, None)
         for name in names:
-            if name not in METHODS:
-                make_method(name, bare)
+            check_method(name)
+        settings = Settings(dtype=dtype, device=device)
         learned = [open_run(run, file, choose_device(device)) for run in runs]
-        problem = problem_of(file, gather_statistics(file) if names else None)
+        problem = problem_of(file, gather_statistics(file) if names else None, settings)
         sources = file.test.sources()
         rows = [
             row_from_scores(
@@ -199,4 +220,11 @@ def evaluate(
                 )
             )
         smoke = is_smoke_test(file.attributes)
+        layout = file.layout
+    for row in rows:
+        wrong = row.values["certified_wrong"]
+        if wrong:
+            progress.warn(f"{row.method}: {wrong} certificates are wrong; please report this")
+    if layout.degraded:
+        progress.say(f"{data}: {layout.describe()}")
     return Evaluation(str(data), rows, smoke)

@@ -25,7 +25,7 @@ from phasegan.harness.table import (
     markdown,
 )
 from phasegan.metrics.ruler import SSIM_DESCRIPTION, clipped_mse
-from phasegan.reconstruction.protocol import Method
+from phasegan.reconstruction.protocol import Method, Observation
 from phasegan.store.reader import PreparedFile
 
 SHEET_ROWS = 5
@@ -92,12 +92,13 @@ def _write_sheet(folder: Path, rows: list[Row], file: PreparedFile, device: torc
     count = min(SHEET_ROWS, len(file.test))
     picked = np.linspace(0, len(file.test) - 1, count).round().astype(int)
     phases, images = file.test.phase(picked), file.test.images(picked)
+    observation = Observation(phases, ~file.test.undefined(picked))
     data_range = file.layout.data_range
     titles = ["phase"]
     columns: list[list[Any]] = [[phase_tile(p) for p in phases]]
     captions: list[list[str]] = [[""] * count]
     for row in _shown(rows):
-        estimates = _method(row, folder, file, device)(phases)
+        estimates = _method(row, folder, file, device)(observation).estimate
         errors = clipped_mse(estimates, images, data_range=data_range)
         titles.append(row.method if row.epochs is None else f"{row.samples} × {row.epochs}")
         columns.append([image_tile(e, data_range) for e in estimates])

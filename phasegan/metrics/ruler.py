@@ -41,10 +41,19 @@ class Scores:
     """Structural similarity; not-a-number for images smaller than its window."""
     exact: NDArray[np.bool_]
     """Whether every pixel of the rounded, clipped estimate equals the reference."""
+    certified: NDArray[np.bool_]
+    """Whether the method proved its estimate exact."""
+    certified_wrong: NDArray[np.bool_]
+    """Whether it did so wrongly: the estimate is not the reference divided by the
+    common factor of its pixels."""
 
 
 def score(
-    estimates: NDArray[np.floating], references: NDArray[np.generic], *, data_range: int
+    estimates: NDArray[np.floating],
+    references: NDArray[np.generic],
+    *,
+    data_range: int,
+    certified: NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Score a stack of estimates.
 
@@ -56,6 +65,8 @@ def score(
         Same shape, integers in 0..data_range.
     data_range : int
         255 for 8-bit references, 65535 for 16-bit ones.
+    certified : numpy.ndarray, optional
+        (n,), bool: estimates that the method calls exact; none by default.
 
     Returns
     -------
@@ -75,6 +86,7 @@ def score(
     if bad:
         raise RunError(f"the estimates hold {bad} values that are not finite")
     count = len(references)
+    claims = np.zeros(count, dtype=bool) if certified is None else np.asarray(certified, bool)
     unit = PEAK / data_range
     estimate = np.asarray(estimates, np.float64) * unit
     reference = np.asarray(references, np.float64) * unit
@@ -90,7 +102,19 @@ def score(
         mse_published=_mean_square(x - tanh_units),
         ssim=np.array([_ssim(clipped[i], reference[i]) for i in range(count)]),
         exact=exact.reshape(count, -1).all(axis=1),
+        certified=claims,
+        certified_wrong=claims & ~_reduced_equal(estimates, references),
     )
+
+
+def _reduced_equal(
+    estimates: NDArray[np.floating], references: NDArray[np.generic]
+) -> NDArray[np.bool_]:
+    """Tell which estimates equal their references up to a common factor of a plane's pixels."""
+    whole = references.astype(np.int64)
+    factor = np.maximum(np.gcd.reduce(np.gcd.reduce(whole, axis=-1), axis=-1), 1)[..., None, None]
+    equal = (np.rint(estimates) == whole // factor) | (np.rint(estimates) == whole)
+    return equal.reshape(len(whole), -1).all(axis=1)
 
 
 def clipped_mse(
@@ -163,7 +187,8 @@ def summarise(scores: Scores) -> dict[str, Any]:
     dict
         `test_images`; `mse`, `mse_scale`, `mse_affine`, `mse_published`,
         `ssim`, each with `…_stderr` (sample standard deviation over √n; None
-        for one image); `psnr` in dB, of the mean `mse`; `exact`, a count.
+        for one image); `psnr` and `psnr_scale` in dB, of the mean `mse` and
+        `mse_scale`; `exact`, `certified`, `certified_wrong`: counts.
         None stands for what is not a finite number.
     """
     row: dict[str, Any] = {"test_images": len(scores.mse)}
@@ -173,7 +198,9 @@ def summarise(scores: Scores) -> dict[str, Any]:
         spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
         row[f"{name}_stderr"] = _finite(spread)
     row["psnr"] = psnr(row["mse"])
-    row["exact"] = int(scores.exact.sum())
+    row["psnr_scale"] = psnr(row["mse_scale"])
+    for name in ("exact", "certified", "certified_wrong"):
+        row[name] = int(getattr(scores, name).sum())
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,23 @@ from numpy.typing import NDArray
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.reconstruction.protocol import Method, Phase, Problem, Result
-from phasegan.reconstruction.registry import METHODS, NEEDS_STATISTICS, make_method
+from phasegan.reconstruction.loading import ArrayOptions, Loaded, load_array, load_path
+from phasegan.reconstruction.protocol import (
+    Callback,
+    Method,
+    Problem,
+    Result,
+    Settings,
+    Solution,
+)
+from phasegan.reconstruction.registry import (
+    NEEDS_STATISTICS,
+    USES_STATISTICS,
+    check_method,
+    make_method,
+)
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
-from phasegan.spectra.encoding import decode
-from phasegan.spectra.fourier import half_plane
-from phasegan.store.encode import encode_pictures
-from phasegan.store.reader import HDF5_SIGNATURE, HDF5_SUFFIXES, PreparedFile
-
-BLOCK = 64
+from phasegan.store.reader import PreparedFile
 
 
 def reconstruct(
@@ -29,11 +38,20 @@ def reconstruct(
     method: str | None = None,
     run: str | os.PathLike[str] | None = None,
     shape: tuple[int, int] | None = None,
+    layout: str | None = None,
+    units: str | None = None,
+    mask: Any = None,
+    symmetrise: bool | None = None,
+    noise: float | None = None,
     data_range: int = 255,
     statistics: Statistics | str | os.PathLike[str] | None = None,
     split: str = "test",
     limit: int | None = None,
     preprocessing: dict[str, Any] | None = None,
+    iterations: int | None = None,
+    tolerance: float | None = None,
+    dtype: str | None = None,
+    callback: Callback | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Result:
@@ -41,17 +59,34 @@ def reconstruct(
 
     Parameters
     ----------
-    source : numpy.ndarray or path
-        Phases, ([n, [C,]] M, M // 2 + 1), radians in (−π, π]; or a prepared
-        file; or a picture or a folder of pictures, whose phase is taken first.
+    source : numpy.ndarray, torch.Tensor or path
+        Phases, ([n, [C,]] M, M // 2 + 1), radians, float64 or float32; or a
+        file with such an array: `phase.npy`, `phase.mat`, `file.h5::/dataset`;
+        or a prepared file; or a picture or a folder of pictures, whose phase is
+        taken first.
     method : str, optional
-        `zero`, `mean-image`, `unit-magnitude` or `mean-magnitude`.
+        `zero`, `mean-image`, `unit-magnitude`, `power-law`, `mean-magnitude`,
+        `shrinkage`, `hlo`, `pocs`, `pocs-accelerated`, `cg`, `fista`, `map`,
+        `pnp`, or `auto` (default), which takes `cg` where M/N ≥ √2 and the
+        phases are clean, `map` where they are noisy or too few, and
+        `shrinkage` for unpadded phases when there are training images.
     run : path, optional
         A training run instead of a method.
     shape : (int, int), optional
-        (N, N), for phases given as an array; M×M by default.
+        (N, N), the support, for phases given as an array; M×M by default.
+    layout : {"half", "full", "centred"}, optional
+        Of an array: the half-plane of rfft2 (default), the full plane of fft2,
+        or that after fftshift.
+    units : {"rad", "deg", "turns", "phasor"}, optional
+        Of an array; radians by default.
+    mask : array or path, optional
+        Which samples of an array to trust: True, or not 0.
+    symmetrise : bool, optional
+        Average φ(k) and −φ(−k) of an array that has both.
+    noise : float, optional
+        Standard deviation of the phases of an array, radians; prepared files say it.
     data_range : int
-        255 or 65535, for phases given as an array.
+        255 or 65535, the largest pixel, for phases given as an array.
     statistics : Statistics or path, optional
         Of training images, or a prepared file to take them from; for a prepared
         `source` its own training split by default.
@@ -60,168 +95,163 @@ def reconstruct(
     limit : int, optional
         Only the first so many samples.
     preprocessing : dict, optional
-        How pictures are fitted: size, channels, fit, oversample as in
-        `phasegan.prepare`. A run brings its own.
+        How pictures are fitted: size, channels, fit, oversample, phase_dtype,
+        phase_noise, phase_bits as in `phasegan.prepare`. A run brings its own.
+    iterations : int, optional
+        Of iterative methods, at most; each has a default of its own.
+    tolerance : float, optional
+        At which iterative methods end: the residual, for `cg` and `map` the
+        relative gradient.
+    dtype : {"float64", "float32"}, optional
+        Precision of iterations; that of the array, float64 for files.
+    callback : callable, optional
+        Called by iterative methods with the iteration, the numbers of the
+        planes at work, and their images, (n, N, N), in any scale.
     device : {"auto", "cpu", "cuda", "mps"}
-        For runs.
+        For runs and iterative methods.
     progress : Progress, optional
         Where to report; silent by default.
 
     Returns
     -------
     Result
-        Estimates in pixel units, float64, not clipped; one image for one phase.
+        Estimates in pixel units, float64, not clipped; one image for one phase,
+        a tensor for a tensor. Iterative methods also say iterations, residual
+        and convergence; `cg` and `auto` bring certificates, see
+        `phasegan.reconstruction.certificate`.
 
     Raises
     ------
     InputError
-        If the source, the method or the run does not fit.
+        If the source, the method, an option or the run does not fit.
 
     Examples
     --------
     >>> import numpy, phasegan
-    >>> image = numpy.arange(64.0).reshape(8, 8)
-    >>> phase = numpy.angle(numpy.fft.rfft2(image))
-    >>> phasegan.reconstruct(phase, method="unit-magnitude").estimate.shape
-    (8, 8)
+    >>> rng = numpy.random.default_rng(0)
+    >>> image = rng.integers(0, 256, (16, 16))
+    >>> phase = numpy.angle(numpy.fft.rfft2(image, s=(32, 32)))
+    >>> result = phasegan.reconstruct(phase, shape=(16, 16))
+    >>> bool((result.estimate == image).all()), str(result.certificates[0].verdict)
+    (True, 'certified')
     """
     progress = progress or Progress()
-    if (method is None) == (run is None):
-        raise InputError(
-            f"give one of a method (--method {', '.join(METHODS)}) and a run (--run RUN)"
-        )
+    if method is not None and run is not None:
+        raise InputError("--method and --run: give one of them")
     if run is not None and statistics is not None:
         raise InputError("--statistics: a run needs none; leave it out")
-    if method is not None and method not in METHODS:
-        make_method(method, Problem((1, 1), (1, 1)))
+    name = "auto" if method is None and run is None else method
+    if name is not None:
+        check_method(name)
+    _check_numbers(data_range, limit, iterations, tolerance, dtype)
     learned = None
     if run is not None:
         from phasegan.reconstruction.learned import LearnedMethod
 
         learned = LearnedMethod(Path(run), choose_device(device))
-    loaded = _load(source, shape, data_range, split, limit, preprocessing, learned, progress)
-    phase, problem, sources, references, own = loaded
-    if own is not None:
-        own.close()  # it opens again by itself if it is read
+    tensor = type(source).__module__.split(".")[0] == "torch"
+    wanted = {key: value for key, value in (preprocessing or {}).items() if value is not None}
+    options = ArrayOptions(shape, layout, units, mask, symmetrise, noise, data_range)
+    if isinstance(source, str | os.PathLike):
+
+        def prescribed(given: dict[str, Any]) -> dict[str, Any]:
+            return given if learned is None else learned.preprocessing(given)
+
+        loaded = load_path(source, split, limit, wanted, options, progress, prescribed)
+        kind = "float64"
+    else:
+        loaded = load_array(source, options, limit, progress)
+        kind = "float32" if _is_single(source) else "float64"
+    settings = Settings(
+        iterations,
+        tolerance,
+        "float32" if (dtype or kind) == "float32" else "float64",
+        device,
+        callback,
+        progress,
+    )
+    problem = Problem(
+        loaded.shape, loaded.frame, loaded.data_range, noise=loaded.noise, settings=settings
+    )
     ready: Method
     if learned is not None:
         where = str(source) if isinstance(source, str | os.PathLike) else "the array"
-        learned.check(phase.shape[1:], where)
+        learned.check(loaded.observation.phase.shape[1:], where)
         learned.data_range = problem.data_range
         ready, name = learned, learned.label
     else:
-        assert method is not None
-        mine = own if method in NEEDS_STATISTICS else None
-        known = _statistics(statistics, mine, problem, phase.shape)
-        problem = Problem(problem.shape, problem.frame, problem.data_range, known)
-        ready, name = make_method(method, problem), method
-    with progress.task(f"reconstructing with {name}", len(phase)) as task:
-        parts = []
-        for start in range(0, len(phase), BLOCK):
-            parts.append(ready(phase[start : start + BLOCK]))
-            task.advance(len(parts[-1]))
-    estimate = np.concatenate(parts)
-    if not isinstance(source, str | os.PathLike) and np.ndim(source) == 2:
-        estimate, phase = estimate[0], phase[0]
-    return Result(estimate, name, problem.data_range, phase, sources, references)
+        assert name is not None
+        known = _statistics(statistics, loaded, name, problem)
+        problem = replace(problem, statistics=known)
+        ready = make_method(name, problem)
+    return _result(ready(loaded.observation), loaded, name, tensor)
 
 
-_Loaded = tuple[Phase, Problem, list[str] | None, Any, PreparedFile | None]
-
-
-def _load(
-    source: Any,
-    shape: tuple[int, int] | None,
+def _check_numbers(
     data_range: int,
-    split: str,
     limit: int | None,
-    preprocessing: dict[str, Any] | None,
-    learned: Any,
-    progress: Progress,
-) -> _Loaded:
+    iterations: int | None,
+    tolerance: float | None,
+    dtype: str | None,
+) -> None:
     if data_range not in (255, 65535):
         raise InputError(f"data_range = {data_range}: 255 for 8-bit images, 65535 for 16-bit ones")
-    if limit is not None and limit < 1:
-        raise InputError(f"limit = {limit}: must be at least 1")
-    if not isinstance(source, str | os.PathLike):
-        phase = _checked(np.asarray(source))[:limit]
-        frame = (phase.shape[-2], phase.shape[-2])
-        if shape is not None and (shape[0] > frame[0] or shape[1] > frame[1]):
-            raise InputError(f"shape {shape} does not fit in frames of {frame[0]}×{frame[1]}")
-        return phase, Problem(shape or frame, frame, data_range), None, None, None
-    path = Path(source)
-    wanted = {key: value for key, value in (preprocessing or {}).items() if value is not None}
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    if path.is_file() and _is_hdf5(path):
-        file = PreparedFile(path)
-        part = file.split(split)
-        if not len(part):
-            file.close()
-            raise InputError(f"{path}: its {split} split is empty")
-        rows, layout = slice(0, limit), file.layout
-        if wanted:
-            file.close()
-            raise InputError(f"--{next(iter(wanted))}: {path} is prepared already; leave it out")
-        problem = Problem(layout.shape, layout.frame, layout.data_range)
-        return part.phase(rows), problem, part.sources(rows), part.images(rows), file
-    if learned is not None:
-        data = learned.config.data
-        ignored = [key for key in ("size", "channels", "oversample") if key in wanted]
-        if ignored:
-            raise InputError(
-                f"--{ignored[0]}: the run {learned.folder.path} brings its own "
-                f"({data.size}×{data.size} {data.channels}, M = N); leave it out"
-            )
-        wanted |= {"size": data.size, "channels": data.channels, "oversample": 1.0}
-    layout, samples = encode_pictures(path, wanted, limit, progress)
-    phase = decode(np.stack([s.phase for s in samples]))
-    images = np.stack([s.images for s in samples])
-    problem = Problem(layout.shape, layout.frame, layout.data_range)
-    return phase, problem, [s.source for s in samples], images, None
+    for name, value in (("limit", limit), ("iterations", iterations)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} = {value}: must be at least 1")
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise InputError(f"tolerance = {tolerance:g}: must be from 0 to below 1")
+    if dtype not in (None, "float64", "float32"):
+        raise InputError(f"dtype = {dtype!r}: float64 or float32")
 
 
-def _is_hdf5(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        head = stream.read(len(HDF5_SIGNATURE))
-    return head == HDF5_SIGNATURE or path.suffix in HDF5_SUFFIXES
+def _is_single(source: Any) -> bool:
+    kind = str(getattr(source, "dtype", "")).removeprefix("torch.")
+    return kind in ("float32", "float16", "bfloat16", "complex64")
 
 
-def _checked(phase: NDArray[Any]) -> Phase:
-    if (
-        phase.ndim not in (2, 3, 4)
-        or 0 in phase.shape
-        or phase.shape[-1] != half_plane((phase.shape[-2],) * 2)[1]
-    ):
-        raise InputError(
-            f"a phase array of shape {phase.shape}: expected ([n, [C,]] M, M // 2 + 1), the "
-            "half-plane that numpy.fft.rfft2 gives"
-        )
-    if not np.issubdtype(phase.dtype, np.floating):
-        raise InputError(f"a phase array of dtype {phase.dtype}: expected radians as floats")
-    values = phase.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise InputError("the phase array holds values that are not finite")
-    if np.abs(values).max() > np.pi + 1e-6:
-        raise InputError(
-            f"the phase array reaches {np.abs(values).max():.4g}: expected radians in (−π, π]"
-        )
-    return values[None] if values.ndim == 2 else values
+def _result(solution: Solution, loaded: Loaded, name: str, tensor: bool) -> Result:
+    estimate: Any = solution.estimate
+    if tensor:
+        import torch
+
+        estimate = torch.from_numpy(np.ascontiguousarray(estimate))
+
+    def shaped(value: Any) -> Any:
+        return value[0] if loaded.single and value is not None else value
+
+    return Result(
+        estimate=shaped(estimate),
+        method=name,
+        data_range=loaded.data_range,
+        phase=shaped(loaded.observation.phase),
+        sources=loaded.sources,
+        references=loaded.references,
+        iterations=shaped(solution.iterations),
+        converged=shaped(solution.converged),
+        residual=shaped(solution.residual),
+        certificates=solution.certificates,
+    )
 
 
 def _statistics(
     given: Statistics | str | os.PathLike[str] | None,
-    own: PreparedFile | None,
+    loaded: Loaded,
+    method: str,
     problem: Problem,
-    phase_shape: tuple[int, ...],
 ) -> Statistics | None:
     if given is None:
-        return None if own is None else gather_statistics(own)
+        if loaded.file is None or method not in USES_STATISTICS:
+            return None
+        if method not in NEEDS_STATISTICS and not len(loaded.file.train):
+            return None
+        return gather_statistics(loaded.file)
     where = "the statistics"
     if not isinstance(given, Statistics):
         where = str(given)
         with PreparedFile(given) as file:
             given = gather_statistics(file)
+    phase_shape = loaded.observation.phase.shape
     expected = (*phase_shape[1:-2], *problem.shape)
     if given.mean_magnitude.shape != phase_shape[1:] or given.mean_image.shape != expected:
         raise InputError(

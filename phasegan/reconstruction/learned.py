@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from phasegan.errors import InputError
 from phasegan.models.domains import phase_picture, picture_to_image
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import load_weights
-from phasegan.reconstruction.protocol import Estimate, Phase
+from phasegan.reconstruction.protocol import Observation, Solution
 from phasegan.runs.config import TrainConfig
 from phasegan.runs.folder import RunFolder
 
@@ -78,20 +79,38 @@ class LearnedMethod:
                 f"{expected} ({data.channels}, N = M = {data.size})"
             )
 
-    def __call__(self, phase: Phase) -> Estimate:
+    def preprocessing(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Complete the preprocessing of pictures by what the run was trained on.
+
+        Raises
+        ------
+        InputError
+            If what the run prescribes was given too.
+        """
+        data = self.config.data
+        ignored = [key for key in ("size", "channels", "oversample") if key in given]
+        if ignored:
+            raise InputError(
+                f"--{ignored[0]}: the run {self.folder.path} brings its own "
+                f"({data.size}×{data.size} {data.channels}, M = N); leave it out"
+            )
+        return given | {"size": data.size, "channels": data.channels, "oversample": 1.0}
+
+    def __call__(self, observation: Observation) -> Solution:
         """Reconstruct.
 
         Parameters
         ----------
-        phase : numpy.ndarray
-            (n[, C], M, M // 2 + 1), radians.
+        observation : Observation
+            (n[, C], M, M // 2 + 1).
 
         Returns
         -------
-        numpy.ndarray
+        Solution
             (n[, C], N, N), float64, pixel units, within 0..data_range as the
             network ends in tanh.
         """
+        phase = observation.phase
         size = phase.shape[-2]
         parts = []
         for start in range(0, len(phase), BATCH):
@@ -99,4 +118,4 @@ class LearnedMethod:
             with torch.no_grad():
                 output = self._generator(picture.to(self._device)).float().cpu().numpy()
             parts.append(picture_to_image(output.astype(np.float64), self.data_range))
-        return np.concatenate(parts).reshape(*phase.shape[:-2], size, size)
+        return Solution(np.concatenate(parts).reshape(*phase.shape[:-2], size, size))

@@ -7,17 +7,70 @@ shape (n[, C], N, N), float64, in pixel units 0..data_range, not clipped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.progress import Progress
+from phasegan.reconstruction.certificate import Certificate
 from phasegan.reconstruction.statistics import Statistics
 
 Phase = NDArray[np.floating]
 Estimate = NDArray[np.float64]
-Method = Callable[[Phase], Estimate]
+Callback = Callable[[int, NDArray[np.int64], NDArray[np.float64]], None]
+"""Called now and then by iterative methods with the iteration, the numbers of
+the planes at work (sample · C + channel) and their images, in any scale."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Phases and how far they can be trusted."""
+
+    phase: Phase
+    """(n[, C], M, M // 2 + 1), radians in (−π, π]."""
+    trusted: NDArray[np.bool_] | None = None
+    """As `phase`: False where a phase is undefined or was masked. None: all are."""
+    half_step: NDArray[np.float64] | float = 0.0
+    """How far a true phase may lie from the given one, radians, by the way it was
+    rounded: a number, or an array as `phase`."""
+
+    def __len__(self) -> int:
+        return len(self.phase)
+
+    def part(self, rows: slice) -> Observation:
+        """Return some of the samples."""
+        return Observation(
+            self.phase[rows],
+            None if self.trusted is None else self.trusted[rows],
+            self.half_step if np.ndim(self.half_step) == 0 else np.asarray(self.half_step)[rows],
+        )
+
+    @property
+    def accuracy(self) -> float:
+        """The largest half step, radians."""
+        return float(np.max(self.half_step, initial=0.0))
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a method gives; iterative ones fill in more than the estimate."""
+
+    estimate: Estimate
+    """(n[, C], N, N), float64, pixel units, not clipped."""
+    iterations: NDArray[np.int64] | None = None
+    """(n[, C])."""
+    converged: NDArray[np.bool_] | None = None
+    """(n[, C])."""
+    residual: NDArray[np.float64] | None = None
+    """(n[, C]): ‖Im(e^{−iφ} F P x)‖ / ‖F P x‖, see `PhaseOperator.residual`."""
+    certificates: list[Certificate] | None = None
+    """One a plane, in the order of (n[, C])."""
+
+
+Method = Callable[[Observation], Solution]
 """A method made ready: phases in, estimates out."""
 
 
@@ -25,8 +78,9 @@ Method = Callable[[Phase], Estimate]
 class Result:
     """Reconstructed images."""
 
-    estimate: Estimate
-    """(n[, C], N, N), float64, pixel units, not clipped."""
+    estimate: Any
+    """(n[, C], N, N), float64, pixel units, not clipped: a numpy array, or a torch
+    tensor if the phases came as one."""
     method: str
     data_range: int
     """255 or 65535: the white that the estimates refer to."""
@@ -36,6 +90,40 @@ class Result:
     """Where the samples came from, where that is known."""
     references: NDArray[np.generic] | None = None
     """The images the phases were taken from, where they are known."""
+    iterations: NDArray[np.int64] | None = None
+    """(n[, C]), of iterative methods."""
+    converged: NDArray[np.bool_] | None = None
+    """(n[, C]), of iterative methods."""
+    residual: NDArray[np.float64] | None = None
+    """(n[, C]): how badly the estimate's phase fits, 0 to 1; see `Solution`."""
+    certificates: list[Certificate] | None = None
+    """One a plane, in the order of (n[, C]), of methods that can be exact."""
+
+    @property
+    def certified(self) -> NDArray[np.bool_]:
+        """Which samples are proved exact in all their planes: (n,), bool."""
+        count = 1 if np.ndim(self.phase) == 2 else len(self.phase)
+        return certified_samples(self.certificates, count)
+
+
+def certified_samples(certificates: list[Certificate] | None, count: int) -> NDArray[np.bool_]:
+    """Return which of `count` samples have all their planes certified."""
+    if not certificates:
+        return np.zeros(count, dtype=bool)
+    proved = np.array([c.certified for c in certificates]).reshape(count, -1)
+    return np.asarray(proved.all(axis=1))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How iterative methods run; None stands for a method's own default."""
+
+    iterations: int | None = None
+    tolerance: float | None = None
+    dtype: Literal["float64", "float32"] = "float64"
+    device: str = "auto"
+    callback: Callback | None = None
+    progress: Progress = field(default_factory=Progress)
 
 
 @dataclass(frozen=True)
@@ -49,6 +137,15 @@ class Problem:
     data_range: int = 255
     statistics: Statistics | None = None
     """Of training images."""
+    noise: float = 0.0
+    """Standard deviation of Gaussian phase noise, radians."""
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def oversampling(self) -> float:
+        """M/N, the geometric mean over both axes."""
+        pixels = self.shape[0] * self.shape[1]
+        return float(np.sqrt(self.frame[0] * self.frame[1] / pixels))
 
     def require_statistics(self, method: str) -> Statistics:
         """Return the statistics.

@@ -6,19 +6,23 @@ import difflib
 from collections.abc import Callable
 
 from phasegan.errors import InputError
+from phasegan.reconstruction import iterative
+from phasegan.reconstruction.auto import automatic
 from phasegan.reconstruction.constant import mean_image, zero
 from phasegan.reconstruction.mean_magnitude import mean_magnitude
-from phasegan.reconstruction.protocol import Method, Problem
+from phasegan.reconstruction.power_law import power_law
+from phasegan.reconstruction.protocol import Method, Problem, Solution
+from phasegan.reconstruction.shrinkage_method import shrinkage
 from phasegan.reconstruction.unit_magnitude import neutral_level, unit_magnitude
 
 
 def _zero(problem: Problem) -> Method:
-    return lambda phase: zero(phase, problem.shape)
+    return lambda given: Solution(zero(given.phase, problem.shape))
 
 
 def _mean_image(problem: Problem) -> Method:
     image = problem.require_statistics("mean-image").mean_image
-    return lambda phase: mean_image(phase, image)
+    return lambda given: Solution(mean_image(given.phase, image))
 
 
 def _unit_magnitude(problem: Problem) -> Method:
@@ -26,21 +30,56 @@ def _unit_magnitude(problem: Problem) -> Method:
         level = neutral_level(problem.frame, problem.data_range)
     else:
         level = float(problem.statistics.mean_magnitude.mean())
-    return lambda phase: unit_magnitude(phase, problem.shape, level)
+    return lambda given: Solution(unit_magnitude(given.phase, problem.shape, level))
 
 
 def _mean_magnitude(problem: Problem) -> Method:
     magnitude = problem.require_statistics("mean-magnitude").mean_magnitude
-    return lambda phase: mean_magnitude(phase, problem.shape, magnitude)
+    return lambda given: Solution(mean_magnitude(given.phase, problem.shape, magnitude))
+
+
+def _power_law(problem: Problem) -> Method:
+    if problem.statistics is None:
+        brightness = problem.data_range / 2
+    else:
+        brightness = float(problem.statistics.mean_image.mean())
+    return lambda given: Solution(power_law(given.phase, problem.shape, brightness))
 
 
 METHODS: dict[str, Callable[[Problem], Method]] = {
     "zero": _zero,
     "mean-image": _mean_image,
     "unit-magnitude": _unit_magnitude,
+    "power-law": _power_law,
     "mean-magnitude": _mean_magnitude,
+    "shrinkage": shrinkage,
+    "hlo": iterative.hlo,
+    "pocs": iterative.pocs,
+    "pocs-accelerated": lambda problem: iterative.pocs(problem, accelerated=True),
+    "cg": iterative.exact,
+    "fista": iterative.projected_fista,
+    "map": iterative.posterior,
+    "pnp": lambda problem: iterative.posterior(problem, denoising=True),
+    "auto": automatic,
 }
-NEEDS_STATISTICS = frozenset({"mean-image", "mean-magnitude"})
+NEEDS_STATISTICS = frozenset({"mean-image", "mean-magnitude", "shrinkage"})
+USES_STATISTICS = NEEDS_STATISTICS | {"unit-magnitude", "power-law", "map", "pnp", "auto"}
+BASELINES = ("zero", "mean-image", "unit-magnitude", "mean-magnitude")
+"""What costs next to nothing and shows what a number is worth."""
+
+
+def check_method(name: str) -> None:
+    """Refuse a name that no method has.
+
+    Raises
+    ------
+    InputError
+        Naming the nearest.
+    """
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(METHODS)}"
+        raise InputError(f"method {name!r}: no such method; {hint}")
 
 
 def make_method(name: str, problem: Problem) -> Method:
@@ -52,8 +91,5 @@ def make_method(name: str, problem: Problem) -> Method:
         If there is none of that name (the nearest is named), or it needs
         statistics that the problem lacks.
     """
-    if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(METHODS)}"
-        raise InputError(f"method {name!r}: no such method; {hint}")
+    check_method(name)
     return METHODS[name](problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,18 +33,44 @@ class Statistics:
         Images averaged over.
     data_range : int
         255 or 65535: white in those images.
+    training : callable, optional
+        Takes a number and returns at most so many training images, (n[, C], N, N),
+        evenly chosen: for methods that learn from more than means.
+    photographs : int, optional
+        Different source files among them, where crops of one are several samples.
     """
 
     mean_image: NDArray[np.float64]
     mean_magnitude: NDArray[np.float64]
     samples: int
     data_range: int
+    training: Callable[[int], NDArray[np.generic]] | None = None
+    photographs: int | None = None
+
+    @property
+    def can_train(self) -> bool:
+        """Whether training images can be had."""
+        return self.training is not None
+
+    def training_images(self, count: int) -> NDArray[np.float64]:
+        """Return at most `count` training images in pixel units of `data_range`."""
+        if self.training is None:
+            raise InputError("these statistics hold means only; take them from a prepared file")
+        return self.training(count).astype(np.float64)
 
     def rescaled(self, data_range: int) -> Statistics:
         """Return the same statistics for images whose white is `data_range`."""
         factor = data_range / self.data_range
+        if factor == 1:
+            return self
+        training = self.training
         return Statistics(
-            self.mean_image * factor, self.mean_magnitude * factor, self.samples, data_range
+            self.mean_image * factor,
+            self.mean_magnitude * factor,
+            self.samples,
+            data_range,
+            None if training is None else lambda count: training(count).astype(np.float64) * factor,
+            self.photographs,
         )
 
 
@@ -69,4 +96,12 @@ def gather_statistics(file: PreparedFile, indices: NDArray[np.int64] | None = No
             if indices is not None:
                 magnitude.add(np.abs(forward(picture.astype(np.float64), file.layout.frame)))
     mean_magnitude = file.mean_magnitude() if indices is None else magnitude.mean
-    return Statistics(image.mean, mean_magnitude, count, file.layout.data_range)
+
+    def training(most: int) -> NDArray[np.generic]:
+        chosen = order[np.linspace(0, count - 1, min(most, count)).round().astype(int)]
+        return file.train.images(chosen)
+
+    photographs = len(set(file.train.source_sha256(order)))
+    return Statistics(
+        image.mean, mean_magnitude, count, file.layout.data_range, training, photographs
+    )

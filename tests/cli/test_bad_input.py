@@ -38,7 +38,6 @@ BAD = [
     (["evaluate", "{tiny}", "--method", "magic"], "no such method"),
     (["evaluate", "{tiny}", "--run", "nowhere"], "no such run folder"),
     (["evaluate"], "Missing argument"),
-    (["reconstruct", "{tiny}", "-o", "x"], "one of a method"),
     (["reconstruct", "{text}", "--method", "zero", "-o", "x"], "not an HDF5 file"),
     (["reconstruct", "{notes}", "--method", "zero", "-o", "x"], "no usable picture"),
     (["reconstruct", "nowhere", "--method", "zero", "-o", "x"], "no such file"),

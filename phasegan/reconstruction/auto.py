@@ -1,0 +1,95 @@
+"""The method that a problem calls for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from phasegan.reconstruction import iterative
+from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
+from phasegan.reconstruction.shrinkage_method import can_fit, shrinkage
+
+CLEAN = 2e-3
+"""Radians of noise and rounding up to which phases are taken to be exact."""
+
+
+def choose(problem: Problem, noise: float) -> str:
+    """Return the name of the method that `auto` takes.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes and statistics.
+    noise : float
+        Standard deviation of the phases by noise and rounding together, radians.
+
+    Returns
+    -------
+    str
+        `cg` where the phases are clean and M/N ≥ √2; `map` where they are
+        noisy or too few; `shrinkage` without padding, where there are training
+        images to learn from.
+    """
+    if problem.oversampling**2 >= 2:
+        return "cg" if noise <= CLEAN else "map"
+    return "shrinkage" if can_fit(problem) else "map"
+
+
+def automatic(problem: Problem) -> Method:
+    """Choose by oversampling, noise and what is known of images."""
+
+    def method(observation: Observation) -> Solution:
+        name = choose(problem, iterative.effective_noise(observation, problem))
+        problem.settings.progress.detail(f"auto: {name}")
+        if name == "shrinkage":
+            return shrinkage(problem)(observation)
+        if name == "map":
+            return iterative.posterior(problem)(observation)
+        return _noticing_noise(iterative.exact(problem)(observation), observation, problem)
+
+    return method
+
+
+def _noticing_noise(solution: Solution, observation: Observation, problem: Problem) -> Solution:
+    """Solve again, as noisy, the samples whose phases no image can have.
+
+    The residual of least squares is the phase noise less what the unknowns
+    absorb of it: σ² (1 − 2N²/M²).
+    """
+    assert solution.residual is not None
+    assert solution.certificates is not None
+    assert solution.iterations is not None
+    assert solution.converged is not None
+    count = len(observation)
+    residual = solution.residual.reshape(count, -1).max(axis=1)
+    unexplained = [not c.explains for c in solution.certificates]
+    bad = np.array(unexplained).reshape(count, -1).any(axis=1) & (residual > CLEAN)
+    if not bad.any():
+        return solution
+    absorbed = max(1.0 - 2.0 / problem.oversampling**2, 0.05)
+    noise = float(np.median(residual[bad]) / np.sqrt(absorbed))
+    problem.settings.progress.warn(
+        f"the phases of {int(bad.sum())} of {count} samples are those of no image: taken as noisy, "
+        f"about {noise:.2g} rad; state the noise to have it used"
+    )
+    again = iterative.posterior(replace(problem, noise=noise))(_chosen(observation, bad))
+    estimate, found = solution.estimate.copy(), solution.residual.copy()
+    iterations, converged = solution.iterations.copy(), solution.converged.copy()
+    assert again.residual is not None
+    assert again.iterations is not None
+    assert again.converged is not None
+    estimate[bad], found[bad] = again.estimate, again.residual
+    iterations[bad], converged[bad] = again.iterations, again.converged
+    return replace(
+        solution, estimate=estimate, residual=found, iterations=iterations, converged=converged
+    )
+
+
+def _chosen(observation: Observation, which: np.ndarray) -> Observation:
+    trusted, steps = observation.trusted, observation.half_step
+    return Observation(
+        observation.phase[which],
+        None if trusted is None else trusted[which],
+        steps if np.ndim(steps) == 0 else np.asarray(steps)[which],
+    )

@@ -1,0 +1,181 @@
+"""Least squares by conjugate gradients: min ‖A x‖ with the brightness fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from phasegan.spectra.operator import PhaseOperator
+
+TOLERANCE = 1e-11
+CHECK_EVERY = 25
+
+
+@dataclass
+class Iterates:
+    """Where an iteration stopped; arrays have shape (n, …)."""
+
+    image: Tensor
+    """(n, N₁, N₂), float64."""
+    iterations: Tensor
+    """(n,), int64."""
+    converged: Tensor
+    """(n,), bool."""
+
+
+Callback = Callable[[int, Tensor, Tensor], Tensor | None]
+"""Called with the iteration, the indices (n′,) of the samples still at work and
+their images (n′, N₁, N₂); it may return (n′,) bool: which of them to stop."""
+
+
+def conjugate_gradients(
+    operator: PhaseOperator,
+    anchor: Tensor,
+    start: Tensor,
+    *,
+    iterations: int,
+    tolerance: float = TOLERANCE,
+    callback: Callback | None = None,
+    every: int = CHECK_EVERY,
+) -> Iterates:
+    """Minimise ‖A x‖² subject to ⟨c, x⟩ = 1.
+
+    A is that of `phasegan.spectra.operator`: the condition of Hayes, Lim &
+    Oppenheim 1980 (doi:10.1109/TASSP.1980.1163463) that a phase puts on a
+    finite image is linear and homogeneous, so that one linear functional has
+    to be fixed. The directions are kept orthogonal to c, the gradient is
+    computed afresh in float64 at every check, and a sample ends when its
+    gradient is at the level of rounding or its objective no longer falls: more
+    iterations never give a worse image.
+
+    Parameters
+    ----------
+    operator : PhaseOperator
+        A for n phases, float64 or float32; with float32 the directions are
+        computed in float32, images and fresh gradients in float64.
+    anchor : torch.Tensor
+        (n, N₁, N₂), float64: c.
+    start : torch.Tensor
+        (n, N₁, N₂), float64: where to start; scaled to ⟨c, x⟩ = 1.
+    iterations : int
+        At most so many.
+    tolerance : float
+        A sample has converged when ‖Q AᵀA x‖ ≤ tolerance · ‖x‖, Q being the
+        projection orthogonal to c.
+    callback : callable, optional
+        Called at every check.
+    every : int
+        Iterations between two checks.
+    """
+    fine = operator if operator.dtype == torch.float64 else operator.as_double()
+    state = _State.begin(operator, fine, anchor, start)
+    count = len(start)
+    result = Iterates(
+        state.image.clone(),
+        torch.zeros(count, dtype=torch.int64),
+        torch.zeros(count, dtype=torch.bool),
+    )
+    for k in range(1, iterations + 1):
+        state.step()
+        if k % every and k != iterations:
+            continue
+        small = state.refresh()
+        stop = small <= tolerance
+        converged = stop.clone()
+        stop |= state.stalled
+        if callback is not None:
+            told = callback(k, state.index, state.best)
+            if told is not None:
+                stop |= told.to(stop.device)
+        result.image[state.index] = state.best
+        result.iterations[state.index.cpu()] = k
+        result.converged[state.index.cpu()] = converged.cpu()
+        if bool(stop.all()):
+            break
+        if bool(stop.any()):
+            state.keep(~stop)
+    return result
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.linalg.vecdot(a.reshape(len(a), -1), b.reshape(len(b), -1))[:, None, None]
+
+
+class _State:
+    """The vectors of the samples still at work."""
+
+    def __init__(self) -> None:
+        self.operator: PhaseOperator
+        self.fine: PhaseOperator
+        self.index: Tensor
+        self.anchor: Tensor
+        self.unit: Tensor
+        self.image: Tensor
+        self.best: Tensor
+        self.objective: Tensor
+        self.update: Tensor
+        self.residual: Tensor
+        self.direction: Tensor
+        self.power: Tensor
+        self.stalled: Tensor
+
+    @classmethod
+    def begin(
+        cls, operator: PhaseOperator, fine: PhaseOperator, anchor: Tensor, start: Tensor
+    ) -> _State:
+        state = cls()
+        state.operator, state.fine = operator, fine
+        state.index = torch.arange(len(start), device=start.device)
+        state.anchor = anchor / _dot(anchor, anchor).sqrt()
+        state.unit = state.anchor.to(operator.dtype)
+        state.image = start / _dot(anchor, start)
+        state.best = state.image
+        state.objective = torch.full((len(start), 1, 1), torch.inf, dtype=torch.float64)
+        state.objective = state.objective.to(start.device)
+        state.update = torch.zeros_like(state.image, dtype=operator.dtype)
+        state.refresh()
+        state.direction = state.residual.clone()
+        return state
+
+    def step(self) -> None:
+        """Advance every sample by one iteration."""
+        curved = self.operator.normal(self.direction)
+        curved.addcmul_(self.unit, -_dot(self.unit, curved))
+        bend = _dot(self.direction, curved)
+        length = torch.where(bend > 0, self.power / bend, 0.0)
+        self.update.addcmul_(self.direction, length)
+        self.residual.addcmul_(curved, -length)
+        power = _dot(self.residual, self.residual)
+        turn = torch.where(self.power > 0, power / self.power, 0.0)
+        self.direction.mul_(turn).add_(self.residual)
+        self.power = power
+
+    def refresh(self) -> Tensor:
+        """Recompute gradient and objective in float64; return ‖Q AᵀA x‖ / ‖x‖, (n,)."""
+        self.image = self.image + self.update
+        self.update.zero_()
+        gradient = self.fine.normal(self.image)
+        energy = _dot(self.image, self.image)
+        objective = _dot(self.image, gradient) / energy
+        gradient.addcmul_(self.anchor, -_dot(self.anchor, gradient))
+        better = objective <= self.objective
+        self.stalled = ~better.flatten()
+        self.best = torch.where(better, self.image, self.best)
+        self.objective = torch.minimum(objective, self.objective)
+        self.residual = -gradient.to(self.operator.dtype)
+        self.power = _dot(self.residual, self.residual)
+        return (_dot(gradient, gradient) / energy).sqrt().flatten()
+
+    def keep(self, chosen: Tensor) -> None:
+        """Go on with some of the samples only."""
+        same = self.fine is self.operator
+        self.operator = self.operator.select(chosen)
+        self.fine = self.operator if same else self.fine.select(chosen)
+        for name in (
+            "index", "anchor", "unit", "image", "best", "objective", "update", "residual",
+            "direction", "power",
+        ):  # fmt: skip
+            setattr(self, name, getattr(self, name)[chosen])

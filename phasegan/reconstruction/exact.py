@@ -1,0 +1,329 @@
+"""Exact reconstruction: least squares, integers, and the proof that they are right.
+
+The steps, each only for the planes that need it:
+
+1. `cg` on the whole support; at every check the image is scaled to integers
+   and encoded again, and a plane whose every phase comes out is done;
+2. pixels near integers are fixed and the others solved for again, which mends
+   badly conditioned planes;
+3. the second-smallest singular value says whether anything else fits;
+4. where it does, or nothing was found, the smallest window that still explains
+   the phase is searched, and 1 to 3 repeated there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phasegan.reconstruction.certificate import (
+    Certificate,
+    Measured,
+    Verdict,
+    misfit,
+    second_singular_value,
+)
+from phasegan.reconstruction.cg import TOLERANCE, conjugate_gradients
+from phasegan.reconstruction.integers import integer_scales
+from phasegan.reconstruction.support import Window, centrosymmetry, tightest_support, windowed
+from phasegan.spectra.operator import PhaseOperator
+
+FIRST_CHECK = 50
+CENTROSYMMETRIC = 0.9
+LEAST_GAP = 1e-6
+TIGHT_ITERATIONS = 3000
+MENDING_ROUNDS = 6
+NEAR = 0.2
+TIGHTEN_BELOW = 2e-3
+"""Residual above which phases are noisy, not those of a picture with borders."""
+
+
+@dataclass
+class ExactPlanes:
+    """What was found for n planes."""
+
+    estimate: NDArray[np.float64]
+    """(n, N₁, N₂): integers where certified or explained, else of mean 1."""
+    iterations: NDArray[np.int64]
+    converged: NDArray[np.bool_]
+    residual: NDArray[np.float64]
+    certificates: list[Certificate]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known of a stack of planes."""
+
+    frame: tuple[int, int]
+    shape: tuple[int, int]
+    data_range: int
+    accuracy: float
+    """Largest error of the phases, radians."""
+    dtype: torch.dtype
+    iterations: int
+    tolerance: float = TOLERANCE
+    tighten: bool = True
+    """Whether smaller windows are tried."""
+
+    @property
+    def floor(self) -> float:
+        """‖A x‖ / ‖x‖ that the accuracy of the phases explains, with a margin."""
+        return 1.5 * self.accuracy / np.sqrt(3.0) + 1e-8
+
+    @property
+    def least_gap(self) -> float:
+        """Singular values below this cannot be told from 0."""
+        return max(self.accuracy, LEAST_GAP)
+
+
+def reconstruct_exactly(
+    measured: list[Measured],
+    scene: Scene,
+    device: torch.device,
+    callback: Callable[[int, Tensor, Tensor], None] | None = None,
+) -> ExactPlanes:
+    """Reconstruct planes and certify them.
+
+    Parameters
+    ----------
+    measured : list of Measured
+        n planes.
+    scene : Scene
+        What they have in common.
+    device : torch.device
+        Where to compute.
+    callback : callable, optional
+        Called with iteration, indices and images, as in `conjugate_gradients`.
+    """
+    phase = torch.from_numpy(np.stack([plane.phase for plane in measured])).to(device)
+    trusted = _stack_trusted(measured, device)
+    whole: Window = (0, scene.shape[0], 0, scene.shape[1])
+    symmetric = (centrosymmetry(phase, scene.frame) > CENTROSYMMETRIC).cpu().numpy()
+    found = _solve(measured, phase, trusted, scene, whole, scene.iterations, callback)
+    for i in range(len(measured)):
+        if symmetric[i]:
+            found.certificates[i] = Certificate(
+                Verdict.NOT_UNIQUE,
+                support=whole,
+                reason="the picture equals itself turned by 180°: half of all directions are free",
+            )
+        elif (
+            scene.tighten
+            and trusted is None
+            and not found.certificates[i].certified
+            and found.residual[i] < TIGHTEN_BELOW
+        ):
+            _tighten(found, i, measured[i], phase[i : i + 1], scene)
+    return found
+
+
+def _stack_trusted(measured: list[Measured], device: torch.device) -> Tensor | None:
+    if all(plane.trusted is None or plane.trusted.all() for plane in measured):
+        return None
+    masks = [
+        np.ones(plane.phase.shape, bool) if plane.trusted is None else plane.trusted
+        for plane in measured
+    ]
+    return torch.from_numpy(np.stack(masks)).to(device)
+
+
+def anchor_of(
+    phase: Tensor, trusted: Tensor | None, frame: tuple[int, int], shape: tuple[int, int]
+) -> Tensor:
+    """Return the functional that fixes the brightness: (n, N₁, N₂).
+
+    The mean, with the sign that the phase at frequency 0 says; where that is
+    not trusted, the product with the phase-only image, Σ|X| in other words.
+    """
+    ones = torch.ones((len(phase), *shape), dtype=torch.float64, device=phase.device)
+    ones /= shape[0] * shape[1]
+    anchor = torch.where(phase[:, 0, 0].cos()[:, None, None] < 0, -ones, ones)
+    if trusted is None or bool(trusted[:, 0, 0].all()):
+        return anchor
+    operator = PhaseOperator(phase, frame, shape, trusted)
+    phase_only = operator.unaligned(torch.ones_like(phase))
+    return torch.where(trusted[:, 0, 0][:, None, None], anchor, phase_only)
+
+
+def _solve(
+    measured: list[Measured],
+    phase: Tensor,
+    trusted: Tensor | None,
+    scene: Scene,
+    window: Window,
+    iterations: int,
+    callback: Callable[[int, Tensor, Tensor], None] | None = None,
+) -> ExactPlanes:
+    """Do steps 1 to 3 on one window."""
+    shape = (window[1] - window[0], window[3] - window[2])
+    moved = phase if window[0] == window[2] == 0 else windowed(phase, scene.frame, window)
+    operator = PhaseOperator(moved, scene.frame, shape, trusted, scene.dtype)
+    anchor = anchor_of(moved, trusted, scene.frame, shape)
+    integers: dict[int, NDArray[np.int64]] = {}
+
+    def check(k: int, index: Tensor, images: Tensor) -> Tensor:
+        if callback is not None:
+            callback(k, index, images)
+        stop = torch.zeros(len(index), dtype=torch.bool)
+        if k < FIRST_CHECK:
+            return stop
+        for position, i in enumerate(index.tolist()):
+            image = images[position].cpu().numpy()
+            explained = explaining_integers(image, measured[i], scene, window)
+            if explained is not None:
+                integers[i] = explained
+                stop[position] = True
+        return stop
+
+    start = torch.sign(anchor) if trusted is None else anchor
+    result = conjugate_gradients(
+        operator, anchor, start,
+        iterations=iterations, tolerance=scene.tolerance, callback=check,
+    )  # fmt: skip
+    estimate = np.zeros((len(phase), *scene.shape))
+    inside = np.s_[window[0] : window[1], window[2] : window[3]]
+    estimate[:, inside[0], inside[1]] = result.image.cpu().numpy()
+    fine = operator.as_double()
+    residual = fine.residual(result.image).cpu().numpy()
+    for i in range(len(phase)):
+        if i not in integers and residual[i] < 10 * scene.floor:
+            one = torch.tensor([i], device=phase.device)
+            mended = _mend(fine.select(one), result.image[i], measured[i], scene, window)
+            if mended is not None:
+                integers[i] = mended
+    certificates = [
+        _unexplained(i in integers, window, residual[i], scene) for i in range(len(phase))
+    ]
+    if integers:
+        order = sorted(integers)
+        solutions = torch.stack([torch.from_numpy(integers[i][inside]).double() for i in order])
+        some = torch.tensor(order, device=phase.device)
+        gaps = second_singular_value(fine.select(some), solutions.to(phase.device), scene.least_gap)
+        for i, gap in zip(order, gaps, strict=True):
+            estimate[i] = integers[i]
+            certificates[i] = _explained(float(gap), window, scene)
+    converged = result.converged.numpy() | np.array([i in integers for i in range(len(phase))])
+    return ExactPlanes(estimate, result.iterations.numpy(), converged, residual, certificates)
+
+
+def explaining_integers(
+    image: NDArray[np.float64], measured: Measured, scene: Scene, window: Window
+) -> NDArray[np.int64] | None:
+    """Return the integer image that an image is a multiple of and that gives every phase.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        The content of the window.
+    measured, scene : Measured, Scene
+        The phases.
+    window : (int, int, int, int)
+        Where the content stands in the whole support.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (N₁, N₂), int64.
+    """
+    sign = -1 if image.sum() < 0 else 1
+    for candidate in integer_scales(sign * image, scene.data_range):
+        full = np.zeros(scene.shape, dtype=np.int64)
+        full[window[0] : window[1], window[2] : window[3]] = sign * candidate
+        if misfit(full, measured, scene.frame) == 0:
+            return full
+    return None
+
+
+def _mend(
+    operator: PhaseOperator, image: Tensor, measured: Measured, scene: Scene, window: Window
+) -> NDArray[np.int64] | None:
+    """Fix the pixels that are near integers and solve for the others."""
+    for candidate in integer_scales(image.cpu().numpy(), scene.data_range)[:2]:
+        whole = torch.from_numpy(candidate).double().to(image.device)
+        scale = (whole * whole).sum() / (whole * image).sum()
+        current = scale * image
+        for _ in range(MENDING_ROUNDS):
+            nearest = current.round()
+            free = (current - nearest).abs() > NEAR
+            if not bool(free.any()):
+                break
+            current = torch.where(free, current, nearest)
+            current = _solve_free(operator, current[None], free[None])[0]
+        full = np.zeros(scene.shape, dtype=np.int64)
+        full[window[0] : window[1], window[2] : window[3]] = current.round().cpu().numpy()
+        if full.min() >= 0 and misfit(full, measured, scene.frame) == 0:
+            return full
+    return None
+
+
+def _solve_free(operator: PhaseOperator, image: Tensor, free: Tensor) -> Tensor:
+    """Minimise ‖A x‖ over the free pixels by conjugate gradients."""
+    residual = -operator.normal(image) * free
+    direction, power = residual.clone(), (residual**2).sum()
+    least = 1e-22 * (image**2).sum()
+    for _ in range(200):
+        if power <= least:
+            break
+        curved = operator.normal(direction) * free
+        length = power / (direction * curved).sum()
+        image = image + length * direction
+        residual = residual - length * curved
+        before, power = power, (residual**2).sum()
+        direction = residual + power / before * direction
+    return image
+
+
+def _unexplained(explained: bool, window: Window, residual: float, scene: Scene) -> Certificate:
+    if explained:
+        return Certificate(Verdict.NOT_EXPLAINED, support=window)
+    if residual <= scene.floor:
+        reason = "solved, but no integer image in range was found that gives every phase"
+    else:
+        reason = (
+            f"not solved: residual {residual:.2g}, the phases' accuracy allows {scene.floor:.2g}"
+        )
+    return Certificate(Verdict.NOT_EXPLAINED, support=window, reason=reason)
+
+
+def _explained(gap: float, window: Window, scene: Scene) -> Certificate:
+    if gap > scene.least_gap:
+        return Certificate(Verdict.CERTIFIED, True, True, gap, window)
+    known = None if np.isnan(gap) else gap
+    reason = (
+        "whether other images fit could not be decided within the allowed steps"
+        if known is None
+        else f"other images have this phase: second singular value {gap:.2g}"
+    )
+    return Certificate(Verdict.NOT_UNIQUE, True, False, known, window, reason)
+
+
+def _tighten(found: ExactPlanes, i: int, measured: Measured, phase: Tensor, scene: Scene) -> None:
+    """Step 4 for plane i."""
+    window = tightest_support(phase, scene.frame, scene.shape, scene.floor)
+    if window == (0, scene.shape[0], 0, scene.shape[1]):
+        return
+    tight = _solve([measured], phase, None, scene, window, TIGHT_ITERATIONS)
+    certificate = tight.certificates[0]
+    found.iterations[i] += tight.iterations[0]
+    rows, columns = f"{window[0]}–{window[1] - 1}", f"{window[2]}–{window[3] - 1}"
+    if certificate.certified:
+        reason = (
+            f"within rows {rows}, columns {columns}, the smallest window that explains the "
+            "phase; in the whole frame symmetric blurs of it have the same phase"
+        )
+        certificate = Certificate(Verdict.CERTIFIED, True, True, certificate.gap, window, reason)
+    elif not certificate.explains:
+        reason = (
+            f"black borders on opposite sides (content in rows {rows}, columns {columns}): "
+            "symmetric blurs have the same phase, and the content was not found"
+        )
+        certificate = Certificate(Verdict.NOT_UNIQUE, support=window, reason=reason)
+    if certificate.explains or not found.certificates[i].explains:
+        found.estimate[i] = tight.estimate[0]
+        found.converged[i] = tight.converged[0]
+        found.certificates[i] = certificate

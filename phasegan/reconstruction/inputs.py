@@ -1,0 +1,331 @@
+"""A scientist's own phase: arrays, and files that phasegan did not write.
+
+`phase.npy`, `phases.npz`, `phases.npz::name`, `scan.h5::/path/to/dataset` (any
+HDF5 file), `phases.mat` and `phases.mat::name` (MATLAB, v4 to v7.3). A file with
+one array needs no name. In MATLAB samples come last: an array of (M, M, n) or
+(M, M, C, n) is taken as n samples, one of (M, M) as one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.errors import InputError
+from phasegan.spectra.encoding import TURN, UINT16_CODES, decode
+from phasegan.spectra.layouts import TOLERANCE, to_half_plane
+
+SEPARATOR = "::"
+NUMPY_SUFFIXES = (".npy", ".npz")
+MATLAB_SUFFIX = ".mat"
+_SHOWN = 8
+_MATLAB_CLASSES = (
+    "double", "single", "logical", "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64",
+)  # fmt: skip
+_UNIT_NAMES = {
+    "rad": "rad", "radian": "rad", "radians": "rad", "deg": "deg", "degree": "deg",
+    "degrees": "deg", "turn": "turns", "turns": "turns", "cycle": "turns", "cycles": "turns",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OwnPhase:
+    """What `read_phase` returns."""
+
+    phase: NDArray[np.float64]
+    """(n[, C], M, M // 2 + 1), radians in (−π, π]; 0 where it is not trusted."""
+    trusted: NDArray[np.bool_] | None
+    """As `phase`, False where the phase says nothing; None where every phase counts."""
+    resolution: float
+    """Radians by which the source may have rounded a phase; 0 for float64."""
+    single: bool
+    """The source had no sample axis; n is 1."""
+    where: str
+    """The source, for messages."""
+    dtype: np.dtype[Any]
+    """Of the source, before anything was converted."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    values: NDArray[Any]
+    dtype: np.dtype[Any]
+    step: float | None = None  # of integer codes, in the units
+    units: str | None = None
+
+
+def is_phase_source(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path names an array: `.npy`, `.npz`, `.mat`, or with `::`."""
+    text = os.fspath(path)
+    return SEPARATOR in text or text.lower().endswith((*NUMPY_SUFFIXES, MATLAB_SUFFIX))
+
+
+def read_phase(
+    source: Any,
+    *,
+    layout: str = "half",
+    units: str = "rad",
+    mask: Any = None,
+    symmetrise: bool = False,
+    tolerance: float = TOLERANCE,
+    warn: Callable[[str], None],
+) -> OwnPhase:
+    """Read phases that did not come from phasegan.
+
+    In HDF5 files `scale_factor` and `add_offset` attributes are applied, as the
+    CF conventions have it (phasegan's own `/test/phase` holds such codes), and a
+    `units` attribute must not contradict `units`.
+
+    Parameters
+    ----------
+    source : array, tensor, list or path
+        ([n, [C,]] M, M) or, for `half`, ([n, [C,]] M, M // 2 + 1); or a file of
+        one of the kinds this module names. A masked array brings its mask
+        where no other is given.
+    layout : {"half", "full", "centred"}
+        As in `phasegan.spectra.layouts`.
+    units : {"rad", "deg", "turns", "phasor"}
+        What the values are.
+    mask : array or path, optional
+        True or 1 where a sample is trusted, in the layout of the phase; any kind
+        that `source` can be. (phasegan's own `undefined` says the opposite.)
+    symmetrise : bool
+        Average the copies at k and −k where they differ, instead of refusing.
+    tolerance : float
+        Radians by which they may differ.
+    warn : callable
+        Takes one line about what is allowed but looks wrong.
+
+    Returns
+    -------
+    OwnPhase
+        Half-plane radians with a sample axis.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, names no or more than one array, or its
+        values are not the phase of real images in that layout and those units.
+    """
+    where = os.fspath(source) if isinstance(source, str | os.PathLike) else "the phase array"
+    found = _load(source, where)
+    if found.units not in (None, units) and units != "phasor":
+        raise InputError(
+            f"{where}: its units attribute says {found.units}, not {units}; "
+            f"add --units {found.units}"
+        )
+    if isinstance(source, np.ma.MaskedArray) and mask is None and np.ma.is_masked(source):
+        mask = ~np.ma.getmaskarray(source)
+    if mask is not None:
+        named = isinstance(mask, str | os.PathLike)
+        mask = _load(mask, f"the mask {os.fspath(mask)}" if named else "the mask").values
+    radians = {"deg": TURN / 360.0, "turns": TURN}.get(units, 1.0)
+    half = to_half_plane(
+        found.values, layout=layout, units=units, where=where, mask=mask,
+        symmetrise=symmetrise, tolerance=tolerance,
+        resolution=None if found.step is None else found.step / 2.0 * radians,
+    )  # fmt: skip
+    for doubt in half.doubts:
+        warn(f"{where}: {doubt}")
+    if half.inconsistent:
+        warn(
+            f"{where}: {half.inconsistent} of {half.pairs} pairs differed, by up to "
+            f"{half.consistent_error:.2g} rad; each became the phase of its mean phasor"
+        )
+    if half.not_real:
+        warn(
+            f"{where}: {half.not_real} self-conjugate bins, which are 0 or π for real images, were "
+            "neither and were set to the nearer: the source was not real, or is noisy"
+        )
+    phase, trusted, single = half.phase, half.trusted, half.phase.ndim == 2
+    if single:
+        phase, trusted = phase[None], None if trusted is None else trusted[None]
+    return OwnPhase(phase, trusted, half.resolution, single, where, found.dtype)
+
+
+def _load(source: Any, where: str) -> _Found:
+    if not isinstance(source, str | os.PathLike):
+        values = _as_array(source, where)
+        return _Found(values, values.dtype)
+    text = os.fspath(source)
+    name, _, inside = text.partition(SEPARATOR)
+    path, wanted = Path(name), inside or None
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    if not path.is_file():
+        raise InputError(f"{path}: not a file; expected .npy, .npz, .mat or HDF5")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    suffix = path.suffix.lower()
+    try:
+        if suffix in NUMPY_SUFFIXES:
+            return _read_numpy(path, wanted)
+        if suffix == MATLAB_SUFFIX and not h5py.is_hdf5(path):
+            return _read_matlab(path, wanted)
+        with h5py.File(path, "r") as file:
+            return _read_hdf5(file, path, wanted, matlab=suffix == MATLAB_SUFFIX)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damaged files fail in many ways inside these libraries
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "signature not found" in reason:
+            what = f"not an HDF5 file, which {SEPARATOR} is for"
+        elif "Object arrays" in reason:
+            what = "holds pickled Python objects, not numbers; save it with numpy.save again"
+        else:
+            what = f"cannot be read; is it damaged, truncated or in use? ({reason})"
+        raise InputError(f"{path}: {what}") from None
+
+
+def _as_array(source: Any, where: str) -> NDArray[Any]:
+    try:
+        if hasattr(source, "detach"):  # a torch tensor, on any device
+            source = source.detach().cpu().resolve_conj().resolve_neg()
+            if str(source.dtype) == "torch.bfloat16":
+                source = source.float()
+            return np.asarray(source.numpy())
+        return np.asarray(source)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{where}: not an array of numbers ({reason})") from None
+
+
+def _choose(names: list[str], wanted: str | None, path: Path) -> str:
+    """Return the array that is meant; names are those that can be read."""
+    if wanted in names:
+        return str(wanted)
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    if not names:
+        raise InputError(f"{path}: holds no array of numbers")
+    if wanted is None:
+        if len(names) == 1:
+            return names[0]
+        raise InputError(
+            f"{path}: holds {len(names)} arrays ({shown}); name one, such as "
+            f"{path}{SEPARATOR}{names[0]}"
+        )
+    near = difflib.get_close_matches(wanted, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it holds {shown}"
+    raise InputError(f"{path}: no array {wanted}; {hint}")
+
+
+def _read_numpy(path: Path, wanted: str | None) -> _Found:
+    with open(path, "rb") as stream:
+        head = stream.read(6)
+    if head[:2] != b"PK" and head != b"\x93NUMPY":
+        raise InputError(f"{path}: not a file that numpy.save or numpy.savez wrote")
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        if wanted is not None:
+            raise InputError(f"{path}: one array without a name; leave out {SEPARATOR}{wanted}")
+        return _Found(loaded, loaded.dtype)
+    with loaded:
+        values = loaded[_choose(list(loaded.files), wanted, path)]
+    return _Found(values, values.dtype)
+
+
+def _read_matlab(path: Path, wanted: str | None) -> _Found:
+    from scipy.io import loadmat, whosmat
+
+    kinds = {name: kind for name, _, kind in whosmat(path, appendmat=False)}
+    if wanted in kinds and kinds[wanted] not in _MATLAB_CLASSES:
+        raise InputError(f"{path}: {wanted} is a MATLAB {kinds[wanted]}; save a numeric array")
+    name = _choose([n for n, kind in kinds.items() if kind in _MATLAB_CLASSES], wanted, path)
+    values = loadmat(path, appendmat=False, variable_names=[name])[name]
+    if values.dtype.kind != "c":  # MATLAB keeps whole doubles as small integers
+        kind = {"double": "f8", "single": "f4", "logical": "?"}.get(kinds[name], values.dtype)
+        values = values.astype(kind)
+    return _Found(_samples_first(values), values.dtype)
+
+
+def _samples_first(values: NDArray[Any]) -> NDArray[Any]:
+    return values.transpose(*range(values.ndim - 1, 1, -1), *range(min(values.ndim, 2)))
+
+
+def _read_hdf5(file: h5py.File, path: Path, wanted: str | None, *, matlab: bool) -> _Found:
+    try:
+        node = None if wanted is None else file.get(wanted)
+    except Exception:  # damaged links fail in many ways inside libhdf5
+        node = None
+    if matlab:
+        kind = "" if node is None else _text(node.attrs.get("MATLAB_class", ""))
+        if node is not None and kind not in _MATLAB_CLASSES:
+            what = f"a MATLAB {kind}" if kind else "no MATLAB variable"
+            raise InputError(f"{path}: {wanted} is {what}; save a numeric array")
+        if node is None:
+            node = file[_choose(_matlab_names(file), wanted, path)]
+        if "MATLAB_empty" in node.attrs:
+            raise InputError(f"{path}: {node.name.lstrip('/')} is empty")
+    elif isinstance(node, h5py.Group):
+        inside = [f"{node.name.rstrip('/')}/{n}" for n in node]
+        example = f", such as {path}{SEPARATOR}{inside[0]}" if inside else ""
+        raise InputError(f"{path}: {wanted} is a group, not a dataset; name one inside it{example}")
+    elif node is None:
+        slashed = None if wanted is None else f"/{wanted.strip('/')}"
+        node = file[_choose(_dataset_names(file), slashed, path)]
+    if not isinstance(node, h5py.Dataset):
+        raise InputError(f"{path}: {wanted} is not a dataset")
+    values = node[()]
+    if isinstance(values, h5py.Empty):
+        raise InputError(f"{path}: {node.name} is empty")
+    values = np.asarray(values)
+    if values.dtype.names is not None:
+        if set(values.dtype.names) != {"real", "imag"}:
+            fields = ", ".join(values.dtype.names)
+            raise InputError(f"{path}: {node.name} is a table ({fields}), not an array of numbers")
+        values = values["real"] + 1j * values["imag"]
+    if matlab:
+        return _Found(_samples_first(values.T), values.dtype)
+    return _unpacked(values, node, path)
+
+
+def _unpacked(values: NDArray[Any], node: h5py.Dataset, path: Path) -> _Found:
+    """Apply the CF attributes of packed data."""
+    units = _UNIT_NAMES.get(_text(node.attrs.get("units", "")).strip().lower())
+    if not {"scale_factor", "add_offset"} & set(node.attrs) or values.dtype.kind not in "iuf":
+        return _Found(values, values.dtype, units=units)
+    try:
+        scale = float(np.squeeze(node.attrs.get("scale_factor", 1.0)))
+        offset = float(np.squeeze(node.attrs.get("add_offset", 0.0)))
+    except (TypeError, ValueError):
+        scale = offset = np.nan
+    if not (np.isfinite(scale) and np.isfinite(offset) and scale):
+        raise InputError(f"{path}: {node.name} has a scale_factor or add_offset that is no number")
+    if values.dtype.kind == "f":
+        return _Found(values * scale + offset, values.dtype, units=units)
+    own = np.isclose(scale, TURN / UINT16_CODES, rtol=1e-9, atol=0.0) and offset == 0.0
+    angles = decode(values) if own and values.dtype == np.uint16 else values * scale + offset
+    return _Found(angles, values.dtype, abs(scale), units)
+
+
+def _dataset_names(file: h5py.File) -> list[str]:
+    names: list[str] = []
+
+    def visit(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and node.dtype.kind in "biufcV":
+            names.append(f"/{name}")
+
+    file.visititems(visit)
+    return names
+
+
+def _matlab_names(file: h5py.File) -> list[str]:
+    return [
+        name
+        for name, node in file.items()
+        if isinstance(node, h5py.Dataset)
+        and _text(node.attrs.get("MATLAB_class", "")) in _MATLAB_CLASSES
+    ]
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

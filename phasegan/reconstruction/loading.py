@@ -1,0 +1,201 @@
+"""From whatever the user has to phases that methods take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.errors import InputError
+from phasegan.progress import Progress
+from phasegan.reconstruction.inputs import is_phase_source, read_phase
+from phasegan.reconstruction.protocol import Observation
+from phasegan.spectra.encoding import decode, half_steps
+from phasegan.store.encode import encode_pictures
+from phasegan.store.reader import HDF5_SIGNATURE, HDF5_SUFFIXES, PreparedFile, PreparedSplit
+from phasegan.store.schema import Layout
+
+
+@dataclass(frozen=True)
+class ArrayOptions:
+    """What only arrays of phases need to be told; None: not given."""
+
+    shape: tuple[int, int] | None = None
+    layout: str | None = None
+    units: str | None = None
+    mask: Any = None
+    symmetrise: bool | None = None
+    noise: float | None = None
+    data_range: int | None = None
+
+    def first_given(self) -> str | None:
+        """Return the name of an option that was given, if any."""
+        for name in ("shape", "layout", "units", "mask", "symmetrise", "noise"):
+            if getattr(self, name) is not None:
+                return name
+        return None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Phases and where they came from."""
+
+    observation: Observation
+    shape: tuple[int, int]
+    frame: tuple[int, int]
+    data_range: int
+    noise: float
+    sources: list[str] | None = None
+    references: NDArray[np.generic] | None = None
+    file: PreparedFile | None = None
+    single: bool = False
+    """Whether the input had no sample axis."""
+
+
+def observe(part: PreparedSplit, rows: slice, layout: Layout) -> Observation:
+    """Return some samples of a prepared file as an observation."""
+    codes, undefined = part.codes(rows), part.undefined(rows)
+    return Observation(
+        decode(codes),
+        ~undefined if undefined.any() else None,
+        half_steps(codes, layout.phase_bits),
+    )
+
+
+def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: Progress) -> Loaded:
+    """Take phases from an array, or from a file that holds one.
+
+    Raises
+    ------
+    InputError
+        If it is not a phase, or an option does not fit.
+    """
+    own = read_phase(
+        source,
+        layout=options.layout or "half",
+        units=options.units or "rad",
+        mask=options.mask,
+        symmetrise=bool(options.symmetrise),
+        warn=progress.warn,
+    )
+    phase, trusted = own.phase[:limit], own.trusted
+    frame = (phase.shape[-2], phase.shape[-2])
+    shape = options.shape or frame
+    if shape[0] > frame[0] or shape[1] > frame[1] or min(shape) < 1:
+        raise InputError(
+            f"shape {shape[0]}×{shape[1]} does not fit in frames of {frame[0]}×{frame[1]}"
+        )
+    noise = options.noise or 0.0
+    if not 0.0 <= noise <= np.pi:
+        raise InputError(f"noise = {noise:g}: radians from 0 to π")
+    observation = Observation(phase, None if trusted is None else trusted[:limit], own.resolution)
+    named = [own.where] * len(phase) if isinstance(source, str | os.PathLike) else None
+    return Loaded(
+        observation, shape, frame, options.data_range or 255, noise, named, None, None, own.single
+    )
+
+
+def load_path(
+    source: str | os.PathLike[str],
+    split: str,
+    limit: int | None,
+    preprocessing: dict[str, Any],
+    options: ArrayOptions,
+    progress: Progress,
+    prescribed: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Loaded:
+    """Take phases from a prepared file, a file with an array, or pictures.
+
+    Parameters
+    ----------
+    source : path
+        What to read; `file.h5::/dataset` names an array in a file.
+    split : {"test", "train"}
+        Of a prepared file.
+    limit : int, optional
+        Only the first so many.
+    preprocessing : dict
+        How pictures are fitted; options that were given only.
+    options : ArrayOptions
+        For arrays.
+    progress : Progress
+        Where to report.
+    prescribed : callable
+        Completes the preprocessing of pictures by what a run prescribes.
+
+    Raises
+    ------
+    InputError
+        If the source, or an option for it, does not fit.
+    """
+    if is_phase_source(os.fspath(source)):
+        if preprocessing:
+            raise InputError(
+                f"--{next(iter(preprocessing))}: {source} holds phases, not pictures; leave it out"
+            )
+        return load_array(source, options, limit, progress)
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    given = options.first_given()
+    if given is not None:
+        raise InputError(
+            f"--{given}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; {path} "
+            "brings its own, leave it out"
+        )
+    if path.is_file() and _is_hdf5(path):
+        return _load_prepared(path, split, limit, preprocessing)
+    layout, samples = encode_pictures(path, prescribed(preprocessing), limit, progress)
+    codes = np.stack([s.phase for s in samples])
+    undefined = np.stack([s.undefined for s in samples])
+    observation = Observation(
+        decode(codes),
+        ~undefined if undefined.any() else None,
+        half_steps(codes, layout.phase_bits),
+    )
+    return Loaded(
+        observation,
+        layout.shape,
+        layout.frame,
+        layout.data_range,
+        layout.phase_noise,
+        [s.source for s in samples],
+        np.stack([s.images for s in samples]),
+    )
+
+
+def _load_prepared(
+    path: Path, split: str, limit: int | None, preprocessing: dict[str, Any]
+) -> Loaded:
+    file = PreparedFile(path)
+    part = file.split(split)
+    if not len(part):
+        file.close()
+        raise InputError(f"{path}: its {split} split is empty")
+    if preprocessing:
+        file.close()
+        raise InputError(f"--{next(iter(preprocessing))}: {path} is prepared already; leave it out")
+    rows, layout = slice(0, limit), file.layout
+    loaded = Loaded(
+        observe(part, rows, layout),
+        layout.shape,
+        layout.frame,
+        layout.data_range,
+        layout.phase_noise,
+        part.sources(rows),
+        part.images(rows),
+        file,
+    )
+    file.close()  # it opens again by itself if it is read
+    return loaded
+
+
+def _is_hdf5(path: Path) -> bool:
+    with open(path, "rb") as stream:
+        head = stream.read(len(HDF5_SIGNATURE))
+    return head == HDF5_SIGNATURE or path.suffix in HDF5_SUFFIXES

@@ -1,0 +1,63 @@
+"""What a reconstruction achieved, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from phasegan.reconstruction.certificate import Verdict
+from phasegan.reconstruction.protocol import Result
+
+NAMED = 8
+"""Samples that are named one by one; more are counted."""
+
+
+def describe_outcome(result: Result) -> list[str]:
+    """Say what is certified, what is not and why, and what did not converge.
+
+    Parameters
+    ----------
+    result : Result
+        Of any method; empty for those that make no claim.
+    """
+    lines = []
+    if result.certificates is not None:
+        lines += _certified(result)
+    elif result.converged is not None and not np.all(result.converged):
+        flat = np.asarray(result.converged).ravel()
+        left = int(flat.size - np.count_nonzero(flat))
+        lines.append(
+            f"{left} of {flat.size} planes had not converged when the iterations ended; "
+            "--iterations N allows more"
+        )
+    if result.residual is not None:
+        residual = np.asarray(result.residual).ravel()
+        lines.append(
+            f"residual ‖Im(e^-iφ X)‖/‖X‖: median {np.median(residual):.2g}, "
+            f"largest {residual.max():.2g}"
+        )
+    return lines
+
+
+def _certified(result: Result) -> list[str]:
+    assert result.certificates is not None
+    certificates = result.certificates
+    proved = sum(c.certified for c in certificates)
+    what = "images" if np.ndim(result.phase) < 4 else "planes"
+    lines = [
+        f"{proved} of {len(certificates)} {what} certified exact: they give every phase, and "
+        "nothing else does (brightness: the smallest integers)"
+    ]
+    left = [(i, c) for i, c in enumerate(certificates) if not c.certified or c.reason]
+    per_sample = len(certificates) // max(1, len(result.sources or certificates))
+    for i, certificate in left[:NAMED]:
+        name = f"{what[:-1]} {i}"
+        if result.sources is not None:
+            name = f"{i}: {result.sources[i // per_sample]}"
+        lines.append(f"  {name}: {certificate.verdict}, {certificate.reason}")
+    if len(left) > NAMED:
+        rest = Counter(certificate.verdict for _, certificate in left[NAMED:])
+        counted = ", ".join(f"{count} {Verdict(v).value}" for v, count in rest.items())
+        lines.append(f"  and {len(left) - NAMED} more: {counted}")
+    return lines

@@ -1,0 +1,182 @@
+"""Running an iterative method over many planes: blocks, threads, devices."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phasegan.devices import choose_device, memory_guard
+from phasegan.reconstruction.certificate import Certificate
+from phasegan.reconstruction.protocol import Observation, Problem, Solution
+from phasegan.spectra.operator import PhaseOperator
+
+CACHE_SAMPLES = 140_000
+"""Spectrum samples in a block on a CPU: what stays in its caches."""
+GPU_SAMPLES = 20_000_000
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some planes as tensors."""
+
+    numbers: NDArray[np.int64]
+    """(n,): which planes they are, sample · C + channel."""
+    channels: NDArray[np.int64]
+    """(n,)."""
+    phase: Tensor
+    """(n, M, M // 2 + 1), float64."""
+    trusted: Tensor | None
+    half_step: NDArray[np.float64] | float
+    """A number, or (n, M, M // 2 + 1)."""
+    problem: Problem
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.phase.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision asked for."""
+        return torch.float32 if self.problem.settings.dtype == "float32" else torch.float64
+
+    def operator(self, dtype: torch.dtype | None = None) -> PhaseOperator:
+        """Return A for these planes."""
+        return PhaseOperator(
+            self.phase, self.problem.frame, self.problem.shape, self.trusted, dtype or self.dtype
+        )
+
+    def callback(self) -> Callable[[int, Tensor, Tensor], None] | None:
+        """Return the user's callback as solvers call it."""
+        told = self.problem.settings.callback
+        if told is None:
+            return None
+        numbers = self.numbers
+        return lambda k, index, images: told(
+            k, numbers[index.cpu().numpy()], images.double().cpu().numpy()
+        )
+
+
+@dataclass
+class Solved:
+    """What a solver gives for a block."""
+
+    image: Tensor | NDArray[np.float64]
+    """(n, N, N)."""
+    iterations: Tensor | NDArray[np.int64]
+    converged: Tensor | NDArray[np.bool_]
+    certificates: list[Certificate] | None = None
+    scaled: bool = True
+    """Whether brightness is free, so that the brightest pixel is made white;
+    planes that a certificate explains keep their integers."""
+
+
+Solver = Callable[[Block], Solved]
+
+
+def over_planes(observation: Observation, problem: Problem, label: str, solver: Solver) -> Solution:
+    """Run a solver over all planes of an observation.
+
+    Parameters
+    ----------
+    observation : Observation
+        (n[, C], M, M // 2 + 1).
+    problem : Problem
+        What is known.
+    label : str
+        For the progress.
+    solver : callable
+        Takes a `Block`, gives a `Solved`.
+    """
+    settings = problem.settings
+    device = choose_device(settings.device)
+    if device.type == "mps":  # no float64 there
+        device = torch.device("cpu")
+    lead = observation.phase.shape[:-2]
+    plane = observation.phase.shape[-2:]
+    phase = np.ascontiguousarray(observation.phase, np.float64).reshape(-1, *plane)
+    trusted = None if observation.trusted is None else observation.trusted.reshape(-1, *plane)
+    steps = observation.half_step
+    steps = steps if np.ndim(steps) == 0 else np.asarray(steps).reshape(-1, *plane)
+    channels = int(np.prod(lead[1:], dtype=int))
+    samples = GPU_SAMPLES if device.type == "cuda" else CACHE_SAMPLES
+    size = max(1, samples // (plane[0] * plane[1]))
+
+    def work(start: int) -> tuple[NDArray[np.float64], Solved, NDArray[np.float64]]:
+        rows = slice(start, start + size)
+        mask = None if trusted is None or trusted[rows].all() else trusted[rows]
+        numbers = np.arange(len(phase))[rows]
+        block = Block(
+            numbers,
+            numbers % channels,
+            torch.from_numpy(phase[rows]).to(device),
+            None if mask is None else torch.from_numpy(mask).to(device),
+            steps if np.ndim(steps) == 0 else np.asarray(steps)[rows],
+            problem,
+        )
+        solved = solver(block)
+        image = torch.as_tensor(solved.image).to(device, torch.float64)
+        residual = block.operator(torch.float64).residual(image).cpu().numpy()
+        return _brightened(image.cpu().numpy(), solved, problem.data_range), solved, residual
+
+    images, solved, residuals = [], [], []
+    advice = f"{problem.frame[0]}×{problem.frame[1]} spectra"
+    with problem.settings.progress.task(label, len(phase)) as task, memory_guard(advice):
+        for image, found, residual in _ordered(work, range(0, len(phase), size), device):
+            images.append(image)
+            solved.append(found)
+            residuals.append(residual)
+            task.advance(len(image))
+    certificates = [c for found in solved for c in found.certificates or []]
+    return Solution(
+        np.concatenate(images).reshape(*lead, *problem.shape),
+        np.concatenate([np.asarray(s.iterations) for s in solved]).reshape(lead),
+        np.concatenate([np.asarray(s.converged) for s in solved]).reshape(lead),
+        np.concatenate(residuals).reshape(lead),
+        certificates or None,
+    )
+
+
+def _brightened(image: NDArray[np.float64], solved: Solved, white: int) -> NDArray[np.float64]:
+    """Make the brightest pixel white where brightness is not known.
+
+    The phase leaves it open, and most photographs have a white pixel.
+    """
+    if not solved.scaled:
+        return image
+    top = np.abs(image).max(axis=(-2, -1))
+    factor = np.divide(white, top, out=np.ones_like(top), where=top > 0)
+    if solved.certificates is not None:
+        factor[[c.explains for c in solved.certificates]] = 1.0
+    return image * factor[:, None, None]
+
+
+def _ordered(work: Callable[[int], Any], starts: range, device: torch.device) -> Iterator[Any]:
+    """Map in order; on a CPU over threads that each use one core."""
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1 or len(starts) == 1:
+        yield from map(work, starts)
+        return
+    # a pool of single-threaded workers: torch's own threads wait for one another in each small step
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for start in starts:
+            waiting.append(pool.submit(work, start))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads)

@@ -1,0 +1,117 @@
+"""Plug and play: a denoiser in the place of a prior."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from phasegan.reconstruction.maximum_posterior import (
+    FLATNESS,
+    QuadraticSystem,
+    Trace,
+    maximum_posterior,
+)
+from phasegan.spectra.operator import PhaseOperator
+
+STRENGTH = 0.5
+"""What the denoiser is told the noise is, over the level that was estimated, and
+what error its output is taken to have, over the same."""
+WIDTH = 2.0
+"""Spread of magnitudes about the estimate's own, in the last step."""
+
+
+def plug_and_play(
+    operator: PhaseOperator,
+    magnitude: Tensor,
+    noise: float,
+    *,
+    spread: float,
+    rounds: int,
+    iterations: int,
+    steps: int = 1,
+    callback: Trace | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Alternate a denoiser with the fit to the phases.
+
+    Venkatakrishnan, Bouman & Wohlberg 2013, "Plug-and-play priors for model
+    based reconstruction", doi:10.1109/GlobalSIP.2013.6737048, in its half
+    quadratic form: z = D(x), x = argmin f(x) + ‖x − z‖² / 2s², where f is the
+    objective of `maximum_posterior`, which also gives the first x, and D is
+    scikit-image's non-local means (Buades, Coll & Morel 2005). The noise that
+    is left in x comes from the images themselves (Donoho's estimate from the
+    median absolute second difference).
+
+    Parameters
+    ----------
+    operator : PhaseOperator
+        For n phases, float64.
+    magnitude : torch.Tensor
+        (n, M₁, M₂ // 2 + 1) or without n: the prior m.
+    noise : float
+        σ of the phases, radians.
+    spread, rounds, iterations, callback
+        As in `maximum_posterior`.
+    steps : int
+        How often to denoise; more than one or two removes texture.
+
+    Returns
+    -------
+    (torch.Tensor, torch.Tensor, torch.Tensor)
+        Images (n, N₁, N₂); iterations (n,), int64; converged (n,), bool.
+    """
+    image, used, converged = maximum_posterior(
+        operator, magnitude, noise,
+        spread=spread, rounds=rounds, iterations=iterations, callback=callback,
+    )  # fmt: skip
+    prior = magnitude.expand(operator.phasor.shape)
+    found = operator.spectrum(image).abs()
+    scale = (found * prior).sum((-2, -1), keepdim=True) / prior.square().sum((-2, -1), keepdim=True)
+    prior = scale * prior
+    weight = (found**2 + (FLATNESS * prior) ** 2).sqrt()
+    system = QuadraticSystem(operator, prior, weight, noise, 2 * WIDTH)
+    size = operator.frame[0] * operator.frame[1]
+    for step in range(steps):
+        level = noise_level(image)
+        cleaned = denoised(image, STRENGTH * level)
+        penalty = system.unit * (2.0 / size) / (STRENGTH * level) ** 2
+        image, more, _ = system.solve(image, 30, 1e-3, penalty, cleaned)
+        used = used + more
+        if callback is not None:
+            callback(100 + step, image)
+    return image, used, converged
+
+
+def noise_level(image: Tensor) -> Tensor:
+    """Estimate the standard deviation of noise: (n, 1, 1), at least 1e-3 of the range.
+
+    The median absolute value of diagonal second differences, over 0.6745 and
+    the gain 2 of that filter.
+    """
+    second = image[:, 1:, 1:] - image[:, 1:, :-1] - image[:, :-1, 1:] + image[:, :-1, :-1]
+    level = second.abs().flatten(1).median(dim=1).values / (0.6745 * 2.0)
+    floor = 1e-3 * (image.amax((-2, -1)) - image.amin((-2, -1)))
+    return torch.maximum(level, floor)[:, None, None]
+
+
+def denoised(image: Tensor, level: Tensor) -> Tensor:
+    """Apply non-local means to each image.
+
+    Parameters
+    ----------
+    image : torch.Tensor
+        (n, N₁, N₂).
+    level : torch.Tensor
+        (n, 1, 1): standard deviation of the noise.
+    """
+    from skimage.restoration import denoise_nl_means
+
+    cleaned = [
+        denoise_nl_means(
+            picture, patch_size=5, patch_distance=6, h=0.7 * sigma, sigma=sigma, fast_mode=True
+        )
+        for picture, sigma in zip(
+            image.double().cpu().numpy(), level.flatten().tolist(), strict=True
+        )
+    ]
+    return torch.from_numpy(np.stack(cleaned)).to(image.device)

@@ -1,0 +1,148 @@
+"""The smallest window that a picture with black borders must fill.
+
+Where a picture leaves empty borders on *opposite* sides of its frame, any
+symmetric kernel with a positive spectrum that fits into them blurs it without
+changing its phase. On the smallest window that still has a solution no kernel
+but a point fits, and the solution is unique again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from phasegan.reconstruction.cg import conjugate_gradients
+from phasegan.spectra.operator import PhaseOperator
+
+Window = tuple[int, int, int, int]
+"""Rows and columns [r₀, r₁, c₀, c₁) of the support."""
+
+ITERATIONS = 1200
+STAGNANT = 0.985
+"""A residual that falls by less than this factor over a check has come to rest."""
+
+
+def windowed(phase: Tensor, frame: tuple[int, int], window: Window) -> Tensor:
+    """Return the phase that the content of a window has when it is moved to the corner.
+
+    Parameters
+    ----------
+    phase : torch.Tensor
+        (…, M₁, M₂ // 2 + 1), radians.
+    frame : (int, int)
+        (M₁, M₂).
+    window : (int, int, int, int)
+        [r₀, r₁, c₀, c₁).
+    """
+    rows = torch.fft.fftfreq(frame[0], dtype=torch.float64, device=phase.device)[:, None]
+    columns = torch.arange(frame[1] // 2 + 1, dtype=torch.float64, device=phase.device)
+    return phase + 2 * np.pi * (rows * window[0] + columns / frame[1] * window[2])
+
+
+def centrosymmetry(phase: Tensor, frame: tuple[int, int]) -> Tensor:
+    """Return how nearly images equal themselves turned by 180° about some point, 0 to 1.
+
+    A centrosymmetric image has e^{2iφ} = e^{−2i k·c}, a pure shift, whose
+    inverse transform is a single peak of height 1. Its phase then says nothing
+    but signs: half of all directions are free at any oversampling.
+
+    Parameters
+    ----------
+    phase : torch.Tensor
+        (n, M₁, M₂ // 2 + 1), radians.
+    frame : (int, int)
+        (M₁, M₂).
+
+    Returns
+    -------
+    torch.Tensor
+        (n,), the height of the peak.
+    """
+    twist = torch.polar(torch.ones_like(phase), 2.0 * phase)
+    return torch.fft.irfftn(twist, s=frame, dim=(-2, -1)).amax((-2, -1))
+
+
+def fits(phase: Tensor, frame: tuple[int, int], window: Window, floor: float) -> bool:
+    """Tell whether an image inside a window has the phase, to within a residual.
+
+    Parameters
+    ----------
+    phase : torch.Tensor
+        (1, M₁, M₂ // 2 + 1), radians.
+    frame : (int, int)
+        (M₁, M₂).
+    window : (int, int, int, int)
+        [r₀, r₁, c₀, c₁).
+    floor : float
+        ‖A x‖ / ‖x‖ below which it fits.
+    """
+    shape = (window[1] - window[0], window[3] - window[2])
+    operator = PhaseOperator(windowed(phase, frame, window), frame, shape)
+    ones = torch.ones((1, *shape), dtype=torch.float64, device=phase.device)
+    last, slow, found = 1.0, 0, False
+
+    def watch(_: int, __: Tensor, image: Tensor) -> Tensor:
+        nonlocal last, slow, found
+        now = float(operator.residual(image)[0])
+        found = now <= floor
+        slow = slow + 1 if now > STAGNANT * last and now > 2 * floor else 0
+        last = now
+        return torch.tensor([found or slow >= 2])
+
+    conjugate_gradients(
+        operator, ones / ones.numel(), ones, iterations=ITERATIONS, callback=watch, every=50
+    )
+    return found
+
+
+def tightest_support(
+    phase: Tensor, frame: tuple[int, int], shape: tuple[int, int], floor: float
+) -> Window:
+    """Find the smallest window that still has a solution.
+
+    Each side is moved inwards, first by doubling steps and then by halving
+    them, as far as the residual stays at the level of the phases' own accuracy.
+    An axis without a border on one of its sides is left as it is: a kernel
+    has no room there.
+
+    Parameters
+    ----------
+    phase : torch.Tensor
+        (1, M₁, M₂ // 2 + 1), radians.
+    frame, shape : (int, int)
+        (M₁, M₂) and (N₁, N₂).
+    floor : float
+        ‖A x‖ / ‖x‖ of a solution, from the accuracy of the phases.
+    """
+    window = [0, shape[0], 0, shape[1]]
+    for axis in (0, 1):
+        low, high = 2 * axis, 2 * axis + 1
+        size = shape[axis]
+
+        def inside(side: int, depth: int) -> bool:
+            trial = list(window)
+            trial[side] = depth if side % 2 == 0 else shape[side // 2] - depth
+            return fits(phase, frame, (trial[0], trial[1], trial[2], trial[3]), floor)
+
+        if not (inside(low, 1) and inside(high, 1)):
+            continue
+        window[low] = _deepest(partial(inside, low), size - 1)
+        window[high] = size - _deepest(partial(inside, high), size - 1 - window[low])
+    return window[0], window[1], window[2], window[3]
+
+
+def _deepest(holds: Callable[[int], bool], limit: int) -> int:
+    """Return the largest depth, 1 to limit, for which a falling condition holds."""
+    good, step = 1, 1
+    while good + step <= limit and holds(good + step):
+        good += step
+        step *= 2
+    bad = min(good + step, limit + 1)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    return good
