@@ -1,7 +1,7 @@
 """phasegan: reconstruct images from their phase spectra.
 
 The functions of this module are imported when they are first used:
-`prepare`, `open`, `train`, `evaluate`, `reconstruct`, `bench`.
+`prepare`, `open`, `train`, `evaluate`, `reconstruct`, `bench`, `atlas`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from phasegan._version import __version__
 
 if TYPE_CHECKING:
+    from phasegan.harness.atlas import atlas
     from phasegan.harness.evaluate import evaluate
     from phasegan.harness.runner import bench
     from phasegan.reconstruction.api import reconstruct
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from phasegan.store.reader import open_prepared as open
     from phasegan.training.api import train
 
-__all__ = ["__version__", "bench", "evaluate", "open", "prepare", "reconstruct", "train"]
+__all__ = ["__version__", "atlas", "bench", "evaluate", "open", "prepare", "reconstruct", "train"]
 
 _WHERE = {
     "prepare": ("phasegan.store.prepare", "prepare"),
@@ -27,6 +28,7 @@ _WHERE = {
     "evaluate": ("phasegan.harness.evaluate", "evaluate"),
     "reconstruct": ("phasegan.reconstruction.api", "reconstruct"),
     "bench": ("phasegan.harness.runner", "bench"),
+    "atlas": ("phasegan.harness.atlas", "atlas"),
 }
 
 

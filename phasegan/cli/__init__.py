@@ -21,6 +21,7 @@ COMMANDS = {
     "reconstruct": "Reconstruct images from phase spectra.",
     "evaluate": "Score methods and runs over a test split.",
     "bench": "Tabulate samples and epochs against average MSE.",
+    "atlas": "Map where the phase determines the image.",
     "inspect": "Say what a prepared file or a run is, and check it.",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from phasegan.errors import InputError
 from phasegan.models.weights import weights_intact
 from phasegan.progress import format_duration
+from phasegan.reconstruction.auto import choose
+from phasegan.reconstruction.protocol import Problem
 from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.store.schema import Layout
@@ -85,11 +88,7 @@ def _prepared(path: Path, verify: bool) -> Inspection:
         f"{encodings[layout.phase_dtype]}",
         *_degradation(layout),
         f"  determinacy about {equations:,} equations for {unknowns:,} unknowns: "
-        + (
-            "enough to determine almost every image up to its brightness"
-            if ratio**2 >= 2
-            else "the phase alone does not determine the image (that takes M/N ≥ √2)"
-        ),
+        + _expectation(layout),
         f"  undefined   {sum(undefined.values())} phases of zero magnitude",
         f"  source      {recipe['name']}, {recipe['source']['kind']}, seed {attributes['seed']}",
         f"  checksum    {attributes['source_checksum']} of the source's pictures",
@@ -106,6 +105,35 @@ def _degradation(layout: Layout) -> list[str]:
     if layout.phase_bits:
         steps.append(f"phases rounded to {layout.phase_bits} bit, 2πk/{2**layout.phase_bits}")
     return [f"  degraded    {', then '.join(steps)}"] if steps else []
+
+
+def _expectation(layout: Layout) -> str:
+    """Say what can be expected of phases like these; the threshold is M/N ≥ √2."""
+    name = choose(
+        Problem(layout.shape, layout.frame, noise=layout.phase_noise), _phase_error(layout)
+    )
+    if layout.padded**2 < 2 * layout.size**2:
+        return (
+            "too few, the phase alone does not determine the image (that takes M/N ≥ √2); expect "
+            "what a prior can give, --method auto takes the best one"
+        )
+    if name != "cg":
+        return (
+            "enough (M/N ≥ √2), but the phases are noisy or coarse; expect a close image, "
+            "--method auto weighs the noise"
+        )
+    return (
+        "enough (M/N ≥ √2) to determine almost every image up to its brightness; expect exact "
+        "images with a certificate, --method auto"
+    )
+
+
+def _phase_error(layout: Layout) -> float:
+    """Return the standard deviation of the stored phases, radians."""
+    step = {"uint16": math.pi / 65536, "float16": 1e-3, "float32": 1e-7}[layout.phase_dtype]
+    if layout.phase_bits is not None:
+        step = max(step, math.pi / 2**layout.phase_bits)
+    return math.hypot(layout.phase_noise, step / math.sqrt(3))
 
 
 def _run(path: Path, verify: bool) -> Inspection:

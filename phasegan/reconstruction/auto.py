@@ -71,7 +71,7 @@ def _noticing_noise(solution: Solution, observation: Observation, problem: Probl
     noise = float(np.median(residual[bad]) / np.sqrt(absorbed))
     problem.settings.progress.warn(
         f"the phases of {int(bad.sum())} of {count} samples are those of no image: taken as noisy, "
-        f"about {noise:.2g} rad; state the noise to have it used"
+        f"about {noise:.2g} rad; if you know it better, --noise SIGMA (noise=…)"
     )
     again = iterative.posterior(replace(problem, noise=noise))(_chosen(observation, bad))
     estimate, found = solution.estimate.copy(), solution.residual.copy()

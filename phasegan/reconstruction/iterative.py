@@ -25,6 +25,7 @@ DEFAULT_ITERATIONS = {
     "pocs": 1000,
     "pocs-accelerated": 500,
     "cg": 1000,
+    "cg-undetermined": 200,
     "fista": 500,
     "map": 300,
     "pnp": 300,
@@ -111,15 +112,17 @@ def exact(problem: Problem) -> Method:
     """Conjugate gradients, integers and certificates."""
 
     def method(observation: Observation) -> Solution:
+        determined = problem.oversampling**2 >= 2
+        iterations = _iterations(problem, "cg" if determined else "cg-undetermined")
         scene = Scene(
             frame=problem.frame,
             shape=problem.shape,
             data_range=problem.data_range,
             accuracy=observation.accuracy,
             dtype=torch.float32 if problem.settings.dtype == "float32" else torch.float64,
-            iterations=_iterations(problem, "cg"),
+            iterations=iterations,
             tolerance=_tolerance(problem, TOLERANCE),
-            tighten=problem.noise == 0 and problem.oversampling**2 >= 2,
+            tighten=problem.noise == 0 and determined,
         )
 
         def solve(block: Block) -> Solved:

@@ -94,9 +94,18 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
     if not 0.0 <= noise <= np.pi:
         raise InputError(f"noise = {noise:g}: radians from 0 to π")
     observation = Observation(phase, None if trusted is None else trusted[:limit], own.resolution)
-    named = [own.where] * len(phase) if isinstance(source, str | os.PathLike) else None
+    is_file = isinstance(source, str | os.PathLike)
+    named = [own.where] * len(phase) if is_file else None
     return Loaded(
-        observation, shape, frame, options.data_range or 255, noise, named, None, None, own.single
+        observation,
+        shape,
+        frame,
+        options.data_range or 255,
+        noise,
+        named,
+        None,
+        None,
+        own.single and not is_file,
     )
 
 

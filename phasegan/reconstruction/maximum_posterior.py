@@ -15,6 +15,8 @@ RAYLEIGH = 0.5
 """Standard deviation of a magnitude over its mean; the Rayleigh distribution's is 0.52."""
 WIDEST = 2.0
 LEAST_NOISE = 1e-3
+REWEIGHTED_ITERATIONS = 150
+"""Of each solve where there are several: more change nothing that noise leaves."""
 REWEIGHTED_FROM = 0.02
 """Phase noise, radians, from which weights by the estimate's own spectrum pay."""
 
@@ -62,7 +64,7 @@ def maximum_posterior(
         Least and largest pixel: the constraint is kept by alternating directions
         (ADMM, Boyd et al. 2011, doi:10.1561/2200000016).
     iterations : int
-        Of each linear solve, at most; with `limits`, in all.
+        Of each linear solve, at most; with `rounds`, at most 150.
     tolerance : float, optional
         Relative residual of the preconditioned system at which a solve ends; a
         hundredth of σ by default.
@@ -79,6 +81,8 @@ def maximum_posterior(
     tolerance = 0.01 * sigma if tolerance is None else tolerance
     prior = magnitude.expand(operator.phasor.shape)
     system = QuadraticSystem(operator, prior, prior, sigma, spread)
+    if rounds:
+        iterations = min(iterations, REWEIGHTED_ITERATIONS)
     image, used, converged = system.solve(None, iterations, tolerance)
     if callback is not None:
         callback(0, image)

@@ -45,10 +45,12 @@ def _certified(result: Result) -> list[str]:
     certificates = result.certificates
     proved = sum(c.certified for c in certificates)
     what = "images" if np.ndim(result.phase) < 4 else "planes"
-    lines = [
-        f"{proved} of {len(certificates)} {what} certified exact: they give every phase, and "
-        "nothing else does (brightness: the smallest integers)"
-    ]
+    claim = (
+        ": they give every phase, and nothing else does (brightness: the smallest integers)"
+        if proved
+        else ""
+    )
+    lines = [f"{proved} of {len(certificates)} {what} certified exact{claim}"]
     left = [(i, c) for i, c in enumerate(certificates) if not c.certified or c.reason]
     per_sample = len(certificates) // max(1, len(result.sources or certificates))
     for i, certificate in left[:NAMED]:

@@ -150,6 +150,14 @@ def _write_hdf5(result: Result, path: Path) -> None:
         labels = ["sample", *(["channel"] if result.estimate.ndim == 4 else []), "row", "column"]
         for axis, label in enumerate(labels):
             estimate.dims[axis].label = label
+        for name in ("iterations", "converged", "residual"):
+            value = getattr(result, name)
+            if value is not None:
+                file.create_dataset(name, data=value)
+        if result.certificates is not None:
+            text = [f"{c.verdict}: {c.reason}".rstrip(": ") for c in result.certificates]
+            file.create_dataset("certificate", data=text, dtype=h5py.string_dtype())
+            file.create_dataset("certified", data=result.certified)
         if result.sources is not None:
             file.create_dataset("source", data=result.sources, dtype=h5py.string_dtype())
         file.attrs.update(
@@ -166,6 +174,7 @@ def _write_hdf5(result: Result, path: Path) -> None:
 
 def _sheet(result: Result) -> Any:
     count = min(SHEET_ROWS, len(result.estimate))
+    certified = result.certified
     titles = ["phase", result.method]
     columns = [
         [phase_tile(phase) for phase in result.phase[:count]],
@@ -177,7 +186,13 @@ def _sheet(result: Result) -> Any:
         errors = clipped_mse(result.estimate[:count], references, data_range=result.data_range)
         titles.append("original")
         columns.append([image_tile(image, result.data_range) for image in references])
-        captions = [[""] * count, [f"MSE {error:,.0f}" for error in errors], [""] * count]
+        marks = [
+            "certified exact" if proved else f"MSE {error:,.0f}"
+            for error, proved in zip(errors, certified[:count], strict=True)
+        ]
+        captions = [[""] * count, marks, [""] * count]
+    elif certified.any():
+        captions[1] = ["certified exact" if proved else "" for proved in certified[:count]]
     return contact_sheet(
         list(zip(*columns, strict=True)), titles, list(zip(*captions, strict=True))
     )

@@ -109,6 +109,8 @@ def over_planes(observation: Observation, problem: Problem, label: str, solver: 
     channels = int(np.prod(lead[1:], dtype=int))
     samples = GPU_SAMPLES if device.type == "cuda" else CACHE_SAMPLES
     size = max(1, samples // (plane[0] * plane[1]))
+    if device.type == "cpu":  # work for every thread
+        size = min(size, -(-len(phase) // torch.get_num_threads()))
 
     def work(start: int) -> tuple[NDArray[np.float64], Solved, NDArray[np.float64]]:
         rows = slice(start, start + size)

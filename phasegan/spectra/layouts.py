@@ -15,24 +15,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phasegan.errors import InputError
-from phasegan.spectra.encoding import TURN, UINT16_CODES
+from phasegan.spectra.encoding import TURN
 from phasegan.spectra.fourier import half_plane, self_conjugate
 from phasegan.spectra.phase import centred, full_plane
+from phasegan.spectra.units import (
+    TURN_IN,
+    UNITS,
+    from_angles,
+    from_phasors,
+    place_of,
+    rounding_of,
+    wrapped,
+)
 
 LAYOUTS = ("half", "full", "centred")
-UNITS = ("rad", "deg", "turns", "phasor")
 TOLERANCE = 1e-3
 """Radians by which φ(−k) may differ from −φ(k)."""
-
-_TURN_IN = {"rad": TURN, "deg": 360.0, "turns": 1.0}
-_NAMES = {"rad": "radians", "deg": "degrees", "turns": "turns"}
-_RANGES = {
-    "rad": "[−π, π] or [0, 2π]",
-    "deg": "[−180, 180] or [0, 360]",
-    "turns": "[−0.5, 0.5] or [0, 1]",
-}
-_SLACK = 1e-6  # of a turn: the rounding of π
-_MODULUS_SLACK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -128,14 +126,14 @@ def to_half_plane(
     if wrong.any():
         raise InputError(
             f"{where}: {wrong.sum()} of {wrong.size} phases are NaN or infinite, the first at "
-            f"{_index(wrong)}; say with a mask which samples to trust"
+            f"{place_of(wrong)}; say which samples to trust, --mask FILE (mask=…)"
         )
     if units == "phasor":
-        plane, known = _from_phasors(values, known, where)
+        plane, known = from_phasors(values, known, where)
         doubts: list[str] = []
     else:
-        plane, doubts = _from_angles(values, units, known, where)
-    rounding = _rounding(values.dtype, units) if resolution is None else resolution
+        plane, doubts = from_angles(values, units, known, where)
+    rounding = rounding_of(values.dtype, units) if resolution is None else resolution
     if layout == "centred":
         plane = np.fft.ifftshift(plane, axes=(-2, -1))
         known = None if known is None else np.fft.ifftshift(known, axes=(-2, -1))
@@ -148,23 +146,24 @@ def to_half_plane(
     compared, trusted = np.broadcast_to(_pairs(size, layout), phase.shape), None
     if known is not None:
         here, there = known[..., :columns], _opposite(known, size, layout)
-        phase = _wrapped(np.where(here | ~there, phase, mirrored))
+        phase = wrapped(np.where(here | ~there, phase, mirrored))
         mirrored = np.where(there | ~here, mirrored, phase)
         compared, trusted = compared & here & there, here | there
 
-    difference = _wrapped(phase - mirrored)
+    difference = wrapped(phase - mirrored)
     error = np.where(compared, np.abs(difference), 0.0)
     inconsistent = int((error > tolerance + 2.0 * rounding).sum())
     pairs, worst = int(compared.sum()), float(error.max())
     if inconsistent and not symmetrise:
-        place = _index(error, size // 2 if layout == "centred" else 0)
+        place = place_of(error, size // 2 if layout == "centred" else 0)
         raise InputError(
             f"{where}: not the phase of a real image: φ(−k) = −φ(k) fails in {inconsistent} of "
             f"{pairs} pairs, worst by {worst:.2g} rad at {place}; is the layout right? --layout "
-            "half|full|centred; or average the copies of noisy measurements, symmetrise=True"
+            "half|full|centred; or average the copies of noisy measurements, --symmetrise "
+            "(symmetrise=True)"
         )
     if symmetrise:
-        phase = _wrapped(phase - difference / 2.0)
+        phase = wrapped(phase - difference / 2.0)
         cancelled = np.abs(difference) > np.pi - 1e-9
         if cancelled.any():
             trusted = ~cancelled if trusted is None else trusted & ~cancelled
@@ -217,7 +216,7 @@ def from_half_plane(phase: ArrayLike, *, layout: str, units: str) -> NDArray[np.
     if layout != "half":
         complete = full_plane if layout == "full" else centred
         plane = complete(plane, (plane.shape[-2],) * 2)
-    return np.exp(1j * plane) if units == "phasor" else plane * (_TURN_IN[units] / TURN)
+    return np.exp(1j * plane) if units == "phasor" else plane * (TURN_IN[units] / TURN)
 
 
 def _check_names(layout: str, units: str) -> None:
@@ -263,105 +262,12 @@ def _check_mask(mask: NDArray[Any], shape: tuple[int, ...], where: str) -> NDArr
     other = (mask != 0) & (mask != 1)
     if other.any():
         raise InputError(
-            f"{where}: the mask holds {mask[other][0]} at {_index(other)}; expected true/false or "
-            "0 and 1, true where a phase is trusted, such as mask > 0"
+            f"{where}: the mask holds {mask[other][0]} at {place_of(other)}; expected true/false "
+            "or 0 and 1, true where a phase is trusted, such as mask > 0"
         )
     if not mask.any():
         raise InputError(f"{where}: the mask trusts no sample; it must be true where phases count")
     return np.broadcast_to(mask.astype(bool), shape)
-
-
-def _from_phasors(
-    values: NDArray[Any], known: NDArray[np.bool_] | None, where: str
-) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-    if values.dtype.kind != "c":
-        raise InputError(
-            f"{where}: dtype {values.dtype} for --units phasor; expected complex e^{{iφ}}, or say "
-            "--units rad, deg or turns"
-        )
-    phasors = values if known is None else np.where(known, values, 1.0)
-    modulus = np.abs(phasors).astype(np.float64)
-    empty = modulus == 0.0
-    other = ~empty & (np.abs(modulus - 1.0) > _MODULUS_SLACK)
-    if other.any():
-        raise InputError(
-            f"{where}: {other.sum()} of {other.size} phasors have a modulus other than 1 or 0, "
-            f"such as {modulus[other][0]:.4g} at {_index(other)}; a whole spectrum? pass "
-            "numpy.angle of it as radians, or divide it by numpy.abs of it"
-        )
-    if empty.any():
-        known = ~empty if known is None else known & ~empty
-        if not known.any():
-            raise InputError(f"{where}: all phasors are 0, which is no phase")
-    plane = _wrapped(np.angle(phasors).astype(np.float64))
-    return plane if known is None else np.where(known, plane, 0.0), known
-
-
-def _from_angles(
-    values: NDArray[Any], units: str, known: NDArray[np.bool_] | None, where: str
-) -> tuple[NDArray[np.float64], list[str]]:
-    kind, turn = values.dtype.kind, _TURN_IN[units]
-    if kind == "c":
-        raise InputError(
-            f"{where}: complex values for --units {units}; phasors e^{{iφ}}? add --units phasor"
-        )
-    if kind in "iu" and units != "deg":
-        raise InputError(
-            f"{where}: dtype {values.dtype}, integer codes without their encoding: multiply by the "
-            f"step (for phasegan's uint16 that is 2*pi/{UINT16_CODES}) and pass radians"
-        )
-    angles = values.astype(np.float64)
-    if known is not None:
-        angles[~known] = 0.0
-    low, high = float(angles.min()), float(angles.max())
-    if not _fits(low, high, units):
-        raise InputError(f"{where}: {_out_of_range(low, high, units, kind != 'f')}")
-    peak, doubts = max(-low, high), []
-    for other in ("rad", "turns"):
-        if _TURN_IN[other] < min(turn, 4 * peak) and _fits(low, high, other):
-            doubts.append(
-                f"phases reach {peak:.4g} {_NAMES[units]}, little for an image; if they are "
-                f"{_NAMES[other]}, add --units {other}"
-            )
-    angles *= TURN / turn
-    if _is_signed(low, high, turn):
-        np.clip(angles, -np.pi, np.pi, out=angles)  # π rounded up stays π
-    return _wrapped(angles), doubts
-
-
-def _fits(low: float, high: float, units: str) -> bool:
-    turn = _TURN_IN[units]
-    return _is_signed(low, high, turn) or _is_signed(low - turn / 2, high - turn / 2, turn)
-
-
-def _is_signed(low: float, high: float, turn: float) -> bool:
-    return max(-low, high) <= turn * (0.5 + _SLACK)
-
-
-def _out_of_range(low: float, high: float, units: str, integers: bool) -> str:
-    turn = _TURN_IN[units]
-    peak = high if high >= -low else low
-    found = f"reaches {peak:.4g}" if abs(peak) > turn else f"runs from {low:.4g} to {high:.4g}"
-    fitting = [u for u in _TURN_IN if _fits(low, high, u) and 4 * abs(peak) >= _TURN_IN[u]]
-    if fitting:
-        hint = f"are these {_NAMES[fitting[0]]}? add --units {fitting[0]}"
-    elif integers:
-        hint = "integer codes? multiply them by their step first"
-    else:
-        period = "2 * numpy.pi" if units == "rad" else f"{turn:g}"
-        hint = f"unwrapped? take it modulo one turn, numpy.mod(phase, {period})"
-    return f"the phase {found}: expected {_NAMES[units]} in {_RANGES[units]}; {hint}"
-
-
-def _rounding(dtype: np.dtype[Any], units: str) -> float:
-    if dtype.kind in "iu":
-        return 0.5 * TURN / _TURN_IN[units]
-    precision = float(np.finfo(dtype).eps)
-    return 2.25 * precision if precision > np.finfo(np.float64).eps else 0.0  # at 360 degrees
-
-
-def _wrapped(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    return angles - TURN * np.ceil((angles - np.pi) / TURN)
 
 
 def _opposite(plane: NDArray[Any], size: int, layout: str, sign: Any = True) -> NDArray[Any]:
@@ -380,10 +286,3 @@ def _pairs(size: int, layout: str) -> NDArray[np.bool_]:
     pairs[:, both] = False
     pairs[1 : (size + 1) // 2, both] = True
     return pairs
-
-
-def _index(array: NDArray[Any], shift: int = 0) -> str:
-    """Return where the largest value is, the first true one; row and column shifted."""
-    place = [int(i) for i in np.unravel_index(int(array.argmax()), array.shape)]
-    size = array.shape[-2]
-    return str(place[:-2] + [(k + shift) % size if shift else k for k in place[-2:]])

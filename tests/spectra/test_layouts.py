@@ -160,7 +160,7 @@ def test_values_that_are_not_finite_are_counted_unless_masked(units, value, rng)
     phase = phases(rng, 8, (2,))
     array = from_half_plane(phase, layout="half", units=units)
     array[1, 3, 2] = array[1, 4, 1] = value
-    with pytest.raises(InputError, match=r"2 of 80 phases .* first at \[1, 3, 2\].* mask"):
+    with pytest.raises(InputError, match=r"2 of 80 phases .* first at \[1, 3, 2\].* --mask"):
         read(array, units=units)
     half = read(array, units=units, mask=np.isfinite(array))
     np.testing.assert_array_equal(half.trusted, np.isfinite(array))
