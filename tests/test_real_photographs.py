@@ -45,3 +45,67 @@ def test_flowers_of_any_shape_are_prepared(real_data, tmp_path):
     report = phasegan.prepare(folder, tmp_path / "f.h5", channels="rgb", fit="pad", oversample=1.5)
     assert report.train + report.test == 138
     assert report.layout.phase_shape == (3, 192, 97)
+
+
+def _twice_padded(scenes, indices):
+    import numpy as np
+
+    from phasegan.harness.atlas import observe
+
+    with phasegan.open(scenes) as file:
+        images = file.test.images(np.asarray(indices))
+    return images, lambda pictures, kind="noise", level=0.0: observe(pictures, 256, kind, level, 0)
+
+
+def _solved(observation):
+    from phasegan.reconstruction.protocol import Problem
+    from phasegan.reconstruction.registry import make_method
+
+    return make_method("cg", Problem((128, 128), (256, 256)))(observation)
+
+
+HARD = [47, 70, 288, 290, 469]
+"""Badly conditioned photographs, and one with black borders on opposite sides."""
+
+
+def test_photographs_are_certified_from_their_phase_alone(scenes):
+    import numpy as np
+
+    images, observed = _twice_padded(scenes, [*range(10), *HARD])
+    found = _solved(observed(images))
+    assert all(c.certified for c in found.certificates)
+    np.testing.assert_array_equal(found.estimate, images)
+    assert found.certificates[13].support == (13, 111, 0, 128)
+
+
+def test_black_borders_are_certified_on_their_window_or_not_at_all(scenes):
+    import numpy as np
+
+    images, observed = _twice_padded(scenes, range(20, 26))
+    rng = np.random.default_rng(3)
+    for image in images:
+        top, bottom, left, right = rng.integers(1, 25, 4)
+        image[:top], image[128 - bottom :] = 0, 0
+        image[:, :left], image[:, 128 - right :] = 0, 0
+    found = _solved(observed(images))
+    for estimate, image, certificate in zip(
+        found.estimate, images, found.certificates, strict=True
+    ):
+        if certificate.certified:
+            np.testing.assert_array_equal(estimate, image)
+        else:
+            assert certificate.verdict == "not unique"
+    assert sum(c.certified for c in found.certificates) >= 5
+
+
+def test_nothing_is_certified_falsely(scenes):
+    images, observed = _twice_padded(scenes, range(30, 36))
+    turned = (images.astype(int) + images[:, ::-1, ::-1]) // 2
+    for pictures, kind, level in (
+        (images, "noise", 1e-4),
+        (images, "noise", 0.1),
+        (images, "bits", 8.0),
+        (turned.astype("uint8"), "noise", 0.0),
+    ):
+        found = _solved(observed(pictures, kind, level))
+        assert not any(c.certified for c in found.certificates), (kind, level)

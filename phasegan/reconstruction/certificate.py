@@ -23,6 +23,8 @@ from phasegan.spectra.phase import analyse
 LANCZOS_STEPS = 3000
 LANCZOS_CHECK = 25
 LANCZOS_ACCURACY = 0.1
+FEW = 0.02
+"""Share of undefined phases in a candidate up to which they are left out."""
 ROUNDING = 1e-13
 """Error of a float64 transform, as a share of the largest magnitude."""
 
@@ -98,7 +100,8 @@ def misfit(image: NDArray[np.integer], measured: Measured, frame: tuple[int, int
     -------
     int
         0 if it explains them all. π and −π are one angle; phases that are not
-        trusted (undefined ones among them) are left out; one that lies on the
+        trusted (undefined ones among them) are left out, and so are those that
+        are undefined in the image, if they are but a few; one that lies on the
         border between two codes to within the rounding of a float64 transform
         may be either.
     """
@@ -107,10 +110,52 @@ def misfit(image: NDArray[np.integer], measured: Measured, frame: tuple[int, int
     difference = np.minimum(difference, 2 * np.pi - difference)
     with np.errstate(divide="ignore"):
         rounding = ROUNDING * spectrum.magnitude.max() / spectrum.magnitude
-    wrong = (difference > measured.half_step + rounding) | spectrum.undefined
+    wrong = difference > measured.half_step + rounding
+    if np.count_nonzero(spectrum.undefined) <= FEW * wrong.size:
+        wrong &= ~spectrum.undefined
+    else:
+        wrong |= spectrum.undefined
     if measured.trusted is not None:
         wrong &= measured.trusted
     return int(np.count_nonzero(wrong))
+
+
+def has_neighbour(
+    image: NDArray[np.integer],
+    measured: Measured,
+    window: tuple[int, int, int, int],
+    frame: tuple[int, int],
+) -> bool:
+    """Tell whether an integer image close to this one gives the same rounded phases.
+
+    Phases within their rounding of given ones are those of a convex cone of
+    images. Coarse phases of a small image leave it wide enough for more than one
+    integer image; what changes phases least is smooth. Tried are ±1 on the whole
+    content, on its halves and on its quarters.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (N₁, N₂), integers.
+    measured : Measured
+        The phases.
+    window : (int, int, int, int)
+        Rows and columns [r₀, r₁, c₀, c₁) of the content.
+    frame : (int, int)
+        (M₁, M₂).
+    """
+    row, column = np.indices(image.shape)
+    inside = (window[0] <= row) & (row < window[1]) & (window[2] <= column) & (column < window[3])
+    upper, left = 2 * row < window[0] + window[1], 2 * column < window[2] + window[3]
+    lower, right = np.logical_not(upper), np.logical_not(left)
+    parts = [inside, upper, lower, left, right]
+    parts += [upper & left, upper & right, lower & left, lower & right]
+    for part in parts:
+        change = (part & inside).astype(np.int64)
+        for sign in (1, -1):
+            if change.any() and misfit(image + sign * change, measured, frame) == 0:
+                return True
+    return False
 
 
 def second_singular_value(
@@ -138,6 +183,8 @@ def second_singular_value(
         (n,), in 0..1.
     """
     count = len(solution)
+    if solution[0].numel() == 1:  # nothing is orthogonal to the only image
+        return np.ones(count)
     found = np.full(count, np.nan)
     index = np.arange(count)
     null = solution / _norm(solution)

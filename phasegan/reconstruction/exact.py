@@ -14,7 +14,7 @@ The steps, each only for the planes that need it:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,17 +25,20 @@ from phasegan.reconstruction.certificate import (
     Certificate,
     Measured,
     Verdict,
+    has_neighbour,
     misfit,
     second_singular_value,
 )
 from phasegan.reconstruction.cg import TOLERANCE, conjugate_gradients
-from phasegan.reconstruction.integers import integer_scales
+from phasegan.reconstruction.integers import integer_scales, without_common_factor
 from phasegan.reconstruction.support import Window, centrosymmetry, tightest_support, windowed
 from phasegan.spectra.operator import PhaseOperator
 
 FIRST_CHECK = 50
-CENTROSYMMETRIC = 0.9
+CENTROSYMMETRIC = 0.99
 LEAST_GAP = 1e-6
+COARSE = 1e-3
+"""Error of phases, radians, above which an integer image that gives them proves nothing."""
 TIGHT_ITERATIONS = 3000
 MENDING_ROUNDS = 6
 NEAR = 0.2
@@ -103,22 +106,22 @@ def reconstruct_exactly(
     phase = torch.from_numpy(np.stack([plane.phase for plane in measured])).to(device)
     trusted = _stack_trusted(measured, device)
     whole: Window = (0, scene.shape[0], 0, scene.shape[1])
-    symmetric = (centrosymmetry(phase, scene.frame) > CENTROSYMMETRIC).cpu().numpy()
+    likeness = centrosymmetry(phase, scene.frame, trusted).cpu().numpy()
+    symmetric = likeness > CENTROSYMMETRIC - scene.accuracy**2
     found = _solve(measured, phase, trusted, scene, whole, scene.iterations, callback)
     for i in range(len(measured)):
+        if found.certificates[i].certified:
+            continue
         if symmetric[i]:
             found.certificates[i] = Certificate(
                 Verdict.NOT_UNIQUE,
                 support=whole,
-                reason="the picture equals itself turned by 180°: half of all directions are free",
+                reason="the picture equals itself turned by 180°, or nearly: half of all "
+                "directions are free",
             )
-        elif (
-            scene.tighten
-            and trusted is None
-            and not found.certificates[i].certified
-            and found.residual[i] < TIGHTEN_BELOW
-        ):
-            _tighten(found, i, measured[i], phase[i : i + 1], scene)
+        elif scene.tighten and found.residual[i] < TIGHTEN_BELOW:
+            mask = None if trusted is None or bool(trusted[i].all()) else trusted[i : i + 1]
+            _tighten(found, i, measured[i], phase[i : i + 1], mask, scene)
     return found
 
 
@@ -165,6 +168,7 @@ def _solve(
     operator = PhaseOperator(moved, scene.frame, shape, trusted, scene.dtype)
     anchor = anchor_of(moved, trusted, scene.frame, shape)
     integers: dict[int, NDArray[np.int64]] = {}
+    doubtful: set[int] = set()
 
     def check(k: int, index: Tensor, images: Tensor) -> Tensor:
         if callback is not None:
@@ -175,9 +179,11 @@ def _solve(
         for position, i in enumerate(index.tolist()):
             image = images[position].cpu().numpy()
             explained = explaining_integers(image, measured[i], scene, window)
-            if explained is not None:
-                integers[i] = explained
+            if explained:
+                integers[i] = explained[0]
                 stop[position] = True
+                if len(explained) > 1:
+                    doubtful.add(i)
         return stop
 
     start = torch.sign(anchor) if trusted is None else anchor
@@ -207,14 +213,25 @@ def _solve(
         for i, gap in zip(order, gaps, strict=True):
             estimate[i] = integers[i]
             certificates[i] = _explained(float(gap), window, scene)
+            if certificates[i].certified and (
+                scene.accuracy > COARSE
+                or i in doubtful
+                or has_neighbour(integers[i], measured[i], window, scene.frame)
+            ):
+                certificates[i] = replace(
+                    certificates[i],
+                    verdict=Verdict.NOT_UNIQUE,
+                    unique=False,
+                    reason="the phases are too coarse: other integer images may give them too",
+                )
     converged = result.converged.numpy() | np.array([i in integers for i in range(len(phase))])
     return ExactPlanes(estimate, result.iterations.numpy(), converged, residual, certificates)
 
 
 def explaining_integers(
     image: NDArray[np.float64], measured: Measured, scene: Scene, window: Window
-) -> NDArray[np.int64] | None:
-    """Return the integer image that an image is a multiple of and that gives every phase.
+) -> list[NDArray[np.int64]]:
+    """Return the integer images that an image may be a multiple of and that give every phase.
 
     Parameters
     ----------
@@ -227,16 +244,17 @@ def explaining_integers(
 
     Returns
     -------
-    numpy.ndarray or None
-        (N₁, N₂), int64.
+    list of numpy.ndarray
+        (N₁, N₂), int64; one, where the phases are good enough.
     """
     sign = -1 if image.sum() < 0 else 1
+    explaining = []
     for candidate in integer_scales(sign * image, scene.data_range):
         full = np.zeros(scene.shape, dtype=np.int64)
         full[window[0] : window[1], window[2] : window[3]] = sign * candidate
         if misfit(full, measured, scene.frame) == 0:
-            return full
-    return None
+            explaining.append(full)
+    return explaining
 
 
 def _mend(
@@ -254,9 +272,11 @@ def _mend(
                 break
             current = torch.where(free, current, nearest)
             current = _solve_free(operator, current[None], free[None])[0]
+        mended = without_common_factor(current.round().cpu().numpy().astype(np.int64))
         full = np.zeros(scene.shape, dtype=np.int64)
-        full[window[0] : window[1], window[2] : window[3]] = current.round().cpu().numpy()
-        if full.min() >= 0 and misfit(full, measured, scene.frame) == 0:
+        full[window[0] : window[1], window[2] : window[3]] = mended
+        within = full.min() >= 0 and full.max() <= scene.data_range
+        if within and misfit(full, measured, scene.frame) == 0:
             return full
     return None
 
@@ -281,6 +301,9 @@ def _solve_free(operator: PhaseOperator, image: Tensor, free: Tensor) -> Tensor:
 def _unexplained(explained: bool, window: Window, residual: float, scene: Scene) -> Certificate:
     if explained:
         return Certificate(Verdict.NOT_EXPLAINED, support=window)
+    if 2 * scene.shape[0] * scene.shape[1] > scene.frame[0] * scene.frame[1]:
+        reason = "too few phases for the pixels: M/N is below √2"
+        return Certificate(Verdict.NOT_UNIQUE, support=window, reason=reason)
     if residual <= scene.floor:
         reason = "solved, but no integer image in range was found that gives every phase"
     else:
@@ -302,12 +325,19 @@ def _explained(gap: float, window: Window, scene: Scene) -> Certificate:
     return Certificate(Verdict.NOT_UNIQUE, True, False, known, window, reason)
 
 
-def _tighten(found: ExactPlanes, i: int, measured: Measured, phase: Tensor, scene: Scene) -> None:
+def _tighten(
+    found: ExactPlanes,
+    i: int,
+    measured: Measured,
+    phase: Tensor,
+    trusted: Tensor | None,
+    scene: Scene,
+) -> None:
     """Step 4 for plane i."""
-    window = tightest_support(phase, scene.frame, scene.shape, scene.floor)
+    window = tightest_support(phase, scene.frame, scene.shape, scene.floor, trusted)
     if window == (0, scene.shape[0], 0, scene.shape[1]):
         return
-    tight = _solve([measured], phase, None, scene, window, TIGHT_ITERATIONS)
+    tight = _solve([measured], phase, trusted, scene, window, TIGHT_ITERATIONS)
     certificate = tight.certificates[0]
     found.iterations[i] += tight.iterations[0]
     rows, columns = f"{window[0]}–{window[1] - 1}", f"{window[2]}–{window[3] - 1}"

@@ -16,7 +16,9 @@ def integer_scales(image: NDArray[np.float64], data_range: int) -> list[NDArray[
     """Return integer images that an image may be a multiple of, most likely first.
 
     The scale s for which s·x is nearest to integers maximises the coherence
-    Σ cos(2π s xⱼ), a spectrum of the histogram of pixel values.
+    Σ cos(2π s xⱼ), a spectrum of the histogram of pixel values. Peaks are
+    ordered by the length of a description: the entropy of the integers, and the
+    logarithm of what they leave of the image.
 
     Parameters
     ----------
@@ -47,15 +49,23 @@ def integer_scales(image: NDArray[np.float64], data_range: int) -> list[NDArray[
         fitted = _fit(image, peak / (STEPS * top))
         if fitted is None:
             continue
-        distance, whole = fitted
+        distance, scale, whole = fitted
         if distance < ROUGHEST and whole.min() >= 0 and whole.max() <= data_range:
-            found.setdefault(whole.tobytes(), (distance, whole))
+            length = _entropy(whole) + np.log(max(distance, 1e-9) / scale)
+            reduced = without_common_factor(whole)
+            found.setdefault(reduced.tobytes(), (float(length), reduced))
     ordered = sorted(found.values(), key=lambda pair: pair[0])
     return [whole for _, whole in ordered[:CANDIDATES]]
 
 
-def _fit(image: NDArray[np.float64], scale: float) -> tuple[float, NDArray[np.int64]] | None:
-    """Refine a scale by least squares; return the distance from integers, and these."""
+def _entropy(whole: NDArray[np.int64]) -> float:
+    counts = np.bincount(whole.ravel())
+    share = counts[counts > 0] / whole.size
+    return float(-(share * np.log(share)).sum())
+
+
+def _fit(image: NDArray[np.float64], scale: float) -> tuple[float, float, NDArray[np.int64]] | None:
+    """Refine a scale by least squares; return distance from integers, scale and these."""
     for _ in range(4):
         whole = np.rint(scale * image)
         product = float((whole * image).sum())
@@ -64,7 +74,7 @@ def _fit(image: NDArray[np.float64], scale: float) -> tuple[float, NDArray[np.in
         scale = float((whole * whole).sum()) / product
     whole = np.rint(scale * image)
     distance = float(np.sqrt(np.mean((scale * image - whole) ** 2)))
-    return distance, without_common_factor(whole.astype(np.int64))
+    return distance, scale, whole.astype(np.int64)
 
 
 def without_common_factor(image: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -27,8 +27,8 @@ DEFAULT_ITERATIONS = {
     "cg": 1000,
     "cg-undetermined": 200,
     "fista": 500,
-    "map": 300,
-    "pnp": 300,
+    "map": 400,
+    "pnp": 400,
 }
 DEFAULT_TOLERANCE = 1e-7
 """Residual at which the fixed-point methods end."""

@@ -85,7 +85,7 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
     )
     phase, trusted = own.phase[:limit], own.trusted
     frame = (phase.shape[-2], phase.shape[-2])
-    shape = options.shape or frame
+    shape = _checked_shape(options.shape, frame)
     if shape[0] > frame[0] or shape[1] > frame[1] or min(shape) < 1:
         raise InputError(
             f"shape {shape[0]}×{shape[1]} does not fit in frames of {frame[0]}×{frame[1]}"
@@ -93,7 +93,10 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
     noise = options.noise or 0.0
     if not 0.0 <= noise <= np.pi:
         raise InputError(f"noise = {noise:g}: radians from 0 to π")
-    observation = Observation(phase, None if trusted is None else trusted[:limit], own.resolution)
+    steps: NDArray[np.float64] | float = own.resolution
+    if own.dtype.kind == "f" and (options.units or "rad") == "rad":
+        steps = half_steps(phase.astype(own.dtype))
+    observation = Observation(phase, None if trusted is None else trusted[:limit], steps)
     is_file = isinstance(source, str | os.PathLike)
     named = [own.where] * len(phase) if is_file else None
     return Loaded(
@@ -107,6 +110,15 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
         None,
         own.single and not is_file,
     )
+
+
+def _checked_shape(shape: Any, frame: tuple[int, int]) -> tuple[int, int]:
+    if shape is None:
+        return frame
+    sides = (shape, shape) if isinstance(shape, int | np.integer) else tuple(shape)
+    if len(sides) != 2 or not all(isinstance(side, int | np.integer) for side in sides):
+        raise InputError(f"shape = {shape!r}: expected N, or (rows, columns), integers")
+    return int(sides[0]), int(sides[1])
 
 
 def load_path(

@@ -13,10 +13,13 @@ FLATNESS = 0.3
 """Share of the prior magnitude below which an estimated magnitude is not believed."""
 RAYLEIGH = 0.5
 """Standard deviation of a magnitude over its mean; the Rayleigh distribution's is 0.52."""
-WIDEST = 2.0
 LEAST_NOISE = 1e-3
 REWEIGHTED_ITERATIONS = 150
 """Of each solve where there are several: more change nothing that noise leaves."""
+MILD, STRONG = 0.05, 0.2
+"""Phase noise, radians, between which the prior's part is chosen by M/N."""
+COMFORTABLE = 1.7
+"""M/N from which the phases need little of the prior."""
 REWEIGHTED_FROM = 0.02
 """Phase noise, radians, from which weights by the estimate's own spectrum pay."""
 
@@ -29,10 +32,10 @@ def maximum_posterior(
     magnitude: Tensor,
     noise: float,
     *,
-    spread: float = WIDEST,
+    spread: float = 2 * RAYLEIGH,
     rounds: int = 1,
     limits: tuple[float, float] | None = None,
-    iterations: int = 300,
+    iterations: int = 400,
     tolerance: float | None = None,
     callback: Trace | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,11 +45,11 @@ def maximum_posterior(
     deviation σ makes of a magnitude dₖ; its real part is the magnitude, which
     images have with mean mₖ and standard deviation τ mₖ. dₖ is mₖ at first and
     then, `rounds` times, √(|Xₖ|² + (0.3 c mₖ)²) of the estimate, with the prior
-    c mₖ scaled to it by least squares: noise is weighted by the image's own
-    spectrum, and the prior, which fixes the scale, keeps the collapse to a flat
-    image out that weights of 1/|X|² alone have. The minimiser is that of a
-    linear system, solved by conjugate gradients preconditioned with the
-    system's diagonal in the aligned spectrum, which is exact without padding.
+    c mₖ scaled to it by least squares and 2τ in the place of τ: noise is weighted
+    by the image's own spectrum, and the prior, which fixes the scale, keeps the
+    collapse to a flat image out that weights of 1/|X|² alone have. The minimiser
+    is that of a linear system, solved by conjugate gradients preconditioned with
+    its diagonal in the aligned spectrum, which is exact without padding.
 
     Parameters
     ----------
@@ -64,7 +67,7 @@ def maximum_posterior(
         Least and largest pixel: the constraint is kept by alternating directions
         (ADMM, Boyd et al. 2011, doi:10.1561/2200000016).
     iterations : int
-        Of each linear solve, at most; with `rounds`, at most 150.
+        Of each linear solve, at most; with `rounds` and σ ≥ 0.05, at most 150.
     tolerance : float, optional
         Relative residual of the preconditioned system at which a solve ends; a
         hundredth of σ by default.
@@ -81,7 +84,7 @@ def maximum_posterior(
     tolerance = 0.01 * sigma if tolerance is None else tolerance
     prior = magnitude.expand(operator.phasor.shape)
     system = QuadraticSystem(operator, prior, prior, sigma, spread)
-    if rounds:
+    if rounds and noise >= MILD:
         iterations = min(iterations, REWEIGHTED_ITERATIONS)
     image, used, converged = system.solve(None, iterations, tolerance)
     if callback is not None:
@@ -97,28 +100,46 @@ def maximum_posterior(
         if callback is not None:
             callback(step, image)
     if limits is not None:
-        image, spent = _within(system, image, limits, callback)
+        left = iterations - int(used.max())
+        image, spent, converged = _within(system, image, limits, left, callback)
         used = used + spent
     return image, used, converged
 
 
-ADMM_STEPS = 40
+ADMM_STEPS = 80
+PENALTY = 0.005
+"""ρ over the geometric mean of the prior's weights: pixels leave the range by low
+frequencies, whose weights are the smallest."""
+NEARLY = 0.02
+"""Share of the range by which pixels may leave it when the iteration has converged."""
 
 
 def _within(
-    system: QuadraticSystem, image: Tensor, limits: tuple[float, float], callback: Trace | None
-) -> tuple[Tensor, int]:
+    system: QuadraticSystem,
+    image: Tensor,
+    limits: tuple[float, float],
+    iterations: int,
+    callback: Trace | None,
+) -> tuple[Tensor, int, Tensor]:
     """Solve under least ≤ x ≤ largest by ADMM with unscaled penalty `system.middle`."""
     kept, dual, spent = image.clamp(*limits), torch.zeros_like(image), 0
-    penalty = system.middle
+    penalty = PENALTY * system.middle
     for step in range(ADMM_STEPS):
-        image, used, _ = system.solve(image, 10, 1e-4, penalty, kept - dual)
-        spent += int(used.max())
-        kept = (image + dual).clamp(*limits)
+        if spent >= iterations:
+            break
+        image, used, _ = system.solve(
+            image, min(10, iterations - spent), 1e-4, penalty, kept - dual
+        )
+        spent += max(1, int(used.max()))
+        before, kept = kept, (image + dual).clamp(*limits)
         dual = dual + image - kept
+        apart, moved = _dot(image - kept, image - kept), _dot(kept - before, kept - before)
+        factor = torch.where(apart > 100 * moved, 2.0, torch.where(moved > 100 * apart, 0.5, 1.0))
+        penalty, dual = penalty * factor, dual / factor
         if callback is not None:
             callback(step + 2, image)
-    return image, spent
+    outside = (image - kept).abs().amax((-2, -1)) / (limits[1] - limits[0])
+    return image, spent, (outside < NEARLY).cpu()
 
 
 class QuadraticSystem:
@@ -217,7 +238,12 @@ def tuned(noise: float, oversampling: float, informed: bool) -> tuple[float, int
     """
     if oversampling**2 < 2:
         return RAYLEIGH, 0
-    spread = float(min(max(0.2 / max(noise, LEAST_NOISE), RAYLEIGH), WIDEST))
+    if not informed:
+        return 4 * RAYLEIGH, 2 if noise >= REWEIGHTED_FROM else 0
+    tight = noise >= STRONG or (oversampling < COMFORTABLE and noise > MILD)
+    spread = RAYLEIGH if tight else 2 * RAYLEIGH
     if noise < REWEIGHTED_FROM:
+        return 2 * spread, 0
+    if noise > 0.7 or (tight and oversampling < COMFORTABLE):
         return spread, 0
-    return spread, 1 if informed else 2
+    return spread, 1

@@ -88,6 +88,8 @@ def noise_level(image: Tensor) -> Tensor:
     The median absolute value of diagonal second differences, over 0.6745 and
     the gain 2 of that filter.
     """
+    if min(image.shape[-2:]) < 2:
+        return image.abs().amax((-2, -1), keepdim=True) * 1e-3
     second = image[:, 1:, 1:] - image[:, 1:, :-1] - image[:, :-1, 1:] + image[:, :-1, :-1]
     level = second.abs().flatten(1).median(dim=1).values / (0.6745 * 2.0)
     floor = 1e-3 * (image.amax((-2, -1)) - image.amin((-2, -1)))

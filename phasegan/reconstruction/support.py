@@ -43,7 +43,7 @@ def windowed(phase: Tensor, frame: tuple[int, int], window: Window) -> Tensor:
     return phase + 2 * np.pi * (rows * window[0] + columns / frame[1] * window[2])
 
 
-def centrosymmetry(phase: Tensor, frame: tuple[int, int]) -> Tensor:
+def centrosymmetry(phase: Tensor, frame: tuple[int, int], trusted: Tensor | None = None) -> Tensor:
     """Return how nearly images equal themselves turned by 180° about some point, 0 to 1.
 
     A centrosymmetric image has e^{2iφ} = e^{−2i k·c}, a pure shift, whose
@@ -56,17 +56,27 @@ def centrosymmetry(phase: Tensor, frame: tuple[int, int]) -> Tensor:
         (n, M₁, M₂ // 2 + 1), radians.
     frame : (int, int)
         (M₁, M₂).
+    trusted : torch.Tensor, optional
+        As `phase`, bool; where it is False the phase is left out.
 
     Returns
     -------
     torch.Tensor
         (n,), the height of the peak.
     """
-    twist = torch.polar(torch.ones_like(phase), 2.0 * phase)
-    return torch.fft.irfftn(twist, s=frame, dim=(-2, -1)).amax((-2, -1))
+    weight = torch.ones_like(phase) if trusted is None else trusted.to(phase.dtype)
+    twist = torch.polar(weight, 2.0 * phase)
+    share = torch.fft.irfftn(weight.to(twist.dtype), s=frame, dim=(-2, -1))[:, 0, 0]
+    return torch.fft.irfftn(twist, s=frame, dim=(-2, -1)).amax((-2, -1)) / share
 
 
-def fits(phase: Tensor, frame: tuple[int, int], window: Window, floor: float) -> bool:
+def fits(
+    phase: Tensor,
+    frame: tuple[int, int],
+    window: Window,
+    floor: float,
+    trusted: Tensor | None = None,
+) -> bool:
     """Tell whether an image inside a window has the phase, to within a residual.
 
     Parameters
@@ -79,9 +89,11 @@ def fits(phase: Tensor, frame: tuple[int, int], window: Window, floor: float) ->
         [r₀, r₁, c₀, c₁).
     floor : float
         ‖A x‖ / ‖x‖ below which it fits.
+    trusted : torch.Tensor, optional
+        As `phase`, bool.
     """
     shape = (window[1] - window[0], window[3] - window[2])
-    operator = PhaseOperator(windowed(phase, frame, window), frame, shape)
+    operator = PhaseOperator(windowed(phase, frame, window), frame, shape, trusted)
     ones = torch.ones((1, *shape), dtype=torch.float64, device=phase.device)
     last, slow, found = 1.0, 0, False
 
@@ -100,7 +112,11 @@ def fits(phase: Tensor, frame: tuple[int, int], window: Window, floor: float) ->
 
 
 def tightest_support(
-    phase: Tensor, frame: tuple[int, int], shape: tuple[int, int], floor: float
+    phase: Tensor,
+    frame: tuple[int, int],
+    shape: tuple[int, int],
+    floor: float,
+    trusted: Tensor | None = None,
 ) -> Window:
     """Find the smallest window that still has a solution.
 
@@ -117,6 +133,8 @@ def tightest_support(
         (M₁, M₂) and (N₁, N₂).
     floor : float
         ‖A x‖ / ‖x‖ of a solution, from the accuracy of the phases.
+    trusted : torch.Tensor, optional
+        As `phase`, bool.
     """
     window = [0, shape[0], 0, shape[1]]
     for axis in (0, 1):
@@ -126,7 +144,8 @@ def tightest_support(
         def inside(side: int, depth: int) -> bool:
             trial = list(window)
             trial[side] = depth if side % 2 == 0 else shape[side // 2] - depth
-            return fits(phase, frame, (trial[0], trial[1], trial[2], trial[3]), floor)
+            candidate = (trial[0], trial[1], trial[2], trial[3])
+            return fits(phase, frame, candidate, floor, trusted)
 
         if not (inside(low, 1) and inside(high, 1)):
             continue

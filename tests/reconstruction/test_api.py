@@ -10,6 +10,8 @@ from PIL import Image
 import phasegan
 from phasegan.errors import InputError
 from phasegan.reconstruction.output import check_output, write_output
+from phasegan.spectra.layouts import from_half_plane
+from phasegan.spectra.phase import analyse
 
 
 def test_one_phase_gives_one_image(rng):
@@ -175,3 +177,254 @@ def test_16_bit_colour_pictures_are_written_at_16_bit(tmp_path, rng):
     assert info["bitdepth"] == 16
     read = np.array([list(r) for r in rows]).reshape(9, 9, 3)
     np.testing.assert_array_equal(np.moveaxis(read, -1, 0), values[0])
+
+
+def padded(images):
+    """Return the phase of images at twice their size."""
+    n = images.shape[-1]
+    return analyse(images, (2 * n, 2 * n)).phase
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(1, 256, (3, 16, 16))
+
+
+ITERATIVE = ("hlo", "pocs", "pocs-accelerated", "cg", "fista", "map", "pnp")
+
+
+def test_a_tensor_gives_a_tensor_and_an_array_an_array(images):
+    import torch
+
+    phase = padded(images)
+    result = phasegan.reconstruct(torch.from_numpy(phase), shape=(16, 16))
+    assert isinstance(result.estimate, torch.Tensor)
+    assert result.estimate.dtype == torch.float64
+    assert (result.estimate.numpy() == images).all()
+    one = phasegan.reconstruct(torch.from_numpy(phase[0]), shape=(16, 16))
+    assert one.estimate.shape == (16, 16)
+    assert isinstance(phasegan.reconstruct(phase, shape=(16, 16)).estimate, np.ndarray)
+
+
+def test_single_precision_phases_are_solved_in_single_precision(images):
+    import torch
+
+    seen = []
+    phase = padded(images).astype(np.float32)
+    for source in (phase, torch.from_numpy(phase)):
+        result = phasegan.reconstruct(
+            source, shape=(16, 16), callback=lambda k, i, x: seen.append(x.dtype)
+        )
+        assert result.certified.all()
+        np.testing.assert_array_equal(np.asarray(result.estimate), images)
+    assert set(seen) == {np.dtype(np.float64)}
+    double = phasegan.reconstruct(phase, shape=(16, 16), dtype="float64", method="pocs")
+    single = phasegan.reconstruct(phase, shape=(16, 16), method="pocs")
+    assert 0 < np.abs(double.estimate - single.estimate).max() < 1.0
+
+
+def test_colour_planes_are_certified_one_by_one(rng):
+    colour = rng.integers(1, 256, (2, 3, 16, 16))
+    colour[1, 2] = colour[1, 2] // 2 + (colour[1, 2] // 2)[::-1, ::-1]
+    result = phasegan.reconstruct(padded(colour), shape=(16, 16))
+    assert result.estimate.shape == (2, 3, 16, 16)
+    assert result.iterations.shape == result.residual.shape == (2, 3)
+    assert [c.certified for c in result.certificates] == [True] * 5 + [False]
+    assert result.certified.tolist() == [True, False]
+    np.testing.assert_array_equal(result.estimate[0], colour[0])
+
+
+@pytest.mark.parametrize("method", ITERATIVE)
+def test_one_plane_is_told_as_one_and_a_stack_as_a_stack(method, images):
+    phase = padded(images)
+    options = {"method": method, "shape": (16, 16), "iterations": 20}
+    stack, one = (phasegan.reconstruct(p, **options) for p in (phase, phase[1]))
+    assert stack.residual.shape == stack.iterations.shape == stack.converged.shape == (3,)
+    assert np.ndim(one.residual) == np.ndim(one.iterations) == np.ndim(one.converged) == 0
+    assert one.certified.shape == (1,)
+    assert stack.certified.shape == (3,)
+    np.testing.assert_allclose(one.estimate, stack.estimate[1], atol=1e-6)
+    assert 0 <= one.residual <= 1
+
+
+@pytest.mark.parametrize("method", ITERATIVE)
+def test_a_callback_is_told_which_planes_are_at_work(method, rng):
+    colour = rng.integers(1, 256, (2, 2, 12, 12))
+    seen = []
+
+    def callback(iteration, planes, estimates):
+        assert isinstance(planes, np.ndarray)
+        assert estimates.shape == (len(planes), 12, 12)
+        assert estimates.dtype == np.float64
+        seen.append((int(iteration), planes.tolist()))
+
+    options = {"method": method, "shape": (12, 12), "iterations": 60}
+    phasegan.reconstruct(padded(colour), callback=callback, **options)
+    assert seen[0][1] == [0, 1, 2, 3]
+    assert [k for k, _ in seen] == sorted(k for k, _ in seen)
+
+
+@pytest.mark.parametrize("method", ["hlo", "pocs", "pocs-accelerated", "cg", "fista"])
+def test_iterations_and_tolerance_end_the_work(method, images):
+    options = {"method": method, "shape": (16, 16)}
+    few = phasegan.reconstruct(padded(images), iterations=7, tolerance=0.0, **options)
+    assert (few.iterations == 7).all()
+    loose = phasegan.reconstruct(padded(images), tolerance=0.5, iterations=400, **options)
+    assert loose.converged.all()
+    assert (loose.iterations < 400).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"iterations": 0}, "iterations = 0: must be at least 1"),
+        ({"limit": 0}, "limit = 0: must be at least 1"),
+        ({"tolerance": -1e-3}, "tolerance = -0.001: must be from 0"),
+        ({"tolerance": 1.0}, "tolerance = 1: must be from 0 to below 1"),
+        ({"tolerance": float("nan")}, "tolerance = nan"),
+        ({"dtype": "float16"}, "dtype = 'float16': float64 or float32"),
+        ({"data_range": 1}, "data_range = 1: 255"),
+        ({"noise": -0.1}, "noise = -0.1"),
+        ({"noise": 4.0}, "noise = 4: radians"),
+        ({"shape": (33, 16)}, r"shape 33×16 does not fit in frames of 32×32"),
+        ({"shape": (0, 16)}, "shape 0×16 does not fit"),
+        ({"layout": "whole"}, "--layout whole"),
+        ({"units": "grad"}, "--units grad"),
+        ({"method": "pocz"}, "did you mean pocs"),
+    ],
+)
+def test_bad_options_are_said_in_one_line(options, message, images):
+    with pytest.raises(InputError, match=message) as caught:
+        phasegan.reconstruct(padded(images), **{"shape": (16, 16), **options})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("layout", ["half", "full", "centred"])
+@pytest.mark.parametrize("units", ["rad", "deg", "turns", "phasor"])
+def test_every_layout_and_unit_leads_to_the_same_image(layout, units, images):
+    given = from_half_plane(padded(images), layout=layout, units=units)
+    result = phasegan.reconstruct(
+        given, shape=(16, 16), layout=layout, units=units, method="pocs", iterations=50
+    )
+    expected = phasegan.reconstruct(padded(images), shape=(16, 16), method="pocs", iterations=50)
+    np.testing.assert_allclose(result.estimate, expected.estimate, atol=1e-6)
+
+
+@pytest.mark.parametrize(("layout", "units"), [("full", "rad"), ("centred", "rad")])
+def test_what_numpy_gives_for_the_full_plane_is_certified(layout, units, images):
+    spectrum = np.fft.fft2(images, s=(32, 32))
+    if layout == "centred":
+        spectrum = np.fft.fftshift(spectrum, axes=(-2, -1))
+    result = phasegan.reconstruct(np.angle(spectrum), shape=(16, 16), layout=layout, units=units)
+    assert result.certified.all()
+    np.testing.assert_array_equal(result.estimate, images)
+
+
+@pytest.mark.parametrize("units", ["deg", "turns", "phasor"])
+def test_phases_in_other_units_come_back_bit_by_bit(units, images):
+    given = from_half_plane(padded(images), layout="half", units=units)
+    result = phasegan.reconstruct(given, shape=(16, 16), units=units)
+    assert result.certified.all()
+    np.testing.assert_array_equal(result.estimate, images)
+
+
+def test_files_of_arrays_are_reconstructed_end_to_end(images, tmp_path):
+    phase = padded(images)
+    np.save(tmp_path / "a.npy", phase)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["x"] = phase
+        file["deep/y"] = np.degrees(phase[0])
+    for source in (tmp_path / "a.npy", f"{tmp_path / 'b.h5'}::/x"):
+        result = phasegan.reconstruct(source, shape=(16, 16))
+        np.testing.assert_array_equal(result.estimate, images)
+        assert result.certified.all()
+        assert result.sources == [str(source)] * 3
+    one = phasegan.reconstruct(f"{tmp_path / 'b.h5'}::/deep/y", shape=(16, 16), units="deg")
+    assert one.estimate.shape == (1, 16, 16), "files keep the sample axis"
+    assert one.certified.tolist() == [True]
+
+
+def test_planes_that_no_real_image_has_are_refused(images, rng):
+    whole = np.angle(np.fft.fft2(images, s=(32, 32)))
+    whole[1, 3, 4] += 0.5
+    with pytest.raises(InputError, match="not the phase of a real image"):
+        phasegan.reconstruct(whole, shape=(16, 16), layout="full")
+    complex_image = rng.normal(size=(16, 16)) + 1j * rng.normal(size=(16, 16))
+    with pytest.raises(InputError, match="not the phase of a real image"):
+        phasegan.reconstruct(np.angle(np.fft.fft2(complex_image)), layout="full")
+    found = phasegan.reconstruct(whole, shape=(16, 16), layout="full", symmetrise=True, method="cg")
+    assert found.certified.tolist() == [True, False, True]
+
+
+def test_a_mask_leaves_samples_out(images, tmp_path):
+    phase = padded(images)
+    mask = np.ones((32, 17), bool)
+    mask[5:9, 3:6] = False
+    phase[:, 5:9, 3:6] = np.nan
+    np.save(tmp_path / "mask.npy", mask)
+    for given in (mask, mask.astype(np.uint8), tmp_path / "mask.npy"):
+        result = phasegan.reconstruct(phase, shape=(16, 16), mask=given)
+        assert result.certified.all()
+        np.testing.assert_array_equal(result.estimate, images)
+    with pytest.raises(InputError, match="a mask of shape"):
+        phasegan.reconstruct(phase, shape=(16, 16), mask=mask[:-1])
+
+
+def test_only_so_many_samples_are_taken(images):
+    result = phasegan.reconstruct(padded(images), shape=(16, 16), limit=2)
+    assert result.estimate.shape == (2, 16, 16)
+    assert len(result.certificates) == 2
+    mask = np.ones((3, 32, 17), bool)
+    mask[:, 3, 3] = False
+    limited = phasegan.reconstruct(padded(images), shape=(16, 16), limit=2, mask=mask)
+    np.testing.assert_array_equal(limited.estimate, images[:2])
+
+
+def test_supports_need_not_be_square(rng):
+    image = rng.integers(1, 256, (12, 20))
+    phase = analyse(image, (40, 40)).phase
+    result = phasegan.reconstruct(phase, shape=(12, 20))
+    assert result.certified.all()
+    np.testing.assert_array_equal(result.estimate, image)
+
+
+def test_what_was_passed_in_is_left_as_it_was(images):
+    phase = padded(images)
+    given = phase.copy()
+    for method in ITERATIVE:
+        phasegan.reconstruct(phase, shape=(16, 16), method=method, iterations=10)
+        np.testing.assert_array_equal(phase, given)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_a_transform_in_single_precision_is_solved_and_not_called_exact(kind, images):
+    import torch
+
+    spectrum = torch.fft.rfft2(torch.from_numpy(images).float(), s=(32, 32))
+    phase = torch.angle(spectrum)
+    given = phase.numpy() if kind == "numpy" else phase
+    result = phasegan.reconstruct(given, shape=(16, 16))
+    assert not result.certified.any()
+    estimate = np.asarray(result.estimate)
+    scale = images.max((1, 2)) / estimate.max((1, 2))
+    np.testing.assert_allclose(estimate * scale[:, None, None], images, atol=0.1)
+
+
+@pytest.mark.parametrize("shape", ["16", (16, 16, 1), (16.0, 16)])
+def test_a_shape_that_is_no_pair_of_integers_is_refused(shape, images):
+    with pytest.raises(InputError, match="shape"):
+        phasegan.reconstruct(padded(images), shape=shape, method="hlo", iterations=1)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("hlo", "pocs", "pocs-accelerated", "fista", "map", "zero", "power-law"),
+        "cg",
+        "pnp",
+    ],
+)
+def test_an_image_of_one_pixel_is_reconstructed(method):
+    result = phasegan.reconstruct(np.zeros((2, 2)), method=method, shape=(1, 1), iterations=5)
+    assert result.estimate.shape == (1, 1)
+    assert np.isfinite(result.estimate).all()

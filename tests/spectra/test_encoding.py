@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasegan.errors import InputError
-from phasegan.spectra.encoding import decode, encode
+from phasegan.spectra.degradation import quantise_phase
+from phasegan.spectra.encoding import decode, encode, half_steps
 
 ERROR = {"uint16": np.pi / 65536 * 1.001, "float32": 3e-7, "float16": 9.8e-4}
 angles = st.floats(-np.pi, np.pi, exclude_min=True, allow_nan=False)
@@ -67,3 +68,56 @@ def test_unknown_dtypes_are_refused():
         encode(np.zeros(3), "uint8")
     with pytest.raises(InputError, match="uint8"):
         decode(np.zeros(3, np.uint8))
+
+
+def same_code(phase, codes, bits=None):
+    """Return the codes of phases at the edge of what `half_steps` allows, and just beyond."""
+    steps = half_steps(codes, bits)
+    return np.broadcast_to(np.asarray(steps, np.float64), np.shape(phase))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float16", "float32"])
+def test_every_phase_lies_within_half_a_step_of_what_its_code_stands_for(dtype, rng):
+    phase = np.concatenate(
+        [
+            rng.uniform(-np.pi, np.pi, 20000),
+            np.logspace(-9, 0.49, 3000),
+            -np.logspace(-9, 0.49, 3000),
+        ]
+    )
+    codes = encode(phase, dtype)
+    error = circular(decode(codes), phase)
+    assert (error <= same_code(phase, codes) * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float16"])
+def test_half_a_step_is_not_too_wide(dtype, rng):
+    phase = rng.uniform(0.3, 3.0, 20000)
+    codes = encode(phase, dtype)
+    error = circular(decode(codes), phase) / same_code(phase, codes)
+    assert error.max() > 0.999
+    beyond = decode(codes) + 1.01 * same_code(phase, codes)
+    assert (encode(beyond, dtype) != codes).all()
+
+
+def test_float64_is_not_rounded_and_bits_add_their_half_step():
+    phase = np.linspace(-3, 3, 7)
+    assert half_steps(phase) == 0.0
+    assert half_steps(phase, 8) == np.pi / 256
+    assert half_steps(encode(phase, "uint16")) == np.pi / 65536
+    assert half_steps(encode(phase, "uint16"), 4) == np.pi / 16
+    assert half_steps(encode(phase, "uint16"), 16) == np.pi / 65536
+    for dtype in ("float16", "float32"):
+        fine = half_steps(encode(phase, dtype))
+        assert fine.shape == phase.shape
+        assert (half_steps(encode(phase, dtype), 6) >= np.pi / 64).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float16", "float32"])
+@pytest.mark.parametrize("bits", [1, 3, 8, 12, 16])
+def test_phases_of_few_bits_lie_within_half_a_step(dtype, bits, rng):
+    phase = rng.uniform(-np.pi, np.pi, (40, 5, 5 // 2 + 1))
+    codes = encode(quantise_phase(phase, bits, (5, 5)), dtype)
+    kept = np.s_[:, :, 1:]  # column 0 holds k and −k, one of which is replaced
+    error = circular(decode(codes), phase)[kept]
+    assert (error <= same_code(phase, codes, bits)[kept] * (1 + 1e-9)).all()

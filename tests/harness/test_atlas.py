@@ -1,0 +1,131 @@
+"""Laws of the atlas."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import phasegan
+from phasegan.errors import InputError
+from phasegan.harness.atlas import observe
+from phasegan.spectra.phase import analyse
+
+SWEEP = {
+    "methods": ["mean-magnitude", "cg"],
+    "oversampling": [1.0, 2.0],
+    "noise": [0.0, 0.3],
+    "bits": [3],
+    "images": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def drawn(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("atlas") / "a"
+    return folder, phasegan.atlas(tiny, folder, **SWEEP)
+
+
+def test_every_cell_is_a_row(drawn):
+    folder, found = drawn
+    assert len(found.cells) == 2 * 2 * 3
+    with open(folder / "atlas.csv", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(r["method"], r["kind"], float(r["level"]), int(r["M"])) for r in rows] == [
+        (c.method, c.kind, c.level, c.M) for c in found.cells
+    ]
+    assert Image.open(folder / "atlas.png").size[0] > 400
+    assert (folder / "atlas.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
+
+
+def test_exact_only_where_phases_are_clean_and_enough(drawn):
+    _, found = drawn
+    for cell in found.cells:
+        clean = (
+            cell.method == "cg"
+            and cell.oversampling == 2
+            and (cell.kind, cell.level)
+            == (
+                "noise",
+                0.0,
+            )
+        )
+        assert cell.certified == (2 if clean else 0)
+        assert cell.certified_wrong == 0
+
+
+def test_a_second_call_measures_nothing_again(drawn, tiny):
+    folder, found = drawn
+    again = phasegan.atlas(tiny, folder, **SWEEP)
+    assert again.reused == len(found.cells)
+    assert again.cells == found.cells
+
+
+def test_an_interrupted_sweep_goes_on(drawn, tiny, tmp_path):
+    folder, found = drawn
+    document = json.loads((folder / "atlas.json").read_text(encoding="utf-8"))
+    lost = list(document["cells"])[3:]
+    document["cells"] = {k: v for k, v in document["cells"].items() if k not in lost}
+    other = tmp_path / "b"
+    other.mkdir()
+    (other / "atlas.json").write_text(json.dumps(document), encoding="utf-8")
+    again = phasegan.atlas(tiny, other, **SWEEP)
+    assert again.reused == 3
+    key = [(c.method, c.kind, c.level, c.M, c.certified) for c in found.cells]
+    assert [(c.method, c.kind, c.level, c.M, c.certified) for c in again.cells] == key
+
+
+def test_a_method_for_unpadded_phases_has_unpadded_cells_only(tiny, tmp_path):
+    found = phasegan.atlas(
+        tiny, tmp_path / "s", methods=["shrinkage"], oversampling=[1, 2], noise=[0], bits=[],
+        images=1,
+    )  # fmt: skip
+    assert [c.M for c in found.cells] == [32]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"methods": ["cgg"]}, "did you mean cg"),
+        ({"oversampling": [5.0]}, "must be from 1 to 4"),
+        ({"noise": [4.0]}, "radians from 0 to π"),
+        ({"bits": [17]}, "from 1 to 16"),
+        ({"images": 0}, "at least 1"),
+        ({"noise": [], "bits": []}, "nothing to sweep"),
+    ],
+)
+def test_bad_options_are_named(tiny, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        phasegan.atlas(tiny, tmp_path / "x", **options)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tiny, tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="something else"):
+        phasegan.atlas(tiny, tmp_path / "x", **SWEEP)
+
+
+def test_the_command_says_where_to_look(run_cli, tiny):
+    outcome = run_cli(
+        "atlas", tiny, "-o", "a", "--method", "zero", "--oversample", 1, "--phase-bits", 4,
+        "--images", 1,
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    assert "measured 1 cells: a/atlas.csv" in outcome.out
+
+
+def test_observations_are_those_of_a_prepared_file(tmp_path, rng):
+    images = rng.integers(0, 256, (4, 24, 24), dtype=np.uint8)
+    phasegan.prepare(
+        images, tmp_path / "x.h5", size=24, oversample=2, samples=1, test=3, phase_bits=5
+    )
+    with phasegan.open(tmp_path / "x.h5") as file:
+        seen = observe(file.test.images(), 48, "bits", 5, 0)
+        np.testing.assert_array_equal(seen.phase, file.test.phase())
+    clean = observe(images, 48, "noise", 0.0, 0).phase
+    assert np.abs(clean - analyse(images, (48, 48)).phase).max() <= np.pi / 65536 + 1e-12

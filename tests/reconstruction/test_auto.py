@@ -1,0 +1,172 @@
+"""Laws of the choice of a method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage import data
+
+import phasegan
+from phasegan.progress import Progress
+from phasegan.reconstruction.auto import CLEAN, choose
+from phasegan.reconstruction.protocol import Problem
+from phasegan.reconstruction.statistics import Statistics
+from phasegan.spectra.degradation import add_phase_noise, quantise_phase
+from phasegan.spectra.phase import analyse
+
+
+def photographs(n, count, seed=0):
+    picture, rng = data.camera(), np.random.default_rng(seed)
+    corners = rng.integers(0, 512 - n, (20 * count, 2))
+    found = np.stack([picture[i : i + n, j : j + n] for i, j in corners]).astype(np.int64)
+    return found[found.std(axis=(1, 2)) > 20][:count]
+
+
+def problem(n, m, statistics=None):
+    return Problem((n, n), (m, m), statistics=statistics)
+
+
+def means(n, m, training=None):
+    return Statistics(np.zeros((n, n)), np.ones((m, m // 2 + 1)), 1, 255, training)
+
+
+class Listening(Progress):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.warnings, self.details = [], []
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+    def detail(self, text):
+        self.details.append(text)
+
+
+def scaled_error(estimates, images):
+    e, x = estimates.reshape(len(images), -1), images.reshape(len(images), -1).astype(float)
+    e = e * ((e * x).sum(1) / (e * e).sum(1))[:, None]
+    return ((e - x) ** 2).mean(1)
+
+
+@pytest.mark.parametrize(("n", "m"), [(32, 64), (32, 46), (32, 128)])
+def test_clean_phases_of_enough_padding_are_solved_by_cg(n, m):
+    assert choose(problem(n, m), 0.0) == "cg"
+    assert choose(problem(n, m), CLEAN) == "cg"
+    assert choose(problem(n, m), 1.01 * CLEAN) == "map"
+
+
+@pytest.mark.parametrize(("n", "m"), [(32, 45), (32, 33)])
+def test_too_few_phases_are_left_to_map(n, m):
+    for noise in (0.0, 0.3):
+        assert choose(problem(n, m), noise) == "map"
+        with_images = means(n, m, lambda count: np.zeros((count, n, n)))
+        assert choose(problem(n, m, with_images), noise) == "map"
+
+
+def test_without_padding_training_images_decide():
+    assert choose(problem(32, 32), 0.0) == "map"
+    assert choose(problem(32, 32, means(32, 32)), 0.0) == "map"
+    training = means(32, 32, lambda count: np.zeros((count, 32, 32)))
+    assert choose(problem(32, 32, training), 0.0) == "shrinkage"
+
+
+def test_oversampling_counts_over_both_axes():
+    assert choose(Problem((8, 32), (32, 32)), 0.0) == "cg"
+    assert choose(Problem((30, 32), (32, 32)), 0.0) == "map"
+
+
+@pytest.mark.parametrize(
+    ("m", "options", "method"),
+    [
+        (32, {}, "cg"),
+        (32, {"noise": 0.1}, "map"),
+        (16, {}, "map"),
+        (20, {}, "map"),
+    ],
+)
+def test_auto_gives_what_the_method_that_it_takes_gives(m, options, method):
+    phase = analyse(photographs(16, 3), (m, m)).phase
+    listening = Listening()
+    automatic = phasegan.reconstruct(phase, shape=(16, 16), progress=listening, **options)
+    named = phasegan.reconstruct(phase, shape=(16, 16), method=method, **options)
+    np.testing.assert_array_equal(automatic.estimate, named.estimate)
+    assert automatic.method == "auto"
+    assert f"auto: {method}" in listening.details
+    assert listening.warnings == []
+
+
+def test_prepared_files_say_how_noisy_and_coarse_they_are(tmp_path):
+    images = photographs(16, 5).astype(np.uint8)
+    expected = {
+        ("uint16", None, None): "cg",
+        ("float16", None, None): "cg",
+        ("uint16", 0.05, None): "map",
+        ("uint16", None, 6): "map",
+        ("float32", None, 12): "cg",
+    }
+    for i, ((dtype, noise, bits), method) in enumerate(expected.items()):
+        path = tmp_path / f"{i}.h5"
+        phasegan.prepare(
+            images, path, size=16, oversample=2, samples=2, test=3,
+            phase_dtype=dtype, phase_noise=noise, phase_bits=bits,
+        )  # fmt: skip
+        listening = Listening()
+        phasegan.reconstruct(path, progress=listening)
+        assert f"auto: {method}" in listening.details, (dtype, noise, bits)
+
+
+def test_unpadded_files_bring_training_images(tiny):
+    listening = Listening()
+    result = phasegan.reconstruct(tiny, progress=listening)
+    assert "auto: shrinkage" in listening.details
+    named = phasegan.reconstruct(tiny, method="shrinkage")
+    np.testing.assert_array_equal(result.estimate, named.estimate)
+
+
+@pytest.mark.parametrize("sigma", [0.03, 0.1, 0.3])
+def test_noise_that_nobody_declared_is_noticed_and_taken_into_account(sigma):
+    images = photographs(32, 5)
+    clean = analyse(images, (64, 64)).phase
+    noisy = add_phase_noise(clean, sigma, np.random.default_rng(1), (64, 64))
+    listening = Listening()
+    found = phasegan.reconstruct(noisy, shape=(32, 32), progress=listening)
+    assert len(listening.warnings) == 1
+    assert "taken as noisy" in listening.warnings[0]
+    assert not found.certified.any()
+    least = phasegan.reconstruct(noisy, shape=(32, 32), method="cg")
+    ours, theirs = (scaled_error(r.estimate, images) for r in (found, least))
+    assert ours.mean() < 0.8 * theirs.mean()
+    stated = phasegan.reconstruct(noisy, shape=(32, 32), noise=sigma)
+    assert ours.mean() < 1.5 * scaled_error(stated.estimate, images).mean()
+
+
+def test_coarse_phases_that_nobody_declared_are_noticed():
+    images = photographs(32, 3)
+    coarse = quantise_phase(analyse(images, (64, 64)).phase, 4)
+    listening = Listening()
+    found = phasegan.reconstruct(coarse, shape=(32, 32), progress=listening)
+    assert "taken as noisy" in listening.warnings[0]
+    assert not found.certified.any()
+
+
+def test_one_noisy_sample_among_clean_ones_changes_nothing_for_them():
+    images = photographs(32, 4)
+    phase = analyse(images, (64, 64)).phase
+    phase[2] = add_phase_noise(phase[2], 0.1, np.random.default_rng(2), (64, 64))
+    listening = Listening()
+    found = phasegan.reconstruct(phase, shape=(32, 32), progress=listening)
+    assert "of 1 of 4 samples" in listening.warnings[0]
+    assert found.certified.tolist() == [True, True, False, True]
+    for i in (0, 1, 3):
+        np.testing.assert_array_equal(found.estimate[i], images[i])
+    assert found.residual[2] > 0.01
+
+
+def test_clean_phases_are_not_taken_for_noisy_ones():
+    images = photographs(24, 4)
+    images[0, :3] = images[0, -2:] = 0
+    images[1] = (images[1] + images[1][::-1, ::-1]) // 2
+    listening = Listening()
+    phasegan.reconstruct(analyse(images, (48, 48)).phase, shape=(24, 24), progress=listening)
+    assert listening.warnings == []
