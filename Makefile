@@ -27,12 +27,15 @@ demo: install
 	cd demo && ../$(BIN)/phasegan inspect builtin.h5 --verify
 	cd demo && ../$(BIN)/phasegan train builtin.h5 -o runs/demo --variant small --samples 100 --epochs 5 --resume
 	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --method mean-magnitude -o mean-magnitude --overwrite
+	cd demo && ../$(BIN)/phasegan prepare -o padded.h5 --oversample 2 --samples 20 --test 12
+	cd demo && ../$(BIN)/phasegan reconstruct padded.h5 -o exact --overwrite
 	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --run runs/demo -o cyclegan --overwrite
 	cd demo && ../$(BIN)/phasegan evaluate builtin.h5 --method zero --method mean-image --method mean-magnitude --run runs/demo --json scores.json
 	cd demo && ../$(BIN)/phasegan bench --variant small --samples 5 --epochs 5 --samples 50 --epochs 10
 	@echo
 	@echo "Look at: demo/bench/builtin/contact-sheet.png, mse-samples.png and table.md,"
-	@echo "         demo/mean-magnitude/contact-sheet.png, demo/cyclegan/contact-sheet.png."
+	@echo "         demo/mean-magnitude/contact-sheet.png, demo/cyclegan/contact-sheet.png,"
+	@echo "         demo/exact/contact-sheet.png: padded twofold, the phase gives the picture itself."
 	@echo "The published CycleGAN sees phases as pictures, which hides the image from its"
 	@echo "convolutions: grey mush, and a score behind the mean magnitude, are what it gives."
 

@@ -14,8 +14,9 @@ from phasegan.harness.rows import Row, row_from_scores
 from phasegan.harness.table import is_smoke_test
 from phasegan.metrics.ruler import SSIM_DESCRIPTION, Scores, concatenate, score
 from phasegan.progress import Progress
+from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.learned import LearnedMethod
-from phasegan.reconstruction.loading import observe
+from phasegan.reconstruction.loading import observe, phase_error
 from phasegan.reconstruction.protocol import Method, Problem, Settings, certified_samples
 from phasegan.reconstruction.registry import BASELINES, check_method, make_method
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
@@ -225,6 +226,8 @@ def evaluate(
         wrong = row.values["certified_wrong"]
         if wrong:
             progress.warn(f"{row.method}: {wrong} certificates are wrong; please report this")
+    if "auto" in names:
+        progress.say(f"auto takes {choose(problem, phase_error(layout))} here")
     if layout.degraded:
         progress.say(f"{data}: {layout.describe()}")
     return Evaluation(str(data), rows, smoke)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from phasegan.errors import InputError
 from phasegan.models.weights import weights_intact
 from phasegan.progress import format_duration
 from phasegan.reconstruction.auto import choose
+from phasegan.reconstruction.loading import phase_error
 from phasegan.reconstruction.protocol import Problem
 from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.store.reader import PreparedFile
@@ -110,7 +110,7 @@ def _degradation(layout: Layout) -> list[str]:
 def _expectation(layout: Layout) -> str:
     """Say what can be expected of phases like these; the threshold is M/N ≥ √2."""
     name = choose(
-        Problem(layout.shape, layout.frame, noise=layout.phase_noise), _phase_error(layout)
+        Problem(layout.shape, layout.frame, noise=layout.phase_noise), phase_error(layout)
     )
     if layout.padded**2 < 2 * layout.size**2:
         return (
@@ -126,14 +126,6 @@ def _expectation(layout: Layout) -> str:
         "enough (M/N ≥ √2) to determine almost every image up to its brightness; expect exact "
         "images with a certificate, --method auto"
     )
-
-
-def _phase_error(layout: Layout) -> float:
-    """Return the standard deviation of the stored phases, radians."""
-    step = {"uint16": math.pi / 65536, "float16": 1e-3, "float32": 1e-7}[layout.phase_dtype]
-    if layout.phase_bits is not None:
-        step = max(step, math.pi / 2**layout.phase_bits)
-    return math.hypot(layout.phase_noise, step / math.sqrt(3))
 
 
 def _run(path: Path, verify: bool) -> Inspection:

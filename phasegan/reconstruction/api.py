@@ -222,7 +222,7 @@ def _result(solution: Solution, loaded: Loaded, name: str, tensor: bool) -> Resu
 
     return Result(
         estimate=shaped(estimate),
-        method=name,
+        method=name if solution.method is None else f"{name} ({solution.method})",
         data_range=loaded.data_range,
         phase=shaped(loaded.observation.phase),
         sources=loaded.sources,

@@ -38,15 +38,19 @@ def choose(problem: Problem, noise: float) -> str:
 
 def automatic(problem: Problem) -> Method:
     """Choose by oversampling, noise and what is known of images."""
+    fitted = shrinkage(problem) if can_fit(problem) else None
 
     def method(observation: Observation) -> Solution:
         name = choose(problem, iterative.effective_noise(observation, problem))
         problem.settings.progress.detail(f"auto: {name}")
-        if name == "shrinkage":
-            return shrinkage(problem)(observation)
-        if name == "map":
-            return iterative.posterior(problem)(observation)
-        return _noticing_noise(iterative.exact(problem)(observation), observation, problem)
+        if fitted is not None and name == "shrinkage":
+            found = fitted(observation)
+        elif name == "map":
+            found = iterative.posterior(problem)(observation)
+        else:
+            found = iterative.exact(problem)(observation)
+            found = _noticing_noise(found, observation, problem)
+        return replace(found, method=name)
 
     return method
 

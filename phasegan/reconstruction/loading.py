@@ -15,7 +15,7 @@ from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.reconstruction.inputs import is_phase_source, read_phase
 from phasegan.reconstruction.protocol import Observation
-from phasegan.spectra.encoding import decode, half_steps
+from phasegan.spectra.encoding import UINT16_CODES, decode, half_steps
 from phasegan.store.encode import encode_pictures
 from phasegan.store.reader import HDF5_SIGNATURE, HDF5_SUFFIXES, PreparedFile, PreparedSplit
 from phasegan.store.schema import Layout
@@ -65,6 +65,14 @@ def observe(part: PreparedSplit, rows: slice, layout: Layout) -> Observation:
         ~undefined if undefined.any() else None,
         half_steps(codes, layout.phase_bits),
     )
+
+
+def phase_error(layout: Layout) -> float:
+    """Return the standard deviation of a file's phases by noise and rounding, radians."""
+    step = {"uint16": np.pi / UINT16_CODES, "float16": 1e-3, "float32": 1e-7}[layout.phase_dtype]
+    if layout.phase_bits is not None:
+        step = max(step, np.pi / 2**layout.phase_bits)
+    return float(np.hypot(layout.phase_noise, step / np.sqrt(3.0)))
 
 
 def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: Progress) -> Loaded:

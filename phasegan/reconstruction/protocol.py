@@ -68,6 +68,8 @@ class Solution:
     """(n[, C]): ‖Im(e^{−iφ} F P x)‖ / ‖F P x‖, see `PhaseOperator.residual`."""
     certificates: list[Certificate] | None = None
     """One a plane, in the order of (n[, C])."""
+    method: str | None = None
+    """What `auto` took."""
 
 
 Method = Callable[[Observation], Solution]

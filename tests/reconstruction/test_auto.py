@@ -91,7 +91,7 @@ def test_auto_gives_what_the_method_that_it_takes_gives(m, options, method):
     automatic = phasegan.reconstruct(phase, shape=(16, 16), progress=listening, **options)
     named = phasegan.reconstruct(phase, shape=(16, 16), method=method, **options)
     np.testing.assert_array_equal(automatic.estimate, named.estimate)
-    assert automatic.method == "auto"
+    assert automatic.method == f"auto ({method})"
     assert f"auto: {method}" in listening.details
     assert listening.warnings == []
 
