@@ -10,7 +10,7 @@ import numpy as np
 
 Row = Mapping[str, Any]
 LOWEST, HIGHEST = 10.0, 60.0
-EXACT_COLOUR = "#ffd166"
+EXACT_COLOUR = "#d1495b"
 KINDS = {"noise": "phase noise σ (rad)", "bits": "bits of a phase"}
 
 
@@ -68,7 +68,7 @@ def draw_atlas(path: Path, cells: Sequence[Row], name: str, *, form: str = "png"
     images, size = cells[0]["images"], cells[0]["N"]
     figure.suptitle(
         f"What the phase determines: {images} images of {name}, {size}×{size}. Numbers are dB; "
-        "gold: certified exact, with the share of images. Dashed: M/N = √2.",
+        "red: certified exact, with the share of images. Dashed: M/N = √2.",
         fontsize=9,
     )
     figure.savefig(path, format=form, dpi=150)
@@ -99,7 +99,7 @@ def _panel(
             Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", lw=0.6)
         )
         text = f"{100 * share:.0f}%" if share > 0 else f"{value:.0f}"
-        dark = share == 0 and float(np.dot(face[:3], (0.3, 0.6, 0.1))) < 0.5
+        dark = share > 0 or float(np.dot(face[:3], (0.3, 0.6, 0.1))) < 0.5
         axes.text(
             x, y, text, ha="center", va="center", fontsize=6, color="white" if dark else "black"
         )

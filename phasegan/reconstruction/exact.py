@@ -37,6 +37,8 @@ from phasegan.spectra.operator import PhaseOperator
 FIRST_CHECK = 50
 CENTROSYMMETRIC = 0.99
 LEAST_GAP = 1e-6
+FEWEST_PIXELS = 9
+"""Of a picture whose rounded phases may prove something."""
 COARSE = 1e-3
 """Error of phases, radians, above which an integer image that gives them proves nothing."""
 TIGHT_ITERATIONS = 3000
@@ -215,6 +217,7 @@ def _solve(
             certificates[i] = _explained(float(gap), window, scene)
             if certificates[i].certified and (
                 scene.accuracy > COARSE
+                or (scene.accuracy > 0 and solutions[0].numel() < FEWEST_PIXELS)
                 or i in doubtful
                 or has_neighbour(integers[i], measured[i], window, scene.frame)
             ):

@@ -112,7 +112,7 @@ def test_planes_of_a_stack_are_solved_as_if_alone():
 @pytest.mark.parametrize(("n", "m"), [(16, 16), (16, 20)])
 def test_limits_are_kept(n, m):
     operator, prior, _ = make(n, m, 4)
-    prior = 3 * prior
+    prior = 2 * prior
     free, *_ = maximum_posterior(operator, prior, 0.1, rounds=0)
     kept, *_ = maximum_posterior(operator, prior, 0.1, rounds=0, limits=(0.0, 255.0))
 
