@@ -50,16 +50,23 @@ class PhaseOperator:
         self.frame, self.shape, self.dtype = frame, shape, dtype
         self.phase = phase
         angle = phase.double()
-        kind = torch.complex64 if dtype == torch.float32 else torch.complex128
+        fine = torch.polar(torch.ones_like(angle), angle)
         self.complete = trusted is None or bool(trusted.all())
-        self.phasor = torch.polar(torch.ones_like(angle), angle).to(kind)
-        self._twist = torch.polar(torch.ones_like(angle), -2.0 * angle).to(kind)
         self.trusted = None
         if not self.complete:
             assert trusted is not None
             self.trusted = trusted
-            self.phasor = self.phasor * trusted
-            self._twist = self._twist * trusted
+            fine = fine * trusted
+        self._fine = fine
+        self._set_precision(dtype)
+
+    def _set_precision(self, dtype: torch.dtype) -> None:
+        """Keep e^{iφ} and e^{−2iφ} in the memory order in which transforms come."""
+        self.dtype = dtype
+        kind = torch.complex64 if dtype == torch.float32 else torch.complex128
+        self.phasor = _ordered(self._fine.to(kind), self.frame, self.shape, dtype)
+        twist = self._fine.conj() * self._fine.conj()
+        self._twist = _ordered(twist.to(kind), self.frame, self.shape, dtype)
 
     def __len__(self) -> int:
         return len(self.phasor)
@@ -71,14 +78,19 @@ class PhaseOperator:
 
     def as_double(self) -> PhaseOperator:
         """Return the same operator in float64."""
-        return PhaseOperator(self.phase, self.frame, self.shape, self.trusted)
+        other = object.__new__(PhaseOperator)
+        other.__dict__.update(self.__dict__)
+        other._set_precision(torch.float64)
+        return other
 
     def select(self, index: Tensor) -> Self:
         """Return the operator of some of the phases."""
         part = object.__new__(type(self))
         part.__dict__.update(self.__dict__)
-        for name in ("phase", "phasor", "_twist"):
-            setattr(part, name, getattr(self, name)[index])
+        part.phase, part._fine = self.phase[index], self._fine[index]
+        for name in ("phasor", "_twist"):
+            chosen = getattr(self, name)[index]
+            setattr(part, name, _ordered(chosen, self.frame, self.shape, self.dtype))
         if self.trusted is not None:
             part.trusted = self.trusted[index]
         return part
@@ -135,6 +147,16 @@ class PhaseOperator:
         across = (aligned.imag.double() ** 2 * weight).sum((-2, -1))
         total = across + (aligned.real.double() ** 2 * weight).sum((-2, -1))
         return torch.where(total > 0, across / total.clamp(min=1e-300), 1.0).sqrt()
+
+
+def _ordered(
+    spectrum: Tensor, frame: tuple[int, int], shape: tuple[int, int], dtype: torch.dtype
+) -> Tensor:
+    """Return a spectrum with the strides that `forward` gives, so that products run fast."""
+    sample = forward(torch.zeros((1, *shape), dtype=dtype, device=spectrum.device), frame)
+    if sample.stride(-2) < sample.stride(-1):
+        return spectrum.mT.contiguous().mT
+    return spectrum.contiguous()
 
 
 def plane_weight(frame: tuple[int, int], device: torch.device | None = None) -> Tensor:
