@@ -26,24 +26,20 @@ from phasegan.reconstruction.certificate import (
     Measured,
     Verdict,
     has_neighbour,
-    misfit,
     second_singular_value,
 )
-from phasegan.reconstruction.cg import TOLERANCE, conjugate_gradients
-from phasegan.reconstruction.integers import integer_scales, without_common_factor
+from phasegan.reconstruction.cg import conjugate_gradients
+from phasegan.reconstruction.explaining import Scene, explaining_integers, mend
 from phasegan.reconstruction.support import Window, centrosymmetry, tightest_support, windowed
 from phasegan.spectra.operator import PhaseOperator
 
 FIRST_CHECK = 50
 CENTROSYMMETRIC = 0.99
-LEAST_GAP = 1e-6
 FEWEST_PIXELS = 9
 """Of a picture whose rounded phases may prove something."""
 COARSE = 1e-3
 """Error of phases, radians, above which an integer image that gives them proves nothing."""
 TIGHT_ITERATIONS = 3000
-MENDING_ROUNDS = 6
-NEAR = 0.2
 TIGHTEN_BELOW = 2e-3
 """Residual above which phases are noisy, not those of a picture with borders."""
 
@@ -58,32 +54,6 @@ class ExactPlanes:
     converged: NDArray[np.bool_]
     residual: NDArray[np.float64]
     certificates: list[Certificate]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is known of a stack of planes."""
-
-    frame: tuple[int, int]
-    shape: tuple[int, int]
-    data_range: int
-    accuracy: float
-    """Largest error of the phases, radians."""
-    dtype: torch.dtype
-    iterations: int
-    tolerance: float = TOLERANCE
-    tighten: bool = True
-    """Whether smaller windows are tried."""
-
-    @property
-    def floor(self) -> float:
-        """‖A x‖ / ‖x‖ that the accuracy of the phases explains, with a margin."""
-        return 1.5 * self.accuracy / np.sqrt(3.0) + 1e-8
-
-    @property
-    def least_gap(self) -> float:
-        """Singular values below this cannot be told from 0."""
-        return max(self.accuracy, LEAST_GAP)
 
 
 def reconstruct_exactly(
@@ -201,7 +171,7 @@ def _solve(
     for i in range(len(phase)):
         if i not in integers and residual[i] < 10 * scene.floor:
             one = torch.tensor([i], device=phase.device)
-            mended = _mend(fine.select(one), result.image[i], measured[i], scene, window)
+            mended = mend(fine.select(one), result.image[i], measured[i], scene, window)
             if mended is not None:
                 integers[i] = mended
     certificates = [
@@ -229,76 +199,6 @@ def _solve(
                 )
     converged = result.converged.numpy() | np.array([i in integers for i in range(len(phase))])
     return ExactPlanes(estimate, result.iterations.numpy(), converged, residual, certificates)
-
-
-def explaining_integers(
-    image: NDArray[np.float64], measured: Measured, scene: Scene, window: Window
-) -> list[NDArray[np.int64]]:
-    """Return the integer images that an image may be a multiple of and that give every phase.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        The content of the window.
-    measured, scene : Measured, Scene
-        The phases.
-    window : (int, int, int, int)
-        Where the content stands in the whole support.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        (N₁, N₂), int64; one, where the phases are good enough.
-    """
-    sign = -1 if image.sum() < 0 else 1
-    explaining = []
-    for candidate in integer_scales(sign * image, scene.data_range):
-        full = np.zeros(scene.shape, dtype=np.int64)
-        full[window[0] : window[1], window[2] : window[3]] = sign * candidate
-        if misfit(full, measured, scene.frame) == 0:
-            explaining.append(full)
-    return explaining
-
-
-def _mend(
-    operator: PhaseOperator, image: Tensor, measured: Measured, scene: Scene, window: Window
-) -> NDArray[np.int64] | None:
-    """Fix the pixels that are near integers and solve for the others."""
-    for candidate in integer_scales(image.cpu().numpy(), scene.data_range)[:2]:
-        whole = torch.from_numpy(candidate).double().to(image.device)
-        scale = (whole * whole).sum() / (whole * image).sum()
-        current = scale * image
-        for _ in range(MENDING_ROUNDS):
-            nearest = current.round()
-            free = (current - nearest).abs() > NEAR
-            if not bool(free.any()):
-                break
-            current = torch.where(free, current, nearest)
-            current = _solve_free(operator, current[None], free[None])[0]
-        mended = without_common_factor(current.round().cpu().numpy().astype(np.int64))
-        full = np.zeros(scene.shape, dtype=np.int64)
-        full[window[0] : window[1], window[2] : window[3]] = mended
-        within = full.min() >= 0 and full.max() <= scene.data_range
-        if within and misfit(full, measured, scene.frame) == 0:
-            return full
-    return None
-
-
-def _solve_free(operator: PhaseOperator, image: Tensor, free: Tensor) -> Tensor:
-    """Minimise ‖A x‖ over the free pixels by conjugate gradients."""
-    residual = -operator.normal(image) * free
-    direction, power = residual.clone(), (residual**2).sum()
-    least = 1e-22 * (image**2).sum()
-    for _ in range(200):
-        if power <= least:
-            break
-        curved = operator.normal(direction) * free
-        length = power / (direction * curved).sum()
-        image = image + length * direction
-        residual = residual - length * curved
-        before, power = power, (residual**2).sum()
-        direction = residual + power / before * direction
-    return image
 
 
 def _unexplained(explained: bool, window: Window, residual: float, scene: Scene) -> Certificate:

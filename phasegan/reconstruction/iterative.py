@@ -9,7 +9,8 @@ from torch import Tensor
 
 from phasegan.reconstruction.certificate import Measured
 from phasegan.reconstruction.cg import TOLERANCE
-from phasegan.reconstruction.exact import Scene, reconstruct_exactly
+from phasegan.reconstruction.exact import reconstruct_exactly
+from phasegan.reconstruction.explaining import Scene
 from phasegan.reconstruction.fista import fista
 from phasegan.reconstruction.hlo import hayes_lim_oppenheim, phase_only
 from phasegan.reconstruction.maximum_posterior import maximum_posterior, tuned
