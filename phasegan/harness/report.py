@@ -25,7 +25,8 @@ from phasegan.harness.table import (
     markdown,
 )
 from phasegan.metrics.ruler import SSIM_DESCRIPTION, clipped_mse
-from phasegan.reconstruction.protocol import Method, Observation
+from phasegan.reconstruction.loading import observe
+from phasegan.reconstruction.protocol import Method
 from phasegan.store.reader import PreparedFile
 
 SHEET_ROWS = 5
@@ -91,11 +92,11 @@ def _write_figure(path: Path, rows: list[Row], file: PreparedFile) -> None:
 def _write_sheet(folder: Path, rows: list[Row], file: PreparedFile, device: torch.device) -> None:
     count = min(SHEET_ROWS, len(file.test))
     picked = np.linspace(0, len(file.test) - 1, count).round().astype(int)
-    phases, images = file.test.phase(picked), file.test.images(picked)
-    observation = Observation(phases, ~file.test.undefined(picked))
+    images = file.test.images(picked)
+    observation = observe(file.test, picked, file.layout)
     data_range = file.layout.data_range
     titles = ["phase"]
-    columns: list[list[Any]] = [[phase_tile(p) for p in phases]]
+    columns: list[list[Any]] = [[phase_tile(p) for p in observation.phase]]
     captions: list[list[str]] = [[""] * count]
     for row in _shown(rows):
         estimates = _method(row, folder, file, device)(observation).estimate

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator
+from phasegan.spectra.operator import PhaseOperator, inner_product
 from phasegan.spectra.phase import analyse
 
 LANCZOS_STEPS = 3000
@@ -191,7 +191,7 @@ def second_singular_value(
     generator = torch.Generator().manual_seed(count)
     start = torch.randn(solution.shape[-2:], generator=generator, dtype=torch.float64)
     vector = start.to(solution.device).expand_as(solution)
-    vector = vector - null * _dot(null, vector)
+    vector = vector - null * inner_product(null, vector)
     vector = vector / _norm(vector)
     before, beta = torch.zeros_like(vector), torch.zeros(count, 1, 1, dtype=torch.float64)
     beta = beta.to(solution.device)
@@ -199,9 +199,9 @@ def second_singular_value(
     beside: list[Tensor] = []
     for step in range(1, steps + 1):
         product = operator.normal(vector) - beta * before
-        alpha = _dot(vector, product)
+        alpha = inner_product(vector, product)
         product = product - alpha * vector
-        product = product - null * _dot(null, product)
+        product = product - null * inner_product(null, product)
         beta = _norm(product)
         diagonal.append(alpha.flatten())
         beside.append(beta.flatten())
@@ -234,9 +234,5 @@ def _smallest_ritz(
     return float(values[0]), float(abs(beside[-1] * vectors[-1, 0]))
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vecdot(a.reshape(len(a), -1), b.reshape(len(b), -1))[:, None, None]
-
-
 def _norm(a: Tensor) -> Tensor:
-    return _dot(a, a).sqrt()
+    return inner_product(a, a).sqrt()

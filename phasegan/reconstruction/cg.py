@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator
+from phasegan.spectra.operator import PhaseOperator, inner_product
 
 TOLERANCE = 1e-11
 CHECK_EVERY = 25
@@ -100,10 +100,6 @@ def conjugate_gradients(
     return result
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vecdot(a.reshape(len(a), -1), b.reshape(len(b), -1))[:, None, None]
-
-
 class _State:
     """The vectors of the samples still at work."""
 
@@ -129,9 +125,9 @@ class _State:
         state = cls()
         state.operator, state.fine = operator, fine
         state.index = torch.arange(len(start), device=start.device)
-        state.anchor = anchor / _dot(anchor, anchor).sqrt()
+        state.anchor = anchor / inner_product(anchor, anchor).sqrt()
         state.unit = state.anchor.to(operator.dtype)
-        state.image = start / _dot(anchor, start)
+        state.image = start / inner_product(anchor, start)
         state.best = state.image
         state.objective = torch.full((len(start), 1, 1), torch.inf, dtype=torch.float64)
         state.objective = state.objective.to(start.device)
@@ -143,12 +139,12 @@ class _State:
     def step(self) -> None:
         """Advance every sample by one iteration."""
         curved = self.operator.normal(self.direction)
-        curved.addcmul_(self.unit, -_dot(self.unit, curved))
-        bend = _dot(self.direction, curved)
+        curved.addcmul_(self.unit, -inner_product(self.unit, curved))
+        bend = inner_product(self.direction, curved)
         length = torch.where(bend > 0, self.power / bend, 0.0)
         self.update.addcmul_(self.direction, length)
         self.residual.addcmul_(curved, -length)
-        power = _dot(self.residual, self.residual)
+        power = inner_product(self.residual, self.residual)
         turn = torch.where(self.power > 0, power / self.power, 0.0)
         self.direction.mul_(turn).add_(self.residual)
         self.power = power
@@ -158,16 +154,16 @@ class _State:
         self.image = self.image + self.update
         self.update.zero_()
         gradient = self.fine.normal(self.image)
-        energy = _dot(self.image, self.image)
-        objective = _dot(self.image, gradient) / energy
-        gradient.addcmul_(self.anchor, -_dot(self.anchor, gradient))
+        energy = inner_product(self.image, self.image)
+        objective = inner_product(self.image, gradient) / energy
+        gradient.addcmul_(self.anchor, -inner_product(self.anchor, gradient))
         better = objective <= self.objective
         self.stalled = ~better.flatten()
         self.best = torch.where(better, self.image, self.best)
         self.objective = torch.minimum(objective, self.objective)
         self.residual = -gradient.to(self.operator.dtype)
-        self.power = _dot(self.residual, self.residual)
-        return (_dot(gradient, gradient) / energy).sqrt().flatten()
+        self.power = inner_product(self.residual, self.residual)
+        return (inner_product(gradient, gradient) / energy).sqrt().flatten()
 
     def keep(self, chosen: Tensor) -> None:
         """Go on with some of the samples only."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from phasegan.reconstruction.iteration import Watch, iterate
+from phasegan.reconstruction.iteration import Watch, extrapolate, iterate, momentum
 from phasegan.spectra.operator import PhaseOperator
 from phasegan.spectra.projections import onto_simplex
 
@@ -44,14 +44,8 @@ def fista(
         aligned = part.aligned(ahead)
         wrong = torch.complex(aligned.real.clamp(max=0.0), aligned.imag)
         following = onto_simplex(ahead - part.unaligned(wrong))
-        against = ((ahead - following) * (following - image)).sum((-2, -1), keepdim=True)
-        time = torch.where(against > 0, 1.0, state["time"])
-        later = 0.5 * (1.0 + (1.0 + 4.0 * time**2).sqrt())
-        state["ahead"] = following + (time - 1.0) / later * (following - image)
-        state["time"] = later
+        extrapolate(following, image, state)
         return following
 
     first = onto_simplex(start / start.mean((-2, -1), keepdim=True))
-    ones = torch.ones((len(start), 1, 1), dtype=start.dtype, device=start.device)
-    state = {"ahead": first, "time": ones}
-    return iterate(step, operator, first, iterations, tolerance, watch, state)
+    return iterate(step, operator, first, iterations, tolerance, watch, momentum(first))

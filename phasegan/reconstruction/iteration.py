@@ -18,6 +18,32 @@ state: tensors whose first axis is the sample."""
 CHECK_EVERY = 10
 
 
+def momentum(start: Tensor) -> dict[str, Any]:
+    """Return the state with which `extrapolate` begins."""
+    ones = torch.ones((len(start), 1, 1), dtype=start.dtype, device=start.device)
+    return {"ahead": start, "time": ones}
+
+
+def extrapolate(following: Tensor, image: Tensor, state: dict[str, Any]) -> None:
+    """Move the point of the next step ahead by Nesterov's rule.
+
+    Where the step turns against the extrapolation the rule starts afresh
+    (O'Donoghue & Candès 2015, doi:10.1007/s10208-013-9150-3).
+
+    Parameters
+    ----------
+    following, image : torch.Tensor
+        (n, N₁, N₂): the images after and before the step.
+    state : dict
+        `ahead`, where the step was made from, and `time`; both are replaced.
+    """
+    against = ((state["ahead"] - following) * (following - image)).sum((-2, -1), keepdim=True)
+    time = torch.where(against > 0, 1.0, state["time"])
+    later = 0.5 * (1.0 + (1.0 + 4.0 * time**2).sqrt())
+    state["ahead"] = following + (time - 1.0) / later * (following - image)
+    state["time"] = later
+
+
 def iterate(
     step: Step,
     operator: PhaseOperator,

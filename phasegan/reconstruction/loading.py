@@ -17,7 +17,13 @@ from phasegan.reconstruction.inputs import is_phase_source, read_phase
 from phasegan.reconstruction.protocol import Observation
 from phasegan.spectra.encoding import UINT16_CODES, decode, half_steps
 from phasegan.store.encode import encode_pictures
-from phasegan.store.reader import HDF5_SIGNATURE, HDF5_SUFFIXES, PreparedFile, PreparedSplit
+from phasegan.store.reader import (
+    HDF5_SIGNATURE,
+    HDF5_SUFFIXES,
+    Indices,
+    PreparedFile,
+    PreparedSplit,
+)
 from phasegan.store.schema import Layout
 
 
@@ -57,7 +63,7 @@ class Loaded:
     """Whether the input had no sample axis."""
 
 
-def observe(part: PreparedSplit, rows: slice, layout: Layout) -> Observation:
+def observe(part: PreparedSplit, rows: Indices, layout: Layout) -> Observation:
     """Return some samples of a prepared file as an observation."""
     codes, undefined = part.codes(rows), part.undefined(rows)
     return Observation(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator
+from phasegan.spectra.operator import PhaseOperator, inner_product
 
 FLATNESS = 0.3
 """Share of the prior magnitude below which an estimated magnitude is not believed."""
@@ -133,7 +133,10 @@ def _within(
         spent += max(1, int(used.max()))
         before, kept = kept, (image + dual).clamp(*limits)
         dual = dual + image - kept
-        apart, moved = _dot(image - kept, image - kept), _dot(kept - before, kept - before)
+        apart, moved = (
+            inner_product(image - kept, image - kept),
+            inner_product(kept - before, kept - before),
+        )
         factor = torch.where(apart > 100 * moved, 2.0, torch.where(moved > 100 * apart, 0.5, 1.0))
         penalty, dual = penalty * factor, dual / factor
         if callback is not None:
@@ -195,8 +198,8 @@ class QuadraticSystem:
         image = torch.zeros_like(goal) if start is None else start
         residual = goal - apply(image)
         better = precondition(residual)
-        direction, power = better.clone(), _dot(residual, better)
-        first = _dot(goal, precondition(goal))
+        direction, power = better.clone(), inner_product(residual, better)
+        first = inner_product(goal, precondition(goal))
         used = torch.zeros(len(goal), dtype=torch.int64)
         working = power > tolerance**2 * first
         for _ in range(iterations):
@@ -204,20 +207,16 @@ class QuadraticSystem:
                 break
             used += working.flatten().cpu()
             curved = apply(direction)
-            bend = _dot(direction, curved)
+            bend = inner_product(direction, curved)
             length = torch.where(working & (bend > 0), power / bend, 0.0)
             image = image + length * direction
             residual = residual - length * curved
             better = precondition(residual)
-            power, before = _dot(residual, better), power
+            power, before = inner_product(residual, better), power
             turn = torch.where(working & (before > 0), power / before, 0.0)
             direction = better + turn * direction
             working = working & (power > tolerance**2 * first)
         return image, used, ~working.flatten().cpu()
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vecdot(a.reshape(len(a), -1), b.reshape(len(b), -1))[:, None, None]
 
 
 def tuned(noise: float, oversampling: float, informed: bool) -> tuple[float, int]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from phasegan.reconstruction.iteration import Watch, iterate
+from phasegan.reconstruction.iteration import Watch, extrapolate, iterate, momentum
 from phasegan.spectra.operator import PhaseOperator
 from phasegan.spectra.projections import onto_phase, onto_range
 
@@ -59,15 +58,10 @@ def alternating_projections(
 
     def fast(part: PhaseOperator, image: Tensor, state: dict[str, Tensor]) -> Tensor:
         following = project(part, state["ahead"])
-        against = ((state["ahead"] - following) * (following - image)).sum((-2, -1), keepdim=True)
-        time = torch.where(against > 0, 1.0, state["time"])
-        later = 0.5 * (1.0 + (1.0 + 4.0 * time**2).sqrt())
-        state["ahead"] = following + (time - 1.0) / later * (following - image)
-        state["time"] = later
+        extrapolate(following, image, state)
         return following
 
-    ones = torch.ones((len(start), 1, 1), dtype=start.dtype, device=start.device)
-    state = {"ahead": start, "time": ones} if accelerated else None
+    state = momentum(start) if accelerated else None
     return iterate(
         fast if accelerated else plain, operator, start, iterations, tolerance, watch, state
     )

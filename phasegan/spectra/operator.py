@@ -159,6 +159,11 @@ def _ordered(
     return spectrum.contiguous()
 
 
+def inner_product(a: Tensor, b: Tensor) -> Tensor:
+    """Return ⟨a, b⟩ for each of n images: (n, N₁, N₂) twice to (n, 1, 1)."""
+    return torch.linalg.vecdot(a.reshape(len(a), -1), b.reshape(len(b), -1))[:, None, None]
+
+
 def plane_weight(frame: tuple[int, int], device: torch.device | None = None) -> Tensor:
     """Return how often each column of the half-plane stands in the full plane: (M₂ // 2 + 1,)."""
     weight = torch.full((frame[1] // 2 + 1,), 2.0, dtype=torch.float64, device=device)
