@@ -30,14 +30,15 @@ demo: install
 	cd demo && ../$(BIN)/phasegan prepare -o padded.h5 --oversample 2 --samples 20 --test 12
 	cd demo && ../$(BIN)/phasegan reconstruct padded.h5 -o exact --overwrite
 	cd demo && ../$(BIN)/phasegan reconstruct builtin.h5 --run runs/demo -o cyclegan --overwrite
-	cd demo && ../$(BIN)/phasegan evaluate builtin.h5 --method zero --method mean-image --method mean-magnitude --run runs/demo --json scores.json
+	cd demo && ../$(BIN)/phasegan evaluate builtin.h5 --method zero --method mean-image --method mean-magnitude --method learned --run runs/demo --json scores.json
 	cd demo && ../$(BIN)/phasegan bench --variant small --samples 5 --epochs 5 --samples 50 --epochs 10
 	@echo
 	@echo "Look at: demo/bench/builtin/contact-sheet.png, mse-samples.png and table.md,"
 	@echo "         demo/mean-magnitude/contact-sheet.png, demo/cyclegan/contact-sheet.png,"
 	@echo "         demo/exact/contact-sheet.png: padded twofold, the phase gives the picture itself."
-	@echo "The published CycleGAN sees phases as pictures, which hides the image from its"
-	@echo "convolutions: grey mush, and a score behind the mean magnitude, are what it gives."
+	@echo "The CycleGAN as published (paper) sees phases as pictures, which hides the image from"
+	@echo "its convolutions: grey mush, and a score behind the mean magnitude, are what it gives."
+	@echo "The default (physics) has the transform inside, and needs no more than these samples."
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal

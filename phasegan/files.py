@@ -157,17 +157,39 @@ def check_json_target(path: str | os.PathLike[str]) -> None:
     InputError
         Before any work is done.
     """
+    head = _head_of_target(path, "JSON")
+    if head and head.lstrip()[:1] not in (b"{", b"["):
+        raise InputError(f"{path} is there and is not JSON; name another file")
+
+
+def check_png_target(path: str | os.PathLike[str]) -> None:
+    """Refuse to write a PNG picture over something else, or where no file can be.
+
+    Raises
+    ------
+    InputError
+        Before any work is done.
+    """
+    head = _head_of_target(path, "picture")
+    if Path(path).suffix.lower() != ".png":
+        raise InputError(f"{path}: the picture is a PNG; give a name ending in .png")
+    if head and not head.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise InputError(f"{path} is there and is not a PNG picture; name another file")
+
+
+def _head_of_target(path: str | os.PathLike[str], what: str) -> bytes:
+    """Return the first bytes of what stands where a file is to be written."""
     target = Path(path)
     if not target.name:
-        raise InputError("the name of the JSON file is empty")
+        raise InputError(f"the name of the {what} file is empty")
     if target.is_dir() or (target.exists() and not target.is_file()):
-        raise InputError(f"{target}: not a file; name another one for the JSON")
+        raise InputError(f"{target}: not a file; name another one for the {what}")
     if not target.parent.is_dir():
         raise InputError(f"{target}: there is no folder {target.parent}")
-    if target.exists() and target.stat().st_size:
-        with open(target, "rb") as stream:
-            if stream.read(64).lstrip()[:1] not in (b"{", b"["):
-                raise InputError(f"{target} is there and is not JSON; name another file")
+    if not target.exists():
+        return b""
+    with open(target, "rb") as stream:
+        return stream.read(64)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -35,9 +35,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run on `tiny`; read only."""
+    """A finished run of the preset paper on `tiny`; read only."""
     path = tmp_path_factory.mktemp("run") / "run"
-    phasegan.train(tiny, path, epochs=1, samples=3, base_channels=2, blocks=1, device="cpu")
+    phasegan.train(
+        tiny, path, preset="paper", epochs=1, samples=3, base_channels=2, blocks=1, device="cpu"
+    )
     return path
 
 

@@ -26,6 +26,25 @@ def test_links_in_documents_lead_somewhere():
                 assert (page.parent / target).exists(), (page, target)
 
 
+def test_the_defaults_in_the_training_page_are_those_of_the_preset(tiny):
+    import torch
+
+    from phasegan.training.resolve import resolve_config
+
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8").split("# The preset `paper`")
+    with phasegan.open(tiny) as file:
+        config = resolve_config(file, torch.device("cpu")).model_dump()
+    sections = ("losses", "optimiser", "augmentation")
+    known = config | {k: v for section in sections for k, v in config[section].items()}
+    known["adversarial_ab"] = known["adversarial"]
+    options = re.findall(r"^\| `--([a-z-]+)` \| ([\d.]+) \|", text[0], re.MULTILINE)
+    weights = re.findall(r"^\| `(\w+)` \| .* \| ([\d.]+) \|$", text[0], re.MULTILINE)
+    assert (len(options), len(weights)) == (9, 4)
+    for name, value in options + weights:
+        assert float(value) == known[name.replace("-", "_")], name
+    assert f"every {known['adversarial_every']} steps" in text[0]
+
+
 def test_every_command_of_the_readme_exists():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     from phasegan.cli import COMMANDS

@@ -17,8 +17,10 @@ from phasegan.cli.common import Manners, common_options
     "--method",
     "methods",
     multiple=True,
-    help="Repeat for more.  [default: mean-magnitude, pocs-accelerated, cg, map]",
+    help="Repeat for more.  [default: mean-magnitude, pocs-accelerated, cg, map, unless --run "
+    "is given]",
 )
+@click.option("--run", "runs", multiple=True, type=click.Path(), help="A run; repeat for more.")
 @click.option(
     "--oversample",
     "oversampling",

@@ -115,6 +115,24 @@ def _with_options(function: Callable[..., Any], heavy: bool) -> Callable[..., An
     return wrapper
 
 
+class NumberList(click.ParamType):
+    """Integers with commas between them."""
+
+    name = "32,64,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the integers, all at least 1."""
+        try:
+            numbers = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            numbers = (0,)
+        if min(numbers) < 1:
+            self.fail(f"{value!r}: integers from 1 with commas between, such as 32,64,128")
+        return numbers
+
+
 def print_table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str] = ()
 ) -> None:

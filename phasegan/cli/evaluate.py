@@ -15,6 +15,12 @@ from phasegan.cli.common import Manners, common_options, print_table
 @click.option("--run", "runs", multiple=True, type=click.Path(), help="A run; repeat for more.")
 @click.option("--json", "json_path", type=click.Path(), help="Write the rows here too.")
 @click.option(
+    "--sheet",
+    type=click.Path(),
+    metavar="FILE.png",
+    help="Draw six test images, reconstructed by each method and run.",
+)
+@click.option(
     "--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True,
     help="Of iterative methods.",
 )  # fmt: skip
@@ -25,13 +31,14 @@ def command(
     methods: tuple[str, ...],
     runs: tuple[str, ...],
     json_path: str | None,
+    sheet: str | None,
     dtype: Literal["float64", "float32"],
 ) -> None:
     """Score methods and runs over the test split of a prepared file.
 
     Without --method and --run: zero, mean-image, unit-magnitude, mean-magnitude
-    and auto. Others: power-law, shrinkage, hlo, pocs, pocs-accelerated, cg,
-    fista, map, pnp.
+    and auto. Others: power-law, shrinkage, learned, hlo, pocs,
+    pocs-accelerated, cg, fista, map, pnp.
     """
     from phasegan.files import check_json_target, write_json
     from phasegan.harness.evaluate import evaluate
@@ -46,7 +53,13 @@ def command(
     if json_path is not None:
         check_json_target(json_path)
     result = evaluate(
-        data, methods, runs, device=manners.device, dtype=dtype, progress=manners.progress
+        data,
+        methods,
+        runs,
+        device=manners.device,
+        dtype=dtype,
+        sheet=sheet,
+        progress=manners.progress,
     )
     proved = any(row.values.get("certified") for row in result.rows)
     unasked = () if proved else ("certified", "fitted dB")
@@ -54,7 +67,7 @@ def command(
     print_table(
         list(columns),
         cells(result.rows, columns),
-        optional=("exact", "fitted dB", "± s.e.", "SSIM"),
+        optional=("exact", "mean known", "fitted dB", "± s.e.", "SSIM"),
     )
     smoke = (SMOKE_NOTE,) if result.smoke_test else ()
     for note in (*smoke, *SCORE_NOTES, *((CERTIFIED_NOTE,) if proved else ())):
@@ -62,3 +75,5 @@ def command(
     if json_path is not None:
         write_json(json_path, result.as_json())
         manners.say(f"wrote {json_path}")
+    if sheet is not None:
+        manners.say(f"look at {sheet}")

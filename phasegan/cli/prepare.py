@@ -56,6 +56,12 @@ from phasegan.progress import format_duration
     metavar="B",
     help="Round phases to 2πk/2^B, 1 to 16, after the noise.  [default: not rounded]",
 )
+@click.option(
+    "--with-images/--without-images",
+    "images",
+    default=None,
+    help="Keep the images beside the phases, or phases alone.  [default: with]",
+)
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads.  [default: --threads]")
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds something else.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
@@ -73,6 +79,7 @@ def command(
     phase_dtype: str | None,
     phase_noise: float | None,
     phase_bits: int | None,
+    images: bool | None,
     workers: int | None,
     overwrite: bool,
     dry_run: bool,
@@ -98,6 +105,7 @@ def command(
         phase_dtype=phase_dtype,
         phase_noise=phase_noise,
         phase_bits=phase_bits,
+        images=images,
         workers=workers or manners.threads,
         overwrite=overwrite,
         dry_run=dry_run,

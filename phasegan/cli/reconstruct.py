@@ -13,8 +13,8 @@ from phasegan.cli.common import Manners, common_options
 @click.argument("source", metavar="INPUT")
 @click.option(
     "--method",
-    help="zero, mean-image, unit-magnitude, power-law, mean-magnitude, shrinkage, hlo, pocs, "
-    "pocs-accelerated, cg, fista, map, pnp or auto.  [default: auto]",
+    help="zero, mean-image, unit-magnitude, power-law, mean-magnitude, shrinkage, learned, hlo, "
+    "pocs, pocs-accelerated, cg, fista, map, pnp or auto.  [default: auto]",
 )
 @click.option("--run", type=click.Path(), help="A run folder instead of a method.")
 @click.option(

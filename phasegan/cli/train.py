@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from phasegan.cli.common import Manners, common_options
+from phasegan.cli.common import Manners, NumberList, common_options
 from phasegan.progress import format_duration
 
 
@@ -20,64 +20,146 @@ from phasegan.progress import format_duration
 )
 @click.option(
     "--preset",
-    type=click.Choice(["paper"]),
-    default="paper",
+    type=click.Choice(["physics", "paper"]),
+    default="physics",
     show_default=True,
-    help="paper: the CycleGAN as published.",
+    help="physics: the exact transform inside the cycle; paper: the CycleGAN as published.",
 )
 @click.option(
     "--variant",
     type=click.Choice(["full", "small"]),
-    help="full: as published; small: 8 channels, 3 blocks.  [default: small on a CPU, else full]",
+    help="Sizes of the networks.  [default: small on a CPU, else full]",
 )
 @click.option("--samples", type=click.IntRange(1), help="Training samples.  [default: all]")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over them.  [default: 10]")
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Samples of each domain in a step.",
-)
-@click.option("--base-channels", type=click.IntRange(1, 1024), help="Width of the networks.")
-@click.option("--blocks", type=click.IntRange(0, 64), help="Residual blocks.")
-@click.option(
-    "--discriminator-channels",
-    type=click.IntRange(1, 1024),
-    help="Width of the discriminators.  [default: --base-channels]",
+    help="Samples of each domain in a step.  [default: 8, paper 1]",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
-    help="Adam's, in the first half of the run.  [default: 2e-4]",
+    help="The generator's largest.  [default: 1e-3, paper 2e-4]",
 )
-@click.option("--cycle-a", type=click.FloatRange(0), help="Weight, phase cycle.  [default: 10]")
-@click.option("--cycle-b", type=click.FloatRange(0), help="Weight, image cycle.  [default: 10]")
 @click.option(
-    "--identity",
-    type=click.FloatRange(0),
-    help="Share of the cycle weights; 0 switches it off.  [default: 0.5]",
+    "--cycle-b", type=click.FloatRange(0), help="Weight, image cycle.  [default: 1, paper 10]"
+)
+@click.option(
+    "--cycle-a", type=click.FloatRange(0), help="Weight, phase cycle.  [default: 0.01, paper 10]"
 )
 @click.option(
     "--pool-size", type=click.IntRange(0), help="Pictures in each image pool.  [default: 50]"
 )
 @click.option(
+    "--discriminator-channels",
+    type=click.IntRange(1, 1024),
+    help="Width of the discriminators.  [default: the variant's; paper: --base-channels]",
+)
+@click.option(
     "--precision",
-    type=click.Choice(["32", "bf16", "fp16"]),
-    default="32",
+    type=click.Choice(["auto", "32", "bf16", "fp16"]),
+    default="auto",
     show_default=True,
-    help="Of the convolutions; phases stay in 32 bit. fp16 needs a GPU.",
+    help="Of the convolutions; phases stay in 32 bit. auto: physics takes bf16 where the "
+    "processor has it. fp16 needs a GPU.",
+)
+@click.option(
+    "--structure",
+    type=click.FloatRange(0),
+    help="physics: weight, 1 − ρ² between an image and what comes back of it.  [default: 0.2]",
+)
+@click.option(
+    "--adversarial",
+    type=click.FloatRange(0),
+    help="physics: weight; 0 for no discriminator.  [default: 0.001]",
+)
+@click.option(
+    "--adversarial-every",
+    type=click.IntRange(1),
+    help="physics: steps from one to the next that takes domain A.  [default: 16]",
+)
+@click.option(
+    "--projection",
+    type=click.Choice(["sign", "magnitude", "off"]),
+    help="physics: how estimates are given the measured phase.  [default: sign]",
+)
+@click.option(
+    "--unrolled",
+    type=click.IntRange(1, 16),
+    help="physics: estimates and projections in a row.  [default: 1]",
+)
+@click.option(
+    "--widths", type=NumberList(), help="physics: channels at each resolution, finest first."
+)
+@click.option(
+    "--encodings",
+    metavar="NAME,…",
+    help="physics: pictures of the phase that the network sees.  [default: cascade,mean; "
+    "posterior,mean where phases are padded or noisy]",
+)
+@click.option(
+    "--crop",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="physics: least share of a side that crops keep; 1 for none.  [default: 0.75]",
+)
+@click.option(
+    "--contrast",
+    type=click.FloatRange(0),
+    help="physics: spread of a factor on contrast, as σ of its logarithm.  [default: 0]",
+)
+@click.option(
+    "--brightness",
+    type=click.FloatRange(0),
+    help="physics: σ of a shift, as a share of white.  [default: 0]",
+)
+@click.option(
+    "--gamma",
+    type=click.FloatRange(0),
+    help="physics: spread of an exponent, as σ of its logarithm.  [default: 0]",
+)
+@click.option("--no-augmentation", is_flag=True, help="physics: images as they are.")
+@click.option(
+    "--average",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="physics: decay of the average of the weights; 0 for none.  [default: 0.999]",
+)
+@click.option(
+    "--clip-norm",
+    type=click.FloatRange(0),
+    help="physics: largest norm of a gradient; 0 for any.  [default: 1]",
+)
+@click.option("--disjoint", is_flag=True, help="physics: phases and images of different samples.")
+@click.option(
+    "--images",
+    type=click.Path(),
+    help="physics: another prepared file that the images come from.",
+)
+@click.option("--base-channels", type=click.IntRange(1, 1024), help="paper: width of the networks.")
+@click.option("--blocks", type=click.IntRange(0, 64), help="paper: residual blocks.")
+@click.option(
+    "--identity",
+    type=click.FloatRange(0),
+    help="paper: share of the cycle weights; 0 switches it off.  [default: 0.5]",
 )
 @click.option("--resume", is_flag=True, help="Continue; start if there is nothing to continue.")
 @click.option("--dry-run", is_flag=True, help="Estimate the time, write nothing.")
 @common_options(heavy=True)
 def command(
-    manners: Manners, data: str | None, output: str | None, dry_run: bool, **options: Any
+    manners: Manners,
+    data: str | None,
+    output: str | None,
+    dry_run: bool,
+    encodings: str | None,
+    no_augmentation: bool,
+    disjoint: bool,
+    **options: Any,
 ) -> None:
     """Train a CycleGAN from phase spectra to images.
 
     FILE.h5 is a prepared file; without it, builtin.h5, prepared first when it
     is not there. Ctrl-C saves the run and stops; --resume continues it.
+    Options that begin with a preset's name belong to that preset alone.
     """
     from phasegan.training.api import train
 
@@ -88,6 +170,9 @@ def command(
         device=manners.device,
         seed=manners.seed or 0,
         progress=manners.progress,
+        encodings=None if encodings is None else tuple(encodings.split(",")),
+        augmentation=False if no_augmentation else None,
+        disjoint=True if disjoint else None,
         **options,
     )
     config = report.config
@@ -100,4 +185,7 @@ def command(
         manners.say(f"{report.path} is finished already: {what}")
     else:
         manners.say(f"trained {what} in {format_duration(report.seconds)}: {report.path}")
-        manners.say(f"score it: phasegan evaluate {data or 'builtin.h5'} --run {report.path}")
+        what, target = "score it: phasegan evaluate", ""
+        if config.data.images_digest is not None:
+            what, target = "use it: phasegan reconstruct", f" -o {report.path}/reconstructions"
+        manners.say(f"{what} {data or 'builtin.h5'} --run {report.path}{target}")

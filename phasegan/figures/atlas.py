@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 Row = Mapping[str, Any]
 LOWEST, HIGHEST = 10.0, 60.0
 EXACT_COLOUR = "#d1495b"
+EMPTY_COLOUR = "#ececec"
+LETTERS_PER_INCH = 14.0
 KINDS = {"noise": "phase noise σ (rad)", "bits": "bits of a phase"}
 
 
@@ -23,7 +26,7 @@ def draw_atlas(path: Path, cells: Sequence[Row], name: str, *, form: str = "png"
         Where to write.
     cells : sequence of mapping
         method, kind, level, oversampling, images, psnr_scale_db, certified, and
-        exact, as `phasegan.harness.atlas.Cell` has them.
+        exact, as `phasegan.harness.cells.Cell` has them.
     name : str
         Of the data, for the title.
     form : {"png", "svg"}
@@ -66,11 +69,13 @@ def draw_atlas(path: Path, cells: Sequence[Row], name: str, *, form: str = "png"
     bar.set_label("PSNR after a scale fit (dB)", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     images, size = cells[0]["images"], cells[0]["N"]
-    figure.suptitle(
+    places = len(methods) * len(ratios) * sum(heights)
+    title = (
         f"What the phase determines: {images} images of {name}, {size}×{size}. Numbers are dB; "
-        "red: certified exact, with the share of images. Dashed: M/N = √2.",
-        fontsize=9,
+        "red: certified exact, with the share of images. Dashed: M/N = √2."
+        + (" Grey: the method takes no such phases." if len(cells) < places else "")
     )
+    figure.suptitle(textwrap.fill(title, int(LETTERS_PER_INCH * width)), fontsize=9)
     figure.savefig(path, format=form, dpi=150)
 
 
@@ -90,6 +95,7 @@ def _panel(
 ) -> None:
     from matplotlib.patches import Rectangle
 
+    axes.set_facecolor(EMPTY_COLOUR)
     for cell in cells:
         x, y = ratios.index(cell["oversampling"]), levels.index(cell["level"])
         share = cell["certified"] / cell["images"]

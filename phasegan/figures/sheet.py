@@ -62,6 +62,20 @@ def _font(size: int) -> Any:
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 
+def _pieces(word: str, font: Any, width: int) -> list[str]:
+    """Break a word that is wider than a line, after - _ / where it has them."""
+    pieces = []
+    while font.getlength(word) > width and len(word) > 1:
+        end = 1
+        while end < len(word) and font.getlength(word[: end + 1]) <= width:
+            end += 1
+        joint = max(word.rfind(mark, 0, end) for mark in "-_/") + 1
+        end = joint or end
+        pieces.append(word[:end])
+        word = word[end:]
+    return [*pieces, word]
+
+
 def _fitted(draw: Any, text: str, font: Any, width: int) -> str:
     if draw.textlength(text, font=font) <= width:
         return text
@@ -83,7 +97,7 @@ def contact_sheet(
     rows : sequence of sequences of numpy.ndarray
         One row a sample, one tile a column; all rows equally long.
     titles : sequence of str
-        One a column.
+        One a column; they are wrapped to the width of the tiles.
     captions : sequence of sequences of str, optional
         One under each tile.
     footer : str
@@ -96,19 +110,22 @@ def contact_sheet(
     """
     side = max(max(tile.shape[:2]) for row in rows for tile in row)
     side = side * max(1, -(-MIN_TILE // side))
-    gap, margin, title_height = 12, 16, 26
+    gap, margin = 12, 16
     caption_height = 20 if captions else 0
     columns = len(titles)
     width = 2 * margin + columns * side + (columns - 1) * gap
     row_height = side + caption_height + gap
     small, normal = _font(13), _font(15)
+    headings = [_wrap(title, normal, side) for title in titles]
+    title_height = 6 + 20 * max(1, *map(len, headings))
     footer_lines = _wrap(footer, small, width - 2 * margin)
     height = 2 * margin + title_height + len(rows) * row_height + 18 * len(footer_lines)
     sheet = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    for c, title in enumerate(titles):
-        x = margin + c * (side + gap)
-        draw.text((x, margin), _fitted(draw, title, normal, side), fill=_INK, font=normal)
+    for c, lines in enumerate(headings):
+        x, top = margin + c * (side + gap), margin + title_height - 6 - 20 * len(lines)
+        for i, line in enumerate(lines):
+            draw.text((x, top + 20 * i), line, fill=_INK, font=normal)
     for r, row in enumerate(rows):
         y = margin + title_height + r * row_height
         for c, tile in enumerate(row):
@@ -131,9 +148,8 @@ def contact_sheet(
 def _wrap(text: str, font: Any, width: int) -> list[str]:
     lines: list[str] = []
     for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and font.getlength(longer) <= width:
-            lines[-1] = longer
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] = f"{lines[-1]} {word}"
         else:
-            lines.append(word)
+            lines += _pieces(word, font, width)
     return lines

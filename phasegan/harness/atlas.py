@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan._version import __version__
-from phasegan.devices import describe_machine
 from phasegan.errors import InputError
-from phasegan.figures.atlas import draw_atlas
-from phasegan.files import atomic_file, locked, read_json, write_json, write_text
+from phasegan.files import locked, write_json
+from phasegan.harness.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
+from phasegan.harness.contenders import Contender, methods_and_runs
 from phasegan.metrics.ruler import score, summarise
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Observation, Problem, Settings, certified_samples
-from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
+from phasegan.reconstruction.registry import check_method
 from phasegan.reconstruction.statistics import Statistics
 from phasegan.spectra.degradation import add_phase_noise, quantise_phase
 from phasegan.spectra.encoding import decode, encode, half_steps
@@ -40,32 +38,6 @@ BITS = (16, 12, 10, 8, 6, 4)
 METHODS = ("mean-magnitude", "pocs-accelerated", "cg", "map")
 IMAGES = 12
 TRAINING = 500
-ATLAS_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method at one oversampling and one degradation; a line of the CSV."""
-
-    method: str
-    kind: str
-    """`noise` or `bits`."""
-    level: float
-    """σ in radians, or the number of bits."""
-    N: int
-    M: int
-    oversampling: float
-    images: int
-    seed: int
-    mse: float
-    mse_scale: float
-    mse_affine: float
-    psnr_scale_db: float | None
-    """PSNR of `mse_scale`; empty where every image is exact."""
-    exact: int
-    certified: int
-    certified_wrong: int
-    seconds_per_image: float
 
 
 @dataclass(frozen=True)
@@ -81,7 +53,8 @@ def atlas(
     data: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] | None = None,
+    runs: Sequence[str | os.PathLike[str]] = (),
     oversampling: Sequence[float] = RATIOS,
     noise: Sequence[float] = NOISES,
     bits: Sequence[int] = BITS,
@@ -104,7 +77,10 @@ def atlas(
         A folder for atlas.png, atlas.csv and atlas.json; `atlas/<name of the
         file>` by default.
     methods : sequence of str
-        Names as in `phasegan.reconstruct`.
+        Names as in `phasegan.reconstruct`; by default those in `METHODS` if no
+        run is given.
+    runs : sequence of path
+        Run folders. Cells that a method or a run does not take stay empty.
     oversampling : sequence of float
         M/N, 1 to 4; M is rounded to an integer.
     noise : sequence of float
@@ -123,13 +99,19 @@ def atlas(
     Raises
     ------
     InputError
-        If an option or the file does not fit.
+        If an option or the file does not fit, or a method or a run takes no
+        cell at all.
     """
     progress = progress or Progress()
-    _check(methods, oversampling, noise, bits, images)
+    if methods is None:
+        methods = () if runs else METHODS
+    methods = [methods] if isinstance(methods, str) else methods
+    runs = [runs] if isinstance(runs, str | os.PathLike) else runs
+    _check(methods, runs, oversampling, noise, bits, images)
     path = data_or_builtin(data, progress)
     folder = Path(output) if output is not None else Path("atlas") / path.stem
     with PreparedFile(path) as file:
+        file.require_images("the atlas transforms images again; name a file that holds them")
         if not len(file.test):
             raise InputError(f"{path}: its test split is empty; prepare with --test 1 or more")
         count = min(images, len(file.test))
@@ -139,34 +121,35 @@ def atlas(
     size = pictures.shape[-1]
     frames = sorted({max(size, round(size * ratio)) for ratio in oversampling})
     levels = [("noise", float(s)) for s in noise] + [("bits", float(b)) for b in bits]
-    plan = [(m, k, level, name) for m in frames for k, level in levels for name in methods]
+    ready = _Ready(size, training, data_range, Settings(device=device))
+    everyone = methods_and_runs(methods, runs, device=device, planes=pictures.shape[1:-2])
+    plan = _plan(ready, everyone, [(m, *level) for m in frames for level in levels])
     common = {"digest": digest, "images": count, "seed": seed, "version": __version__}
     with locked(folder.with_name(f".{folder.name}.lock"), str(folder)):
-        kept = _read_cells(folder)
-        settings = Settings(device=device)
+        kept = read_cells(folder)
         reused = 0
-        ready = _Ready(training, data_range, settings)
         with progress.task("atlas", len(plan)) as task:
-            for m, kind, level, name in plan:
-                key = _key(common, m, kind, level, name)
+            for m, kind, level, contender in plan:
+                key = _key(common, m, kind, level, contender.identity)
                 if key in kept:
                     reused += 1
-                elif name == "shrinkage" and m != size:
-                    pass
                 else:
-                    problem = ready.problem(size, m, level if kind == "noise" else 0.0)
+                    problem = ready.problem(m, kind, level)
                     observed = observe(pictures, m, kind, level, seed)
-                    kept[key] = _measure(name, problem, observed, pictures, kind, level, seed)
-                    write_json(folder / "atlas.json", _document(kept))
-                task.advance(note=f"{name} {m / size:g}× {kind} {level:g}")
-        wanted = [_key(common, *cell) for cell in plan]
-        cells = [kept[key] for key in wanted if key in kept]
-        _write(folder, cells, path.name)
+                    kept[key] = _measure(contender, problem, observed, pictures, kind, level, seed)
+                    write_json(folder / "atlas.json", document_of(kept))
+                task.advance(note=f"{contender.name} {m / size:g}× {kind} {level:g}")
+        cells = [
+            replace(kept[_key(common, m, kind, level, contender.identity)], method=contender.name)
+            for m, kind, level, contender in plan
+        ]
+        write_map(folder, cells, path.name)
     return Atlas(folder, cells, reused)
 
 
 def _check(
     methods: Sequence[str],
+    runs: Sequence[str | os.PathLike[str]],
     ratios: Sequence[float],
     noise: Sequence[float],
     bits: Sequence[int],
@@ -185,19 +168,23 @@ def _check(
             raise InputError(f"bits {number}: must be from 1 to 16")
     if images < 1:
         raise InputError(f"images = {images}: must be at least 1")
-    if not (methods and ratios and (noise or bits)):
+    if not ((methods or runs) and ratios and (noise or bits)):
         raise InputError("nothing to sweep: give methods, oversampling, and noise or bits")
 
 
 class _Ready:
     """Problems by frame, with the statistics of the training images."""
 
-    def __init__(self, training: NDArray[np.generic], data_range: int, settings: Settings) -> None:
-        self._training, self._range, self._settings = training, data_range, settings
+    def __init__(
+        self, size: int, training: NDArray[np.generic], data_range: int, settings: Settings
+    ) -> None:
+        self._size, self._training = size, training
+        self._range, self._settings = data_range, settings
         self._known: dict[int, Statistics] = {}
 
-    def problem(self, size: int, padded: int, noise: float) -> Problem:
-        frame = (padded, padded)
+    def problem(self, padded: int, kind: str, level: float) -> Problem:
+        problem = self.bare_problem(padded, kind, level)
+        frame = problem.frame
         if padded not in self._known and len(self._training):
             image, magnitude = RunningMean(), RunningMean()
             for picture in self._training:
@@ -207,9 +194,35 @@ class _Ready:
             self._known[padded] = Statistics(
                 image.mean, magnitude.mean, len(training), self._range, lambda n: training[:n]
             )
-        return Problem(
-            (size, size), frame, self._range, self._known.get(padded), noise, self._settings
-        )
+        return replace(problem, statistics=self._known.get(padded))
+
+    def bare_problem(self, padded: int, kind: str, level: float) -> Problem:
+        noise = level if kind == "noise" else 0.0
+        shape, frame = (self._size, self._size), (padded, padded)
+        return Problem(shape, frame, self._range, None, noise, self._settings)
+
+
+def _plan(
+    ready: _Ready, everyone: Sequence[Contender], grid: Sequence[tuple[int, str, float]]
+) -> list[tuple[int, str, float, Contender]]:
+    """Return the cells that have an entry; refuses those who have none."""
+    plan, refused = [], {}
+    for m, kind, level in grid:
+        problem = ready.bare_problem(m, kind, level)
+        for contender in everyone:
+            reason = contender.refusal(problem, _bits(kind, level))
+            if reason is None:
+                plan.append((m, kind, level, contender))
+            else:
+                refused[contender.name] = reason
+    for contender in everyone:
+        if contender.name in refused and not any(cell[3] is contender for cell in plan):
+            raise InputError(f"no cell for {contender.name}: {refused[contender.name]}")
+    return plan
+
+
+def _bits(kind: str, level: float) -> int | None:
+    return int(level) if kind == "bits" and level < 16 else None
 
 
 def observe(
@@ -230,12 +243,11 @@ def observe(
     """
     frame = (padded, padded)
     phase, _, undefined = analyse(pictures, frame)
-    bits = None
+    bits = _bits(kind, level)
     if kind == "noise":
         if level > 0:
             phase = add_phase_noise(phase, level, np.random.default_rng(seed), frame)
-    elif level < 16:
-        bits = int(level)
+    elif bits is not None:
         phase = quantise_phase(phase, bits, frame)
     phase[undefined] = 0.0
     codes = encode(phase, "uint16")
@@ -244,7 +256,7 @@ def observe(
 
 
 def _measure(
-    name: str,
+    contender: Contender,
     problem: Problem,
     observation: Observation,
     pictures: NDArray[np.generic],
@@ -252,17 +264,15 @@ def _measure(
     level: float,
     seed: int,
 ) -> Cell:
-    if problem.statistics is None and name in NEEDS_STATISTICS:
-        raise InputError(f"method {name}: the file has no training images to take statistics from")
     start = time.perf_counter()
-    solution = make_method(name, problem)(observation)
+    solution = contender.make(problem)(observation)
     seconds = (time.perf_counter() - start) / len(pictures)
     claims = certified_samples(solution.certificates, len(pictures))
     values = summarise(
         score(solution.estimate, pictures, data_range=problem.data_range, certified=claims)
     )
     return Cell(
-        method=name,
+        method=contender.name,
         kind=kind,
         level=level,
         N=problem.shape[0],
@@ -281,41 +291,6 @@ def _measure(
     )
 
 
-def _key(common: dict[str, Any], padded: int, kind: str, level: float, name: str) -> str:
-    text = json.dumps([ATLAS_FORMAT, common, padded, kind, level, name], sort_keys=True)
+def _key(common: dict[str, Any], padded: int, kind: str, level: float, who: str) -> str:
+    text = json.dumps([ATLAS_FORMAT, common, padded, kind, level, who], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _document(cells: dict[str, Cell]) -> dict[str, Any]:
-    return {
-        "format": ATLAS_FORMAT,
-        "machine": describe_machine(),
-        "cells": {key: asdict(cell) for key, cell in cells.items()},
-    }
-
-
-def _read_cells(folder: Path) -> dict[str, Cell]:
-    path = folder / "atlas.json"
-    if not path.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} is there and holds something else; choose another -o")
-        return {}
-    document = read_json(path)
-    try:
-        if document["format"] != ATLAS_FORMAT:
-            raise InputError(f"{path}: format {document['format']}; remove it or choose another -o")
-        return {key: Cell(**values) for key, values in document["cells"].items()}
-    except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: damaged, or not an atlas; choose another -o") from None
-
-
-def _write(folder: Path, cells: list[Cell], name: str) -> None:
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(Cell.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(cell) for cell in cells)
-    write_text(folder / "atlas.csv", table.getvalue())
-    with atomic_file(folder / "atlas.png") as temporary:
-        draw_atlas(temporary, [asdict(cell) for cell in cells], name)
-    with atomic_file(folder / "atlas.svg") as temporary:
-        draw_atlas(temporary, [asdict(cell) for cell in cells], name, form="svg")

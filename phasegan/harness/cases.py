@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from phasegan.errors import InputError
 from phasegan.files import shipped_folder
 from phasegan.settings import Settings, build, read_toml
+from phasegan.training.resolve import OWNERS, TrainOptions
 
 CASE_FORMAT = 1
 PUBLISHED = "published"
 Count = Annotated[int, Field(ge=1, strict=True)]
+
+_OF_THE_CASE = ("preset", "variant", "samples", "epochs", "seed")
+_OPTIONS: Any = {
+    name: (kind, None)
+    for name, kind in get_type_hints(TrainOptions).items()
+    if name not in _OF_THE_CASE
+}
+TrainingOptions = create_model("TrainingOptions", __base__=Settings, **_OPTIONS)
+"""Options of `phasegan.train` that a case may give: all that it does not decide itself."""
 
 
 class Pair(Settings):
@@ -32,14 +42,30 @@ class Quoted(Settings):
     mse_published: Annotated[float, Field(ge=0)]
 
 
+class Variant(Settings):
+    """Options by which some trainings of a case differ from others."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,=+_-]*$", max_length=60)]
+    """Stands behind the label: `physics-small, projection off`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class Case(Settings):
     """What a bench measures."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     title: str = ""
-    preset: Literal["paper"] = "paper"
+    presets: Annotated[tuple[Literal["physics", "paper"], ...], Field(min_length=1)] = (
+        "physics",
+        "paper",
+    )
+    """Each pair is trained with each of them; `preset = "paper"` names one."""
     variant: Literal["full", "small"] | None = None
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Options of all trainings, as in `phasegan.train`."""
+    variants: tuple[Variant, ...] = ()
+    """Each pair is trained with each of them; once, without a name, if there are none."""
     methods: tuple[str, ...] = ("zero", "mean-image", "unit-magnitude", "mean-magnitude")
     seeds: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=0, lt=2**32)], ...], Field(min_length=1)
@@ -52,7 +78,49 @@ class Case(Settings):
     def _check_format(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("format", CASE_FORMAT) != CASE_FORMAT:
             raise ValueError(f"case format {values['format']}; this phasegan reads format 1")
+        if isinstance(values, dict) and "preset" in values and "presets" not in values:
+            others = {key: value for key, value in values.items() if key != "preset"}
+            return {**others, "presets": (values["preset"],)}
         return values
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Case:
+        names = [variant.name for variant in self.variants]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two variants have the name {twice[0]!r}")
+        return self
+
+    def trainings(self, options: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        """Return a name and the options of each variant, one without a name if there are none.
+
+        Parameters
+        ----------
+        options : dict
+            Replace those of `train`; those of a variant replace both.
+
+        Raises
+        ------
+        InputError
+            If an option of the case belongs to a preset that is not its only one.
+        """
+        common = self.train | options
+        self._check_owners("train", self.train)
+        for variant in self.variants:
+            self._check_owners(f"variant {variant.name!r}", variant.options)
+        if not self.variants:
+            return [("", common)]
+        return [(variant.name, common | variant.options) for variant in self.variants]
+
+    def _check_owners(self, where: str, options: dict[str, Any]) -> None:
+        for option in options:
+            owner = OWNERS.get(option)
+            others = [preset for preset in self.presets if preset != owner]
+            if owner is not None and others:
+                raise InputError(
+                    f"case {self.name}, {where}: {option} belongs to the preset {owner}, not to "
+                    f"{others[0]}; leave it out or say preset = {owner!r} alone"
+                )
 
 
 def case_folder() -> Path:
@@ -74,4 +142,15 @@ def load_case(name_or_path: str | Path) -> Case:
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in case_folder().glob("*.toml")))
             raise InputError(f"{name_or_path}: no such case; give a .toml file or one of: {known}")
-    return build(Case, read_toml(path), str(path))
+    case = build(Case, read_toml(path), str(path))
+    variants = tuple(
+        Variant(name=v.name, options=_checked(v.options, f"{path}: variant {v.name!r}"))
+        for v in case.variants
+    )
+    return case.model_copy(
+        update={"train": _checked(case.train, f"{path}: train"), "variants": variants}
+    )
+
+
+def _checked(options: dict[str, Any], where: str) -> dict[str, Any]:
+    return build(TrainingOptions, options, where).model_dump(exclude_unset=True)

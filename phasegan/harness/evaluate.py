@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from phasegan.devices import choose_device, describe_machine
 from phasegan.errors import InputError, RunError
+from phasegan.files import atomic_file, check_png_target
+from phasegan.harness.comparison import compare, evaluation_columns
 from phasegan.harness.rows import Row, row_from_scores
 from phasegan.harness.table import is_smoke_test
 from phasegan.metrics.ruler import SSIM_DESCRIPTION, Scores, concatenate, score
@@ -18,7 +20,14 @@ from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.loading import observe, phase_error
 from phasegan.reconstruction.protocol import Method, Problem, Settings, certified_samples
-from phasegan.reconstruction.registry import BASELINES, check_method, make_method
+from phasegan.reconstruction.registry import (
+    BASELINES,
+    NEEDS_STATISTICS,
+    USES_STATISTICS,
+    check_method,
+    make_method,
+    refusal,
+)
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
 from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset
@@ -64,7 +73,14 @@ def problem_of(
 def open_run(run: str | os.PathLike[str], file: PreparedFile, device: Any) -> LearnedMethod:
     """Open a run for a file's phases; refuses one that was trained for others."""
     learned = LearnedMethod(Path(run), device, file.layout.data_range)
-    learned.check(file.layout.phase_shape, str(file.path))
+    layout = file.layout
+    learned.check(
+        layout.phase_shape,
+        str(file.path),
+        shape=layout.shape,
+        noise=layout.phase_noise,
+        bits=layout.phase_bits,
+    )
     return learned
 
 
@@ -95,8 +111,11 @@ def require_test_split(file: PreparedFile) -> int:
     Raises
     ------
     InputError
-        If there are none.
+        If there are none, or no images to score against.
     """
+    file.require_images(
+        "there is nothing to score against; `phasegan reconstruct` takes it as it is"
+    )
     if not len(file.test):
         raise InputError(
             f"{file.path}: its test split is empty; prepare with --test 1 or more to score"
@@ -145,6 +164,7 @@ def evaluate(
     *,
     device: str = "auto",
     dtype: Literal["float64", "float32"] = "float64",
+    sheet: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score methods and training runs over the test split of a prepared file.
@@ -163,6 +183,9 @@ def evaluate(
         For runs and iterative methods.
     dtype : {"float64", "float32"}
         Precision of iterative methods.
+    sheet : path, optional
+        A PNG to draw: six test images, chosen evenly by the error of the best
+        run, with the estimate of every method and run and the MSE under it.
     progress : Progress, optional
         Where to report; silent by default.
 
@@ -174,7 +197,7 @@ def evaluate(
     Raises
     ------
     InputError
-        If the file, a method or a run does not fit.
+        If the file, a method, a run or the sheet's name does not fit.
 
     Examples
     --------
@@ -188,18 +211,26 @@ def evaluate(
     methods = [methods] if isinstance(methods, str) else methods
     runs = [runs] if isinstance(runs, str | os.PathLike) else runs
     names = list(methods) or ([] if runs else [*BASELINES, "auto"])
+    if sheet is not None:
+        check_png_target(sheet)
     with PreparedFile(data) as file:
         for name in names:
             check_method(name)
+        require_test_split(file)
         settings = Settings(dtype=dtype, device=device)
         learned = [open_run(run, file, choose_device(device)) for run in runs]
-        problem = problem_of(file, gather_statistics(file) if names else None, settings)
+        usable = USES_STATISTICS if len(file.train) else NEEDS_STATISTICS
+        statistics = gather_statistics(file) if usable & set(names) else None
+        problem = problem_of(file, statistics, settings)
+        for name in names:
+            reason = refusal(name, problem, phase_error(file.layout))
+            if reason is not None:
+                raise InputError(f"{file.path}: {reason}")
         sources = file.test.sources()
+        classical = [make_method(name, problem) for name in names]
         rows = [
-            row_from_scores(
-                name, score_method(file, make_method(name, problem), name, progress), sources
-            )
-            for name in names
+            row_from_scores(name, score_method(file, method, name, progress), sources)
+            for name, method in zip(names, classical, strict=True)
         ]
         for method in learned:
             config, status = method.config, method.status
@@ -220,6 +251,10 @@ def evaluate(
                     status="ok" if finished else "unfinished",
                 )
             )
+        if sheet is not None:
+            picture = compare(file, evaluation_columns(rows), [*classical, *learned]).draw()
+            with atomic_file(sheet) as temporary:
+                picture.save(temporary, format="PNG")
         smoke = is_smoke_test(file.attributes)
         layout = file.layout
     for row in rows:

@@ -13,7 +13,9 @@ from phasegan.progress import format_duration
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.loading import phase_error
 from phasegan.reconstruction.protocol import Problem
-from phasegan.runs.folder import NETWORKS, RunFolder
+from phasegan.runs.config import PaperConfig, TrainConfig
+from phasegan.runs.folder import RunFolder
+from phasegan.runs.physics import PhysicsConfig
 from phasegan.store.reader import PreparedFile
 from phasegan.store.schema import Layout
 from phasegan.store.verification import verify as verify_prepared
@@ -67,6 +69,7 @@ def _prepared(path: Path, verify: bool) -> Inspection:
             "path": str(path),
             "train": len(file.train),
             "test": len(file.test),
+            "has_images": file.has_images,
             "undefined_phases": undefined,
             "digest": file.digest,
             **{k: v for k, v in attributes.items() if k != "intact"},
@@ -80,10 +83,12 @@ def _prepared(path: Path, verify: bool) -> Inspection:
     }
     equations = layout.padded**2 // 2 - 2
     unknowns = layout.size**2 - 1
+    pictures = f"{layout.size}×{layout.size} {layout.channels}, {layout.bits} bit"
+    if not layout.has_images:
+        pictures = f"no images, the phases are those of {pictures}"
     lines = [
         f"{path}: phase spectra of {facts['train']} training and {facts['test']} test images",
-        f"  images      {layout.size}×{layout.size} {layout.channels}, {layout.bits} bit, "
-        f"fitted by {recipe['preprocessing']['fit']}",
+        f"  images      {pictures}, fitted by {recipe['preprocessing']['fit']}",
         f"  spectra     {padding} (M/N = {ratio:g}), half-plane {layout.phase_shape}, "
         f"{encodings[layout.phase_dtype]}",
         *_degradation(layout),
@@ -132,7 +137,6 @@ def _run(path: Path, verify: bool) -> Inspection:
     folder = RunFolder(path)
     config = folder.read_config()
     status = folder.read_status()
-    networks, losses = config.networks, config.losses
     facts = {
         "kind": "run",
         "path": str(path),
@@ -145,13 +149,45 @@ def _run(path: Path, verify: bool) -> Inspection:
         f"{path}: a run of {config.label}, {status.state} (step {done} of {steps})",
         f"  data        {config.data.samples} samples of {config.data.size}×{config.data.size} "
         f"{config.data.channels}, M = {config.data.padded}, digest {config.data.digest[:12]}…",
-        f"  networks    ResNet generators with {networks.base_channels} channels and "
-        f"{networks.blocks} blocks, PatchGANs with {networks.discriminator_channels} channels",
-        f"  losses      cycle {losses.cycle_a:g} and {losses.cycle_b:g}, identity "
-        f"{losses.identity:g} of that",
+        *_preset_lines(config),
         f"  training    {config.epochs} epochs, batches of {config.batch_size}, learning rate "
-        f"{config.optimiser.learning_rate:g}, precision {config.precision}, seed {config.seed}",
+        f"{config.learning_rate:g}, precision {config.precision}, seed {config.seed}",
         f"  time        {format_duration(status.seconds)} on {status.device}",
     ]
-    files = [folder.weights_path(name) for name in NETWORKS] if verify else []
+    whole = folder.checkpoint_path.exists()
+    names = config.network_names if whole else ("generator_ab",)
+    files = [folder.weights_path(name) for name in names] if verify else []
     return Inspection(facts, lines, [file.name for file in files if not weights_intact(file)])
+
+
+def _preset_lines(config: TrainConfig) -> list[str]:
+    if isinstance(config, PaperConfig):
+        networks, losses = config.networks, config.losses
+        return [
+            f"  networks    ResNet generators with {networks.base_channels} channels and "
+            f"{networks.blocks} blocks, PatchGANs with {networks.discriminator_channels} channels",
+            f"  losses      cycle {losses.cycle_a:g} and {losses.cycle_b:g}, identity "
+            f"{losses.identity:g} of that",
+        ]
+    if isinstance(config, PhysicsConfig):
+        spectral, weights, changes = config.networks, config.losses, config.augmentation
+        every = f", domain A every {config.period} steps" if config.period > 1 else ""
+        parts = [
+            *(["flips"] if changes.flip else []),
+            *([f"crops from {changes.crop:g}"] if changes.crop < 1 else []),
+            *(
+                f"{name} {getattr(changes, name):g}"
+                for name in ("contrast", "brightness", "gamma")
+                if getattr(changes, name)
+            ),
+        ]
+        return [
+            f"  networks    U-Net {'-'.join(map(str, spectral.widths))} on "
+            f"{' + '.join(spectral.encodings)}, {spectral.unrolled} × projection "
+            f"{spectral.projection}",
+            f"  losses      cycle_b {weights.cycle_b:g}, structure {weights.structure:g}, "
+            f"cycle_a {weights.cycle_a:g}, adversarial "
+            f"{weights.adversarial:g}{every}",
+            f"  augmented   {', '.join(parts) or 'not at all'}",
+        ]
+    return []

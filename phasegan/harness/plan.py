@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
 from phasegan.harness.evaluate import problem_of, require_test_split
-from phasegan.reconstruction.registry import NEEDS_STATISTICS, make_method
+from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
 from phasegan.runs.config import TrainConfig
+from phasegan.runs.presets import PRESETS
 from phasegan.store.reader import PreparedFile
-from phasegan.training.api import resolve_config
+from phasegan.training.resolve import OWNERS, options_of, resolve_config
 
 ROW_FORMAT = 1
 
@@ -51,7 +53,8 @@ class PlannedRow:
         """Return the name of the row's run folder."""
         assert self.config is not None
         pair = f"{self.samples}x{self.config.epochs}"
-        return f"{self.method}-{pair}-seed{self.seed}-{self.key(file)[:6]}"
+        label = re.sub(r"[^A-Za-z0-9.]+", "-", self.method).strip("-.")
+        return f"{label}-{pair}-seed{self.seed}-{self.key(file)[:6]}"
 
 
 def resolve_case(
@@ -82,6 +85,8 @@ def resolve_case(
         for value in values:
             if value < 1:
                 raise InputError(f"{name} {value}: must be at least 1")
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"preset = {preset!r}: choose one of {', '.join(PRESETS)}")
     chosen = load_case(PUBLISHED if case is None else Path(case))
     changes: dict[str, Any] = {}
     if samples:
@@ -89,7 +94,7 @@ def resolve_case(
             Pair(samples=int(n), epochs=int(m)) for n, m in zip(samples, epochs, strict=True)
         )
     if preset is not None:
-        changes["preset"] = preset
+        changes["presets"] = (preset,)
     if variant is not None:
         changes["variant"] = variant
     if seed is not None:
@@ -100,7 +105,7 @@ def resolve_case(
 def plan_rows(
     case: Case, file: PreparedFile, device: torch.device, sizes: dict[str, Any]
 ) -> list[PlannedRow]:
-    """List the rows of a case: for each pair the baselines of its samples, then the training.
+    """List the rows of a case: for each pair the baselines of its samples, then the trainings.
 
     Parameters
     ----------
@@ -111,7 +116,8 @@ def plan_rows(
     device : torch.device
         Where trainings will run; it decides the default variant.
     sizes : dict
-        precision, base_channels and blocks as in `phasegan.train`.
+        precision, base_channels, blocks and others as in `phasegan.train`; each
+        preset takes those that it has.
 
     Raises
     ------
@@ -119,30 +125,74 @@ def plan_rows(
         If a pair, a method or an option does not fit the data.
     """
     require_test_split(file)
+    left_out = skipped(case, file)
+    methods = [name for name in case.methods if name not in left_out]
     problem = problem_of(file, None)
-    for name in case.methods:
+    for name in methods:
+        check_method(name)
         if name not in NEEDS_STATISTICS:
             make_method(name, problem)
+    for name, value in sizes.items():
+        if value is not None and OWNERS.get(name, case.presets[0]) not in case.presets:
+            raise InputError(f"--{name.replace('_', '-')} belongs to the preset {OWNERS[name]}")
+    presets = [preset for preset in case.presets if preset not in left_out]
+    wanted = {k: v for k, v in sizes.items() if v is not None and (k, v) != ("precision", "auto")}
+    trainings = case.trainings(wanted)
     planned: list[PlannedRow] = []
     for seed in case.seeds:
         for pair in case.pairs:
-            config = resolve_config(
-                file,
-                device,
-                preset=case.preset,
-                variant=case.variant,
-                samples=pair.samples,
-                epochs=pair.epochs,
-                seed=seed,
-                **sizes,
-            )
-            for name in case.methods:
+            configs = [
+                (name, _configure(case, file, device, pair, seed, preset, name, options))
+                for preset in presets
+                for name, options in trainings
+            ]
+            for name in methods:
                 plan = PlannedRow(name, seed, pair.samples, None)
-                if name == "zero":  # depends on neither
+                if name in ("zero", "learned"):  # depend on neither
                     plan = PlannedRow(name, 0, None, None)
                 if plan not in planned:
                     planned.append(plan)
-            training = PlannedRow(config.label, seed, pair.samples, config)
-            if training not in planned:
-                planned.append(training)
+            for name, config in configs:
+                label = f"{config.label}, {name}" if name else config.label
+                training = PlannedRow(label, seed, pair.samples, config)
+                if training not in planned:
+                    planned.append(training)
     return planned
+
+
+def _configure(
+    case: Case,
+    file: PreparedFile,
+    device: torch.device,
+    pair: Pair,
+    seed: int,
+    preset: str,
+    name: str,
+    options: dict[str, Any],
+) -> TrainConfig:
+    try:
+        return resolve_config(
+            file,
+            device,
+            preset=preset,
+            variant=case.variant,
+            samples=pair.samples,
+            epochs=pair.epochs,
+            seed=seed,
+            **options_of(preset, options),
+        )
+    except InputError as error:
+        if not name:
+            raise
+        raise InputError(f"case {case.name}, variant {name!r}: {error}") from None
+
+
+def skipped(case: Case, file: PreparedFile) -> dict[str, str]:
+    """Return presets and methods of a case that cannot take a file beside others, and why."""
+    layout = file.layout
+    if layout.padded == layout.size:
+        return {}
+    missing = ["paper"] if "paper" in case.presets and len(case.presets) > 1 else []
+    missing += ["shrinkage"] if "shrinkage" in case.methods else []
+    kinds = f"M = {layout.padded}, N = {layout.size}"
+    return {name: f"skipped: {name} needs unpadded phases, these have {kinds}." for name in missing}

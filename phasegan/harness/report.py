@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from phasegan._version import __version__
 from phasegan.figures.curves import Point, error_curves
-from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, write_json, write_text
 from phasegan.harness.cases import Case
+from phasegan.harness.comparison import bench_columns, compare
 from phasegan.harness.evaluate import open_baseline, open_run
 from phasegan.harness.rows import Row
+from phasegan.harness.summary import NOTE as SEEDS_NOTE
+from phasegan.harness.summary import SUMMARY_COLUMNS, Summary, summarise_seeds, summary_cells
 from phasegan.harness.table import (
     BENCH_COLUMNS,
     BENCH_NOTES,
@@ -24,19 +25,22 @@ from phasegan.harness.table import (
     machine_line,
     markdown,
 )
-from phasegan.metrics.ruler import SSIM_DESCRIPTION, clipped_mse
-from phasegan.reconstruction.loading import observe
+from phasegan.metrics.ruler import SSIM_DESCRIPTION
 from phasegan.reconstruction.protocol import Method
 from phasegan.store.reader import PreparedFile
 
-SHEET_ROWS = 5
-
 
 def write_report(
-    folder: Path, case: Case, rows: list[Row], file: PreparedFile, device: torch.device
+    folder: Path,
+    case: Case,
+    rows: list[Row],
+    file: PreparedFile,
+    device: torch.device,
+    skipped: Sequence[str] = (),
 ) -> None:
-    """Write everything into the folder; each file atomically."""
+    """Write everything into the folder; each file atomically. `skipped` says what is missing."""
     (folder / "rows").mkdir(parents=True, exist_ok=True)
+    summaries = summarise_seeds(rows)
     write_json(
         folder / "results.json",
         {
@@ -50,85 +54,70 @@ def write_report(
                 "train": len(file.train),
                 "test": len(file.test),
             },
+            **({"seeds": [summary.as_json() for summary in summaries]} if summaries else {}),
             "scale": "0..255, squared grey levels",
             "ssim_window": SSIM_DESCRIPTION,
             "rows": [row.as_json() for row in rows],
         },
     )
-    heading = (
-        f"{case.title or case.name}: {file.path.name}, {len(file.test)} test images, "
-        f"{file.layout.size}×{file.layout.size} {file.layout.channels}"
-    )
     machines = dict.fromkeys(machine_line(row.machine) for row in rows if row.machine)
     smoke = (SMOKE_NOTE,) if is_smoke_test(file.attributes) else ()
-    notes = (*smoke, *BENCH_NOTES, *machines)
-    write_text(folder / "table.md", markdown(rows, BENCH_COLUMNS, notes, heading))
-    _write_figure(folder / "mse-samples.png", rows, file)
+    many = (SEEDS_NOTE,) if summaries else ()
+    notes = (*skipped, *smoke, *BENCH_NOTES, *many, *machines)
+    more = ("Over seeds", list(SUMMARY_COLUMNS), summary_cells(summaries)) if summaries else None
+    table = markdown(rows, BENCH_COLUMNS, notes, heading(case, file), more)
+    write_text(folder / "table.md", table)
+    _write_figure(folder / "mse-samples.png", rows, summaries, file)
     _write_sheet(folder, rows, file, device)
 
 
-def _write_figure(path: Path, rows: list[Row], file: PreparedFile) -> None:
+def heading(case: Case, file: PreparedFile) -> str:
+    """Return what a bench measures, on which data: size, oversampling, noise."""
+    return (
+        f"{case.title or case.name}: {file.path.name}, {len(file.test)} test images, "
+        f"{file.layout.describe()}"
+    )
+
+
+def _write_figure(
+    path: Path, rows: list[Row], summaries: Sequence[Summary], file: PreparedFile
+) -> None:
     series: dict[str, list[Point]] = defaultdict(list)
     levels: dict[str, float] = {}
-    for row in rows:
+    for summary in summaries:
+        mse = summary.values["mse"]
+        if summary.samples is None:
+            levels[summary.method] = mse.mean
+        else:
+            point = (summary.samples, mse.mean, mse.deviation or 0.0)
+            series[summary.method].append(point)
+    for row in [] if summaries else rows:
         if row.status != "ok":
             continue
         mse, spread = row.values["mse"], row.values["mse_stderr"] or 0.0
         if row.samples is None:
             levels[row.method] = mse
         else:
-            seed = f", seed {row.seed}" if row.seed else ""
-            series[f"{row.method}{seed}"].append((row.samples, mse, spread))
+            series[row.method].append((row.samples, mse, spread))
+    bars = "means and standard deviations over seeds" if summaries else "bars are standard errors"
     error_curves(
         path,
         series,
         levels,
-        title=f"{file.path.name}: {len(file.test)} test images, bars are standard errors",
+        title=f"{file.path.name}: {len(file.test)} test images, {bars}",
         x_label="training samples",
         y_label="average MSE on 0..255, clipped output",
     )
 
 
 def _write_sheet(folder: Path, rows: list[Row], file: PreparedFile, device: torch.device) -> None:
-    count = min(SHEET_ROWS, len(file.test))
-    picked = np.linspace(0, len(file.test) - 1, count).round().astype(int)
-    images = file.test.images(picked)
-    observation = observe(file.test, picked, file.layout)
-    data_range = file.layout.data_range
-    titles = ["phase"]
-    columns: list[list[Any]] = [[phase_tile(p) for p in observation.phase]]
-    captions: list[list[str]] = [[""] * count]
-    for row in _shown(rows):
-        estimates = _method(row, folder, file, device)(observation).estimate
-        errors = clipped_mse(estimates, images, data_range=data_range)
-        titles.append(row.method if row.epochs is None else f"{row.samples} × {row.epochs}")
-        columns.append([image_tile(e, data_range) for e in estimates])
-        captions.append([f"MSE {error:,.0f}" for error in errors])
-    titles.append("original")
-    columns.append([image_tile(x, data_range) for x in images])
-    captions.append([""] * count)
-    trained = sorted({row.method for row in rows if row.epochs is not None and row.status == "ok"})
-    footer = (
-        "Zero frequency in the middle of the phase; colours are cyclic. Columns N × M: "
-        f"{', '.join(trained)} after M epochs on N samples. Baselines: with the most samples of "
-        "the table."
-    )
-    sheet = contact_sheet(
-        list(zip(*columns, strict=True)), titles, list(zip(*captions, strict=True)), footer
-    )
+    columns = bench_columns(rows)
+    if not columns:
+        return
+    methods = [_method(column.row, folder, file, device) for column in columns]
+    sheet = compare(file, columns, methods).draw()
     with atomic_file(folder / "contact-sheet.png") as temporary:
         sheet.save(temporary, format="PNG")
-
-
-def _shown(rows: list[Row]) -> list[Row]:
-    """Return one row a baseline, that with the most samples, then the trained rows."""
-    best: dict[str, Row] = {}
-    for row in rows:
-        if row.status == "ok" and row.epochs is None and row.method != "zero":
-            held = best.get(row.method)
-            if held is None or (row.samples or 0) > (held.samples or 0):
-                best[row.method] = row
-    return [*best.values(), *(r for r in rows if r.status == "ok" and r.epochs is not None)]
 
 
 def _method(row: Row, folder: Path, file: PreparedFile, device: torch.device) -> Method:

@@ -15,14 +15,15 @@ from phasegan.devices import choose_device, describe_machine, memory_guard
 from phasegan.errors import InputError, Interrupted
 from phasegan.files import read_json, write_json
 from phasegan.harness.evaluate import open_baseline, open_run, score_method
-from phasegan.harness.plan import PlannedRow, plan_rows, resolve_case
-from phasegan.harness.report import write_report
+from phasegan.harness.plan import PlannedRow, plan_rows, resolve_case, skipped
+from phasegan.harness.report import heading, write_report
 from phasegan.harness.rows import Row, row_from_scores
 from phasegan.harness.table import is_smoke_test
 from phasegan.progress import Progress, format_duration
+from phasegan.runs.config import TrainConfig
 from phasegan.store.reader import PreparedFile
-from phasegan.training.api import data_or_builtin, train
-from phasegan.training.timing import estimate_seconds
+from phasegan.training.api import data_or_builtin, train_config
+from phasegan.training.timing import estimate_seconds, photographs_of
 
 DEFAULT_OUTPUT = Path("bench")
 
@@ -38,6 +39,10 @@ class BenchReport:
     """Rows that were there from an earlier call."""
     smoke_test: bool
     """Whether the data are the builtin photographs."""
+    skipped: tuple[str, ...] = ()
+    """What the case asks for and the data do not allow, one line each."""
+    heading: str = ""
+    """What was measured on which data."""
 
 
 def bench(
@@ -50,9 +55,10 @@ def bench(
     preset: str | None = None,
     variant: str | None = None,
     seed: int | None = None,
-    precision: str = "32",
+    precision: str = "auto",
     base_channels: int | None = None,
     blocks: int | None = None,
+    widths: tuple[int, ...] | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> BenchReport:
@@ -72,11 +78,13 @@ def bench(
     output : path, optional
         The folder for results; `bench/<name of the file>` by default.
     preset, variant : str, optional
-        As in `phasegan.train`; the case's by default.
+        As in `phasegan.train`; the case's by default, which may be several
+        presets, each trained for each pair.
     seed : int, optional
         Instead of the case's seeds.
-    precision, base_channels, blocks : optional
-        As in `phasegan.train`.
+    precision, base_channels, blocks, widths : optional
+        As in `phasegan.train`; each preset takes those that it has. They replace
+        the case's `[train]`, not what its variants say.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to train.
     progress : Progress, optional
@@ -98,8 +106,8 @@ def bench(
     >>> import phasegan
     >>> _ = phasegan.prepare("builtin", "tiny.h5", size=32, samples=4, test=2)
     >>> report = phasegan.bench(2, 1, data="tiny.h5", variant="small", device="cpu")
-    >>> sorted({row.method for row in report.rows if row.status == "ok"})
-    ['mean-image', 'mean-magnitude', 'paper-small', 'unit-magnitude', 'zero']
+    >>> [row.method for row in report.rows if row.run]
+    ['physics-small', 'paper-small']
     """
     progress = progress or Progress()
     pairs = [list(np.atleast_1d(np.asarray(v, dtype=np.int64))) for v in (samples, epochs)]
@@ -108,14 +116,19 @@ def bench(
     with PreparedFile(data_or_builtin(data, progress)) as file:
         folder = Path(output) if output is not None else DEFAULT_OUTPUT / file.path.stem
         _check_folder(folder)
-        sizes = {"precision": precision, "base_channels": base_channels, "blocks": blocks}
+        sizes = {
+            "precision": precision,
+            "base_channels": base_channels,
+            "blocks": blocks,
+            "widths": widths,
+        }
         planned = plan_rows(chosen, file, where, sizes)
         paths = {plan: folder / "rows" / f"{plan.key(file)}.json" for plan in planned}
         known = {plan: _known_row(path, folder, progress) for plan, path in paths.items()}
         missing = [plan for plan, row in known.items() if row is None]
-        estimates = _estimate(missing, where, progress)
+        estimates = _estimate(missing, file, where, progress)
         for plan in missing:
-            row = _measure(plan, file, folder, device, estimates, progress)
+            row = _measure(plan, file, folder, where, estimates, progress)
             write_json(paths[plan], row.as_json())
             known[plan] = row
         rows = [row for row in known.values() if row is not None]
@@ -129,8 +142,12 @@ def bench(
             )
             for q in chosen.quoted
         ]
-        write_report(folder, chosen, rows, file, where)
-    return BenchReport(folder, rows, len(known) - len(missing), is_smoke_test(file.attributes))
+        left_out = tuple(skipped(chosen, file).values())
+        write_report(folder, chosen, rows, file, where, left_out)
+        title = heading(chosen, file)
+    reused = len(known) - len(missing)
+    smoke = is_smoke_test(file.attributes)
+    return BenchReport(folder, rows, reused, smoke, left_out, title)
 
 
 def _known_row(path: Path, folder: Path, progress: Progress) -> Row | None:
@@ -163,20 +180,28 @@ def _check_folder(folder: Path) -> None:
 
 
 def _estimate(
-    missing: list[PlannedRow], device: torch.device, progress: Progress
+    missing: list[PlannedRow], file: PreparedFile, device: torch.device, progress: Progress
 ) -> dict[PlannedRow, float]:
     estimates: dict[PlannedRow, float] = {}
+    timed: dict[TrainConfig, float] = {}
     for plan in missing:
         if plan.config is None:
             continue
-        with memory_guard(f"{plan.method}; choose --variant small or a lower --base-channels"):
-            estimates[plan] = estimate_seconds(plan.config, device)
-        progress.say(
-            f"{plan.method}, {plan.samples} samples × {plan.config.epochs} epochs: "
-            f"estimated {format_duration(estimates[plan])} on {device}"
-        )
+        alike = plan.config.model_copy(update={"seed": 0})
+        if alike not in timed:
+            with memory_guard(
+                f"{plan.method}; choose --variant small or a lower {plan.config.size_name}"
+            ):
+                photographs = photographs_of(plan.config, file, None)
+                timed[alike] = estimate_seconds(plan.config, device, None, photographs)
+            progress.say(
+                f"{plan.method}, {plan.samples} samples × {plan.config.epochs} epochs: "
+                f"estimated {format_duration(timed[alike])} on {device}"
+            )
+        estimates[plan] = timed[alike]
     if len(estimates) > 1:
-        progress.say(f"all trainings: estimated {format_duration(sum(estimates.values()))}")
+        total = format_duration(sum(estimates.values()))
+        progress.say(f"all {len(estimates)} trainings: estimated {total}")
     return estimates
 
 
@@ -184,7 +209,7 @@ def _measure(
     plan: PlannedRow,
     file: PreparedFile,
     folder: Path,
-    device: str,
+    device: torch.device,
     estimates: dict[PlannedRow, float],
     progress: Progress,
 ) -> Row:
@@ -203,20 +228,15 @@ def _measure(
         )
     config = plan.config
     run = folder / "runs" / plan.run_name(file)
+    if plan.method != config.label:
+        progress.say(f"{plan.method}, seed {plan.seed}:")
     try:
-        report = train(
-            file.path,
+        report = train_config(
+            config,
+            file,
             run,
-            preset=config.preset,
-            samples=config.data.samples,
-            epochs=config.epochs,
-            seed=config.seed,
-            precision=config.precision,
-            base_channels=config.networks.base_channels,
-            blocks=config.networks.blocks,
-            discriminator_channels=config.networks.discriminator_channels,
+            device,
             resume=True,
-            device=device,
             estimated_seconds=estimates[plan],
             progress=progress,
         )
@@ -226,7 +246,7 @@ def _measure(
             f"was done is kept in {folder}, the same bench command goes on from there",
             error.exit_status - 128,
         ) from None
-    learned = open_run(run, file, choose_device(device))
+    learned = open_run(run, file, device)
     scores = score_method(file, learned, plan.method, progress)
     return row_from_scores(
         plan.method,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,14 +22,15 @@ def _number(name: str, form: str) -> Cell:
     return cell
 
 
-def _error(name: str) -> Cell:
-    """Squared grey levels: whole ones, and two digits of what is below ten."""
+def squared_grey_levels(value: float) -> str:
+    """Return whole squared grey levels, and two digits of what is below ten."""
+    return f"{value:,.0f}" if value >= 9.95 or value == 0 else f"{value:.2g}"
 
+
+def _error(name: str) -> Cell:
     def cell(row: Row) -> str:
         value = row.values.get(name)
-        if value is None:
-            return UNKNOWN
-        return f"{value:,.0f}" if value >= 9.95 or value == 0 else f"{value:.2g}"
+        return UNKNOWN if value is None else squared_grey_levels(value)
 
     return cell
 
@@ -69,6 +71,7 @@ SCORE_COLUMNS: dict[str, Cell] = {
     "± s.e.": _error("mse_stderr"),
     "scale fit": _error("mse_scale"),
     "affine fit": _error("mse_affine"),
+    "mean known": _error("mse_mean"),
     "PSNR dB": _number("psnr", ".2f"),
     "fitted dB": _number("psnr_scale", ".2f"),
     "SSIM": _number("ssim", ".3f"),
@@ -86,6 +89,7 @@ BENCH_COLUMNS: dict[str, Cell] = {
     "published MSE¹": _number("mse_published", ",.0f"),
     "scale fit": _error("mse_scale"),
     "affine fit": _error("mse_affine"),
+    "mean known": _error("mse_mean"),
     "PSNR dB": _number("psnr", ".2f"),
     "SSIM": _number("ssim", ".3f"),
     "exact": _count("exact"),
@@ -121,6 +125,8 @@ SCORE_NOTES = (
     "nothing fitted; s.e.: its standard error.",
     "scale fit, affine fit: the same after the best a·x and a·x + b for each image and channel, "
     "unclipped: what remains when brightness, and contrast, are forgiven. PSNR: of the mean MSE.",
+    "mean known: the clipped output's MSE when the mean of each image and channel is known "
+    "besides the phase: one stored scalar, the spectrum at frequency 0.",
     f"{SSIM_DESCRIPTION}. exact: images of which every pixel is right after rounding.",
 )
 
@@ -152,40 +158,80 @@ def cells(rows: Sequence[Row], columns: dict[str, Cell]) -> list[list[str]]:
 
 def remarks(rows: Sequence[Row]) -> list[str]:
     """Say in words which trained rows fall behind a baseline of the same samples."""
-    said = []
+    behind: dict[tuple[str, int | None, int | None], list[tuple[Row, Row]]] = {}
+    seeds: Counter[tuple[str, int | None, int | None]] = Counter()
     for row in rows:
         if row.epochs is None or row.status != "ok":
             continue
+        key = (row.method, row.samples, row.epochs)
+        seeds[key] += 1
         better = [
             other
             for other in rows
             if other.epochs is None
             and other.status == "ok"
             and other.samples in (None, row.samples)
+            and other.seed in (None, row.seed)
             and other.values["mse"] < row.values["mse"]
         ]
         if better:
             best = min(better, key=lambda other: other.values["mse"])
-            said.append(
-                f"{row.method} at {row.samples} × {row.epochs} scores worse "
-                f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f}), "
-                "which trains nothing: what it draws is not worth more than that."
-            )
-    return said
+            behind.setdefault(key, []).append((row, best))
+    return [
+        f"{method} at {samples} × {epochs} scores worse {_behind(pairs, seeds[key])}, "
+        "which trains nothing: what it draws is not worth more than that."
+        for key, pairs in behind.items()
+        for method, samples, epochs in [key]
+    ]
+
+
+def _behind(pairs: Sequence[tuple[Row, Row]], seeds: int) -> str:
+    row, best = pairs[0]
+    if seeds == 1:
+        return f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f})"
+    names = " or ".join(dict.fromkeys(other.method for _, other in pairs))
+    return f"with {len(pairs)} of {seeds} seeds than {names}"
 
 
 def markdown(
-    rows: Sequence[Row], columns: dict[str, Cell], notes: Sequence[str], heading: str
+    rows: Sequence[Row],
+    columns: dict[str, Cell],
+    notes: Sequence[str],
+    heading: str,
+    more: tuple[str, Sequence[str], Sequence[Sequence[str]]] | None = None,
 ) -> str:
-    """Return a Markdown document with the table, remarks and footnotes."""
-    names = list(columns)
-    lines = [f"# {heading}", "", "| " + " | ".join(names) + " |"]
-    lines.append("|" + "|".join(" --- " if i == 0 else " ---: " for i in range(len(names))) + "|")
-    lines += ["| " + " | ".join(line) + " |" for line in cells(rows, columns)]
+    """Return a Markdown document with the table, another one, remarks and footnotes.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of the table.
+    columns : dict
+        Its columns.
+    notes : sequence of str
+        Footnotes.
+    heading : str
+        The document's.
+    more : (str, sequence of str, sequence of sequences of str), optional
+        Heading, column names and cells of a second table.
+    """
+    lines = [f"# {heading}", "", *_markdown_table(list(columns), cells(rows, columns))]
+    if more is not None:
+        title, names, texts = more
+        lines += ["", f"## {title}", "", *_markdown_table(names, texts)]
     for block in (remarks(rows), notes):
         if block:
             lines += ["", *(f"- {text}" for text in block)]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_table(names: Sequence[str], texts: Sequence[Sequence[str]]) -> list[str]:
+    rule = "|" + "|".join(" --- " if i == 0 else " ---: " for i in range(len(names))) + "|"
+    return [
+        "| " + " | ".join(names) + " |",
+        rule,
+        *("| " + " | ".join(line) + " |" for line in texts),
+    ]
 
 
 def machine_line(machine: dict[str, Any]) -> str:

@@ -34,6 +34,9 @@ class Scores:
     """Of a·estimate with the best a, unclipped."""
     mse_affine: NDArray[np.float64]
     """Of a·estimate + b with the best a and b, unclipped."""
+    mse_mean: NDArray[np.float64]
+    """Of the clipped estimate after its mean, channel by channel, is replaced by the
+    reference's: the value of the spectrum at frequency 0, which keeps every phase."""
     mse_published: NDArray[np.float64]
     """Of the estimate in tanh units, −1..1, against the image in 0..255: what
     the published table measured."""
@@ -99,6 +102,7 @@ def score(
         mse=clipped_mse(estimates, references, data_range=data_range),
         mse_scale=_mean_square(_fit_scale(e, x) * e - x),
         mse_affine=_mean_square(_affine_residual(e, x)),
+        mse_mean=_mean_square(np.clip(_with_mean_of(x, e), 0.0, PEAK) - x),
         mse_published=_mean_square(x - tanh_units),
         ssim=np.array([_ssim(clipped[i], reference[i]) for i in range(count)]),
         exact=exact.reshape(count, -1).all(axis=1),
@@ -155,6 +159,10 @@ def _affine_residual(e: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[
     return _fit_scale(e0, x0) * e0 - x0
 
 
+def _with_mean_of(x: NDArray[np.float64], e: NDArray[np.float64]) -> NDArray[np.float64]:
+    return e + (x.mean(axis=2, keepdims=True) - e.mean(axis=2, keepdims=True))
+
+
 def _ssim(estimate: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
     from skimage.metrics import structural_similarity
 
@@ -185,14 +193,14 @@ def summarise(scores: Scores) -> dict[str, Any]:
     Returns
     -------
     dict
-        `test_images`; `mse`, `mse_scale`, `mse_affine`, `mse_published`,
-        `ssim`, each with `…_stderr` (sample standard deviation over √n; None
+        `test_images`; `mse`, `mse_scale`, `mse_affine`, `mse_mean`,
+        `mse_published`, `ssim`, each with `…_stderr` (sample standard deviation over √n; None
         for one image); `psnr` and `psnr_scale` in dB, of the mean `mse` and
         `mse_scale`; `exact`, `certified`, `certified_wrong`: counts.
         None stands for what is not a finite number.
     """
     row: dict[str, Any] = {"test_images": len(scores.mse)}
-    for name in ("mse", "mse_scale", "mse_affine", "mse_published", "ssim"):
+    for name in ("mse", "mse_scale", "mse_affine", "mse_mean", "mse_published", "ssim"):
         values = getattr(scores, name)
         row[name] = _finite(values.mean())
         spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan

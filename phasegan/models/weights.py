@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from phasegan.errors import InputError
@@ -43,8 +43,7 @@ def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None 
     about = {"sha256": tensor_digest(state), **(metadata or {})}
     header = {_HEADER_KEY: json.dumps(about, sort_keys=True)}  # one key: its order is not fixed
     with atomic_file(path) as temporary:
-        save_file(state, temporary, metadata=header)
-        temporary.chmod(0o644)  # safetensors makes files that nobody else may read
+        temporary.write_bytes(save(state, metadata=header))  # save_file has a temporary of its own
 
 
 def _read_header(path: Path) -> dict[str, str]:

@@ -66,10 +66,11 @@ def reconstruct(
         taken first.
     method : str, optional
         `zero`, `mean-image`, `unit-magnitude`, `power-law`, `mean-magnitude`,
-        `shrinkage`, `hlo`, `pocs`, `pocs-accelerated`, `cg`, `fista`, `map`,
-        `pnp`, or `auto` (default), which takes `cg` where M/N ≥ √2 and the
-        phases are clean, `map` where they are noisy or too few, and
-        `shrinkage` for unpadded phases when there are training images.
+        `shrinkage`, `learned`, `hlo`, `pocs`, `pocs-accelerated`, `cg`,
+        `fista`, `map`, `pnp`, or `auto` (default), which takes `cg` where
+        M/N ≥ √2 and the phases are clean, `map` where they are noisy or too
+        few, and for unpadded phases `shrinkage` when there are training images,
+        else `learned` where it fits: the model that comes with phasegan.
     run : path, optional
         A training run instead of a method.
     shape : (int, int), optional
@@ -89,14 +90,14 @@ def reconstruct(
         255 or 65535, the largest pixel, for phases given as an array.
     statistics : Statistics or path, optional
         Of training images, or a prepared file to take them from; for a prepared
-        `source` its own training split by default.
+        `source` with images its own training split by default.
     split : {"test", "train"}
         Of a prepared file.
     limit : int, optional
         Only the first so many samples.
     preprocessing : dict, optional
         How pictures are fitted: size, channels, fit, oversample, phase_dtype,
-        phase_noise, phase_bits as in `phasegan.prepare`. A run brings its own.
+        phase_noise, phase_bits, images as in `phasegan.prepare`. A run brings its own.
     iterations : int, optional
         Of iterative methods, at most; each has a default of its own.
     tolerance : float, optional
@@ -176,7 +177,14 @@ def reconstruct(
     ready: Method
     if learned is not None:
         where = str(source) if isinstance(source, str | os.PathLike) else "the array"
-        learned.check(loaded.observation.phase.shape[1:], where)
+        own = learned.config.data.phase_bits if loaded.file is None else None
+        learned.check(
+            loaded.observation.phase.shape[1:],
+            where,
+            shape=loaded.shape,
+            noise=loaded.noise,
+            bits=own if loaded.file is None else loaded.file.layout.phase_bits,
+        )
         learned.data_range = problem.data_range
         ready, name = learned, learned.label
     else:
@@ -243,7 +251,8 @@ def _statistics(
     if given is None:
         if loaded.file is None or method not in USES_STATISTICS:
             return None
-        if method not in NEEDS_STATISTICS and not len(loaded.file.train):
+        usable = len(loaded.file.train) and loaded.file.has_images
+        if method not in NEEDS_STATISTICS and not usable:
             return None
         return gather_statistics(loaded.file)
     where = "the statistics"

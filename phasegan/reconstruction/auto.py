@@ -8,7 +8,8 @@ import numpy as np
 
 from phasegan.reconstruction import iterative
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
-from phasegan.reconstruction.shrinkage_method import can_fit, shrinkage
+from phasegan.reconstruction.shipped import learned, learned_refusal
+from phasegan.reconstruction.shrinkage import can_fit, shrinkage
 
 CLEAN = 2e-3
 """Radians of noise and rounding up to which phases are taken to be exact."""
@@ -28,12 +29,15 @@ def choose(problem: Problem, noise: float) -> str:
     -------
     str
         `cg` where the phases are clean and M/N ≥ √2; `map` where they are
-        noisy or too few; `shrinkage` without padding, where there are training
-        images to learn from.
+        noisy or too few; without padding `shrinkage`, where there are training
+        images to learn from, or `learned`, where the model that comes with
+        phasegan takes the phases.
     """
     if problem.oversampling**2 >= 2:
         return "cg" if noise <= CLEAN else "map"
-    return "shrinkage" if can_fit(problem) else "map"
+    if can_fit(problem):
+        return "shrinkage"
+    return "map" if learned_refusal(problem, noise) else "learned"
 
 
 def automatic(problem: Problem) -> Method:
@@ -45,6 +49,8 @@ def automatic(problem: Problem) -> Method:
         problem.settings.progress.detail(f"auto: {name}")
         if fitted is not None and name == "shrinkage":
             found = fitted(observation)
+        elif name == "learned":
+            found = learned(problem)(observation)
         elif name == "map":
             found = iterative.posterior(problem)(observation)
         else:

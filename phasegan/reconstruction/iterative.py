@@ -13,13 +13,13 @@ from phasegan.reconstruction.exact import reconstruct_exactly
 from phasegan.reconstruction.explaining import Scene
 from phasegan.reconstruction.fista import fista
 from phasegan.reconstruction.hlo import hayes_lim_oppenheim, phase_only
-from phasegan.reconstruction.maximum_posterior import maximum_posterior, tuned
 from phasegan.reconstruction.planes import Block, Solved, over_planes
 from phasegan.reconstruction.pnp import plug_and_play
 from phasegan.reconstruction.pocs import alternating_projections
 from phasegan.reconstruction.power_law import power_law_magnitude
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 from phasegan.reconstruction.unit_magnitude import neutral_level
+from phasegan.spectra.maximum_posterior import maximum_posterior, tuned
 
 DEFAULT_ITERATIONS = {
     "hlo": 1000,

@@ -2,21 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from phasegan.errors import InputError
 from phasegan.models.domains import phase_picture, picture_to_image
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.models.weights import load_weights
+from phasegan.models.spectral import SpectralGenerator
+from phasegan.models.weights import load_weights, tensor_digest
 from phasegan.reconstruction.protocol import Observation, Solution
-from phasegan.runs.config import TrainConfig
+from phasegan.runs.config import (
+    NEARLY_EXACT,
+    DataConfig,
+    PaperConfig,
+    TrainConfig,
+    degradation_error,
+)
 from phasegan.runs.folder import RunFolder
+from phasegan.runs.physics import PhysicsConfig
+from phasegan.spectra.phase import mirrored, mirrored_bins
 
 BATCH = 16
+
+Generate = Callable[[NDArray[np.floating], NDArray[np.bool_] | None], Tensor]
+"""Takes phases, (n[, C], M, M // 2 + 1), and where they are trusted; gives
+pictures of domain B, (n, C, N, N)."""
+
+
+def _paper(config: PaperConfig, device: torch.device) -> tuple[nn.Module, Generate]:
+    channels, networks = config.data.channel_count, config.networks
+    network = ResNetGenerator(channels, channels, networks.base_channels, networks.blocks)
+
+    def generate(phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None) -> Tensor:
+        picture: Tensor = network(torch.from_numpy(phase_picture(phase)).to(device))
+        return picture
+
+    return network, generate
+
+
+def _physics(config: PhysicsConfig, device: torch.device) -> tuple[nn.Module, Generate]:
+    with torch.random.fork_rng(devices=[]):
+        network = SpectralGenerator(**config.generator_sizes())
+
+    def generate(phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None) -> Tensor:
+        shape = (len(phase), -1, *phase.shape[-2:])
+        angles = torch.from_numpy(phase.astype(np.float32)).reshape(shape).to(device)
+        known = None
+        if trusted is not None:
+            known = torch.from_numpy(np.ascontiguousarray(trusted)).reshape(shape).to(device)
+        picture: Tensor = network(angles, known)
+        return picture
+
+    return network, generate
+
+
+_GENERATORS: dict[type[TrainConfig], Callable[[Any, torch.device], tuple[nn.Module, Generate]]] = {
+    PaperConfig: _paper,
+    PhysicsConfig: _physics,
+}
 
 
 class LearnedMethod:
@@ -30,6 +79,9 @@ class LearnedMethod:
         Where the network runs.
     data_range : int, optional
         White in the estimates; that of the training images by default.
+    mirror : bool
+        Average the estimate with that of the mirrored phase, mirrored back; of
+        the preset physics.
 
     Raises
     ------
@@ -39,24 +91,34 @@ class LearnedMethod:
     """
 
     def __init__(
-        self, run: Path | str, device: torch.device, data_range: int | None = None
+        self,
+        run: Path | str,
+        device: torch.device,
+        data_range: int | None = None,
+        *,
+        mirror: bool = True,
     ) -> None:
         self.folder = RunFolder(run)
         self.config: TrainConfig = self.folder.read_config()
         self.status = self.folder.read_status()
         self.label = self.config.label
-        channels = 3 if self.config.data.channels == "rgb" else 1
-        networks = self.config.networks
-        self._device = device
-        self.data_range = data_range or 2**self.config.data.bits - 1
-        self._generator = ResNetGenerator(
-            channels, channels, networks.base_channels, networks.blocks
-        )
-        load_weights(self._generator, self.folder.weights_path("generator_ab"))
-        self._generator.to(device).eval()
+        self.data_range = data_range or self.config.data_range
+        self.mirror = mirror and isinstance(self.config, PhysicsConfig)
+        network, self._generate = _GENERATORS[type(self.config)](self.config, device)
+        load_weights(network, self.folder.weights_path("generator_ab"))
+        self.weights_digest = tensor_digest(network.state_dict())
+        network.to(device).eval()
 
-    def check(self, phase_shape: tuple[int, ...], where: str) -> None:
-        """Refuse phases of another size or colour than the run was trained on.
+    def check(
+        self,
+        phase_shape: tuple[int, ...],
+        where: str,
+        *,
+        shape: tuple[int, int] | None = None,
+        noise: float = 0.0,
+        bits: int | None = None,
+    ) -> None:
+        """Refuse phases of another kind than the run was trained on.
 
         Parameters
         ----------
@@ -64,20 +126,59 @@ class LearnedMethod:
             Of one sample: ([C,] M, M // 2 + 1).
         where : str
             Where the phases come from, for the message.
+        shape : (int, int), optional
+            (N, N) of the images; the run's by default.
+        noise : float
+            σ of the noise on the phases, radians.
+        bits : int, optional
+            Phases are rounded to 2πk / 2^bits.
 
         Raises
         ------
         InputError
-            Saying what the run takes.
+            Saying what the run takes. A run of the preset paper knows nothing
+            of noise and rounding, and takes any; one that was trained on nearly
+            exact phases takes nearly exact ones.
         """
+        reason = self.refusal(phase_shape, where, shape=shape, noise=noise, bits=bits)
+        if reason is not None:
+            raise InputError(reason)
+
+    def refusal(
+        self,
+        phase_shape: tuple[int, ...],
+        where: str,
+        *,
+        shape: tuple[int, int] | None = None,
+        noise: float = 0.0,
+        bits: int | None = None,
+    ) -> str | None:
+        """Say why the run does not take phases, as `check` does; None if it takes them."""
         data = self.config.data
         planes = (3,) if data.channels == "rgb" else ()
         expected = (*planes, data.padded, data.padded // 2 + 1)
         if phase_shape != expected:
-            raise InputError(
+            return (
                 f"{where}: phases of shape {phase_shape}, the run {self.folder.path} takes "
-                f"{expected} ({data.channels}, N = M = {data.size})"
+                f"{expected} ({_sizes(data)})"
             )
+        if shape is not None and shape != (data.size, data.size):
+            return (
+                f"{where}: images of {shape[0]}×{shape[1]} in frames of {data.padded}, the run "
+                f"{self.folder.path} takes {_sizes(data)}"
+            )
+        if not isinstance(self.config, PhysicsConfig):
+            return None
+        given, own = (noise, bits), (data.phase_noise, data.phase_bits)
+        if given == own or max(degradation_error(*given), data.phase_error) <= NEARLY_EXACT:
+            return None
+        taken = _degradation(*own)
+        if data.phase_error <= NEARLY_EXACT:
+            taken = f"noise and rounding up to {NEARLY_EXACT:g} rad together"
+        return (
+            f"{where}: phases with {_degradation(*given)}, the run {self.folder.path} takes "
+            f"{taken}; train one on phases like these"
+        )
 
     def preprocessing(self, given: dict[str, Any]) -> dict[str, Any]:
         """Complete the preprocessing of pictures by what the run was trained on.
@@ -88,34 +189,71 @@ class LearnedMethod:
             If what the run prescribes was given too.
         """
         data = self.config.data
-        ignored = [key for key in ("size", "channels", "oversample") if key in given]
+        own: dict[str, Any] = {
+            "size": data.size,
+            "channels": data.channels,
+            "oversample": data.padded / data.size,
+        }
+        if isinstance(self.config, PhysicsConfig):
+            own |= {"phase_noise": data.phase_noise, "phase_bits": data.phase_bits}
+        ignored = [key for key in own if key in given]
         if ignored:
             raise InputError(
-                f"--{ignored[0]}: the run {self.folder.path} brings its own "
-                f"({data.size}×{data.size} {data.channels}, M = N); leave it out"
+                f"--{ignored[0].replace('_', '-')}: the run {self.folder.path} brings its own "
+                f"({_sizes(data)}); leave it out"
             )
-        return given | {"size": data.size, "channels": data.channels, "oversample": 1.0}
+        return given | {key: value for key, value in own.items() if value is not None}
 
-    def __call__(self, observation: Observation) -> Solution:
+    def __call__(self, observation: Observation, data_range: int | None = None) -> Solution:
         """Reconstruct.
 
         Parameters
         ----------
         observation : Observation
             (n[, C], M, M // 2 + 1).
+        data_range : int, optional
+            White in these estimates; the method's by default.
 
         Returns
         -------
         Solution
-            (n[, C], N, N), float64, pixel units, within 0..data_range as the
-            network ends in tanh.
+            (n[, C], N, N), float64, pixel units, not clipped; of the preset
+            paper within 0..data_range as its network ends in tanh.
         """
-        phase = observation.phase
-        size = phase.shape[-2]
+        phase, trusted = observation.phase, observation.trusted
+        data = self.config.data
+        frame, shape = (data.padded, data.padded), (data.size, data.size)
         parts = []
         for start in range(0, len(phase), BATCH):
-            picture = torch.from_numpy(phase_picture(phase[start : start + BATCH]))
-            with torch.no_grad():
-                output = self._generator(picture.to(self._device)).float().cpu().numpy()
-            parts.append(picture_to_image(output.astype(np.float64), self.data_range))
-        return Solution(np.concatenate(parts).reshape(*phase.shape[:-2], size, size))
+            rows = slice(start, start + BATCH)
+            angles, known = phase[rows], None if trusted is None else trusted[rows]
+            picture = self._picture(angles, known)
+            if self.mirror:
+                turned = mirrored(angles, frame, shape)
+                bins = None if known is None else mirrored_bins(known, frame)
+                picture = (picture + self._picture(turned, bins)[..., ::-1]) / 2.0
+            parts.append(picture_to_image(picture, data_range or self.data_range))
+        return Solution(np.concatenate(parts).reshape(*phase.shape[:-2], *shape))
+
+    def _picture(
+        self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
+    ) -> NDArray[np.float64]:
+        with torch.no_grad():
+            picture = self._generate(phase, trusted)
+        found: NDArray[np.float64] = picture.float().cpu().numpy().astype(np.float64)
+        return found
+
+
+def extent(size: int, padded: int) -> str:
+    """Return `N = M = 128` or `N = 128, M = 256`."""
+    return f"N = M = {size}" if padded == size else f"N = {size}, M = {padded}"
+
+
+def _sizes(data: DataConfig) -> str:
+    """Return `gray, N = M = 128`."""
+    return f"{data.channels}, {extent(data.size, data.padded)}"
+
+
+def _degradation(noise: float, bits: int | None) -> str:
+    rounding = "not rounded" if bits is None else f"rounded to {bits} bit"
+    return f"noise of {noise:g} rad, {rounding}"

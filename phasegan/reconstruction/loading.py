@@ -200,7 +200,7 @@ def load_path(
         layout.data_range,
         layout.phase_noise,
         [s.source for s in samples],
-        np.stack([s.images for s in samples]),
+        np.stack([s.images for s in samples]) if layout.has_images else None,
     )
 
 
@@ -223,7 +223,7 @@ def _load_prepared(
         layout.data_range,
         layout.phase_noise,
         part.sources(rows),
-        part.images(rows),
+        part.images(rows) if file.has_images else None,
         file,
     )
     file.close()  # it opens again by itself if it is read

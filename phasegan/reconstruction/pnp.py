@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phasegan.reconstruction.maximum_posterior import (
+from phasegan.spectra.maximum_posterior import (
     FLATNESS,
     QuadraticSystem,
     Trace,

@@ -12,7 +12,8 @@ from phasegan.reconstruction.constant import mean_image, zero
 from phasegan.reconstruction.mean_magnitude import mean_magnitude
 from phasegan.reconstruction.power_law import power_law
 from phasegan.reconstruction.protocol import Method, Problem, Solution
-from phasegan.reconstruction.shrinkage_method import shrinkage
+from phasegan.reconstruction.shipped import learned, learned_refusal
+from phasegan.reconstruction.shrinkage import shrinkage, shrinkage_refusal
 from phasegan.reconstruction.unit_magnitude import neutral_level, unit_magnitude
 
 
@@ -53,6 +54,7 @@ METHODS: dict[str, Callable[[Problem], Method]] = {
     "power-law": _power_law,
     "mean-magnitude": _mean_magnitude,
     "shrinkage": shrinkage,
+    "learned": learned,
     "hlo": iterative.hlo,
     "pocs": iterative.pocs,
     "pocs-accelerated": lambda problem: iterative.pocs(problem, accelerated=True),
@@ -66,6 +68,23 @@ NEEDS_STATISTICS = frozenset({"mean-image", "mean-magnitude", "shrinkage"})
 USES_STATISTICS = NEEDS_STATISTICS | {"unit-magnitude", "power-law", "map", "pnp", "auto"}
 BASELINES = ("zero", "mean-image", "unit-magnitude", "mean-magnitude")
 """What costs next to nothing and shows what a number is worth."""
+
+
+def refusal(name: str, problem: Problem, noise: float) -> str | None:
+    """Say why a method does not take phases of a kind; None if it takes them.
+
+    Parameters
+    ----------
+    name : str
+        The method.
+    problem : Problem
+        Sizes.
+    noise : float
+        Standard deviation of the phases by noise and rounding together, radians.
+    """
+    if name == "shrinkage":
+        return shrinkage_refusal(problem)
+    return learned_refusal(problem, noise) if name == "learned" else None
 
 
 def check_method(name: str) -> None:

@@ -84,7 +84,16 @@ def gather_statistics(file: PreparedFile, indices: NDArray[np.int64] | None = No
     indices : numpy.ndarray, optional
         Training samples to use; all by default, and then the stored mean
         magnitude is taken.
+
+    Raises
+    ------
+    InputError
+        If the file has no training samples, or phases alone.
     """
+    file.require_images(
+        "statistics of training images come from another prepared file, --statistics OTHER.h5 "
+        "(statistics=… in Python)"
+    )
     count = len(file.train) if indices is None else len(indices)
     if count == 0:
         raise InputError(f"{file.path}: no training samples to take statistics from")

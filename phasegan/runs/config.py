@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,6 +11,18 @@ from phasegan.settings import Settings
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Weight = Annotated[float, Field(ge=0)]
+
+NEARLY_EXACT = 0.05
+"""Radians of noise and rounding up to which networks take phases as they are."""
+
+
+def degradation_error(noise: float, bits: int | None) -> float:
+    """Return the standard deviation of phases by noise and rounding to 2πk / 2^bits, radians.
+
+    What the file format adds to that, less than 1e-3 rad, does not count.
+    """
+    step = 0.0 if bits is None else math.pi / 2**bits
+    return math.hypot(noise, step / math.sqrt(3.0))
 
 
 class DataConfig(Settings):
@@ -23,6 +36,24 @@ class DataConfig(Settings):
     bits: Literal[8, 16]
     samples: Positive
     """The first so many of a seeded shuffle of the training split."""
+    phase_noise: Annotated[float, Field(ge=0)] = 0.0
+    """σ of the Gaussian noise on the phases, radians."""
+    phase_bits: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Phases are rounded to 2πk / 2^bits; None: not rounded."""
+    images_digest: str | None = None
+    """Of the file that the images came from, where the phases came from another."""
+    phase_samples: Positive | None = None
+    """Samples of the file of phases, where the images came from another."""
+
+    @property
+    def channel_count(self) -> int:
+        """1 or 3."""
+        return 3 if self.channels == "rgb" else 1
+
+    @property
+    def phase_error(self) -> float:
+        """Standard deviation of the phases by noise and rounding, radians."""
+        return degradation_error(self.phase_noise, self.phase_bits)
 
 
 class NetworkConfig(Settings):
@@ -51,26 +82,39 @@ class OptimiserConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """Everything that decides the weights at the end of a run."""
+    """What every preset decides about the weights at the end of a run."""
 
-    preset: Literal["paper"] = "paper"
+    preset: str
     variant: Literal["full", "small", "custom"]
     data: DataConfig
-    networks: NetworkConfig
-    losses: LossConfig = LossConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
     epochs: Positive
-    batch_size: Positive = 1
+    batch_size: Positive
     pool_size: Annotated[int, Field(ge=0)] = 50
     precision: Literal["32", "bf16", "fp16"] = "32"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
+    size_name: ClassVar[str]
+    """The option that makes the networks smaller."""
+
     @property
     def label(self) -> str:
-        """`paper-full`, `paper-small`, or `paper-32ch-4b` for other sizes."""
-        if self.variant == "custom":
-            return f"{self.preset}-{self.networks.base_channels}ch-{self.networks.blocks}b"
-        return f"{self.preset}-{self.variant}"
+        """`<preset>-<variant>`, or the preset and the sizes for others than a variant's."""
+        raise NotImplementedError
+
+    @property
+    def learning_rate(self) -> float:
+        """The generator's largest learning rate."""
+        raise NotImplementedError
+
+    @property
+    def network_names(self) -> tuple[str, ...]:
+        """The networks that the run folder keeps."""
+        raise NotImplementedError
+
+    @property
+    def data_range(self) -> int:
+        """255 or 65535: the white of the training images."""
+        return int(2**self.data.bits - 1)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -81,6 +125,35 @@ class TrainConfig(Settings):
     def steps(self) -> int:
         """Optimiser steps in the whole run."""
         return self.epochs * self.steps_per_epoch
+
+
+class PaperConfig(TrainConfig):
+    """The published CycleGAN."""
+
+    preset: Literal["paper"] = "paper"
+    networks: NetworkConfig
+    losses: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    batch_size: Positive = 1
+
+    size_name: ClassVar[str] = "--base-channels"
+
+    @property
+    def label(self) -> str:
+        """`paper-full`, `paper-small`, or `paper-32ch-4b` for other sizes."""
+        if self.variant == "custom":
+            return f"{self.preset}-{self.networks.base_channels}ch-{self.networks.blocks}b"
+        return f"{self.preset}-{self.variant}"
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's, in the first half of the run."""
+        return self.optimiser.learning_rate
+
+    @property
+    def network_names(self) -> tuple[str, ...]:
+        """Two generators and two discriminators."""
+        return ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
 class RunStatus(Settings):

@@ -3,13 +3,17 @@
 config.json                     TrainConfig, with the versions that made it
 status.json                     state, position, seconds
 checkpoint.pt                   everything a resumed run needs
-generator_ab.safetensors        phase → image
+generator_ab.safetensors        phase → image (preset physics: the averaged weights)
 generator_ba.safetensors        image → phase
 discriminator_a.safetensors     judges phases
 discriminator_b.safetensors     judges images
 losses.jsonl                    each loss by name
 samples/epoch-0001.png          phase | reconstruction | reference
+samples/epoch-0001.npy          the reconstructions alone, integers: frames of the film strip
+filmstrip.png                   the reconstructions by epoch, then the references
 tensorboard/                    the same for TensorBoard, where it is installed
+
+Which of the networks there are, `TrainConfig.network_names` says.
 """
 
 from __future__ import annotations
@@ -20,10 +24,12 @@ from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.files import read_json, write_json
 from phasegan.runs.config import RunStatus, TrainConfig
+from phasegan.runs.presets import CONFIGS, PRESETS
 from phasegan.settings import build
 
 RUN_FORMAT = 1
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
+"""Every network that a preset may keep."""
 
 
 class RunFolder:
@@ -42,6 +48,7 @@ class RunFolder:
         self.checkpoint_path = self.path / "checkpoint.pt"
         self.losses_path = self.path / "losses.jsonl"
         self.samples_path = self.path / "samples"
+        self.film_strip_path = self.path / "filmstrip.png"
 
     @property
     def exists(self) -> bool:
@@ -49,7 +56,7 @@ class RunFolder:
         return self.config_path.is_file()
 
     def weights_path(self, network: str) -> Path:
-        """Return the weights file of one of `NETWORKS`."""
+        """Return the weights file of a network by its name."""
         return self.path / f"{network}.safetensors"
 
     def check_free(self) -> None:
@@ -102,7 +109,12 @@ class RunFolder:
                 f"format {RUN_FORMAT}; use the phasegan that wrote it "
                 f"({document.get('phasegan_version', 'unknown')})"
             )
-        return build(TrainConfig, document["config"], str(self.config_path))
+        preset = document["config"].get("preset", "paper")
+        if not isinstance(preset, str) or preset not in CONFIGS:
+            raise InputError(
+                f"{self.config_path}: preset = {preset!r}: this phasegan knows {', '.join(PRESETS)}"
+            )
+        return build(CONFIGS[preset], document["config"], str(self.config_path))
 
     def write_status(self, status: RunStatus) -> None:
         """Write `status.json`."""

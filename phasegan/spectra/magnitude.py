@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+SMOOTHED = 1.5
+"""Standard deviation over frequencies, samples of the spectrum, of `steadied`."""
+
+DARK = 4e-6
+"""Share of white below which a magnitude counts as that much."""
 
 
 class RunningMean:
@@ -35,3 +42,51 @@ class RunningMean:
         if self._sum is None:
             raise ValueError("the mean of nothing is not defined")
         return self._sum / self.count
+
+
+def steadied(
+    mean: NDArray[np.float64], samples: int, frame: tuple[int, int], white: float
+) -> NDArray[np.float64]:
+    """Return the mean magnitude of few images, nearer to what that of many would be.
+
+    With n images it counts n parts of n + 10 against itself smoothed in the
+    logarithm over neighbouring frequencies, and at frequency 0 n parts of n + 5
+    against 0.45 of white. The coordinate axes, which carry the jump across the
+    border, are smoothed along themselves, and the lowest frequencies not at all.
+
+    Parameters
+    ----------
+    mean : numpy.ndarray
+        (N₁, N₂ // 2 + 1), ≥ 0.
+    samples : int
+        n.
+    frame : (int, int)
+        (N₁, N₂).
+    white : float
+        The largest pixel of the images.
+
+    Returns
+    -------
+    numpy.ndarray
+        Same shape, float64.
+    """
+    rows, columns = frame
+    safe = np.log(np.maximum(mean, DARK * white))
+    full = np.empty(frame)
+    half = mean.shape[1]
+    full[:, :half] = safe
+    mirror = -np.arange(rows) % rows
+    full[:, half:] = safe[mirror][:, columns - np.arange(half, columns)]
+    full = np.fft.fftshift(full)
+    smooth = gaussian_filter(full, SMOOTHED, mode="wrap")
+    top, left = rows // 2, columns // 2
+    smooth[top] = gaussian_filter(full[top], 2 * SMOOTHED, mode="wrap")
+    smooth[:, left] = gaussian_filter(full[:, left], 2 * SMOOTHED, mode="wrap")
+    lowest = (slice(top - 2, top + 3), slice(left - 2, left + 3))
+    smooth[lowest] = full[lowest]
+    smooth = np.exp(np.fft.ifftshift(smooth)[:, :half])
+    share = samples / (samples + 10)
+    steady = np.where(mean > 0, share * mean + (1 - share) * smooth, mean)
+    grey = 0.45 * white * rows * columns
+    steady[0, 0] = (samples * mean[0, 0] + 5 * grey) / (samples + 5)
+    return np.asarray(steady)

@@ -6,7 +6,7 @@ frequency at [0, 0].
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,3 +83,35 @@ def full_plane(phase: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[n
 def centred(phase: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[np.floating]:
     """Return the full plane with the zero frequency in the middle, at [M₁ // 2, M₂ // 2]."""
     return np.fft.fftshift(full_plane(phase, frame), axes=(-2, -1))
+
+
+def mirrored(
+    phase: NDArray[np.floating], frame: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return the phases of images mirrored left to right within their support.
+
+    φ'(k₁, k₂) = −φ(−k₁, k₂) − 2π k₂ (N₂ − 1) / M₂, wrapped.
+
+    Parameters
+    ----------
+    phase : numpy.ndarray
+        (…, M₁, M₂ // 2 + 1), radians in (−π, π].
+    frame, shape : (int, int)
+        (M₁, M₂) and (N₁, N₂).
+
+    Returns
+    -------
+    numpy.ndarray
+        As `phase`, float64; self-conjugate bins stay exactly 0 or π.
+    """
+    columns = np.arange(frame[1] // 2 + 1)
+    turns = columns * (shape[1] - 1) % frame[1] / frame[1]
+    turned = -mirrored_bins(phase, frame).astype(np.float64) - 2.0 * np.pi * turns
+    turned -= 2.0 * np.pi * np.ceil((turned - np.pi) / (2.0 * np.pi))
+    wrapped: NDArray[np.float64] = np.where(turned <= -np.pi, np.pi, turned)
+    return wrapped
+
+
+def mirrored_bins(values: NDArray[Any], frame: tuple[int, int]) -> NDArray[Any]:
+    """Return what belongs to the bins (−k₁, k₂), where a mirrored image's bins come from."""
+    return values[..., -np.arange(frame[0]) % frame[0], :]

@@ -6,9 +6,18 @@ distances are those of images in the padded frame.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from phasegan.spectra.operator import PhaseOperator
+
+TINY = 1e-9
+
+
+def unit_phasor(spectrum: Tensor) -> Tensor:
+    """Return X / |X|, and 1 where X vanishes: any shape, complex."""
+    size = spectrum.abs()
+    return torch.where(size > TINY, spectrum / size.clamp(min=TINY), 1.0)
 
 
 def onto_phase(operator: PhaseOperator, image: Tensor) -> Tensor:

@@ -39,8 +39,8 @@ def encode_pictures(
     path : pathlib.Path
         A picture or a folder.
     preprocessing : dict
-        Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits;
-        the defaults for the rest, but float32 for the dtype.
+        Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
+        images; the defaults for the rest, but float32 for the dtype.
     limit : int, optional
         Only the first so many.
     progress : Progress

@@ -63,6 +63,7 @@ def prepare(
     phase_dtype: str | None = None,
     phase_noise: float | None = None,
     phase_bits: int | None = None,
+    images: bool | None = None,
     workers: int | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -104,6 +105,10 @@ def prepare(
         rounded by default. uint16 keeps the rounded phases exactly, float16
         and float32 to their nearest. Images, the mean magnitude and what is
         undefined stay those without noise and rounding.
+    images : bool, optional
+        Keep the images beside their phases (default). False leaves a file of
+        phases alone, as a measurement gives them: no images, and no mean
+        magnitude, which is taken from them.
     workers : int, optional
         Threads that decode and transform; one a core by default.
     overwrite : bool
@@ -142,6 +147,7 @@ def prepare(
         "phase_dtype": phase_dtype,
         "phase_noise": phase_noise,
         "phase_bits": phase_bits,
+        "images": images,
     }
     recipe = override(resolve_recipe(source), options)
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.spectra.encoding import decode
-from phasegan.store.schema import SAMPLE_DATASETS, Layout, read_layout
+from phasegan.store.schema import Layout, read_layout
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -75,7 +75,14 @@ class PreparedSplit:
         return self._take("undefined", indices)
 
     def images(self, indices: Indices = slice(None)) -> NDArray[np.generic]:
-        """Return images as stored: (n[, C], N, N), uint8 or uint16."""
+        """Return images as stored: (n[, C], N, N), uint8 or uint16.
+
+        Raises
+        ------
+        InputError
+            If the file holds phases alone.
+        """
+        self._parent.require_images("prepare with --with-images to have them")
         return self._take("images", indices)
 
     @property
@@ -123,8 +130,8 @@ class PreparedFile:
             self.layout: Layout
             self.layout, self.attributes = read_layout(file.attrs, str(path))
             counts = {split: self._check_group(file, split) for split in ("train", "test")}
-            if self._dataset(file, "train/mean_magnitude").shape != self.layout.phase_shape:
-                raise InputError(f"{path}: train/mean_magnitude has another shape than the phases")
+            if self.layout.has_images:
+                self._check_mean(file)
         except InputError:
             self.close()
             raise
@@ -167,9 +174,13 @@ class PreparedFile:
             raise InputError(f"{self.path}: damaged, dataset {name} is missing or unreadable")
         return dataset
 
+    def _check_mean(self, file: h5py.File) -> None:
+        if self._dataset(file, "train/mean_magnitude").shape != self.layout.phase_shape:
+            raise InputError(f"{self.path}: train/mean_magnitude has another shape than the phases")
+
     def _check_group(self, file: h5py.File, split: str) -> int:
         lengths = set()
-        for name in SAMPLE_DATASETS:
+        for name in self.layout.datasets:
             dataset = self._dataset(file, f"{split}/{name}")
             if not name.startswith("source"):
                 shape, dtype = self.layout.dataset(name)
@@ -208,8 +219,36 @@ class PreparedFile:
             raise InputError(f"split {name!r}: choose train or test")
         return self.train if name == "train" else self.test
 
+    @property
+    def has_images(self) -> bool:
+        """Whether the images stand beside their phases; False for a file of phases alone."""
+        return self.layout.has_images
+
+    def require_images(self, what: str) -> None:
+        """Refuse a file of phases alone.
+
+        Parameters
+        ----------
+        what : str
+            What cannot be done without images, or what to do: the end of the message.
+
+        Raises
+        ------
+        InputError
+            If the file holds no images.
+        """
+        if not self.has_images:
+            raise InputError(f"{self.path} holds phases and no images: {what}")
+
     def mean_magnitude(self) -> NDArray[np.float64]:
-        """Return the training images' mean |X|: ([C,] M, M // 2 + 1)."""
+        """Return the training images' mean |X|: ([C,] M, M // 2 + 1).
+
+        Raises
+        ------
+        InputError
+            If the file holds phases alone.
+        """
+        self.require_images("a mean magnitude is taken from images, of another prepared file")
         return self.read(lambda file: file["train/mean_magnitude"][()])
 
     @property
@@ -258,7 +297,8 @@ def open_prepared(path: str | os.PathLike[str]) -> PreparedFile:
     PreparedFile
         With `train` and `test`, whose `phase`, `images`, `undefined` and
         `sources` take a slice or indices and give arrays; `layout` says sizes
-        and encodings. It is a context manager.
+        and encodings, `has_images` whether there are images. It is a context
+        manager.
 
     Raises
     ------

@@ -56,6 +56,8 @@ class Preprocessing(Settings):
     """σ of Gaussian noise on the phases, radians."""
     phase_bits: Annotated[int, Field(strict=True, ge=1, le=MAX_PHASE_BITS)] | None = None
     """Phases are rounded to 2πk / 2^bits, after the noise; None: not rounded."""
+    images: Annotated[bool, Field(strict=True)] = True
+    """Keep the images beside their phases; False: phases alone."""
 
     def layout(self, padded: int, bits: int) -> Layout:
         """Return the layout of the samples, M and the images' depth given."""
@@ -67,6 +69,7 @@ class Preprocessing(Settings):
             phase_dtype=self.phase_dtype,
             phase_noise=self.phase_noise,
             phase_bits=self.phase_bits,
+            has_images=self.images,
         )
 
 
@@ -173,7 +176,7 @@ def override(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
         Where to start.
     changes : dict
         Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
-        samples, test, seed.
+        images, samples, test, seed.
 
     Raises
     ------

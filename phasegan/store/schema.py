@@ -10,6 +10,7 @@ out for grey), N×N pixels and M×M frames:
     source_sha256     (n,)                      of the file it came from
     mean_magnitude    ([C,] M, M // 2 + 1)      float64, in `train` alone
 
+A file of phases alone (`has_images` false) holds neither images nor mean_magnitude.
 The full description is docs/file-format.md.
 """
 
@@ -53,6 +54,13 @@ class Layout:
     """σ of the Gaussian noise on the phases, radians, 0 to π."""
     phase_bits: int | None = None
     """Phases are rounded to 2πk / 2^bits, 1 to 16; None: not rounded."""
+    has_images: bool = True
+    """Whether the images stand beside their phases; False: phases alone."""
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the datasets that hold a value for each sample."""
+        return tuple(name for name in SAMPLE_DATASETS if self.has_images or name != "images")
 
     @property
     def degraded(self) -> bool:
@@ -103,6 +111,8 @@ class Layout:
     def sample_bytes(self) -> int:
         """Bytes of one sample on disk."""
         phases = int(np.prod(self.phase_shape)) * np.dtype(self.phase_dtype).itemsize
+        if not self.has_images:
+            return phases
         return phases + int(np.prod(self.image_shape)) * self.image_dtype.itemsize
 
     def dataset(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -114,14 +124,18 @@ class Layout:
         }[name]
 
     def describe(self) -> str:
-        """Return `128×128 gray, 8 bit, M = 256 (2×), phase uint16, noise 0.1 rad, 4 bits`."""
+        """Return `128×128 gray, 8 bit, M = 256 (2×), phase uint16, noise 0.1 rad, 4 bits`.
+
+        A file of phases alone adds `, no images`.
+        """
         noise = f", noise {self.phase_noise:g} rad" if self.phase_noise else ""
         plural = "" if self.phase_bits == 1 else "s"
         levels = f", {self.phase_bits} bit{plural}" if self.phase_bits else ""
+        alone = "" if self.has_images else ", no images"
         return (
             f"{self.size}×{self.size} {self.channels}, {self.bits} bit, "
             f"M = {self.padded} ({self.padded / self.size:g}×), phase {self.phase_dtype}"
-            f"{noise}{levels}"
+            f"{noise}{levels}{alone}"
         )
 
 
@@ -220,6 +234,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             phase_dtype=str(plain["phase_encoding"]),
             phase_noise=float(plain.get("phase_noise", 0.0)),
             phase_bits=int(plain.get("phase_bits", 0)) or None,
+            has_images=plain.get("has_images", True),
         )
         plain["intact"] = attributes_checksum(plain) == plain.get("attributes_checksum")
         plain["recipe"] = json.loads(plain["recipe"])
@@ -234,6 +249,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             and layout.phase_dtype in ("uint16", "float16", "float32")
             and 0 <= layout.phase_noise <= MAX_PHASE_NOISE
             and 0 <= (layout.phase_bits or 0) <= MAX_PHASE_BITS
+            and isinstance(layout.has_images, bool)
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None

@@ -9,7 +9,7 @@ import numpy as np
 
 from phasegan.errors import InputError
 from phasegan.store.reader import PreparedFile
-from phasegan.store.schema import SAMPLE_DATASETS, axis_labels, dataset_attributes
+from phasegan.store.schema import axis_labels, dataset_attributes
 
 
 def verify(prepared: PreparedFile) -> list[str]:
@@ -27,8 +27,9 @@ def verify(prepared: PreparedFile) -> list[str]:
         not; empty when all is well.
     """
     expected = prepared.attributes["checksums"]
-    names = [f"{s}/{d}" for s in ("train", "test") for d in SAMPLE_DATASETS]
-    names.append("train/mean_magnitude")
+    names = [f"{s}/{d}" for s in ("train", "test") for d in prepared.layout.datasets]
+    if prepared.has_images:
+        names.append("train/mean_magnitude")
     wrong = [name for name in names if _checksum(prepared, name) != expected.get(name)]
     if not prepared.attributes["intact"]:
         wrong.insert(0, "attributes")

@@ -23,7 +23,6 @@ from phasegan.store.schema import (
     FFT_CONVENTION,
     FORMAT_NAME,
     FORMAT_VERSION,
-    SAMPLE_DATASETS,
     Layout,
     attributes_checksum,
     axis_labels,
@@ -108,8 +107,8 @@ class _GroupWriter:
     def __init__(self, group: h5py.Group, layout: Layout) -> None:
         self.group, self.layout = group, layout
         self.count = self.undefined = 0
-        self.digests = {name: hashlib.sha256() for name in SAMPLE_DATASETS}
-        for name in SAMPLE_DATASETS:
+        self.digests = {name: hashlib.sha256() for name in layout.datasets}
+        for name in layout.datasets:
             if name.startswith("source"):
                 shape: tuple[int, ...] = ()
                 dtype: Any = h5py.string_dtype()
@@ -127,7 +126,7 @@ class _GroupWriter:
     def add(self, sample: Sample) -> None:
         if self.count == self.group["phase"].shape[0]:
             self._resize(self.count + BLOCK)
-        for name in SAMPLE_DATASETS:
+        for name in self.layout.datasets:
             value = getattr(sample, name)
             if isinstance(value, str):
                 self.digests[name].update(value.encode() + b"\0")
@@ -140,7 +139,7 @@ class _GroupWriter:
         self.undefined += int(sample.undefined.sum())
 
     def _resize(self, count: int) -> None:
-        for name in SAMPLE_DATASETS:
+        for name in self.layout.datasets:
             self.group[name].resize(count, axis=0)
 
     def finish(self) -> dict[str, str]:
@@ -173,19 +172,20 @@ class PreparedWriter:
     def add(self, split: str, sample: Sample) -> None:
         """Append a sample to `train` or `test`."""
         self._groups[split].add(sample)
-        if split == "train":
+        if split == "train" and self._layout.has_images:
             self._mean.add(sample.magnitude)
 
     def finish(self, recipe: dict[str, Any], listing: str, source_checksum: str) -> None:
-        """Write the mean magnitude, the checksums and the attributes."""
+        """Write the mean magnitude, where there are images, the checksums and the attributes."""
         layout = self._layout
         checksums: dict[str, str] = {}
         for group in self._groups.values():
             checksums |= group.finish()
-        mean = self._mean.mean
-        dataset = self._file["train"].create_dataset("mean_magnitude", data=mean)
-        _describe(dataset, "mean_magnitude", layout)
-        checksums["train/mean_magnitude"] = hashlib.sha256(mean.data).hexdigest()
+        if layout.has_images:
+            mean = self._mean.mean
+            dataset = self._file["train"].create_dataset("mean_magnitude", data=mean)
+            _describe(dataset, "mean_magnitude", layout)
+            checksums["train/mean_magnitude"] = hashlib.sha256(mean.data).hexdigest()
         attributes = {
             "format": FORMAT_NAME,
             "format_version": FORMAT_VERSION,
@@ -202,6 +202,7 @@ class PreparedWriter:
             "undefined_below": UNDEFINED_BELOW,
             "channels": layout.channels,
             "bits": layout.bits,
+            "has_images": layout.has_images,
             "seed": recipe["split"]["seed"],
             "recipe": json.dumps(recipe, sort_keys=True),
             "source_listing": listing,

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 
 from phasegan.devices import choose_device, memory_guard
 from phasegan.errors import InputError
 from phasegan.files import locked, remove_leftovers
-from phasegan.models.patchgan import MIN_SIZE
 from phasegan.progress import Progress, format_duration
-from phasegan.runs.config import (
-    VARIANTS,
-    LossConfig,
-    NetworkConfig,
-    OptimiserConfig,
-    TrainConfig,
-    full_blocks,
-)
+from phasegan.runs.config import TrainConfig
 from phasegan.runs.folder import RunFolder
-from phasegan.settings import build, differences
+from phasegan.settings import differences
 from phasegan.store.prepare import prepare
 from phasegan.store.reader import PreparedFile
 from phasegan.training.loop import run_training
-from phasegan.training.timing import estimate_seconds
+from phasegan.training.resolve import TrainOptions, resolve_config
+from phasegan.training.timing import estimate_seconds, photographs_of
 
 DEFAULT_DATA = Path("builtin.h5")
 DEFAULT_RUNS = Path("runs")
-DEFAULT_EPOCHS = 10
 
 
 @dataclass(frozen=True)
@@ -49,125 +42,18 @@ class TrainReport:
     """False if the run was finished already."""
 
 
-def resolve_config(
-    file: PreparedFile,
-    device: torch.device,
-    *,
-    preset: str = "paper",
-    variant: str | None = None,
-    samples: int | None = None,
-    epochs: int | None = None,
-    seed: int = 0,
-    batch_size: int = 1,
-    base_channels: int | None = None,
-    blocks: int | None = None,
-    discriminator_channels: int | None = None,
-    learning_rate: float | None = None,
-    cycle_a: float | None = None,
-    cycle_b: float | None = None,
-    identity: float | None = None,
-    pool_size: int | None = None,
-    precision: str = "32",
-) -> TrainConfig:
-    """Turn options into a complete configuration; see `train` for them.
-
-    Raises
-    ------
-    InputError
-        If an option is out of range or the data do not fit the preset.
-    """
-    layout = file.layout
-    if layout.padded != layout.size:
-        raise InputError(
-            f"{file.path}: the preset {preset} needs unpadded phases (M = N), these have "
-            f"M = {layout.padded}, N = {layout.size}; prepare with --oversample 1"
-        )
-    if layout.size < MIN_SIZE:
-        raise InputError(
-            f"{file.path}: images of {layout.size}×{layout.size} are too small for the 70×70 "
-            f"PatchGAN; prepare with --size {MIN_SIZE} or more"
-        )
-    total = len(file.train)
-    wanted = total if samples is None else samples
-    if not 1 <= wanted <= total:
-        raise InputError(f"--samples {wanted}: {file.path} has 1 to {total} training samples")
-    if precision == "fp16" and device.type == "cpu":
-        raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or 32")
-    chosen = variant or ("small" if device.type == "cpu" else "full")
-    if chosen not in VARIANTS:
-        raise InputError(f"variant {chosen!r}: choose one of {', '.join(VARIANTS)}")
-    sizes = {"blocks": full_blocks(layout.size), **VARIANTS[chosen]}
-    asked = {
-        "base_channels": base_channels,
-        "blocks": blocks,
-        "discriminator_channels": discriminator_channels,
-    }
-    given = {key: value for key, value in asked.items() if value is not None}
-    if base_channels is not None and discriminator_channels is None:
-        given["discriminator_channels"] = base_channels
-    networks = sizes | given
-    for name, standard in VARIANTS.items():
-        if networks == {"blocks": full_blocks(layout.size), **standard}:
-            chosen = name
-            break
-    else:
-        chosen = "custom"
-
-    def options(model: type[Any], **values: Any) -> Any:
-        return build(model, {k: v for k, v in values.items() if v is not None}, "train")
-
-    return build(
-        TrainConfig,
-        {
-            "preset": preset,
-            "variant": chosen,
-            "data": {
-                "digest": file.digest,
-                "size": layout.size,
-                "padded": layout.padded,
-                "channels": layout.channels,
-                "bits": layout.bits,
-                "samples": wanted,
-            },
-            "networks": build(NetworkConfig, networks, "train"),
-            "losses": options(LossConfig, cycle_a=cycle_a, cycle_b=cycle_b, identity=identity),
-            "optimiser": options(OptimiserConfig, learning_rate=learning_rate),
-            "epochs": DEFAULT_EPOCHS if epochs is None else epochs,
-            "batch_size": batch_size,
-            "pool_size": 50 if pool_size is None else pool_size,
-            "precision": precision,
-            "seed": seed,
-        },
-        "train",
-    )
-
-
 def train(
     data: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
-    preset: str = "paper",
-    variant: str | None = None,
-    samples: int | None = None,
-    epochs: int | None = None,
-    seed: int = 0,
-    batch_size: int = 1,
-    base_channels: int | None = None,
-    blocks: int | None = None,
-    discriminator_channels: int | None = None,
-    learning_rate: float | None = None,
-    cycle_a: float | None = None,
-    cycle_b: float | None = None,
-    identity: float | None = None,
-    pool_size: int | None = None,
-    precision: str = "32",
+    images: str | os.PathLike[str] | None = None,
     resume: bool = False,
     dry_run: bool = False,
     device: str = "auto",
-    estimated_seconds: float | None = None,
     progress: Progress | None = None,
+    **options: Unpack[TrainOptions],
 ) -> TrainReport:
-    """Train a CycleGAN from phase pictures (domain A) to images (domain B).
+    """Train a CycleGAN from phases (domain A) to images (domain B).
 
     Parameters
     ----------
@@ -176,41 +62,63 @@ def train(
         first when it is not there.
     output : path, optional
         The run folder; `runs/<name of the file>-<label>` by default.
-    preset : {"paper"}
-        The published CycleGAN.
-    variant : {"full", "small"}, optional
-        Sizes of the networks; small on a CPU, full on a GPU by default.
-    samples : int, optional
-        Training samples, the first of a seeded shuffle; all by default.
-    epochs : int, optional
-        Passes over them; 10 by default.
-    seed : int
-        Of weights, shuffles and pools.
-    batch_size : int
-        1 as published.
-    base_channels, blocks, discriminator_channels : int, optional
-        Other sizes than a variant's.
-    learning_rate : float, optional
-        2e-4 as published.
-    cycle_a, cycle_b : float, optional
-        Weights of the cycle losses of phases and of images; 10 as published.
-    identity : float, optional
-        Share of the cycle weights; 0.5 as published, 0 switches the term off.
-    pool_size : int, optional
-        Pictures in each image pool; 50 as published.
-    precision : {"32", "bf16", "fp16"}
-        Of the convolutions; fp16 needs a GPU.
+    images : path, optional
+        A prepared file whose training images are domain B; the phases of `data`
+        are then domain A as they are, and `data` need not hold images.
     resume : bool
         Continue an interrupted run; start it if there is nothing to continue.
     dry_run : bool
         Resolve everything and estimate the duration, write nothing.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to train.
-    estimated_seconds : float, optional
-        How long it will take, where that was measured before; it is measured
-        here by default.
     progress : Progress, optional
         Where to report; silent by default.
+    **options
+        None stands for the default.
+
+        preset : {"physics", "paper"}
+            The exact transform inside the cycle (default), or the published
+            CycleGAN.
+        variant : {"full", "small"}
+            Sizes of the networks; small on a CPU, full on a GPU by default.
+        samples, epochs : int
+            Training samples, the first of a seeded shuffle; all by default. And
+            passes over them; 10 by default.
+        seed : int
+            Of weights, shuffles, augmentation and pools; 0 by default.
+        batch_size : int
+            8 for physics, 1 as published for paper.
+        precision : {"auto", "32", "bf16", "fp16"}
+            Of the convolutions; auto is bf16 for physics where the device has
+            it, else 32. fp16 needs a GPU.
+        learning_rate : float
+            1e-3 for physics, 2e-4 as published for paper.
+        cycle_a, cycle_b : float
+            Weights of the cycles of phases and of images; 0.01 and 1 for
+            physics, 10 as published for paper.
+        pool_size : int
+            Pictures in an image pool; 50 as published.
+        discriminator_channels : int
+            Another width than a variant's.
+        base_channels, blocks, identity
+            Of paper: other sizes than a variant's; share of the cycle weights,
+            0.5 as published, 0 switches the term off.
+        widths, unrolled, projection, encodings
+            Of physics: channels at each resolution, finest first; how often
+            estimate and projection follow one another; "sign", "magnitude" or
+            "off"; pictures of the phase that the network sees.
+        adversarial, adversarial_every : float, int
+            Of physics: weight, 0 for no discriminator; the side of domain A is
+            taken every so many steps, and counts so many times.
+        clip_norm, average : float
+            Of physics: largest norm of a gradient; decay of the average of the
+            weights.
+        crop, contrast, brightness, gamma, augmentation
+            Of physics: least share of a side that crops keep, 1 for none; how
+            far tones vary, 0 for not at all; False switches everything off.
+        disjoint : bool
+            Of physics: domain A takes the first half of the samples and domain
+            B the second.
 
     Returns
     -------
@@ -232,45 +140,104 @@ def train(
     >>> _ = phasegan.prepare("builtin", "tiny.h5", size=32, samples=4, test=2)
     >>> run = phasegan.train("tiny.h5", "runs/tiny", epochs=1, variant="small", device="cpu")
     >>> run.config.steps, run.config.label
-    (4, 'paper-small')
+    (1, 'physics-small')
     """
     progress = progress or Progress()
     chosen = choose_device(device)
-    with PreparedFile(data_or_builtin(data, progress)) as file:
-        config = resolve_config(
-            file,
-            chosen,
-            preset=preset,
-            variant=variant,
-            samples=samples,
-            epochs=epochs,
-            seed=seed,
-            batch_size=batch_size,
-            base_channels=base_channels,
-            blocks=blocks,
-            discriminator_channels=discriminator_channels,
-            learning_rate=learning_rate,
-            cycle_a=cycle_a,
-            cycle_b=cycle_b,
-            identity=identity,
-            pool_size=pool_size,
-            precision=precision,
-        )
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(PreparedFile(data_or_builtin(data, progress)))
+        pictures = None if images is None else stack.enter_context(PreparedFile(images))
+        config = resolve_config(file, chosen, pictures, **options)
         name = f"{file.path.stem}-{config.label}"
-        folder = RunFolder(Path(output) if output is not None else DEFAULT_RUNS / name)
-        folder.check_free()
-        advice = (
-            f"{config.label} at {config.data.size}×{config.data.size} with batches of "
-            f"{config.batch_size}; lower --batch-size or --base-channels"
+        folder = Path(output) if output is not None else DEFAULT_RUNS / name
+        if dry_run:
+            RunFolder(folder).check_free()
+            with memory_guard(_advice(config)):
+                photographs = photographs_of(config, file, pictures)
+                seconds = estimate_seconds(config, chosen, None, photographs)
+            return TrainReport(folder, config, 0.0, seconds, trained=False)
+        return train_config(
+            config, file, folder, chosen, images=pictures, resume=resume, progress=progress
         )
-        with memory_guard(advice):
-            if dry_run:
-                seconds = estimate_seconds(config, chosen)
-                return TrainReport(folder.path, config, 0.0, seconds, trained=False)
-            with locked(folder.path / ".lock", str(folder.path)):
-                return _train_locked(
-                    config, file, folder, chosen, progress, resume, estimated_seconds
-                )
+
+
+def train_config(
+    config: TrainConfig,
+    file: PreparedFile,
+    folder: Path,
+    device: torch.device,
+    *,
+    images: PreparedFile | None = None,
+    resume: bool = False,
+    estimated_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train a complete configuration, continue it, or find that it is done.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        From `resolve_config` for these files.
+    file : PreparedFile
+        The phases, and the images where `images` is None.
+    folder : pathlib.Path
+        The run folder.
+    device : torch.device
+        Where to train.
+    images : PreparedFile, optional
+        The file that the images come from.
+    resume : bool
+        Continue an interrupted run; start it if there is nothing to continue.
+    estimated_seconds : float, optional
+        How long it will take, where that was measured before; it is measured
+        here by default.
+    progress : Progress, optional
+        Where to report; silent by default.
+
+    Raises
+    ------
+    InputError
+        If an existing run folder does not fit.
+    Interrupted
+        After Ctrl-C or SIGTERM, once the state is saved.
+    RunError
+        If a loss is not finite or memory runs out.
+    """
+    run, progress = RunFolder(folder), progress or Progress()
+    run.check_free()
+    with memory_guard(_advice(config)), locked(run.path / ".lock", str(run.path)):
+        if run.exists:
+            finished = _check_existing(run, config, resume)
+            if finished is not None:
+                return finished
+        else:
+            run.write_config(config)
+        remove_leftovers(run.path)
+        going_on = run.checkpoint_path.is_file()
+        left = config.steps - (_steps_done(run) if going_on else 0)
+        if estimated_seconds is None or going_on:
+            photographs = photographs_of(config, file, images)
+            estimated_seconds = estimate_seconds(config, device, left, photographs)
+        progress.say(
+            f"{config.label} on {device}: {config.data.samples} samples × {config.epochs} epochs"
+            f"{_of_kind(file)}, {left} steps left, estimated {format_duration(estimated_seconds)}"
+        )
+        spent = run_training(config, file, run, device, progress, resume=going_on, images=images)
+        return TrainReport(run.path, config, spent, estimated_seconds, trained=True)
+
+
+def _of_kind(file: PreparedFile) -> str:
+    """Say what the phases are like, where they are not the exact unpadded ones."""
+    layout = file.layout
+    unusual = layout.degraded or layout.padded != layout.size or not layout.has_images
+    return f" of {file.path.name} ({layout.describe()})" if unusual else ""
+
+
+def _advice(config: TrainConfig) -> str:
+    return (
+        f"{config.label} at {config.data.size}×{config.data.size} with batches of "
+        f"{config.batch_size}; lower --batch-size or {config.size_name}"
+    )
 
 
 def data_or_builtin(data: str | os.PathLike[str] | None, progress: Progress) -> Path:
@@ -283,34 +250,6 @@ def data_or_builtin(data: str | os.PathLike[str] | None, progress: Progress) -> 
         progress.say(f"preparing {DEFAULT_DATA} from the photographs inside scikit-image first")
         prepare(output=DEFAULT_DATA, progress=progress)
     return DEFAULT_DATA
-
-
-def _train_locked(
-    config: TrainConfig,
-    file: PreparedFile,
-    folder: RunFolder,
-    device: torch.device,
-    progress: Progress,
-    resume: bool,
-    estimated: float | None,
-) -> TrainReport:
-    if folder.exists:
-        finished = _check_existing(folder, config, resume)
-        if finished is not None:
-            return finished
-    else:
-        folder.write_config(config)
-    remove_leftovers(folder.path)
-    going_on = folder.checkpoint_path.is_file()
-    left = config.steps - (_steps_done(folder) if going_on else 0)
-    if estimated is None or going_on:
-        estimated = estimate_seconds(config, device, left)
-    progress.say(
-        f"{config.label} on {device}: {config.data.samples} samples × {config.epochs} epochs, "
-        f"{left} steps left, estimated {format_duration(estimated)}"
-    )
-    spent = run_training(config, file, folder, device, progress, resume=going_on)
-    return TrainReport(folder.path, config, spent, estimated, trained=True)
 
 
 def _check_existing(folder: RunFolder, config: TrainConfig, resume: bool) -> TrainReport | None:

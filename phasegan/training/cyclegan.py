@@ -10,17 +10,22 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
 from phasegan.losses.reconstruction import absolute
 from phasegan.models.blocks import initialise
+from phasegan.models.domains import phase_picture
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.runs.config import TrainConfig
-from phasegan.runs.folder import NETWORKS
+from phasegan.progress import Progress
+from phasegan.runs.config import PaperConfig
 from phasegan.training.pool import ImagePool
+from phasegan.training.randomness import stream
+from phasegan.training.schedule import rate_factor
 
 LOSSES = (
     "adversarial_ab",
@@ -34,12 +39,9 @@ LOSSES = (
 )
 """Names of the terms, unweighted, in the order in which they are logged."""
 
-_AUTOCAST = {"32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+HALF = {"32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""The type of the convolutions by the name of a precision; None: float32."""
 _POOL_A, _POOL_B = 1, 2
-
-
-def _generator(seed: int, stream: int) -> torch.Generator:
-    return torch.Generator().manual_seed((seed << 8) + stream)
 
 
 class CycleGAN:
@@ -47,13 +49,13 @@ class CycleGAN:
 
     Parameters
     ----------
-    config : TrainConfig
+    config : PaperConfig
         Sizes, weights of the losses, rates, seed.
     device : torch.device
         Where the networks live.
     """
 
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, config: PaperConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         networks, channels = config.networks, 3 if config.data.channels == "rgb" else 1
         sizes = (channels, channels, networks.base_channels, networks.blocks)
@@ -61,7 +63,7 @@ class CycleGAN:
         self.generator_ba = ResNetGenerator(*sizes)
         self.discriminator_a = PatchDiscriminator(channels, networks.discriminator_channels)
         self.discriminator_b = PatchDiscriminator(channels, networks.discriminator_channels)
-        source = _generator(config.seed, 0)
+        source = stream(config.seed, 0)
         for network in self.networks().values():
             initialise(network, source)
             network.to(device)
@@ -76,14 +78,21 @@ class CycleGAN:
         self.optimiser_d = torch.optim.Adam(
             [*self.discriminator_a.parameters(), *self.discriminator_b.parameters()], **options
         )
-        self.pool_a = ImagePool(config.pool_size, _generator(config.seed, _POOL_A))
-        self.pool_b = ImagePool(config.pool_size, _generator(config.seed, _POOL_B))
-        self.half = _AUTOCAST[config.precision]
+        self.pool_a = ImagePool(config.pool_size, stream(config.seed, _POOL_A))
+        self.pool_b = ImagePool(config.pool_size, stream(config.seed, _POOL_B))
+        self.half = HALF[config.precision]
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the four networks by name."""
-        return {name: getattr(self, name) for name in NETWORKS}
+        return {name: getattr(self, name) for name in self.config.network_names}
+
+    def begin(self, batches: Any, progress: Progress) -> None:
+        """Take nothing from the data: these networks know no statistics."""
+
+    def rate(self, step: int) -> float:
+        """Return the share of the initial learning rate at an optimiser step, from 0."""
+        return rate_factor(step // self.config.steps_per_epoch, self.config.epochs)
 
     def set_rate(self, factor: float) -> None:
         """Set both learning rates to a share of the initial one."""
@@ -151,6 +160,27 @@ class CycleGAN:
         optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.step(optimiser)
+
+    @property
+    def kinds(self) -> dict[bool, float]:
+        """Every step takes both domains."""
+        return {True: 1.0}
+
+    def rehearsal(self, both: bool) -> tuple[Tensor, Tensor]:
+        """Return random pictures for a step that is only timed."""
+        data = self.config.data
+        count = min(self.config.batch_size, data.samples)
+        shape = (2, count, data.channel_count, data.size, data.size)
+        a, b = 2 * torch.rand(shape, generator=stream(0, 0)).to(self.device) - 1
+        return a, b
+
+    def pictures(
+        self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
+        """Reconstruct phases, (n[, C], N, N // 2 + 1): (n, C, N, N), pictures of domain B."""
+        with torch.no_grad():
+            inputs = torch.from_numpy(phase_picture(phase)).to(self.device)
+            return self.generator_ab(inputs).float().cpu().numpy()
 
     def state(self) -> dict[str, Any]:
         """Return networks, optimisers, scaler and pools for a checkpoint."""

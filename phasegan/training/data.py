@@ -82,3 +82,7 @@ class UnpairedBatches:
         phase = phase_picture(decode(codes, np.float32))
         image = image_picture(images, layout.data_range)
         return torch.from_numpy(phase), torch.from_numpy(image)
+
+    def at(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Return the batches of a step of an epoch, both from 0."""
+        return self.batch(self.order(epoch, 0), self.order(epoch, 1), step)

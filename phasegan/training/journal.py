@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,13 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.errors import RunError
+from phasegan.figures.filmstrip import FrameStore
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, write_text
 from phasegan.metrics.ruler import clipped_mse
-from phasegan.models.domains import phase_picture, picture_to_image
+from phasegan.models.domains import picture_to_image
 from phasegan.runs.folder import RunFolder
+from phasegan.store.reader import PreparedFile
 
 SAMPLE_ROWS = 4
+Generate = Callable[[NDArray[np.floating], NDArray[np.bool_] | None], NDArray[np.float32]]
+"""Takes phases and where they are trusted, gives pictures of domain B."""
 
 
 class Journal:
@@ -33,13 +38,16 @@ class Journal:
         Where to write.
     start : int
         Steps done before; later lines from an earlier attempt are removed.
+    epoch : int
+        Epochs done before; later frames of the film strip are removed.
     """
 
-    def __init__(self, folder: RunFolder, start: int) -> None:
+    def __init__(self, folder: RunFolder, start: int, epoch: int = 0) -> None:
         self._folder = folder
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._counts: dict[str, int] = {}
         self._trim(start)
+        FrameStore(folder.samples_path, 255).trim(epoch)
         self._lines = open(folder.losses_path, "a", encoding="utf-8")
         self._board = self._open_board(start)
 
@@ -71,29 +79,32 @@ class Journal:
         """Take the losses of one step."""
         for name, value in losses.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def state(self) -> dict[str, Any]:
         """Return what is not yet written, for a checkpoint."""
-        return {"sums": dict(self._sums), "count": self._count}
+        return {"sums": dict(self._sums), "counts": dict(self._counts)}
 
     def restore(self, state: dict[str, Any], device: torch.device) -> None:
         """Take the state of a checkpoint."""
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}
-        self._count = state["count"]
+        counts = state.get("counts")
+        if counts is None:  # an older checkpoint: every step had every loss
+            counts = dict.fromkeys(self._sums, state["count"])
+        self._counts = {name: int(count) for name, count in counts.items()}
 
     def write(self, step: int, epoch: int, rate: float) -> dict[str, float]:
-        """Write the averages since the last call.
+        """Write the averages since the last call, of each loss over the steps that had it.
 
         Raises
         ------
         RunError
             If one of them is not finite.
         """
-        if not self._count:
+        if not self._sums:
             return {}
-        means = {name: float(value) / self._count for name, value in self._sums.items()}
-        self._sums, self._count = {}, 0
+        means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
+        self._sums, self._counts = {}, {}
         bad = [name for name, value in means.items() if not np.isfinite(value)]
         if bad:
             raise RunError(
@@ -109,11 +120,15 @@ class Journal:
             self._board.add_scalar("learning_rate", rate, step)
         return means
 
-    def picture(self, epoch: int, step: int, watched: Watched, generator: Any) -> None:
-        """Write `samples/epoch-….png`: phase | reconstruction | reference."""
-        sheet = watched.sheet(generator, f"after epoch {epoch}")
+    def picture(self, epoch: int, step: int, watched: Watched, generate: Generate) -> None:
+        """Write `samples/epoch-….png`: phase | reconstruction | reference, and the film strip."""
+        estimates = watched.estimates(generate)
+        sheet = watched.sheet(estimates, f"after epoch {epoch}")
         with atomic_file(self._folder.samples_path / f"epoch-{epoch:04d}.png") as path:
             sheet.save(path, format="PNG")
+        frames = FrameStore(self._folder.samples_path, watched.data_range)
+        frames.add(epoch, estimates)
+        frames.write_strip(self._folder.film_strip_path, watched.images)
         if self._board is not None:
             self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
 
@@ -138,33 +153,48 @@ class Watched:
     ----------
     phase : numpy.ndarray
         (n[, C], M, M // 2 + 1), radians.
-    images : numpy.ndarray
-        (n[, C], N, N), the references.
+    images : numpy.ndarray, optional
+        (n[, C], N, N), the references, where they are known.
     data_range : int
         255 or 65535.
-    device : torch.device
-        Where the generator is.
+    trusted : numpy.ndarray, optional
+        As `phase`, bool; all by default.
     """
 
     def __init__(
         self,
         phase: NDArray[np.floating],
-        images: NDArray[np.generic],
+        images: NDArray[np.generic] | None,
         data_range: int,
-        device: torch.device,
+        trusted: NDArray[np.bool_] | None = None,
     ) -> None:
-        self._phase, self._images, self._range = phase, images, data_range
-        self._input = torch.from_numpy(phase_picture(phase)).to(device)
+        self.images, self.data_range = images, data_range
+        self._phase, self._trusted = phase, trusted
 
-    def sheet(self, generator: torch.nn.Module, footer: str) -> Any:
-        """Return the contact sheet for the generator as it is now."""
-        with torch.no_grad():
-            pictures = generator(self._input).float().cpu().numpy()
-        estimates = picture_to_image(pictures, self._range).reshape(self._images.shape)
+    def estimates(self, generate: Generate) -> NDArray[np.floating]:
+        """Reconstruct with the generator as it is now: (n[, C], N, N), pixel units."""
+        pictures = generate(self._phase, self._trusted)
+        shape = (*self._phase.shape[:-2], *pictures.shape[-2:])
+        return picture_to_image(pictures, self.data_range).reshape(shape)
+
+    def sheet(self, estimates: NDArray[np.floating], footer: str) -> Any:
+        """Return the contact sheet of some estimates."""
         rows = [
-            [phase_tile(phase), image_tile(estimate, self._range), image_tile(image, self._range)]
-            for phase, estimate, image in zip(self._phase, estimates, self._images, strict=True)
+            [phase_tile(phase), image_tile(estimate, self.data_range)]
+            for phase, estimate in zip(self._phase, estimates, strict=True)
         ]
-        errors = clipped_mse(estimates, self._images, data_range=self._range)
+        titles = ["phase", "reconstruction"]
+        if self.images is None:
+            return contact_sheet(rows, titles, None, f"{footer}, no references")
+        for row, image in zip(rows, self.images, strict=True):
+            row.append(image_tile(image, self.data_range))
+        errors = clipped_mse(estimates, self.images, data_range=self.data_range)
         captions = [["", f"MSE {error:,.0f}", ""] for error in errors]
-        return contact_sheet(rows, ("phase", "reconstruction", "reference"), captions, footer)
+        return contact_sheet(rows, [*titles, "reference"], captions, footer)
+
+
+def watch(file: PreparedFile) -> Watched:
+    """Return the first samples of the test split, of the training split if that is empty."""
+    split, rows = file.test if len(file.test) else file.train, slice(0, SAMPLE_ROWS)
+    images = split.images(rows) if file.has_images else None
+    return Watched(split.phase(rows), images, file.layout.data_range, ~split.undefined(rows))

@@ -19,13 +19,14 @@ from phasegan.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.data import UnpairedBatches, choose_subset
+from phasegan.training.engine import make_batches, make_engine
 from phasegan.training.interrupt import SignalGuard
-from phasegan.training.journal import SAMPLE_ROWS, Journal, Watched
-from phasegan.training.schedule import picture_epochs, rate_factor
+from phasegan.training.journal import Journal, watch
+from phasegan.training.schedule import picture_epochs
 
 LOG_STEPS = 50
+SHOWN = ("cycle_b", "structure", "cycle_a", "discriminator_b")
+"""Losses that the progress line names."""
 CHECKPOINT_SECONDS = 600.0
 
 
@@ -37,6 +38,7 @@ def run_training(
     progress: Progress,
     *,
     resume: bool,
+    images: PreparedFile | None = None,
 ) -> float:
     """Train until the end or a signal.
 
@@ -54,6 +56,8 @@ def run_training(
         Where to report.
     resume : bool
         Continue from the checkpoint.
+    images : PreparedFile, optional
+        The file that the images come from, where `file` gives the phases alone.
 
     Returns
     -------
@@ -67,7 +71,11 @@ def run_training(
     RunError
         If a loss is not finite.
     """
-    gan = CycleGAN(config, device)
+    gan = make_engine(config, device)
+    batches = make_batches(config, file, images, device)
+    start = time.monotonic()
+    gan.begin(batches, progress)
+    preparing = time.monotonic() - start
     epoch = step = 0  # epochs done; optimiser steps done in the current epoch
     earlier, log_state = 0.0, None
     if resume:
@@ -79,13 +87,8 @@ def run_training(
             if not (0 <= epoch <= config.epochs and 0 <= step <= config.steps_per_epoch):
                 raise ValueError(f"epoch {epoch}, step {step}")
 
-    indices = choose_subset(len(file.train), config.data.samples, config.seed)
-    batches = UnpairedBatches(file, indices, config.batch_size, config.seed)
-    watched_split = file.test if len(file.test) else file.train
-    rows = slice(0, SAMPLE_ROWS)
-    watched = Watched(
-        watched_split.phase(rows), watched_split.images(rows), file.layout.data_range, device
-    )
+    earlier += preparing
+    watched = watch(file)
     per_epoch = config.steps_per_epoch
     pictures = picture_epochs(config.epochs)
     start = time.monotonic()  # set again when everything is open
@@ -119,7 +122,7 @@ def run_training(
     done = epoch * per_epoch + step
     with (
         SignalGuard() as signals,
-        Journal(folder, done) as journal,
+        Journal(folder, done, epoch) as journal,
         progress.task(f"training {config.label}", config.steps, done) as task,
     ):
         start = saved = time.monotonic()
@@ -127,14 +130,15 @@ def run_training(
             journal.restore(log_state, device)
         if not journal.has_tensorboard:
             progress.detail("TensorBoard is not installed: losses go to losses.jsonl alone")
+        rate = config.learning_rate * gan.rate(max(0, done - 1))
         while epoch < config.epochs:
-            factor = rate_factor(epoch, config.epochs)
-            rate = config.optimiser.learning_rate * factor
-            gan.set_rate(factor)
-            order_a, order_b = batches.order(epoch, 0), batches.order(epoch, 1)
             while step < per_epoch:
-                real_a, real_b = batches.batch(order_a, order_b, step)
-                journal.add(gan.step(real_a.to(device), real_b.to(device)))
+                factor = gan.rate(done)
+                rate = config.learning_rate * factor
+                gan.set_rate(factor)
+                real_a, real_b = batches.at(epoch, step)
+                real_a = None if real_a is None else real_a.to(device)
+                journal.add(gan.step(real_a, real_b.to(device)))
                 step += 1
                 done = epoch * per_epoch + step
                 if done % LOG_STEPS == 0:
@@ -153,7 +157,7 @@ def run_training(
             epoch, step = epoch + 1, 0
             _show(journal.write(done, epoch, rate), task, epoch, config)
             if epoch in pictures:
-                journal.picture(epoch, done, watched, gan.generator_ab)
+                journal.picture(epoch, done, watched, gan.pictures)
             if epoch < config.epochs:
                 save("running")
                 saved = time.monotonic()
@@ -163,6 +167,5 @@ def run_training(
 
 def _show(means: dict[str, float], task: Task, epoch: int, config: TrainConfig) -> None:
     if means:
-        cycle, judge = means["cycle_b"], means["discriminator_b"]
-        note = f"epoch {epoch}/{config.epochs}  cycle_b {cycle:.3f}  discriminator_b {judge:.3f}"
-        task.advance(0, note)
+        shown = [f"{name} {means[name]:.3g}" for name in SHOWN if name in means]
+        task.advance(0, "  ".join([f"epoch {epoch}/{config.epochs}", *shown]))

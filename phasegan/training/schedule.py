@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 MAX_SAMPLE_SHEETS = 20
 
 
@@ -31,3 +33,34 @@ def picture_epochs(epochs: int) -> set[int]:
     """Return after which epochs sample pictures are written: evenly, at most 20, and the last."""
     every = -(-epochs // MAX_SAMPLE_SHEETS)
     return {*range(every, epochs + 1, every), epochs}
+
+
+WARM_UP_STEPS = 100
+WARM_UP_SHARE = 0.1
+LAST_SHARE = 0.01
+
+
+def warm_cosine(step: int, steps: int) -> float:
+    """Return the share of the largest learning rate at a step.
+
+    Rising linearly for 100 steps or a tenth of the run, whichever is shorter,
+    then falling as half a cosine to 1 % (Loshchilov & Hutter 2017,
+    arXiv:1608.03983).
+
+    Parameters
+    ----------
+    step : int
+        0 for the first.
+    steps : int
+        Length of the run.
+
+    Returns
+    -------
+    float
+        In (0, 1].
+    """
+    rising = min(WARM_UP_STEPS, int(WARM_UP_SHARE * steps))
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    done = (step - rising) / max(1, steps - 1 - rising)
+    return LAST_SHARE + (1.0 - LAST_SHARE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))

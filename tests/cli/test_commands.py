@@ -62,12 +62,12 @@ def test_prepare_without_arguments_twice(run_cli, tmp_path):
 
 
 def test_train_without_arguments_twice(run_cli, monkeypatch):
-    monkeypatch.setattr("phasegan.training.api.DEFAULT_EPOCHS", 1)
-    monkeypatch.setattr("phasegan.training.api.VARIANTS", SMALLEST)
+    monkeypatch.setattr("phasegan.training.resolve.DEFAULT_EPOCHS", 1)
+    monkeypatch.setattr("phasegan.training.resolve.PHYSICS_VARIANTS", SMALLEST_PHYSICS)
     run_cli("prepare", "--size", 32, "--samples", 4, "--test", 2)
     first, second = run_cli("train"), run_cli("train")
     assert first.status == second.status == 0
-    assert "runs/builtin-paper-small" in first.out
+    assert "runs/builtin-physics-small" in first.out
     assert "is finished already" in second.out
 
 
@@ -75,19 +75,25 @@ SMALLEST = {
     "full": {"base_channels": 64, "discriminator_channels": 64},
     "small": {"base_channels": 2, "blocks": 1, "discriminator_channels": 2},
 }
+SMALLEST_PHYSICS = {
+    "full": {"widths": (64, 64), "discriminator_channels": 64},
+    "small": {"widths": (4, 4), "discriminator_channels": 2},
+}
 
 
 def test_bench_without_arguments_twice(run_cli, monkeypatch, tmp_path):
-    monkeypatch.setattr("phasegan.training.api.VARIANTS", SMALLEST)
+    monkeypatch.setattr("phasegan.training.resolve.VARIANTS", SMALLEST)
+    monkeypatch.setattr("phasegan.training.resolve.PHYSICS_VARIANTS", SMALLEST_PHYSICS)
     monkeypatch.setattr("phasegan.harness.plan.PUBLISHED", str(tmp_path / "c.toml"))
     (tmp_path / "c.toml").write_text("name='c'\n[[pairs]]\nsamples=2\nepochs=1\n")
     run_cli("prepare", "--size", 32, "--samples", 4, "--test", 2)
     first, second = run_cli("bench"), run_cli("bench")
     assert first.status == second.status == 0
-    assert "5 rows were there already" in second.out
-    assert [line for line in first.out.splitlines() if "paper-small  " in line] == [
-        line for line in second.out.splitlines() if "paper-small  " in line
-    ]
+    assert "6 rows were there already" in second.out
+    for label in ("paper-small  ", "physics-small  "):
+        rows = [line for line in first.out.splitlines() if line.startswith(label)]
+        assert len(rows) == 1
+        assert rows[0] in second.out.splitlines()
     assert (tmp_path / "work" / "bench" / "builtin" / "results.json").is_file()
 
 
@@ -198,7 +204,8 @@ def test_output_off_a_terminal_has_no_escapes(run_cli, tiny):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_train_saves_and_resumes(tiny, tmp_path, start_cli, number, status):
     run = tmp_path / "run"
-    options = ["train", tiny, "-o", run, "--epochs", 400, "--base-channels", 2, "--blocks", 1]
+    sizes = ["--preset", "paper", "--base-channels", 2, "--blocks", 1]
+    options = ["train", tiny, "-o", run, "--epochs", 400, *sizes]
     process = start_cli(*options)
     deadline = time.monotonic() + 100
     while not (run / "checkpoint.pt").exists() and time.monotonic() < deadline:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from phasegan.figures.curves import error_curves
-from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
+from phasegan.figures.sheet import _font, _wrap, contact_sheet, image_tile, phase_tile
 
 
 def test_tiles_stand_in_the_sheet_pixel_by_pixel(rng):
@@ -63,3 +63,22 @@ def test_curves_are_drawn(tmp_path, points):
         y_label="y",
     )
     assert np.asarray(Image.open(tmp_path / "c.png").convert("L")).std() > 5
+
+
+@pytest.mark.parametrize("title", ["two words " * 6, "x" * 60, "a-run_of/many-" * 5])
+def test_titles_are_wrapped_and_not_cut(title):
+    font = _font(15)
+    lines = _wrap(title, font, 160)
+    assert len(lines) > 1
+    assert all(font.getlength(line) <= 160 for line in lines)
+    assert "".join(lines).replace(" ", "") == title.replace(" ", "")
+
+
+def test_a_long_title_takes_height_and_leaves_its_neighbours(rng):
+    tile = rng.integers(0, 200, (160, 160), dtype=np.uint8)
+    short = contact_sheet([[tile, tile]], ["a", "b"])
+    tall = contact_sheet([[tile, tile]], ["a long title of several words", "b"])
+    assert tall.width == short.width
+    assert tall.height == short.height + 20
+    column = np.asarray(tall)[:, 16 + 160 : 16 + 160 + 12]
+    assert (column == 255).all()

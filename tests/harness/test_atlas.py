@@ -86,6 +86,58 @@ def test_a_method_for_unpadded_phases_has_unpadded_cells_only(tiny, tmp_path):
     assert [c.M for c in found.cells] == [32]
 
 
+@pytest.fixture(scope="module")
+def physics_run(tiny, tmp_path_factory):
+    path = tmp_path_factory.mktemp("physics") / "run"
+    options = {"widths": (4, 4), "discriminator_channels": 2, "device": "cpu"}
+    phasegan.train(tiny, path, epochs=1, samples=3, **options)
+    return path
+
+
+def test_a_run_has_the_cells_that_it_takes(tiny, physics_run, tiny_run, tmp_path):
+    sweep = {"oversampling": [1, 2], "noise": [0, 0.05, 0.1], "bits": [6, 4], "images": 1}
+    runs = [physics_run, tiny_run]
+    found = phasegan.atlas(tiny, tmp_path / "a", runs=runs, methods=["zero"], **sweep)
+    cells = {(c.method, c.kind, c.level) for c in found.cells if c.M == 32}
+    taken = {("noise", 0), ("noise", 0.05), ("bits", 6)}
+    assert {c[1:] for c in cells if c[0] == "physics-4-4"} == taken
+    assert {c[1:] for c in cells if c[0] == "paper-2ch-1b"} == taken | {("noise", 0.1), ("bits", 4)}
+    assert {c.method for c in found.cells if c.M == 64} == {"zero"}
+    assert Image.open(tmp_path / "a" / "atlas.png").size[0] > 400
+    again = phasegan.atlas(tiny, tmp_path / "a", runs=runs, methods=["zero"], **sweep)
+    assert again.reused == len(found.cells)
+    row = phasegan.evaluate(tiny, runs=[physics_run], device="cpu").rows[0]
+    all_images = phasegan.atlas(
+        tiny, tmp_path / "b", runs=[physics_run], oversampling=[1], noise=[0], bits=[], images=3
+    )
+    assert [c.method for c in all_images.cells] == ["physics-4-4"]
+    assert all_images.cells[0].mse == pytest.approx(row.values["mse"])
+
+
+def test_runs_of_one_name_are_told_apart(tiny, physics_run, tmp_path):
+    options = {"widths": (4, 4), "discriminator_channels": 2, "device": "cpu"}
+    phasegan.train(tiny, tmp_path / "r", epochs=1, samples=3, seed=1, **options)
+    found = phasegan.atlas(
+        tiny, tmp_path / "a", runs=[physics_run, tmp_path / "r"], oversampling=[1], noise=[0],
+        bits=[], images=1,
+    )  # fmt: skip
+    assert len({c.method for c in found.cells}) == 2
+    assert len({c.mse for c in found.cells}) == 2
+
+
+def test_what_takes_no_cell_is_refused(tiny, physics_run, tmp_path):
+    sweep = {"noise": [0.0], "bits": [], "images": 1}
+    for message, options in {
+        "no cell for physics-4-4.*N = M = 32": {"runs": [physics_run], "oversampling": [2]},
+        "no cell for learned.*N = M = 128": {"methods": ["learned", "zero"], "oversampling": [1]},
+        "no cell for shrinkage.*M = N": {"methods": ["shrinkage"], "oversampling": [2]},
+        "not a run folder": {"runs": [tmp_path]},
+    }.items():
+        with pytest.raises(InputError, match=message):
+            phasegan.atlas(tiny, tmp_path / "x", **sweep, **options)
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -113,6 +165,15 @@ def test_a_folder_of_something_else_is_left_alone(tiny, tmp_path):
 def test_the_command_says_where_to_look(run_cli, tiny):
     outcome = run_cli(
         "atlas", tiny, "-o", "a", "--method", "zero", "--oversample", 1, "--phase-bits", 4,
+        "--images", 1,
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    assert "measured 1 cells: a/atlas.csv" in outcome.out
+
+
+def test_the_command_takes_runs(run_cli, tiny, physics_run):
+    outcome = run_cli(
+        "atlas", tiny, "-o", "a", "--run", physics_run, "--oversample", 1, "--phase-noise", 0,
         "--images", 1,
     )  # fmt: skip
     assert outcome.status == 0, outcome.err

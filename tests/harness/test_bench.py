@@ -15,7 +15,7 @@ from phasegan.harness.rows import Row
 from phasegan.harness.table import BENCH_COLUMNS, markdown, remarks
 from phasegan.training.data import choose_subset
 
-SMALL = {"base_channels": 2, "blocks": 1, "device": "cpu"}
+SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def test_pairs_baselines_and_quoted_rows(tiny, tmp_path):
     shape = [(row.method, row.samples, row.epochs, row.status) for row in report.rows]
     assert shape[0] == ("zero", None, None, "ok")
     for samples, epochs in ((2, 1), (4, 2)):
-        for name in ("mean-image", "unit-magnitude", "mean-magnitude"):
+        for name in ("mean-image", "unit-magnitude", "mean-magnitude", "shrinkage"):
             assert (name, samples, None, "ok") in shape
         assert ("paper-2ch-1b", samples, epochs, "ok") in shape
     quoted = [row for row in report.rows if row.status == "quoted"]
@@ -66,10 +66,10 @@ def test_finished_rows_are_reused_and_give_the_same_table(tiny, tmp_path):
     first = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
     table = (tmp_path / "b" / "table.md").read_text()
     again = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
-    assert (first.reused, again.reused) == (0, 5)
+    assert (first.reused, again.reused) == (0, 6)
     assert (tmp_path / "b" / "table.md").read_text() == table
     more = phasegan.bench([2, 2], [1, 2], data=tiny, output=tmp_path / "b", **SMALL)
-    assert more.reused == 5
+    assert more.reused == 6
     assert len(more.rows) == len(again.rows) + 1
 
 
@@ -109,7 +109,7 @@ def test_an_interrupted_bench_continues_to_the_same_numbers(tiny, tmp_path, monk
         with pytest.raises(Interrupted, match="the same bench command goes on"):
             phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)
     continued = phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)
-    assert continued.reused == 4
+    assert continued.reused == 5
     assert [r.values for r in continued.rows] == [r.values for r in whole.rows]
 
 
@@ -139,10 +139,71 @@ def test_a_folder_with_other_things_is_refused(tiny, tmp_path):
         phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
 
 
+BOTH = {"base_channels": 2, "blocks": 1, "widths": (4, 4), "device": "cpu"}
+
+
+def test_a_pair_is_trained_with_every_preset_and_baselines_once(tiny, tmp_path):
+    report = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **BOTH)
+    methods = [row.method for row in report.rows if row.status == "ok"]
+    assert methods[-2:] == ["physics-4-4", "paper-2ch-1b"]
+    assert len(methods) == len(set(methods)) == 7
+    assert report.skipped == ()
+    one = phasegan.bench(
+        [2], [1], data=tiny, output=tmp_path / "b", preset="physics", widths=(4, 4), device="cpu"
+    )
+    assert (one.reused, len([r for r in one.rows if r.run])) == (6, 1)
+
+
+def test_noisy_padded_phases_leave_paper_and_shrinkage_out_and_say_so(tmp_path):
+    data = tmp_path / "p.h5"
+    phasegan.prepare("builtin", data, size=32, oversample=2, phase_noise=0.1, samples=2, test=1)
+    report = phasegan.bench([2], [1], data=data, output=tmp_path / "b", **BOTH)
+    assert [row.method for row in report.rows if row.run] == ["physics-4-4"]
+    assert "shrinkage" not in [row.method for row in report.rows]
+    lines = tuple(
+        f"skipped: {name} needs unpadded phases, these have M = 64, N = 32."
+        for name in ("paper", "shrinkage")
+    )
+    assert report.skipped == lines
+    table = (tmp_path / "b" / "table.md").read_text()
+    assert all(line in table for line in lines)
+    kind = "p.h5, 1 test images, 32×32 gray, 8 bit, M = 64 (2×), phase uint16, noise 0.1 rad"
+    assert kind in report.heading
+    assert table.startswith(f"# {report.heading}\n")
+    with pytest.raises(InputError, match="needs unpadded phases"):
+        phasegan.bench([2], [1], data=data, output=tmp_path / "c", **SMALL)
+
+
+def test_sizes_that_no_preset_takes_are_refused(tiny, tmp_path):
+    with pytest.raises(InputError, match="--base-channels belongs to the preset paper"):
+        phasegan.bench(
+            [2], [1], data=tiny, output=tmp_path / "b", preset="physics", base_channels=2
+        )
+    with pytest.raises(InputError, match="choose one of physics, paper"):
+        phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", preset="magic")
+
+
+def test_a_case_may_name_one_preset(tmp_path):
+    path = tmp_path / "c.toml"
+    pairs = "\n[[pairs]]\nsamples=1\nepochs=1"
+    for line, presets in (
+        ("", ("physics", "paper")),
+        ("\npreset='paper'", ("paper",)),
+        ("\npresets=['physics']", ("physics",)),
+    ):
+        path.write_text(f"name='x'{line}{pairs}")
+        assert load_case(path).presets == presets
+    path.write_text(f"name='x'\npreset='magic'{pairs}")
+    with pytest.raises(InputError, match="magic"):
+        load_case(path)
+
+
 def test_the_published_case_is_the_published_table():
     case = load_case("published")
+    assert case.presets == ("physics", "paper")
     assert [(p.samples, p.epochs) for p in case.pairs] == [(5, 5), (50, 10), (200, 50)]
     assert [q.mse_published for q in case.quoted] == [18575, 18509, 18506]
+    assert (case.train, case.variants) == ({}, ())
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,29 @@ def test_the_headline_is_clipped(references):
     np.testing.assert_allclose(result.mse, np.mean((limits - references) ** 2, axis=(1, 2)))
 
 
+def test_a_known_mean_is_the_value_at_frequency_0(rng):
+    references = rng.integers(60, 200, (4, 3, 8, 8), dtype=np.uint8)
+    estimate = references + rng.normal(0, 5, references.shape) + rng.normal(0, 9, (4, 3, 1, 1))
+    spectrum = np.fft.rfft2(estimate)
+    phase = np.angle(spectrum)
+    spectrum[..., 0, 0] = references.sum((-2, -1))
+    known = np.fft.irfft2(spectrum, s=(8, 8))
+    result = score(estimate, references, data_range=255)
+    np.testing.assert_allclose(result.mse_mean, np.mean((known - references) ** 2, (1, 2, 3)))
+    np.testing.assert_allclose(np.angle(np.fft.rfft2(known)), phase, atol=1e-9)
+    assert (result.mse_mean < result.mse).all()
+    shifted = score(estimate - 300.0, references, data_range=255)
+    np.testing.assert_allclose(shifted.mse_mean, result.mse_mean)
+
+
+def test_a_known_mean_is_set_before_clipping(references):
+    far = references.astype(float) * 40
+    mean = references.mean((1, 2), keepdims=True)
+    expected = np.clip(far + mean - 40 * mean, 0, 255) - references
+    result = score(far, references, data_range=255)
+    np.testing.assert_allclose(result.mse_mean, np.mean(expected**2, axis=(1, 2)))
+
+
 def test_the_published_protocol_measures_the_data(references):
     tanh_units = np.random.default_rng(1).uniform(-1, 1, references.shape)
     estimate = (tanh_units + 1) * 127.5
@@ -74,7 +97,7 @@ def test_16_bit_scores_are_on_the_same_scale(references, rng):
     estimate = references + rng.normal(0, 9, references.shape)
     narrow = score(estimate, references, data_range=255)
     wide = score(estimate * 257, references.astype(np.uint16) * 257, data_range=65535)
-    for name in ("mse", "mse_scale", "mse_affine", "mse_published", "ssim"):
+    for name in ("mse", "mse_scale", "mse_affine", "mse_mean", "mse_published", "ssim"):
         np.testing.assert_allclose(getattr(wide, name), getattr(narrow, name))
 
 

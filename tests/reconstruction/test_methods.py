@@ -9,7 +9,7 @@ import phasegan
 from phasegan.errors import InputError
 from phasegan.reconstruction.mean_magnitude import mean_magnitude
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
-from phasegan.reconstruction.registry import METHODS, make_method
+from phasegan.reconstruction.registry import METHODS, make_method, refusal
 from phasegan.reconstruction.statistics import gather_statistics
 from phasegan.reconstruction.unit_magnitude import neutral_level, unit_magnitude
 from phasegan.spectra.phase import analyse
@@ -65,6 +65,8 @@ def test_every_method_takes_and_gives_stacks(tiny):
         )
         phase = file.test.phase()
     for name in METHODS:
+        if refusal(name, problem, 0.0):
+            continue
         method = make_method(name, problem)
         estimate = method(Observation(phase)).estimate
         assert estimate.shape == (3, 32, 32)

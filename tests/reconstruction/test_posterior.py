@@ -8,11 +8,11 @@ import torch
 from skimage import data
 
 import phasegan
-from phasegan.reconstruction.maximum_posterior import maximum_posterior
 from phasegan.reconstruction.mean_magnitude import mean_magnitude
 from phasegan.reconstruction.pnp import denoised, noise_level
 from phasegan.reconstruction.power_law import power_law_magnitude
 from phasegan.spectra.degradation import add_phase_noise
+from phasegan.spectra.maximum_posterior import maximum_posterior
 from phasegan.spectra.operator import PhaseOperator, plane_weight
 from phasegan.spectra.phase import analyse
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phasegan.spectra.fourier import forward, self_conjugate
-from phasegan.spectra.phase import analyse, centred, full_plane
+from phasegan.spectra.phase import analyse, centred, full_plane, mirrored, mirrored_bins
 
 
 @pytest.mark.parametrize(("n", "m"), [(16, 16), (15, 15), (16, 24), (15, 23), (1, 4)])
@@ -65,3 +65,45 @@ def test_centred_puts_frequency_zero_in_the_middle(m, rng):
     half = rng.uniform(-3, 3, (m, m // 2 + 1))
     half[0, 0] = 0.125
     assert centred(half, (m, m))[m // 2, m // 2] == 0.125
+
+
+@pytest.mark.parametrize(
+    ("shape", "frame"),
+    [
+        ((16, 16), (16, 16)),
+        ((15, 15), (15, 15)),
+        ((16, 16), (24, 24)),
+        ((15, 15), (23, 23)),
+        ((7, 16), (23, 32)),
+        ((128, 128), (128, 128)),
+        ((128, 128), (256, 256)),
+    ],
+)
+def test_mirrored_phases_are_those_of_the_mirrored_image(shape, frame, rng):
+    image = rng.integers(1, 256, (3, *shape)).astype(float)
+    phase = mirrored(analyse(image, frame).phase, frame, shape)
+    spectrum = np.fft.rfft2(image[..., ::-1], frame)
+    difference = np.angle(np.exp(1j * (phase - np.angle(spectrum))))
+    assert np.abs(difference).max() < 1e-8
+    assert phase.min() > -np.pi
+    assert phase.max() <= np.pi
+    fixed = self_conjugate(frame)
+    np.testing.assert_array_equal(phase[:, fixed], analyse(image[..., ::-1], frame).phase[:, fixed])
+
+
+@pytest.mark.parametrize(("n", "m"), [(16, 16), (15, 15), (15, 23)])
+def test_mirroring_twice_changes_nothing(n, m, rng):
+    phase = analyse(rng.integers(1, 256, (2, n, n)), (m, m)).phase
+    twice = mirrored(mirrored(phase, (m, m), (n, n)), (m, m), (n, n))
+    assert np.abs(np.angle(np.exp(1j * (twice - phase)))).max() < 1e-12
+    np.testing.assert_array_equal(mirrored_bins(mirrored_bins(phase, (m, m)), (m, m)), phase)
+
+
+@pytest.mark.parametrize("m", [16, 17, 24])
+def test_undefined_phases_of_the_mirrored_image_are_at_the_mirrored_bins(m, rng):
+    image = np.add.outer(rng.integers(1, 99, 16), np.zeros(16)) + np.tile([0, 3, 1, 7], (16, 4))
+    undefined = analyse(image, (m, m)).undefined
+    assert undefined.any() == (m != 17)
+    np.testing.assert_array_equal(
+        mirrored_bins(undefined, (m, m)), analyse(image[:, ::-1], (m, m)).undefined
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from phasegan.runs.config import DataConfig, LossConfig, NetworkConfig, TrainConfig
+from phasegan.runs.config import DataConfig, LossConfig, NetworkConfig, PaperConfig
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 
@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 def config(**changes):
-    return TrainConfig(
+    return PaperConfig(
         **{
             "variant": "custom",
             "data": DataConfig(digest="0", size=32, padded=32, channels="gray", bits=8, samples=4),

@@ -13,7 +13,7 @@ import phasegan
 from phasegan.errors import InputError
 from phasegan.runs.folder import RunFolder
 
-SMALL = {"base_channels": 2, "blocks": 1, "device": "cpu"}
+SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 
 
 def lines(run):
@@ -30,7 +30,8 @@ def lines(run):
         ({"epochs": 0}, "epochs = 0"),
         ({"variant": "huge"}, "full, small"),
         ({"preset": "magic"}, "preset = 'magic'"),
-        ({"identity": -1.0}, "identity = -1.0"),
+        ({"preset": "paper", "identity": -1.0}, "identity = -1.0"),
+        ({"cycle_b": -1.0}, "cycle_b = -1.0"),
         ({"learning_rate": 0.0}, "learning_rate = 0.0"),
         ({"device": "quantum"}, "auto, cpu, cuda, mps"),
     ],
@@ -51,13 +52,13 @@ def test_a_gpu_that_is_not_there(tiny, tmp_path):
 def test_padded_phases_are_refused_by_the_paper_preset(tmp_path):
     phasegan.prepare("builtin", tmp_path / "p.h5", size=32, oversample=2, samples=2, test=1)
     with pytest.raises(InputError, match=r"unpadded phases.*M = 64, N = 32.*--oversample 1"):
-        phasegan.train(tmp_path / "p.h5", tmp_path / "r", device="cpu")
+        phasegan.train(tmp_path / "p.h5", tmp_path / "r", preset="paper", device="cpu")
 
 
 def test_images_too_small_for_the_discriminator_are_refused(tmp_path):
     phasegan.prepare("builtin", tmp_path / "p.h5", size=16, samples=2, test=1)
     with pytest.raises(InputError, match="too small for the 70×70"):
-        phasegan.train(tmp_path / "p.h5", tmp_path / "r", device="cpu")
+        phasegan.train(tmp_path / "p.h5", tmp_path / "r", preset="paper", device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -72,14 +73,16 @@ def test_images_too_small_for_the_discriminator_are_refused(tmp_path):
 )
 def test_labels_name_the_size(tiny, tmp_path, monkeypatch, options, label):
     monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
-    report = phasegan.train(tiny, tmp_path / "r", dry_run=True, device="cpu", **options)
+    report = phasegan.train(
+        tiny, tmp_path / "r", preset="paper", dry_run=True, device="cpu", **options
+    )
     assert report.config.label == label
     assert not (tmp_path / "r").exists()
 
 
 def test_defaults_are_the_published_ones(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
-    config = phasegan.train(tiny, tmp_path / "r", dry_run=True, device="cpu").config
+    config = phasegan.train(tiny, tmp_path / "r", preset="paper", dry_run=True, device="cpu").config
     assert (config.losses.cycle_a, config.losses.cycle_b, config.losses.identity) == (10, 10, 0.5)
     assert (config.optimiser.learning_rate, config.optimiser.beta1) == (2e-4, 0.5)
     assert (config.batch_size, config.pool_size) == (1, 50)
@@ -106,3 +109,23 @@ def test_constant_images_train_without_nan(tmp_path):
         run = tmp_path / precision
         phasegan.train(tmp_path / "f.h5", run, epochs=2, precision=precision, **SMALL)
         assert all(np.isfinite(list(line.values())).all() for line in lines(run))
+
+
+def test_the_first_line_says_what_phases_are_like_where_they_are_not_the_usual(tiny, tmp_path):
+    from phasegan.progress import Progress
+
+    class Heard(Progress):
+        def __init__(self):
+            self.said = []
+
+        def say(self, text):
+            self.said.append(text)
+
+    data = tmp_path / "n.h5"
+    phasegan.prepare("builtin", data, size=32, oversample=2, phase_noise=0.1, samples=2, test=1)
+    kind = "n.h5 (32×32 gray, 8 bit, M = 64 (2×), phase uint16, noise 0.1 rad), 1 steps left"
+    for path, text in ((data, f"2 samples × 1 epochs of {kind}"), (tiny, "1 epochs, 1 steps left")):
+        heard = Heard()
+        run = tmp_path / path.stem
+        phasegan.train(path, run, epochs=1, widths=(4, 4), device="cpu", progress=heard)
+        assert text in heard.said[0]

@@ -19,7 +19,7 @@ from phasegan.models.weights import weights_intact
 from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 
-SMALL = {"base_channels": 2, "blocks": 1, "device": "cpu"}
+SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 
 
 def weights(run):
@@ -101,7 +101,18 @@ def test_sigterm_saves_and_says_143(tiny, tmp_path, monkeypatch):
 
 
 def test_a_killed_run_resumed_ends_with_the_same_weights(tiny, tmp_path, start_cli):
-    options = ["--epochs", 6, "--base-channels", 2, "--blocks", 1, "--threads", 1]
+    options = [
+        "--preset",
+        "paper",
+        "--epochs",
+        6,
+        "--base-channels",
+        2,
+        "--blocks",
+        1,
+        "--threads",
+        1,
+    ]
     whole = start_cli("train", tiny, "-o", tmp_path / "whole", *options)
     assert whole.wait(120) == 0
     run = RunFolder(tmp_path / "broken")
@@ -213,7 +224,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 
 
 def test_an_estimate_is_given_and_is_of_the_right_size(tiny, tmp_path):
-    report = phasegan.train(tiny, tmp_path / "r", epochs=4, base_channels=16, device="cpu")
+    report = phasegan.train(tiny, tmp_path / "r", **{**SMALL, "epochs": 4, "base_channels": 16})
     assert 0.1 * report.seconds < report.estimated_seconds < 10 * report.seconds
 
 

@@ -106,6 +106,55 @@ def maximum_posterior(
     return image, used, converged
 
 
+FEW_ITERATIONS = (20, 40)
+OWN_FLATNESS, OWN_SPREAD = 0.1, 0.5
+
+
+def few_steps(
+    operator: PhaseOperator, magnitude: Tensor, noise: float, start: Tensor, rounds: int
+) -> Tensor:
+    """Return the posterior's mode after few iterations from a good start.
+
+    As `maximum_posterior`, but in every re-weighting the estimate's own
+    magnitude is the prior's mean too, and the first solve starts from an image:
+    the mean magnitude's has what converges last, and 20 to 40 iterations a
+    solve, the fewer the noisier, come near to what hundreds give.
+
+    Parameters
+    ----------
+    operator : PhaseOperator
+        For n phases.
+    magnitude : torch.Tensor
+        (n, M₁, M₂ // 2 + 1), m ≥ 0.
+    noise : float
+        σ, radians.
+    start : torch.Tensor
+        (n, N₁, N₂).
+    rounds : int
+        Re-weightings.
+
+    Returns
+    -------
+    torch.Tensor
+        (n, N₁, N₂), of no particular scale.
+    """
+    sigma = max(noise, 0.02)
+    iterations = round(min(max(4 / sigma, FEW_ITERATIONS[0]), FEW_ITERATIONS[1]))
+    largest = magnitude.amax((-2, -1), keepdim=True)
+    prior = torch.maximum(magnitude, 1e-6 * largest + LEAST_NOISE**4)
+    system = QuadraticSystem(operator, prior, prior, sigma, 2 * RAYLEIGH)
+    image, _, _ = system.solve(start.contiguous(), iterations, LEAST_NOISE)
+    for _ in range(rounds):
+        found = operator.spectrum(image).abs()
+        scale = (found * prior).sum((-2, -1), keepdim=True)
+        scale = scale / (prior * prior).sum((-2, -1), keepdim=True)
+        own = (found**2 + (OWN_FLATNESS * scale * prior) ** 2).sqrt()
+        own = torch.maximum(own, LEAST_NOISE**2 * prior)
+        system = QuadraticSystem(operator, own, own, sigma, OWN_SPREAD)
+        image, _, _ = system.solve(image, iterations, LEAST_NOISE)
+    return image
+
+
 ADMM_STEPS = 80
 PENALTY = 0.005
 """ρ over the geometric mean of the prior's weights: pixels leave the range by low

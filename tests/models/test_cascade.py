@@ -8,9 +8,9 @@ import torch
 
 import phasegan
 from phasegan.errors import InputError
-from phasegan.reconstruction import shrinkage_fit
-from phasegan.reconstruction.shrinkage import describe, expand, make_grid
-from phasegan.reconstruction.shrinkage_fit import fit_shrinkage
+from phasegan.models import cascade_fit
+from phasegan.models.cascade import describe, expand, make_grid
+from phasegan.models.cascade_fit import fit_shrinkage
 from phasegan.spectra.fourier import forward, inverse
 from phasegan.spectra.phase import analyse
 
@@ -132,11 +132,11 @@ def test_deep_images_are_reconstructed_like_shallow_ones(crops):
 def test_of_many_images_an_even_selection_is_fitted_to(crops, monkeypatch):
     phase = phase_of(crops[1][:3])
     expected = fit_shrinkage(crops[0][::4], data_range=255)
-    monkeypatch.setattr(shrinkage_fit, "MAX_FIT_IMAGES", 50)
+    monkeypatch.setattr(cascade_fit, "MAX_FIT_IMAGES", 50)
     cascade = fit_shrinkage(crops[0], data_range=255)
     assert cascade.samples == 50
     np.testing.assert_array_equal(cascade(phase), expected(phase))
-    monkeypatch.setattr(shrinkage_fit, "MAX_FIT_PIXELS", 10 * 32 * 32)
+    monkeypatch.setattr(cascade_fit, "MAX_FIT_PIXELS", 10 * 32 * 32)
     assert fit_shrinkage(crops[0], data_range=255).samples == 10
 
 
@@ -144,7 +144,7 @@ def test_mirror_images_count_below_a_number(crops, monkeypatch):
     half = crops[0][:40]
     whole = np.stack([half, half[:, :, ::-1]], axis=1).reshape(80, 32, 32)
     joined = fit_shrinkage(half, data_range=255).mean_magnitude
-    monkeypatch.setattr(shrinkage_fit, "MIRROR_BELOW", 0)
+    monkeypatch.setattr(cascade_fit, "MIRROR_BELOW", 0)
     given = fit_shrinkage(whole, data_range=255).mean_magnitude
     np.testing.assert_allclose(joined, given, rtol=1e-4)
 

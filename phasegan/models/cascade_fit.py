@@ -1,6 +1,6 @@
 """Fit a shrinkage cascade to images, one least-squares problem after the other.
 
-The cascade and its symbols are those of `phasegan.reconstruction.shrinkage`.
+The cascade and its symbols are those of `phasegan.models.cascade`.
 With R the true magnitudes and r those before a step, weighted as the bins stand
 in the full plane (Parseval), each step minimises over all fit images and bins
 
@@ -22,11 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.errors import InputError
-from phasegan.progress import Progress, Task
-from phasegan.reconstruction.shrinkage import (
+from phasegan.models.cascade import (
     CLIPPING,
-    SMOOTHINGS,
-    THRESHOLDS,
+    TERMS,
     WHITE,
     Cascade,
     Grid,
@@ -38,8 +36,11 @@ from phasegan.reconstruction.shrinkage import (
     make_grid,
     standardise,
 )
+from phasegan.progress import Progress, Task
 from phasegan.spectra.fourier import forward, inverse
+from phasegan.spectra.magnitude import steadied
 from phasegan.spectra.operator import plane_weight
+from phasegan.spectra.projections import unit_phasor
 
 MAX_FIT_IMAGES = 2000
 """Of more images an even selection is fitted to."""
@@ -52,8 +53,6 @@ MIRROR_BELOW = 1000
 
 SMALLEST = 8
 """Pixels along the shorter side, at least."""
-
-_DARK = 1e-3
 
 
 def ridge(samples: int) -> tuple[float, float]:
@@ -74,6 +73,8 @@ def fit_shrinkage(
     stages: int = 4,
     data_range: int,
     photographs: int | None = None,
+    steady: bool = False,
+    estimates: NDArray[np.floating] | None = None,
     progress: Progress | None = None,
 ) -> Cascade:
     """Fit a cascade to images.
@@ -95,6 +96,13 @@ def fit_shrinkage(
         there are images by default. The regressions are made as cautious as
         that many images demand: a thousand crops of ten photographs say little
         about an eleventh.
+    steady : bool
+        Start from what the mean magnitude of few images tells of that of many,
+        `steadied`.
+    estimates : numpy.ndarray, optional
+        As `images`: what another method made of each. The cascade then corrects
+        that method: u and the first r are those of the estimates' spectra, and
+        R is the part Re(u* X) of the true ones.
     progress : Progress, optional
         Shows the images passed.
 
@@ -110,17 +118,24 @@ def fit_shrinkage(
         0..data_range, or there is no stage or no photograph.
     """
     chosen = _select(images, stages, data_range)
+    if estimates is not None and np.shape(estimates) != chosen.shape:
+        raise InputError(
+            f"estimates: shape {np.shape(estimates)}, expected {chosen.shape}, one an image; "
+            f"give at most {MAX_FIT_IMAGES} images"
+        )
     independent = len(chosen) if photographs is None else min(photographs, len(chosen))
     if independent < 1:
         raise InputError(f"photographs = {photographs}: must be at least 1")
     grid = make_grid((chosen.shape[1], chosen.shape[2]))
-    mirrored = len(chosen) < MIRROR_BELOW
+    mirrored = len(chosen) < MIRROR_BELOW and estimates is None
     total = len(chosen) * (1 + mirrored) * (2 * stages + 1)
     with (
         torch.no_grad(),
         (progress or Progress()).task("fitting the shrinkage cascade", total) as task,
     ):
-        return _Fit(chosen, data_range, independent, mirrored, grid, task).run(stages)
+        return _Fit(chosen, data_range, independent, mirrored, steady, grid, task, estimates).run(
+            stages
+        )
 
 
 def _select(images: NDArray[np.generic], stages: int, data_range: int) -> NDArray[np.generic]:
@@ -164,9 +179,12 @@ class _Fit:
         data_range: int,
         independent: int,
         mirrored: bool,
+        steady: bool,
         grid: Grid,
         task: Task,
+        estimates: NDArray[np.floating] | None = None,
     ) -> None:
+        self.estimates = estimates
         self.images, self.data_range, self.grid, self.task = images, data_range, grid, task
         self.samples = len(images)
         self.count = self.samples * (1 + mirrored)
@@ -176,8 +194,13 @@ class _Fit:
         total = torch.zeros(grid.band.shape, dtype=torch.float64)
         for _, true, _ in self._parts():
             total += true.sum(0, dtype=torch.float64)
-        self.mean_magnitude = (total / self.count).float()
+        mean = (total / self.count).numpy()
+        if steady:
+            mean = steadied(mean, independent, grid.frame, WHITE)
+        self.mean_magnitude = torch.from_numpy(mean).float()
         self.magnitude = self.mean_magnitude.repeat(self.count, 1, 1)
+        for part in [] if estimates is None else batches(self.count, grid.frame):
+            self.magnitude[part] = self._estimated(part).abs()
 
     def run(self, stages: int) -> Cascade:
         """Fit all steps."""
@@ -206,8 +229,18 @@ class _Fit:
             pixels = self.images[index % self.samples].astype(np.float32) * scale
             pixels[flipped] = pixels[flipped, :, ::-1]
             spectrum = forward(torch.from_numpy(pixels), self.grid.frame)
-            true = spectrum.abs()
-            yield part, true, torch.where(true > _DARK, spectrum / true.clamp(min=_DARK), 1.0)
+            if self.estimates is None:
+                true = spectrum.abs()
+                yield part, true, unit_phasor(spectrum)
+            else:
+                phasor = unit_phasor(self._estimated(part))
+                yield part, (phasor.conj() * spectrum).real, phasor
+
+    def _estimated(self, part: slice) -> Tensor:
+        """Return the spectra of some estimates, of images in 0..255."""
+        assert self.estimates is not None
+        pixels = np.asarray(self.estimates[part], np.float32) * np.float32(WHITE / self.data_range)
+        return forward(torch.from_numpy(pixels), self.grid.frame)
 
     def _gain_step(self) -> _GainStep:
         described, energies, targets = [], [], []
@@ -243,9 +276,8 @@ class _Fit:
         order = torch.argsort(self.grid.band.flatten(), stable=True)
         sizes = torch.bincount(self.grid.band.flatten()).tolist()
         root = self.weight.sqrt().expand(self.grid.band.shape).flatten()[order]
-        count = len(SMOOTHINGS) * len(THRESHOLDS) + 2
-        normal = torch.zeros(len(sizes), count, count, dtype=torch.float64)
-        target = torch.zeros(len(sizes), count, dtype=torch.float64)
+        normal = torch.zeros(len(sizes), TERMS, TERMS, dtype=torch.float64)
+        target = torch.zeros(len(sizes), TERMS, dtype=torch.float64)
         for part, true, phasor in self._parts():
             r = self.magnitude[part]
             terms = torch.stack(self._expand(part, phasor)).flatten(2)[:, :, order] * root

@@ -1,0 +1,95 @@
+"""Cells of the atlas: what was measured, as JSON, CSV and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from phasegan.devices import describe_machine
+from phasegan.errors import InputError
+from phasegan.figures.atlas import draw_atlas
+from phasegan.files import atomic_file, read_json, write_text
+
+ATLAS_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method at one oversampling and one degradation; a line of the CSV."""
+
+    method: str
+    kind: str
+    """`noise` or `bits`."""
+    level: float
+    """σ in radians, or the number of bits."""
+    N: int
+    M: int
+    oversampling: float
+    images: int
+    seed: int
+    mse: float
+    mse_scale: float
+    mse_affine: float
+    psnr_scale_db: float | None
+    """PSNR of `mse_scale`; empty where every image is exact."""
+    exact: int
+    certified: int
+    certified_wrong: int
+    seconds_per_image: float
+
+
+def document_of(cells: dict[str, Cell]) -> dict[str, Any]:
+    """Return what `atlas.json` holds."""
+    return {
+        "format": ATLAS_FORMAT,
+        "machine": describe_machine(),
+        "cells": {key: asdict(cell) for key, cell in cells.items()},
+    }
+
+
+def read_cells(folder: Path) -> dict[str, Cell]:
+    """Read the cells of `atlas.json` by their keys; none where there is no folder yet.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else.
+    """
+    path = folder / "atlas.json"
+    if not path.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} is there and holds something else; choose another -o")
+        return {}
+    document = read_json(path)
+    try:
+        if document["format"] != ATLAS_FORMAT:
+            raise InputError(f"{path}: format {document['format']}; remove it or choose another -o")
+        return {key: Cell(**values) for key, values in document["cells"].items()}
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: damaged, or not an atlas; choose another -o") from None
+
+
+def write_map(folder: Path, cells: list[Cell], name: str) -> None:
+    """Write atlas.csv, atlas.png and atlas.svg.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to write.
+    cells : list of Cell
+        In the order of the CSV.
+    name : str
+        Of the data, for the title.
+    """
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(Cell.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(cell) for cell in cells)
+    write_text(folder / "atlas.csv", table.getvalue())
+    with atomic_file(folder / "atlas.png") as temporary:
+        draw_atlas(temporary, [asdict(cell) for cell in cells], name)
+    with atomic_file(folder / "atlas.svg") as temporary:
+        draw_atlas(temporary, [asdict(cell) for cell in cells], name, form="svg")

@@ -1,0 +1,354 @@
+"""Generators that know the transform: from phases to images that have these phases.
+
+A start that needs no network, the *first encoding*, is refined by U-Nets; after
+each the spectrum of what they give is turned to the right phase again. With
+u = e^{iφ} and the aligned spectrum s = u* F x, the projections are
+
+    sign         u (max(Re s, m/1000) + iκ Im s)
+    magnitude    u |s|
+    off          u s
+
+followed by F⁻¹. The first, with the mean magnitude m of the training images that
+leaves no sample without a phase, is the projection of Levi & Stark 1983
+(doi:10.1364/JOSA.73.000810), the second the step of Hayes, Lim & Oppenheim 1980
+(doi:10.1109/TASSP.1980.1163463). κ = σ² / (σ² + ρ²) is 0 for clean phases and
+softens the projection where they carry noise of standard deviation σ: it is the
+posterior mean of Im s when the network's is off by ρ|X|, and ρ is learned.
+
+F is the transform without padding, and φ the measured phase where M = N. Padded
+spectra do not project onto images; there φ is the phase of the start's own
+unpadded spectrum, which is nearly right even under noise: five sixths of the
+error of a posterior mode at M = 2N lies along the true phase.
+
+Phases and spectra stay in float32 and complex64; only the convolutions run in
+lower precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from phasegan.models.cascade import (
+    TERMS,
+    WHITE,
+    Coefficients,
+    Grid,
+    cascade_statistics,
+    make_grid,
+    run_cascade,
+)
+from phasegan.models.unet import UNet
+from phasegan.spectra.fourier import forward, half_plane, inverse
+from phasegan.spectra.maximum_posterior import few_steps
+from phasegan.spectra.operator import PhaseOperator
+from phasegan.spectra.projections import unit_phasor
+
+LEAK = 0.01
+"""Slope of max(·, ·) below its bound while training: samples at the bound still learn."""
+
+LEAST_MAGNITUDE = 1e-3
+"""Share of the mean magnitude that a projected spectrum has at least."""
+
+LEAST_CONTRAST = 0.02
+"""Added to a start's standard deviation, by which the network's pictures are scaled."""
+
+START_ROUNDS = 2
+"""Re-weightings behind the encoding `posterior`."""
+
+SOFTNESS = 0.3
+"""ρ before training."""
+
+STAGES = 4
+"""Of the cascade."""
+
+
+@dataclass
+class Given:
+    """A batch of phases, and the encodings that were made of it."""
+
+    phasor: Tensor
+    """(n, C, M, M // 2 + 1), complex64: e^{iφ}, 0 where the phase is not trusted."""
+    trusted: Tensor | None
+    fold: Tensor | None
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+    """(n, C, N, N) by name, in 0..1."""
+
+
+class SpectralGenerator(nn.Module):
+    """Encodings of a phase, then U-Nets and projections in turn.
+
+    Parameters
+    ----------
+    size, padded : int
+        N and M.
+    channels : int
+        1 or 3; a network sees all of them.
+    noise : float
+        σ of the phases, noise and rounding together, radians.
+    widths : tuple of int
+        Of each U-Net, see `UNet`.
+    unrolled : int
+        How many there are.
+    projection : {"sign", "magnitude", "off"}
+        After each.
+    encodings : tuple of str
+        Names in `ENCODINGS`; the first is refined, all are seen by the networks.
+        `cascade` corrects `posterior` where phases are padded or not `exact`.
+    precision : torch.dtype, optional
+        bfloat16 or float16, of the convolutions; float32 by default.
+    exact : bool
+        Whether the cascade takes unpadded phases as they are, or corrects `posterior`.
+    """
+
+    mean_magnitude: Tensor
+    mean_image: Tensor
+    cascade_mean_magnitude: Tensor
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        padded: int,
+        channels: int,
+        noise: float = 0.0,
+        widths: tuple[int, ...],
+        unrolled: int,
+        projection: str,
+        encodings: tuple[str, ...],
+        precision: torch.dtype | None = None,
+        exact: bool = True,
+    ) -> None:
+        super().__init__()
+        self.shape, self.frame, self.channels = (size, size), (padded, padded), channels
+        self.noise, self.projection = noise, projection
+        self.encodings, self.precision = encodings, precision
+        self.unpadded = (size, size)
+        self.exact = exact and padded == size
+        self.register_buffer("mean_magnitude", torch.ones(channels, *half_plane(self.frame)))
+        self.register_buffer("mean_image", torch.full((channels, *self.shape), 0.5))
+        if "cascade" in encodings:
+            for name, value in _untrained(self.unpadded, channels)._asdict().items():
+                self.register_buffer(f"cascade_{name}", value)
+        self.folds: list[list[Coefficients]] = []
+        """Cascades, one a channel, that leave a part of the training images out."""
+        seen = channels * (len(encodings) + 1)
+        self.unets = nn.ModuleList(
+            UNet(seen + channels * (step > 0) + 2, channels, widths) for step in range(unrolled)
+        )
+        if noise > 0 and projection == "sign":
+            self.softness = nn.Parameter(torch.full((unrolled,), SOFTNESS))
+        self._grid: Grid | None = None
+
+    def set_statistics(
+        self, mean_magnitude: Tensor, mean_image: Tensor, cascades: list[Coefficients] | None = None
+    ) -> None:
+        """Take what is known of images in 0..1 before training.
+
+        Parameters
+        ----------
+        mean_magnitude : torch.Tensor
+            (C, M, M // 2 + 1).
+        mean_image : torch.Tensor
+            (C, N, N).
+        cascades : list of Coefficients, optional
+            One a channel; by default the mean magnitude alone.
+        """
+        self.mean_magnitude.copy_(mean_magnitude)
+        self.mean_image.copy_(mean_image)
+        if "cascade" not in self.encodings:
+            return
+        if cascades is None:
+            if self.exact:
+                self.cascade_mean_magnitude.copy_(WHITE * mean_magnitude)
+            return
+        for name in Coefficients._fields:
+            values = torch.stack([getattr(cascade, name) for cascade in cascades])
+            getattr(self, f"cascade_{name}").copy_(values)
+
+    def cascades(self) -> list[Coefficients]:
+        """Return the cascades, one a channel."""
+        stacked = [getattr(self, f"cascade_{name}") for name in Coefficients._fields]
+        return [Coefficients(*(values[c] for values in stacked)) for c in range(self.channels)]
+
+    def grid(self) -> Grid:
+        """Return what the cascade needs to know of the unpadded frame."""
+        device = self.mean_magnitude.device
+        if self._grid is None or self._grid.band.device != device:
+            self._grid = make_grid(self.unpadded, device)
+        return self._grid
+
+    def forward(
+        self, phase: Tensor, trusted: Tensor | None = None, fold: Tensor | None = None
+    ) -> Tensor:
+        """Reconstruct images; see `estimates`."""
+        return self.estimates(phase, trusted, fold)[-1]
+
+    def estimates(
+        self, phase: Tensor, trusted: Tensor | None = None, fold: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the estimate after each projection.
+
+        Parameters
+        ----------
+        phase : torch.Tensor
+            (n, C, M, M // 2 + 1), float32, radians.
+        trusted : torch.Tensor, optional
+            As `phase`, bool: False where the phase says nothing. All by default.
+        fold : torch.Tensor, optional
+            (n,), int64, which of `folds` is used; the full cascade by default.
+
+        Returns
+        -------
+        list of torch.Tensor
+            (n, C, N, N), float32, pictures of domain B: black −1, white 1, and
+            some pixels beyond; after `sign` and `magnitude` without padding and
+            noise they have the given phase.
+        """
+        with torch.autocast(phase.device.type, enabled=False):
+            phase = phase.float()
+            phasor = torch.polar(torch.ones_like(phase), phase)
+            if trusted is not None:
+                phasor = phasor * trusted
+            with torch.no_grad():
+                given = Given(phasor, trusted, fold)
+                seen = [self.encode(name, given) for name in self.encodings]
+                start = seen[0]
+                level = start.mean((1, 2, 3), keepdim=True)
+                spread = start.std((1, 2, 3), correction=0, keepdim=True) + LEAST_CONTRAST
+                least = LEAST_MAGNITUDE * self.mean_magnitude
+                if self.frame != self.unpadded:
+                    spectrum = forward(start, self.unpadded)
+                    phasor, trusted = unit_phasor(spectrum), None
+                    least = LEAST_MAGNITUDE * spectrum.abs()
+            x, found = start, []
+            for step, unet in enumerate(self.unets):
+                pictures = [*seen, x.clamp(0.0, 1.0)] if step == 0 else [*seen, x, x.clamp(0, 1)]
+                change = spread * self._refine(unet, pictures, level, spread)
+                x = self._project(x + change, phasor, trusted, least, step)
+                found.append(2.0 * x - 1.0)
+            return found
+
+    def encode(self, name: str, given: Given) -> Tensor:
+        """Return one of the `ENCODINGS`, made once a batch: (n, C, N, N)."""
+        if name not in given.pictures:
+            given.pictures[name] = ENCODINGS[name](self, given)
+        return given.pictures[name]
+
+    def _refine(
+        self, unet: nn.Module, pictures: list[Tensor], level: Tensor, spread: Tensor
+    ) -> Tensor:
+        constant = pictures[0][:, :1].shape
+        inputs = torch.cat(
+            [
+                *((picture - level) / spread for picture in pictures),
+                spread.log().expand(constant),
+                level.expand(constant),
+            ],
+            1,
+        )
+        if inputs.device.type == "cpu":
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        half = self.precision
+        with torch.autocast(inputs.device.type, dtype=half, enabled=half is not None):
+            out: Tensor = unet(inputs)
+        return out.float()
+
+    def _project(
+        self, x: Tensor, phasor: Tensor, trusted: Tensor | None, least: Tensor, step: int
+    ) -> Tensor:
+        if self.projection == "off":
+            return x
+        spectrum = forward(x, self.unpadded)
+        if self.projection == "magnitude":
+            turned = phasor * spectrum.abs()
+        else:
+            aligned = phasor.conj() * spectrum
+            above = aligned.real - least
+            real = least + functional.leaky_relu(above, LEAK if self.training else 0.0)
+            if self.noise > 0:
+                kept = self.noise**2 / (self.noise**2 + self.softness[step] ** 2)
+                turned = phasor * torch.complex(real, kept * aligned.imag)
+            else:
+                turned = phasor * real
+        if trusted is not None:
+            turned = turned + ~trusted * spectrum
+        return inverse(turned, self.unpadded)
+
+
+def _untrained(frame: tuple[int, int], channels: int) -> Coefficients:
+    """Return the coefficients of cascades that leave the mean magnitude, 1, as it is."""
+    grid = make_grid(frame)
+    described = cascade_statistics(frame)
+    return Coefficients(
+        torch.full((channels, *half_plane(frame)), WHITE),
+        torch.zeros(channels, STAGES + 1, described),
+        torch.ones(channels, STAGES + 1, described),
+        torch.zeros(channels, STAGES + 1, grid.bands, described),
+        torch.zeros(channels, STAGES, grid.bands, TERMS),
+    )
+
+
+def _cascade(generator: SpectralGenerator, given: Given) -> Tensor:
+    grid, frame = generator.grid(), generator.unpadded
+    phasor, first = given.phasor, None
+    if not generator.exact:
+        spectrum = WHITE * forward(generator.encode("posterior", given), frame)
+        phasor, first = unit_phasor(spectrum), spectrum.abs()
+    images = torch.empty((*phasor.shape[:2], *generator.shape), device=phasor.device)
+    families, numbers = [generator.cascades()], torch.zeros(len(phasor), dtype=torch.int64)
+    if given.fold is not None and generator.folds:
+        families, numbers = generator.folds, given.fold
+    for number, family in enumerate(families):
+        rows = (numbers == number).nonzero().flatten().to(phasor.device)
+        if not len(rows):
+            continue
+        for channel, fitted in enumerate(family):
+            phasors = phasor[rows, channel]
+            start = None if first is None else first[rows, channel]
+            magnitude = run_cascade(phasors, fitted, grid, start)
+            images[rows, channel] = inverse(magnitude * phasors, frame) / WHITE
+    return images
+
+
+def _mean(generator: SpectralGenerator, given: Given) -> Tensor:
+    return inverse(generator.mean_magnitude * given.phasor, generator.frame, generator.shape)
+
+
+def _white(generator: SpectralGenerator, given: Given) -> Tensor:
+    images = inverse(given.phasor, generator.frame, generator.shape)
+    return (0.25 * generator.frame[0]) * images
+
+
+def _posterior(generator: SpectralGenerator, given: Given) -> Tensor:
+    phasor = given.phasor.flatten(0, 1)
+    prior = generator.mean_magnitude.expand(given.phasor.shape).flatten(0, 1)
+    mean = generator.encode("mean", given).flatten(0, 1)
+    known = None if given.trusted is None else given.trusted.flatten(0, 1)
+    operator = PhaseOperator(phasor.angle(), generator.frame, generator.shape, known, torch.float32)
+    image = few_steps(operator, prior, generator.noise, mean, START_ROUNDS)
+    power = (image * image).mean((1, 2), keepdim=True)  # re-weighting loses the scale
+    factor = (image * mean).mean((1, 2), keepdim=True) / power.clamp(min=1e-12)
+    return (factor.clamp(0.25, 4.0) * image).reshape(*given.phasor.shape[:2], *generator.shape)
+
+
+def _image(generator: SpectralGenerator, given: Given) -> Tensor:
+    return generator.mean_image.expand(len(given.phasor), -1, -1, -1)
+
+
+Encoding = Callable[[SpectralGenerator, Given], Tensor]
+
+ENCODINGS: dict[str, Encoding] = {
+    "cascade": _cascade,
+    "mean": _mean,
+    "white": _white,
+    "image": _image,
+    "posterior": _posterior,
+}
+"""Pictures of a phase in 0..1, by name: the shrinkage cascade's image, the mean
+magnitude's, the phase-only image, the mean image, and the posterior's mode after a
+few iterations."""

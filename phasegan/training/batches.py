@@ -1,0 +1,212 @@
+"""Unpaired batches for the preset `physics`: phases of domain A, images of domain B."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phasegan.runs.physics import PhysicsConfig
+from phasegan.spectra.encoding import decode
+from phasegan.spectra.fourier import forward
+from phasegan.spectra.magnitude import RunningMean
+from phasegan.store.reader import PreparedFile
+from phasegan.training.augmentation import augment
+from phasegan.training.data import RESIDENT_BYTES, choose_subset
+from phasegan.training.encoder import Images, PhaseEncoder, Phases
+
+_ORDER, _CHANGES = 1, 2  # streams of a seed; 0 chooses the samples
+_BLOCK = 64
+FOLDS = 4
+FOLDED_BELOW = 1000
+"""Photographs up to which what is fitted to them fits them visibly better than others."""
+
+
+def choose_domains(
+    config: PhysicsConfig, file: PreparedFile, images: PreparedFile | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the training samples of domain A and of domain B; parameters as `PhysicsBatches`."""
+    data = config.data
+    indices_a = choose_subset(len(file.train), config.samples_a, config.seed)
+    if images is not None:
+        return indices_a, choose_subset(len(images.train), data.samples, config.seed)
+    chosen = choose_subset(len(file.train), data.samples, config.seed)
+    return indices_a, chosen[config.samples_a :] if config.disjoint else chosen
+
+
+def count_photographs(
+    config: PhysicsConfig, file: PreparedFile, images: PreparedFile | None
+) -> int:
+    """Return of how many photographs domain B is made; parameters as `PhysicsBatches`."""
+    _, indices = choose_domains(config, file, images)
+    return len(set((images or file).train.source_sha256(np.sort(indices))))
+
+
+def is_divided(photographs: int) -> bool:
+    """Tell whether cascades are fitted for folds too."""
+    return 2 * FOLDS <= photographs <= FOLDED_BELOW
+
+
+class _Kept:
+    """Some datasets of a split, kept in memory where they are not too large."""
+
+    def __init__(
+        self, file: PreparedFile, indices: NDArray[np.int64], datasets: tuple[str, ...]
+    ) -> None:
+        self.file, self.indices = file, indices
+        self._resident: dict[str, NDArray[np.generic]] = {}
+        if len(indices) * file.layout.sample_bytes <= RESIDENT_BYTES:
+            self._resident = {name: getattr(file.train, name)(indices) for name in datasets}
+
+    def take(self, dataset: str, positions: NDArray[np.int64]) -> NDArray[np.generic]:
+        if dataset in self._resident:
+            return self._resident[dataset][positions]
+        return getattr(self.file.train, dataset)(self.indices[positions])
+
+
+class PhysicsBatches:
+    """Batches of both domains, shuffled independently of each other.
+
+    Domain B are images, augmented. Domain A are the phases of images that are
+    augmented too, transformed and degraded as the file's; or the stored phases
+    as they are, where nothing is augmented or they come from a file of their own.
+
+    Parameters
+    ----------
+    config : PhysicsConfig
+        Samples, halves, augmentation, seed. Everything random depends on the
+        seed, the epoch and the step alone.
+    file : PreparedFile
+        The phases, and the images where `images` is None.
+    images : PreparedFile, optional
+        Another file that the images come from.
+    device : torch.device
+        Where batches are made.
+    """
+
+    def __init__(
+        self,
+        config: PhysicsConfig,
+        file: PreparedFile,
+        images: PreparedFile | None,
+        device: torch.device,
+    ) -> None:
+        self.config, self.device = config, device
+        data = config.data
+        self.indices_a, self.indices_b = choose_domains(config, file, images)
+        self.stored = images is not None or not config.augmentation.active
+        self._encode = PhaseEncoder(data.padded, data.phase_noise, data.phase_bits, device)
+        self._b = _Kept(images or file, self.indices_b, ("images",))
+        if self.stored:
+            used = ("codes", "undefined") if config.period else ()
+            self._a = _Kept(file, self.indices_a, used)
+        elif config.disjoint:
+            self._a = _Kept(file, self.indices_a, ("images",) if config.period else ())
+        else:
+            self._a = self._b
+
+        self._shared = images is None and not config.disjoint
+        self._folds: Tensor | None = None
+
+    def divide(self) -> list[NDArray[np.int64]]:
+        """Divide domain B into folds, so that a method can be fitted without a sample.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            Positions outside each fold; none if there are too many samples for
+            it to matter, or too few. Crops of one photograph are in one fold.
+        """
+        split = self._b.file.train
+        found = split.source_sha256(np.sort(self.indices_b))
+        names = dict(zip(np.sort(self.indices_b).tolist(), found, strict=True))
+        numbers = {
+            name: i
+            for i, name in enumerate(dict.fromkeys(names[i] for i in self.indices_b.tolist()))
+        }
+        self.photographs = len(numbers)
+        if not is_divided(self.photographs):
+            return []
+        folds = np.array([numbers[names[i]] % FOLDS for i in self.indices_b.tolist()])
+        self._folds = torch.from_numpy(folds)
+        return [np.flatnonzero(folds != fold) for fold in range(FOLDS)]
+
+    def _fold(self, positions: NDArray[np.int64]) -> Tensor | None:
+        return None if self._folds is None else self._folds[torch.from_numpy(positions)]
+
+    def images(self, positions: NDArray[np.int64]) -> NDArray[np.generic]:
+        """Return images of domain B as they are in the file, (n, C, N, N)."""
+        pixels = self._b.take("images", positions)
+        return pixels.reshape(len(pixels), -1, *pixels.shape[-2:])
+
+    @property
+    def white(self) -> int:
+        """The largest pixel of `images`."""
+        return self._b.file.layout.data_range
+
+    def order(self, epoch: int, domain: int) -> NDArray[np.int64]:
+        """Return the order of an epoch: positions in the samples; domain 0 is A, 1 is B."""
+        rng = np.random.default_rng([self.config.seed, _ORDER, epoch, domain])
+        return rng.permutation(len(self.indices_b if domain else self.indices_a))
+
+    def at(self, epoch: int, step: int) -> tuple[Phases | None, Images]:
+        """Return the batches of a step of an epoch, both from 0.
+
+        Returns
+        -------
+        (Phases or None, Images)
+            Phases are None in steps that leave domain A out.
+        """
+        config, size = self.config, self.config.batch_size
+        order_b = self.order(epoch, 1)[step * size : (step + 1) * size]
+        rng = np.random.default_rng([config.seed, _CHANGES, epoch, step, 1])
+        real_b = Images(self._images(self._b, order_b, rng), self._fold(order_b))
+        done = epoch * config.steps_per_epoch + step
+        if not config.period or done % config.period:
+            return None, real_b
+        order_a = self.order(epoch, 0)
+        positions = order_a[np.arange(step * size, step * size + len(order_b)) % len(order_a)]
+        fold = self._fold(positions) if self._shared else None
+        return self._phases(positions, epoch, step)._replace(fold=fold), real_b
+
+    def _phases(self, positions: NDArray[np.int64], epoch: int, step: int) -> Phases:
+        if self.stored:
+            phase = decode(self._a.take("codes", positions), np.float32)
+            undefined = self._a.take("undefined", positions)
+            shape = (len(phase), -1, *phase.shape[-2:])
+            known = torch.from_numpy(~undefined.astype(bool)).reshape(shape)
+            return Phases(torch.from_numpy(phase).reshape(shape), known).to(self.device)
+        rng = np.random.default_rng([self.config.seed, _CHANGES, epoch, step, 0])
+        images = self._images(self._a, positions, rng)
+        noise = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
+        return self._encode(images, noise)
+
+    def _images(
+        self, kept: _Kept, positions: NDArray[np.int64], rng: np.random.Generator
+    ) -> Tensor:
+        white = kept.file.layout.data_range
+        pixels = kept.take("images", positions).astype(np.float32) / np.float32(white)
+        images = torch.from_numpy(pixels.reshape(len(pixels), -1, *pixels.shape[-2:]))
+        return augment(images.to(self.device), self.config.augmentation, rng, white)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Return the means over the images of domain B as they are in the file.
+
+        Returns
+        -------
+        (torch.Tensor, torch.Tensor)
+            Mean magnitude, (C, M, M // 2 + 1), and mean image, (C, N, N),
+            float32, of images in 0..1.
+        """
+        magnitude, image = RunningMean(), RunningMean()
+        frame = (self.config.data.padded,) * 2
+        split, white = self._b.file.train, self._b.file.layout.data_range
+        order = np.sort(self.indices_b)
+        for start in range(0, len(order), _BLOCK):
+            for picture in split.images(order[start : start + _BLOCK]):
+                scaled = picture.reshape(-1, *picture.shape[-2:]).astype(np.float64) / white
+                image.add(scaled)
+                magnitude.add(np.abs(forward(scaled, frame)))
+        means = magnitude.mean.astype(np.float32), image.mean.astype(np.float32)
+        return torch.from_numpy(means[0]), torch.from_numpy(means[1])

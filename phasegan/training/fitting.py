@@ -1,0 +1,101 @@
+"""What a generator's encodings take from the images of domain B before the first step."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from phasegan.models.cascade import Coefficients
+from phasegan.models.cascade_fit import MAX_FIT_IMAGES, fit_shrinkage
+from phasegan.models.spectral import Given, SpectralGenerator
+from phasegan.progress import Progress
+from phasegan.training.batches import PhysicsBatches
+from phasegan.training.encoder import PhaseEncoder
+from phasegan.training.randomness import stream
+
+MOST_CORRECTED = 400
+"""Images whose estimates a cascade is fitted to correct, at most."""
+
+_BATCH = 8
+_NOISE = 5
+
+
+def fit_cascades(
+    generator: SpectralGenerator,
+    batches: PhysicsBatches,
+    encode: PhaseEncoder,
+    progress: Progress,
+) -> list[list[Coefficients]]:
+    """Fit shrinkage cascades to images of domain B.
+
+    Parameters
+    ----------
+    generator : SpectralGenerator
+        Whose cascade it is; its mean magnitude is known already.
+    batches : PhysicsBatches
+        Of the run.
+    encode : PhaseEncoder
+        From images to phases, noise included.
+    progress : Progress
+        Shows the images passed.
+
+    Returns
+    -------
+    list of list of Coefficients
+        One a channel: fitted to all images, then to all but one fold after the
+        other, if there are folds. Cascades that correct an estimate have few
+        terms that could fit the images too well, and no folds.
+    """
+    count = batches.config.samples_b
+    folds = batches.divide()
+    if generator.exact:
+        return [_fit(generator, batches, rows, progress) for rows in (np.arange(count), *folds)]
+    rows = np.arange(0, count, -(-count // MOST_CORRECTED))
+    return [_fit(generator, batches, rows, progress, encode)]
+
+
+def _fit(
+    generator: SpectralGenerator,
+    batches: PhysicsBatches,
+    positions: NDArray[np.int64],
+    progress: Progress,
+    encode: PhaseEncoder | None = None,
+) -> list[Coefficients]:
+    share = len(positions) / batches.config.samples_b
+    if len(positions) > MAX_FIT_IMAGES:
+        even = np.arange(MAX_FIT_IMAGES) * len(positions) // MAX_FIT_IMAGES
+        positions = positions[even]
+    images, white, estimates = batches.images(positions), batches.white, None
+    device = generator.mean_magnitude.device
+    if encode is not None:
+        estimates = white * _posterior(generator, images.astype(np.float64) / white, encode)
+    return [
+        fit_shrinkage(
+            images[:, channel],
+            data_range=white,
+            photographs=max(1, round(batches.photographs * share)),
+            steady=encode is None,
+            estimates=None if estimates is None else estimates[:, channel],
+            progress=progress,
+        ).coefficients(device)
+        for channel in range(images.shape[1])
+    ]
+
+
+def _posterior(
+    generator: SpectralGenerator, images: NDArray[np.float64], encode: PhaseEncoder
+) -> NDArray[np.float32]:
+    """Return what the encoding `posterior` makes of the phases of images in 0..1."""
+    device, made = generator.mean_magnitude.device, []
+    noise = stream(0, _NOISE, device)
+    for start in range(0, len(images), _BATCH):
+        pixels = torch.from_numpy(images[start : start + _BATCH]).float().to(device)
+        phases = encode(pixels, noise)
+        with torch.no_grad():
+            phasor = torch.polar(torch.ones_like(phases.phase), phases.phase)
+            if phases.trusted is not None:
+                phasor = phasor * phases.trusted
+            given = Given(phasor, phases.trusted, None)
+            made.append(generator.encode("posterior", given).cpu().numpy())
+    return np.concatenate(made)
