@@ -129,6 +129,8 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
 
 _BREAK = re.compile(r"\n *")  # never inside a JSON string
 _INNERMOST = re.compile(r"\{[^{}\[\]]{1,200}\}")
+_LIST_START, _LIST_END = re.compile(r"^\[\n *"), re.compile(r"\n *\]$")
+_PLAIN_LIST = re.compile(r"\[[^\[\]{}\"]*\]")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -137,8 +139,13 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def _on_one_line(match: re.Match[str]) -> str:
+    inside = _LIST_END.sub("]", _LIST_START.sub("[", match[0]))
+    return _BREAK.sub(" ", inside)
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write strict JSON atomically, short objects on one line.
+    """Write strict JSON atomically, short objects and lists of numbers on one line.
 
     Raises
     ------
@@ -146,6 +153,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         If a number is not finite.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    text = _PLAIN_LIST.sub(_on_one_line, text)
     write_text(path, _INNERMOST.sub(lambda m: _BREAK.sub(" ", m[0]), text) + "\n")
 
 

@@ -50,3 +50,31 @@ def test_every_command_of_the_readme_exists():
     from phasegan.cli import COMMANDS
 
     assert set(re.findall(r"`phasegan (\w+)", text)) >= set(COMMANDS)
+
+
+def test_every_key_of_the_results_is_documented(tiny, tmp_path):
+    import json
+
+    case = tmp_path / "c.toml"
+    case.write_text(
+        "name='c'\npreset='paper'\nmethods=['mean-image']\nsplits=['test','train']\n"
+        "[[pairs]]\nsamples=2\nepochs=1\n"
+    )
+    sizes = {"base_channels": 2, "blocks": 1, "device": "cpu", "output": tmp_path / "b"}
+    phasegan.bench(case=case, data=tiny, **sizes)
+    phasegan.bench(case=case, data=tiny, against=tmp_path / "b", **sizes)
+    document = json.loads((tmp_path / "b" / "results.json").read_text())
+    text = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"`(\w+)`", text[text.index("### `results.json`") :]))
+    known |= {f"{name}_stderr" for name in known}
+    keys = set(document) | set(document["data"]) | set(document["leaks"])
+    for row in document["rows"]:
+        keys |= set(row) | set(row["cost"]) | set(row["per_image"]) | set(row["estimate"] or {})
+    assert keys - known == set()
+
+
+def test_every_case_is_documented_where_users_look():
+    cases = {path.stem for path in (ROOT / "benchmarks" / "cases").glob("*.toml")}
+    for page in ("docs/bench.md", "benchmarks/README.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert {name for name in cases if name in text} == cases, page

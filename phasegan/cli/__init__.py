@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.suppress(ValueError):  # not the main thread: others look after signals
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        status = cli.main(args=given, prog_name="phasegan", standalone_mode=False)
+        status = cli.main(args=given, prog_name="phasegan", standalone_mode=False, obj=given)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message())

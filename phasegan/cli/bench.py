@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from phasegan.cli.common import Manners, NumberList, common_options, print_table
+from phasegan.cli.common import (
+    Duration,
+    Manners,
+    NumberList,
+    SeedList,
+    common_options,
+    print_table,
+)
+from phasegan.errors import RunError
+
+if TYPE_CHECKING:
+    from phasegan.harness.runner import BenchReport
 
 
 @click.command("bench")
@@ -20,7 +31,7 @@ from phasegan.cli.common import Manners, NumberList, common_options, print_table
 @click.option(
     "--data",
     type=click.Path(),
-    help="A prepared file.  [default: builtin.h5, prepared when it is not there]",
+    help="A prepared file.  [default: the case's, or builtin.h5, prepared when it is not there]",
 )
 @click.option(
     "-o", "--output", type=click.Path(), help="Results folder.  [default: bench/<name of --data>]"
@@ -35,6 +46,13 @@ from phasegan.cli.common import Manners, NumberList, common_options, print_table
     type=click.Choice(["full", "small"]),
     help="Sizes of the networks.  [default: small on a CPU, else full]",
 )
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help="A method that is not trained, instead of the case's; repeat.",
+)
+@click.option("--seeds", type=SeedList(), help="Several seeds, instead of the case's.")
 @click.option("--base-channels", type=click.IntRange(1, 1024), help="paper: width of the networks.")
 @click.option("--blocks", type=click.IntRange(0, 64), help="paper: residual blocks.")
 @click.option("--widths", type=NumberList(), help="physics: channels at each resolution.")
@@ -45,6 +63,23 @@ from phasegan.cli.common import Manners, NumberList, common_options, print_table
     show_default=True,
     help="Of the convolutions, in training.",
 )
+@click.option("--estimate-only", is_flag=True, help="Estimate every row's time, measure nothing.")
+@click.option(
+    "--budget",
+    type=Duration(),
+    help="Time for all; trainings that do not fit are left out, and stand as estimates.",
+)
+@click.option("--force", is_flag=True, help="Measure finished rows again, from the start.")
+@click.option(
+    "--allow-leak",
+    is_flag=True,
+    help="Score although test pictures stand in the training split; the tables say so.",
+)
+@click.option(
+    "--against",
+    type=click.Path(),
+    help="A folder of earlier results: say what changed, by a paired test.",
+)
 @common_options(heavy=True)
 def command(
     manners: Manners, samples: tuple[int, ...], epochs: tuple[int, ...], **options: Any
@@ -53,47 +88,92 @@ def command(
 
     Each pair of --samples and --epochs is one training of each preset, scored
     on the test split; without any, the pairs of the published table: 5 × 5, 50 × 10,
-    200 × 50. Finished rows are reused, an interrupted training continues.
+    200 × 50, and 4500 × 50 where data and time allow. How long it will take is said
+    first. Finished rows are reused, an interrupted training continues. The results
+    folder has report.html, tables, figures and results.json.
     """
     from phasegan.harness.runner import bench
-    from phasegan.harness.summary import COMPACT_SUMMARY, NOTE, summarise_seeds, summary_cells
-    from phasegan.harness.table import (
-        BENCH_COLUMNS,
-        BENCH_NOTES,
-        COMPACT_BENCH,
-        SMOKE_NOTE,
-        cells,
-        remarks,
-    )
 
+    options["seeds"] = options["seeds"] or ()
     report = bench(
         samples,
         epochs,
         seed=manners.seed,
         device=manners.device,
+        command=("phasegan", *map(str, click.get_current_context().obj or ())),
         progress=manners.progress,
         **options,
     )
     manners.say(report.heading)
-    names = list(COMPACT_BENCH)
-    if len({row.seed for row in report.rows if row.epochs is not None} - {None}) > 1:
-        names.insert(3, "seed")
-    columns = {name: BENCH_COLUMNS[name] for name in names}
-    narrow = ("estimated", "± s.e.", "published MSE¹")
-    print_table(list(columns), cells(report.rows, columns), optional=narrow)
+    if options["estimate_only"]:
+        _print_estimates(manners, report)
+        return
+    _print_rows(manners, report)
+    if report.reused:
+        manners.say(f"{report.reused} rows were there already, in {report.path / 'rows'}")
+    manners.say(
+        f"wrote {report.path}: report.html (open it in a browser), table.md, table.tex, "
+        "results.json, results.csv, contact-sheet.png"
+    )
+    if report.failed:
+        raise RunError(
+            f"{len(report.failed)} of {len(report.rows)} rows failed; the table says why, and the "
+            "same command tries them again"
+        )
+
+
+def _print_rows(manners: Manners, report: BenchReport) -> None:
+    from phasegan.harness.columns import bench_columns
+    from phasegan.harness.markup import footnotes
+    from phasegan.harness.summary import COMPACT_SUMMARY, NOTE, summarise_seeds, summary_cells
+    from phasegan.harness.tables import against_table, main_table, named_by_status
+
+    full = named_by_status(main_table(report.rows, report.metrics))
+    wide = {*_DROPPED, "mean known", "scale fit", "affine fit", "PSNR dB", "SSIM", "exact"}
+    compact = wide & set(bench_columns(report.rows, report.metrics)) - set(_DROPPED)
+    kept = [i for i, column in enumerate(full.columns) if column.name not in compact]
+    print_table(
+        [full.columns[i].name for i in kept],
+        [[line.cells[i] for i in kept] for line in full.lines],
+        optional=_DROPPED,
+    )
     summaries = summarise_seeds(report.rows)
     if summaries:
         manners.say("\nOver seeds:")
         dropped = ("SSIM", "affine fit", "scale fit")
         print_table(COMPACT_SUMMARY, summary_cells(summaries, COMPACT_SUMMARY), optional=dropped)
-    smoke = (SMOKE_NOTE,) if report.smoke_test else ()
-    many = (NOTE,) if summaries else ()
-    general = (BENCH_NOTES[0], *BENCH_NOTES[-2:])
-    for text in (*report.skipped, *remarks(report.rows), *smoke, *general, *many):
+    if report.against is not None:
+        table = against_table(report.against, "")
+        manners.say("\nWhat changed:")
+        print_table([column.name for column in table.columns], [line.cells for line in table.lines])
+        for text in table.notes:
+            manners.note(text)
+    shown = [text for text in footnotes(full) if text.split(":")[0].split(",")[0] in _NOTED]
+    for text in (*report.remarks, *shown, *((NOTE,) if summaries else ())):
         manners.note(text)
-    if report.reused:
-        manners.say(f"{report.reused} rows were there already, in {report.path / 'rows'}")
-    manners.say(
-        f"wrote {report.path}: table.md (all columns), results.json, mse-samples.png, "
-        "contact-sheet.png"
-    )
+
+
+_DROPPED = ("images seen", "not seen", "± s.e.", "published MSE")
+"""Columns that a narrow terminal does without."""
+_NOTED = ("samples", "average MSE", "published MSE")
+"""Columns that the terminal explains; the other notes stand in the files."""
+
+
+def _print_estimates(manners: Manners, report: BenchReport) -> None:
+    from phasegan.progress import format_duration
+
+    lines = []
+    for row in report.rows:
+        state = {"estimated": "to do", "ok": "measured"}.get(row.status, row.status)
+        state = "left out" if row.status == "estimated" and row.reason else state
+        took = "" if row.seconds is None else format_duration(row.seconds)
+        estimated = "" if row.estimate is None else row.estimate.describe()
+        known = (row.samples, row.epochs, row.seed)
+        texts = ("–" if value is None else f"{value:,}" for value in known)
+        lines.append([row.method, *texts, state, estimated, took])
+    headings = ("method", "samples", "epochs", "seed", "state", "estimated", "measured")
+    print_table(headings, lines, optional=("measured", "seed"))
+    if report.estimate is None:
+        manners.say("nothing to do: every row was measured already")
+    else:
+        manners.say(f"all that is to do: estimated {report.estimate.describe()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,48 @@ class NumberList(click.ParamType):
         if min(numbers) < 1:
             self.fail(f"{value!r}: integers from 1 with commas between, such as 32,64,128")
         return numbers
+
+
+class SeedList(click.ParamType):
+    """Seeds with commas between them."""
+
+    name = "0,1,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the seeds, each once."""
+        try:
+            seeds = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            seeds = (-1,)
+        if not all(0 <= seed < 2**32 for seed in seeds) or len(set(seeds)) < len(seeds):
+            self.fail(f"{value!r}: different integers from 0 with commas between, such as 0,1,2")
+        return seeds
+
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0}
+_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(d|h|min|m|s)", re.ASCII)
+
+
+class Duration(click.ParamType):
+    """A time such as `2h`, `90min`, `1h30m` or `45s`."""
+
+    name = "2h"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds, above 0."""
+        if isinstance(value, float):
+            return value
+        text, seconds, end = str(value).strip().lower(), 0.0, 0
+        while found := _PART.match(text, end):
+            seconds += float(found[1]) * _UNITS[found[2]]
+            end = found.end()
+        if end < len(text) or not 0 < seconds < 1e9:
+            self.fail(f"{value!r}: a time such as 2h, 90min, 1h30m or 45s")
+        return seconds
 
 
 def print_table(

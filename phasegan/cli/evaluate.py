@@ -41,14 +41,9 @@ def command(
     pocs-accelerated, cg, fista, map, pnp.
     """
     from phasegan.files import check_json_target, write_json
+    from phasegan.harness.columns import SCORE_COLUMNS, cells
     from phasegan.harness.evaluate import evaluate
-    from phasegan.harness.table import (
-        CERTIFIED_NOTE,
-        SCORE_COLUMNS,
-        SCORE_NOTES,
-        SMOKE_NOTE,
-        cells,
-    )
+    from phasegan.harness.remarks import CERTIFIED_NOTE, SCORE_NOTES, SMOKE_NOTE
 
     if json_path is not None:
         check_json_target(json_path)

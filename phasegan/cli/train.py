@@ -178,9 +178,8 @@ def command(
     config = report.config
     what = f"{config.label}, {config.data.samples} samples × {config.epochs} epochs"
     if dry_run:
-        assert report.estimated_seconds is not None
-        estimate = format_duration(report.estimated_seconds)
-        manners.say(f"would train {what} into {report.path}: about {estimate}")
+        assert report.estimate is not None
+        manners.say(f"would train {what} into {report.path}: {report.estimate.describe()}")
     elif not report.trained:
         manners.say(f"{report.path} is finished already: {what}")
     else:

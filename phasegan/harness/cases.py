@@ -14,6 +14,10 @@ from phasegan.training.resolve import OWNERS, TrainOptions
 
 CASE_FORMAT = 1
 PUBLISHED = "published"
+METRICS = ("mse", "mse_scale", "mse_affine", "mse_mean", "psnr", "ssim", "exact")
+"""What tables can show; see `phasegan.metrics.ruler`."""
+OPTIONAL_SECONDS = 1800.0
+"""Longest training of an optional pair where no budget is given."""
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 _OF_THE_CASE = ("preset", "variant", "samples", "epochs", "seed")
@@ -31,6 +35,9 @@ class Pair(Settings):
 
     samples: Count
     epochs: Count
+    optional: bool = False
+    """Skipped where the data have fewer samples; only estimated where the estimate is
+    above `--budget`, or above `OPTIONAL_SECONDS` without a budget."""
 
 
 class Quoted(Settings):
@@ -50,12 +57,28 @@ class Variant(Settings):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class CaseData(Settings):
+    """What to prepare where no file is given; as in `phasegan.prepare`."""
+
+    source: str = "builtin"
+    size: Count | None = None
+    channels: Literal["gray", "rgb"] | None = None
+    oversample: float | None = None
+    samples: Count | None = None
+    test: Count | None = None
+    seed: int | None = None
+    phase_noise: float | None = None
+    phase_bits: Count | None = None
+
+
 class Case(Settings):
     """What a bench measures."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     title: str = ""
+    data: CaseData | None = None
+    """Meant for these data; `builtin.h5` if nothing is said."""
     presets: Annotated[tuple[Literal["physics", "paper"], ...], Field(min_length=1)] = (
         "physics",
         "paper",
@@ -67,6 +90,11 @@ class Case(Settings):
     variants: tuple[Variant, ...] = ()
     """Each pair is trained with each of them; once, without a name, if there are none."""
     methods: tuple[str, ...] = ("zero", "mean-image", "unit-magnitude", "mean-magnitude")
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] = METRICS
+    """Scores that the tables show, in order; `results.json` has all."""
+    splits: Annotated[tuple[Literal["test", "train"], ...], Field(min_length=1)] = ("test",)
+    """What is scored on: held-out images, and with `train` images of the training split,
+    the first of the seed's shuffle and as many as there are test images."""
     seeds: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=0, lt=2**32)], ...], Field(min_length=1)
     ] = (0,)
@@ -89,6 +117,9 @@ class Case(Settings):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"two variants have the name {twice[0]!r}")
+        unknown = [name for name in self.metrics if name not in METRICS]
+        if unknown:
+            raise ValueError(f"metric {unknown[0]!r}: choose from {', '.join(METRICS)}")
         return self
 
     def trainings(self, options: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -163,7 +163,7 @@ def compare(file: PreparedFile, columns: Sequence[Column], methods: Sequence[Met
         Captions are mean squared errors of the clipped estimates on 0..255.
     """
     by = yardstick(columns)
-    picked = choose_images([entry["mse"] for entry in by.row.per_image])
+    picked = choose_images(by.row.per_image["mse"])
     images, data_range = file.test.images(picked), file.layout.data_range
     observation = observe(file.test, picked, file.layout)
     cells = [

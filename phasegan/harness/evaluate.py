@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from phasegan.devices import choose_device, describe_machine
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.devices import choose_device
 from phasegan.errors import InputError, RunError
 from phasegan.files import atomic_file, check_png_target
 from phasegan.harness.comparison import compare, evaluation_columns
+from phasegan.harness.provenance import provenance
+from phasegan.harness.remarks import is_smoke_test
 from phasegan.harness.rows import Row, row_from_scores
-from phasegan.harness.table import is_smoke_test
 from phasegan.metrics.ruler import SSIM_DESCRIPTION, Scores, concatenate, score
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import choose
@@ -43,6 +47,8 @@ class Evaluation:
     rows: list[Row]
     smoke_test: bool
     """Whether the data are the builtin photographs."""
+    sources: list[str]
+    """Where the test images came from, in the order of each row's `per_image`."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the document that `--json` writes."""
@@ -50,7 +56,8 @@ class Evaluation:
             "data": self.data,
             "scale": "0..255, squared grey levels",
             "ssim_window": SSIM_DESCRIPTION,
-            "machine": describe_machine(),
+            "machine": provenance(),
+            "sources": {"test": self.sources},
             "rows": [row.as_json() for row in self.rows],
         }
 
@@ -123,24 +130,47 @@ def require_test_split(file: PreparedFile) -> int:
     return len(file.test)
 
 
-def score_method(file: PreparedFile, method: Method, label: str, progress: Progress) -> Scores:
-    """Score a method over the whole test split.
+def score_method(
+    file: PreparedFile,
+    method: Method,
+    label: str,
+    progress: Progress,
+    split: str = "test",
+    indices: NDArray[np.int64] | None = None,
+) -> Scores:
+    """Score a method over a split, or some samples of it.
+
+    Parameters
+    ----------
+    file : PreparedFile
+        The data.
+    method : callable
+        Ready for the file.
+    label : str
+        What progress and errors call it.
+    progress : Progress
+        Shows the images passed.
+    split : {"test", "train"}
+        Which samples.
+    indices : numpy.ndarray, optional
+        Of the samples, (n,), in the order of the scores; all of the split by default.
 
     Raises
     ------
     InputError
-        If the test split is empty.
+        If the split is empty.
     RunError
         If an estimate is not finite.
     """
-    count = require_test_split(file)
+    part, layout = file.split(split), file.layout
+    require_test_split(file)
+    rows = np.arange(len(part)) if indices is None else indices
     parts = []
-    layout = file.layout
-    with progress.task(f"scoring {label}", count) as task:
-        for start in range(0, count, BLOCK):
-            rows = slice(start, min(start + BLOCK, count))
-            solution = method(observe(file.test, rows, layout))
-            references = file.test.images(rows)
+    with progress.task(f"scoring {label}", len(rows)) as task:
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            solution = method(observe(part, block, layout))
+            references = part.images(block)
             claims = certified_samples(solution.certificates, len(references))
             try:
                 parts.append(
@@ -229,7 +259,7 @@ def evaluate(
         sources = file.test.sources()
         classical = [make_method(name, problem) for name in names]
         rows = [
-            row_from_scores(name, score_method(file, method, name, progress), sources)
+            row_from_scores(name, score_method(file, method, name, progress))
             for name, method in zip(names, classical, strict=True)
         ]
         for method in learned:
@@ -242,7 +272,6 @@ def evaluate(
                 row_from_scores(
                     label,
                     score_method(file, method, method.label, progress),
-                    sources,
                     run=str(method.folder.path),
                     samples=config.data.samples,
                     epochs=config.epochs if finished else status.epoch,
@@ -265,4 +294,4 @@ def evaluate(
         progress.say(f"auto takes {choose(problem, phase_error(layout))} here")
     if layout.degraded:
         progress.say(f"{data}: {layout.describe()}")
-    return Evaluation(str(data), rows, smoke)
+    return Evaluation(str(data), rows, smoke, sources)

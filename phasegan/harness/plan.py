@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +23,54 @@ from phasegan.runs.presets import PRESETS
 from phasegan.store.reader import PreparedFile
 from phasegan.training.resolve import OWNERS, options_of, resolve_config
 
-ROW_FORMAT = 1
+ROW_FORMAT = 2
+NO_STATISTICS = ("zero", "learned")
+"""Methods that depend on neither the samples nor the seed."""
 
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One row to be: a baseline (`config` is None) or a training."""
+    """One row to be: a baseline (`epochs` is None) or a training.
+
+    Attributes
+    ----------
+    method : str
+        As the table names it.
+    seed : int
+        Of the samples and of the training.
+    samples, epochs : int, optional
+        How much it learns from.
+    config : TrainConfig, optional
+        The training; None for a baseline, and where the data do not allow it.
+    split : {"test", "train"}
+        What it is scored on.
+    optional : bool
+        Whether it may be left out for the time it takes.
+    skip : str
+        Why the data do not allow it; empty if they do.
+    """
 
     method: str
     seed: int
     samples: int | None
-    config: TrainConfig | None
+    config: TrainConfig | None = None
+    epochs: int | None = None
+    split: str = "test"
+    optional: bool = False
+    skip: str = ""
 
-    def key(self, file: PreparedFile) -> str:
-        """Digest of all that decides the row."""
-        decides = {
+    def key(self, file: PreparedFile, device: torch.device) -> str:
+        """Digest of all that decides the row.
+
+        The version of phasegan, the data, the method, the seed, the samples, the
+        split and the whole configuration; of a training also the kind of device,
+        which rounds in its own way.
+        """
+        return _digest({**self._decides(file, device), "split": self.split})
+
+    def _decides(self, file: PreparedFile, device: torch.device) -> dict[str, Any]:
+        trained = self.config is not None
+        return {
             "format": ROW_FORMAT,
             "phasegan": __version__,
             "data": file.digest,
@@ -45,25 +78,38 @@ class PlannedRow:
             "seed": self.seed,
             "samples": self.samples,
             "config": None if self.config is None else self.config.model_dump(mode="json"),
+            "device": device.type if trained else None,
         }
-        text = json.dumps(decides, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def run_name(self, file: PreparedFile) -> str:
-        """Return the name of the row's run folder."""
+    def run_name(self, file: PreparedFile, device: torch.device) -> str:
+        """Return the name of the row's run folder; rows of every split share it."""
         assert self.config is not None
         pair = f"{self.samples}x{self.config.epochs}"
         label = re.sub(r"[^A-Za-z0-9.]+", "-", self.method).strip("-.")
-        return f"{label}-{pair}-seed{self.seed}-{self.key(file)[:6]}"
+        return f"{label}-{pair}-seed{self.seed}-{_digest(self._decides(file, device))[:6]}"
+
+    @property
+    def label(self) -> str:
+        """`physics-small, 200 samples × 50 epochs`."""
+        if self.samples is None:
+            return self.method
+        epochs = "" if self.epochs is None else f" × {self.epochs:,} epochs"
+        return f"{self.method}, {self.samples:,} samples{epochs}"
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def resolve_case(
     case: str | os.PathLike[str] | None,
     samples: Sequence[int],
     epochs: Sequence[int],
-    preset: str | None,
-    variant: str | None,
-    seed: int | None,
+    *,
+    preset: str | None = None,
+    variant: str | None = None,
+    seeds: Sequence[int] = (),
+    methods: Sequence[str] = (),
 ) -> Case:
     """Build the case from a file or from flags.
 
@@ -87,6 +133,8 @@ def resolve_case(
                 raise InputError(f"{name} {value}: must be at least 1")
     if preset is not None and preset not in PRESETS:
         raise InputError(f"preset = {preset!r}: choose one of {', '.join(PRESETS)}")
+    for name in methods:
+        check_method(name)
     chosen = load_case(PUBLISHED if case is None else Path(case))
     changes: dict[str, Any] = {}
     if samples:
@@ -97,8 +145,10 @@ def resolve_case(
         changes["presets"] = (preset,)
     if variant is not None:
         changes["variant"] = variant
-    if seed is not None:
-        changes["seeds"] = (seed,)
+    if seeds:
+        changes["seeds"] = tuple(seeds)
+    if methods:
+        changes["methods"] = tuple(methods)
     return chosen.model_copy(update=changes)
 
 
@@ -125,53 +175,63 @@ def plan_rows(
         If a pair, a method or an option does not fit the data.
     """
     require_test_split(file)
-    left_out = skipped(case, file)
-    methods = [name for name in case.methods if name not in left_out]
+    unfit = _unfit(case, file)
     problem = problem_of(file, None)
-    for name in methods:
+    for name in case.methods:
         check_method(name)
-        if name not in NEEDS_STATISTICS:
+        if name not in NEEDS_STATISTICS and name not in unfit:
             make_method(name, problem)
     for name, value in sizes.items():
         if value is not None and OWNERS.get(name, case.presets[0]) not in case.presets:
             raise InputError(f"--{name.replace('_', '-')} belongs to the preset {OWNERS[name]}")
-    presets = [preset for preset in case.presets if preset not in left_out]
     wanted = {k: v for k, v in sizes.items() if v is not None and (k, v) != ("precision", "auto")}
     trainings = case.trainings(wanted)
-    planned: list[PlannedRow] = []
+    planned: dict[PlannedRow, None] = {}
     for seed in case.seeds:
         for pair in case.pairs:
-            configs = [
-                (name, _configure(case, file, device, pair, seed, preset, name, options))
-                for preset in presets
-                for name, options in trainings
+            rows = [_baseline(name, seed, pair, file, unfit) for name in case.methods]
+            rows += [
+                _training(case, file, device, pair, seed, preset, variant, unfit)
+                for preset in case.presets
+                for variant in trainings
             ]
-            for name in methods:
-                plan = PlannedRow(name, seed, pair.samples, None)
-                if name in ("zero", "learned"):  # depend on neither
-                    plan = PlannedRow(name, 0, None, None)
-                if plan not in planned:
-                    planned.append(plan)
-            for name, config in configs:
-                label = f"{config.label}, {name}" if name else config.label
-                training = PlannedRow(label, seed, pair.samples, config)
-                if training not in planned:
-                    planned.append(training)
-    return planned
+            for row in rows:
+                for split in case.splits:
+                    planned[replace(row, split=split)] = None
+    return list(planned)
 
 
-def _configure(
+def _baseline(
+    name: str, seed: int, pair: Pair, file: PreparedFile, unfit: dict[str, str]
+) -> PlannedRow:
+    if name in NO_STATISTICS or name in unfit:
+        return PlannedRow(name, 0, None, skip=unfit.get(name, ""))
+    return PlannedRow(name, seed, pair.samples, skip=_too_many(pair, file))
+
+
+def _too_many(pair: Pair, file: PreparedFile) -> str:
+    if not pair.optional or pair.samples <= len(file.train):
+        return ""
+    return f"{pair.samples:,} samples asked for, {file.path.name} has {len(file.train):,}"
+
+
+def _training(
     case: Case,
     file: PreparedFile,
     device: torch.device,
     pair: Pair,
     seed: int,
     preset: str,
-    name: str,
-    options: dict[str, Any],
-) -> TrainConfig:
+    variant: tuple[str, dict[str, Any]],
+    unfit: dict[str, str],
+) -> PlannedRow:
+    name, options = variant
+    reason = unfit.get(preset, "") or _too_many(pair, file)
+    if reason:
+        label = f"{preset}, {name}" if name else preset
+        return PlannedRow(label, seed, pair.samples, None, pair.epochs, skip=reason)
     try:
-        return resolve_config(
+        config = resolve_config(
             file,
             device,
             preset=preset,
@@ -185,14 +245,16 @@ def _configure(
         if not name:
             raise
         raise InputError(f"case {case.name}, variant {name!r}: {error}") from None
+    label = f"{config.label}, {name}" if name else config.label
+    return PlannedRow(label, seed, pair.samples, config, pair.epochs, optional=pair.optional)
 
 
-def skipped(case: Case, file: PreparedFile) -> dict[str, str]:
-    """Return presets and methods of a case that cannot take a file beside others, and why."""
+def _unfit(case: Case, file: PreparedFile) -> dict[str, str]:
+    """Return presets and methods that cannot take a file beside others, and why."""
     layout = file.layout
     if layout.padded == layout.size:
         return {}
     missing = ["paper"] if "paper" in case.presets and len(case.presets) > 1 else []
     missing += ["shrinkage"] if "shrinkage" in case.methods else []
     kinds = f"M = {layout.padded}, N = {layout.size}"
-    return {name: f"skipped: {name} needs unpadded phases, these have {kinds}." for name in missing}
+    return {name: f"{name} needs unpadded phases, these have {kinds}" for name in missing}

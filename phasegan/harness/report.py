@@ -1,126 +1,79 @@
-"""What a bench leaves behind: results.json, table.md, a figure, a contact sheet."""
+"""What a bench leaves behind: tables, figures, a contact sheet and the report."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
-import torch
-
-from phasegan._version import __version__
-from phasegan.figures.curves import Point, error_curves
+from phasegan.figures.curves import save_figure
 from phasegan.files import atomic_file, write_json, write_text
-from phasegan.harness.cases import Case
+from phasegan.harness.against import Comparison
 from phasegan.harness.comparison import bench_columns, compare
-from phasegan.harness.evaluate import open_baseline, open_run
+from phasegan.harness.context import Context, open_method
+from phasegan.harness.drawings import draw
+from phasegan.harness.markup import comma_separated, latex, markdown
+from phasegan.harness.page.compose import compose
+from phasegan.harness.page.contents import Table
+from phasegan.harness.page.render import render
+from phasegan.harness.remarks import machine_line
 from phasegan.harness.rows import Row
-from phasegan.harness.summary import NOTE as SEEDS_NOTE
-from phasegan.harness.summary import SUMMARY_COLUMNS, Summary, summarise_seeds, summary_cells
-from phasegan.harness.table import (
-    BENCH_COLUMNS,
-    BENCH_NOTES,
-    SMOKE_NOTE,
-    is_smoke_test,
-    machine_line,
-    markdown,
+from phasegan.harness.scaling import find_curves
+from phasegan.harness.tables import (
+    against_table,
+    cost_table,
+    main_table,
+    scaling_table,
+    seeds_table,
 )
-from phasegan.metrics.ruler import SSIM_DESCRIPTION
-from phasegan.reconstruction.protocol import Method
-from phasegan.store.reader import PreparedFile
 
 
-def write_report(
-    folder: Path,
-    case: Case,
-    rows: list[Row],
-    file: PreparedFile,
-    device: torch.device,
-    skipped: Sequence[str] = (),
-) -> None:
-    """Write everything into the folder; each file atomically. `skipped` says what is missing."""
-    (folder / "rows").mkdir(parents=True, exist_ok=True)
-    summaries = summarise_seeds(rows)
-    write_json(
-        folder / "results.json",
-        {
-            "format": 1,
-            "phasegan_version": __version__,
-            "case": {"name": case.name, "title": case.title},
-            "data": {
-                "name": file.path.name,
-                "digest": file.digest,
-                "description": file.layout.describe(),
-                "train": len(file.train),
-                "test": len(file.test),
-            },
-            **({"seeds": [summary.as_json() for summary in summaries]} if summaries else {}),
-            "scale": "0..255, squared grey levels",
-            "ssim_window": SSIM_DESCRIPTION,
-            "rows": [row.as_json() for row in rows],
-        },
+def _tables(context: Context, rows: Sequence[Row], compared: Comparison | None) -> list[Table]:
+    further = (
+        seeds_table(rows),
+        cost_table(rows),
+        scaling_table(find_curves(rows)),
+        None if compared is None else against_table(compared, context.against),
     )
-    machines = dict.fromkeys(machine_line(row.machine) for row in rows if row.machine)
-    smoke = (SMOKE_NOTE,) if is_smoke_test(file.attributes) else ()
-    many = (SEEDS_NOTE,) if summaries else ()
-    notes = (*skipped, *smoke, *BENCH_NOTES, *many, *machines)
-    more = ("Over seeds", list(SUMMARY_COLUMNS), summary_cells(summaries)) if summaries else None
-    table = markdown(rows, BENCH_COLUMNS, notes, heading(case, file), more)
-    write_text(folder / "table.md", table)
-    _write_figure(folder / "mse-samples.png", rows, summaries, file)
-    _write_sheet(folder, rows, file, device)
+    main = main_table(rows, context.case.metrics)
+    return [main, *(table for table in further if table is not None)]
 
 
-def heading(case: Case, file: PreparedFile) -> str:
-    """Return what a bench measures, on which data: size, oversampling, noise."""
-    return (
-        f"{case.title or case.name}: {file.path.name}, {len(file.test)} test images, "
-        f"{file.layout.describe()}"
-    )
+def write_tables(
+    context: Context, rows: Sequence[Row], compared: Comparison | None = None
+) -> list[Table]:
+    """Write results.json, results.csv, table.md and table.tex, each atomically."""
+    document = context.document(rows)
+    if compared is not None:
+        document["against"] = compared.as_json()
+    write_json(context.folder / "results.json", document)
+    write_text(context.folder / "results.csv", comma_separated(rows))
+    tables = _tables(context, rows, compared)
+    said = [*context.remarks(rows), *_machines(rows)]
+    write_text(context.folder / "table.md", markdown(context.heading, tables, said))
+    write_text(context.folder / "table.tex", latex(tables[0], context.heading, said))
+    return tables
 
 
-def _write_figure(
-    path: Path, rows: list[Row], summaries: Sequence[Summary], file: PreparedFile
-) -> None:
-    series: dict[str, list[Point]] = defaultdict(list)
-    levels: dict[str, float] = {}
-    for summary in summaries:
-        mse = summary.values["mse"]
-        if summary.samples is None:
-            levels[summary.method] = mse.mean
-        else:
-            point = (summary.samples, mse.mean, mse.deviation or 0.0)
-            series[summary.method].append(point)
-    for row in [] if summaries else rows:
-        if row.status != "ok":
-            continue
-        mse, spread = row.values["mse"], row.values["mse_stderr"] or 0.0
-        if row.samples is None:
-            levels[row.method] = mse
-        else:
-            series[row.method].append((row.samples, mse, spread))
-    bars = "means and standard deviations over seeds" if summaries else "bars are standard errors"
-    error_curves(
-        path,
-        series,
-        levels,
-        title=f"{file.path.name}: {len(file.test)} test images, {bars}",
-        x_label="training samples",
-        y_label="average MSE on 0..255, clipped output",
-    )
+def _machines(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(machine_line(row.machine) for row in rows if row.machine))
 
 
-def _write_sheet(folder: Path, rows: list[Row], file: PreparedFile, device: torch.device) -> None:
+def write_report(context: Context, rows: list[Row], compared: Comparison | None = None) -> None:
+    """Write everything into the folder; each file atomically."""
+    (context.folder / "rows").mkdir(parents=True, exist_ok=True)
+    tables = write_tables(context, rows, compared)
+    drawings = draw(rows, context.file)
+    for drawing in drawings:
+        save_figure(drawing.figure, context.folder / f"{drawing.name}.png")
+    _write_sheet(context, rows)
+    page = compose(context, rows, tables, drawings)
+    write_text(context.folder / "report.html", render(page))
+
+
+def _write_sheet(context: Context, rows: list[Row]) -> None:
     columns = bench_columns(rows)
     if not columns:
         return
-    methods = [_method(column.row, folder, file, device) for column in columns]
-    sheet = compare(file, columns, methods).draw()
-    with atomic_file(folder / "contact-sheet.png") as temporary:
+    methods = [open_method(column.row, context) for column in columns]
+    sheet = compare(context.file, columns, methods).draw()
+    with atomic_file(context.folder / "contact-sheet.png") as temporary:
         sheet.save(temporary, format="PNG")
-
-
-def _method(row: Row, folder: Path, file: PreparedFile, device: torch.device) -> Method:
-    if row.run is not None:
-        return open_run(folder / row.run, file, device)
-    return open_baseline(row.method, file, row.samples, row.seed or 0)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
-from phasegan.devices import choose_device, describe_machine, memory_guard
-from phasegan.errors import InputError, Interrupted
-from phasegan.files import read_json, write_json
-from phasegan.harness.evaluate import open_baseline, open_run, score_method
-from phasegan.harness.plan import PlannedRow, plan_rows, resolve_case, skipped
-from phasegan.harness.report import heading, write_report
-from phasegan.harness.rows import Row, row_from_scores
-from phasegan.harness.table import is_smoke_test
-from phasegan.progress import Progress, format_duration
-from phasegan.runs.config import TrainConfig
+from phasegan.devices import choose_device
+from phasegan.errors import InputError
+from phasegan.files import locked, remove_leftovers
+from phasegan.harness.against import Comparison, compare_results, read_results
+from phasegan.harness.cases import Case
+from phasegan.harness.context import Context, heading
+from phasegan.harness.estimates import Estimator
+from phasegan.harness.plan import plan_rows, resolve_case
+from phasegan.harness.remarks import is_smoke_test
+from phasegan.harness.report import write_report, write_tables
+from phasegan.harness.rows import Row
+from phasegan.harness.session import Session
+from phasegan.progress import Progress
+from phasegan.store.leaks import LeakReport, find_leaks
+from phasegan.store.prepare import prepare
 from phasegan.store.reader import PreparedFile
-from phasegan.training.api import data_or_builtin, train_config
-from phasegan.training.timing import estimate_seconds, photographs_of
+from phasegan.training.api import data_or_builtin
+from phasegan.training.estimate import Estimate
 
 DEFAULT_OUTPUT = Path("bench")
 
@@ -33,16 +37,27 @@ class BenchReport:
     """What `bench` measured and where it is written."""
 
     path: Path
-    """The folder with results.json, table.md and the pictures."""
+    """The folder with report.html, results.json, the tables and the pictures."""
     rows: list[Row]
     reused: int
     """Rows that were there from an earlier call."""
     smoke_test: bool
     """Whether the data are the builtin photographs."""
-    skipped: tuple[str, ...] = ()
-    """What the case asks for and the data do not allow, one line each."""
     heading: str = ""
     """What was measured on which data."""
+    remarks: tuple[str, ...] = ()
+    """What must be known to read the rows: leaks, what was left out, and why."""
+    against: Comparison | None = None
+    """What changed since another folder."""
+    metrics: tuple[str, ...] = field(default=("mse",))
+    """The scores that the case asks for."""
+    estimate: Estimate | None = None
+    """Of all that there is to do, where that alone was asked for."""
+
+    @property
+    def failed(self) -> list[Row]:
+        """Rows that ended in an error."""
+        return [row for row in self.rows if row.status == "failed"]
 
 
 def bench(
@@ -55,11 +70,19 @@ def bench(
     preset: str | None = None,
     variant: str | None = None,
     seed: int | None = None,
+    seeds: Sequence[int] = (),
+    methods: Sequence[str] = (),
     precision: str = "auto",
     base_channels: int | None = None,
     blocks: int | None = None,
     widths: tuple[int, ...] | None = None,
+    estimate_only: bool = False,
+    budget: float | None = None,
+    force: bool = False,
+    allow_leak: bool = False,
+    against: str | os.PathLike[str] | None = None,
     device: str = "auto",
+    command: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> BenchReport:
     """Train on the first N samples for M epochs, score, and tabulate, for each pair.
@@ -72,9 +95,10 @@ def bench(
     samples, epochs : int or sequence of int
         Pairs in order; those of the published table if none are given.
     case : path, optional
-        A case file instead.
+        A case file instead, or the name of a shipped one.
     data : path, optional
-        A prepared file; `builtin.h5` by default, prepared when it is not there.
+        A prepared file; by default what the case is meant for, or `builtin.h5`,
+        prepared when it is not there.
     output : path, optional
         The folder for results; `bench/<name of the file>` by default.
     preset, variant : str, optional
@@ -82,24 +106,46 @@ def bench(
         presets, each trained for each pair.
     seed : int, optional
         Instead of the case's seeds.
+    seeds : sequence of int
+        Several, instead of the case's.
+    methods : sequence of str
+        Methods that are not trained, instead of the case's.
     precision, base_channels, blocks, widths : optional
         As in `phasegan.train`; each preset takes those that it has. They replace
         the case's `[train]`, not what its variants say.
+    estimate_only : bool
+        Estimate how long every row takes; measure and write nothing.
+    budget : float, optional
+        Seconds for the whole call: trainings that do not fit in what is left of
+        them are not started, and stand in the table as estimates.
+    force : bool
+        Measure every row again, and train every run again from the start.
+    allow_leak : bool
+        Score although test pictures stand in the training split; every table
+        then says so.
+    against : path, optional
+        Another folder of results to compare with, by a paired test over the
+        same test images.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to train.
+    command : sequence of str
+        What the report says how to repeat it; the Python call is not known.
     progress : Progress, optional
         Where to report; silent by default.
 
     Returns
     -------
     BenchReport
-        The rows; results.json, table.md, mse-samples.png and contact-sheet.png
-        are in its folder.
+        The rows; report.html, results.json, results.csv, table.md, table.tex and
+        the figures are in its folder.
 
     Raises
     ------
     InputError
-        If an option, the case or the data does not fit.
+        If an option, the case or the data does not fit, test pictures stand in
+        the training split, or another process measures in the same folder.
+    Interrupted
+        After Ctrl-C or SIGTERM; what was done is kept.
 
     Examples
     --------
@@ -111,9 +157,22 @@ def bench(
     """
     progress = progress or Progress()
     pairs = [list(np.atleast_1d(np.asarray(v, dtype=np.int64))) for v in (samples, epochs)]
-    chosen = resolve_case(case, pairs[0], pairs[1], preset, variant, seed)
+    if seed is not None and seeds:
+        raise InputError("--seed and --seeds: give one of them")
+    if budget is not None and not budget > 0:
+        raise InputError(f"budget = {budget}: must be above 0 seconds")
+    chosen = resolve_case(
+        case,
+        pairs[0],
+        pairs[1],
+        preset=preset,
+        variant=variant,
+        seeds=tuple(seeds) if seed is None else (seed,),
+        methods=methods,
+    )
+    earlier = None if against is None else read_results(against)
     where = choose_device(device)
-    with PreparedFile(data_or_builtin(data, progress)) as file:
+    with PreparedFile(_data(data, chosen, progress)) as file:
         folder = Path(output) if output is not None else DEFAULT_OUTPUT / file.path.stem
         _check_folder(folder)
         sizes = {
@@ -123,49 +182,67 @@ def bench(
             "widths": widths,
         }
         planned = plan_rows(chosen, file, where, sizes)
-        paths = {plan: folder / "rows" / f"{plan.key(file)}.json" for plan in planned}
-        known = {plan: _known_row(path, folder, progress) for plan, path in paths.items()}
-        missing = [plan for plan, row in known.items() if row is None]
-        estimates = _estimate(missing, file, where, progress)
-        for plan in missing:
-            row = _measure(plan, file, folder, where, estimates, progress)
-            write_json(paths[plan], row.as_json())
-            known[plan] = row
-        rows = [row for row in known.values() if row is not None]
-        rows += [
-            Row(
-                q.method,
-                {"mse_published": q.mse_published},
-                samples=q.samples,
-                epochs=q.epochs,
-                status="quoted",
-            )
-            for q in chosen.quoted
-        ]
-        left_out = tuple(skipped(chosen, file).values())
-        write_report(folder, chosen, rows, file, where, left_out)
+        leaks = _check_leaks(file, allow_leak, progress)
+        estimator = Estimator(file, where, progress)
+        session = Session(planned, file, folder, where, estimator, budget, progress)
+        smoke = is_smoke_test(file.attributes)
         title = heading(chosen, file)
-    reused = len(known) - len(missing)
-    smoke = is_smoke_test(file.attributes)
-    return BenchReport(folder, rows, reused, smoke, left_out, title)
+        if estimate_only:
+            rows, whole = session.estimate_only()
+            return BenchReport(
+                folder, rows, 0, smoke, title, (), None, chosen.metrics, estimate=whole
+            )
+        name = "" if against is None else Path(against).name
+        context = Context(folder, chosen, file, where, leaks, tuple(command), budget, name)
+        with locked(folder / ".lock", str(folder)):
+            remove_leftovers(folder)
+            session.recall(force)
+            for rows in session.measure():
+                write_tables(context, [*rows, *_quoted(chosen)])
+            rows = [*session.rows(), *_quoted(chosen)]
+            compared = None
+            if earlier is not None:
+                compared = compare_results(earlier, context.document(rows))
+            write_report(context, rows, compared)
+    return BenchReport(
+        folder, rows, session.reused, smoke, title, context.remarks(rows), compared, chosen.metrics
+    )
 
 
-def _known_row(path: Path, folder: Path, progress: Progress) -> Row | None:
-    """Return a row from an earlier call, None if it has to be measured."""
-    if not path.is_file():
-        return None
-    try:
-        row = Row.from_json(read_json(path))
-        usable = math.isfinite(row.values["mse"]) and row.values["test_images"] > 0
-    except (InputError, TypeError, KeyError, ValueError, AttributeError):
-        usable = False
-    if not usable:
-        progress.warn(f"{path} is damaged, its row is measured again")
-        return None
-    if row.run is not None and not (folder / row.run).is_dir():
-        progress.warn(f"{folder / row.run} is gone, its row is measured again")
-        return None
-    return row
+def _data(data: str | os.PathLike[str] | None, case: Case, progress: Progress) -> Path:
+    if data is not None or case.data is None:
+        return data_or_builtin(data, progress)
+    path = Path(f"{case.name}.h5")
+    if not path.exists():
+        progress.say(f"preparing {path}, which the case {case.name} is meant for")
+        options: dict[str, Any] = case.data.model_dump(exclude_none=True)
+        prepare(options.pop("source"), path, progress=progress, **options)
+    return path
+
+
+def _quoted(case: Case) -> list[Row]:
+    return [
+        Row(
+            quoted.method,
+            {"mse_published": quoted.mse_published},
+            samples=quoted.samples,
+            epochs=quoted.epochs,
+            status="quoted",
+        )
+        for quoted in case.quoted
+    ]
+
+
+def _check_leaks(file: PreparedFile, allowed: bool, progress: Progress) -> LeakReport:
+    leaks = find_leaks(file, progress)
+    if leaks.leaks and not allowed:
+        raise InputError(
+            f"{file.path}: {leaks.describe()}; a score on them measures memory. Prepare the data "
+            "without them, or add --allow-leak"
+        )
+    if leaks.leaks:
+        progress.warn(f"{file.path}: {leaks.describe()}")
+    return leaks
 
 
 def _check_folder(folder: Path) -> None:
@@ -177,86 +254,3 @@ def _check_folder(folder: Path) -> None:
             raise InputError(
                 f"{folder}: a folder with other things in it ({sorted(held)[0]}); choose another -o"
             )
-
-
-def _estimate(
-    missing: list[PlannedRow], file: PreparedFile, device: torch.device, progress: Progress
-) -> dict[PlannedRow, float]:
-    estimates: dict[PlannedRow, float] = {}
-    timed: dict[TrainConfig, float] = {}
-    for plan in missing:
-        if plan.config is None:
-            continue
-        alike = plan.config.model_copy(update={"seed": 0})
-        if alike not in timed:
-            with memory_guard(
-                f"{plan.method}; choose --variant small or a lower {plan.config.size_name}"
-            ):
-                photographs = photographs_of(plan.config, file, None)
-                timed[alike] = estimate_seconds(plan.config, device, None, photographs)
-            progress.say(
-                f"{plan.method}, {plan.samples} samples × {plan.config.epochs} epochs: "
-                f"estimated {format_duration(timed[alike])} on {device}"
-            )
-        estimates[plan] = timed[alike]
-    if len(estimates) > 1:
-        total = format_duration(sum(estimates.values()))
-        progress.say(f"all {len(estimates)} trainings: estimated {total}")
-    return estimates
-
-
-def _measure(
-    plan: PlannedRow,
-    file: PreparedFile,
-    folder: Path,
-    device: torch.device,
-    estimates: dict[PlannedRow, float],
-    progress: Progress,
-) -> Row:
-    sources = file.test.sources()
-    if plan.config is None:
-        method = open_baseline(plan.method, file, plan.samples, plan.seed)
-        scores = score_method(file, method, plan.method, progress)
-        seed = None if plan.samples is None else plan.seed
-        return row_from_scores(
-            plan.method,
-            scores,
-            sources,
-            samples=plan.samples,
-            seed=seed,
-            machine=describe_machine(),
-        )
-    config = plan.config
-    run = folder / "runs" / plan.run_name(file)
-    if plan.method != config.label:
-        progress.say(f"{plan.method}, seed {plan.seed}:")
-    try:
-        report = train_config(
-            config,
-            file,
-            run,
-            device,
-            resume=True,
-            estimated_seconds=estimates[plan],
-            progress=progress,
-        )
-    except Interrupted as error:
-        raise Interrupted(
-            f"interrupted while training {plan.method} at {plan.samples} × {config.epochs}; what "
-            f"was done is kept in {folder}, the same bench command goes on from there",
-            error.exit_status - 128,
-        ) from None
-    learned = open_run(run, file, device)
-    scores = score_method(file, learned, plan.method, progress)
-    return row_from_scores(
-        plan.method,
-        scores,
-        sources,
-        run=run.relative_to(folder).as_posix(),
-        samples=plan.samples,
-        epochs=config.epochs,
-        seed=plan.seed,
-        seconds=report.seconds,
-        estimated_seconds=round(estimates[plan], 3),
-        machine=describe_machine(),
-    )

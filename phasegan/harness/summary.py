@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from phasegan.harness.columns import UNKNOWN, squared_grey_levels
 from phasegan.harness.rows import Row
-from phasegan.harness.table import UNKNOWN, squared_grey_levels
 
 FIGURES = {"mse": "average MSE", "mse_scale": "scale fit", "mse_affine": "affine fit"}
 """Squared grey levels that are summarised beside the SSIM, and their columns."""
@@ -73,7 +73,7 @@ def summarise_seeds(rows: Sequence[Row]) -> list[Summary]:
     """
     groups: dict[tuple[str, int | None, int | None], list[Row]] = {}
     for row in rows:
-        if row.status == "ok":
+        if row.status == "ok" and row.split == "test":
             groups.setdefault((row.method, row.samples, row.epochs), []).append(row)
     if max(map(len, groups.values()), default=0) < 2:
         return []
@@ -94,38 +94,52 @@ def _spreads(rows: Sequence[Row]) -> dict[str, Spread]:
     return spreads
 
 
-Cell = Callable[[Summary], str]
+@dataclass(frozen=True)
+class SummaryColumn:
+    """A column by what it shows of a summary."""
+
+    value: Callable[[Summary], float | str | None]
+    """What it sorts by."""
+    form: Callable[[Summary], str]
+
+    def text(self, summary: Summary) -> str:
+        """Return the cell."""
+        return UNKNOWN if self.value(summary) is None else self.form(summary)
 
 
-def _known(value: int | None) -> str:
-    return UNKNOWN if value is None else str(value)
+def _count(name: str) -> SummaryColumn:
+    return SummaryColumn(
+        lambda summary: getattr(summary, name), lambda summary: format(getattr(summary, name), ",")
+    )
 
 
-def _mean(name: str, write: Callable[[float], str]) -> Cell:
-    def cell(summary: Summary) -> str:
+def _mean(name: str, write: Callable[[float], str]) -> SummaryColumn:
+    def value(summary: Summary) -> float | None:
         spread = summary.values.get(name)
-        return UNKNOWN if spread is None else write(spread.mean)
+        return None if spread is None else spread.mean
 
-    return cell
+    return SummaryColumn(value, lambda summary: write(summary.values[name].mean))
 
 
-def _spread(name: str, write: Callable[[float], str]) -> Cell:
-    def cell(summary: Summary) -> str:
+def _spread(name: str, write: Callable[[float], str]) -> SummaryColumn:
+    def value(summary: Summary) -> float | None:
         spread = summary.values.get(name)
-        if spread is None or summary.seeds < 2:
-            return UNKNOWN
+        return None if spread is None or summary.seeds < 2 else spread.largest - spread.least
+
+    def form(summary: Summary) -> str:
+        spread = summary.values[name]
         text = f"{write(spread.least)}..{write(spread.largest)}"
         return text if spread.deviation is None else f"{text}, s.d. {write(spread.deviation)}"
 
-    return cell
+    return SummaryColumn(value, form)
 
 
-def _columns() -> dict[str, Cell]:
-    columns: dict[str, Cell] = {
-        "method": lambda summary: summary.method,
-        "samples": lambda summary: _known(summary.samples),
-        "epochs": lambda summary: _known(summary.epochs),
-        "seeds": lambda summary: str(summary.seeds),
+def _columns() -> dict[str, SummaryColumn]:
+    columns = {
+        "method": SummaryColumn(lambda summary: summary.method, lambda summary: summary.method),
+        "samples": _count("samples"),
+        "epochs": _count("epochs"),
+        "seeds": _count("seeds"),
     }
     for name, title in FIGURES.items():
         columns[title] = _mean(name, squared_grey_levels)
@@ -147,4 +161,4 @@ def summary_cells(
     summaries: Sequence[Summary], names: Sequence[str] = tuple(SUMMARY_COLUMNS)
 ) -> list[list[str]]:
     """Return the text of every cell of some columns."""
-    return [[SUMMARY_COLUMNS[name](summary) for name in names] for summary in summaries]
+    return [[SUMMARY_COLUMNS[name].text(summary) for name in names] for summary in summaries]

@@ -13,15 +13,16 @@ import torch
 from phasegan.devices import choose_device, memory_guard
 from phasegan.errors import InputError
 from phasegan.files import locked, remove_leftovers
-from phasegan.progress import Progress, format_duration
+from phasegan.progress import Progress
 from phasegan.runs.config import TrainConfig
 from phasegan.runs.folder import RunFolder
 from phasegan.settings import differences
 from phasegan.store.prepare import prepare
 from phasegan.store.reader import PreparedFile
+from phasegan.training.estimate import Estimate
 from phasegan.training.loop import run_training
 from phasegan.training.resolve import TrainOptions, resolve_config
-from phasegan.training.timing import estimate_seconds, photographs_of
+from phasegan.training.timing import estimate_run
 
 DEFAULT_DATA = Path("builtin.h5")
 DEFAULT_RUNS = Path("runs")
@@ -36,8 +37,8 @@ class TrainReport:
     config: TrainConfig
     seconds: float
     """Spent training, over all attempts."""
-    estimated_seconds: float | None
-    """Estimated before training; None if there was nothing left to do."""
+    estimate: Estimate | None
+    """Of the duration, before training; None if there was nothing left to do."""
     trained: bool
     """False if the run was finished already."""
 
@@ -153,9 +154,8 @@ def train(
         if dry_run:
             RunFolder(folder).check_free()
             with memory_guard(_advice(config)):
-                photographs = photographs_of(config, file, pictures)
-                seconds = estimate_seconds(config, chosen, None, photographs)
-            return TrainReport(folder, config, 0.0, seconds, trained=False)
+                estimate = estimate_run(config, file, pictures, chosen, None, progress)
+            return TrainReport(folder, config, 0.0, estimate, trained=False)
         return train_config(
             config, file, folder, chosen, images=pictures, resume=resume, progress=progress
         )
@@ -169,7 +169,7 @@ def train_config(
     *,
     images: PreparedFile | None = None,
     resume: bool = False,
-    estimated_seconds: float | None = None,
+    estimate: Estimate | None = None,
     progress: Progress | None = None,
 ) -> TrainReport:
     """Train a complete configuration, continue it, or find that it is done.
@@ -188,7 +188,7 @@ def train_config(
         The file that the images come from.
     resume : bool
         Continue an interrupted run; start it if there is nothing to continue.
-    estimated_seconds : float, optional
+    estimate : Estimate, optional
         How long it will take, where that was measured before; it is measured
         here by default.
     progress : Progress, optional
@@ -215,15 +215,14 @@ def train_config(
         remove_leftovers(run.path)
         going_on = run.checkpoint_path.is_file()
         left = config.steps - (_steps_done(run) if going_on else 0)
-        if estimated_seconds is None or going_on:
-            photographs = photographs_of(config, file, images)
-            estimated_seconds = estimate_seconds(config, device, left, photographs)
+        if estimate is None or going_on:
+            estimate = estimate_run(config, file, images, device, left, progress)
         progress.say(
             f"{config.label} on {device}: {config.data.samples} samples × {config.epochs} epochs"
-            f"{_of_kind(file)}, {left} steps left, estimated {format_duration(estimated_seconds)}"
+            f"{_of_kind(file)}, {left} steps left, estimated {estimate.describe()}"
         )
         spent = run_training(config, file, run, device, progress, resume=going_on, images=images)
-        return TrainReport(run.path, config, spent, estimated_seconds, trained=True)
+        return TrainReport(run.path, config, spent, estimate, trained=True)
 
 
 def _of_kind(file: PreparedFile) -> str:

@@ -35,19 +35,6 @@ def choose_domains(
     return indices_a, chosen[config.samples_a :] if config.disjoint else chosen
 
 
-def count_photographs(
-    config: PhysicsConfig, file: PreparedFile, images: PreparedFile | None
-) -> int:
-    """Return of how many photographs domain B is made; parameters as `PhysicsBatches`."""
-    _, indices = choose_domains(config, file, images)
-    return len(set((images or file).train.source_sha256(np.sort(indices))))
-
-
-def is_divided(photographs: int) -> bool:
-    """Tell whether cascades are fitted for folds too."""
-    return 2 * FOLDS <= photographs <= FOLDED_BELOW
-
-
 class _Kept:
     """Some datasets of a split, kept in memory where they are not too large."""
 
@@ -126,7 +113,7 @@ class PhysicsBatches:
             for i, name in enumerate(dict.fromkeys(names[i] for i in self.indices_b.tolist()))
         }
         self.photographs = len(numbers)
-        if not is_divided(self.photographs):
+        if not 2 * FOLDS <= self.photographs <= FOLDED_BELOW:
             return []
         folds = np.array([numbers[names[i]] % FOLDS for i in self.indices_b.tolist()])
         self._folds = torch.from_numpy(folds)
@@ -190,8 +177,13 @@ class PhysicsBatches:
         images = torch.from_numpy(pixels.reshape(len(pixels), -1, *pixels.shape[-2:]))
         return augment(images.to(self.device), self.config.augmentation, rng, white)
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
+    def statistics(self, limit: int | None = None) -> tuple[Tensor, Tensor]:
         """Return the means over the images of domain B as they are in the file.
+
+        Parameters
+        ----------
+        limit : int, optional
+            Only over so many of them.
 
         Returns
         -------
@@ -202,7 +194,7 @@ class PhysicsBatches:
         magnitude, image = RunningMean(), RunningMean()
         frame = (self.config.data.padded,) * 2
         split, white = self._b.file.train, self._b.file.layout.data_range
-        order = np.sort(self.indices_b)
+        order = np.sort(self.indices_b[:limit])
         for start in range(0, len(order), _BLOCK):
             for picture in split.images(order[start : start + _BLOCK]):
                 scaled = picture.reshape(-1, *picture.shape[-2:]).astype(np.float64) / white

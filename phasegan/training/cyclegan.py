@@ -161,18 +161,13 @@ class CycleGAN:
         self.scaler.scale(loss).backward()
         self.scaler.step(optimiser)
 
-    @property
-    def kinds(self) -> dict[bool, float]:
+    def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Every step takes both domains."""
-        return {True: 1.0}
+        return np.ones(len(done), dtype=bool)
 
-    def rehearsal(self, both: bool) -> tuple[Tensor, Tensor]:
-        """Return random pictures for a step that is only timed."""
-        data = self.config.data
-        count = min(self.config.batch_size, data.samples)
-        shape = (2, count, data.channel_count, data.size, data.size)
-        a, b = 2 * torch.rand(shape, generator=stream(0, 0)).to(self.device) - 1
-        return a, b
+    def rehearse(self, batches: Any) -> float:
+        """Nothing is fitted before the first step."""
+        return 0.0
 
     def pictures(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None

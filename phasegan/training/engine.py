@@ -42,12 +42,17 @@ class Engine(Protocol):
     ) -> NDArray[np.float32]:
         """Reconstruct phases as pictures of domain B."""
 
-    @property
-    def kinds(self) -> dict[bool, float]:
-        """Share of the steps that take both domains (True) or domain B alone (False)."""
+    def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which steps, numbered from 0 over the whole run, take domain A too."""
 
-    def rehearsal(self, both: bool) -> tuple[Any, Any]:
-        """Return inputs for a step that is only timed."""
+    def rehearse(self, batches: Any) -> float:
+        """Make steps cost what they will cost, to time them; never followed by training.
+
+        Returns
+        -------
+        float
+            Seconds that `begin` will take, from trials with a few images.
+        """
 
     def state(self) -> dict[str, Any]:
         """Return everything that a checkpoint keeps."""

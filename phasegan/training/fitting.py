@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from phasegan.models.cascade import Coefficients
-from phasegan.models.cascade_fit import MAX_FIT_IMAGES, fit_shrinkage
+from phasegan.models.cascade_fit import MAX_FIT_IMAGES, MIRROR_BELOW, fit_shrinkage
 from phasegan.models.spectral import Given, SpectralGenerator
 from phasegan.progress import Progress
 from phasegan.training.batches import PhysicsBatches
@@ -16,6 +18,9 @@ from phasegan.training.randomness import stream
 
 MOST_CORRECTED = 400
 """Images whose estimates a cascade is fitted to correct, at most."""
+
+REHEARSED_FITS = (8, 24)
+"""Images that fits are timed on."""
 
 _BATCH = 8
 _NOISE = 5
@@ -47,12 +52,57 @@ def fit_cascades(
         other, if there are folds. Cascades that correct an estimate have few
         terms that could fit the images too well, and no folds.
     """
+    corrected = None if generator.exact else encode
+    return [
+        _fit(generator, batches, rows, progress, corrected)
+        for rows in _rows(generator, batches, batches.divide())
+    ]
+
+
+def rehearse_fits(
+    generator: SpectralGenerator,
+    batches: PhysicsBatches,
+    encode: PhaseEncoder,
+    folds: list[NDArray[np.int64]],
+) -> float:
+    """Return the seconds that `fit_cascades` will take: linear in the images it passes.
+
+    Parameters
+    ----------
+    generator, batches, encode
+        As in `fit_cascades`.
+    folds : list of numpy.ndarray
+        What `batches.divide` returned.
+    """
+    corrected = None if generator.exact else encode
+
+    def passed(count: int) -> int:
+        mirrored = generator.exact and count < MIRROR_BELOW
+        return count * (1 + mirrored)
+
+    def timed(count: int) -> float:
+        start = time.perf_counter()
+        _fit(generator, batches, np.arange(count), Progress(), corrected)
+        return time.perf_counter() - start
+
+    counts = [min(len(rows), MAX_FIT_IMAGES) for rows in _rows(generator, batches, folds)]
+    few, more = (min(number, batches.config.samples_b) for number in REHEARSED_FITS)
+    timed(few)  # warm up
+    fixed = timed(few)
+    if more == few:
+        return sum(fixed * passed(count) / passed(few) for count in counts)
+    each = max(0.0, timed(more) - fixed) / (passed(more) - passed(few))
+    return sum(fixed + each * (passed(count) - passed(few)) for count in counts)
+
+
+def _rows(
+    generator: SpectralGenerator, batches: PhysicsBatches, folds: list[NDArray[np.int64]]
+) -> list[NDArray[np.int64]]:
+    """Return which images of domain B each cascade is fitted to."""
     count = batches.config.samples_b
-    folds = batches.divide()
     if generator.exact:
-        return [_fit(generator, batches, rows, progress) for rows in (np.arange(count), *folds)]
-    rows = np.arange(0, count, -(-count // MOST_CORRECTED))
-    return [_fit(generator, batches, rows, progress, encode)]
+        return [np.arange(count), *folds]
+    return [np.arange(0, count, -(-count // MOST_CORRECTED))]
 
 
 def _fit(

@@ -23,6 +23,7 @@ from phasegan.training.engine import make_batches, make_engine
 from phasegan.training.interrupt import SignalGuard
 from phasegan.training.journal import Journal, watch
 from phasegan.training.schedule import picture_epochs
+from phasegan.usage import Meter
 
 LOG_STEPS = 50
 SHOWN = ("cycle_b", "structure", "cycle_a", "discriminator_b")
@@ -71,19 +72,21 @@ def run_training(
     RunError
         If a loss is not finite.
     """
+    meter = Meter(device)
     gan = make_engine(config, device)
     batches = make_batches(config, file, images, device)
     start = time.monotonic()
     gan.begin(batches, progress)
     preparing = time.monotonic() - start
     epoch = step = 0  # epochs done; optimiser steps done in the current epoch
-    earlier, log_state = 0.0, None
+    earlier, earlier_device, log_state = 0.0, 0.0, None
     if resume:
         with damaged_checkpoint(folder.checkpoint_path):
             state = load_checkpoint(folder.checkpoint_path, device)
             gan.restore(state["gan"])
             epoch, step = operator.index(state["epoch"]), operator.index(state["step"])
             earlier, log_state = float(state["seconds"]), dict(state["journal"])
+            earlier_device = float(state.get("device_seconds", 0.0))
             if not (0 <= epoch <= config.epochs and 0 <= step <= config.steps_per_epoch):
                 raise ValueError(f"epoch {epoch}, step {step}")
 
@@ -102,6 +105,7 @@ def run_training(
             "epoch": epoch,
             "step": step,
             "seconds": seconds(),
+            "device_seconds": earlier_device + meter.seconds()[1],
             "journal": journal.state(),
         }
         save_checkpoint(folder.checkpoint_path, checkpoint)
@@ -114,6 +118,8 @@ def run_training(
                 step=epoch * per_epoch + step,
                 steps=config.steps,
                 seconds=round(seconds(), 3),
+                device_seconds=round(earlier_device + meter.seconds()[1], 3),
+                peak_bytes=meter.peak_bytes(),
                 device=str(device),
                 threads=torch.get_num_threads(),
             )

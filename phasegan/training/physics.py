@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,10 @@ from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
 from phasegan.runs.physics import PhysicsConfig
 from phasegan.spectra.fourier import forward, half_plane
-from phasegan.training.augmentation import augment
 from phasegan.training.batches import PhysicsBatches
 from phasegan.training.cyclegan import HALF
 from phasegan.training.encoder import Images, PhaseEncoder, Phases
-from phasegan.training.fitting import fit_cascades
+from phasegan.training.fitting import fit_cascades, rehearse_fits
 from phasegan.training.pool import ImagePool
 from phasegan.training.randomness import stream
 from phasegan.training.schedule import warm_cosine
@@ -40,6 +40,9 @@ LOSSES = ("cycle_b", "structure", "cycle_a", "adversarial_ab", "discriminator_b"
 
 EARLIER_WEIGHT = 0.3
 """Of the estimates before the last in an unrolled generator's regression."""
+
+REHEARSED = 64
+"""Images that rough statistics are taken from."""
 
 _NETWORKS, _POOL, _JUDGE, _NOISE = 0, 2, 3, 4
 
@@ -255,26 +258,23 @@ class PhysicsGAN:
             for average, parameter in pairs:
                 average.lerp_(parameter, 1.0 - decay)
 
-    @property
-    def kinds(self) -> dict[bool, float]:
-        """Which share of the steps takes domain A."""
+    def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which steps take domain A: one in every `period`."""
         period = self.config.period
-        if period <= 1:
-            return {bool(period): 1.0}
-        return {True: 1.0 / period, False: 1.0 - 1.0 / period}
+        return done % period == 0 if period else np.zeros(len(done), dtype=bool)
 
-    def rehearsal(self, both: bool) -> tuple[Phases | None, Images]:
-        """Return random images, and phases if asked, for a step that is only timed."""
-        config, data = self.config, self.config.data
-        count = min(config.batch_size, config.samples_b)
-        source, rng = stream(0, 0), np.random.default_rng(0)
-        shape = (2, count, data.channel_count, data.size, data.size)
-        images = torch.rand(shape, generator=source).to(self.device)
-        real_b = augment(images[0], config.augmentation, rng)
-        if not both:
-            return None, Images(real_b)
-        phases = self.encode(augment(images[1], config.augmentation, rng), self.noise)
-        return phases, Images(real_b)
+    def rehearse(self, batches: PhysicsBatches) -> float:
+        """Take rough statistics and cascades that correct nothing; time fits to a few images."""
+        start = time.perf_counter()
+        means = batches.statistics(limit=REHEARSED)
+        counted = min(REHEARSED, self.config.samples_b)
+        seconds = (time.perf_counter() - start) * self.config.samples_b / counted
+        self._learn(*means)
+        if "cascade" in self.config.networks.encodings:
+            folds = batches.divide()
+            self.generator_ab.folds = [self.generator_ab.cascades() for _ in folds]
+            seconds += rehearse_fits(self.generator_ab, batches, self.encode, folds)
+        return seconds
 
     def pictures(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasegan.figures.curves import error_curves
+from phasegan.figures.curves import (
+    COLOURS,
+    INK,
+    FittedSeries,
+    error_curves,
+    estimate_chart,
+    fitted_curves,
+    save_figure,
+    svg_text,
+)
 from phasegan.figures.sheet import _font, _wrap, contact_sheet, image_tile, phase_tile
 
 
@@ -53,16 +62,40 @@ def test_long_titles_and_footers_stay_inside(rng):
 
 
 @pytest.mark.parametrize("points", [[(5, 100.0, 3.0)], [(5, 100.0, 3.0), (50, 80.0, 2.0)]])
-def test_curves_are_drawn(tmp_path, points):
-    error_curves(
-        tmp_path / "c.png",
-        {"a": points},
-        {"zero": 400.0},
-        title="t",
-        x_label="x",
-        y_label="y",
+def test_curves_are_drawn_as_png_and_svg(tmp_path, points):
+    figure = error_curves(
+        {"a": points}, {"zero": 400.0}, title="t", x_label="samples", y_label="MSE"
     )
-    assert np.asarray(Image.open(tmp_path / "c.png").convert("L")).std() > 5
+    save_figure(figure, tmp_path / "c.png")
+    picture = np.asarray(Image.open(tmp_path / "c.png").convert("L"))
+    assert picture.shape[1] > 800
+    assert picture.std() > 10
+    assert "<svg" in (tmp_path / "c.svg").read_text()
+
+
+def test_equal_figures_are_equal_svg_with_replaceable_ink():
+    def drawn():
+        return svg_text(
+            fitted_curves(
+                [FittedSeries("m", [1, 10, 100], [9.0, 5.0, 3.0], lambda x: 9 * x**-0.24)],
+                title="t",
+                x_label="x",
+            )
+        )
+
+    first = drawn()
+    assert first == drawn()
+    assert INK in first
+    assert "#000000" not in first.replace("#000000ff", "")
+    assert "<dc:date>" not in first
+
+
+def test_estimates_outside_their_interval_have_another_colour():
+    inside = svg_text(estimate_chart(["a"], [10.0], [(10.5, 9.0, 11.0)]))
+    outside = svg_text(estimate_chart(["a"], [10.0], [(15.0, 12.0, 20.0)]))
+    assert COLOURS[0] in inside
+    assert COLOURS[7] not in inside
+    assert COLOURS[7] in outside
 
 
 @pytest.mark.parametrize("title", ["two words " * 6, "x" * 60, "a-run_of/many-" * 5])

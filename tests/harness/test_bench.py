@@ -11,16 +11,20 @@ from PIL import Image
 import phasegan
 from phasegan.errors import InputError, Interrupted
 from phasegan.harness.cases import load_case
-from phasegan.harness.rows import Row
-from phasegan.harness.table import BENCH_COLUMNS, markdown, remarks
+from phasegan.harness.markup import markdown
+from phasegan.harness.remarks import remarks
+from phasegan.harness.rows import Cost, Row
+from phasegan.harness.tables import main_table
 from phasegan.training.data import choose_subset
+from phasegan.training.estimate import Estimate
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
 def quick_estimate(monkeypatch):
-    monkeypatch.setattr("phasegan.harness.runner.estimate_seconds", lambda *_: 2.5)
+    known = Estimate(2.5, 2.0, 3.0, {"steps": 2.5})
+    monkeypatch.setattr("phasegan.harness.estimates.estimate_run", lambda *_: known)
 
 
 def test_pairs_baselines_and_quoted_rows(tiny, tmp_path):
@@ -34,7 +38,7 @@ def test_pairs_baselines_and_quoted_rows(tiny, tmp_path):
     quoted = [row for row in report.rows if row.status == "quoted"]
     assert [row.values["mse_published"] for row in quoted] == [18575, 18509, 18506]
     trained = [row for row in report.rows if row.run]
-    assert all(row.seconds > 0 and row.estimated_seconds == 2.5 for row in trained)
+    assert all(row.seconds > 0 and row.estimate.seconds == 2.5 for row in trained)
 
 
 def test_each_baseline_uses_its_own_samples(tiny, tmp_path):
@@ -50,8 +54,12 @@ def test_everything_is_written_and_strict(tiny, tmp_path):
     phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **SMALL)
     document = json.loads((tmp_path / "b" / "results.json").read_text())
     trained = [row for row in document["rows"] if row["epochs"] and row["status"] == "ok"]
-    assert {"samples", "epochs", "seed", "seconds", "estimated_seconds", "mse"} <= set(trained[0])
+    assert {"samples", "epochs", "seed", "seconds", "estimate", "mse", "cost", "key"} <= set(
+        trained[0]
+    )
     assert trained[0]["machine"]["torch"]
+    assert document["format"] == 2
+    assert len(document["sources"]["test"]) == len(trained[0]["per_image"]["mse"]) == 3
     table = (tmp_path / "b" / "table.md").read_text()
     assert "18,575" in table
     assert "published (quoted)" in table
@@ -147,7 +155,7 @@ def test_a_pair_is_trained_with_every_preset_and_baselines_once(tiny, tmp_path):
     methods = [row.method for row in report.rows if row.status == "ok"]
     assert methods[-2:] == ["physics-4-4", "paper-2ch-1b"]
     assert len(methods) == len(set(methods)) == 7
-    assert report.skipped == ()
+    assert not [row for row in report.rows if row.status == "skipped"]
     one = phasegan.bench(
         [2], [1], data=tiny, output=tmp_path / "b", preset="physics", widths=(4, 4), device="cpu"
     )
@@ -159,14 +167,13 @@ def test_noisy_padded_phases_leave_paper_and_shrinkage_out_and_say_so(tmp_path):
     phasegan.prepare("builtin", data, size=32, oversample=2, phase_noise=0.1, samples=2, test=1)
     report = phasegan.bench([2], [1], data=data, output=tmp_path / "b", **BOTH)
     assert [row.method for row in report.rows if row.run] == ["physics-4-4"]
-    assert "shrinkage" not in [row.method for row in report.rows]
-    lines = tuple(
-        f"skipped: {name} needs unpadded phases, these have M = 64, N = 32."
+    skipped = {row.method: row.reason for row in report.rows if row.status == "skipped"}
+    assert skipped == {
+        name: f"{name} needs unpadded phases, these have M = 64, N = 32"
         for name in ("paper", "shrinkage")
-    )
-    assert report.skipped == lines
+    }
     table = (tmp_path / "b" / "table.md").read_text()
-    assert all(line in table for line in lines)
+    assert all(reason in table for reason in skipped.values())
     kind = "p.h5, 1 test images, 32×32 gray, 8 bit, M = 64 (2×), phase uint16, noise 0.1 rad"
     assert kind in report.heading
     assert table.startswith(f"# {report.heading}\n")
@@ -201,7 +208,8 @@ def test_a_case_may_name_one_preset(tmp_path):
 def test_the_published_case_is_the_published_table():
     case = load_case("published")
     assert case.presets == ("physics", "paper")
-    assert [(p.samples, p.epochs) for p in case.pairs] == [(5, 5), (50, 10), (200, 50)]
+    pairs = [(pair.samples, pair.epochs, pair.optional) for pair in case.pairs]
+    assert pairs == [(5, 5, False), (50, 10, False), (200, 50, False), (4500, 50, True)]
     assert [q.mse_published for q in case.quoted] == [18575, 18509, 18506]
     assert (case.train, case.variants) == ({}, ())
 
@@ -222,9 +230,18 @@ def test_bad_cases_name_the_problem(tmp_path, text, message):
 
 
 def test_a_row_survives_json():
-    row = Row("m", {"mse": 1.5, "exact": 0}, [{"source": "a", "mse": 1.5}], samples=3, seed=1)
+    row = Row(
+        "m",
+        {"mse": 1.5, "exact": 0},
+        {"mse": [1.5], "exact": [False]},
+        samples=3,
+        seed=1,
+        estimate=Estimate(2.0, 1.0, 3.0, {"steps": 2.0}),
+        cost=Cost(3.0, 5.0, 2**20, 0.5, 2.0, 7.0),
+    )
     again = Row.from_json(json.loads(json.dumps(row.as_json())))
     assert again.as_json() == row.as_json()
+    assert (again.estimate, again.cost) == (row.estimate, row.cost)
 
 
 def test_remarks_say_when_training_was_worth_nothing():
@@ -238,5 +255,5 @@ def test_remarks_say_when_training_was_worth_nothing():
     ]
     good = [*bad[:2], row("net", 2.0, samples=5, epochs=1)]
     assert remarks(good) == []
-    text = markdown(good, BENCH_COLUMNS, ["note"], "heading")
+    text = markdown("heading", [main_table(good, ["mse"], ["note"])])
     assert len([line for line in text.splitlines() if line.startswith("|")]) == 5

@@ -109,7 +109,7 @@ def test_cells_are_what_the_methods_give(tmp_path, channels):
         images, phase = file.test.images(), file.test.phase()
         estimates = phasegan.reconstruct(path, method="mean-magnitude").estimate
     assert found.titles == ["original", "phase", *names]
-    order = np.argsort([entry["mse"] for entry in rows[0].per_image])
+    order = np.argsort(rows[0].per_image["mse"])
     errors = clipped_mse(estimates, images, data_range=255)
     for place, i in enumerate(order):
         np.testing.assert_array_equal(found.rows[place][0], image_tile(images[i], 255))

@@ -7,15 +7,20 @@ from typing import get_type_hints
 
 import numpy as np
 import pytest
+import torch
 
 import phasegan
 from phasegan.errors import InputError
 from phasegan.harness.cases import TrainingOptions, case_folder, load_case
+from phasegan.harness.columns import BENCH_COLUMNS, cells
 from phasegan.harness.plan import plan_rows
+from phasegan.harness.remarks import remarks
 from phasegan.harness.rows import Row
 from phasegan.harness.summary import SUMMARY_COLUMNS, summarise_seeds, summary_cells
-from phasegan.harness.table import BENCH_COLUMNS, cells, remarks
+from phasegan.training.estimate import Estimate
 from phasegan.training.resolve import TrainOptions
+
+CPU = torch.device("cpu")
 
 PAIRS = "\n[[pairs]]\nsamples=4\nepochs=1\n"
 VARIANTS = """
@@ -45,7 +50,8 @@ cycle_a = 0
 
 @pytest.fixture(autouse=True)
 def quick_estimate(monkeypatch):
-    monkeypatch.setattr("phasegan.harness.runner.estimate_seconds", lambda *_: 2.5)
+    known = Estimate(2.5, 2.0, 3.0, {"steps": 2.5})
+    monkeypatch.setattr("phasegan.harness.estimates.estimate_run", lambda *_: known)
 
 
 @pytest.fixture
@@ -58,8 +64,6 @@ def case(tmp_path):
 
 
 def planned(path, data, **sizes):
-    import torch
-
     with phasegan.open(data) as file:
         rows = plan_rows(load_case(path), file, torch.device("cpu"), sizes)
     return [row for row in rows if row.config is not None]
@@ -98,8 +102,8 @@ def test_a_case_without_variants_is_keyed_as_before(case, tiny):
     plain = planned(case(text), tiny)
     spelt = planned(case(text.replace("variant", "train={learning_rate=0.001}\nvariant")), tiny)
     with phasegan.open(tiny) as file:
-        assert [row.key(file) for row in plain] == [row.key(file) for row in spelt]
-        assert plain[0].run_name(file).startswith("physics-small-4x1-seed0-")
+        assert [row.key(file, CPU) for row in plain] == [row.key(file, CPU) for row in spelt]
+        assert plain[0].run_name(file, CPU).startswith("physics-small-4x1-seed0-")
 
 
 @pytest.mark.parametrize(

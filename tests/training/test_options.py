@@ -12,6 +12,9 @@ from PIL import Image
 import phasegan
 from phasegan.errors import InputError
 from phasegan.runs.folder import RunFolder
+from phasegan.training.estimate import Estimate
+
+SECOND = Estimate(1.0, 1.0, 1.0)
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 
@@ -72,7 +75,7 @@ def test_images_too_small_for_the_discriminator_are_refused(tmp_path):
     ],
 )
 def test_labels_name_the_size(tiny, tmp_path, monkeypatch, options, label):
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     report = phasegan.train(
         tiny, tmp_path / "r", preset="paper", dry_run=True, device="cpu", **options
     )
@@ -81,7 +84,7 @@ def test_labels_name_the_size(tiny, tmp_path, monkeypatch, options, label):
 
 
 def test_defaults_are_the_published_ones(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     config = phasegan.train(tiny, tmp_path / "r", preset="paper", dry_run=True, device="cpu").config
     assert (config.losses.cycle_a, config.losses.cycle_b, config.losses.identity) == (10, 10, 0.5)
     assert (config.optimiser.learning_rate, config.optimiser.beta1) == (2e-4, 0.5)

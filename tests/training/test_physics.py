@@ -25,7 +25,6 @@ from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
 from phasegan.training.encoder import Images
 from phasegan.training.physics import LOSSES, PhysicsGAN
 from phasegan.training.schedule import warm_cosine
-from phasegan.training.timing import _time_fit
 
 CPU = torch.device("cpu")
 DATA = {"digest": "0", "size": 32, "padded": 32, "channels": "gray", "bits": 8, "samples": 4}
@@ -421,21 +420,3 @@ def test_the_first_estimates_leave_the_photograph_out(crops):
     assert all((apart[i] - whole[i]).abs().max() > 1e-3 for i in range(40))
     losses = gan.step(*made.at(0, 0))
     assert all(torch.isfinite(value) for value in losses.values())
-
-
-@pytest.mark.parametrize(
-    ("data", "photographs", "fits", "images"),
-    [
-        ({"samples": 7}, None, 1, 14),
-        ({"samples": 100}, None, 5, 200 + 4 * 150),
-        ({"samples": 100, "channels": "rgb"}, 3, 3, 3 * 200),
-        ({"samples": 1200}, 400, 5, 1200 + 4 * 1800),
-        ({"samples": 5000}, 1500, 1, 2000),
-        ({"samples": 7, "size": 256, "padded": 256}, None, 1, 4 * 14),
-    ],
-)
-def test_the_fit_of_the_cascades_is_estimated(monkeypatch, data, photographs, fits, images):
-    monkeypatch.setattr("phasegan.training.timing._fit_seconds", lambda n, _: 100 + 2 * n)
-    assert _time_fit(config(data=data), photographs) == fits * 104 + images
-    without = config(data=data, networks={"encodings": ("mean",)})
-    assert _time_fit(without, photographs) == 0

@@ -20,7 +20,10 @@ from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Observation
 from phasegan.runs.folder import RunFolder
 from phasegan.training.checkpoint import load_checkpoint
+from phasegan.training.estimate import Estimate
 from phasegan.training.physics import PhysicsGAN
+
+SECOND = Estimate(1.0, 1.0, 1.0)
 
 SMALL = {"widths": (4, 4), "discriminator_channels": 2, "batch_size": 2, "device": "cpu"}
 
@@ -49,7 +52,7 @@ def stop_at(monkeypatch, step):
             os.kill(os.getpid(), signal.SIGINT)
         return original(self, a, b)
 
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     monkeypatch.setattr(PhysicsGAN, "step", stepped)
 
 
@@ -302,7 +305,7 @@ def test_unknown_options_are_a_type_error(tiny):
 def test_labels_name_the_size_and_options_reach_the_configuration(
     tiny, tmp_path, monkeypatch, options, label
 ):
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     report = phasegan.train(tiny, tmp_path / "r", dry_run=True, device="cpu", **options)
     config = report.config
     assert config.label == label
@@ -312,7 +315,7 @@ def test_labels_name_the_size_and_options_reach_the_configuration(
 
 
 def test_every_part_of_the_augmentation_can_be_chosen(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
 
     def changes(**options):
         report = phasegan.train(tiny, tmp_path / "r", dry_run=True, device="cpu", **options)
@@ -325,7 +328,7 @@ def test_every_part_of_the_augmentation_can_be_chosen(tiny, tmp_path, monkeypatc
 
 
 def test_auto_precision_asks_the_processor(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
 
     def precision(**options):
         report = phasegan.train(tiny, tmp_path / "r", dry_run=True, device="cpu", **options)
@@ -342,4 +345,4 @@ def test_auto_precision_asks_the_processor(tiny, tmp_path, monkeypatch):
 def test_an_estimate_is_of_the_right_size(tiny, tmp_path):
     options = {**SMALL, "widths": (32, 64), "epochs": 30}
     report = phasegan.train(tiny, tmp_path / "r", **options)
-    assert 0.1 * report.seconds < report.estimated_seconds < 10 * report.seconds
+    assert 0.1 * report.seconds < report.estimate.seconds < 10 * report.seconds

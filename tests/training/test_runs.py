@@ -18,6 +18,9 @@ from phasegan.errors import InputError, Interrupted, RunError
 from phasegan.models.weights import weights_intact
 from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.training.cyclegan import LOSSES, CycleGAN
+from phasegan.training.estimate import Estimate
+
+SECOND = Estimate(1.0, 1.0, 1.0)
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 
@@ -80,7 +83,7 @@ def test_an_interrupted_run_resumed_ends_with_the_same_weights(
     options = {"epochs": 3, "pool_size": 2, "precision": precision, **SMALL}
     phasegan.train(tiny, tmp_path / "whole", **options)
     with monkeypatch.context() as patch:
-        patch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+        patch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
         stop_at(patch, step)
         with pytest.raises(Interrupted) as caught:
             phasegan.train(tiny, tmp_path / "broken", **options)
@@ -93,7 +96,7 @@ def test_an_interrupted_run_resumed_ends_with_the_same_weights(
 
 
 def test_sigterm_saves_and_says_143(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     stop_at(monkeypatch, 2, signal.SIGTERM)
     with pytest.raises(Interrupted) as caught:
         phasegan.train(tiny, tmp_path / "r", epochs=3, **SMALL)
@@ -142,7 +145,7 @@ def test_leftovers_of_a_killed_write_are_removed(tiny, tmp_path):
 
 
 def test_an_unfinished_run_is_scored_as_what_it_is(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     with monkeypatch.context() as patch:
         stop_at(patch, 8)
         with pytest.raises(Interrupted):
@@ -182,7 +185,7 @@ def test_a_finished_run_is_left_alone(tiny, tmp_path):
 
 
 def test_an_unfinished_run_wants_resume(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     with monkeypatch.context() as patch:
         stop_at(patch, 2)
         with pytest.raises(Interrupted):
@@ -209,7 +212,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     tiny, tmp_path, monkeypatch
 ):
     original, count = CycleGAN.step, [0]
-    monkeypatch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
 
     def poisoned(self, a, b):
         count[0] += 1
@@ -225,12 +228,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 
 def test_an_estimate_is_given_and_is_of_the_right_size(tiny, tmp_path):
     report = phasegan.train(tiny, tmp_path / "r", **{**SMALL, "epochs": 4, "base_channels": 16})
-    assert 0.1 * report.seconds < report.estimated_seconds < 10 * report.seconds
+    assert 0.1 * report.seconds < report.estimate.seconds < 10 * report.seconds
 
 
 def interrupted(tiny, path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("phasegan.training.api.estimate_seconds", lambda *_: 1.0)
+        patch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
         stop_at(patch, 8)
         with pytest.raises(Interrupted):
             phasegan.train(tiny, path, epochs=4, **SMALL)

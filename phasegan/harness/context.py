@@ -1,0 +1,111 @@
+"""What the documents of a bench say besides its rows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from phasegan._version import __version__
+from phasegan.harness.cases import Case
+from phasegan.harness.evaluate import open_baseline, open_run
+from phasegan.harness.remarks import SMOKE_NOTE, is_smoke_test, remarks
+from phasegan.harness.rows import STATUSES, Row
+from phasegan.harness.scaling import find_curves
+from phasegan.harness.summary import summarise_seeds
+from phasegan.metrics.ruler import SSIM_DESCRIPTION
+from phasegan.reconstruction.protocol import Method
+from phasegan.store.leaks import LeakReport
+from phasegan.store.reader import PreparedFile
+
+RESULTS_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a bench's documents say besides its rows."""
+
+    folder: Path
+    case: Case
+    file: PreparedFile
+    device: torch.device
+    leaks: LeakReport
+    command: tuple[str, ...]
+    """How to repeat it; empty where that is not known."""
+    budget: float | None
+    against: str = ""
+    """The name of the folder that is compared with."""
+
+    @property
+    def heading(self) -> str:
+        """What is measured on which data."""
+        return heading(self.case, self.file)
+
+    def warnings(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Return what must be known before a number is believed."""
+        leaked = self.leaks.describe()
+        return (
+            *([f"Leak allowed: {leaked}."] if leaked else []),
+            *([SMOKE_NOTE] if is_smoke_test(self.file.attributes) else []),
+            *(
+                f"Failed: {row.method}, {row.samples} × {row.epochs}: {row.reason}"
+                for row in rows
+                if row.status == "failed"
+            ),
+        )
+
+    def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Return warnings, what was left out, and what trainings are worth."""
+        left = {
+            f"{STATUSES[row.status]}: {row.method}"
+            + (f", {row.samples:,} × {row.epochs:,}" if row.samples and row.epochs else "")
+            + f": {row.reason}."
+            for row in rows
+            if row.status in ("skipped", "estimated") and row.reason
+        }
+        return (*self.warnings(rows), *sorted(left), *remarks(rows))
+
+    def document(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Return what results.json holds; see docs/bench.md."""
+        return {
+            "format": RESULTS_FORMAT,
+            "phasegan_version": __version__,
+            "case": self.case.model_dump(mode="json", exclude_unset=True),
+            "command": shlex.join(self.command) or None,
+            "budget_seconds": self.budget,
+            "device": str(self.device),
+            "data": {
+                "name": self.file.path.name,
+                "digest": self.file.digest,
+                "description": self.file.layout.describe(),
+                "recipe": self.file.attributes["recipe"],
+                "train": len(self.file.train),
+                "test": len(self.file.test),
+            },
+            "leaks": self.leaks.as_json(),
+            "scale": "0..255, squared grey levels",
+            "ssim_window": SSIM_DESCRIPTION,
+            "sources": {"test": self.file.test.sources()},
+            "seeds": [summary.as_json() for summary in summarise_seeds(rows)],
+            "scaling": [curve.as_json() for curve in find_curves(rows)],
+            "rows": [row.as_json() for row in rows],
+        }
+
+
+def heading(case: Case, file: PreparedFile) -> str:
+    """Return what a bench measures, on which data: size, oversampling, noise."""
+    return (
+        f"{case.title or case.name}: {file.path.name}, {len(file.test)} test images, "
+        f"{file.layout.describe()}"
+    )
+
+
+def open_method(row: Row, context: Context) -> Method:
+    """Make the method of a measured row ready again."""
+    if row.run is not None:
+        return open_run(context.folder / row.run, context.file, context.device)
+    return open_baseline(row.method, context.file, row.samples, row.seed or 0)

@@ -1,0 +1,302 @@
+"""One call of a bench: what is there already, what is measured, what is left out."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from phasegan.errors import InputError, RunError
+from phasegan.files import read_json, write_json
+from phasegan.harness.cases import OPTIONAL_SECONDS
+from phasegan.harness.estimates import Estimator, RowEstimate
+from phasegan.harness.measure import measure_row
+from phasegan.harness.plan import PlannedRow
+from phasegan.harness.rows import Row
+from phasegan.progress import Progress, format_duration
+from phasegan.runs.folder import RunFolder
+from phasegan.store.reader import PreparedFile
+from phasegan.training.estimate import Estimate, total
+
+TOLD_SECONDS = 20.0
+"""What is left is told again after a row, if it is estimated at more than this."""
+TRUSTED_SECONDS = 300.0
+"""Trainings of this length correct the estimates of others by half of what they were off."""
+
+
+class Session:
+    """Measures planned rows one by one, within a budget of time.
+
+    Parameters
+    ----------
+    planned : list of PlannedRow
+        In the order of the table.
+    file : PreparedFile
+        The data.
+    folder : pathlib.Path
+        With `rows/` (one JSON file a row), `estimates/` and `runs/`.
+    device : torch.device
+        Where trainings run.
+    estimator : Estimator
+        Of durations.
+    budget : float, optional
+        Seconds from the making of this object on; None for as long as it takes,
+        but for optional rows.
+    progress : Progress
+        Where to report.
+    """
+
+    def __init__(
+        self,
+        planned: list[PlannedRow],
+        file: PreparedFile,
+        folder: Path,
+        device: torch.device,
+        estimator: Estimator,
+        budget: float | None,
+        progress: Progress,
+    ) -> None:
+        self._planned, self._file, self._folder = planned, file, folder
+        self._device, self._estimator = device, estimator
+        self._budget, self._progress = budget, progress
+        self._start = time.monotonic()
+        self._known: dict[PlannedRow, Row] = {
+            row: Row(
+                row.method,
+                samples=row.samples,
+                epochs=row.epochs,
+                seed=row.seed if row.epochs is not None else None,
+                split=row.split,
+                status="skipped",
+                reason=row.skip,
+            )
+            for row in planned
+            if row.skip
+        }
+        self._afresh: set[str] = set()
+        self._force = False
+        self._estimated = self._spent = 0.0
+        self.reused = 0
+
+    def rows(self) -> list[Row]:
+        """Return what is known, in the order of the plan."""
+        return [self._known[row] for row in self._planned if row in self._known]
+
+    def recall(self, force: bool = False) -> None:
+        """Take the rows of earlier calls; none of them if they are to be measured again."""
+        self._force = force
+        for row in [] if force else self._planned:
+            found = None if row in self._known else self._read(self._row_path(row))
+            if found is not None:
+                self._known[row] = found
+                self.reused += 1
+
+    def estimate_only(self) -> tuple[list[Row], Estimate | None]:
+        """Estimate what earlier calls did not measure; write nothing.
+
+        Returns
+        -------
+        (list of Row, Estimate or None)
+            All rows, and what there is to do in all, without what is left out.
+        """
+        self.recall()
+        estimates = {}
+        for row in self._missing():
+            try:
+                estimates[row] = self._estimator.estimate(row)
+            except RunError as error:
+                self._fail(row, str(error))
+        reasons = {row: self._refusal(row, estimate) for row, estimate in estimates.items()}
+        wanted = {row: e for row, e in estimates.items() if not reasons[row]}
+        for row, estimate in estimates.items():
+            self._known[row] = self._left_out(row, estimate, reasons[row])
+        return self.rows(), self._remaining(wanted) if wanted else None
+
+    def measure(self) -> Iterator[list[Row]]:
+        """Estimate and measure what is missing; give all rows after each of them."""
+        estimates = self._estimate(self._missing())
+        queue = self._missing()
+        for number, row in enumerate(queue):
+            estimate = estimates[row]
+            reason = self._refusal(row, estimate)
+            if reason:
+                self._known[row] = self._left_out(row, estimate, reason)
+                self._progress.say(f"left out: {row.label}: {reason}")
+                continue
+            self._known[row] = measured = self._measure(row, estimate)
+            write_json(self._row_path(row), measured.as_json())
+            if row.config is not None:
+                self._learn(measured, estimate)
+                self._tell({other: estimates[other] for other in queue[number + 1 :]})
+            yield self.rows()
+
+    def _missing(self) -> list[PlannedRow]:
+        return [row for row in self._planned if row not in self._known]
+
+    def _row_path(self, row: PlannedRow) -> Path:
+        return self._folder / "rows" / f"{row.key(self._file, self._device)}.json"
+
+    def _read(self, path: Path) -> Row | None:
+        """Return a row from an earlier call, None if it has to be measured."""
+        if not path.is_file():
+            return None
+        try:
+            row = Row.from_json(read_json(path))
+            failed = row.status == "failed"
+            usable = failed or (math.isfinite(row.values["mse"]) and row.values["test_images"] > 0)
+        except (InputError, TypeError, KeyError, ValueError, AttributeError):
+            usable = failed = False
+        if not usable:
+            self._progress.warn(f"{path} is damaged, its row is measured again")
+        elif failed:
+            self._progress.say(f"{row.method} failed before ({row.reason}), it is tried again")
+        elif row.run is not None and not (self._folder / row.run).is_dir():
+            self._progress.warn(f"{self._folder / row.run} is gone, its row is measured again")
+        else:
+            return row
+        return None
+
+    def _estimate(self, missing: list[PlannedRow]) -> dict[PlannedRow, RowEstimate]:
+        """Estimate rows, and say what comes out; rows that cannot even be tried fail."""
+        estimates: dict[PlannedRow, RowEstimate] = {}
+        told: set[str] = set()
+        for row in missing:
+            try:
+                estimates[row] = self._estimator.estimate(row)
+            except RunError as error:
+                self._fail(row, str(error))
+                continue
+            training = estimates[row].training
+            if training is not None and row.label not in told:
+                told.add(row.label)
+                self._progress.say(
+                    f"{row.label}: estimated {training.describe()} on {self._device}"
+                )
+        wanted = {row: e for row, e in estimates.items() if not self._refusal(row, e)}
+        trainings = {self._run_name(row) for row in wanted if row.config is not None}
+        if trainings:
+            whole = self._remaining(wanted)
+            self._progress.say(
+                f"{len(wanted)} rows, {len(trainings)} trainings: estimated {whole.describe()}"
+            )
+        return estimates
+
+    def _remaining(self, estimates: dict[PlannedRow, RowEstimate]) -> Estimate:
+        """Return what rows still take in all; rows that share a run train it once."""
+        parts, runs = [], set()
+        for row, estimate in estimates.items():
+            parts.append(estimate.scoring)
+            name = None if row.config is None else self._run_name(row)
+            if name not in runs and estimate.training is not None:
+                parts.append(estimate.training.scaled(1 - self._done(row)))
+                runs.add(name)
+        return total(parts).scaled(self._correction)
+
+    def _left(self) -> float:
+        """Return the seconds that are left of the budget."""
+        spent = time.monotonic() - self._start
+        return math.inf if self._budget is None else self._budget - spent
+
+    @property
+    def _correction(self) -> float:
+        """How much longer than estimated this call's trainings took; 1 if they were short."""
+        return (self._spent + TRUSTED_SECONDS) / (self._estimated + TRUSTED_SECONDS)
+
+    def _refusal(self, row: PlannedRow, estimate: RowEstimate) -> str:
+        """Say why a row is left out; empty if it is not."""
+        needed, left = self._remaining({row: estimate}).seconds, self._left()
+        if needed > left:
+            rest = format_duration(max(0.0, left))
+            return f"estimated {format_duration(needed)}, {rest} of the budget are left"
+        patient = self._budget is not None or not row.optional or self._done(row) > 0
+        if not patient and needed > OPTIONAL_SECONDS:
+            return f"estimated {format_duration(needed)}; --budget with more than that trains it"
+        return ""
+
+    def _run_name(self, row: PlannedRow) -> str:
+        return row.run_name(self._file, self._device)
+
+    def _run(self, row: PlannedRow) -> RunFolder:
+        return RunFolder(self._folder / "runs" / self._run_name(row))
+
+    def _done(self, row: PlannedRow) -> float:
+        """Return the share of its steps that an earlier call's training has done."""
+        if row.config is None or self._force or not self._run(row).status_path.is_file():
+            return 0.0
+        status = self._run(row).read_status()
+        return status.step / status.steps
+
+    def _left_out(self, row: PlannedRow, estimate: RowEstimate, reason: str) -> Row:
+        return Row(
+            row.method,
+            samples=row.samples,
+            epochs=row.epochs,
+            seed=None if row.samples is None else row.seed,
+            split=row.split,
+            status="estimated",
+            reason=reason or None,
+            estimate=estimate.training or estimate.scoring,
+            key=row.key(self._file, self._device),
+        )
+
+    def _measure(self, row: PlannedRow, estimate: RowEstimate) -> Row:
+        first = self._first_estimate(row, estimate)
+        if self._force:
+            self._remove(row)
+        try:
+            return measure_row(row, self._file, self._folder, self._device, first, self._progress)
+        except RunError as error:
+            return self._fail(row, str(error))
+
+    def _fail(self, row: PlannedRow, reason: str) -> Row:
+        self._progress.warn(f"{row.label} failed: {reason}")
+        self._known[row] = Row(
+            row.method,
+            samples=row.samples,
+            epochs=row.epochs,
+            seed=None if row.samples is None else row.seed,
+            split=row.split,
+            status="failed",
+            reason=reason,
+            key=row.key(self._file, self._device),
+        )
+        return self._known[row]
+
+    def _first_estimate(self, row: PlannedRow, estimate: RowEstimate) -> RowEstimate:
+        """Return the estimate from before the row's first attempt, and keep it for a next one."""
+        if row.config is None or estimate.training is None:
+            return estimate
+        path = self._folder / "estimates" / f"{self._run_name(row)}.json"
+        if self._done(row) > 0 and path.is_file():
+            try:
+                return RowEstimate(Estimate.from_json(read_json(path)), estimate.scoring)
+            except (InputError, KeyError, TypeError, ValueError):
+                self._progress.warn(f"{path} is damaged; the row is shown with a new estimate")
+        write_json(path, estimate.training.as_json())
+        return estimate
+
+    def _remove(self, row: PlannedRow) -> None:
+        """Remove what an earlier call left of a row, once a run."""
+        self._row_path(row).unlink(missing_ok=True)
+        if row.config is not None and self._run_name(row) not in self._afresh:
+            self._afresh.add(self._run_name(row))
+            shutil.rmtree(self._run(row).path, ignore_errors=True)
+
+    def _learn(self, row: Row, estimate: RowEstimate) -> None:
+        """Compare a training with its estimate, for the rows that are left."""
+        if row.seconds is not None and estimate.training is not None and row.status == "ok":
+            self._estimated += estimate.training.seconds
+            self._spent += row.seconds
+
+    def _tell(self, left: dict[PlannedRow, RowEstimate]) -> None:
+        whole = self._remaining(left)
+        if whole.seconds < TOLD_SECONDS:
+            return
+        end = time.strftime("%H:%M", time.localtime(time.time() + whole.seconds))
+        self._progress.say(
+            f"{len(left)} rows left: estimated {whole.describe()}, until about {end}"
+        )

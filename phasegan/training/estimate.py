@@ -1,0 +1,95 @@
+"""A duration that is not known yet: the most likely one, and an interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from phasegan.progress import format_duration
+
+COVERAGE = 0.9
+_QUANTILE = 1.645
+"""Standard deviations on each side of a normal distribution's middle 90 %."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that something will take, with an interval meant to hold 9 of 10 durations.
+
+    Attributes
+    ----------
+    seconds : float
+        The most likely duration.
+    low, high : float
+        The interval, seconds.
+    parts : dict
+        What the seconds are spent on, by name.
+    """
+
+    seconds: float
+    low: float
+    high: float
+    parts: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def around(cls, seconds: float, deviation: float, parts: dict[str, float]) -> Self:
+        """Return the estimate whose logarithm has a standard deviation.
+
+        Parameters
+        ----------
+        seconds : float
+            At least 0.
+        deviation : float
+            Of the natural logarithm, so about a relative error.
+        parts : dict
+            As the attribute.
+        """
+        factor = math.exp(_QUANTILE * deviation)
+        return cls(seconds, seconds / factor, seconds * factor, parts)
+
+    def scaled(self, factor: float) -> Estimate:
+        """Return this many times the duration."""
+        parts = {name: factor * value for name, value in self.parts.items()}
+        return Estimate(factor * self.seconds, factor * self.low, factor * self.high, parts)
+
+    def holds(self, seconds: float) -> bool:
+        """Tell whether a duration lies in the interval."""
+        return self.low <= seconds <= self.high
+
+    def describe(self) -> str:
+        """Return `3 min 08 s (2 min 50 s to 3 min 27 s)`."""
+        low, high = format_duration(self.low), format_duration(self.high)
+        middle = format_duration(self.seconds)
+        return middle if low == high else f"{middle} ({low} to {high})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values, in seconds."""
+        parts = {name: round(value, 3) for name, value in self.parts.items()}
+        numbers = {name: round(getattr(self, name), 3) for name in ("seconds", "low", "high")}
+        return {**numbers, "parts": parts}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """Read what `as_json` wrote."""
+        seconds, low, high = (float(document[name]) for name in ("seconds", "low", "high"))
+        return cls(seconds, low, high, dict(document.get("parts", {})))
+
+
+def total(estimates: Iterable[Estimate]) -> Estimate:
+    """Add durations up.
+
+    What is wrong with one is taken to be wrong with all, for they were timed on one
+    machine in one go: the ends of the intervals are added too.
+    """
+    known = list(estimates)
+    parts: dict[str, float] = {}
+    for estimate in known:
+        for name, value in estimate.parts.items():
+            parts[name] = parts.get(name, 0.0) + value
+    seconds, low, high = (
+        math.fsum(getattr(estimate, name) for estimate in known)
+        for name in ("seconds", "low", "high")
+    )
+    return Estimate(seconds, low, high, parts)

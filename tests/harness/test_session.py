@@ -1,0 +1,284 @@
+"""What a bench measures, reuses, leaves out and repeats."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+
+import phasegan
+from phasegan.errors import InputError, RunError
+from phasegan.files import locked
+from phasegan.harness import session as session_module
+from phasegan.progress import Progress
+from phasegan.training.estimate import Estimate
+
+SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
+TINY = {**SMALL, "methods": ["mean-magnitude"]}
+
+
+class Told(Progress):
+    """Keeps what was said."""
+
+    def __init__(self):
+        self.lines: list[str] = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+    warn = say
+
+
+@pytest.fixture
+def durations(monkeypatch):
+    """Estimated seconds of a training by its samples; 2.5 for others."""
+    known: dict[int, float] = {}
+
+    def estimate(config, *_):
+        seconds = known.get(config.data.samples, 2.5)
+        return Estimate(seconds, 0.9 * seconds, 1.1 * seconds, {"steps": seconds})
+
+    monkeypatch.setattr("phasegan.harness.estimates.estimate_run", estimate)
+    return known
+
+
+def by_state(report):
+    return {(row.method, row.samples, row.epochs): row.status for row in report.rows}
+
+
+def scores(report):
+    return [row.values for row in report.rows if row.status == "ok"]
+
+
+def test_estimate_only_measures_and_writes_nothing(tiny, tmp_path, durations):
+    durations[4] = 100.0
+    report = phasegan.bench(
+        [2, 4], [1, 1], data=tiny, output=tmp_path / "b", estimate_only=True, **TINY
+    )
+    assert not (tmp_path / "b").exists()
+    assert {row.status for row in report.rows} == {"estimated"}
+    trained = [row.estimate.seconds for row in report.rows if row.epochs]
+    assert trained == [2.5, 100.0]
+    assert report.estimate.seconds > 102.5
+    assert all(not row.measured for row in report.rows)
+
+
+def test_estimate_only_leaves_out_what_was_measured(tiny, tmp_path, durations):
+    phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **TINY)
+    report = phasegan.bench(
+        [2, 4], [1, 1], data=tiny, output=tmp_path / "b", estimate_only=True, **TINY
+    )
+    states = [row.status for row in report.rows]
+    assert states == ["ok", "ok", "estimated", "estimated"]
+    done = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", estimate_only=True, **TINY)
+    assert done.estimate is None
+
+
+def test_a_budget_trains_what_fits_and_says_what_does_not(tiny, tmp_path, durations):
+    durations[4] = 7200.0
+    told = Told()
+    report = phasegan.bench(
+        [2, 4], [1, 1], data=tiny, output=tmp_path / "b", budget=3000, progress=told, **TINY
+    )
+    assert by_state(report)["paper-2ch-1b", 2, 1] == "ok"
+    assert by_state(report)["paper-2ch-1b", 4, 1] == "estimated"
+    assert by_state(report)["mean-magnitude", 4, None] == "ok"
+    (left,) = [row for row in report.rows if row.status == "estimated"]
+    assert re.match(r"estimated 1 h 5\d min, (49|50) min \d\d s of the budget are left", left.reason)
+    assert any(line.startswith("left out: paper-2ch-1b, 4 samples × 1") for line in told.lines)
+    table = (tmp_path / "b" / "table.md").read_text()
+    assert "paper-2ch-1b (not run, estimate) | 4 | 1 | – | –" in table
+    again = phasegan.bench([2, 4], [1, 1], data=tiny, output=tmp_path / "b", **TINY)
+    assert set(by_state(again).values()) == {"ok", "quoted"}
+
+
+def test_a_budget_for_nothing_measures_nothing(tiny, tmp_path, durations):
+    report = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", budget=1e-6, **TINY)
+    assert set(by_state(report).values()) == {"estimated", "quoted"}
+    assert (tmp_path / "b" / "report.html").is_file()
+
+
+def optional_case(tmp_path, samples):
+    path = tmp_path / "c.toml"
+    path.write_text(
+        "name = 'c'\npreset = 'paper'\nmethods = ['zero']\n[[pairs]]\nsamples = 2\nepochs = 1\n"
+        f"[[pairs]]\nsamples = {samples}\nepochs = 1\noptional = true\n"
+    )
+    return {**SMALL, "preset": None, "case": path}
+
+
+def test_an_optional_pair_that_takes_long_is_estimated_unless_there_is_time(
+    tiny, tmp_path, durations
+):
+    options = optional_case(tmp_path, 4)
+    durations[4] = 3000.0
+    report = phasegan.bench(data=tiny, output=tmp_path / "b", **options)
+    assert by_state(report)["paper-2ch-1b", 4, 1] == "estimated"
+    assert "--budget" in report.rows[-1].reason
+    longer = phasegan.bench(data=tiny, output=tmp_path / "b", budget=4000, **options)
+    assert by_state(longer)["paper-2ch-1b", 4, 1] == "ok"
+    durations[4] = 60.0
+    short = phasegan.bench(data=tiny, output=tmp_path / "c", **options)
+    assert by_state(short)["paper-2ch-1b", 4, 1] == "ok"
+
+
+def test_an_optional_pair_that_the_data_are_too_small_for_is_skipped(tiny, tmp_path, durations):
+    report = phasegan.bench(data=tiny, output=tmp_path / "b", **optional_case(tmp_path, 4500))
+    (row,) = [row for row in report.rows if row.samples == 4500]
+    assert (row.status, row.reason) == ("skipped", "4,500 samples asked for, tiny.h5 has 6")
+
+
+def test_force_measures_again_from_the_start(tiny, tmp_path, durations, monkeypatch):
+    first = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **TINY)
+    trained = []
+    original = session_module.measure_row
+
+    def measured(row, file, folder, *rest):
+        run = folder / "runs" / row.run_name(file, rest[0]) if row.config else None
+        trained.append(run is None or run.exists())
+        return original(row, file, folder, *rest)
+
+    monkeypatch.setattr(session_module, "measure_row", measured)
+    again = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", force=True, **TINY)
+    assert (again.reused, trained) == (0, [True, False])
+    assert scores(again) == scores(first)
+
+
+def test_the_same_seed_gives_the_same_table_to_the_last_digit(tiny, tmp_path, durations):
+    rows = [
+        phasegan.bench([2, 4], [1, 2], data=tiny, output=tmp_path / name, **TINY).rows
+        for name in "ab"
+    ]
+    assert [(r.values, r.per_image) for r in rows[0]] == [(r.values, r.per_image) for r in rows[1]]
+
+
+def test_a_training_that_fails_is_a_row_and_is_tried_again(
+    tiny, tmp_path, durations, monkeypatch, run_cli
+):
+    original, broken = session_module.measure_row, [True]
+
+    def measured(row, *rest):
+        if row.config is not None and row.samples == 2 and broken[0]:
+            raise RunError("the loss cycle_b is not finite at step 1")
+        return original(row, *rest)
+
+    monkeypatch.setattr(session_module, "measure_row", measured)
+    report = phasegan.bench([2, 4], [1, 1], data=tiny, output=tmp_path / "b", **TINY)
+    (failed,) = report.failed
+    assert (failed.method, failed.samples) == ("paper-2ch-1b", 2)
+    assert by_state(report)["paper-2ch-1b", 4, 1] == "ok"
+    for name in ("table.md", "table.tex", "results.csv", "report.html"):
+        assert "not finite at step 1" in (tmp_path / "b" / name).read_text().replace("\\_", "_")
+    words = ("bench", "--data", tiny, "--samples", 2, "--epochs", 1, "--preset", "paper")
+    sizes = ("--base-channels", 2, "--blocks", 1, "--method", "mean-magnitude", "--device", "cpu")
+    outcome = run_cli(*words, *sizes, "-o", tmp_path / "b")
+    assert outcome.status == 1
+    assert "1 of 5 rows failed" in outcome.err
+    assert "Traceback" not in outcome.err
+    broken[0] = False
+    mended = phasegan.bench([2, 4], [1, 1], data=tiny, output=tmp_path / "b", **TINY)
+    assert not mended.failed
+    assert mended.reused == 3
+
+
+def test_two_benches_do_not_write_into_one_folder(tiny, tmp_path, durations):
+    with (
+        locked(tmp_path / "b" / ".lock", "it"),
+        pytest.raises(InputError, match="is being written by process"),
+    ):
+        phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **TINY)
+
+
+def test_an_interrupted_row_keeps_its_first_estimate(tiny, tmp_path, durations, monkeypatch):
+    durations[4] = 50.0
+    with monkeypatch.context() as patch:
+        patch.setattr("phasegan.training.loop.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("phasegan.harness.measure.open_run", _die)
+        with pytest.raises(KeyboardInterrupt):
+            phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **TINY)
+    durations[4] = 1.0
+    report = phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **TINY)
+    (row,) = [row for row in report.rows if row.run]
+    assert row.estimate.seconds == 50.0
+
+
+def _die(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_row_says_what_it_took_and_where(tiny, tmp_path, durations):
+    report = phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **TINY)
+    baseline, trained = report.rows[:2]
+    assert trained.cost.wall_seconds > trained.seconds
+    assert trained.cost.device_seconds > 0
+    assert trained.cost.trained_per_second == pytest.approx(8 / trained.seconds, rel=0.2)
+    assert baseline.cost.trained_per_second is None
+    for row in (baseline, trained):
+        assert row.cost.scored_per_second > 0
+        assert row.cost.peak_bytes is None or 2**20 < row.cost.peak_bytes < 2**36
+        assert {"torch", "processor", "phasegan", "commit", "cores"} <= set(row.machine)
+        assert len(row.key) == 12
+
+
+def test_rows_are_known_by_all_that_decides_them(tiny, tmp_path, durations):
+    phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **TINY)
+    changes = (
+        {"seed": 1},
+        {"base_channels": 3},
+        {"precision": "bf16"},
+        {"methods": ["mean-magnitude", "mean-image"]},
+    )
+    for expected, change in zip((0, 1, 1, 2), changes, strict=True):
+        again = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **{**TINY, **change})
+        assert again.reused == expected, change
+    other = tmp_path / "other.h5"
+    phasegan.prepare("builtin", other, size=32, samples=6, test=2)
+    assert phasegan.bench([2], [1], data=other, output=tmp_path / "b", **TINY).reused == 0
+
+
+def test_a_run_that_is_gone_is_trained_again(tiny, tmp_path, durations):
+    first = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **TINY)
+    shutil.rmtree(tmp_path / "b" / "runs")
+    told = Told()
+    again = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", progress=told, **TINY)
+    assert scores(again) == scores(first)
+    assert any("is gone, its row is measured again" in line for line in told.lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 1, "seeds": [1, 2]}, "--seed and --seeds"),
+        ({"budget": 0}, "budget = 0: must be above 0"),
+        ({"methods": ["magic"]}, "magic"),
+        ({"against": "nowhere"}, "nowhere"),
+    ],
+)
+def test_bad_options_are_refused_before_any_work(tiny, tmp_path, durations, options, message):
+    with pytest.raises(InputError, match=message):
+        phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **{**TINY, **options})
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_case_scored_on_training_images_says_which_were_seen(tiny, tmp_path, durations):
+    path = tmp_path / "c.toml"
+    path.write_text(
+        "name = 'c'\npreset = 'paper'\nmethods = ['mean-image']\nsplits = ['test', 'train']\n"
+        "[[pairs]]\nsamples = 2\nepochs = 1\n"
+    )
+    report = phasegan.bench(
+        case=path, data=tiny, output=tmp_path / "b", **{**SMALL, "preset": None}
+    )
+    assert [row.split for row in report.rows] == ["test", "train"] * 2
+    held_out, seen = report.rows[:2]
+    assert seen.values["seen_images"] == 2
+    mse = seen.per_image["mse"]
+    assert seen.values["mse_seen"] == pytest.approx(sum(mse[:2]) / 2)
+    assert seen.values["mse_unseen"] == pytest.approx(mse[2])
+    assert seen.values["mse_seen"] < held_out.values["mse"]
+    assert len(list((tmp_path / "b" / "runs").iterdir())) == 1
+    document = json.loads((tmp_path / "b" / "results.json").read_text())
+    assert [row["split"] for row in document["rows"]] == ["test", "train"] * 2
+    assert "| images seen | not seen |" in (tmp_path / "b" / "table.md").read_text()

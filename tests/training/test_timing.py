@@ -1,0 +1,158 @@
+"""Estimates of durations: what they are made of, and how they add up."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import phasegan
+from phasegan.progress import Progress
+from phasegan.training import fitting
+from phasegan.training.engine import make_engine
+from phasegan.training.estimate import Estimate, total
+from phasegan.training.resolve import resolve_config
+from phasegan.training.timing import Kind, count_kinds, estimate_run
+
+CPU = torch.device("cpu")
+
+
+def configured(tiny, **options):
+    with phasegan.open(tiny) as file:
+        return resolve_config(file, CPU, **options)
+
+
+def test_an_estimate_around_a_duration_holds_it_and_scales():
+    estimate = Estimate.around(100.0, 0.1, {"steps": 80.0, "saving": 20.0})
+    assert estimate.low < 100 < estimate.high
+    assert estimate.low * estimate.high == pytest.approx(100.0**2)
+    assert estimate.holds(100)
+    assert not estimate.holds(estimate.high * 1.001)
+    double = estimate.scaled(2.0)
+    assert (double.seconds, double.parts["steps"]) == (200.0, 160.0)
+    assert double.high == pytest.approx(2 * estimate.high)
+
+
+def test_the_interval_holds_nine_of_ten_durations_of_its_deviation():
+    rng = np.random.default_rng(3)
+    estimate = Estimate.around(100.0, 0.2, {})
+    durations = 100 * np.exp(0.2 * rng.standard_normal(20000))
+    held = np.mean([estimate.holds(seconds) for seconds in durations])
+    assert held == pytest.approx(0.9, abs=0.01)
+
+
+def test_totals_add_up_and_of_nothing_are_nothing():
+    parts = [Estimate(1.0, 0.5, 2.0, {"a": 1.0}), Estimate(10.0, 9.0, 12.0, {"a": 4.0, "b": 6.0})]
+    assert total(parts) == Estimate(11.0, 9.5, 14.0, {"a": 5.0, "b": 6.0})
+    assert total([]) == Estimate(0.0, 0.0, 0.0, {})
+
+
+def test_an_estimate_survives_json_and_reads_well():
+    estimate = Estimate(188.0, 170.0, 207.0, {"steps": 188.0})
+    assert Estimate.from_json(json.loads(json.dumps(estimate.as_json()))) == estimate
+    assert estimate.describe() == "3 min 08 s (2 min 50 s to 3 min 27 s)"
+    assert Estimate(2.0, 2.0, 2.0).describe() == "2.0 s"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"preset": "paper", "samples": 5, "epochs": 3}, {(True, 1): 15}),
+        ({"preset": "physics", "samples": 5, "epochs": 3}, {(True, 5): 1, (False, 5): 2}),
+        (
+            {"preset": "physics", "samples": 6, "epochs": 4, "batch_size": 4},
+            {(True, 4): 1, (False, 4): 3, (False, 2): 4},
+        ),
+        (
+            {"preset": "physics", "samples": 6, "epochs": 4, "batch_size": 4, "adversarial": 0.0},
+            {(True, 4): 1, (False, 4): 3, (False, 2): 4},
+        ),
+    ],
+)
+def test_steps_are_counted_by_kind(tiny, options, expected):
+    config = configured(tiny, variant="small", **options)
+    found = count_kinds(config, make_engine(config, CPU), config.steps)
+    assert {tuple(kind): len(steps) for kind, steps in found.items()} == expected
+
+
+def test_only_the_steps_that_are_left_are_counted(tiny):
+    config = configured(tiny, preset="physics", samples=6, epochs=4, batch_size=4, variant="small")
+    found = count_kinds(config, make_engine(config, CPU), 3)
+    assert {kind: steps.tolist() for kind, steps in found.items()} == {
+        Kind(False, 2): [5, 7],
+        Kind(False, 4): [6],
+    }
+
+
+class Clock:
+    """Time that passes only where work says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.mark.parametrize("samples", [3, 20, 100, 1500])
+def test_fits_are_extrapolated_in_the_images_they_pass(monkeypatch, samples):
+    clock = Clock()
+
+    def cost(count):
+        return 0.5 + 0.01 * count * (2 if count < fitting.MIRROR_BELOW else 1)
+
+    def fit(generator, batches, rows, progress, encode):
+        clock.now += cost(len(rows))
+
+    monkeypatch.setattr(fitting, "time", clock)
+    monkeypatch.setattr(fitting, "_fit", fit)
+    batches = SimpleNamespace(config=SimpleNamespace(samples_b=samples))
+    folds = [np.arange(samples * 3 // 4)] * 4 if samples > 8 else []
+    seconds = fitting.rehearse_fits(SimpleNamespace(exact=True), batches, None, folds)
+    counts = [samples, *(len(fold) for fold in folds)]
+    assert seconds == pytest.approx(sum(cost(count) for count in counts))
+
+
+@pytest.mark.parametrize("preset", ["paper", "physics"])
+def test_a_run_is_estimated_from_its_own_batches(tiny, preset):
+    config = configured(tiny, preset=preset, samples=6, epochs=40, variant="small")
+    before = torch.get_rng_state()
+    with phasegan.open(tiny) as file:
+        estimate = estimate_run(config, file, None, CPU)
+        half = estimate_run(config, file, None, CPU, config.steps // 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert set(estimate.parts) == {"warm-up", "preparing", "steps", "saving", "pictures"}
+    assert estimate.seconds == pytest.approx(sum(estimate.parts.values()))
+    assert estimate.low < estimate.seconds < estimate.high
+    assert (estimate.parts["preparing"] > 0) == (preset == "physics")
+    assert 0.2 < half.parts["steps"] / estimate.parts["steps"] < 0.9
+
+
+def test_a_busy_machine_is_said_and_widens_the_interval(tiny, monkeypatch):
+    said: list[str] = []
+
+    class Warned(Progress):
+        def warn(self, text):
+            said.append(text)
+
+    class Busy:
+        others = 0.6
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr("phasegan.training.timing.Load", Busy)
+    config = configured(tiny, preset="paper", samples=4, epochs=2, variant="small")
+    with phasegan.open(tiny) as file:
+        estimate = estimate_run(config, file, None, CPU, None, Warned())
+    assert said == [
+        "other processes use 60% of this machine's cores: the estimate is for a machine as busy "
+        "as now"
+    ]
+    assert estimate.high / estimate.low > np.exp(2 * 1.645 * 0.6)
