@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from phasegan.devices import memory_guard
+from phasegan.errors import RunError
 from phasegan.harness.evaluate import BLOCK, open_baseline, open_run, score_method
 from phasegan.harness.plan import PlannedRow
 from phasegan.models.weights import save_weights
@@ -20,7 +22,7 @@ from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import make_engine
 from phasegan.training.estimate import Estimate
-from phasegan.training.timing import estimate_run
+from phasegan.training.timing import Trial, estimate_trials, try_run, warn_of_others
 
 TRIED_IMAGES = (2, 8)
 TRIED_SAMPLES = (8, 24)
@@ -65,41 +67,53 @@ class Estimator:
 
     def __init__(self, file: PreparedFile, device: torch.device, progress: Progress) -> None:
         self._file, self._device, self._progress = file, device, progress
-        self._trainings: dict[TrainConfig, Estimate] = {}
-        self._runs: dict[TrainConfig, Estimate] = {}
+        self._scorings: dict[TrainConfig, Estimate] = {}
         self._baselines: dict[tuple[str, int | None], Estimate] = {}
-        self._warned = False
 
-    def estimate(self, row: PlannedRow) -> RowEstimate:
-        """Estimate a row that the data allow.
+    def estimate(
+        self, rows: Sequence[PlannedRow]
+    ) -> tuple[dict[PlannedRow, RowEstimate], dict[PlannedRow, str]]:
+        """Estimate rows that the data allow.
 
-        Raises
-        ------
-        RunError
-            If there is not enough memory for its networks.
+        Returns
+        -------
+        (dict, dict)
+            Estimates by row, and for rows that cannot even be tried the reason.
         """
-        count = len(self._file.test)
-        if row.config is None:
-            known = (row.method, row.samples)
-            if known not in self._baselines:
-                self._baselines[known] = self._baseline(row, count)
-            return RowEstimate(None, self._baselines[known])
-        alike = row.config.model_copy(update={"seed": 0})
-        if alike not in self._trainings:
-            advice = f"{row.method}; choose --variant small or a lower {row.config.size_name}"
-            with memory_guard(advice):
-                warn = Progress() if self._warned else _Once(self._progress, self)
-                self._trainings[alike] = estimate_run(
-                    alike, self._file, None, self._device, None, warn
-                )
-        same = alike.model_copy(update={"epochs": 1})
-        if same not in self._runs:
-            self._runs[same] = self._run(same, count)
-        return RowEstimate(self._trainings[alike], self._runs[same])
+        trials: dict[TrainConfig, Trial] = {}
+        failed: dict[PlannedRow, str] = {}
+        for row in rows:
+            config = None if row.config is None else _alike(row.config)
+            if config is None or config in trials:
+                continue
+            advice = f"{row.method}; choose --variant small or a lower {config.size_name}"
+            try:
+                with memory_guard(advice):
+                    trials[config] = try_run(config, self._file, None, self._device)
+            except RunError as error:
+                failed[row] = str(error)
+        warn_of_others(list(trials.values()), self._progress)
+        trainings = dict(zip(trials, estimate_trials(list(trials.values())), strict=True))
+        estimates = {}
+        for row in rows:
+            if row.config is None:
+                estimates[row] = RowEstimate(None, self._of_baseline(row))
+            elif _alike(row.config) in trainings:
+                training = trainings[_alike(row.config)]
+                estimates[row] = RowEstimate(training, self._of_scoring(row.config))
+        return estimates, failed
 
-    def warned(self) -> None:
-        """Remember that a busy machine was reported."""
-        self._warned = True
+    def _of_baseline(self, row: PlannedRow) -> Estimate:
+        known = (row.method, row.samples)
+        if known not in self._baselines:
+            self._baselines[known] = self._baseline(row, len(self._file.test))
+        return self._baselines[known]
+
+    def _of_scoring(self, config: TrainConfig) -> Estimate:
+        same = _alike(config).model_copy(update={"epochs": 1})
+        if same not in self._scorings:
+            self._scorings[same] = self._run(same, len(self._file.test))
+        return self._scorings[same]
 
     def _baseline(self, row: PlannedRow, count: int) -> Estimate:
         samples = row.samples
@@ -160,12 +174,6 @@ class Estimator:
         return time.perf_counter() - start
 
 
-class _Once(Progress):
-    """Passes the first warning on."""
-
-    def __init__(self, progress: Progress, estimator: Estimator) -> None:
-        self._progress, self._estimator = progress, estimator
-
-    def warn(self, text: str) -> None:
-        self._progress.warn(text)
-        self._estimator.warned()
+def _alike(config: TrainConfig) -> TrainConfig:
+    """Return a configuration of the same duration, whatever the seed."""
+    return config.model_copy(update={"seed": 0})

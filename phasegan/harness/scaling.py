@@ -72,6 +72,12 @@ def find_curves(rows: Sequence[Row]) -> list[Curve]:
         number of samples, and against images seen where both vary.
     """
     measured = [row for row in rows if row.status == "ok" and row.split == "test" and row.samples]
+    mixed = {
+        row.method
+        for row in measured
+        if len({other.samples for other in measured if other.method == row.method}) > 1
+        and len({other.epochs for other in measured if other.method == row.method}) > 1
+    }
     groups: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
     for row in measured:
         mse, samples = float(row.values["mse"]), float(row.samples or 0)
@@ -80,7 +86,8 @@ def find_curves(rows: Sequence[Row]) -> list[Curve]:
             continue
         groups[row.method, "samples", f"{row.epochs:,} epochs"].append((samples, mse))
         groups[row.method, "epochs", f"{row.samples:,} samples"].append((float(row.epochs), mse))
-        groups[row.method, "images seen", ""].append((samples * row.epochs, mse))
+        if row.method in mixed:
+            groups[row.method, "images seen", ""].append((samples * row.epochs, mse))
     return [
         Curve(method, axis, fixed, *_columns(points), _fit(points))
         for (method, axis, fixed), points in groups.items()

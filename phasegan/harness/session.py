@@ -104,12 +104,9 @@ class Session:
             All rows, and what there is to do in all, without what is left out.
         """
         self.recall()
-        estimates = {}
-        for row in self._missing():
-            try:
-                estimates[row] = self._estimator.estimate(row)
-            except RunError as error:
-                self._fail(row, str(error))
+        estimates, failed = self._estimator.estimate(self._missing())
+        for row, reason in failed.items():
+            self._fail(row, reason)
         reasons = {row: self._refusal(row, estimate) for row, estimate in estimates.items()}
         wanted = {row: e for row, e in estimates.items() if not reasons[row]}
         for row, estimate in estimates.items():
@@ -162,20 +159,16 @@ class Session:
 
     def _estimate(self, missing: list[PlannedRow]) -> dict[PlannedRow, RowEstimate]:
         """Estimate rows, and say what comes out; rows that cannot even be tried fail."""
-        estimates: dict[PlannedRow, RowEstimate] = {}
+        estimates, failed = self._estimator.estimate(missing)
+        for row, reason in failed.items():
+            self._fail(row, reason)
         told: set[str] = set()
-        for row in missing:
-            try:
-                estimates[row] = self._estimator.estimate(row)
-            except RunError as error:
-                self._fail(row, str(error))
-                continue
-            training = estimates[row].training
+        for row, estimate in estimates.items():
+            training = estimate.training
             if training is not None and row.label not in told:
                 told.add(row.label)
-                self._progress.say(
-                    f"{row.label}: estimated {training.describe()} on {self._device}"
-                )
+                text = f"{row.label}: estimated {training.describe()}"
+                self._progress.say(f"{text} on {self._device}")
         wanted = {row: e for row, e in estimates.items() if not self._refusal(row, e)}
         trainings = {self._run_name(row) for row in wanted if row.config is not None}
         if trainings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -44,6 +44,10 @@ class Engine(Protocol):
 
     def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which steps, numbered from 0 over the whole run, take domain A too."""
+
+    @property
+    def likeness(self) -> Hashable:
+        """What the cost of a step depends on besides the configuration; known once rehearsed."""
 
     def rehearse(self, batches: Any) -> float:
         """Make steps cost what they will cost, to time them; never followed by training.

@@ -19,8 +19,8 @@ from phasegan.training.randomness import stream
 MOST_CORRECTED = 400
 """Images whose estimates a cascade is fitted to correct, at most."""
 
-REHEARSED_FITS = (8, 24)
-"""Images that fits are timed on."""
+REHEARSED_FITS = (16, 64)
+"""Images that fits are timed on: blocks enough that their cost outweighs what is fixed."""
 
 _BATCH = 8
 _NOISE = 5

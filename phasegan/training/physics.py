@@ -263,6 +263,11 @@ class PhysicsGAN:
         period = self.config.period
         return done % period == 0 if period else np.zeros(len(done), dtype=bool)
 
+    @property
+    def likeness(self) -> int:
+        """How many folds the batches are divided in."""
+        return len(self.generator_ab.folds)
+
     def rehearse(self, batches: PhysicsBatches) -> float:
         """Take rough statistics and cascades that correct nothing; time fits to a few images."""
         start = time.perf_counter()

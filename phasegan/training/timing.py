@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-import statistics
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -31,11 +32,14 @@ WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3
 LEAST_SECONDS, MOST_SECONDS = 1.0, 10.0
 """Spent timing steps: `TIMED_SHARE` of the run, within these."""
-TIMED_SHARE = 0.04
+TIMED_SHARE = 0.05
+OUTLIER = 4.0
+"""A step that takes this many times the middle one counts as no more than that."""
 
-FLOOR_DEVIATION = 0.04
-"""Relative error that no number of timed steps removes: clocks, caches, other processes."""
-PREPARING_DEVIATION = 0.2
+FLOOR_DEVIATION = 0.06
+"""Relative error that no number of timed steps removes: clocks and caches change over
+minutes, and a machine is seldom alone."""
+PREPARING_DEVIATION = 0.15
 SAVING_DEVIATION = 0.4
 BUSY = 0.15
 """Cores that others keep busy, as a share of those there are, from which on it is said."""
@@ -61,22 +65,39 @@ def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[Kind, NDArr
     return {Kind(b, n): done[(both == b) & (size == n)] for b, n in kinds}
 
 
-def estimate_run(
+@dataclass(frozen=True)
+class Trial:
+    """What was timed of a run before it begins.
+
+    Attributes
+    ----------
+    likeness : tuple
+        Runs whose steps cost the same have the same one.
+    counts : dict
+        How many steps of each kind the run takes.
+    times : dict
+        Seconds of the timed ones.
+    parts : dict
+        Seconds of what else the run takes: `warm-up`, `preparing`, `saving`, `pictures`.
+    others : float
+        Share of the machine's cores that other processes used meanwhile.
+    """
+
+    likeness: tuple[Hashable, ...]
+    counts: dict[Kind, int]
+    times: dict[Kind, list[float]]
+    parts: dict[str, float]
+    others: float
+
+
+def try_run(
     config: TrainConfig,
     file: PreparedFile,
     images: PreparedFile | None,
     device: torch.device,
     steps: int | None = None,
-    progress: Progress | None = None,
-) -> Estimate:
-    """Estimate the duration of a run.
-
-    Steps on the run's own batches are timed after a warm-up, each kind of step by
-    itself, and so are what is fitted before the first step (on a few images), a
-    checkpoint and a sheet of sample pictures; their costs are multiplied out. The
-    interval comes from the scatter of the timed steps and from how far such
-    estimates were off in general; it is wider while other processes keep the
-    machine busy.
+) -> Trial:
+    """Time some steps of a run, and what else it takes, on its own networks and data.
 
     Parameters
     ----------
@@ -90,13 +111,6 @@ def estimate_run(
         Where it will run.
     steps : int, optional
         Optimiser steps that are left; all of them by default.
-    progress : Progress, optional
-        Where a busy machine is reported; silent by default.
-
-    Returns
-    -------
-    Estimate
-        With the parts `warm-up`, `preparing`, `steps`, `saving` and `pictures`.
     """
     left = config.steps if steps is None else steps
     random_state = torch.get_rng_state()
@@ -105,7 +119,8 @@ def estimate_run(
         batches = make_batches(config, file, images, device)
         with Load() as load:
             preparing = gan.rehearse(batches)
-            learning, scatter, warm_up = _time_steps(config, gan, batches, left, device)
+            kinds = count_kinds(config, gan, left)
+            times, warm_up = _time_steps(config, gan, batches, kinds, device)
         saving, sheet = _time_saving(gan), _time_sheet(config, gan)
     finally:
         torch.set_rng_state(random_state)
@@ -114,45 +129,116 @@ def estimate_run(
     parts = {
         "warm-up": warm_up,
         "preparing": preparing,
-        "steps": learning,
         "saving": epochs * saving,
         "pictures": sheets * sheet,
     }
-    seconds = math.fsum(parts.values())
+    counts = {kind: len(numbers) for kind, numbers in kinds.items()}
+    likeness = (_without_amount(config), gan.likeness, str(device))
+    return Trial(likeness, counts, times, parts, load.others)
+
+
+def _without_amount(config: TrainConfig) -> TrainConfig:
+    """Return a configuration that says nothing of how much is trained, nor of the seed."""
+    data = config.data.model_copy(update={"samples": 1})
+    return config.model_copy(update={"data": data, "epochs": 1, "seed": 0})
+
+
+def estimate_trials(trials: Sequence[Trial]) -> list[Estimate]:
+    """Estimate runs from their trials; steps that cost the same are taken together.
+
+    The interval comes from the scatter of the timed steps and from how far such
+    estimates were off in general; it is wider while other processes keep the
+    machine busy.
+
+    Returns
+    -------
+    list of Estimate
+        With the parts `steps`, `warm-up`, `preparing`, `saving` and `pictures`.
+    """
+    pool: dict[Hashable, list[float]] = defaultdict(list)
+    for trial in trials:
+        for kind, times in trial.times.items():
+            pool[trial.likeness, kind] += times
+    busy = max((trial.others for trial in trials), default=0.0)
+    return [_estimate(trial, pool, busy) for trial in trials]
+
+
+def _estimate(trial: Trial, pool: dict[Hashable, list[float]], busy: float) -> Estimate:
+    learning = variance = 0.0
+    for kind, count in trial.counts.items():
+        mean, error = _mean(pool[trial.likeness, kind])
+        learning += count * mean
+        variance += (count * error) ** 2
+    parts = {"steps": learning, **trial.parts}
     errors = (
-        math.hypot(scatter, FLOOR_DEVIATION) * learning,
-        PREPARING_DEVIATION * preparing,
+        math.sqrt(variance),
+        FLOOR_DEVIATION * learning,
+        PREPARING_DEVIATION * parts["preparing"],
         SAVING_DEVIATION * (parts["saving"] + parts["pictures"]),
-        0.5 * warm_up,
+        0.5 * parts["warm-up"],
     )
-    deviation = math.hypot(*errors) / seconds
-    if load.others > BUSY:
-        deviation = math.hypot(deviation, load.others)
-        if progress is not None:
-            progress.warn(
-                f"other processes use {load.others:.0%} of this machine's cores: the estimate is "
-                "for a machine as busy as now"
-            )
-    return Estimate.around(seconds, deviation, parts)
+    seconds = math.fsum(parts.values())
+    return Estimate.around(
+        seconds, math.hypot(*errors, busy * (busy > BUSY) * seconds) / seconds, parts
+    )
+
+
+def _mean(times: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of some times and its standard error; outliers count for less."""
+    bounded = np.minimum(times, OUTLIER * np.median(times))
+    return float(bounded.mean()), float(bounded.std(ddof=1) / math.sqrt(len(times)))
+
+
+def estimate_run(
+    config: TrainConfig,
+    file: PreparedFile,
+    images: PreparedFile | None,
+    device: torch.device,
+    steps: int | None = None,
+    progress: Progress | None = None,
+) -> Estimate:
+    """Estimate the duration of one run.
+
+    Parameters
+    ----------
+    config, file, images, device, steps
+        As in `try_run`.
+    progress : Progress, optional
+        Where a busy machine is reported; silent by default.
+    """
+    trial = try_run(config, file, images, device, steps)
+    warn_of_others([trial], progress or Progress())
+    return estimate_trials([trial])[0]
+
+
+def warn_of_others(trials: Sequence[Trial], progress: Progress) -> None:
+    """Say that other processes keep the machine busy, if they do."""
+    others = max((trial.others for trial in trials), default=0.0)
+    if others > BUSY:
+        progress.warn(
+            f"other processes use {others:.0%} of this machine's cores: the estimate is for a "
+            "machine as busy as now"
+        )
 
 
 def _time_steps(
-    config: TrainConfig, gan: Engine, batches: Batches, left: int, device: torch.device
-) -> tuple[float, float, float]:
-    """Return what the steps cost in all, the relative error of that, and the warm-up's seconds."""
-    kinds = count_kinds(config, gan, left)
-    first: dict[Kind, float] = {}
+    config: TrainConfig,
+    gan: Engine,
+    batches: Batches,
+    kinds: dict[Kind, NDArray[np.int64]],
+    device: torch.device,
+) -> tuple[dict[Kind, list[float]], float]:
+    """Return seconds of some steps of each kind, and what the first ones took beyond that."""
     clocks: dict[Kind, _Clock] = {}
+    warm_up = 0.0
     for kind, steps in kinds.items():
-        clock = _Clock(_stepper(config, gan, batches, steps, device))
+        clock = clocks[kind] = _Clock(_stepper(config, gan, batches, steps, device))
         warm = [clock() for _ in range(WARM_UP_STEPS)]
         once = clock()
-        clocks[kind] = clock
-        first[kind] = max(0.0, sum(warm) - WARM_UP_STEPS * once)
+        warm_up += max(0.0, sum(warm) - WARM_UP_STEPS * once)
         clock.times = [once]
     rough = sum(len(kinds[kind]) * clock.times[0] for kind, clock in clocks.items())
     budget = min(max(TIMED_SHARE * rough, LEAST_SECONDS), MOST_SECONDS)
-    cost = variance = 0.0
     for kind, clock in clocks.items():
         number = len(kinds[kind])
         share = budget * number * clock.times[0] / max(rough, 1e-9)
@@ -161,15 +247,7 @@ def _time_steps(
             time.monotonic() - begin < share and len(clock.times) < number
         ):
             clock()
-        cost += number * statistics.median(clock.times)
-        variance += (number * _error_of_middle(clock.times)) ** 2
-    return cost, math.sqrt(variance) / max(cost, 1e-9), sum(first.values())
-
-
-def _error_of_middle(times: list[float]) -> float:
-    """Return the standard error of the middle of some times, from their quartiles."""
-    low, _, high = statistics.quantiles(times, n=4)
-    return 1.2533 * (high - low) / 1.349 / math.sqrt(len(times))
+    return {kind: clock.times for kind, clock in clocks.items()}, warm_up
 
 
 def _stepper(

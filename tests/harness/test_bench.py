@@ -22,9 +22,8 @@ SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
-def quick_estimate(monkeypatch):
-    known = Estimate(2.5, 2.0, 3.0, {"steps": 2.5})
-    monkeypatch.setattr("phasegan.harness.estimates.estimate_run", lambda *_: known)
+def quick_estimate(durations):
+    return durations
 
 
 def test_pairs_baselines_and_quoted_rows(tiny, tmp_path):

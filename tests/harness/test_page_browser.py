@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import phasegan
 from phasegan.harness.page.contents import Column, Fact, Gallery, Line, Page, Specimen, Table
 from phasegan.harness.page.render import render
 
@@ -203,6 +204,20 @@ def test_it_works_from_disk_without_network_or_complaints(chromium):
     addresses = [request["request"]["url"] for request in own]
     assert chromium.address in addresses
     assert all(re.match(r"file:|data:", address) for address in addresses), addresses
+    entries = chromium.driver.get_log("browser")
+    assert [entry for entry in entries if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def test_the_report_of_a_bench_opens_without_complaints(chromium, tiny, tmp_path):
+    options = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
+    report = phasegan.bench(2, 1, data=tiny, output=tmp_path / "b", **options)
+    chromium.driver.get_log("browser")
+    chromium.driver.get((report.path / "report.html").as_uri())
+    chromium.wait(lambda: chromium.all("thead button"))
+    measured = {row.method for row in report.rows if row.measured}
+    assert len(chromium.all(".compare")) == 3 * len(measured)
+    assert len(chromium.all("figure svg, .figure svg")) >= 2
+    assert chromium.run("return document.documentElement.scrollWidth") <= 1280
     entries = chromium.driver.get_log("browser")
     assert [entry for entry in entries if entry["level"] in ("SEVERE", "WARNING")] == []
 

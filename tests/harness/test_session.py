@@ -13,7 +13,6 @@ from phasegan.errors import InputError, RunError
 from phasegan.files import locked
 from phasegan.harness import session as session_module
 from phasegan.progress import Progress
-from phasegan.training.estimate import Estimate
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 TINY = {**SMALL, "methods": ["mean-magnitude"]}
@@ -29,19 +28,6 @@ class Told(Progress):
         self.lines.append(text)
 
     warn = say
-
-
-@pytest.fixture
-def durations(monkeypatch):
-    """Estimated seconds of a training by its samples; 2.5 for others."""
-    known: dict[int, float] = {}
-
-    def estimate(config, *_):
-        seconds = known.get(config.data.samples, 2.5)
-        return Estimate(seconds, 0.9 * seconds, 1.1 * seconds, {"steps": seconds})
-
-    monkeypatch.setattr("phasegan.harness.estimates.estimate_run", estimate)
-    return known
 
 
 def by_state(report):
@@ -86,7 +72,9 @@ def test_a_budget_trains_what_fits_and_says_what_does_not(tiny, tmp_path, durati
     assert by_state(report)["paper-2ch-1b", 4, 1] == "estimated"
     assert by_state(report)["mean-magnitude", 4, None] == "ok"
     (left,) = [row for row in report.rows if row.status == "estimated"]
-    assert re.match(r"estimated 1 h 5\d min, (49|50) min \d\d s of the budget are left", left.reason)
+    assert re.match(
+        r"estimated 1 h 5\d min, (49|50) min \d\d s of the budget are left", left.reason
+    )
     assert any(line.startswith("left out: paper-2ch-1b, 4 samples × 1") for line in told.lines)
     table = (tmp_path / "b" / "table.md").read_text()
     assert "paper-2ch-1b (not run, estimate) | 4 | 1 | – | –" in table

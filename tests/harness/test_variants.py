@@ -17,7 +17,6 @@ from phasegan.harness.plan import plan_rows
 from phasegan.harness.remarks import remarks
 from phasegan.harness.rows import Row
 from phasegan.harness.summary import SUMMARY_COLUMNS, summarise_seeds, summary_cells
-from phasegan.training.estimate import Estimate
 from phasegan.training.resolve import TrainOptions
 
 CPU = torch.device("cpu")
@@ -49,9 +48,8 @@ cycle_a = 0
 
 
 @pytest.fixture(autouse=True)
-def quick_estimate(monkeypatch):
-    known = Estimate(2.5, 2.0, 3.0, {"steps": 2.5})
-    monkeypatch.setattr("phasegan.harness.estimates.estimate_run", lambda *_: known)
+def quick_estimate(durations):
+    return durations
 
 
 @pytest.fixture

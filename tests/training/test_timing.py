@@ -15,7 +15,14 @@ from phasegan.training import fitting
 from phasegan.training.engine import make_engine
 from phasegan.training.estimate import Estimate, total
 from phasegan.training.resolve import resolve_config
-from phasegan.training.timing import Kind, count_kinds, estimate_run
+from phasegan.training.timing import (
+    Kind,
+    Trial,
+    count_kinds,
+    estimate_run,
+    estimate_trials,
+    try_run,
+)
 
 CPU = torch.device("cpu")
 
@@ -156,3 +163,52 @@ def test_a_busy_machine_is_said_and_widens_the_interval(tiny, monkeypatch):
         "as now"
     ]
     assert estimate.high / estimate.low > np.exp(2 * 1.645 * 0.6)
+
+
+NOTHING = {"warm-up": 0.0, "preparing": 0.0, "saving": 0.0, "pictures": 0.0}
+
+
+def trial(likeness, count, times, **parts):
+    kind = Kind(True, 8)
+    return Trial((likeness,), {kind: count}, {kind: times}, {**NOTHING, **parts}, 0.0)
+
+
+def test_steps_that_cost_the_same_are_estimated_together():
+    few, many = trial("a", 10, [1.0, 1.0, 1.0]), trial("a", 100, [3.0] * 6)
+    other = trial("b", 10, [1.0, 1.0, 1.0], saving=5.0)
+    together = estimate_trials([few, many, other])
+    mean = (3 * 1.0 + 6 * 3.0) / 9
+    assert [e.parts["steps"] for e in together] == pytest.approx([10 * mean, 100 * mean, 10.0])
+    assert together[2].seconds == pytest.approx(15.0)
+    alone = estimate_trials([few])[0]
+    assert alone.parts["steps"] == pytest.approx(10.0)
+
+
+def test_a_step_that_stalled_does_not_count_in_full():
+    calm = estimate_trials([trial("a", 100, [1.0] * 20)])[0]
+    stalled = estimate_trials([trial("a", 100, [1.0] * 19 + [1000.0])])[0]
+    assert calm.seconds == pytest.approx(100.0)
+    assert stalled.seconds == pytest.approx(115.0)
+    assert stalled.high / stalled.low > calm.high / calm.low
+
+
+def test_more_scatter_is_a_wider_interval():
+    rng = np.random.default_rng(0)
+    widths = []
+    for scatter in (0.01, 0.2, 0.5):
+        times = (1 + scatter * rng.standard_normal(12)).clip(0.1).tolist()
+        estimate = estimate_trials([trial("a", 100, times)])[0]
+        widths.append(estimate.high / estimate.low)
+    assert widths == sorted(widths)
+
+
+def test_runs_are_alike_whatever_their_length_and_seed(tiny):
+    def likeness(**options):
+        config = configured(tiny, preset="paper", base_channels=2, blocks=1, **options)
+        with phasegan.open(tiny) as file:
+            return try_run(config, file, None, CPU).likeness
+
+    first = likeness(samples=2, epochs=1)
+    assert first == likeness(samples=4, epochs=3, seed=5)
+    assert first != likeness(samples=2, epochs=1, batch_size=2)
+    assert first != likeness(samples=2, epochs=1, pool_size=0)
