@@ -167,7 +167,7 @@ def _print_estimates(manners: Manners, report: BenchReport) -> None:
         state = {"estimated": "to do", "ok": "measured"}.get(row.status, row.status)
         state = "left out" if row.status == "estimated" and row.reason else state
         took = "" if row.seconds is None else format_duration(row.seconds)
-        estimated = "" if row.estimate is None else row.estimate.describe()
+        estimated = "" if row.estimate is None else row.estimate.brief()
         known = (row.samples, row.epochs, row.seed)
         texts = ("–" if value is None else f"{value:,}" for value in known)
         lines.append([row.method, *texts, state, estimated, took])

@@ -41,8 +41,8 @@ SPLIT_NOTE = (
 SEEN_NOTE = "the average MSE over the images that the row learned from, and over the others."
 EXACT_NOTE = "images of which every pixel is right after rounding."
 TRAINING_NOTE = (
-    "seconds spent training, over all attempts; estimated: before it began, on the same machine, "
-    "with the interval meant to hold 9 of 10 durations."
+    "the time spent training, over all attempts; estimated: before it began, on the same machine; "
+    "the interval after ± is meant to hold 9 of 10 durations."
 )
 
 
@@ -121,7 +121,7 @@ class _Seconds(float):
     estimate: Estimate
 
     def __str__(self) -> str:
-        return self.estimate.describe()
+        return self.estimate.brief()
 
 
 def _plain(form: str) -> Callable[[Any], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from phasegan._version import __version__
 from phasegan.harness.cases import Case
 from phasegan.harness.evaluate import open_baseline, open_run
 from phasegan.harness.remarks import SMOKE_NOTE, is_smoke_test, remarks
-from phasegan.harness.rows import STATUSES, Row
+from phasegan.harness.rows import Row, Status
 from phasegan.harness.scaling import find_curves
 from phasegan.harness.summary import summarise_seeds
 from phasegan.metrics.ruler import SSIM_DESCRIPTION
@@ -23,6 +23,7 @@ from phasegan.store.leaks import LeakReport
 from phasegan.store.reader import PreparedFile
 
 RESULTS_FORMAT = 2
+_LEFT: dict[Status, str] = {"skipped": "skipped", "estimated": "not run"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Context:
     budget: float | None
     against: str = ""
     """The name of the folder that is compared with."""
+    opened: dict[str, Method] = field(default_factory=dict, repr=False, compare=False)
+    """Methods that are ready, by the keys of their rows; some take long to be."""
 
     @property
     def heading(self) -> str:
@@ -61,11 +64,11 @@ class Context:
     def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """Return warnings, what was left out, and what trainings are worth."""
         left = {
-            f"{STATUSES[row.status]}: {row.method}"
+            f"{_LEFT[row.status]}: {row.method}"
             + (f", {row.samples:,} × {row.epochs:,}" if row.samples and row.epochs else "")
             + f": {row.reason}."
             for row in rows
-            if row.status in ("skipped", "estimated") and row.reason
+            if row.status in _LEFT and row.reason
         }
         return (*self.warnings(rows), *sorted(left), *remarks(rows))
 
@@ -106,6 +109,11 @@ def heading(case: Case, file: PreparedFile) -> str:
 
 def open_method(row: Row, context: Context) -> Method:
     """Make the method of a measured row ready again."""
-    if row.run is not None:
-        return open_run(context.folder / row.run, context.file, context.device)
-    return open_baseline(row.method, context.file, row.samples, row.seed or 0)
+    key = row.key or f"{row.method} {row.samples} {row.seed}"
+    if key not in context.opened:
+        if row.run is not None:
+            method: Method = open_run(context.folder / row.run, context.file, context.device)
+        else:
+            method = open_baseline(row.method, context.file, row.samples, row.seed or 0)
+        context.opened[key] = method
+    return context.opened[key]

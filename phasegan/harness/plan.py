@@ -189,7 +189,8 @@ def plan_rows(
     planned: dict[PlannedRow, None] = {}
     for seed in case.seeds:
         for pair in case.pairs:
-            rows = [_baseline(name, seed, pair, file, unfit) for name in case.methods]
+            methods = () if _too_many(pair, file) else case.methods
+            rows = [_baseline(name, seed, pair, unfit) for name in methods]
             rows += [
                 _training(case, file, device, pair, seed, preset, variant, unfit)
                 for preset in case.presets
@@ -201,12 +202,10 @@ def plan_rows(
     return list(planned)
 
 
-def _baseline(
-    name: str, seed: int, pair: Pair, file: PreparedFile, unfit: dict[str, str]
-) -> PlannedRow:
+def _baseline(name: str, seed: int, pair: Pair, unfit: dict[str, str]) -> PlannedRow:
     if name in NO_STATISTICS or name in unfit:
         return PlannedRow(name, 0, None, skip=unfit.get(name, ""))
-    return PlannedRow(name, seed, pair.samples, skip=_too_many(pair, file))
+    return PlannedRow(name, seed, pair.samples)
 
 
 def _too_many(pair: Pair, file: PreparedFile) -> str:

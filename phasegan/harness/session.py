@@ -24,8 +24,10 @@ from phasegan.training.estimate import Estimate, total
 
 TOLD_SECONDS = 20.0
 """What is left is told again after a row, if it is estimated at more than this."""
-TRUSTED_SECONDS = 300.0
+TRUSTED_SECONDS = 60.0
 """Trainings of this length correct the estimates of others by half of what they were off."""
+FRESH_SECONDS = 30.0
+"""A longer training is estimated again right before it begins, if the bench began longer ago."""
 
 
 class Session:
@@ -78,6 +80,7 @@ class Session:
             if row.skip
         }
         self._afresh: set[str] = set()
+        self._foreseen: set[PlannedRow] = set()
         self._force = False
         self._estimated = self._spent = 0.0
         self.reused = 0
@@ -107,7 +110,7 @@ class Session:
         estimates, failed = self._estimator.estimate(self._missing())
         for row, reason in failed.items():
             self._fail(row, reason)
-        reasons = {row: self._refusal(row, estimate) for row, estimate in estimates.items()}
+        reasons = self._foresee(estimates)
         wanted = {row: e for row, e in estimates.items() if not reasons[row]}
         for row, estimate in estimates.items():
             self._known[row] = self._left_out(row, estimate, reasons[row])
@@ -119,10 +122,11 @@ class Session:
         queue = self._missing()
         for number, row in enumerate(queue):
             estimate = estimates[row]
-            reason = self._refusal(row, estimate)
+            reason = self._refusal(row, estimate, self._left())
             if reason:
                 self._known[row] = self._left_out(row, estimate, reason)
-                self._progress.say(f"left out: {row.label}: {reason}")
+                if row not in self._foreseen:
+                    self._progress.say(f"left out: {row.label}: {reason}")
                 continue
             self._known[row] = measured = self._measure(row, estimate)
             write_json(self._row_path(row), measured.as_json())
@@ -169,7 +173,12 @@ class Session:
                 told.add(row.label)
                 text = f"{row.label}: estimated {training.describe()}"
                 self._progress.say(f"{text} on {self._device}")
-        wanted = {row: e for row, e in estimates.items() if not self._refusal(row, e)}
+        reasons = self._foresee(estimates)
+        wanted = {row: e for row, e in estimates.items() if not reasons[row]}
+        for row, reason in reasons.items():
+            if reason:
+                self._foreseen.add(row)
+                self._progress.say(f"left out: {row.label}: {reason}")
         trainings = {self._run_name(row) for row in wanted if row.config is not None}
         if trainings:
             whole = self._remaining(wanted)
@@ -199,9 +208,18 @@ class Session:
         """How much longer than estimated this call's trainings took; 1 if they were short."""
         return (self._spent + TRUSTED_SECONDS) / (self._estimated + TRUSTED_SECONDS)
 
-    def _refusal(self, row: PlannedRow, estimate: RowEstimate) -> str:
-        """Say why a row is left out; empty if it is not."""
-        needed, left = self._remaining({row: estimate}).seconds, self._left()
+    def _foresee(self, estimates: dict[PlannedRow, RowEstimate]) -> dict[PlannedRow, str]:
+        """Say why rows will be left out if all take what they are estimated to take."""
+        left, reasons = self._left(), {}
+        for row, estimate in estimates.items():
+            reasons[row] = self._refusal(row, estimate, left)
+            if not reasons[row]:
+                left -= self._remaining({row: estimate}).seconds
+        return reasons
+
+    def _refusal(self, row: PlannedRow, estimate: RowEstimate, left: float) -> str:
+        """Say why a row is left out when so many seconds are left; empty if it is not."""
+        needed = self._remaining({row: estimate}).seconds
         if needed > left:
             rest = format_duration(max(0.0, left))
             return f"estimated {format_duration(needed)}, {rest} of the budget are left"
@@ -260,7 +278,7 @@ class Session:
         return self._known[row]
 
     def _first_estimate(self, row: PlannedRow, estimate: RowEstimate) -> RowEstimate:
-        """Return the estimate from before the row's first attempt, and keep it for a next one."""
+        """Return the estimate from right before the row's first attempt, and keep it."""
         if row.config is None or estimate.training is None:
             return estimate
         path = self._folder / "estimates" / f"{self._run_name(row)}.json"
@@ -269,8 +287,11 @@ class Session:
                 return RowEstimate(Estimate.from_json(read_json(path)), estimate.scoring)
             except (InputError, KeyError, TypeError, ValueError):
                 self._progress.warn(f"{path} is damaged; the row is shown with a new estimate")
-        write_json(path, estimate.training.as_json())
-        return estimate
+        training = estimate.training.scaled(self._correction)
+        if training.seconds > FRESH_SECONDS and time.monotonic() - self._start > FRESH_SECONDS:
+            training = self._estimator.again(row)
+        write_json(path, training.as_json())
+        return RowEstimate(training, estimate.scoring)
 
     def _remove(self, row: PlannedRow) -> None:
         """Remove what an earlier call left of a row, once a run."""
@@ -286,6 +307,8 @@ class Session:
             self._spent += row.seconds
 
     def _tell(self, left: dict[PlannedRow, RowEstimate]) -> None:
+        reasons = self._foresee(left)
+        left = {row: estimate for row, estimate in left.items() if not reasons[row]}
         whole = self._remaining(left)
         if whole.seconds < TOLD_SECONDS:
             return

@@ -64,6 +64,13 @@ class Estimate:
         middle = format_duration(self.seconds)
         return middle if low == high else f"{middle} ({low} to {high})"
 
+    def brief(self) -> str:
+        """Return `3 min 08 s ± 10 %`."""
+        if self.low <= 0 or self.high <= self.low:
+            return format_duration(self.seconds)
+        around = math.sqrt(self.high / self.low) - 1
+        return f"{format_duration(self.seconds)} ± {100 * around:.0f} %"
+
     def as_json(self) -> dict[str, Any]:
         """Return JSON values, in seconds."""
         parts = {name: round(value, 3) for name, value in self.parts.items()}

@@ -32,7 +32,7 @@ WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3
 LEAST_SECONDS, MOST_SECONDS = 1.0, 10.0
 """Spent timing steps: `TIMED_SHARE` of the run, within these."""
-TIMED_SHARE = 0.05
+TIMED_SHARE = 0.04
 OUTLIER = 4.0
 """A step that takes this many times the middle one counts as no more than that."""
 

@@ -53,7 +53,7 @@ def test_estimates_are_printed_and_nothing_is_written(run_cli, tiny, tmp_path):
     assert outcome.status == 0
     (line,) = [line for line in outcome.out.splitlines() if line.startswith("paper-2ch-1b")]
     assert "to do" in line
-    assert " to " in line
+    assert "±" in line
     assert "all that is to do: estimated" in outcome.out
     assert not (tmp_path / "work" / "bench").exists()
 

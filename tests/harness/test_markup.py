@@ -43,7 +43,7 @@ def test_markdown_has_every_row_and_says_what_is_no_result(rows):
     assert len(lines) == 2 + len(rows)
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
     assert "big\\|net (not run, estimate)" in text
-    assert "1 h 00 min (50 min 00 s to 1 h 06 min)" in text
+    assert "| 1 h 00 min ± 15 % |" in text
     assert "- broken (failed): 50% of $x_1$" in text
     assert "published (quoted)" in text
     assert "- published MSE: MSE by the published protocol" in text

@@ -93,7 +93,7 @@ def test_the_report_says_how_to_repeat_it_and_names_no_folder_of_this_machine(be
 
 def test_seeds_and_estimates_are_in_the_report(bench):
     report = (bench.path / "report.html").read_text()
-    estimates = [one.estimate.describe() for one in bench.rows if one.estimate]
+    estimates = [one.estimate.brief() for one in bench.rows if one.estimate]
     assert len(estimates) == 8
     for text in ("Over seeds", "Time and memory", "Estimates of training time", *estimates):
         assert text in report

@@ -12,6 +12,7 @@ import phasegan
 from phasegan.errors import InputError, RunError
 from phasegan.files import locked
 from phasegan.harness import session as session_module
+from phasegan.harness.estimates import Estimator
 from phasegan.progress import Progress
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
@@ -270,3 +271,56 @@ def test_a_case_scored_on_training_images_says_which_were_seen(tiny, tmp_path, d
     document = json.loads((tmp_path / "b" / "results.json").read_text())
     assert [row["split"] for row in document["rows"]] == ["test", "train"] * 2
     assert "| images seen | not seen |" in (tmp_path / "b" / "table.md").read_text()
+
+
+def test_an_optional_pair_that_is_too_large_brings_no_rows_of_baselines(tiny, tmp_path, durations):
+    path = tmp_path / "c.toml"
+    path.write_text(
+        "name = 'c'\npreset = 'paper'\nmethods = ['mean-image']\n"
+        "[[pairs]]\nsamples = 2\nepochs = 1\n"
+        "[[pairs]]\nsamples = 4500\nepochs = 1\noptional = true\n"
+    )
+    options = {**SMALL, "preset": None, "case": path}
+    report = phasegan.bench(data=tiny, output=tmp_path / "b", **options)
+    assert [(row.method, row.samples, row.status) for row in report.rows] == [
+        ("mean-image", 2, "ok"),
+        ("paper-2ch-1b", 2, "ok"),
+        ("paper", 4500, "skipped"),
+    ]
+
+
+def test_a_budget_is_used_up_row_by_row(tiny, tmp_path, durations):
+    durations.update({2: 1000.0, 3: 1000.0, 4: 100.0})
+    report = phasegan.bench(
+        [2, 3, 4],
+        [1, 1, 1],
+        data=tiny,
+        output=tmp_path / "b",
+        budget=1500,
+        estimate_only=True,
+        **TINY,
+    )
+    reasons = {row.samples: row.reason for row in report.rows if row.epochs}
+    assert (reasons[2], reasons[4]) == (None, None)
+    assert reasons[3].startswith("estimated 16 min")
+    assert 1100 < report.estimate.seconds < 1200
+
+
+def test_a_long_training_is_estimated_again_right_before_it_begins(
+    tiny, tmp_path, durations, monkeypatch
+):
+    monkeypatch.setattr(session_module, "FRESH_SECONDS", 0.0)
+    durations[4] = 40.0
+    original = Estimator.again
+
+    def drifted(self, row):
+        durations[4] = 44.0
+        return original(self, row)
+
+    monkeypatch.setattr(Estimator, "again", drifted)
+    told = Told()
+    report = phasegan.bench([4], [1], data=tiny, output=tmp_path / "b", progress=told, **TINY)
+    (row,) = [row for row in report.rows if row.run]
+    assert row.estimate.seconds == 44.0
+    assert any("4 samples × 1 epochs: estimated 40 s" in line for line in told.lines)
+    assert any("4 samples × 1 epochs, 4 steps left, estimated 44 s" in line for line in told.lines)

@@ -61,7 +61,8 @@ def test_an_estimate_survives_json_and_reads_well():
     estimate = Estimate(188.0, 170.0, 207.0, {"steps": 188.0})
     assert Estimate.from_json(json.loads(json.dumps(estimate.as_json()))) == estimate
     assert estimate.describe() == "3 min 08 s (2 min 50 s to 3 min 27 s)"
-    assert Estimate(2.0, 2.0, 2.0).describe() == "2.0 s"
+    assert estimate.brief() == "3 min 08 s ± 10 %"
+    assert Estimate(2.0, 2.0, 2.0).describe() == Estimate(2.0, 2.0, 2.0).brief() == "2.0 s"
 
 
 @pytest.mark.parametrize(
