@@ -61,16 +61,20 @@ class Context:
             ),
         )
 
-    def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
-        """Return warnings, what was left out, and what trainings are worth."""
-        left = {
+    def left_out(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Return what has no scores, and why."""
+        said = {
             f"{_LEFT[row.status]}: {row.method}"
             + (f", {row.samples:,} × {row.epochs:,}" if row.samples and row.epochs else "")
             + f": {row.reason}."
             for row in rows
             if row.status in _LEFT and row.reason
         }
-        return (*self.warnings(rows), *sorted(left), *remarks(rows))
+        return tuple(sorted(said))
+
+    def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Return warnings, and what trainings are worth."""
+        return (*self.warnings(rows), *remarks(rows))
 
     def document(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Return what results.json holds; see docs/bench.md."""

@@ -103,11 +103,6 @@ class Estimator:
                 estimates[row] = RowEstimate(training, self._of_scoring(row.config))
         return estimates, failed
 
-    def again(self, row: PlannedRow) -> Estimate:
-        """Estimate a training afresh, right before it begins: a machine's speed drifts."""
-        assert row.config is not None
-        return estimate_trials([try_run(row.config, self._file, None, self._device)])[0]
-
     def _of_baseline(self, row: PlannedRow) -> Estimate:
         known = (row.method, row.samples)
         if known not in self._baselines:

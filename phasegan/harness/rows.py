@@ -19,7 +19,7 @@ STATUSES: dict[Status, str] = {
     "estimated": "not run: only its duration was estimated",
     "quoted": "as others published it, not measured here",
 }
-PER_IMAGE = ("mse", "mse_scale", "mse_affine", "ssim", "exact")
+PER_IMAGE = ("mse", "ssim", "exact")
 """The scores that a row keeps of every image."""
 
 

@@ -204,9 +204,8 @@ def bench(
             if earlier is not None:
                 compared = compare_results(earlier, context.document(rows))
             write_report(context, rows, compared)
-    return BenchReport(
-        folder, rows, session.reused, smoke, title, context.remarks(rows), compared, chosen.metrics
-    )
+        said = (*context.left_out(rows), *context.remarks(rows))
+    return BenchReport(folder, rows, session.reused, smoke, title, said, compared, chosen.metrics)
 
 
 def _data(data: str | os.PathLike[str] | None, case: Case, progress: Progress) -> Path:

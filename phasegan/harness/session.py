@@ -26,8 +26,6 @@ TOLD_SECONDS = 20.0
 """What is left is told again after a row, if it is estimated at more than this."""
 TRUSTED_SECONDS = 60.0
 """Trainings of this length correct the estimates of others by half of what they were off."""
-FRESH_SECONDS = 30.0
-"""A longer training is estimated again right before it begins, if the bench began longer ago."""
 
 
 class Session:
@@ -250,7 +248,7 @@ class Session:
             split=row.split,
             status="estimated",
             reason=reason or None,
-            estimate=estimate.training or estimate.scoring,
+            estimate=(estimate.training or estimate.scoring).scaled(self._correction),
             key=row.key(self._file, self._device),
         )
 
@@ -278,7 +276,7 @@ class Session:
         return self._known[row]
 
     def _first_estimate(self, row: PlannedRow, estimate: RowEstimate) -> RowEstimate:
-        """Return the estimate from right before the row's first attempt, and keep it."""
+        """Return what is estimated right before the row's first attempt, and keep it."""
         if row.config is None or estimate.training is None:
             return estimate
         path = self._folder / "estimates" / f"{self._run_name(row)}.json"
@@ -288,8 +286,6 @@ class Session:
             except (InputError, KeyError, TypeError, ValueError):
                 self._progress.warn(f"{path} is damaged; the row is shown with a new estimate")
         training = estimate.training.scaled(self._correction)
-        if training.seconds > FRESH_SECONDS and time.monotonic() - self._start > FRESH_SECONDS:
-            training = self._estimator.again(row)
         write_json(path, training.as_json())
         return RowEstimate(training, estimate.scoring)
 

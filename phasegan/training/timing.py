@@ -32,13 +32,14 @@ WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3
 LEAST_SECONDS, MOST_SECONDS = 1.0, 10.0
 """Spent timing steps: `TIMED_SHARE` of the run, within these."""
-TIMED_SHARE = 0.04
+TIMED_SHARE = 0.05
 OUTLIER = 4.0
 """A step that takes this many times the middle one counts as no more than that."""
 
-FLOOR_DEVIATION = 0.06
-"""Relative error that no number of timed steps removes: clocks and caches change over
-minutes, and a machine is seldom alone."""
+FLOOR_DEVIATION = 0.05
+"""Relative error that no number of timed steps removes: no minute is like the one before."""
+WINDOW_DEVIATION = 0.08
+"""Relative error of a few seconds of timed steps; that of several such windows is less."""
 PREPARING_DEVIATION = 0.15
 SAVING_DEVIATION = 0.4
 BUSY = 0.15
@@ -155,20 +156,21 @@ def estimate_trials(trials: Sequence[Trial]) -> list[Estimate]:
     list of Estimate
         With the parts `steps`, `warm-up`, `preparing`, `saving` and `pictures`.
     """
-    pool: dict[Hashable, list[float]] = defaultdict(list)
+    pool: dict[Hashable, list[list[float]]] = defaultdict(list)
     for trial in trials:
         for kind, times in trial.times.items():
-            pool[trial.likeness, kind] += times
+            pool[trial.likeness, kind].append(times)
     busy = max((trial.others for trial in trials), default=0.0)
     return [_estimate(trial, pool, busy) for trial in trials]
 
 
-def _estimate(trial: Trial, pool: dict[Hashable, list[float]], busy: float) -> Estimate:
+def _estimate(trial: Trial, pool: dict[Hashable, list[list[float]]], busy: float) -> Estimate:
     learning = variance = 0.0
     for kind, count in trial.counts.items():
-        mean, error = _mean(pool[trial.likeness, kind])
+        windows = pool[trial.likeness, kind]
+        mean, error = _mean([seconds for window in windows for seconds in window])
         learning += count * mean
-        variance += (count * error) ** 2
+        variance += (count * error) ** 2 + (count * mean * WINDOW_DEVIATION) ** 2 / len(windows)
     parts = {"steps": learning, **trial.parts}
     errors = (
         math.sqrt(variance),

@@ -12,7 +12,6 @@ import phasegan
 from phasegan.errors import InputError, RunError
 from phasegan.files import locked
 from phasegan.harness import session as session_module
-from phasegan.harness.estimates import Estimator
 from phasegan.progress import Progress
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
@@ -306,21 +305,14 @@ def test_a_budget_is_used_up_row_by_row(tiny, tmp_path, durations):
     assert 1100 < report.estimate.seconds < 1200
 
 
-def test_a_long_training_is_estimated_again_right_before_it_begins(
+def test_what_trainings_took_corrects_the_estimates_of_the_next(
     tiny, tmp_path, durations, monkeypatch
 ):
-    monkeypatch.setattr(session_module, "FRESH_SECONDS", 0.0)
-    durations[4] = 40.0
-    original = Estimator.again
-
-    def drifted(self, row):
-        durations[4] = 44.0
-        return original(self, row)
-
-    monkeypatch.setattr(Estimator, "again", drifted)
+    monkeypatch.setattr(session_module, "TRUSTED_SECONDS", 1e-6)
+    durations.update({2: 1000.0, 4: 1000.0})
     told = Told()
-    report = phasegan.bench([4], [1], data=tiny, output=tmp_path / "b", progress=told, **TINY)
-    (row,) = [row for row in report.rows if row.run]
-    assert row.estimate.seconds == 44.0
-    assert any("4 samples × 1 epochs: estimated 40 s" in line for line in told.lines)
-    assert any("4 samples × 1 epochs, 4 steps left, estimated 44 s" in line for line in told.lines)
+    report = phasegan.bench([2, 4], [1, 1], data=tiny, output=tmp_path / "b", progress=told, **TINY)
+    first, second = [row for row in report.rows if row.run]
+    assert first.estimate.seconds == 1000.0
+    assert second.estimate.seconds == pytest.approx(first.seconds, rel=0.01)
+    assert any("4 samples × 1 epochs: estimated 16 min 40 s" in line for line in told.lines)
