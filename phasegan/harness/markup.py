@@ -12,7 +12,10 @@ from phasegan.harness.rows import Cost, Row
 from phasegan.harness.tables import named_by_status
 from phasegan.training.estimate import Estimate
 
+_DASHES = "\0"
+"""Stands for two hyphens, which LaTeX would make a dash of."""
 _LATEX = {
+    _DASHES: "-{}-",
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
@@ -125,7 +128,8 @@ def latex(table: Table, caption: str, remarks: Sequence[str] = ()) -> str:
 
 
 def _escaped(text: str) -> str:
-    plain = "".join(_LATEX.get(character, character) for character in text)
+    marked = text.replace("--", _DASHES)
+    plain = "".join(_LATEX.get(character, character) for character in marked)
     return re.sub(r'"([^"]*)"', r"``\1''", plain)
 
 

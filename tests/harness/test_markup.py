@@ -60,10 +60,11 @@ def test_an_estimate_is_never_written_as_a_score(rows):
 
 
 def test_latex_is_escaped_and_balanced(rows):
-    text = latex(main_table(rows, METRICS), "100 % of \\phase_spectra")
+    text = latex(main_table(rows, METRICS), "100 % of \\phase_spectra with --budget – 1h")
     assert r"50\% of \$x\_1\$ is \#1 \{bad\}" in text
     assert r"100 \% of \textbackslash{}phase\_spectra" in text
     assert r"estimated 1 h \& more" in text
+    assert "with -{}-budget -- 1h" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 3
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     columns = len(main_table(rows, METRICS).columns)
