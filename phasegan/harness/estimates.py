@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
@@ -71,9 +71,16 @@ class Estimator:
         self._baselines: dict[tuple[str, int | None], Estimate] = {}
 
     def estimate(
-        self, rows: Sequence[PlannedRow]
+        self, rows: Sequence[PlannedRow], known: Mapping[PlannedRow, Estimate]
     ) -> tuple[dict[PlannedRow, RowEstimate], dict[PlannedRow, str]]:
         """Estimate rows that the data allow.
+
+        Parameters
+        ----------
+        rows : sequence of PlannedRow
+            Which.
+        known : mapping
+            Trainings that were begun before, and what was estimated then.
 
         Returns
         -------
@@ -84,7 +91,7 @@ class Estimator:
         failed: dict[PlannedRow, str] = {}
         for row in rows:
             config = None if row.config is None else _alike(row.config)
-            if config is None or config in trials:
+            if config is None or config in trials or row in known:
                 continue
             advice = f"{row.method}; choose --variant small or a lower {config.size_name}"
             try:
@@ -98,8 +105,8 @@ class Estimator:
         for row in rows:
             if row.config is None:
                 estimates[row] = RowEstimate(None, self._of_baseline(row))
-            elif _alike(row.config) in trainings:
-                training = trainings[_alike(row.config)]
+            elif row in known or _alike(row.config) in trainings:
+                training = known[row] if row in known else trainings[_alike(row.config)]
                 estimates[row] = RowEstimate(training, self._of_scoring(row.config))
         return estimates, failed
 

@@ -105,7 +105,7 @@ class Session:
             All rows, and what there is to do in all, without what is left out.
         """
         self.recall()
-        estimates, failed = self._estimator.estimate(self._missing())
+        estimates, failed = self._estimator.estimate(self._missing(), self._begun(self._missing()))
         for row, reason in failed.items():
             self._fail(row, reason)
         reasons = self._foresee(estimates)
@@ -161,13 +161,14 @@ class Session:
 
     def _estimate(self, missing: list[PlannedRow]) -> dict[PlannedRow, RowEstimate]:
         """Estimate rows, and say what comes out; rows that cannot even be tried fail."""
-        estimates, failed = self._estimator.estimate(missing)
+        begun = self._begun(missing)
+        estimates, failed = self._estimator.estimate(missing, begun)
         for row, reason in failed.items():
             self._fail(row, reason)
         told: set[str] = set()
         for row, estimate in estimates.items():
             training = estimate.training
-            if training is not None and row.label not in told:
+            if training is not None and row not in begun and row.label not in told:
                 told.add(row.label)
                 text = f"{row.label}: estimated {training.describe()}"
                 self._progress.say(f"{text} on {self._device}")
@@ -253,7 +254,7 @@ class Session:
         )
 
     def _measure(self, row: PlannedRow, estimate: RowEstimate) -> Row:
-        first = self._first_estimate(row, estimate)
+        first = self._before(row, estimate)
         if self._force:
             self._remove(row)
         try:
@@ -275,18 +276,29 @@ class Session:
         )
         return self._known[row]
 
-    def _first_estimate(self, row: PlannedRow, estimate: RowEstimate) -> RowEstimate:
-        """Return what is estimated right before the row's first attempt, and keep it."""
-        if row.config is None or estimate.training is None:
-            return estimate
-        path = self._folder / "estimates" / f"{self._run_name(row)}.json"
-        if self._done(row) > 0 and path.is_file():
+    def _begun(self, rows: list[PlannedRow]) -> dict[PlannedRow, Estimate]:
+        """Return what was estimated of trainings that an earlier call began."""
+        found = {}
+        for row in rows:
+            path = self._estimate_path(row)
+            if self._done(row) == 0 or not path.is_file():
+                continue
             try:
-                return RowEstimate(Estimate.from_json(read_json(path)), estimate.scoring)
+                found[row] = Estimate.from_json(read_json(path))
             except (InputError, KeyError, TypeError, ValueError):
                 self._progress.warn(f"{path} is damaged; the row is shown with a new estimate")
+        return found
+
+    def _estimate_path(self, row: PlannedRow) -> Path:
+        name = "" if row.config is None else self._run_name(row)
+        return self._folder / "estimates" / f"{name}.json"
+
+    def _before(self, row: PlannedRow, estimate: RowEstimate) -> RowEstimate:
+        """Return what is estimated right before the row's first attempt, and keep it."""
+        if estimate.training is None or self._begun([row]):
+            return estimate
         training = estimate.training.scaled(self._correction)
-        write_json(path, training.as_json())
+        write_json(self._estimate_path(row), training.as_json())
         return RowEstimate(training, estimate.scoring)
 
     def _remove(self, row: PlannedRow) -> None:

@@ -316,3 +316,16 @@ def test_what_trainings_took_corrects_the_estimates_of_the_next(
     assert first.estimate.seconds == 1000.0
     assert second.estimate.seconds == pytest.approx(first.seconds, rel=0.01)
     assert any("4 samples × 1 epochs: estimated 16 min 40 s" in line for line in told.lines)
+
+
+def test_a_training_that_was_begun_is_not_timed_again(tiny, tmp_path, durations, monkeypatch):
+    phasegan.bench([4], [1], data=tiny, output=tmp_path / "b", **TINY)
+    for path in (tmp_path / "b" / "rows").iterdir():
+        path.unlink()
+    tried = []
+    monkeypatch.setattr("phasegan.harness.estimates.try_run", lambda config, *_: tried.append(1))
+    report = phasegan.bench([4], [1], data=tiny, output=tmp_path / "b", **TINY)
+    assert (tried, report.reused) == ([], 0)
+    assert {row.status for row in report.rows} == {"ok", "quoted"}
+    (row,) = [row for row in report.rows if row.run]
+    assert row.estimate.seconds == 2.5
