@@ -73,9 +73,8 @@ class Estimate:
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values, in seconds."""
-        parts = {name: round(value, 3) for name, value in self.parts.items()}
-        numbers = {name: round(getattr(self, name), 3) for name in ("seconds", "low", "high")}
-        return {**numbers, "parts": parts}
+        numbers = {name: getattr(self, name) for name in ("seconds", "low", "high")}
+        return {**numbers, "parts": dict(self.parts)}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:

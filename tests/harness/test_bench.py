@@ -37,7 +37,8 @@ def test_pairs_baselines_and_quoted_rows(tiny, tmp_path):
     quoted = [row for row in report.rows if row.status == "quoted"]
     assert [row.values["mse_published"] for row in quoted] == [18575, 18509, 18506]
     trained = [row for row in report.rows if row.run]
-    assert all(row.seconds > 0 and row.estimate.seconds == 2.5 for row in trained)
+    assert trained[0].estimate.seconds == 2.5
+    assert all(row.seconds > 0 and 0 < row.estimate.seconds < 5 for row in trained)
 
 
 def test_each_baseline_uses_its_own_samples(tiny, tmp_path):
