@@ -123,7 +123,7 @@ def _summary(rows: Sequence[Row]) -> tuple[str, ...]:
 def _figure(row: Row) -> str:
     error = row.values["mse_stderr"]
     spread = "" if error is None else f" ± {squared_grey_levels(error)} (s.e. over the images)"
-    title = training_title(row)
+    title = training_title(row).replace(" × ", "\u00a0×\u00a0")
     samples = f", {row.samples:,} samples" if row.samples and not row.epochs else ""
     return f"{squared_grey_levels(row.values['mse'])}{spread}, {title}{samples}"
 
