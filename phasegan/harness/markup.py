@@ -41,11 +41,7 @@ _LATEX = {
 
 def footnotes(table: Table) -> list[str]:
     """Return what explains the columns of a table, then its own notes."""
-    names: dict[str, list[str]] = {}
-    for column in table.columns:
-        if column.explanation:
-            names.setdefault(column.explanation, []).append(column.name)
-    return [f"{', '.join(shared)}: {text}" for text, shared in names.items()] + list(table.notes)
+    return [f"{names}: {text}" for names, text in table.footnotes] + list(table.notes)
 
 
 def reasons(table: Table) -> list[str]:

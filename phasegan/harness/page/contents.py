@@ -101,6 +101,15 @@ class Table:
     caption: str = ""
     sortable: bool = True
 
+    @property
+    def footnotes(self) -> list[tuple[str, str]]:
+        """Names of columns and what explains them, in the order of the columns."""
+        names: dict[str, list[str]] = {}
+        for column in self.columns:
+            if column.explanation:
+                names.setdefault(column.explanation, []).append(column.name)
+        return [(", ".join(columns), text) for text, columns in names.items()]
+
     def __post_init__(self) -> None:
         for line in self.lines:
             if not len(line.cells) == len(line.keys) == len(self.columns):

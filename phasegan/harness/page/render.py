@@ -179,11 +179,7 @@ class _Sheet:
     @property
     def footnotes(self) -> list[tuple[str, str]]:
         """Names of columns and what explains them, in the order of the columns."""
-        names: dict[str, list[str]] = {}
-        for column in self.table.columns:
-            if column.explanation:
-                names.setdefault(column.explanation, []).append(column.name)
-        return [(", ".join(columns), text) for text, columns in names.items()]
+        return self.table.footnotes
 
     @property
     def marks(self) -> list[int]:
