@@ -47,3 +47,17 @@ class Interrupted(PhaseganError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_status = 128 + signal_number
+
+
+class Elsewhere(PhaseganError):
+    """Another process of the same training failed, and says why; this one ends silently.
+
+    Parameters
+    ----------
+    status : int
+        The exit status of the other one.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__("another process failed")
+        self.exit_status = status

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from phasegan._version import __version__
-from phasegan.errors import Interrupted, PhaseganError, printable
+from phasegan.errors import Elsewhere, Interrupted, PhaseganError, printable
+from phasegan.processes import is_main
 
 COMMANDS = {
     "prepare": "Turn images into phase-only spectra in an HDF5 file.",
@@ -113,8 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except click.ClickException as error:
         return _fail(_usage(error), 2)
+    except Elsewhere as error:
+        return error.exit_status
     except Interrupted as error:
-        click.echo(f"phasegan: {error}", err=True)
+        if is_main():
+            click.echo(f"phasegan: {error}", err=True)
         return error.exit_status
     except PhaseganError as error:
         if verbose:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from phasegan.cli.common import Manners, NumberList, common_options
+from phasegan.processes import is_main
 from phasegan.progress import format_duration
+
+if TYPE_CHECKING:
+    from phasegan.training.api import TrainReport
 
 
 @click.command("train")
@@ -142,6 +146,48 @@ from phasegan.progress import format_duration
     type=click.FloatRange(0),
     help="paper: share of the cycle weights; 0 switches it off.  [default: 0.5]",
 )
+@click.option(
+    "--validation",
+    type=click.IntRange(1),
+    help="Score so many samples that are not trained on, and keep the best weights.",
+)
+@click.option(
+    "--validate-every", type=click.IntRange(1), help="Epochs between validations.  [default: 1]"
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    help="Stop after so many validations without a better one.  [default: never]",
+)
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(1),
+    help="Images of a batch that are computed at once: less memory, the same result.",
+)
+@click.option(
+    "--recompute", is_flag=True, help="Less memory, a third slower: gradient checkpointing."
+)
+@click.option(
+    "--compile",
+    type=click.Choice(["off", "default", "reduce-overhead", "max-autotune"]),
+    help="torch.compile of the convolutional networks.  [default: off]",
+)
+@click.option(
+    "--channels-last/--channels-first",
+    default=None,
+    help="paper: order of the networks' data in memory.  [default: what is faster]",
+)
+@click.option(
+    "--batched/--one-by-one",
+    default=None,
+    help="paper: one pass for pictures that go through one network.  [default: what is faster]",
+)
+@click.option(
+    "--resident",
+    type=click.Choice(["device", "memory", "disk"]),
+    help="Where the data are between steps.  [default: by their size]",
+)
+@click.option("--deterministic", is_flag=True, help="The same bits every time on a GPU too.")
 @click.option("--resume", is_flag=True, help="Continue; start if there is nothing to continue.")
 @click.option("--dry-run", is_flag=True, help="Estimate the time, write nothing.")
 @common_options(heavy=True)
@@ -153,6 +199,8 @@ def command(
     encodings: str | None,
     no_augmentation: bool,
     disjoint: bool,
+    recompute: bool,
+    deterministic: bool,
     **options: Any,
 ) -> None:
     """Train a CycleGAN from phase spectra to images.
@@ -173,9 +221,16 @@ def command(
         encodings=None if encodings is None else tuple(encodings.split(",")),
         augmentation=False if no_augmentation else None,
         disjoint=True if disjoint else None,
+        recompute=recompute,
+        deterministic=deterministic,
         **options,
     )
-    config = report.config
+    if is_main():
+        _say(manners, report, dry_run, data)
+
+
+def _say(manners: Manners, report: TrainReport, dry_run: bool, data: str | None) -> None:
+    config, status = report.config, report.status
     what = f"{config.label}, {config.data.samples} samples × {config.epochs} epochs"
     if dry_run:
         assert report.estimate is not None
@@ -183,7 +238,15 @@ def command(
     elif not report.trained:
         manners.say(f"{report.path} is finished already: {what}")
     else:
+        if status is not None and status.epoch < config.epochs:
+            what = f"{what}, stopped early after {status.epoch},"
         manners.say(f"trained {what} in {format_duration(report.seconds)}: {report.path}")
+        if status is not None and status.best is not None:
+            manners.say(
+                f"best validation: MSE {status.best.mse:,.0f} after epoch {status.best.epoch}, "
+                "whose weights are kept"
+            )
+        manners.say(f"look at {report.path}/training.png and filmstrip.png")
         what, target = "score it: phasegan evaluate", ""
         if config.data.images_digest is not None:
             what, target = "use it: phasegan reconstruct", f" -o {report.path}/reconstructions"

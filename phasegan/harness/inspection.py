@@ -154,7 +154,7 @@ def _run(path: Path, verify: bool) -> Inspection:
         f"{config.learning_rate:g}, precision {config.precision}, seed {config.seed}",
         f"  time        {format_duration(status.seconds)} on {status.device}",
     ]
-    whole = folder.checkpoint_path.exists()
+    whole = folder.checkpoints_path.exists()
     names = config.network_names if whole else ("generator_ab",)
     files = [folder.weights_path(name) for name in names] if verify else []
     return Inspection(facts, lines, [file.name for file in files if not weights_intact(file)])

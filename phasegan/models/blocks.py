@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 INIT_STD = 0.02
 """Standard deviation of the initial weights (Zhu et al. 2017, appendix 7.1)."""
@@ -18,13 +19,23 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     In half precision the variance of a constant map underflows and the result
     is not a number; the convolutions around this layer may still run in bf16
-    or fp16.
+    or fp16. On a CPU this is group normalisation with a group a channel, the same
+    function: its kernel takes half precision as it is, in any layout, and sums in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each map of (batch, channel, row, column) to mean 0, variance 1."""
         with torch.autocast(x.device.type, enabled=False):
+            if x.device.type == "cpu" and x.dtype != torch.float16:
+                return functional.group_norm(x, self.num_features, eps=self.eps)
             return super().forward(x.float()).to(x.dtype)
+
+
+def through(block: nn.Module, x: Tensor, recompute: bool) -> Tensor:
+    """Return block(x); with `recompute`, what is inside is computed again for the gradient."""
+    if recompute and torch.is_grad_enabled():
+        return checkpoint(block, x, use_reentrant=False)
+    return block(x)
 
 
 class ResidualBlock(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from phasegan.models.blocks import InstanceNorm, ResidualBlock, pad_to_multiple
+from phasegan.models.blocks import InstanceNorm, ResidualBlock, pad_to_multiple, through
 
 DOWNSAMPLING = 4
 """Rows and columns are halved twice on the way through."""
@@ -55,6 +55,7 @@ class ResNetGenerator(nn.Module):
             ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(c, out_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
+        self.recompute = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate pictures.
@@ -72,4 +73,7 @@ class ResNetGenerator(nn.Module):
             (batch, out_channels, rows, columns), values in (−1, 1).
         """
         rows, columns = x.shape[-2:]
-        return self.model(pad_to_multiple(x, DOWNSAMPLING))[..., :rows, :columns]
+        y = pad_to_multiple(x, DOWNSAMPLING)
+        for layer in self.model:
+            y = through(layer, y, self.recompute and isinstance(layer, ResidualBlock))
+        return y[..., :rows, :columns]

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from phasegan.models.blocks import through
+
 GROUP = 16
 """Channels that are normalised together, at most."""
 
@@ -91,6 +93,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
         self.surroundings = Surroundings(widths[-1])
         self.exit = nn.Conv2d(widths[0], out_channels, 3, padding=1)
+        self.recompute = False
         nn.init.zeros_(self.exit.weight)
         assert self.exit.bias is not None
         nn.init.zeros_(self.exit.bias)
@@ -105,11 +108,11 @@ class UNet(nn.Module):
         x = self.entry(x)
         skips = []
         for block, down in zip(self.encoder, self.down, strict=False):
-            x = block(x)
+            x = through(block, x, self.recompute)
             skips.append(x)
             x = down(x)
-        x = self.surroundings(self.encoder[-1](x))
+        x = self.surroundings(through(self.encoder[-1], x, self.recompute))
         for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            x = block(skips.pop() + up(x))
+            x = through(block, skips.pop() + up(x), self.recompute)
         out: Tensor = self.exit(functional.silu(x))
         return out[..., :rows, :columns]

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from phasegan.runs.execution import STANDARD, Execution
 from phasegan.settings import Settings
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
@@ -81,6 +82,17 @@ class OptimiserConfig(Settings):
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
 
 
+class ValidationConfig(Settings):
+    """Scoring while training, on samples of the training split that are not trained on."""
+
+    samples: Annotated[int, Field(ge=0, strict=True)] = 0
+    """The last so many of the shuffle; 0: none."""
+    every: Positive = 1
+    """Epochs from one validation to the next; the last epoch always has one."""
+    patience: Annotated[int, Field(ge=0, strict=True)] = 0
+    """Stop after so many validations without a better one; 0: never."""
+
+
 class TrainConfig(Settings):
     """What every preset decides about the weights at the end of a run."""
 
@@ -91,6 +103,7 @@ class TrainConfig(Settings):
     batch_size: Positive
     pool_size: Annotated[int, Field(ge=0)] = 50
     precision: Literal["32", "bf16", "fp16"] = "32"
+    validation: ValidationConfig = ValidationConfig()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     size_name: ClassVar[str]
@@ -156,6 +169,13 @@ class PaperConfig(TrainConfig):
         return ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
+class Validated(Settings):
+    """A validation."""
+
+    epoch: Positive
+    mse: Annotated[float, Field(ge=0)]
+
+
 class RunStatus(Settings):
     """Where a run stands, as `status.json` keeps it."""
 
@@ -173,6 +193,12 @@ class RunStatus(Settings):
     """The most memory that the last attempt held; None where it is not known."""
     device: str
     threads: Positive
+    processes: Positive = 1
+    execution: Execution = STANDARD
+    best: Validated | None = None
+    """Whose weights the folder holds, where there is validation."""
+    fell_back: tuple[str, ...] = ()
+    """What happened after losses that were not finite."""
 
 
 VARIANTS = {

@@ -2,7 +2,7 @@
 
 config.json                     TrainConfig, with the versions that made it
 status.json                     state, position, seconds
-checkpoint.pt                   everything a resumed run needs
+checkpoints/step-….safetensors  everything a resumed run needs, after so many steps
 generator_ab.safetensors        phase → image (preset physics: the averaged weights)
 generator_ba.safetensors        image → phase
 discriminator_a.safetensors     judges phases
@@ -11,6 +11,7 @@ losses.jsonl                    each loss by name
 samples/epoch-0001.png          phase | reconstruction | reference
 samples/epoch-0001.npy          the reconstructions alone, integers: frames of the film strip
 filmstrip.png                   the reconstructions by epoch, then the references
+training.png                    the losses and what else is known of the training
 tensorboard/                    the same for TensorBoard, where it is installed
 
 Which of the networks there are, `TrainConfig.network_names` says.
@@ -45,10 +46,11 @@ class RunFolder:
         self.path = Path(path)
         self.config_path = self.path / "config.json"
         self.status_path = self.path / "status.json"
-        self.checkpoint_path = self.path / "checkpoint.pt"
+        self.checkpoints_path = self.path / "checkpoints"
         self.losses_path = self.path / "losses.jsonl"
         self.samples_path = self.path / "samples"
         self.film_strip_path = self.path / "filmstrip.png"
+        self.training_figure_path = self.path / "training.png"
 
     @property
     def exists(self) -> bool:
@@ -71,7 +73,8 @@ class RunFolder:
             return
         if not self.path.is_dir():
             raise InputError(f"{self.path}: a file; give the name of a run folder")
-        if any(not p.name.startswith(".lock") for p in self.path.iterdir()):
+        left_by_a_kill = (".lock", f".{self.config_path.name}.")
+        if any(not p.name.startswith(left_by_a_kill) for p in self.path.iterdir()):
             raise InputError(
                 f"{self.path}: a folder with other things in it, not a run; choose another -o"
             )

@@ -6,23 +6,27 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 
 from phasegan.devices import choose_device, memory_guard
 from phasegan.errors import InputError
 from phasegan.files import locked, remove_leftovers
+from phasegan.processes import ALONE, Processes, joined
 from phasegan.progress import Progress
-from phasegan.runs.config import TrainConfig
+from phasegan.runs.config import RunStatus, TrainConfig
+from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
 from phasegan.settings import differences
 from phasegan.store.prepare import prepare
 from phasegan.store.reader import PreparedFile
+from phasegan.training.checkpoint import Checkpoints
 from phasegan.training.estimate import Estimate
 from phasegan.training.loop import run_training
-from phasegan.training.resolve import TrainOptions, resolve_config
+from phasegan.training.resolve import AllOptions, choose_execution, resolve_config
 from phasegan.training.timing import estimate_run
+from phasegan.training.validation import shared_photographs
 
 DEFAULT_DATA = Path("builtin.h5")
 DEFAULT_RUNS = Path("runs")
@@ -41,6 +45,8 @@ class TrainReport:
     """Of the duration, before training; None if there was nothing left to do."""
     trained: bool
     """False if the run was finished already."""
+    status: RunStatus | None = None
+    """Where the run stands; None if nothing was trained."""
 
 
 def train(
@@ -52,7 +58,7 @@ def train(
     dry_run: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
-    **options: Unpack[TrainOptions],
+    **options: Unpack[AllOptions],
 ) -> TrainReport:
     """Train a CycleGAN from phases (domain A) to images (domain B).
 
@@ -71,7 +77,8 @@ def train(
     dry_run : bool
         Resolve everything and estimate the duration, write nothing.
     device : {"auto", "cpu", "cuda", "mps"}
-        Where to train.
+        Where to train. Several processes, started by torchrun or srun, take a GPU
+        each and train together.
     progress : Progress, optional
         Where to report; silent by default.
     **options
@@ -120,6 +127,13 @@ def train(
         disjoint : bool
             Of physics: domain A takes the first half of the samples and domain
             B the second.
+        validation, validate_every, patience : int
+            Score so many samples of the training split that are not trained on,
+            each so many epochs (1), and keep the best weights; stop after so many
+            validations without a better one. 0, the default: never.
+        compile, channels_last, batched, fused, resident, micro_batch, recompute,
+        deterministic
+            How it is computed: see `phasegan.runs.execution.Execution`.
 
     Returns
     -------
@@ -143,21 +157,36 @@ def train(
     >>> run.config.steps, run.config.label
     (1, 'physics-small')
     """
-    progress = progress or Progress()
-    chosen = choose_device(device)
+    wanted: dict[str, Any] = dict(options)
+    execution = choose_execution(wanted)
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(PreparedFile(data_or_builtin(data, progress)))
+        processes, chosen = stack.enter_context(joined(choose_device(device)))
+        progress = progress if progress is not None and processes.main else Progress()
+        path = processes.from_main(lambda: data_or_builtin(data, progress))
+        file = stack.enter_context(PreparedFile(path))
         pictures = None if images is None else stack.enter_context(PreparedFile(images))
-        config = resolve_config(file, chosen, pictures, **options)
+        config = resolve_config(file, chosen, pictures, **wanted)
         name = f"{file.path.stem}-{config.label}"
         folder = Path(output) if output is not None else DEFAULT_RUNS / name
         if dry_run:
             RunFolder(folder).check_free()
-            with memory_guard(_advice(config)):
-                estimate = estimate_run(config, file, pictures, chosen, None, progress)
+            with memory_guard(_advice(config, execution)):
+                estimate = processes.from_main(
+                    lambda: estimate_run(
+                        config, file, pictures, chosen, None, progress, execution, processes
+                    )
+                )
             return TrainReport(folder, config, 0.0, estimate, trained=False)
         return train_config(
-            config, file, folder, chosen, images=pictures, resume=resume, progress=progress
+            config,
+            file,
+            folder,
+            chosen,
+            images=pictures,
+            resume=resume,
+            progress=progress,
+            execution=execution,
+            processes=processes,
         )
 
 
@@ -171,6 +200,8 @@ def train_config(
     resume: bool = False,
     estimate: Estimate | None = None,
     progress: Progress | None = None,
+    execution: Execution = STANDARD,
+    processes: Processes = ALONE,
 ) -> TrainReport:
     """Train a complete configuration, continue it, or find that it is done.
 
@@ -193,6 +224,10 @@ def train_config(
         here by default.
     progress : Progress, optional
         Where to report; silent by default.
+    execution : Execution
+        Switches of speed and memory.
+    processes : Processes
+        Those that train together.
 
     Raises
     ------
@@ -204,25 +239,68 @@ def train_config(
         If a loss is not finite or memory runs out.
     """
     run, progress = RunFolder(folder), progress or Progress()
-    run.check_free()
-    with memory_guard(_advice(config)), locked(run.path / ".lock", str(run.path)):
-        if run.exists:
-            finished = _check_existing(run, config, resume)
-            if finished is not None:
-                return finished
-        else:
-            run.write_config(config)
-        remove_leftovers(run.path)
-        going_on = run.checkpoint_path.is_file()
-        left = config.steps - (_steps_done(run) if going_on else 0)
-        if estimate is None or going_on:
-            estimate = estimate_run(config, file, images, device, left, progress)
+    with memory_guard(_advice(config, execution)), contextlib.ExitStack() as stack:
+
+        def open_folder() -> TrainReport | bool:
+            run.check_free()
+            stack.enter_context(locked(run.path / ".lock", str(run.path)))
+            return _open(run, config, resume)
+
+        found = processes.from_main(open_folder)
+        if isinstance(found, TrainReport):
+            return found
+        left = config.steps - (_steps_done(run) if found else 0)
+        if estimate is None or found:
+            estimate = processes.from_main(
+                lambda: estimate_run(
+                    config, file, images, device, left, progress, execution, processes
+                )
+            )
+        together = f" × {processes.count}" if processes.count > 1 else ""
         progress.say(
-            f"{config.label} on {device}: {config.data.samples} samples × {config.epochs} epochs"
-            f"{_of_kind(file)}, {left} steps left, estimated {estimate.describe()}"
+            f"{config.label} on {device.type}{together}: {config.data.samples} samples × "
+            f"{config.epochs} epochs{_of_kind(file)}, {left} steps left, estimated "
+            f"{estimate.describe()}"
         )
-        spent = run_training(config, file, run, device, progress, resume=going_on, images=images)
-        return TrainReport(run.path, config, spent, estimate, trained=True)
+        _say_shared(config, file, progress)
+        spent = run_training(
+            config,
+            file,
+            run,
+            device,
+            progress,
+            resume=found,
+            images=images,
+            execution=execution,
+            processes=processes,
+        )
+        processes.wait()
+        status = processes.from_main(run.read_status)
+        return TrainReport(run.path, config, spent, estimate, trained=True, status=status)
+
+
+def _open(run: RunFolder, config: TrainConfig, resume: bool) -> TrainReport | bool:
+    """Make a run folder ready; return its report if it is finished, else if it goes on."""
+    for folder in (run.path, run.samples_path):
+        remove_leftovers(folder)
+    if run.exists:
+        finished = _check_existing(run, config, resume)
+        if finished is not None:
+            return finished
+    else:
+        run.write_config(config)
+    return Checkpoints(run.checkpoints_path).newest() is not None
+
+
+def _say_shared(config: TrainConfig, file: PreparedFile, progress: Progress) -> None:
+    """Warn where validation is not what it seems."""
+    count = config.validation.samples
+    shared = shared_photographs(config, file) if count else 0
+    if shared:
+        progress.warn(
+            f"{shared} of {count} samples that validate are crops of photographs that are trained "
+            "on: their score says little about others"
+        )
 
 
 def _of_kind(file: PreparedFile) -> str:
@@ -232,10 +310,15 @@ def _of_kind(file: PreparedFile) -> str:
     return f" of {file.path.name} ({layout.describe()})" if unusual else ""
 
 
-def _advice(config: TrainConfig) -> str:
+def _advice(config: TrainConfig, execution: Execution) -> str:
+    at_once = min(execution.micro_batch or config.batch_size, config.batch_size)
+    ways = [f"--micro-batch {at_once // 2}"] if at_once > 1 else []
+    ways += [] if execution.recompute else ["--recompute"]
+    same = f"give {' or '.join(ways)} for the same result, or " if ways else ""
+    lower = "--batch-size or " if config.batch_size > 1 else ""
     return (
-        f"{config.label} at {config.data.size}×{config.data.size} with batches of "
-        f"{config.batch_size}; lower --batch-size or {config.size_name}"
+        f"{config.label} at {config.data.size}×{config.data.size} with {at_once} images at once; "
+        f"{same}lower {lower}{config.size_name}"
     )
 
 
@@ -269,10 +352,10 @@ def _check_existing(folder: RunFolder, config: TrainConfig, resume: bool) -> Tra
             f"{folder.path} holds an unfinished run (step {status.step} of {old.steps}); "
             "continue it with --resume, or choose another -o"
         )
-    if not folder.checkpoint_path.is_file():
+    if Checkpoints(folder.checkpoints_path).newest() is None:
         raise InputError(
-            f"{folder.checkpoint_path} is missing, the run cannot be continued; choose another "
-            "-o and train again"
+            f"{folder.checkpoints_path} holds no checkpoint, the run cannot be continued; choose "
+            "another -o and train again"
         )
     return None
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from phasegan.runs.physics import AugmentationConfig
+from phasegan.training.parts import Part, whole
 
 CROPPED = 0.8
 """Share of the images that are cropped."""
@@ -20,7 +21,11 @@ ASPECT = 0.1
 
 
 def augment(
-    images: Tensor, config: AugmentationConfig, rng: np.random.Generator, data_range: int = 255
+    images: Tensor,
+    config: AugmentationConfig,
+    rng: np.random.Generator,
+    data_range: int = 255,
+    part: Part | None = None,
 ) -> Tensor:
     """Mirror, crop and change the tones of images, each in its own way.
 
@@ -41,6 +46,8 @@ def augment(
         Equal generators give equal images on the same device.
     data_range : int
         255 or 65535: the number of grey levels above 0.
+    part : Part, optional
+        Which images of a batch these are: each is changed as if all were here.
 
     Returns
     -------
@@ -49,16 +56,17 @@ def augment(
     """
     if not config.active:
         return images
-    count = len(images)
+    part = part or whole(len(images))
+    count = part.total
 
     def column(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).to(images.device).view(-1, 1, 1, 1)
+        own = values[part.rows].astype(np.float32)
+        return torch.from_numpy(own).to(images.device).view(-1, 1, 1, 1)
 
     if config.flip:
-        mirrored = torch.from_numpy(rng.random(count) < 0.5).to(images.device).view(-1, 1, 1, 1)
-        images = torch.where(mirrored, images.flip(-1), images)
+        images = torch.where(column(rng.random(count) < 0.5) > 0, images.flip(-1), images)
     if config.crop < 1:
-        images = _crop(images, config.crop, rng)
+        images = _crop(images, config.crop, rng, part)
     if config.gamma > 0:
         images = images.clamp(0.0, 1.0) ** column(np.exp(config.gamma * rng.normal(size=count)))
     if config.contrast > 0:
@@ -70,9 +78,9 @@ def augment(
     return torch.round(images.clamp(0.0, 1.0) * data_range) / data_range
 
 
-def _crop(images: Tensor, least: float, rng: np.random.Generator) -> Tensor:
+def _crop(images: Tensor, least: float, rng: np.random.Generator, part: Part) -> Tensor:
     """Replace most images by a crop of the same size."""
-    count = len(images)
+    count = part.total
     cropped = rng.random(count) < CROPPED
     share = rng.uniform(least, 1.0, count)
     ratio = 1.0 + rng.uniform(-ASPECT, ASPECT, count)
@@ -83,6 +91,7 @@ def _crop(images: Tensor, least: float, rng: np.random.Generator) -> Tensor:
     transform = np.zeros((count, 2, 3), dtype=np.float32)
     transform[:, 0, 0], transform[:, 1, 1] = sides[:, 1], sides[:, 0]
     transform[:, :, 2] = middle[:, ::-1]
+    transform, cropped = transform[part.rows], cropped[part.rows]
     grid = functional.affine_grid(
         torch.from_numpy(transform).to(images.device), list(images.shape), align_corners=False
     )

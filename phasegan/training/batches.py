@@ -13,8 +13,10 @@ from phasegan.spectra.fourier import forward
 from phasegan.spectra.magnitude import RunningMean
 from phasegan.store.reader import PreparedFile
 from phasegan.training.augmentation import augment
-from phasegan.training.data import RESIDENT_BYTES, choose_subset
+from phasegan.training.data import choose_subset
 from phasegan.training.encoder import Images, PhaseEncoder, Phases
+from phasegan.training.parts import Part, whole
+from phasegan.training.residence import Place, as_planes, levels, to_device
 
 _ORDER, _CHANGES = 1, 2  # streams of a seed; 0 chooses the samples
 _BLOCK = 64
@@ -36,20 +38,45 @@ def choose_domains(
 
 
 class _Kept:
-    """Some datasets of a split, kept in memory where they are not too large."""
+    """Some datasets of a split, and where they are between steps.
+
+    Images go to the device with as few bytes as they have in the file, once if they
+    fit there and every time if not.
+    """
 
     def __init__(
-        self, file: PreparedFile, indices: NDArray[np.int64], datasets: tuple[str, ...]
+        self,
+        file: PreparedFile,
+        indices: NDArray[np.int64],
+        datasets: tuple[str, ...],
+        place: Place,
     ) -> None:
         self.file, self.indices = file, indices
+        self.white = file.layout.data_range
         self._resident: dict[str, NDArray[np.generic]] = {}
-        if len(indices) * file.layout.sample_bytes <= RESIDENT_BYTES:
+        self._on_device: Tensor | None = None
+        if place.holds(len(indices) * file.layout.sample_bytes):
             self._resident = {name: getattr(file.train, name)(indices) for name in datasets}
+        if "images" in self._resident:
+            images = as_planes(self._resident["images"])
+            if place.on_device(images.nbytes):
+                self._on_device = torch.from_numpy(images).to(place.device)
 
     def take(self, dataset: str, positions: NDArray[np.int64]) -> NDArray[np.generic]:
+        """Return rows of a dataset."""
         if dataset in self._resident:
             return self._resident[dataset][positions]
         return getattr(self.file.train, dataset)(self.indices[positions])
+
+    def pictures(self, positions: NDArray[np.int64], device: torch.device) -> Tensor:
+        """Return images as (n, C, N, N), float32 in 0..1."""
+        if self._on_device is not None:
+            rows = torch.from_numpy(positions).to(device)
+            pixels = self._on_device.index_select(0, rows)
+        else:
+            pixels = torch.from_numpy(as_planes(self.take("images", positions)))
+            pixels = to_device(pixels, device)
+        return levels(pixels) / self.white
 
 
 class PhysicsBatches:
@@ -70,6 +97,8 @@ class PhysicsBatches:
         Another file that the images come from.
     device : torch.device
         Where batches are made.
+    resident : {"device", "memory", "disk"}, optional
+        Where the data are between steps; by their size.
     """
 
     def __init__(
@@ -78,18 +107,19 @@ class PhysicsBatches:
         file: PreparedFile,
         images: PreparedFile | None,
         device: torch.device,
+        resident: str | None = None,
     ) -> None:
         self.config, self.device = config, device
-        data = config.data
+        data, place = config.data, Place(device, resident)
         self.indices_a, self.indices_b = choose_domains(config, file, images)
         self.stored = images is not None or not config.augmentation.active
         self._encode = PhaseEncoder(data.padded, data.phase_noise, data.phase_bits, device)
-        self._b = _Kept(images or file, self.indices_b, ("images",))
+        self._b = _Kept(images or file, self.indices_b, ("images",), place)
         if self.stored:
             used = ("codes", "undefined") if config.period else ()
-            self._a = _Kept(file, self.indices_a, used)
+            self._a = _Kept(file, self.indices_a, used, place)
         elif config.disjoint:
-            self._a = _Kept(file, self.indices_a, ("images",) if config.period else ())
+            self._a = _Kept(file, self.indices_a, ("images",) if config.period else (), place)
         else:
             self._a = self._b
 
@@ -137,8 +167,20 @@ class PhysicsBatches:
         rng = np.random.default_rng([self.config.seed, _ORDER, epoch, domain])
         return rng.permutation(len(self.indices_b if domain else self.indices_a))
 
-    def at(self, epoch: int, step: int) -> tuple[Phases | None, Images]:
+    def count(self, step: int) -> int:
+        """Return how many images are in the batch of a step of an epoch."""
+        size = self.config.batch_size
+        return min(size, len(self.indices_b) - step * size)
+
+    def at(self, epoch: int, step: int, part: Part | None = None) -> tuple[Phases | None, Images]:
         """Return the batches of a step of an epoch, both from 0.
+
+        Parameters
+        ----------
+        epoch, step : int
+            Both from 0.
+        part : Part, optional
+            Only these rows, each as it would be in the whole batch.
 
         Returns
         -------
@@ -146,18 +188,20 @@ class PhysicsBatches:
             Phases are None in steps that leave domain A out.
         """
         config, size = self.config, self.config.batch_size
-        order_b = self.order(epoch, 1)[step * size : (step + 1) * size]
+        part = part or whole(self.count(step))
+        order_b = self.order(epoch, 1)[step * size : (step + 1) * size][part.rows]
         rng = np.random.default_rng([config.seed, _CHANGES, epoch, step, 1])
-        real_b = Images(self._images(self._b, order_b, rng), self._fold(order_b))
+        real_b = Images(self._images(self._b, order_b, rng, part), self._fold(order_b))
         done = epoch * config.steps_per_epoch + step
         if not config.period or done % config.period:
             return None, real_b
         order_a = self.order(epoch, 0)
-        positions = order_a[np.arange(step * size, step * size + len(order_b)) % len(order_a)]
+        rows = step * size + np.arange(part.start, part.stop)
+        positions = order_a[rows % len(order_a)]
         fold = self._fold(positions) if self._shared else None
-        return self._phases(positions, epoch, step)._replace(fold=fold), real_b
+        return self._phases(positions, epoch, step, part)._replace(fold=fold), real_b
 
-    def _phases(self, positions: NDArray[np.int64], epoch: int, step: int) -> Phases:
+    def _phases(self, positions: NDArray[np.int64], epoch: int, step: int, part: Part) -> Phases:
         if self.stored:
             phase = decode(self._a.take("codes", positions), np.float32)
             undefined = self._a.take("undefined", positions)
@@ -165,17 +209,16 @@ class PhysicsBatches:
             known = torch.from_numpy(~undefined.astype(bool)).reshape(shape)
             return Phases(torch.from_numpy(phase).reshape(shape), known).to(self.device)
         rng = np.random.default_rng([self.config.seed, _CHANGES, epoch, step, 0])
-        images = self._images(self._a, positions, rng)
-        noise = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
-        return self._encode(images, noise)
+        images = self._images(self._a, positions, rng, part)
+        source = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
+        noise = self._encode.fresh(part.total, images.shape[1], source)
+        return self._encode(images, None if noise is None else noise[part.rows])
 
     def _images(
-        self, kept: _Kept, positions: NDArray[np.int64], rng: np.random.Generator
+        self, kept: _Kept, positions: NDArray[np.int64], rng: np.random.Generator, part: Part
     ) -> Tensor:
-        white = kept.file.layout.data_range
-        pixels = kept.take("images", positions).astype(np.float32) / np.float32(white)
-        images = torch.from_numpy(pixels.reshape(len(pixels), -1, *pixels.shape[-2:]))
-        return augment(images.to(self.device), self.config.augmentation, rng, white)
+        images = kept.pictures(positions, self.device)
+        return augment(images, self.config.augmentation, rng, kept.white, part)
 
     def statistics(self, limit: int | None = None) -> tuple[Tensor, Tensor]:
         """Return the means over the images of domain B as they are in the file.

@@ -10,9 +10,8 @@ from torch import Tensor
 from phasegan.models.domains import image_picture, phase_picture
 from phasegan.spectra.encoding import decode
 from phasegan.store.reader import PreparedFile
-
-RESIDENT_BYTES = 2 * 2**30
-"""Data sets up to this size are read into memory once."""
+from phasegan.training.parts import Part, whole
+from phasegan.training.residence import Place, to_device
 
 _SUBSET, _ORDER = 0, 1
 
@@ -38,51 +37,84 @@ class UnpairedBatches:
         Samples of each domain in a batch; the last of an epoch may be smaller.
     seed : int
         The order of epoch e depends on (seed, e, domain) and nothing else.
+    device : torch.device
+        Where batches go.
+    resident : {"device", "memory", "disk"}, optional
+        Where the data are between steps; by their size.
     """
 
     def __init__(
-        self, file: PreparedFile, indices: NDArray[np.int64], batch_size: int, seed: int
+        self,
+        file: PreparedFile,
+        indices: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        device: torch.device | None = None,
+        resident: str | None = None,
     ) -> None:
         self._file, self._indices = file, indices
         self._batch_size, self._seed = batch_size, seed
+        self._device = device or torch.device("cpu")
+        place, layout = Place(self._device, resident), file.layout
         self._codes = self._images = None
-        if len(indices) * file.layout.sample_bytes <= RESIDENT_BYTES:
+        self._pictures: tuple[Tensor, Tensor] | None = None
+        if place.holds(len(indices) * layout.sample_bytes):
             self._codes = file.train.codes(indices)
             self._images = file.train.images(indices)
+        channels = 3 if layout.channels == "rgb" else 1
+        pictures = 2 * len(indices) * channels * layout.size**2 * np.float32().nbytes
+        if self._codes is not None and place.on_device(pictures):
+            every = np.arange(len(indices))
+            self._pictures = (
+                self._phases(every).to(self._device),
+                self._reals(every).to(self._device),
+            )
 
     def order(self, epoch: int, domain: int) -> NDArray[np.int64]:
         """Return the order of an epoch: positions in `indices`; domain 0 is A, 1 is B."""
         rng = np.random.default_rng([self._seed, _ORDER, epoch, domain])
         return rng.permutation(len(self._indices))
 
-    def batch(
-        self, order_a: NDArray[np.int64], order_b: NDArray[np.int64], step: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return one batch of each domain.
+    def _phases(self, positions: NDArray[np.int64]) -> Tensor:
+        if self._codes is not None:
+            codes = self._codes[positions]
+        else:
+            codes = self._file.train.codes(self._indices[positions])
+        return torch.from_numpy(phase_picture(decode(codes, np.float32)))
+
+    def _reals(self, positions: NDArray[np.int64]) -> Tensor:
+        if self._images is not None:
+            images = self._images[positions]
+        else:
+            images = self._file.train.images(self._indices[positions])
+        return torch.from_numpy(image_picture(images, self._file.layout.data_range))
+
+    def count(self, step: int) -> int:
+        """Return how many samples of each domain are in the batch of a step of an epoch."""
+        return min(self._batch_size, len(self._indices) - step * self._batch_size)
+
+    def at(self, epoch: int, step: int, part: Part | None = None) -> tuple[Tensor, Tensor]:
+        """Return the batches of a step.
 
         Parameters
         ----------
-        order_a, order_b : numpy.ndarray
-            From `order`.
-        step : int
-            Within the epoch, from 0.
+        epoch, step : int
+            Both from 0.
+        part : Part, optional
+            Only these rows.
 
         Returns
         -------
         (torch.Tensor, torch.Tensor)
-            Phase pictures and images, each (batch, C, N, N), float32, on the CPU.
+            Phase pictures and images, each (batch, C, N, N), float32, on the device.
         """
-        part = slice(step * self._batch_size, (step + 1) * self._batch_size)
-        layout = self._file.layout
-        if self._codes is not None and self._images is not None:
-            codes, images = self._codes[order_a[part]], self._images[order_b[part]]
-        else:
-            codes = self._file.train.codes(self._indices[order_a[part]])
-            images = self._file.train.images(self._indices[order_b[part]])
-        phase = phase_picture(decode(codes, np.float32))
-        image = image_picture(images, layout.data_range)
-        return torch.from_numpy(phase), torch.from_numpy(image)
-
-    def at(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Return the batches of a step of an epoch, both from 0."""
-        return self.batch(self.order(epoch, 0), self.order(epoch, 1), step)
+        part = part or whole(self.count(step))
+        first = step * self._batch_size
+        rows = slice(first + part.start, first + part.stop)
+        order_a, order_b = self.order(epoch, 0)[rows], self.order(epoch, 1)[rows]
+        if self._pictures is None:
+            found = self._phases(order_a), self._reals(order_b)
+            return to_device(found[0], self._device), to_device(found[1], self._device)
+        chosen = [torch.from_numpy(order).to(self._device) for order in (order_a, order_b)]
+        phases, images = self._pictures
+        return phases.index_select(0, chosen[0]), images.index_select(0, chosen[1])

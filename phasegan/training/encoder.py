@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from phasegan.spectra.encoding import TURN
-from phasegan.spectra.fourier import forward, self_conjugate
+from phasegan.spectra.fourier import forward, half_plane, self_conjugate
 
 UNDEFINED_BELOW = 1e-7
 """Share of an image's largest magnitude below which float32 gives no phase."""
@@ -70,15 +70,33 @@ class PhaseEncoder:
         self._rows = torch.arange(1, (padded + 1) // 2, device=device)
         self._columns = sorted({0, padded // 2}) if padded % 2 == 0 else [0]
 
-    def __call__(self, images: Tensor, source: torch.Generator | None) -> Phases:
+    def fresh(self, count: int, channels: int, source: torch.Generator) -> Tensor | None:
+        """Return noise for some images: (n, C, M, M // 2 + 1), radians; None without noise.
+
+        Parameters
+        ----------
+        count, channels : int
+            n and C.
+        source : torch.Generator
+            On the images' device.
+        """
+        if self.noise <= 0:
+            return None
+        shape = (count, channels, *half_plane(self.frame))
+        noise = torch.randn(shape, generator=source, device=source.device)
+        noise = noise * self._complex * self.noise
+        self._mirror(noise)
+        return noise
+
+    def __call__(self, images: Tensor, noise: Tensor | None) -> Phases:
         """Transform images.
 
         Parameters
         ----------
         images : torch.Tensor
             (n, C, N, N), float32, in any unit.
-        source : torch.Generator, optional
-            Of the noise, on the images' device.
+        noise : torch.Tensor, optional
+            Of as many images, from `fresh`.
 
         Returns
         -------
@@ -91,11 +109,8 @@ class PhaseEncoder:
             largest = magnitude.amax((-2, -1), keepdim=True)
             trusted = (magnitude > UNDEFINED_BELOW * largest) & (magnitude > 0)
             phase = torch.atan2(spectrum.imag * self._complex, spectrum.real)
-            if self.noise > 0:
-                fresh = torch.randn(phase.shape, generator=source, device=phase.device)
-                fresh = fresh * self._complex * self.noise
-                self._mirror(fresh)
-                phase = phase + fresh
+            if noise is not None:
+                phase = phase + noise
                 phase = phase - TURN * torch.ceil((phase - np.pi) / TURN)
             if self.bits is not None:
                 levels = 2**self.bits

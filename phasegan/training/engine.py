@@ -10,17 +10,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
 from phasegan.runs.config import TrainConfig
+from phasegan.runs.execution import STANDARD, Execution
 from phasegan.store.reader import PreparedFile
 from phasegan.training.batches import PhysicsBatches
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data import UnpairedBatches, choose_subset
+from phasegan.training.mechanics import Mechanics
+from phasegan.training.parts import Batch, Part, Piece, divide
 from phasegan.training.physics import PhysicsGAN
 
 
 class Engine(Protocol):
     """Networks and optimisers that learn one step at a time."""
+
+    @property
+    def mechanics(self) -> Mechanics:
+        """How the networks are computed."""
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the terms that a step may return."""
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that the run folder keeps, by name."""
@@ -28,14 +40,17 @@ class Engine(Protocol):
     def begin(self, batches: Any, progress: Progress) -> None:
         """Take from the data what is known before the first step."""
 
+    def go_on(self, batches: Any) -> None:
+        """Take from the data what a checkpoint does not keep, before `restore`."""
+
     def rate(self, step: int) -> float:
         """Return the share of the learning rate at an optimiser step, from 0."""
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rates to a share of their largest."""
 
-    def step(self, real_a: Any, real_b: Any) -> dict[str, Tensor]:
-        """Learn from a batch of each domain; return each loss by name."""
+    def learn(self, batch: Batch) -> dict[str, Tensor]:
+        """Learn from a batch of each domain; return this process's share of each loss."""
 
     def pictures(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
@@ -58,6 +73,9 @@ class Engine(Protocol):
             Seconds that `begin` will take, from trials with a few images.
         """
 
+    def ease(self) -> str:
+        """Be more careful after a loss that was not finite; return what changed."""
+
     def state(self) -> dict[str, Any]:
         """Return everything that a checkpoint keeps."""
 
@@ -68,22 +86,29 @@ class Engine(Protocol):
 class Batches(Protocol):
     """Unpaired batches in an order that the seed decides."""
 
-    def at(self, epoch: int, step: int) -> tuple[Any, Any]:
+    def count(self, step: int) -> int:
+        """Return how many images are in the batch of a step of an epoch."""
+
+    def at(self, epoch: int, step: int, part: Part | None = None) -> tuple[Any, Any]:
         """Return a batch of each domain; of domain A None in steps that leave it out."""
 
 
 class Preset(NamedTuple):
     """What a preset trains, and on what batches."""
 
-    engine: Callable[[Any, torch.device], Engine]
-    batches: Callable[[Any, PreparedFile, PreparedFile | None, torch.device], Batches]
+    engine: Callable[[Any, torch.device, Execution, Processes], Engine]
+    batches: Callable[[Any, PreparedFile, PreparedFile | None, torch.device, str | None], Batches]
 
 
 def _paper_batches(
-    config: TrainConfig, file: PreparedFile, images: PreparedFile | None, device: torch.device
+    config: TrainConfig,
+    file: PreparedFile,
+    images: PreparedFile | None,
+    device: torch.device,
+    resident: str | None,
 ) -> Batches:
     indices = choose_subset(len(file.train), config.data.samples, config.seed)
-    return UnpairedBatches(file, indices, config.batch_size, config.seed)
+    return UnpairedBatches(file, indices, config.batch_size, config.seed, device, resident)
 
 
 ENGINES = {
@@ -92,13 +117,22 @@ ENGINES = {
 }
 
 
-def make_engine(config: TrainConfig, device: torch.device) -> Engine:
+def make_engine(
+    config: TrainConfig,
+    device: torch.device,
+    execution: Execution = STANDARD,
+    processes: Processes = ALONE,
+) -> Engine:
     """Return the networks of a configuration, freshly initialised."""
-    return ENGINES[config.preset].engine(config, device)
+    return ENGINES[config.preset].engine(config, device, execution, processes)
 
 
 def make_batches(
-    config: TrainConfig, file: PreparedFile, images: PreparedFile | None, device: torch.device
+    config: TrainConfig,
+    file: PreparedFile,
+    images: PreparedFile | None,
+    device: torch.device,
+    execution: Execution = STANDARD,
 ) -> Batches:
     """Return the batches of a configuration.
 
@@ -111,6 +145,17 @@ def make_batches(
     images : PreparedFile, optional
         The file that its images come from.
     device : torch.device
-        Where batches are made; those of the preset paper stay on the CPU.
+        Where batches go.
+    execution : Execution
+        Where the data are between steps.
     """
-    return ENGINES[config.preset].batches(config, file, images, device)
+    return ENGINES[config.preset].batches(config, file, images, device, execution.resident)
+
+
+def load_batch(batches: Batches, gan: Engine, config: TrainConfig, done: int) -> Batch:
+    """Return one process's share of the batch of a step, numbered from 0 over the whole run."""
+    epoch, step = divmod(done, config.steps_per_epoch)
+    total = batches.count(step)
+    parts = divide(total, gan.mechanics.processes, gan.mechanics.execution.micro_batch)
+    pieces = [Piece(*batches.at(epoch, step, part), part) for part in parts]
+    return Batch(pieces, total, bool(gan.takes_both(np.array([done]))[0]))

@@ -29,6 +29,7 @@ _NOISE = 5
 def fit_cascades(
     generator: SpectralGenerator,
     batches: PhysicsBatches,
+    folds: list[NDArray[np.int64]],
     encode: PhaseEncoder,
     progress: Progress,
 ) -> list[list[Coefficients]]:
@@ -40,6 +41,8 @@ def fit_cascades(
         Whose cascade it is; its mean magnitude is known already.
     batches : PhysicsBatches
         Of the run.
+    folds : list of numpy.ndarray
+        What `batches.divide` returned.
     encode : PhaseEncoder
         From images to phases, noise included.
     progress : Progress
@@ -55,7 +58,7 @@ def fit_cascades(
     corrected = None if generator.exact else encode
     return [
         _fit(generator, batches, rows, progress, corrected)
-        for rows in _rows(generator, batches, batches.divide())
+        for rows in _rows(generator, batches, folds)
     ]
 
 
@@ -141,7 +144,7 @@ def _posterior(
     noise = stream(0, _NOISE, device)
     for start in range(0, len(images), _BATCH):
         pixels = torch.from_numpy(images[start : start + _BATCH]).float().to(device)
-        phases = encode(pixels, noise)
+        phases = encode(pixels, encode.fresh(len(pixels), pixels.shape[1], noise))
         with torch.no_grad():
             phasor = torch.polar(torch.ones_like(phases.phase), phases.phase)
             if phases.trusted is not None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from phasegan.errors import RunError
 from phasegan.figures.filmstrip import FrameStore
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
+from phasegan.figures.training import training_figure
 from phasegan.files import atomic_file, write_text
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.domains import picture_to_image
+from phasegan.runs.config import TrainConfig
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 
@@ -27,10 +26,7 @@ Generate = Callable[[NDArray[np.floating], NDArray[np.bool_] | None], NDArray[np
 
 
 class Journal:
-    """Average losses over some steps and write them down.
-
-    Losses stay on the device until they are written, so that the loop does not
-    wait for them.
+    """The record of a run on disk.
 
     Parameters
     ----------
@@ -44,8 +40,6 @@ class Journal:
 
     def __init__(self, folder: RunFolder, start: int, epoch: int = 0) -> None:
         self._folder = folder
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
         self._trim(start)
         FrameStore(folder.samples_path, 255).trim(epoch)
         self._lines = open(folder.losses_path, "a", encoding="utf-8")
@@ -57,16 +51,10 @@ class Journal:
         return self._board is not None
 
     def _trim(self, start: int) -> None:
-        path = self._folder.losses_path
-        if path.is_file():
-            kept = []
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    if json.loads(line)["step"] <= start:
-                        kept.append(line + "\n")
-                except (ValueError, KeyError, TypeError):
-                    continue  # the last line of a killed run may be half a line
-            write_text(path, "".join(kept))
+        if self._folder.losses_path.is_file():
+            kept = [r for r in read_records(self._folder) if r["step"] <= start]
+            text = "".join(json.dumps(record) + "\n" for record in kept)
+            write_text(self._folder.losses_path, text)
 
     def _open_board(self, start: int) -> Any:
         try:
@@ -75,50 +63,57 @@ class Journal:
             return None
         return SummaryWriter(str(self._folder.path / "tensorboard"), purge_step=start + 1)
 
-    def add(self, losses: dict[str, Tensor]) -> None:
-        """Take the losses of one step."""
-        for name, value in losses.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    def state(self) -> dict[str, Any]:
-        """Return what is not yet written, for a checkpoint."""
-        return {"sums": dict(self._sums), "counts": dict(self._counts)}
-
-    def restore(self, state: dict[str, Any], device: torch.device) -> None:
-        """Take the state of a checkpoint."""
-        self._sums = {name: value.to(device) for name, value in state["sums"].items()}
-        counts = state.get("counts")
-        if counts is None:  # an older checkpoint: every step had every loss
-            counts = dict.fromkeys(self._sums, state["count"])
-        self._counts = {name: int(count) for name, count in counts.items()}
-
-    def write(self, step: int, epoch: int, rate: float) -> dict[str, float]:
-        """Write the averages since the last call, of each loss over the steps that had it.
-
-        Raises
-        ------
-        RunError
-            If one of them is not finite.
-        """
-        if not self._sums:
-            return {}
-        means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
-        self._sums, self._counts = {}, {}
-        bad = [name for name, value in means.items() if not np.isfinite(value)]
-        if bad:
-            raise RunError(
-                f"{self._folder.path}: the loss {bad[0]} is not finite at step {step}; what was "
-                "saved before is kept. Try --precision 32, or a lower --learning-rate"
-            )
-        record = {"step": step, "epoch": epoch, "learning_rate": rate, **means}
+    def _write(self, record: dict[str, Any], scalars: dict[str, float]) -> None:
         self._lines.write(json.dumps(record, allow_nan=False) + "\n")
         self._lines.flush()
         if self._board is not None:
-            for name, value in means.items():
-                self._board.add_scalar(f"losses/{name}", value, step)
-            self._board.add_scalar("learning_rate", rate, step)
-        return means
+            for name, value in scalars.items():
+                self._board.add_scalar(name, value, record["step"])
+
+    def losses(
+        self, step: int, epoch: int, rate: float, means: dict[str, float], pace: float
+    ) -> None:
+        """Write the losses since the last line.
+
+        Parameters
+        ----------
+        step, epoch : int
+            Steps done, and the epoch that the last one was of, from 1.
+        rate : float
+            The learning rate.
+        means : dict
+            Of each loss over the steps that had it.
+        pace : float
+            Images a second.
+        """
+        record = {"step": step, "epoch": epoch, "learning_rate": rate, **means}
+        scalars = {f"losses/{name}": value for name, value in means.items()}
+        scalars |= {"learning_rate": rate, "images_per_second": pace}
+        self._write(record | {"images_per_second": float(f"{pace:.4g}")}, scalars)
+
+    def validated(self, step: int, epoch: int, mse: float) -> None:
+        """Write a validation."""
+        record = {"step": step, "epoch": epoch, "validation": {"mse": mse}}
+        self._write(record, {"validation/mse": mse})
+
+    def event(self, step: int, epoch: int, text: str) -> None:
+        """Write something that happened."""
+        self._write({"step": step, "epoch": epoch, "event": text}, {})
+        if self._board is not None:
+            self._board.add_text("events", text, step)
+
+    def draw(self, config: TrainConfig, interrupted_at: int | None) -> None:
+        """Write `training.png`: the whole record at one look."""
+        records = read_records(self._folder)
+        if records:
+            figure = training_figure(
+                records,
+                title=f"{config.label}: {config.data.samples} samples × {config.epochs} epochs",
+                interrupted_at=interrupted_at,
+                steps=config.steps,
+            )
+            with atomic_file(self._folder.training_figure_path) as path:
+                figure.savefig(path, format="png")
 
     def picture(self, epoch: int, step: int, watched: Watched, generate: Generate) -> None:
         """Write `samples/epoch-….png`: phase | reconstruction | reference, and the film strip."""
@@ -132,18 +127,21 @@ class Journal:
         if self._board is not None:
             self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the files."""
         self._lines.close()
         if self._board is not None:
             self._board.close()
+
+
+def read_records(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the lines of a run's `losses.jsonl`, without those that a kill left unfinished."""
+    found = []
+    for line in folder.losses_path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            record = json.loads(line)
+            found.append(record | {"step": int(record["step"])})
+    return found
 
 
 class Watched:

@@ -8,40 +8,38 @@ from typing import Any, Literal
 
 import torch
 
-from phasegan.errors import Interrupted
+from phasegan.errors import Interrupted, RunError
 from phasegan.models.weights import save_weights
+from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress, Task
-from phasegan.runs.config import RunStatus, TrainConfig
+from phasegan.runs.config import RunStatus, TrainConfig, Validated
+from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
-from phasegan.training.checkpoint import (
-    damaged_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
-from phasegan.training.engine import make_batches, make_engine
+from phasegan.training.checkpoint import Checkpoints, damaged_checkpoint, is_finite
+from phasegan.training.engine import load_batch, make_batches, make_engine
 from phasegan.training.interrupt import SignalGuard
 from phasegan.training.journal import Journal, watch
+from phasegan.training.means import LossMeans
 from phasegan.training.schedule import picture_epochs
+from phasegan.training.sentinel import NotFinite, Sentinel
+from phasegan.training.validation import validate
 from phasegan.usage import Meter
 
 LOG_STEPS = 50
 SHOWN = ("cycle_b", "structure", "cycle_a", "discriminator_b")
 """Losses that the progress line names."""
 CHECKPOINT_SECONDS = 600.0
+KEPT = 2
+"""Checkpoints kept, the newest ones."""
+MOST_FALLS = 3
+"""Losses that were not finite after which a run is given up."""
+
+_SAVE, _NOT_FINITE = 1, 1000  # votes, beside the numbers of signals
 
 
-def run_training(
-    config: TrainConfig,
-    file: PreparedFile,
-    folder: RunFolder,
-    device: torch.device,
-    progress: Progress,
-    *,
-    resume: bool,
-    images: PreparedFile | None = None,
-) -> float:
-    """Train until the end or a signal.
+class Trainer:
+    """One run from where it stands to its end.
 
     Parameters
     ----------
@@ -55,10 +53,304 @@ def run_training(
         Where to train.
     progress : Progress
         Where to report.
-    resume : bool
-        Continue from the checkpoint.
     images : PreparedFile, optional
         The file that the images come from, where `file` gives the phases alone.
+    execution : Execution
+        Switches of speed and memory.
+    processes : Processes
+        Those that train together; only the main one writes.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        file: PreparedFile,
+        folder: RunFolder,
+        device: torch.device,
+        progress: Progress,
+        images: PreparedFile | None = None,
+        execution: Execution = STANDARD,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.config, self.file, self.folder = config, file, folder
+        self.device, self.progress, self.processes = device, progress, processes
+        self.execution = execution
+        self.meter = Meter(device)
+        self.gan = make_engine(config, device, execution, processes)
+        self.batches = make_batches(config, file, images, device, execution)
+        self.checkpoints = Checkpoints(folder.checkpoints_path, KEPT)
+        self.means = LossMeans(self.gan.losses, device)
+        self.sentinel, self.votes = Sentinel(device), processes.votes()
+        self.watched = watch(file) if processes.main else None
+        self.pictures = picture_epochs(config.epochs)
+        self.done = self.ended = 0  # optimiser steps; epochs with all that follows them
+        self.best: Validated | None = None
+        self.worse = 0  # validations since the best
+        self.fell_back: list[str] = []
+        self.earlier, self.earlier_device = 0.0, 0.0
+        self.journal: Journal | None = None
+        self.seen = 0  # images since the clock was started
+        self.clock = time.monotonic()
+
+    # --- the run ------------------------------------------------------------------
+
+    def run(self, *, resume: bool) -> float:
+        """Train until the end or a signal; see `run_training`."""
+        self.start = time.monotonic()
+        if resume:
+            self.gan.go_on(self.batches)
+            self._restore()
+        else:
+            self.gan.begin(self.batches, self.progress)
+        try:
+            with (
+                SignalGuard() as signals,
+                self.progress.task(
+                    f"training {self.config.label}", self.config.steps, self.done
+                ) as task,
+            ):
+                self._open_journal()
+                if not resume:
+                    self._save("running")
+                while not self._learn(signals, task):
+                    self._fall_back(task)
+        finally:
+            if self.journal is not None:
+                self.journal.close()
+        return self._seconds()
+
+    def _learn(self, signals: SignalGuard, task: Task) -> bool:
+        """Train until the end; return False after a loss that is not finite."""
+        config, per_epoch = self.config, self.config.steps_per_epoch
+        self.saved = time.monotonic()
+        self.rate = self._rate(max(0, self.done - 1))
+        self._restart_clock()
+        try:
+            while self.ended < config.epochs and not self._stops_early():
+                while self.done < (self.ended + 1) * per_epoch:
+                    finite = self._step()
+                    if self.done % LOG_STEPS == 0:
+                        self._log(task, self.ended + 1)
+                    task.advance(1)
+                    self._heed(self.votes.cast(self._vote(finite, signals)))
+                self._heed(self.votes.settle())
+                if not self.sentinel.settle():
+                    raise NotFinite
+                self._end_epoch(task)
+            self._save("finished")
+        except NotFinite:
+            self.votes.settle()
+            return False
+        return True
+
+    def _step(self) -> bool:
+        """Learn from the next batch; tell whether all losses were finite, as far as is known."""
+        self.gan.set_rate(self.gan.rate(self.done))
+        self.rate = self._rate(self.done)
+        batch = load_batch(self.batches, self.gan, self.config, self.done)
+        values = self.means.add(self.gan.learn(batch))
+        self.done += 1
+        self.seen += batch.total
+        return self.sentinel.look(values)
+
+    def _rate(self, step: int) -> float:
+        return self.config.learning_rate * self.gan.mechanics.easing * self.gan.rate(step)
+
+    def _vote(self, finite: bool, signals: SignalGuard) -> int:
+        if not finite:
+            return _NOT_FINITE
+        if signals.received is not None:
+            return signals.received
+        late = time.monotonic() - self.saved > CHECKPOINT_SECONDS
+        return _SAVE if late and self.processes.main else 0
+
+    def _heed(self, vote: int) -> None:
+        """Do what the processes agreed on."""
+        if vote == 0:
+            return
+        if vote == _NOT_FINITE:
+            raise NotFinite
+        if vote == _SAVE:
+            self._save("running")
+            return
+        self._save("interrupted")
+        raise Interrupted(
+            f"interrupted at step {self.done} of {self.config.steps}; saved in "
+            f"{self.folder.path}, continue with --resume",
+            vote,
+        )
+
+    def _end_epoch(self, task: Task) -> None:
+        epoch, config = self.ended + 1, self.config
+        self._log(task, epoch)
+        every = config.validation.every
+        if config.validation.samples and (epoch % every == 0 or epoch == config.epochs):
+            self._validate(epoch)
+        if self.journal is not None and self.watched is not None and epoch in self.pictures:
+            self.journal.picture(epoch, self.done, self.watched, self.gan.pictures)
+        self.ended = epoch
+        if epoch < config.epochs and not self._stops_early():
+            self._save("running")
+        self._restart_clock()
+
+    def _validate(self, epoch: int) -> None:
+        mse = validate(self.config, self.file, self.gan, self.processes, self.device)
+        if self.journal is not None:
+            self.journal.validated(self.done, epoch, mse)
+        if self.best is None or mse < self.best.mse:
+            self.best, self.worse = Validated(epoch=epoch, mse=mse), 0
+            self._save_weights()
+        else:
+            self.worse += 1
+
+    def _stops_early(self) -> bool:
+        patience = self.config.validation.patience
+        return bool(patience) and self.worse >= patience
+
+    def _fall_back(self, task: Task) -> None:
+        """Go on from the last checkpoint, more carefully, after a loss that was not finite."""
+        at, self.sentinel = self.done, Sentinel(self.device)
+        if len(self.fell_back) >= MOST_FALLS:
+            self._restore()
+            raise RunError(
+                f"{self.folder.path}: a loss is not finite at step {at}, after {MOST_FALLS} "
+                f"attempts from earlier states; step {self.done} is kept. Try a lower "
+                "--learning-rate"
+            )
+        self._restore()
+        text = f"a loss was not finite at step {at}: back to step {self.done}"
+        text = f"{text}, {self.gan.ease()}"
+        self.fell_back.append(text)
+        self.progress.warn(text)
+        task.advance(self.done - at)
+        self._open_journal()
+        if self.journal is not None:
+            self.journal.event(self.done, max(1, self.ended), text)
+        self._save("running")
+
+    # --- what it leaves -------------------------------------------------------------
+
+    def _open_journal(self) -> None:
+        if not self.processes.main:
+            return
+        if self.journal is not None:
+            self.journal.close()
+        self.journal = Journal(self.folder, self.done, self.ended)
+        if not self.journal.has_tensorboard:
+            self.progress.detail("TensorBoard is not installed: losses go to losses.jsonl alone")
+
+    def _restart_clock(self) -> None:
+        self.clock, self.seen = time.monotonic(), 0
+
+    def _log(self, task: Task, epoch: int) -> None:
+        """Write the losses since the last time, if there are any, and show some."""
+        means = self.means.take(self.processes)
+        if self.journal is not None and means:
+            pace = self.seen / max(1e-9, time.monotonic() - self.clock)
+            self.journal.losses(self.done, epoch, self.rate, means, pace)
+            shown = [f"{name} {means[name]:.3g}" for name in SHOWN if name in means]
+            head = [f"epoch {epoch}/{self.config.epochs}", f"{pace:.3g} images/s"]
+            task.advance(0, "  ".join([*head, *shown]))
+        self._restart_clock()
+
+    def _seconds(self) -> float:
+        return self.earlier + time.monotonic() - self.start
+
+    def _device_seconds(self) -> float:
+        return self.earlier_device + self.meter.seconds()[1]
+
+    def _save(self, state: Literal["running", "interrupted", "finished"]) -> None:
+        """Write a checkpoint and the weights, if all of them are finite."""
+        gan = self.gan.state()
+        if not is_finite({"gan": gan}):
+            raise NotFinite
+        self.means.gather(self.processes)
+        if self.processes.main:
+            self._write(state, gan)
+        self.saved = time.monotonic()
+
+    def _write(
+        self, state: Literal["running", "interrupted", "finished"], gan: dict[str, Any]
+    ) -> None:
+        checkpoint = {
+            "gan": gan,
+            "step": self.done,
+            "ended": self.ended,
+            "seconds": self._seconds(),
+            "device_seconds": self._device_seconds(),
+            "losses": self.means.state(),
+            "best": None if self.best is None else self.best.model_dump(),
+            "worse": self.worse,
+            "fell_back": self.fell_back,
+        }
+        self.checkpoints.save(self.done, checkpoint)
+        if self.best is None:
+            self._save_weights()
+        if self.journal is not None and state != "running":
+            self.journal.draw(self.config, self.done if state == "interrupted" else None)
+        self.folder.write_status(
+            RunStatus(
+                state=state,
+                epoch=self.ended,
+                step=self.done,
+                steps=self.config.steps,
+                seconds=round(self._seconds(), 3),
+                device_seconds=round(self._device_seconds(), 3),
+                peak_bytes=self.meter.peak_bytes(),
+                device=str(self.device),
+                threads=torch.get_num_threads(),
+                processes=self.processes.count,
+                execution=self.execution,
+                best=self.best,
+                fell_back=tuple(self.fell_back),
+            )
+        )
+
+    def _save_weights(self) -> None:
+        if self.processes.main:
+            for name, network in self.gan.networks().items():
+                save_weights(network, self.folder.weights_path(name), {"label": self.config.label})
+
+    def _restore(self) -> None:
+        """Take everything from the newest checkpoint."""
+        state = self.checkpoints.load(self.device, self.progress)
+        config = self.config
+        with damaged_checkpoint(self.folder.checkpoints_path):
+            self.gan.restore(state["gan"])
+            self.done, self.ended = operator.index(state["step"]), operator.index(state["ended"])
+            first, last = (n * config.steps_per_epoch for n in (self.ended, self.ended + 1))
+            if not (0 <= self.ended <= config.epochs and first <= self.done <= last):
+                raise ValueError(f"epoch {self.ended}, step {self.done}")
+            self.earlier = float(state["seconds"])
+            self.earlier_device = float(state["device_seconds"])
+            self.means.restore(state["losses"], self.processes)
+            best = state["best"]
+            self.best = None if best is None else Validated.model_validate(best)
+            self.worse = operator.index(state["worse"])
+            self.fell_back = [str(text) for text in state["fell_back"]]
+        self.start, self.meter = time.monotonic(), Meter(self.device)
+
+
+def run_training(
+    config: TrainConfig,
+    file: PreparedFile,
+    folder: RunFolder,
+    device: torch.device,
+    progress: Progress,
+    *,
+    resume: bool,
+    images: PreparedFile | None = None,
+    execution: Execution = STANDARD,
+    processes: Processes = ALONE,
+) -> float:
+    """Train until the end or a signal.
+
+    Parameters
+    ----------
+    config, file, folder, device, progress, images, execution, processes
+        As of `Trainer`.
+    resume : bool
+        Continue from the newest checkpoint.
 
     Returns
     -------
@@ -70,108 +362,7 @@ def run_training(
     Interrupted
         After a SIGINT or SIGTERM, when the checkpoint is written.
     RunError
-        If a loss is not finite.
+        If losses are not finite again and again.
     """
-    meter = Meter(device)
-    gan = make_engine(config, device)
-    batches = make_batches(config, file, images, device)
-    start = time.monotonic()
-    gan.begin(batches, progress)
-    preparing = time.monotonic() - start
-    epoch = step = 0  # epochs done; optimiser steps done in the current epoch
-    earlier, earlier_device, log_state = 0.0, 0.0, None
-    if resume:
-        with damaged_checkpoint(folder.checkpoint_path):
-            state = load_checkpoint(folder.checkpoint_path, device)
-            gan.restore(state["gan"])
-            epoch, step = operator.index(state["epoch"]), operator.index(state["step"])
-            earlier, log_state = float(state["seconds"]), dict(state["journal"])
-            earlier_device = float(state.get("device_seconds", 0.0))
-            if not (0 <= epoch <= config.epochs and 0 <= step <= config.steps_per_epoch):
-                raise ValueError(f"epoch {epoch}, step {step}")
-
-    earlier += preparing
-    watched = watch(file)
-    per_epoch = config.steps_per_epoch
-    pictures = picture_epochs(config.epochs)
-    start = time.monotonic()  # set again when everything is open
-
-    def seconds() -> float:
-        return earlier + time.monotonic() - start
-
-    def save(state: Literal["running", "interrupted", "finished"]) -> None:
-        checkpoint: dict[str, Any] = {
-            "gan": gan.state(),
-            "epoch": epoch,
-            "step": step,
-            "seconds": seconds(),
-            "device_seconds": earlier_device + meter.seconds()[1],
-            "journal": journal.state(),
-        }
-        save_checkpoint(folder.checkpoint_path, checkpoint)
-        for name, network in gan.networks().items():
-            save_weights(network, folder.weights_path(name), {"label": config.label})
-        folder.write_status(
-            RunStatus(
-                state=state,
-                epoch=epoch,
-                step=epoch * per_epoch + step,
-                steps=config.steps,
-                seconds=round(seconds(), 3),
-                device_seconds=round(earlier_device + meter.seconds()[1], 3),
-                peak_bytes=meter.peak_bytes(),
-                device=str(device),
-                threads=torch.get_num_threads(),
-            )
-        )
-
-    done = epoch * per_epoch + step
-    with (
-        SignalGuard() as signals,
-        Journal(folder, done, epoch) as journal,
-        progress.task(f"training {config.label}", config.steps, done) as task,
-    ):
-        start = saved = time.monotonic()
-        if log_state is not None:
-            journal.restore(log_state, device)
-        if not journal.has_tensorboard:
-            progress.detail("TensorBoard is not installed: losses go to losses.jsonl alone")
-        rate = config.learning_rate * gan.rate(max(0, done - 1))
-        while epoch < config.epochs:
-            while step < per_epoch:
-                factor = gan.rate(done)
-                rate = config.learning_rate * factor
-                gan.set_rate(factor)
-                real_a, real_b = batches.at(epoch, step)
-                real_a = None if real_a is None else real_a.to(device)
-                journal.add(gan.step(real_a, real_b.to(device)))
-                step += 1
-                done = epoch * per_epoch + step
-                if done % LOG_STEPS == 0:
-                    _show(journal.write(done, epoch + 1, rate), task, epoch + 1, config)
-                task.advance(1)
-                if signals.received is not None:
-                    save("interrupted")
-                    raise Interrupted(
-                        f"interrupted at step {done} of {config.steps}; saved in "
-                        f"{folder.path}, continue with --resume",
-                        signals.received,
-                    )
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    save("running")
-                    saved = time.monotonic()
-            epoch, step = epoch + 1, 0
-            _show(journal.write(done, epoch, rate), task, epoch, config)
-            if epoch in pictures:
-                journal.picture(epoch, done, watched, gan.pictures)
-            if epoch < config.epochs:
-                save("running")
-                saved = time.monotonic()
-        save("finished")
-    return seconds()
-
-
-def _show(means: dict[str, float], task: Task, epoch: int, config: TrainConfig) -> None:
-    if means:
-        shown = [f"{name} {means[name]:.3g}" for name in SHOWN if name in means]
-        task.advance(0, "  ".join([f"epoch {epoch}/{config.epochs}", *shown]))
+    trainer = Trainer(config, file, folder, device, progress, images, execution, processes)
+    return trainer.run(resume=resume)

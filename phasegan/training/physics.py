@@ -7,9 +7,8 @@ image → phase is a distance on the circle; a discriminator judges images.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
-from phasegan.losses.circular import circular_distance, phase_weights
+from phasegan.losses.circular import circular_distance
 from phasegan.losses.reconstruction import dissimilarity, squared
 from phasegan.models.blocks import initialise
-from phasegan.models.cascade import Coefficients
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.spectral import SpectralGenerator
+from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
+from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.physics import PhysicsConfig
-from phasegan.spectra.fourier import forward, half_plane
+from phasegan.spectra.fourier import forward
 from phasegan.training.batches import PhysicsBatches
-from phasegan.training.cyclegan import HALF
 from phasegan.training.encoder import Images, PhaseEncoder, Phases
-from phasegan.training.fitting import fit_cascades, rehearse_fits
+from phasegan.training.knowledge import Knowledge
+from phasegan.training.mechanics import Mechanics
+from phasegan.training.parts import Batch, Piece, whole
 from phasegan.training.pool import ImagePool
 from phasegan.training.randomness import stream
 from phasegan.training.schedule import warm_cosine
@@ -41,15 +42,7 @@ LOSSES = ("cycle_b", "structure", "cycle_a", "adversarial_ab", "discriminator_b"
 EARLIER_WEIGHT = 0.3
 """Of the estimates before the last in an unrolled generator's regression."""
 
-REHEARSED = 64
-"""Images that rough statistics are taken from."""
-
 _NETWORKS, _POOL, _JUDGE, _NOISE = 0, 2, 3, 4
-
-
-def _adam(kind: type[Any], module: nn.Module, rate: float, **options: Any) -> Any:
-    fused = {parameter.device.type for parameter in module.parameters()} <= {"cpu", "cuda"}
-    return kind(module.parameters(), lr=rate, fused=fused, **options)
 
 
 class PhysicsGAN:
@@ -61,22 +54,38 @@ class PhysicsGAN:
         Sizes, weights of the losses, rates, seed.
     device : torch.device
         Where the networks live.
+    execution : Execution
+        Switches of speed and memory.
+    processes : Processes
+        Those that train together.
     """
 
-    def __init__(self, config: PhysicsConfig, device: torch.device) -> None:
+    losses = LOSSES
+
+    def __init__(
+        self,
+        config: PhysicsConfig,
+        device: torch.device,
+        execution: Execution = STANDARD,
+        processes: Processes = ALONE,
+    ) -> None:
         self.config, self.device = config, device
+        self.mechanics = Mechanics(config.precision, device, execution, processes)
         data, adam = config.data, config.optimiser
-        self.half = HALF[config.precision]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed((config.seed << 8) + _NETWORKS)
-            self.generator_ab = SpectralGenerator(**config.generator_sizes(), precision=self.half)
+            self.generator_ab = SpectralGenerator(
+                **config.generator_sizes(), precision=self.mechanics.half
+            )
         self.generator_ab.to(device)
         self.padded = data.padded != data.size
         self.average = copy.deepcopy(self.generator_ab).requires_grad_(False).eval()
+        for unet in self.generator_ab.unets:
+            self.mechanics.speed_up(unet)
         self.updates = 0
-        self.optimiser_g = _adam(
+        self.optimiser_g = self.mechanics.adam(
             torch.optim.AdamW,
-            self.generator_ab,
+            (self.generator_ab,),
             adam.learning_rate,
             betas=(adam.beta1, adam.beta2),
             weight_decay=adam.weight_decay,
@@ -89,22 +98,18 @@ class PhysicsGAN:
                     data.channel_count, config.networks.discriminator_channels
                 )
             initialise(judge, stream(config.seed, _JUDGE))
-            self.discriminator_b = judge.to(device)
-            self.optimiser_d = _adam(
+            self.mechanics.place(judge)
+            self.discriminator_b = judge
+            self.optimiser_d = self.mechanics.adam(
                 torch.optim.Adam,
-                judge,
+                (judge,),
                 adam.discriminator_learning_rate,
                 betas=(adam.discriminator_beta1, adam.discriminator_beta2),
             )
         self.pool_b = ImagePool(config.pool_size, stream(config.seed, _POOL))
-        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.noise = stream(config.seed, _NOISE, device)
         self.encode = PhaseEncoder(data.padded, data.phase_noise, data.phase_bits, device)
-        frame = half_plane((data.padded, data.padded))
-        self._learn(
-            torch.ones(data.channel_count, *frame),
-            torch.full((data.channel_count, data.size, data.size), 0.5),
-        )
+        self.knowledge = Knowledge(config, self.generator_ab, self.average, self.encode, processes)
 
     def networks(self) -> dict[str, nn.Module]:
         """Return what the run folder keeps: the averaged generator, and the discriminator."""
@@ -115,24 +120,11 @@ class PhysicsGAN:
 
     def begin(self, batches: PhysicsBatches, progress: Progress) -> None:
         """Take the means over domain B, and fit what the encodings need to its images."""
-        means = batches.statistics()
-        self._learn(*means)
-        if "cascade" in self.config.networks.encodings:
-            whole, *folds = fit_cascades(self.generator_ab, batches, self.encode, progress)
-            self._learn(*means, whole)
-            self.generator_ab.folds = folds
+        self.knowledge.fit(batches, progress)
 
-    def _learn(
-        self,
-        mean_magnitude: Tensor,
-        mean_image: Tensor,
-        cascades: list[Coefficients] | None = None,
-    ) -> None:
-        magnitude, image = mean_magnitude.to(self.device), mean_image.to(self.device)
-        self.generator_ab.set_statistics(magnitude, image, cascades)
-        self.average.set_statistics(magnitude, image, cascades)
-        self._magnitude = magnitude
-        self._weights = phase_weights(magnitude, self.config.data.padded)
+    def go_on(self, batches: PhysicsBatches) -> None:
+        """Divide domain B as before; the fits are in a checkpoint."""
+        self.knowledge.divide(batches)
 
     def rate(self, step: int) -> float:
         """Return the share of the largest learning rate at an optimiser step, from 0."""
@@ -146,117 +138,139 @@ class PhysicsGAN:
             (self.optimiser_d, adam.discriminator_learning_rate),
         )
         for optimiser, rate in pairs:
-            for group in [] if optimiser is None else optimiser.param_groups:
-                group["lr"] = rate * factor
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.half is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.half)
+            self.mechanics.set_rates(optimiser, rate * factor)
 
     def step(self, real_a: Phases | None, real_b: Images) -> dict[str, Tensor]:
-        """Update the generator, then the discriminator if domain A is there.
+        """Learn from one batch of each domain at once; see `learn`.
 
         Parameters
         ----------
         real_a : Phases, optional
-            (n, C, M, M // 2 + 1). Without it neither the cycle of phases nor
-            the discriminator has a part in the step; with it they count
-            `period` times (lazy regularisation, Karras et al. 2020,
-            doi:10.1109/CVPR42600.2020.00813, appendix B).
+            (n, C, M, M // 2 + 1).
         real_b : Images
             (n, C, N, N); they do not belong to the phases.
+        """
+        count = len(real_b.pixels)
+        pieces = [Piece(real_a, real_b, whole(count))]
+        return self.learn(Batch(pieces, count, real_a is not None))
+
+    def learn(self, batch: Batch) -> dict[str, Tensor]:
+        """Update the generator, then the discriminator if domain A is there.
+
+        Parameters
+        ----------
+        batch : Batch
+            Of phases and images as of `step`. Without phases neither their cycle nor
+            the discriminator has a part in the step; with them they count `period`
+            times (lazy regularisation, Karras et al. 2020,
+            doi:10.1109/CVPR42600.2020.00813, appendix B).
 
         Returns
         -------
         dict of torch.Tensor
-            Every loss of `LOSSES` that was computed: detached scalars on the
-            device, unweighted.
+            Every loss of `LOSSES` that was computed: this process's share of the
+            batch's mean, unweighted, as detached scalars on the device.
         """
         terms: dict[str, Tensor] = {}
         self.optimiser_g.zero_grad(set_to_none=True)
-        if self.config.regression:
-            self._step_b(real_b, terms)
-        fake_b = None
-        if real_a is not None and self.config.period:
-            fake_b = self._step_a(real_a, terms)
-        self.scaler.unscale_(self.optimiser_g)
+        noise = self.encode.fresh(batch.total, self.config.data.channel_count, self.noise)
+        both, fakes = batch.both and self.config.period > 0, []
+        for piece in batch.pieces:
+            if self.config.regression:
+                self._step_b(piece, noise, terms)
+            if both:
+                fakes.append(self._step_a(piece, terms))
+        self.mechanics.collect((self.generator_ab,))
+        self.mechanics.scaler.unscale_(self.optimiser_g)
         limit = self.config.optimiser.clip_norm
         if limit > 0:
             nn.utils.clip_grad_norm_(self.generator_ab.parameters(), limit)
-        self.scaler.step(self.optimiser_g)
+        self.mechanics.scaler.step(self.optimiser_g)
         self._follow()
-        if fake_b is not None and self.discriminator_b is not None:
-            terms["discriminator_b"] = self._judge(fake_b, 2.0 * real_b.pixels - 1.0)
-        self.scaler.update()
-        return {name: value.detach() for name, value in terms.items()}
+        if both and self.discriminator_b is not None:
+            self._judge(self.discriminator_b, batch, fakes, terms)
+        self.mechanics.scaler.update()
+        return terms
 
-    def _step_b(self, real_b: Images, terms: dict[str, Tensor]) -> None:
+    def _step_b(self, piece: Piece, noise: Tensor | None, terms: dict[str, Tensor]) -> None:
         """Add the gradients of the cycle of images."""
-        weights, target = self.config.losses, real_b.pixels
-        phases = self.encode(target, self.noise)
-        estimates = self.generator_ab.estimates(phases.phase, phases.trusted, real_b.fold)
-        parts: list[Tensor] = []
+        weights, target, rows = self.config.losses, piece.real_b.pixels, piece.part.rows
+        phases = self.encode(target, None if noise is None else noise[rows])
+        estimates = self.generator_ab.estimates(phases.phase, phases.trusted, piece.real_b.fold)
+        own, parts = dict[str, Tensor](), list[Tensor]()
         for estimate in reversed(estimates):
             pixels, share = _pixels(estimate), EARLIER_WEIGHT if parts else 1.0
             if weights.cycle_b > 0:
                 loss = squared(pixels, target)
-                terms.setdefault("cycle_b", loss)
+                own.setdefault("cycle_b", loss)
                 parts.append(share * weights.cycle_b * loss)
             if weights.structure > 0:
                 loss = dissimilarity(pixels, target, centred=not self.padded)
-                terms.setdefault("structure", loss)
+                own.setdefault("structure", loss)
                 parts.append(share * weights.structure * loss)
-        self._backward(torch.stack(parts).sum())
+        self.mechanics.add(piece.part.share, torch.stack(parts).sum(), own, terms)
 
-    def _step_a(self, real_a: Phases, terms: dict[str, Tensor]) -> Tensor:
+    def _step_a(self, piece: Piece, terms: dict[str, Tensor]) -> Tensor:
         """Add the gradients of the cycle of phases and of the adversarial term."""
-        weights = self.config.losses
+        weights, real_a = self.config.losses, piece.real_a
         fake_b: Tensor = self.generator_ab(*real_a)
-        parts = []
+        own, parts = dict[str, Tensor](), []
         if weights.cycle_a > 0:
             pixels = _pixels(fake_b.float()).clamp(0.0, 1.0)
-            terms["cycle_a"] = circular_distance(
+            own["cycle_a"] = circular_distance(
                 forward(pixels, self.encode.frame),
                 real_a.phase,
-                self._magnitude,
-                self._weights,
+                self.knowledge.magnitude,
+                self.knowledge.weights,
                 real_a.trusted,
             )
-            parts.append(weights.cycle_a * terms["cycle_a"])
+            parts.append(weights.cycle_a * own["cycle_a"])
         if self.discriminator_b is not None:
             self.discriminator_b.requires_grad_(False)
-            with self._autocast():
-                terms["adversarial_ab"] = least_squares(self.discriminator_b(fake_b), REAL)
-            parts.append(weights.adversarial * terms["adversarial_ab"])
-        self._backward(self.config.period * torch.stack(parts).sum())
+            with self.mechanics.autocast():
+                scores = self.discriminator_b(self.mechanics.laid_out(fake_b))
+                own["adversarial_ab"] = least_squares(scores, REAL)
+            parts.append(weights.adversarial * own["adversarial_ab"])
+        total = self.config.period * torch.stack(parts).sum()
+        self.mechanics.add(piece.part.share, total, own, terms)
         return fake_b.detach()
 
-    def _judge(self, fake_b: Tensor, real_b: Tensor) -> Tensor:
-        """Update the discriminator; both are pictures of domain B, white 1 and black −1."""
-        judge, optimiser = self.discriminator_b, self.optimiser_d
-        assert judge is not None
-        assert optimiser is not None
-        judge.requires_grad_(True)
-        old_b = self.pool_b.query(fake_b)
-        with self._autocast():
-            loss = discriminator_loss(judge(real_b), judge(old_b))
-        optimiser.zero_grad(set_to_none=True)
-        self._backward(loss)
-        self.scaler.step(optimiser)
-        return loss
+    def _judge(
+        self,
+        judge: PatchDiscriminator,
+        batch: Batch,
+        fakes: Sequence[Tensor],
+        terms: dict[str, Tensor],
+    ) -> None:
+        """Update the discriminator on images and on pictures of the pool.
 
-    def _backward(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()
+        Every process has the same pool, so that what it holds does not depend on how
+        many processes there are.
+        """
+        data, optimiser = self.config.data, self.optimiser_d
+        assert optimiser is not None
+        none = torch.zeros(0, data.channel_count, data.size, data.size, device=self.device)
+        rows = self.mechanics.processes.gather(torch.cat([none, *fakes]), batch.total)
+        old_b = self.pool_b.query(rows)
+        judge.requires_grad_(True)
+        optimiser.zero_grad(set_to_none=True)
+        for piece in batch.pieces:
+            real, old = 2.0 * piece.real_b.pixels - 1.0, old_b[piece.part.rows]
+            with self.mechanics.autocast():
+                scores = (judge(self.mechanics.laid_out(pictures)) for pictures in (real, old))
+                loss = discriminator_loss(*scores)
+            self.mechanics.add(piece.part.share, loss, {"discriminator_b": loss}, terms)
+        self.mechanics.collect((judge,))
+        self.mechanics.scaler.step(optimiser)
 
     def _follow(self) -> None:
         """Move the average: decay d, or (1 + t) / (10 + t) while that is less."""
         decay = min(self.config.optimiser.average, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.generator_ab.parameters(), strict=True)
-            for average, parameter in pairs:
-                average.lerp_(parameter, 1.0 - decay)
+            averages: list[Tensor] = list(self.average.parameters())
+            latest: list[Tensor] = list(self.generator_ab.parameters())
+            torch._foreach_lerp_(averages, latest, 1.0 - decay)
 
     def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which steps take domain A: one in every `period`."""
@@ -270,16 +284,7 @@ class PhysicsGAN:
 
     def rehearse(self, batches: PhysicsBatches) -> float:
         """Take rough statistics and cascades that correct nothing; time fits to a few images."""
-        start = time.perf_counter()
-        means = batches.statistics(limit=REHEARSED)
-        counted = min(REHEARSED, self.config.samples_b)
-        seconds = (time.perf_counter() - start) * self.config.samples_b / counted
-        self._learn(*means)
-        if "cascade" in self.config.networks.encodings:
-            folds = batches.divide()
-            self.generator_ab.folds = [self.generator_ab.cascades() for _ in folds]
-            seconds += rehearse_fits(self.generator_ab, batches, self.encode, folds)
-        return seconds
+        return self.knowledge.rehearse(batches)
 
     def pictures(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
@@ -294,6 +299,16 @@ class PhysicsGAN:
         with torch.no_grad():
             return self.average(batch(phase.astype(np.float32)), known).float().cpu().numpy()
 
+    def ease(self) -> str:
+        """Be more careful after a loss that was not finite; return what changed."""
+        change = self.mechanics.ease()
+        self._set_precision()
+        return change
+
+    def _set_precision(self) -> None:
+        for generator in (self.generator_ab, self.average):
+            generator.precision = self.mechanics.half
+
     def state(self) -> dict[str, Any]:
         """Return networks, average, optimisers, scaler, pool and noise for a checkpoint."""
         judge, optimiser = self.discriminator_b, self.optimiser_d
@@ -304,7 +319,8 @@ class PhysicsGAN:
             "discriminator_b": None if judge is None else judge.state_dict(),
             "optimiser_g": self.optimiser_g.state_dict(),
             "optimiser_d": None if optimiser is None else optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            "mechanics": self.mechanics.state(),
+            "folds": self.knowledge.state(),
             "pool_b": self.pool_b.state(),
             "noise": self.noise.get_state(),
         }
@@ -318,7 +334,9 @@ class PhysicsGAN:
         if self.discriminator_b is not None and self.optimiser_d is not None:
             self.discriminator_b.load_state_dict(state["discriminator_b"])
             self.optimiser_d.load_state_dict(state["optimiser_d"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.mechanics.restore(state["mechanics"])
+        self._set_precision()
+        self.knowledge.restore(state["folds"])
         self.pool_b.restore(state["pool_b"], self.device)
         self.noise.set_state(state["noise"])
 

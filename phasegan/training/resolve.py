@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TypedDict
 
 import torch
@@ -19,8 +19,10 @@ from phasegan.runs.config import (
     OptimiserConfig,
     PaperConfig,
     TrainConfig,
+    ValidationConfig,
     full_blocks,
 )
+from phasegan.runs.execution import Execution
 from phasegan.runs.physics import (
     NO_AUGMENTATION,
     PHYSICS_VARIANTS,
@@ -71,6 +73,22 @@ class TrainOptions(TypedDict, total=False):
     gamma: float | None
     augmentation: bool | None
     disjoint: bool | None
+    validation: int | None
+    validate_every: int | None
+    patience: int | None
+
+
+class AllOptions(TrainOptions, total=False):
+    """What may be chosen about a training and about how it is computed."""
+
+    compile: str | None
+    channels_last: bool | None
+    batched: bool | None
+    fused: bool | None
+    resident: str | None
+    micro_batch: int | None
+    recompute: bool | None
+    deterministic: bool | None
 
 
 _PAPER = ("base_channels", "blocks", "identity")
@@ -97,6 +115,15 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
         if name not in known and name != "images":
             raise TypeError(f"train() got an unexpected keyword argument {name!r}")
     return {name: value for name, value in options.items() if value is not None}
+
+
+def choose_execution(options: MutableMapping[str, Any]) -> Execution:
+    """Take how it is computed out of the options of a training."""
+    names = [name for name in options if name in Execution.model_fields]
+    values = {name: options[name] for name in names}
+    for name in names:
+        del options[name]
+    return build(Execution, {k: v for k, v in values.items() if v is not None}, "train")
 
 
 def options_of(preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,10 +180,12 @@ def resolve_config(
             else "the preset paper needs them; the preset physics takes --images IMAGES.h5"
         )
         raise InputError(f"{file.path}: holds phases without images; {needed}")
-    data = _data(file, images, chosen.pop("samples", None))
+    validation = _validation(chosen)
+    data = _data(file, images, chosen.pop("samples", None), validation.samples)
     common: dict[str, Any] = {
         "preset": preset,
         "data": data,
+        "validation": validation,
         "epochs": chosen.pop("epochs", DEFAULT_EPOCHS),
         "precision": _precision(chosen.pop("precision", "auto"), preset, device),
         "variant": chosen.pop("variant", "small" if device.type == "cpu" else "full"),
@@ -175,10 +204,30 @@ def resolve_config(
     return config
 
 
-def _data(file: PreparedFile, images: PreparedFile | None, samples: int | None) -> DataConfig:
+def _validation(options: dict[str, Any]) -> ValidationConfig:
+    """Take the options of the validation out."""
+    names = {"validation": "samples", "validate_every": "every", "patience": "patience"}
+    values = {field: options.pop(name) for name, field in names.items() if name in options}
+    found = build(ValidationConfig, values, "train")
+    if not found.samples and values:
+        raise InputError("--validate-every and --patience need --validation, a number of samples")
+    return found
+
+
+def _data(
+    file: PreparedFile, images: PreparedFile | None, samples: int | None, validating: int
+) -> DataConfig:
     layout, source = file.layout, images or file
-    total = len(source.train)
+    if validating and images is not None:
+        raise InputError("--validation needs images of the phases; leave --images out")
+    total = len(source.train) - validating
     wanted = total if samples is None else samples
+    if validating and not 1 <= wanted <= total:
+        raise InputError(
+            f"--validation {validating}: {source.path} has {len(source.train)} training samples, "
+            f"{wanted if samples else 'at least one'} of them to train on; lower --validation"
+            f"{' or --samples' if samples else ''}"
+        )
     if not 1 <= wanted <= total:
         raise InputError(f"--samples {wanted}: {source.path} has 1 to {total} training samples")
     values = {

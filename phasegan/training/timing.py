@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from phasegan.figures.filmstrip import MAX_FRAMES, film_strip
 from phasegan.models.weights import save_weights
+from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
 from phasegan.runs.config import TrainConfig
+from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.checkpoint import save_checkpoint
-from phasegan.training.engine import Batches, Engine, make_batches, make_engine
+from phasegan.training.engine import Batches, Engine, load_batch, make_batches, make_engine
 from phasegan.training.estimate import Estimate
 from phasegan.training.journal import SAMPLE_ROWS, Watched
 from phasegan.training.schedule import picture_epochs
@@ -97,6 +99,8 @@ def try_run(
     images: PreparedFile | None,
     device: torch.device,
     steps: int | None = None,
+    execution: Execution = STANDARD,
+    processes: Processes = ALONE,
 ) -> Trial:
     """Time some steps of a run, and what else it takes, on its own networks and data.
 
@@ -112,12 +116,16 @@ def try_run(
         Where it will run.
     steps : int, optional
         Optimiser steps that are left; all of them by default.
+    execution : Execution
+        Switches of speed and memory.
+    processes : Processes
+        Of which this one times its own share of the work, without sending anything.
     """
     left = config.steps if steps is None else steps
     random_state = torch.get_rng_state()
     try:
-        gan = make_engine(config, device)
-        batches = make_batches(config, file, images, device)
+        gan = make_engine(config, device, execution, processes.silenced())
+        batches = make_batches(config, file, images, device, execution)
         with Load() as load:
             preparing = gan.rehearse(batches)
             kinds = count_kinds(config, gan, left)
@@ -134,7 +142,7 @@ def try_run(
         "pictures": sheets * sheet,
     }
     counts = {kind: len(numbers) for kind, numbers in kinds.items()}
-    likeness = (_without_amount(config), gan.likeness, str(device))
+    likeness = (_without_amount(config), gan.likeness, str(device), execution, processes.count)
     return Trial(likeness, counts, times, parts, load.others)
 
 
@@ -198,17 +206,19 @@ def estimate_run(
     device: torch.device,
     steps: int | None = None,
     progress: Progress | None = None,
+    execution: Execution = STANDARD,
+    processes: Processes = ALONE,
 ) -> Estimate:
     """Estimate the duration of one run.
 
     Parameters
     ----------
-    config, file, images, device, steps
+    config, file, images, device, steps, execution, processes
         As in `try_run`.
     progress : Progress, optional
         Where a busy machine is reported; silent by default.
     """
-    trial = try_run(config, file, images, device, steps)
+    trial = try_run(config, file, images, device, steps, execution, processes)
     warn_of_others([trial], progress or Progress())
     return estimate_trials([trial])[0]
 
@@ -264,10 +274,8 @@ def _stepper(
 
     def step() -> None:
         done = int(steps[next(turn) % len(steps)])
-        real_a, real_b = batches.at(*divmod(done, config.steps_per_epoch))
-        real_a = None if real_a is None else real_a.to(device)
-        losses = gan.step(real_a, real_b.to(device))
-        float(sum(losses.values()))  # wait for the device
+        losses = gan.learn(load_batch(batches, gan, config, done))
+        sum(float(value) for value in losses.values())  # wait for the device
 
     return step
 
@@ -297,7 +305,7 @@ def _save(gan: Engine) -> None:
     """Write one checkpoint to a place of its own."""
     with TemporaryDirectory() as name:
         folder = RunFolder(name)
-        save_checkpoint(folder.checkpoint_path, {"gan": gan.state()})
+        save_checkpoint(folder.checkpoints_path / "step.safetensors", {"gan": gan.state()})
         for network_name, network in gan.networks().items():
             save_weights(network, folder.weights_path(network_name))
 

@@ -208,7 +208,7 @@ def test_an_interrupted_train_saves_and_resumes(tiny, tmp_path, start_cli, numbe
     options = ["train", tiny, "-o", run, "--epochs", 400, *sizes]
     process = start_cli(*options)
     deadline = time.monotonic() + 100
-    while not (run / "checkpoint.pt").exists() and time.monotonic() < deadline:
+    while not list((run / "checkpoints").glob("step-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

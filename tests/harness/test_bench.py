@@ -104,16 +104,16 @@ def test_an_interrupted_bench_continues_to_the_same_numbers(tiny, tmp_path, monk
     from phasegan.training.cyclegan import CycleGAN
 
     whole = phasegan.bench([4], [2], data=tiny, output=tmp_path / "whole", **SMALL)
-    original, count = CycleGAN.step, [0]
+    original, count = CycleGAN.learn, [0]
 
-    def stepped(self, a, b):
+    def stepped(self, batch):
         count[0] += 1
         if count[0] == 6:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, a, b)
+        return original(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CycleGAN, "step", stepped)
+        patch.setattr(CycleGAN, "learn", stepped)
         with pytest.raises(Interrupted, match="the same bench command goes on"):
             phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)
     continued = phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)

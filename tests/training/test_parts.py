@@ -1,10 +1,9 @@
-"""The parts of training one by one: pool, schedule, order, signals, checkpoint."""
+"""The parts of training one by one: pool, schedule, order, signals."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import pickle
 import signal
 
 import numpy as np
@@ -12,8 +11,6 @@ import pytest
 import torch
 
 import phasegan
-from phasegan.errors import InputError
-from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
 from phasegan.training.data import UnpairedBatches, choose_subset
 from phasegan.training.interrupt import SignalGuard
 from phasegan.training.pool import ImagePool
@@ -98,20 +95,17 @@ def test_domains_are_shuffled_apart_and_every_sample_is_seen(tiny):
         orders = {(e, d): tuple(batches.order(e, d)) for e in range(4) for d in (0, 1)}
         assert all(sorted(order) == list(range(6)) for order in orders.values())
         assert len(set(orders.values())) > 6
-        a, b = batches.batch(batches.order(0, 0), batches.order(0, 1), 1)
+        a, b = batches.at(0, 1)
         assert a.shape == b.shape == (2, 1, 32, 32)
 
 
 def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
     with phasegan.open(tiny) as file:
         resident = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
-        monkeypatch.setattr("phasegan.training.data.RESIDENT_BYTES", 0)
+        monkeypatch.setattr("phasegan.training.residence.RESIDENT_BYTES", 0)
         lazy = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
         for step in (0, 1):
-            order = resident.order(0, 0), resident.order(0, 1)
-            for ours, theirs in zip(
-                resident.batch(*order, step), lazy.batch(*order, step), strict=True
-            ):
+            for ours, theirs in zip(resident.at(0, step), lazy.at(0, step), strict=True):
                 assert torch.equal(ours, theirs)
 
 
@@ -122,39 +116,3 @@ def test_a_signal_is_noted_and_the_old_handler_comes_back():
         os.kill(os.getpid(), signal.SIGTERM)
         assert guard.received == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_a_checkpoint_keeps_torchs_random_state(tmp_path):
-    torch.manual_seed(5)
-    save_checkpoint(tmp_path / "c.pt", {"x": torch.arange(3)})
-    expected = torch.rand(4)
-    torch.manual_seed(6)
-    state = load_checkpoint(tmp_path / "c.pt", torch.device("cpu"))
-    assert torch.equal(torch.rand(4), expected)
-    assert torch.equal(state["x"], torch.arange(3))
-
-
-class Bomb:
-    def __reduce__(self):
-        return os.system, ("touch bombed",)
-
-
-def test_a_checkpoint_cannot_execute_code(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Bomb()))
-    torch.save({"format": 1, "x": Bomb()}, tmp_path / "torch.pt")
-    for name in ("plain.pt", "torch.pt"):
-        with pytest.raises(InputError, match="damaged checkpoint"):
-            load_checkpoint(tmp_path / name, torch.device("cpu"))
-    assert not (tmp_path / "bombed").exists()
-
-
-def test_a_damaged_checkpoint_is_one_line(tmp_path):
-    path = tmp_path / "c.pt"
-    with pytest.raises(InputError, match="no checkpoint"):
-        load_checkpoint(path, torch.device("cpu"))
-    save_checkpoint(path, {"x": torch.zeros(1000)})
-    path.write_bytes(path.read_bytes()[:800])
-    with pytest.raises(InputError, match="damaged checkpoint") as caught:
-        load_checkpoint(path, torch.device("cpu"))
-    assert "\n" not in str(caught.value)

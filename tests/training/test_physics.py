@@ -55,7 +55,8 @@ def batch(seed, **shape):
 
 
 def phases(gan, seed, **shape):
-    return gan.encode(images(seed, **shape), gan.noise)
+    pixels = images(seed, **shape)
+    return gan.encode(pixels, gan.encode.fresh(*pixels.shape[:2], gan.noise))
 
 
 def weights_of(gan):
@@ -209,7 +210,9 @@ def test_ten_seeds_stay_finite_on_constant_and_near_constant_images(precision, s
         for value in (0.0, 0.5, 1.0):
             flat = torch.full((2, 1, 32, 32), value)
             flat[:, :, 3, 5] += spread * (1 if value < 1 else -1)
-            losses = gan.step(gan.encode(flat, gan.noise), Images(flat))
+            losses = gan.step(
+                gan.encode(flat, gan.encode.fresh(*flat.shape[:2], gan.noise)), Images(flat)
+            )
             assert all(torch.isfinite(v) for v in losses.values())
         for network in (*gan.networks().values(), gan.generator_ab):
             assert all(torch.isfinite(p).all() for p in network.parameters())
@@ -351,7 +354,7 @@ def test_statistics_are_those_of_the_samples_of_domain_b(tiny):
 
 def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
     resident = batches(tiny, batch_size=4)
-    monkeypatch.setattr("phasegan.training.batches.RESIDENT_BYTES", 0)
+    monkeypatch.setattr("phasegan.training.residence.RESIDENT_BYTES", 0)
     lazy = batches(tiny, batch_size=4)
     for step in (0, 1):
         (a, b), (c, d) = resident.at(0, step), lazy.at(0, step)

@@ -16,10 +16,13 @@ from safetensors.torch import load_file
 import phasegan
 from phasegan.errors import InputError, Interrupted, RunError
 from phasegan.models.weights import weights_intact
+from phasegan.progress import Progress
 from phasegan.runs.folder import NETWORKS, RunFolder
+from phasegan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 from phasegan.training.estimate import Estimate
 
+CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
@@ -36,20 +39,26 @@ def assert_same_weights(one, other):
 
 
 def lines(run):
-    return [json.loads(line) for line in RunFolder(run).losses_path.read_text().splitlines()]
+    """Return the record of a run but for how fast it was."""
+    found = [json.loads(line) for line in RunFolder(run).losses_path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "images_per_second"} for line in found]
+
+
+def newest(run):
+    return Checkpoints(RunFolder(run).checkpoints_path).newest()
 
 
 def stop_at(monkeypatch, step, number=signal.SIGINT):
     """Send a signal during a given optimiser step."""
-    count, original = [0], CycleGAN.step
+    count, original = [0], CycleGAN.learn
 
-    def stepped(self, a, b):
+    def stepped(self, batch):
         count[0] += 1
         if count[0] == step:
             os.kill(os.getpid(), number)
-        return original(self, a, b)
+        return original(self, batch)
 
-    monkeypatch.setattr(CycleGAN, "step", stepped)
+    monkeypatch.setattr(CycleGAN, "learn", stepped)
     return count
 
 
@@ -121,7 +130,7 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(tiny, tmp_path, start_c
     run = RunFolder(tmp_path / "broken")
     killed = start_cli("train", tiny, "-o", run.path, *options)
     deadline = time.monotonic() + 100
-    while not run.checkpoint_path.exists() and time.monotonic() < deadline:
+    while not newest(run.path) and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.kill()
     killed.wait(60)
@@ -137,7 +146,7 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(tiny, tmp_path, start_c
 
 def test_leftovers_of_a_killed_write_are_removed(tiny, tmp_path):
     phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
-    (tmp_path / "r" / ".checkpoint.pt.4711.tmp").write_bytes(b"half")
+    (tmp_path / "r" / ".status.json.4711.tmp").write_bytes(b"half")
     (tmp_path / "r" / "status.json").unlink()
     assert phasegan.train(tiny, tmp_path / "r", epochs=1, resume=True, **SMALL).trained
     assert not list((tmp_path / "r").glob(".*"))
@@ -166,9 +175,9 @@ def test_running_out_of_memory_says_what_to_lower(tiny, tmp_path, monkeypatch, e
     def full(*_):
         raise error
 
-    monkeypatch.setattr(CycleGAN, "step", full)
-    with pytest.raises(RunError, match=f"{message}.*lower --batch-size"):
-        phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
+    monkeypatch.setattr(CycleGAN, "learn", full)
+    with pytest.raises(RunError, match=f"{message}.*--micro-batch 2 or --recompute.*lower --batch"):
+        phasegan.train(tiny, tmp_path / "r", epochs=1, batch_size=4, **SMALL)
 
 
 def test_resume_with_nothing_to_resume_starts(tiny, tmp_path):
@@ -177,11 +186,11 @@ def test_resume_with_nothing_to_resume_starts(tiny, tmp_path):
 
 def test_a_finished_run_is_left_alone(tiny, tmp_path):
     phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
-    before = (tmp_path / "r" / "checkpoint.pt").stat().st_mtime_ns
+    before = newest(tmp_path / "r").stat().st_mtime_ns
     for resume in (False, True):
         report = phasegan.train(tiny, tmp_path / "r", epochs=1, resume=resume, **SMALL)
         assert not report.trained
-    assert (tmp_path / "r" / "checkpoint.pt").stat().st_mtime_ns == before
+    assert newest(tmp_path / "r").stat().st_mtime_ns == before
 
 
 def test_an_unfinished_run_wants_resume(tiny, tmp_path, monkeypatch):
@@ -208,20 +217,58 @@ def test_a_folder_with_other_things_is_refused(tiny, tmp_path):
     assert [p.name for p in (tmp_path / "r").iterdir()] == ["thesis.tex"]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
-    tiny, tmp_path, monkeypatch
-):
-    original, count = CycleGAN.step, [0]
+def poison(monkeypatch, steps):
+    """Make what some of the calls of a step see not a number."""
+    original, count = CycleGAN.learn, [0]
     monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
 
-    def poisoned(self, a, b):
+    def poisoned(self, batch):
         count[0] += 1
-        return original(self, a * (torch.nan if count[0] == 8 else 1.0), b)
+        if count[0] in steps:
+            for piece in batch.pieces:
+                piece.real_a.mul_(torch.nan)
+        return original(self, batch)
 
-    monkeypatch.setattr(CycleGAN, "step", poisoned)
-    with pytest.raises(RunError, match="is not finite at step 12"):
+    monkeypatch.setattr(CycleGAN, "learn", poisoned)
+
+
+@pytest.mark.parametrize(
+    ("precision", "change"),
+    [("bf16", "goes on in 32 bit"), ("32", "goes on with 0.5 times the learning rate")],
+)
+def test_a_loss_that_is_not_finite_sends_the_run_back_to_its_last_good_state(
+    tiny, tmp_path, monkeypatch, precision, change
+):
+    poison(monkeypatch, {8})
+    said = []
+
+    class Heard(Progress):
+        def warn(self, text):
+            said.append(text)
+
+    options = {**SMALL, "epochs": 3, "precision": precision, "progress": Heard()}
+    report = phasegan.train(tiny, tmp_path / "r", **options)
+    text = f"a loss was not finite at step 8: back to step 6, {change}"
+    assert said == [text]
+    assert report.status.fell_back == (text,)
+    assert report.status.state == "finished"
+    assert [line["step"] for line in lines(tmp_path / "r")] == [6, 6, 12, 18]
+    assert lines(tmp_path / "r")[1]["event"] == text
+    state = load_checkpoint(newest(tmp_path / "r"), CPU)
+    assert state["gan"]["mechanics"]["easing"] == (0.5 if precision == "32" else 1.0)
+    assert state["gan"]["mechanics"]["eased"]
+    for tensors in weights(tmp_path / "r").values():
+        assert all(torch.isfinite(t).all() for t in tensors.values())
+
+
+def test_a_run_that_stays_not_finite_is_given_up_and_keeps_its_last_good_state(
+    tiny, tmp_path, monkeypatch
+):
+    poison(monkeypatch, set(range(8, 100)))
+    with pytest.raises(RunError, match=r"not finite at step 7, after 3 attempts.*step 6 is kept"):
         phasegan.train(tiny, tmp_path / "r", epochs=3, **SMALL)
     assert RunFolder(tmp_path / "r").read_status().step == 6
+    assert load_checkpoint(newest(tmp_path / "r"), CPU)["step"] == 6
     for tensors in weights(tmp_path / "r").values():
         assert all(torch.isfinite(t).all() for t in tensors.values())
 
@@ -241,7 +288,7 @@ def interrupted(tiny, path, monkeypatch):
 
 def test_a_finished_run_without_its_checkpoint_is_left_alone(tiny, tmp_path):
     phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL)
-    (tmp_path / "r" / "checkpoint.pt").unlink()
+    shutil.rmtree(tmp_path / "r" / "checkpoints")
     assert not phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL).trained
 
 
@@ -267,29 +314,40 @@ def test_a_damaged_status_is_one_line(tiny, tmp_path, monkeypatch, status):
         lambda state: state.pop("gan"),
         lambda state: state["gan"].pop("networks"),
         lambda state: state.update(step=10**6),
-        lambda state: state.update(epoch="x"),
+        lambda state: state.update(ended="x"),
         lambda state: state["gan"]["pool_a"].update(random=torch.zeros(3)),
     ],
 )
 def test_a_damaged_checkpoint_is_one_line(tiny, tmp_path, monkeypatch, damage):
     interrupted(tiny, tmp_path / "r", monkeypatch)
-    path = tmp_path / "r" / "checkpoint.pt"
-    state = torch.load(path, weights_only=True)
-    damage(state)
-    torch.save(state, path)
+    for path in Checkpoints(tmp_path / "r" / "checkpoints").paths():
+        state = load_checkpoint(path, CPU)
+        damage(state)
+        save_checkpoint(path, state)
     with pytest.raises(InputError, match="damaged checkpoint") as caught:
         phasegan.train(tiny, tmp_path / "r", epochs=4, resume=True, **SMALL)
     assert "\n" not in str(caught.value)
 
 
-def test_a_flipped_bit_in_a_checkpoint_is_found(tiny, tmp_path, monkeypatch):
+def test_a_flipped_bit_in_a_checkpoint_is_found_and_the_one_before_serves(
+    tiny, tmp_path, monkeypatch
+):
+    whole = phasegan.train(tiny, tmp_path / "whole", epochs=4, **SMALL)
     interrupted(tiny, tmp_path / "r", monkeypatch)
-    path = tmp_path / "r" / "checkpoint.pt"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
+    first, second = Checkpoints(tmp_path / "r" / "checkpoints").paths()
+
+    def flip(path):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(bytes(data))
+
+    flip(second)
+    shutil.copytree(tmp_path / "r", tmp_path / "worse")
+    phasegan.train(tiny, tmp_path / "r", epochs=4, resume=True, **SMALL)
+    assert_same_weights(whole.path, tmp_path / "r")
+    flip(tmp_path / "worse" / "checkpoints" / first.name)
     with pytest.raises(InputError, match="damaged checkpoint"):
-        phasegan.train(tiny, tmp_path / "r", epochs=4, resume=True, **SMALL)
+        phasegan.train(tiny, tmp_path / "worse", epochs=4, resume=True, **SMALL)
 
 
 def test_a_damaged_run_is_named(tiny, tiny_run, tmp_path):

@@ -1,0 +1,147 @@
+"""What a generator's encodings know of images before the first step, and the losses with them."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phasegan.losses.circular import phase_weights
+from phasegan.models.cascade import Coefficients
+from phasegan.models.spectral import SpectralGenerator
+from phasegan.processes import Processes
+from phasegan.progress import Progress
+from phasegan.runs.physics import PhysicsConfig
+from phasegan.spectra.fourier import half_plane
+from phasegan.training.batches import PhysicsBatches
+from phasegan.training.encoder import PhaseEncoder
+from phasegan.training.fitting import fit_cascades, rehearse_fits
+
+REHEARSED = 64
+"""Images that rough statistics are taken from."""
+
+Family = list[Coefficients]
+
+
+class Knowledge:
+    """Statistics of domain B, in the generator that learns and in its average.
+
+    Parameters
+    ----------
+    config : PhysicsConfig
+        Which encodings there are.
+    generator, average : SpectralGenerator
+        Changed in place; the second follows the first.
+    encode : PhaseEncoder
+        From images to phases.
+    processes : Processes
+        One of them fits for all.
+
+    Attributes
+    ----------
+    magnitude : torch.Tensor
+        Mean magnitude, (C, M, M // 2 + 1).
+    weights : torch.Tensor
+        Of each frequency in the distance of phases, same shape.
+    """
+
+    def __init__(
+        self,
+        config: PhysicsConfig,
+        generator: SpectralGenerator,
+        average: SpectralGenerator,
+        encode: PhaseEncoder,
+        processes: Processes,
+    ) -> None:
+        self._config, self._generator, self._average = config, generator, average
+        self._encode, self._processes = encode, processes
+        data = config.data
+        frame = half_plane((data.padded, data.padded))
+        self._set(
+            torch.ones(data.channel_count, *frame),
+            torch.full((data.channel_count, data.size, data.size), 0.5),
+        )
+
+    @property
+    def _fits(self) -> bool:
+        return "cascade" in self._config.networks.encodings
+
+    def divide(self, batches: PhysicsBatches) -> list[NDArray[np.int64]]:
+        """Divide domain B into the folds that cascades leave out, if there are cascades."""
+        return batches.divide() if self._fits else []
+
+    def fit(self, batches: PhysicsBatches, progress: Progress) -> None:
+        """Take the means over domain B, and fit what the encodings need to its images."""
+        folds = self.divide(batches)
+        self._generator.folds = self._unfitted(len(folds))
+        if self._processes.main:
+            means = batches.statistics()
+            self._set(*means)
+            if self._fits:
+                whole, *others = fit_cascades(
+                    self._generator, batches, folds, self._encode, progress
+                )
+                self._set(*means, whole)
+                self._generator.folds = others
+        self._processes.wait()
+        fitted = [part for fold in self._generator.folds for cascade in fold for part in cascade]
+        self._processes.copy([*self._generator.buffers(), *fitted])
+        self._follow()
+
+    def rehearse(self, batches: PhysicsBatches) -> float:
+        """Take rough statistics and cascades that correct nothing.
+
+        Returns
+        -------
+        float
+            Seconds that `fit` will take, from trials with a few images.
+        """
+        start = time.perf_counter()
+        means = batches.statistics(limit=REHEARSED)
+        counted = min(REHEARSED, self._config.samples_b)
+        seconds = (time.perf_counter() - start) * self._config.samples_b / counted
+        self._set(*means)
+        if self._fits:
+            folds = self.divide(batches)
+            self._generator.folds = self._unfitted(len(folds))
+            seconds += rehearse_fits(self._generator, batches, self._encode, folds)
+        return seconds
+
+    def _unfitted(self, count: int) -> list[Family]:
+        """Return places for the cascades of so many folds."""
+        cascades = self._generator.cascades() if count else []
+        return [
+            [Coefficients(*(part.clone() for part in cascade)) for cascade in cascades]
+            for _ in range(count)
+        ]
+
+    def _set(
+        self, mean_magnitude: Tensor, mean_image: Tensor, cascades: Family | None = None
+    ) -> None:
+        device = self._generator.mean_magnitude.device
+        magnitude, image = mean_magnitude.to(device), mean_image.to(device)
+        self._generator.set_statistics(magnitude, image, cascades)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Make what follows from the generator's statistics agree with them."""
+        for own, given in zip(self._average.buffers(), self._generator.buffers(), strict=True):
+            own.copy_(given)
+        self.magnitude = self._generator.mean_magnitude
+        self.weights = phase_weights(self.magnitude, self._config.data.padded)
+
+    def state(self) -> list[list[list[Tensor]]]:
+        """Return the folds' cascades for a checkpoint; the rest is in the generator's state."""
+        return [[list(cascade) for cascade in fold] for fold in self._generator.folds]
+
+    def restore(self, state: list[list[list[Tensor]]]) -> None:
+        """Take the state of a checkpoint, after that of the generator."""
+        device = self._generator.mean_magnitude.device
+        self._generator.folds = [
+            [Coefficients(*(part.to(device) for part in cascade)) for cascade in fold]
+            for fold in state
+        ]
+        self._follow()
