@@ -59,6 +59,34 @@ def set_threads(count: int | None) -> None:
 
 
 @contextlib.contextmanager
+def algorithms(device: torch.device, *, deterministic: bool, autotune: bool) -> Iterator[None]:
+    """Choose among the algorithms that torch has for a convolution, for a while.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where they run; only CUDA has a choice.
+    deterministic : bool
+        Only those that give the same bits every time.
+    autotune : bool
+        Time them once for every size; not if `deterministic`.
+    """
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = autotune and not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+@contextlib.contextmanager
 def memory_guard(advice: str) -> Iterator[None]:
     """Turn running out of memory into one line.
 

@@ -268,6 +268,8 @@ def evaluate(
             label = method.label
             if not finished:
                 label += f", unfinished ({status.step} of {config.steps} steps)"
+            if status.fell_back:
+                label += f", fell back {len(status.fell_back)}×"
             rows.append(
                 row_from_scores(
                     label,
@@ -278,6 +280,7 @@ def evaluate(
                     seed=config.seed,
                     seconds=status.seconds,
                     status="ok" if finished else "unfinished",
+                    reason="; ".join(status.fell_back) or None,
                 )
             )
         if sheet is not None:

@@ -152,8 +152,15 @@ def _run(path: Path, verify: bool) -> Inspection:
         *_preset_lines(config),
         f"  training    {config.epochs} epochs, batches of {config.batch_size}, learning rate "
         f"{config.learning_rate:g}, precision {config.precision}, seed {config.seed}",
-        f"  time        {format_duration(status.seconds)} on {status.device}",
+        f"  time        {format_duration(status.seconds)} on {status.device}"
+        + (f", {status.processes} processes" if status.processes > 1 else ""),
     ]
+    if status.best is not None:
+        lines.append(
+            f"  validation  best MSE {status.best.mse:,.0f} after epoch {status.best.epoch}, of "
+            f"{config.validation.samples} samples; the weights are of then"
+        )
+    lines += [f"  fell back   {text}" for text in status.fell_back]
     whole = folder.checkpoints_path.exists()
     names = config.network_names if whole else ("generator_ab",)
     files = [folder.weights_path(name) for name in names] if verify else []

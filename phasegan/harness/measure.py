@@ -103,6 +103,7 @@ def measure_row(
         seconds=status.seconds,
         estimate=training,
         cost=cost,
+        reason="; ".join(status.fell_back) or None,
         **known,
     )
 

@@ -65,7 +65,7 @@ class Row:
     """Of the training's seconds, before it began."""
     status: Status = "ok"
     reason: str | None = None
-    """Why a row failed, was skipped or left out."""
+    """Why a row failed, was skipped or left out; or how a training fell back and went on."""
     cost: Cost | None = None
     machine: dict[str, Any] | None = None
     """Where it was measured: see `phasegan.harness.provenance`."""

@@ -136,6 +136,7 @@ def _line(row: Row, columns: dict[str, Column]) -> Line:
     elif row.epochs is None:
         status = "baseline"
     badge = "unfinished" if row.status == "unfinished" else ""
+    badge = "fell back" if row.status == "ok" and row.reason else badge
     keys = []
     for column in columns.values():
         value = column.value(row)

@@ -31,6 +31,30 @@ class InstanceNorm(nn.InstanceNorm2d):
             return super().forward(x.float()).to(x.dtype)
 
 
+class ReflectionPad(nn.ReflectionPad2d):
+    """Reflection padding whose gradient on a GPU can be deterministic.
+
+    torch's own has no deterministic gradient on CUDA; where one is asked for, the
+    same is put together from mirrored edges.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad (batch, channel, row, column) on all four sides."""
+        if x.device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
+            return mirrored_edges(x, self.padding[0])
+        return super().forward(x)
+
+
+def mirrored_edges(x: Tensor, width: int) -> Tensor:
+    """Return x with `width` mirrored rows and columns on all four sides, edges not repeated."""
+    for axis in (-2, -1):
+        size = x.shape[axis]
+        before = x.narrow(axis, 1, width).flip(axis)
+        after = x.narrow(axis, size - 1 - width, width).flip(axis)
+        x = torch.cat([before, x, after], axis)
+    return x
+
+
 def through(block: nn.Module, x: Tensor, recompute: bool) -> Tensor:
     """Return block(x); with `recompute`, what is inside is computed again for the gradient."""
     if recompute and torch.is_grad_enabled():
@@ -50,11 +74,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3),
             InstanceNorm(channels),
             nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3),
             InstanceNorm(channels),
         )

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from phasegan.models.blocks import InstanceNorm, ResidualBlock, pad_to_multiple, through
+from phasegan.models.blocks import (
+    InstanceNorm,
+    ReflectionPad,
+    ResidualBlock,
+    pad_to_multiple,
+    through,
+)
 
 DOWNSAMPLING = 4
 """Rows and columns are halved twice on the way through."""
@@ -35,7 +41,7 @@ class ResNetGenerator(nn.Module):
         super().__init__()
         c = base_channels
         layers: list[nn.Module] = [
-            nn.ReflectionPad2d(3),
+            ReflectionPad(3),
             nn.Conv2d(in_channels, c, 7),
             InstanceNorm(c),
             nn.ReLU(inplace=True),
@@ -53,7 +59,7 @@ class ResNetGenerator(nn.Module):
                 InstanceNorm(width // 2),
                 nn.ReLU(inplace=True),
             ]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(c, out_channels, 7), nn.Tanh()]
+        layers += [ReflectionPad(3), nn.Conv2d(c, out_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
         self.recompute = False
 

@@ -32,6 +32,8 @@ class Execution(Settings):
     """Images of a batch that are computed at once; gradients add up. All by default."""
     recompute: bool = False
     """Forget what is inside blocks, and compute it again for the gradient: less memory."""
+    autotune: bool = True
+    """cuDNN times its algorithms once for every size and takes the fastest."""
     deterministic: bool = False
     """Only algorithms that give the same bits every time; a CPU's always do."""
 

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import torch
 
-from phasegan.devices import choose_device, memory_guard
+from phasegan.devices import algorithms, choose_device, memory_guard
 from phasegan.errors import InputError
 from phasegan.files import locked, remove_leftovers
 from phasegan.processes import ALONE, Processes, joined
@@ -132,7 +132,7 @@ def train(
             each so many epochs (1), and keep the best weights; stop after so many
             validations without a better one. 0, the default: never.
         compile, channels_last, batched, fused, resident, micro_batch, recompute,
-        deterministic
+        autotune, deterministic
             How it is computed: see `phasegan.runs.execution.Execution`.
 
     Returns
@@ -239,7 +239,10 @@ def train_config(
         If a loss is not finite or memory runs out.
     """
     run, progress = RunFolder(folder), progress or Progress()
-    with memory_guard(_advice(config, execution)), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(memory_guard(_advice(config, execution)))
+        switches = {"deterministic": execution.deterministic, "autotune": execution.autotune}
+        stack.enter_context(algorithms(device, **switches))
 
         def open_folder() -> TrainReport | bool:
             run.check_free()

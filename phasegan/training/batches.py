@@ -62,6 +62,11 @@ class _Kept:
             if place.on_device(images.nbytes):
                 self._on_device = torch.from_numpy(images).to(place.device)
 
+    @property
+    def on_device(self) -> bool:
+        """Whether images stay on the device."""
+        return self._on_device is not None
+
     def take(self, dataset: str, positions: NDArray[np.int64]) -> NDArray[np.generic]:
         """Return rows of a dataset."""
         if dataset in self._resident:
@@ -125,6 +130,12 @@ class PhysicsBatches:
 
         self._shared = images is None and not config.disjoint
         self._folds: Tensor | None = None
+
+    @property
+    def from_host(self) -> bool:
+        """Whether batches come to a GPU from elsewhere in every step."""
+        everything = self._b.on_device and (self._a.on_device or not self.config.period)
+        return self.device.type == "cuda" and not everything
 
     def divide(self) -> list[NDArray[np.int64]]:
         """Divide domain B into folds, so that a method can be fitted without a sample.

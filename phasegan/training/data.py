@@ -70,6 +70,11 @@ class UnpairedBatches:
                 self._reals(every).to(self._device),
             )
 
+    @property
+    def from_host(self) -> bool:
+        """Whether batches come to a GPU from elsewhere in every step."""
+        return self._device.type == "cuda" and self._pictures is None
+
     def order(self, epoch: int, domain: int) -> NDArray[np.int64]:
         """Return the order of an epoch: positions in `indices`; domain 0 is A, 1 is B."""
         rng = np.random.default_rng([self._seed, _ORDER, epoch, domain])

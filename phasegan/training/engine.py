@@ -86,6 +86,10 @@ class Engine(Protocol):
 class Batches(Protocol):
     """Unpaired batches in an order that the seed decides."""
 
+    @property
+    def from_host(self) -> bool:
+        """Whether batches come to a GPU from elsewhere in every step."""
+
     def count(self, step: int) -> int:
         """Return how many images are in the batch of a step of an epoch."""
 

@@ -60,7 +60,7 @@ class Knowledge:
         self._encode, self._processes = encode, processes
         data = config.data
         frame = half_plane((data.padded, data.padded))
-        self._set(
+        self.learn(
             torch.ones(data.channel_count, *frame),
             torch.full((data.channel_count, data.size, data.size), 0.5),
         )
@@ -79,12 +79,12 @@ class Knowledge:
         self._generator.folds = self._unfitted(len(folds))
         if self._processes.main:
             means = batches.statistics()
-            self._set(*means)
+            self.learn(*means)
             if self._fits:
                 whole, *others = fit_cascades(
                     self._generator, batches, folds, self._encode, progress
                 )
-                self._set(*means, whole)
+                self.learn(*means, whole)
                 self._generator.folds = others
         self._processes.wait()
         fitted = [part for fold in self._generator.folds for cascade in fold for part in cascade]
@@ -103,7 +103,7 @@ class Knowledge:
         means = batches.statistics(limit=REHEARSED)
         counted = min(REHEARSED, self._config.samples_b)
         seconds = (time.perf_counter() - start) * self._config.samples_b / counted
-        self._set(*means)
+        self.learn(*means)
         if self._fits:
             folds = self.divide(batches)
             self._generator.folds = self._unfitted(len(folds))
@@ -118,9 +118,10 @@ class Knowledge:
             for _ in range(count)
         ]
 
-    def _set(
+    def learn(
         self, mean_magnitude: Tensor, mean_image: Tensor, cascades: Family | None = None
     ) -> None:
+        """Take statistics of images in 0..1; parameters as `SpectralGenerator.set_statistics`."""
         device = self._generator.mean_magnitude.device
         magnitude, image = mean_magnitude.to(device), mean_image.to(device)
         self._generator.set_statistics(magnitude, image, cascades)

@@ -16,11 +16,13 @@ from phasegan.runs.config import RunStatus, TrainConfig, Validated
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
+from phasegan.training.ahead import Ahead
 from phasegan.training.checkpoint import Checkpoints, damaged_checkpoint, is_finite
 from phasegan.training.engine import load_batch, make_batches, make_engine
 from phasegan.training.interrupt import SignalGuard
 from phasegan.training.journal import Journal, watch
 from phasegan.training.means import LossMeans
+from phasegan.training.parts import Batch
 from phasegan.training.schedule import picture_epochs
 from phasegan.training.sentinel import NotFinite, Sentinel
 from phasegan.training.validation import validate
@@ -105,6 +107,7 @@ class Trainer:
         try:
             with (
                 SignalGuard() as signals,
+                Ahead(self._load, self.config.steps, active=self.batches.from_host) as self.load,
                 self.progress.task(
                     f"training {self.config.label}", self.config.steps, self.done
                 ) as task,
@@ -147,11 +150,14 @@ class Trainer:
         """Learn from the next batch; tell whether all losses were finite, as far as is known."""
         self.gan.set_rate(self.gan.rate(self.done))
         self.rate = self._rate(self.done)
-        batch = load_batch(self.batches, self.gan, self.config, self.done)
+        batch = self.load(self.done)
         values = self.means.add(self.gan.learn(batch))
         self.done += 1
         self.seen += batch.total
         return self.sentinel.look(values)
+
+    def _load(self, done: int) -> Batch:
+        return load_batch(self.batches, self.gan, self.config, done)
 
     def _rate(self, step: int) -> float:
         return self.config.learning_rate * self.gan.mechanics.easing * self.gan.rate(step)

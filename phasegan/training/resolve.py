@@ -88,6 +88,7 @@ class AllOptions(TrainOptions, total=False):
     resident: str | None
     micro_batch: int | None
     recompute: bool | None
+    autotune: bool | None
     deterministic: bool | None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from phasegan.models.blocks import InstanceNorm, initialise
+from phasegan.models.blocks import InstanceNorm, initialise, mirrored_edges
 from phasegan.models.patchgan import MIN_SIZE, PatchDiscriminator
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import count_parameters
@@ -83,6 +83,19 @@ def test_instance_norm_takes_statistics_in_float32():
     assert output.dtype == torch.bfloat16
     rounding = exact.abs() * torch.finfo(torch.bfloat16).eps
     assert ((output - exact).abs() <= rounding + 1e-3).all()
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_mirrored_edges_are_reflection_padding(width):
+    one = torch.randn(2, 3, 7, 9, requires_grad=True)
+    other = one.detach().clone().requires_grad_()
+    padded = torch.nn.functional.pad(one, (width,) * 4, mode="reflect")
+    made = mirrored_edges(other, width)
+    assert torch.equal(made, padded)
+    weights = torch.randn_like(padded)
+    (padded * weights).sum().backward()
+    (made * weights).sum().backward()
+    torch.testing.assert_close(other.grad, one.grad)
 
 
 def test_initialisation_depends_on_the_seed_alone():

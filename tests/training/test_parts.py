@@ -11,9 +11,11 @@ import pytest
 import torch
 
 import phasegan
+from phasegan.training.ahead import Ahead
 from phasegan.training.data import UnpairedBatches, choose_subset
 from phasegan.training.interrupt import SignalGuard
 from phasegan.training.pool import ImagePool
+from phasegan.training.residence import Place, as_planes, levels
 from phasegan.training.schedule import picture_epochs, rate_factor
 
 
@@ -116,3 +118,54 @@ def test_a_signal_is_noted_and_the_old_handler_comes_back():
         os.kill(os.getpid(), signal.SIGTERM)
         assert guard.received == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_batches_are_loaded_one_step_ahead_and_in_order():
+    loaded = []
+
+    def load(done):
+        loaded.append(done)
+        return done
+
+    with Ahead(load, 5, active=True) as ahead:
+        assert [ahead(done) for done in (0, 1, 2)] == [0, 1, 2]
+        assert ahead(1) == 1  # back to an earlier state
+        assert [ahead(done) for done in (2, 3, 4)] == [2, 3, 4]
+    assert max(loaded) == 4
+    assert loaded.count(2) <= 2
+    loaded.clear()
+    with Ahead(load, 5, active=False) as ahead:
+        assert ahead(0) == 0
+    assert loaded == [0]
+
+
+def test_what_fails_in_the_thread_fails_where_the_batch_is_wanted():
+    def load(done):
+        if done == 1:
+            raise OSError("gone")
+        return done
+
+    with Ahead(load, 5, active=True) as ahead:
+        assert ahead(0) == 0
+        with pytest.raises(OSError, match="gone"):
+            ahead(1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_images_come_to_a_device_with_the_bytes_of_the_file(dtype):
+    top = np.iinfo(dtype).max
+    pixels = np.array([0, 1, top // 2 + 1, top], dtype).reshape(1, 2, 2)
+    planes = as_planes(pixels)
+    assert planes.nbytes == pixels.nbytes
+    assert planes.shape == (1, 1, 2, 2)
+    assert levels(torch.from_numpy(planes)).flatten().tolist() == pixels.flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size", "held"),
+    [(None, 2**30, True), (None, 2**32, False), ("memory", 2**40, True), ("disk", 1, False)],
+)
+def test_data_stay_in_memory_by_their_size_or_by_order(wanted, size, held):
+    place = Place(torch.device("cpu"), wanted)
+    assert place.holds(size) is held
+    assert not place.on_device(size)

@@ -120,7 +120,7 @@ def test_all_terms_off_is_one_line():
 def test_losses_are_what_their_names_say():
     gan = PhysicsGAN(config(pool_size=0, networks={"unrolled": 2}), CPU)
     magnitude = torch.rand(1, 32, 17) + 0.1
-    gan._learn(magnitude, torch.full((1, 32, 32), 0.5))
+    gan.knowledge.learn(magnitude, torch.full((1, 32, 32), 0.5))
     real_b, real_a = images(1), phases(gan, 2)
     with torch.no_grad():
         fake_b = gan.generator_ab(*real_a)
@@ -254,7 +254,7 @@ def test_the_phase_of_a_projected_estimate_comes_back(projection, low, high):
     networks = {"projection": projection, "encodings": ("mean",)}
     gan = PhysicsGAN(config(networks=networks, losses={"adversarial": 0}), CPU)
     real_a, net = phases(gan, 1), gan.generator_ab.eval()
-    gan._learn(0.2 * torch.fft.rfft2(images(1)).abs().mean(0), torch.full((1, 32, 32), 0.5))
+    gan.knowledge.learn(0.2 * torch.fft.rfft2(images(1)).abs().mean(0), torch.full((1, 32, 32), 0.5))
     gan.generator_ab.mean_magnitude[:, 0, 0] = 512
     source = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -1,0 +1,54 @@
+"""Make the next batch ready while the device learns from this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from phasegan.training.parts import Batch
+
+
+class Ahead:
+    """A function from step numbers to batches, called one step ahead in a thread.
+
+    Parameters
+    ----------
+    load : callable
+        Returns the batch of a step; equal steps give equal batches.
+    steps : int
+        Steps of the run: none is loaded beyond.
+    active : bool
+        False calls it when its batch is wanted, and makes no thread.
+    """
+
+    def __init__(self, load: Callable[[int], Batch], steps: int, *, active: bool) -> None:
+        self._load, self._steps = load, steps
+        self._pool = ThreadPoolExecutor(1, "phasegan-ahead") if active else None
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def __call__(self, done: int) -> Batch:
+        """Return the batch of a step, numbered from 0 over the whole run."""
+        if self._pool is None:
+            return self._load(done)
+        if self._next is not None and self._next[0] == done:
+            batch = self._next[1].result()
+        else:
+            batch = self._load(done)
+        self._next = None
+        if done + 1 < self._steps:
+            self._next = done + 1, self._pool.submit(self._load, done + 1)
+        return batch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
