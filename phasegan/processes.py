@@ -247,7 +247,23 @@ class Processes:
 
     def votes(self) -> Votes:
         """Return the votes of a loop."""
-        return Votes(None if self._silent else self._control)
+        return Votes(None if self._silent else self)
+
+    def vote(self, ballot: Tensor) -> Any:
+        """Replace a number by the largest of all processes'; return what to wait for."""
+        from torch import distributed
+
+        return distributed.all_reduce(
+            ballot, distributed.ReduceOp.MAX, group=self._control, async_op=True
+        )
+
+    def leave(self) -> None:
+        """Send nothing from now on, and let the group of small messages go.
+
+        Its threads end with its last reference; one that still runs while Python ends
+        makes the process abort.
+        """
+        self._control, self._silent = None, True
 
 
 class Votes:
@@ -257,23 +273,19 @@ class Votes:
     is nobody to wait for.
     """
 
-    def __init__(self, control: Any = None) -> None:
-        self._control = control
+    def __init__(self, processes: Processes | None = None) -> None:
+        self._processes = processes
         self._sent: tuple[Tensor, Any] | None = None
 
     def cast(self, value: int) -> int:
         """Vote; return the largest vote of the turn before, alone of this one."""
-        if self._control is None:
+        if self._processes is None:
             return value
         import torch
-        from torch import distributed
 
         answer = self.settle()
         ballot = torch.tensor([value])
-        work = distributed.all_reduce(
-            ballot, distributed.ReduceOp.MAX, group=self._control, async_op=True
-        )
-        self._sent = ballot, work
+        self._sent = ballot, self._processes.vote(ballot)
         return answer
 
     def settle(self) -> int:
@@ -327,6 +339,7 @@ def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
         yield ALONE, device
         return
     import torch
+    import torch.distributed.nn  # now: imported later, it would keep the group for ever
     from torch import distributed
 
     if device.type == "cuda":
@@ -349,9 +362,11 @@ def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
             world_size=launch.world,
             timeout=TIMEOUT,
         )
+    processes = Processes(
+        launch.rank, launch.world, distributed.new_group(backend="gloo", timeout=TIMEOUT)
+    )
     try:
-        control = distributed.new_group(backend="gloo", timeout=TIMEOUT)
-        yield Processes(launch.rank, launch.world, control), device
+        yield processes, device
     except RuntimeError as error:
         if _LOST not in str(error):
             raise
@@ -362,6 +377,7 @@ def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
             "with --resume"
         ) from error
     finally:
+        processes.leave()
         if ours:
             distributed.destroy_process_group()
 

@@ -20,13 +20,14 @@ class InstanceNorm(nn.InstanceNorm2d):
     In half precision the variance of a constant map underflows and the result
     is not a number; the convolutions around this layer may still run in bf16
     or fp16. On a CPU this is group normalisation with a group a channel, the same
-    function: its kernel takes half precision as it is, in any layout, and sums in float32.
+    function: its kernel takes half precision as it is and sums in float32. Not with
+    channels innermost, where that kernel loses the variance of maps that hardly vary.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each map of (batch, channel, row, column) to mean 0, variance 1."""
         with torch.autocast(x.device.type, enabled=False):
-            if x.device.type == "cpu" and x.dtype != torch.float16:
+            if x.device.type == "cpu" and x.dtype != torch.float16 and x.is_contiguous():
                 return functional.group_norm(x, self.num_features, eps=self.eps)
             return super().forward(x.float()).to(x.dtype)
 
