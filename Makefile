@@ -34,6 +34,7 @@ demo: install
 	cd demo && ../$(BIN)/phasegan bench --variant small --samples 5 --epochs 5 --samples 50 --epochs 10
 	@echo
 	@echo "Look at: demo/bench/builtin/report.html in a browser, contact-sheet.png and table.md,"
+	@echo "         demo/runs/demo/training.png: how the training went,"
 	@echo "         demo/mean-magnitude/contact-sheet.png, demo/cyclegan/contact-sheet.png,"
 	@echo "         demo/exact/contact-sheet.png: padded twofold, the phase gives the picture itself."
 	@echo "The CycleGAN as published (paper) sees phases as pictures, which hides the image from"

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     default="auto",
     show_default=True,
     help="Of the convolutions; phases stay in 32 bit. auto: physics takes bf16 where the "
-    "processor has it. fp16 needs a GPU.",
+    "processor has it, paper too from 32 channels on. fp16 needs a GPU.",
 )
 @click.option(
     "--structure",
@@ -173,14 +173,14 @@ if TYPE_CHECKING:
     help="torch.compile of the convolutional networks.  [default: off]",
 )
 @click.option(
-    "--channels-last/--channels-first",
-    default=None,
-    help="paper: order of the networks' data in memory.  [default: what is faster]",
+    "--channels-last",
+    is_flag=True,
+    help="paper: channels innermost in memory. Slower on a CPU.",
 )
 @click.option(
     "--batched/--one-by-one",
     default=None,
-    help="paper: one pass for pictures that go through one network.  [default: what is faster]",
+    help="paper: one pass for pictures that go through one network.  [default: on a CPU]",
 )
 @click.option(
     "--resident",

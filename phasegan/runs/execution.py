@@ -16,14 +16,16 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Execution(Settings):
-    """Switches, each None for what measured fastest on the device."""
+    """Switches of speed and memory; what is off by default did not measure faster, or was not
+    measured."""
 
     compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = "off"
     """torch.compile of the convolutional networks; a mode of it."""
-    channels_last: bool | None = None
-    """Channels innermost in memory: of the networks of `paper`; a U-Net on a CPU always is."""
+    channels_last: bool = False
+    """Channels innermost in memory: of ResNets and PatchGANs; a U-Net on a CPU always is."""
     batched: bool | None = None
-    """Pictures that go through one network of `paper` in a step go through it at once."""
+    """Pictures that go through one network of `paper` in a step go through it at once; None:
+    on a CPU."""
     fused: bool = True
     """One kernel updates all weights."""
     resident: Literal["device", "memory", "disk"] | None = None

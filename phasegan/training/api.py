@@ -97,8 +97,8 @@ def train(
         batch_size : int
             8 for physics, 1 as published for paper.
         precision : {"auto", "32", "bf16", "fp16"}
-            Of the convolutions; auto is bf16 for physics where the device has
-            it, else 32. fp16 needs a GPU.
+            Of the convolutions; auto is bf16 where the device has it, for
+            physics and for paper from 32 channels on, else 32. fp16 needs a GPU.
         learning_rate : float
             1e-3 for physics, 2e-4 as published for paper.
         cycle_a, cycle_b : float

@@ -55,7 +55,8 @@ class Mechanics:
         self.half = HALF[precision]
         self.easing = 1.0
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        self.batched = bool(execution.batched)
+        wanted = execution.batched
+        self.batched = device.type == "cpu" if wanted is None else wanted
         self._format = torch.channels_last if execution.channels_last else torch.contiguous_format
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:

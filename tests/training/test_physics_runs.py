@@ -341,6 +341,8 @@ def test_auto_precision_asks_the_processor(tiny, tmp_path, monkeypatch):
         monkeypatch.setattr("phasegan.training.resolve.has_fast_bf16", lambda _, f=fast: f)
         assert precision() == expected
         assert precision(preset="paper") == "32"
+        assert precision(preset="paper", base_channels=32) == expected
+        assert precision(preset="paper", variant="full") == expected
         assert precision(precision="32") == "32"
         assert precision(precision="bf16") == "bf16"
 
