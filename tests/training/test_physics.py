@@ -254,7 +254,9 @@ def test_the_phase_of_a_projected_estimate_comes_back(projection, low, high):
     networks = {"projection": projection, "encodings": ("mean",)}
     gan = PhysicsGAN(config(networks=networks, losses={"adversarial": 0}), CPU)
     real_a, net = phases(gan, 1), gan.generator_ab.eval()
-    gan.knowledge.learn(0.2 * torch.fft.rfft2(images(1)).abs().mean(0), torch.full((1, 32, 32), 0.5))
+    gan.knowledge.learn(
+        0.2 * torch.fft.rfft2(images(1)).abs().mean(0), torch.full((1, 32, 32), 0.5)
+    )
     gan.generator_ab.mean_magnitude[:, 0, 0] = 512
     source = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -1,0 +1,1 @@
+"""What `bench_training.py` is made of: the common recipe, the modes, the gauges, the report."""
