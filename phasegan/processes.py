@@ -51,8 +51,8 @@ def launched(environment: Mapping[str, str]) -> Launch | None:
     ----------
     environment : mapping
         torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; srun
-        sets SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID, SLURM_STEP_NODELIST
-        and SLURM_JOB_ID.
+        sets SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID, SLURM_STEP_NODELIST,
+        SLURM_JOB_ID and SLURM_STEP_ID.
 
     Raises
     ------
@@ -79,7 +79,8 @@ def launched(environment: Mapping[str, str]) -> Launch | None:
         local = number("SLURM_LOCALID")
         nodes = environment.get("SLURM_STEP_NODELIST", "")
         host = environment.get("MASTER_ADDR") or first_host(nodes)
-        port = _FIRST_PORT + number("SLURM_JOB_ID") % _PORTS
+        step = number("SLURM_STEP_ID") if environment.get("SLURM_STEP_ID") else 0
+        port = _FIRST_PORT + (number("SLURM_JOB_ID") + step) % _PORTS
         if environment.get("MASTER_PORT"):
             port = number("MASTER_PORT", 1)
         method = f"tcp://{host}:{port}"

@@ -190,25 +190,43 @@ def datasheet(gpu: str | None, kind: str) -> float | None:
     return next(found, dict[str, float]()).get(kind)
 
 
-def matrix_rate(device: torch.device, kind: str, threads: int | None = None) -> float:
-    """Measure products of large square matrices, TFLOP/s: the middle of five."""
+def attainable(device: torch.device, kind: str, threads: int | None = None) -> float:
+    """Measure what a machine attains, TFLOP/s: a product of large matrices or a convolution.
+
+    The larger rate of the two, each the middle of five; on a CPU they come from different
+    libraries. The convolution is that of the residual blocks, 256 channels at 64×64.
+    """
     size = MATRIX["cuda" if device.type == "cuda" else "cpu"]
     before, matrices = torch.get_num_threads(), torch.backends.cuda.matmul
-    tf32 = matrices.allow_tf32
+    tf32, images = matrices.allow_tf32, 16 if device.type == "cuda" else 1
     torch.set_num_threads(threads or before)
     matrices.allow_tf32 = kind == "tf32"
+    dtype = _TYPES.get(kind, torch.float32)
     try:
-        left = torch.randn(size, size, device=device).to(_TYPES.get(kind, torch.float32))
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            left @ left
-            wait(device)
-            times.append(time.perf_counter() - start)
+        left = torch.randn(size, size, device=device).to(dtype)
+        maps = torch.randn(images, 256, 66, 66, device=device).to(dtype)
+        kernel = torch.randn(256, 256, 3, 3, device=device).to(dtype)
+        product = _rate(lambda: left @ left, 2.0 * size**3, device)
+        convolution = _rate(
+            lambda: torch.nn.functional.conv2d(maps, kernel),
+            2.0 * images * 64**2 * 256**2 * 9,
+            device,
+        )
     finally:
         torch.set_num_threads(before)
         matrices.allow_tf32 = tf32
-    return 2.0 * size**3 / statistics.median(times[2:]) / 1e12
+    return max(product, convolution)
+
+
+def _rate(work: Callable[[], object], operations: float, device: torch.device) -> float:
+    times = []
+    with torch.no_grad():
+        for _ in range(7):
+            start = time.perf_counter()
+            work()
+            wait(device)
+            times.append(time.perf_counter() - start)
+    return operations / statistics.median(times[2:]) / 1e12
 
 
 # --- idleness -----------------------------------------------------------------------

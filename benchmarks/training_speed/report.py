@@ -163,7 +163,7 @@ def describe_steady(row: Row, windows: Sequence[Window]) -> dict[str, Any]:
 
 HEAD = (
     *("mode", "what", "images/s", "ms/image", "ratio", "TFLOP/image"),
-    *("of datasheet", "of matrix product", "idle", "memory"),
+    *("of datasheet", "of attainable", "idle", "memory"),
 )
 
 
@@ -262,7 +262,8 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
             else ""
         )
         + " Compiled modes take the count of the uncompiled.",
-        "`of matrix product`: share of a large product in the same arithmetic on this machine: "
+        "`of attainable`: share of what a large product or a convolution alone reaches here, in the "
+        "same arithmetic: "
         + "; ".join(
             f"{kind} {statistics.median(values):.3g} TFLOP/s"
             for kind, values in document["matrix_tflops"].items()

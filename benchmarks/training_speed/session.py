@@ -17,10 +17,10 @@ from training_speed.gauges import (
     Memory,
     Window,
     arithmetic,
+    attainable,
     busy_seconds,
     count_flops,
     give_back,
-    matrix_rate,
     prime,
     seconds_of,
     time_steps,
@@ -224,7 +224,7 @@ class Session:
             values = self.matrix.setdefault(key, [])
             if len(values) < max(len(r.windows) for r in self.rows):
                 kind = arithmetic(row.mode, self.device)
-                values.append(matrix_rate(self.device, kind, row.mode.threads))
+                values.append(attainable(self.device, kind, row.mode.threads))
 
     def _profile(self) -> None:
         """See how long the GPU does anything, in a few steps of each mode."""

@@ -80,6 +80,12 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
+def _say(message: str) -> None:
+    """Say once what all processes of a training know."""
+    if is_main():
+        click.echo(f"phasegan: {message}", err=True)
+
+
 def _usage(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
@@ -113,12 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message())
         return 0
     except click.ClickException as error:
-        return _fail(_usage(error), 2)
+        return _fail(_usage(error), 2) if is_main() else 2
     except Elsewhere as error:
         return error.exit_status
     except Interrupted as error:
-        if is_main():
-            click.echo(f"phasegan: {error}", err=True)
+        _say(str(error))
         return error.exit_status
     except PhaseganError as error:
         if verbose:
@@ -127,10 +132,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _fail(str(error), error.exit_status)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("phasegan: interrupted; nothing half-written is left", err=True)
+        _say("interrupted; nothing half-written is left")
         return 130
     except Terminated:
-        click.echo("phasegan: terminated; nothing half-written is left", err=True)
+        _say("terminated; nothing half-written is left")
         return 143
     except BrokenPipeError:
         sys.stderr.close()

@@ -16,8 +16,10 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Execution(Settings):
-    """Switches of speed and memory; what is off by default did not measure faster, or was not
-    measured."""
+    """Switches of speed and memory.
+
+    What is off by default did not measure faster, or was not measured.
+    """
 
     compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = "off"
     """torch.compile of the convolutional networks; a mode of it."""

@@ -163,13 +163,17 @@ def train(
         processes, chosen = stack.enter_context(joined(choose_device(device)))
         progress = progress if progress is not None and processes.main else Progress()
         path = processes.from_main(lambda: data_or_builtin(data, progress))
-        file = stack.enter_context(PreparedFile(path))
-        pictures = None if images is None else stack.enter_context(PreparedFile(images))
-        config = resolve_config(file, chosen, pictures, **wanted)
+
+        def open_files() -> tuple[PreparedFile, PreparedFile | None, TrainConfig]:
+            file = stack.enter_context(PreparedFile(path))
+            pictures = None if images is None else stack.enter_context(PreparedFile(images))
+            return file, pictures, resolve_config(file, chosen, pictures, **wanted)
+
+        file, pictures, config = processes.after_main(open_files)
         name = f"{file.path.stem}-{config.label}"
         folder = Path(output) if output is not None else DEFAULT_RUNS / name
         if dry_run:
-            RunFolder(folder).check_free()
+            processes.from_main(RunFolder(folder).check_free)
             with memory_guard(_advice(config, execution)):
                 estimate = processes.from_main(
                     lambda: estimate_run(

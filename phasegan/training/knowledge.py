@@ -76,8 +76,9 @@ class Knowledge:
     def fit(self, batches: PhysicsBatches, progress: Progress) -> None:
         """Take the means over domain B, and fit what the encodings need to its images."""
         folds = self.divide(batches)
-        self._generator.folds = self._unfitted(len(folds))
-        if self._processes.main:
+        self._generator.folds = self._unfitted(len(folds) if self._generator.exact else 0)
+
+        def fit() -> None:
             means = batches.statistics()
             self.learn(*means)
             if self._fits:
@@ -86,7 +87,8 @@ class Knowledge:
                 )
                 self.learn(*means, whole)
                 self._generator.folds = others
-        self._processes.wait()
+
+        self._processes.from_main(fit)
         fitted = [part for fold in self._generator.folds for cascade in fold for part in cascade]
         self._processes.copy([*self._generator.buffers(), *fitted])
         self._follow()

@@ -218,11 +218,7 @@ class Trainer:
         at, self.sentinel = self.done, Sentinel(self.device)
         if len(self.fell_back) >= MOST_FALLS:
             self._restore()
-            raise RunError(
-                f"{self.folder.path}: a loss is not finite at step {at}, after {MOST_FALLS} "
-                f"attempts from earlier states; step {self.done} is kept. Try a lower "
-                "--learning-rate"
-            )
+            self.processes.from_main(lambda: self._give_up(at))
         self._restore()
         text = f"a loss was not finite at step {at}: back to step {self.done}"
         text = f"{text}, {self.gan.ease()}"
@@ -233,6 +229,12 @@ class Trainer:
         if self.journal is not None:
             self.journal.event(self.done, max(1, self.ended), text)
         self._save("running")
+
+    def _give_up(self, at: int) -> None:
+        raise RunError(
+            f"{self.folder.path}: a loss is not finite at step {at}, after {MOST_FALLS} attempts "
+            f"from earlier states; step {self.done} is kept. Try a lower --learning-rate"
+        )
 
     # --- what it leaves -------------------------------------------------------------
 
@@ -271,8 +273,7 @@ class Trainer:
         if not is_finite({"gan": gan}):
             raise NotFinite
         self.means.gather(self.processes)
-        if self.processes.main:
-            self._write(state, gan)
+        self.processes.from_main(lambda: self._write(state, gan))
         self.saved = time.monotonic()
 
     def _write(
@@ -319,7 +320,7 @@ class Trainer:
 
     def _restore(self) -> None:
         """Take everything from the newest checkpoint."""
-        state = self.checkpoints.load(self.device, self.progress)
+        state = self.processes.after_main(lambda: self.checkpoints.load(self.device, self.progress))
         config = self.config
         with damaged_checkpoint(self.folder.checkpoints_path):
             self.gan.restore(state["gan"])

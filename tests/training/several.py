@@ -1,0 +1,303 @@
+"""Start several processes that train together, and compare what they leave."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import phasegan
+from phasegan.cli import main
+from phasegan.runs.folder import RunFolder
+from phasegan.training import api, cyclegan
+from phasegan.training.checkpoint import Checkpoints
+from phasegan.training.cyclegan import CycleGAN
+from phasegan.training.estimate import Estimate
+from phasegan.training.mechanics import Mechanics
+from phasegan.training.physics import PhysicsGAN
+
+CPU = torch.device("cpu")
+SECOND = Estimate(1.0, 1.0, 1.0)
+NAN = float("nan")
+TOLERANCE = 1e-4
+FAINT = 1e-5
+"""What is smaller is rounding, such as the distance of phases that were projected."""
+LONGEST = 120.0
+"""Seconds that a job may take on the slowest machine."""
+
+# Batches of 5, 5 and 1: shares are uneven, and in the last step only one process has any.
+COMMON = {"samples": 11, "validation": 2, "batch_size": 5, "epochs": 3, "precision": "32"}
+PHYSICS = {
+    "widths": (4, 4),
+    "discriminator_channels": 2,
+    "adversarial": 0.1,
+    "adversarial_every": 2,
+    "pool_size": 3,
+    **COMMON,
+}
+OPTIONS = {
+    "paper": {"preset": "paper", "base_channels": 2, "blocks": 1, "pool_size": 3, **COMMON},
+    "noisy": PHYSICS,
+    "exact": PHYSICS,  # whose cascades leave samples out
+}
+DATA = {"paper": "clean.h5", "noisy": "noisy.h5", "exact": "clean.h5"}
+STEPS = 9
+PRELOAD = [
+    "phasegan.cli.train",
+    "phasegan.training.api",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "torch._dynamo",
+    "torch.utils.tensorboard",
+]
+"""What processes that are forked need not import."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Prepared files of 13 + 2 crops for every case."""
+    folder = tmp_path_factory.mktemp("processes")
+    for name, noise in (("clean.h5", 0.0), ("noisy.h5", 0.1)):
+        phasegan.prepare("builtin", folder / name, size=32, samples=13, test=2, phase_noise=noise)
+    return {case: folder / name for case, name in DATA.items()}
+
+
+@pytest.fixture(scope="module")
+def alone(files, tmp_path_factory):
+    """Finished runs of one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        compute_in_double(patch.setattr)
+        folder = tmp_path_factory.mktemp("alone")
+        for case, options in OPTIONS.items():
+            phasegan.train(files[case], folder / case, device="cpu", **options)
+    return {case: folder / case for case in OPTIONS}
+
+
+@pytest.fixture
+def in_double(monkeypatch):
+    """Compute in this process as in those of `together`."""
+    compute_in_double(monkeypatch.setattr)
+
+
+def compute_in_double(put=setattr):
+    """Compute convolutions with kinks in float64, and do not time steps first.
+
+    In float32 a rectifier near 0 turns rounding into another gradient, and Adam makes
+    whole steps of what rounding leaves of a gradient of 0.
+    """
+    place, laid_out, picture = Mechanics.place, Mechanics.laid_out, cyclegan.phase_picture
+
+    def placed(self, network):
+        place(self, network)
+        network.double()
+
+    put(Mechanics, "place", placed)
+    put(Mechanics, "laid_out", lambda self, pictures: laid_out(self, pictures).double())
+    put(cyclegan, "phase_picture", lambda phase: picture(phase).astype(np.float64))
+    put(api, "estimate_run", lambda *_, **__: SECOND)
+
+
+# --- what is compared -----------------------------------------------------------------
+
+
+def assert_alike(one, other):
+    """Assert that two runs have the same weights and losses, within rounding."""
+    for network in RunFolder(one).read_config().network_names:
+        ours, theirs = (load_file(RunFolder(run).weights_path(network)) for run in (one, other))
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            if name != "softness":  # whose first gradient is 0
+                off = float((value.double() - theirs[name].double()).norm())
+                assert off <= TOLERANCE * float(value.double().norm()) + FAINT, (network, name, off)
+    assert_alike_losses(one, other, TOLERANCE)
+    ours, theirs = RunFolder(one).read_status(), RunFolder(other).read_status()
+    assert (ours.state, ours.step, ours.epoch) == (theirs.state, theirs.step, theirs.epoch)
+    assert ours.best.epoch == theirs.best.epoch
+    assert ours.best.mse == pytest.approx(theirs.best.mse, rel=TOLERANCE)
+
+
+def assert_alike_losses(one, other, tolerance):
+    for line, same in zip(lines(one), lines(other), strict=True):
+        assert list(line) == list(same)
+        for name, value in line.items():
+            assert value == pytest.approx(same[name], rel=tolerance, abs=FAINT), (name, line)
+
+
+def lines(run):
+    """Return the record of a run but for how fast it was."""
+    found = [json.loads(line) for line in RunFolder(run).losses_path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "images_per_second"} for line in found]
+
+
+def flags(options):
+    """Return options of a training as those of its command."""
+    found = ["--device", "cpu", "--threads", "1"]
+    for name, value in options.items():
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        found += [f"--{name.replace('_', '-')}", text]
+    return found
+
+
+# --- several processes ----------------------------------------------------------------
+
+
+class Outcome(NamedTuple):
+    """What a process did."""
+
+    status: int
+    out: str
+    err: str
+
+
+def tricked(learn, rank, trick):
+    """Return an engine's `learn` that does something to one process from one of its steps on."""
+    what, step, who = trick.split("-")
+    count = [0]
+
+    def learned(self, batch):
+        count[0] += 1
+        now = count[0] == int(step) or (what == "spoil" and count[0] > int(step))
+        if rank == int(who) and now:
+            if what == "stop":
+                os.kill(os.getpid(), signal.SIGTERM)
+            elif what == "agent":  # which passes it on to all
+                os.kill(os.getppid(), signal.SIGTERM)
+            elif what == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            for piece in batch.pieces if what in ("poison", "spoil") else ():
+                (piece.real_b if torch.is_tensor(piece.real_b) else piece.real_b.pixels).mul_(NAN)
+        return learn(self, batch)
+
+    return learned
+
+
+def slowed(save):
+    """Return a `Checkpoints.save` that takes its time."""
+
+    def saved(self, step, state):
+        time.sleep(0.3)
+        return save(self, step, state)
+
+    return saved
+
+
+def work(arguments, trick):
+    """Run a command as one of several processes; return its exit status."""
+    torch.set_num_threads(1)
+    compute_in_double()
+    if trick:
+        for kind in (CycleGAN, PhysicsGAN):
+            kind.learn = tricked(kind.learn, int(os.environ["RANK"]), trick)
+        Checkpoints.save = slowed(Checkpoints.save)
+    status = main(arguments)
+    if status == 128 + signal.SIGTERM:
+        run = RunFolder(arguments[arguments.index("-o") + 1])
+        assert run.read_status().state == "interrupted", "ended before everything was saved"
+    if sys.platform == "linux":  # a thread of torch's that outlives Python aborts the process
+        threads = [name.read_text().strip() for name in Path("/proc/self/task").glob("*/comm")]
+        assert not [name for name in threads if "gloo_run" in name], threads
+    return status
+
+
+def forked(rank, count, port, folder, arguments, trick):
+    """Be one of several processes."""
+    for number, name in ((1, "out"), (2, "err")):
+        written = os.open(folder / f"{name}-{rank}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(written, number)
+    faulthandler.dump_traceback_later(LONGEST - 20)
+    os.environ |= {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    sys.exit(work(arguments, trick))
+
+
+@pytest.fixture
+def together(tmp_path):
+    """Run a command in several processes; torch is imported once for all of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    jobs = []
+
+    def run(count: int, *arguments: object, trick: str = "") -> list[Outcome]:
+        folder = tmp_path / f"job-{len(jobs)}"
+        folder.mkdir()
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            port = server.getsockname()[1]
+        told = [str(a) for a in arguments]
+        job = [
+            context.Process(target=forked, args=(rank, count, port, folder, told, trick))
+            for rank in range(count)
+        ]
+        jobs.append(job)
+        for process in job:
+            process.start()
+        end = time.monotonic() + LONGEST
+        for process in job:
+            process.join(max(0.0, end - time.monotonic()))
+            assert process.exitcode is not None, f"hangs: {read(folder, range(count))}"
+        return [Outcome(p.exitcode, *read(folder, [rank])[0]) for rank, p in enumerate(job)]
+
+    yield run
+    for process in (process for job in jobs for process in job):
+        process.kill()
+        process.join()
+
+
+def read(folder, ranks):
+    return [tuple((folder / f"{n}-{rank}").read_text() for n in ("out", "err")) for rank in ranks]
+
+
+@pytest.fixture
+def torchrun(tmp_path):
+    """Start two processes with torchrun."""
+    started = []
+
+    def run(*arguments: object) -> Outcome:
+        head = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        agent = subprocess.Popen(
+            [*head, "--nproc-per-node", "2", *map(str, arguments)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        started.append(agent)
+        out, err = agent.communicate(timeout=LONGEST)
+        return Outcome(agent.returncode, out, err)
+
+    yield run
+    for agent in started:
+        if agent.poll() is None:
+            agent.terminate()
+            agent.communicate()
+
+
+def assert_only_main_speaks(outcomes):
+    for outcome in outcomes[1:]:
+        assert (outcome.out, outcome.err) == ("", "")
+    for text in outcomes[0][1:]:
+        spoken = text.splitlines()
+        assert len(set(spoken)) == len(spoken)
+
+
+if __name__ == "__main__":
+    sys.exit(work(sys.argv[2:], sys.argv[1]))
