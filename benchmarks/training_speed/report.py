@@ -262,8 +262,8 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
             else ""
         )
         + " Compiled modes take the count of the uncompiled.",
-        "`of attainable`: share of what a large product or a convolution alone reaches here, in the "
-        "same arithmetic: "
+        "`of attainable`: share of what a large product or a convolution alone reaches here, in "
+        "the same arithmetic: "
         + "; ".join(
             f"{kind} {statistics.median(values):.3g} TFLOP/s"
             for kind, values in document["matrix_tflops"].items()
