@@ -15,6 +15,7 @@ import torch
 
 from phasegan import processes
 from phasegan.errors import Elsewhere, InputError
+from phasegan.launch import is_main
 from phasegan.processes import joined
 
 CPU = torch.device("cpu")
@@ -61,7 +62,7 @@ def start(rank, count, port):
     with joined(CPU) as (found, device):
         assert device == CPU
         assert (found.rank, found.count, found.main) == (rank, count, rank == 0)
-        assert processes.is_main() == found.main
+        assert is_main() == found.main
         for law in (added, gathered, compared, copied, told, failed, ordered, voted, waited):
             try:
                 law(found)

@@ -14,7 +14,7 @@ import click
 
 from phasegan._version import __version__
 from phasegan.errors import Elsewhere, Interrupted, PhaseganError, printable
-from phasegan.processes import is_main
+from phasegan.launch import is_main
 
 COMMANDS = {
     "prepare": "Turn images into phase-only spectra in an HDF5 file.",

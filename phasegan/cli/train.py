@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phasegan.cli.common import Manners, NumberList, common_options
-from phasegan.processes import is_main
+from phasegan.launch import is_main
 from phasegan.progress import format_duration
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ if TYPE_CHECKING:
     help="Images of a batch that are computed at once: less memory, the same result.",
 )
 @click.option(
-    "--recompute", is_flag=True, help="Less memory, a third slower: gradient checkpointing."
+    "--recompute", is_flag=True, help="Less memory, a sixth slower: gradient checkpointing."
 )
 @click.option(
     "--compile",
