@@ -218,6 +218,10 @@ class Votes:
         self._sent = ballot, self._processes.vote(ballot)
         return answer
 
+    def agree(self, value: int) -> int:
+        """Return the largest vote of this turn and those under way; waits for all."""
+        return max(self.cast(value), self.settle())
+
     def settle(self) -> int:
         """Return the largest of the votes that are under way; 0 if none are."""
         if self._sent is None:

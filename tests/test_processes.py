@@ -64,6 +64,7 @@ def test_alone_everything_is_as_it_is():
 
 @pytest.mark.parametrize("votes", [Votes(), ALONE.votes(), Processes(1, 3).silenced().votes()])
 def test_alone_a_vote_is_its_own_answer_at_once(votes):
+    assert votes.agree(7) == 7
     assert [votes.cast(value) for value in (0, 15, 0, 1000)] == [0, 15, 0, 1000]
     assert votes.settle() == 0
 

@@ -223,6 +223,9 @@ def voted(found):
     assert votes.settle() == 0
     assert votes.cast(0) == 0
     assert votes.settle() == 0
+    votes.cast(0)
+    assert votes.agree(found.rank) == found.count - 1
+    assert votes.settle() == 0
 
 
 def waited(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import time
 from typing import Any, Literal
@@ -136,9 +137,7 @@ class Trainer:
                         self._log(task, self.ended + 1)
                     task.advance(1)
                     self._heed(self.votes.cast(self._vote(finite, signals)))
-                self._heed(self.votes.settle())
-                if not self.sentinel.settle():
-                    raise NotFinite
+                self._heed(self.votes.agree(self._vote(self.sentinel.settle(), signals)))
                 self._end_epoch(task)
             self._save("finished")
         except NotFinite:
@@ -253,7 +252,7 @@ class Trainer:
     def _log(self, task: Task, epoch: int) -> None:
         """Write the losses since the last time, if there are any, and show some."""
         means = self.means.take(self.processes)
-        if self.journal is not None and means:
+        if self.journal is not None and means and all(map(math.isfinite, means.values())):
             pace = self.seen / max(1e-9, time.monotonic() - self.clock)
             self.journal.losses(self.done, epoch, self.rate, means, pace)
             shown = [f"{name} {means[name]:.3g}" for name in SHOWN if name in means]

@@ -21,6 +21,7 @@ from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 from phasegan.training.estimate import Estimate
+from phasegan.training.sentinel import Sentinel
 
 CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)
@@ -259,6 +260,18 @@ def test_a_loss_that_is_not_finite_sends_the_run_back_to_its_last_good_state(
     assert state["gan"]["mechanics"]["eased"]
     for tensors in weights(tmp_path / "r").values():
         assert all(torch.isfinite(t).all() for t in tensors.values())
+
+
+@pytest.mark.parametrize("step", [7, 8, 12])
+def test_a_loss_that_is_known_later_is_found_all_the_same(tiny, tmp_path, monkeypatch, step):
+    poison(monkeypatch, {step})
+    late = torch.device("mps")  # whose answers are read some steps later, as a GPU's
+    monkeypatch.setattr("phasegan.training.loop.Sentinel", lambda _: Sentinel(late))
+    monkeypatch.setattr("phasegan.training.loop.LOG_STEPS", 1)
+    report = phasegan.train(tiny, tmp_path / "r", epochs=3, **SMALL)
+    (text,) = report.status.fell_back
+    assert "a loss was not finite at step 12: back to step 6" in text
+    assert [line["step"] for line in lines(tmp_path / "r")] == [*range(1, 7), *range(6, 19)]
 
 
 def test_a_run_that_stays_not_finite_is_given_up_and_keeps_its_last_good_state(
