@@ -37,10 +37,10 @@ class Place(NamedTuple):
 
     def on_device(self, size: int) -> bool:
         """Tell whether so many bytes are kept on the device too."""
-        if self.device.type == "cpu" or self.wanted in ("memory", "disk"):
-            return False
-        if self.wanted == "device" or self.device.type != "cuda":
-            return self.wanted == "device"
+        if self.device.type == "cpu" or self.wanted is not None:
+            return self.device.type != "cpu" and self.wanted == "device"
+        if self.device.type != "cuda":
+            return False  # how much room it has is not known
         return size <= DEVICE_SHARE * torch.cuda.mem_get_info(self.device)[0]
 
 

@@ -129,7 +129,7 @@ def try_run(
         with Load() as load:
             preparing = gan.rehearse(batches)
             kinds = count_kinds(config, gan, left)
-            times, warm_up = _time_steps(config, gan, batches, kinds, device)
+            times, warm_up = _time_steps(config, gan, batches, kinds)
         saving, sheet = _middle(lambda: _save(gan)), _middle(_drawing(config, gan))
     finally:
         torch.set_rng_state(random_state)
@@ -238,13 +238,12 @@ def _time_steps(
     gan: Engine,
     batches: Batches,
     kinds: dict[Kind, NDArray[np.int64]],
-    device: torch.device,
 ) -> tuple[dict[Kind, list[float]], float]:
     """Return seconds of some steps of each kind, and what the first ones took beyond that."""
     clocks: dict[Kind, _Clock] = {}
     warm_up = 0.0
     for kind, steps in kinds.items():
-        clock = clocks[kind] = _Clock(_stepper(config, gan, batches, steps, device))
+        clock = clocks[kind] = _Clock(_stepper(config, gan, batches, steps))
         warm = [clock() for _ in range(WARM_UP_STEPS)]
         once = clock()
         warm_up += max(0.0, sum(warm) - WARM_UP_STEPS * once)
@@ -267,7 +266,6 @@ def _stepper(
     gan: Engine,
     batches: Batches,
     steps: NDArray[np.int64],
-    device: torch.device,
 ) -> Callable[[], None]:
     """Return a function that learns from the batch of one of some steps after the other."""
     turn = iter(range(2**62))

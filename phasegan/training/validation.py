@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,9 +12,7 @@ from phasegan.processes import Processes
 from phasegan.runs.config import TrainConfig
 from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset
-
-if TYPE_CHECKING:
-    from phasegan.training.engine import Engine
+from phasegan.training.engine import Engine
 
 _BLOCK = 16
 
