@@ -5,13 +5,23 @@ All tensors are float, axis order (batch, channel, row, column).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.checkpoint import checkpoint
+
+from phasegan.errors import InputError
 
 INIT_STD = 0.02
 """Standard deviation of the initial weights (Zhu et al. 2017, appendix 7.1)."""
+
+DROPPED = 0.5
+"""Share of the values that a dropout layer sets to 0 while training."""
 
 
 class InstanceNorm(nn.InstanceNorm2d):
@@ -28,7 +38,9 @@ class InstanceNorm(nn.InstanceNorm2d):
         """Normalise each map of (batch, channel, row, column) to mean 0, variance 1."""
         with torch.autocast(x.device.type, enabled=False):
             if x.device.type == "cpu" and x.dtype != torch.float16 and x.is_contiguous():
-                return functional.group_norm(x, self.num_features, eps=self.eps)
+                return functional.group_norm(
+                    x, self.num_features, self.weight, self.bias, eps=self.eps
+                )
             return super().forward(x.float()).to(x.dtype)
 
 
@@ -56,33 +68,129 @@ def mirrored_edges(x: Tensor, width: int) -> Tensor:
     return x
 
 
+class ResizeConvolution(nn.Conv2d):
+    """Nearest-neighbour doubling of rows and columns, then a 3×3 convolution.
+
+    In place of a transposed convolution, whose uneven overlap draws checkerboards
+    (Odena, Dumoulin & Olah 2016, doi:10.23915/distill.00003).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Of the maps.
+    bias : bool
+        Whether the convolution has one.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, out_channels, 2 × rows, 2 × columns)."""
+        return super().forward(functional.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+def _instance(channels: int) -> nn.Module:
+    return InstanceNorm(channels)
+
+
+def _affine_instance(channels: int) -> nn.Module:
+    return InstanceNorm(channels, affine=True)
+
+
+def _batch(channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels)
+
+
+NORMS = {"instance": _instance, "affine-instance": _affine_instance, "batch": _batch}
+"""Normalisation layers by name."""
+
+PADDINGS = {"reflect": ReflectionPad, "replicate": nn.ReplicationPad2d, "zero": None}
+"""Padding layers by name; zeros are padded by the convolution itself."""
+
+
+def known(value: str, what: str, names: Iterable[str]) -> str:
+    """Return a name that is known.
+
+    Raises
+    ------
+    InputError
+        If it is not: the known ones are named.
+    """
+    if value not in (known := tuple(names)):
+        raise InputError(f"{value!r} is no {what}; known: {', '.join(known)}")
+    return value
+
+
+def has_bias(norm: str) -> bool:
+    """Tell whether convolutions before a normalisation of this name have a bias."""
+    return norm != "batch"
+
+
+@contextlib.contextmanager
+def _counted_once(layers: list[nn.BatchNorm2d]) -> Iterator[None]:
+    """Let batch normalisations see a batch again without counting it in their statistics."""
+    before = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
+    for layer, (_, count) in zip(layers, before, strict=True):
+        layer.momentum = 0.0
+        layer.num_batches_tracked = None if count is None else count.clone()
+    try:
+        yield
+    finally:
+        for layer, (momentum, count) in zip(layers, before, strict=True):
+            layer.momentum, layer.num_batches_tracked = momentum, count
+
+
 def through(block: nn.Module, x: Tensor, recompute: bool) -> Tensor:
     """Return block(x); with `recompute`, what is inside is computed again for the gradient."""
-    if recompute and torch.is_grad_enabled():
+    if not recompute or not torch.is_grad_enabled():
+        return block(x)
+    counting = [layer for layer in block.modules() if isinstance(layer, nn.BatchNorm2d)]
+    if not counting or torch.compiler.is_compiling():  # compiled, nothing is counted again
         return checkpoint(block, x, use_reentrant=False)
-    return block(x)
+    return checkpoint(
+        block,
+        x,
+        use_reentrant=False,
+        context_fn=lambda: (contextlib.nullcontext(), _counted_once(counting)),
+    )
 
 
 class ResidualBlock(nn.Module):
-    """Two reflect-padded 3×3 convolutions with a skip connection (He et al. 2016).
+    """Two padded 3×3 convolutions with a skip connection (He et al. 2016).
 
     Parameters
     ----------
     channels : int
         Channels in and out.
+    padding : {"reflect", "replicate", "zero"}
+        What the convolutions see beyond the edges.
+    norm : {"instance", "affine-instance", "batch"}
+        Normalisation behind each convolution.
+    dropout : bool
+        Drop half of the values between the two convolutions while training.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        padding: str = "reflect",
+        norm: str = "instance",
+        dropout: bool = False,
+    ) -> None:
         super().__init__()
-        self.conv_block = nn.Sequential(
-            ReflectionPad(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
-            nn.ReLU(inplace=True),
-            ReflectionPad(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
-        )
+        pad, bias = PADDINGS[padding], has_bias(norm)
+        layers: list[nn.Module] = []
+        for first in (True, False):
+            if pad is not None:
+                layers.append(pad(1))
+            layers.append(nn.Conv2d(channels, channels, 3, padding=int(pad is None), bias=bias))
+            layers.append(NORMS[norm](channels))
+            if first:
+                layers.append(nn.ReLU(inplace=True))
+            if first and dropout:
+                layers.append(nn.Dropout(DROPPED))
+        self.conv_block = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x + f(x), same shape."""
@@ -92,6 +200,9 @@ class ResidualBlock(nn.Module):
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Draw every convolution's weights from N(0, 0.02²) and zero its biases.
 
+    The factors of a batch normalisation are drawn from N(1, 0.02²). A network with a
+    method `draw_weights` has a start of its own, and draws it there.
+
     Parameters
     ----------
     module : torch.nn.Module
@@ -99,12 +210,35 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
     generator : torch.Generator
         Source of randomness, so that equal seeds give equal networks.
     """
-    for layer in module.modules():
+    draw = getattr(module, "draw_weights", None)
+    if callable(draw):
+        draw(generator)
+        return
+    for layer in list(module.modules()):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            spectral = parametrize.is_parametrized(layer, "weight")
+            if spectral:
+                parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
             with torch.no_grad():
                 layer.weight.normal_(0.0, INIT_STD, generator=generator)
                 if layer.bias is not None:
                     layer.bias.zero_()
+            if spectral:
+                with seeded(generator):
+                    spectral_norm(layer)
+        elif isinstance(layer, nn.BatchNorm2d):
+            with torch.no_grad():
+                layer.weight.normal_(1.0, INIT_STD, generator=generator)
+                layer.bias.zero_()
+
+
+@contextlib.contextmanager
+def seeded(generator: torch.Generator) -> Iterator[None]:
+    """Let torch's own random numbers follow from `generator`, and leave them as they were."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

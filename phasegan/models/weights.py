@@ -1,10 +1,12 @@
-"""Weights on disk: safetensors, which cannot execute code."""
+"""Weights on disk: safetensors, which cannot execute code, and files of others."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,8 +15,14 @@ from torch import Tensor, nn
 
 from phasegan.errors import InputError
 from phasegan.files import atomic_file
+from phasegan.models import layouts
+from phasegan.models.build import DISCRIMINATORS, GENERATORS, make_discriminator, make_generator
+from phasegan.models.state_dicts import canonical, unpickled
 
 _HEADER_KEY = "phasegan"
+
+DESIGN_KEY = "design"
+"""Of the text in the header from which a network is rebuilt."""
 
 
 def tensor_digest(state: dict[str, Tensor]) -> str:
@@ -30,6 +38,9 @@ def tensor_digest(state: dict[str, Tensor]) -> str:
 def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a network's parameters and buffers, atomically, as contiguous CPU tensors.
 
+    A network's `design`, when it has one, stands in the header as JSON, so that
+    `load_generator` rebuilds the network from the file alone.
+
     Parameters
     ----------
     module : torch.nn.Module
@@ -41,6 +52,8 @@ def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None 
     """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     about = {"sha256": tensor_digest(state), **(metadata or {})}
+    if isinstance(design := getattr(module, "design", None), dict):
+        about[DESIGN_KEY] = json.dumps(design, sort_keys=True)
     header = {_HEADER_KEY: json.dumps(about, sort_keys=True)}  # one key: its order is not fixed
     with atomic_file(path) as temporary:
         temporary.write_bytes(save(state, metadata=header))  # save_file has a temporary of its own
@@ -63,6 +76,28 @@ def weights_intact(path: Path) -> bool:
         return False
 
 
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return a safetensors file's tensors, and the texts that phasegan keeps in the header.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        return load_file(path), _read_header(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged weights file ({error})") from None
+
+
+def check_digest(path: Path, state: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Refuse tensors that do not match the checksum in their file's header, if it has one."""
+    if header.get("sha256", digest := tensor_digest(state)) != digest:
+        raise InputError(f"{path}: damaged weights file, its tensors do not match its checksum")
+
+
 def load_weights(module: nn.Module, path: Path) -> None:
     """Read a network's weights in place.
 
@@ -72,13 +107,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
         If the file is missing, damaged, or belongs to another network: the
         first key that does not fit is named.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file")
-    try:
-        state = load_file(path)
-        header = _read_header(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged weights file ({error})") from None
+    state, header = read_weights(path)
     expected = module.state_dict()
     for key in sorted({*expected, *state}):
         if key not in state:
@@ -94,9 +123,122 @@ def load_weights(module: nn.Module, path: Path) -> None:
             raise InputError(
                 f"{path}: {key} holds values that are not finite {expected[key].dtype}"
             )
-    if header.get("sha256", digest := tensor_digest(state)) != digest:
-        raise InputError(f"{path}: damaged weights file, its tensors do not match its checksum")
+    check_digest(path, state, header)
     module.load_state_dict(state)
+
+
+def load_generator(path: Path, padding: str | None = None, norm: str | None = None) -> nn.Module:
+    """Return a trained generator, in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Weights that `save_weights` wrote, or a state dict in the layout of
+        pytorch-CycleGAN-and-pix2pix in safetensors or a file of torch's.
+    padding : {"reflect", "replicate", "zero"}, optional
+        Of the residual blocks of a file without a design. Such files do not tell
+        reflection, which is assumed, from replication.
+    norm : {"affine-instance", "batch"}, optional
+        Normalisation, where a file without a design fits both.
+
+    Returns
+    -------
+    torch.nn.Module
+        (n, C, rows, columns) to (n, C′, rows, columns), both in [−1, 1], float32; it
+        has a `design`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, holds code, belongs to another network, or
+        contradicts an argument.
+    """
+    state, header = _read_any(path, "generator")
+    design = _stated_design(path, header, GENERATORS, "generator")
+    if design is None:
+        design = layouts.generator_design(path, state, padding, norm)
+    else:
+        _contradict(path, design, padding=padding, norm=norm)
+    return _filled(path, make_generator, design, state)
+
+
+def load_discriminator(path: Path, norm: str | None = None) -> nn.Module:
+    """Return a trained discriminator, in evaluation mode, on the CPU; as `load_generator`."""
+    state, header = _read_any(path, "discriminator")
+    design = _stated_design(path, header, DISCRIMINATORS, "discriminator")
+    if design is None:
+        design = layouts.discriminator_design(path, state, norm)
+    else:
+        _contradict(path, design, norm=norm)
+    return _filled(path, make_discriminator, design, state)
+
+
+def _stated_design(
+    path: Path, header: Mapping[str, str], registry: Mapping[str, Any], what: str
+) -> dict[str, Any] | None:
+    """Return the design in a header, if there is one."""
+    if DESIGN_KEY not in header:
+        return None
+    try:
+        design = json.loads(header[DESIGN_KEY])
+    except (TypeError, ValueError, RecursionError):
+        design = None
+    if not isinstance(design, dict):
+        raise InputError(
+            f"{path}: damaged weights file, the design in its header is no JSON object"
+        )
+    kind = design.get("kind")
+    if kind not in registry and kind in (*GENERATORS, *DISCRIMINATORS):
+        other = "generator" if what == "discriminator" else "discriminator"
+        raise InputError(f"{path}: a {other}'s weights, where a {what}'s are wanted")
+    return design
+
+
+def _contradict(path: Path, design: Mapping[str, Any], **wanted: str | None) -> None:
+    """Refuse arguments that a design contradicts."""
+    for name, value in wanted.items():
+        if value is not None and design.get(name) != value:
+            raise InputError(f"{path}: its {name} is {design.get(name)}, not {value}")
+
+
+def _filled(
+    path: Path,
+    make: Callable[[Mapping[str, Any]], nn.Module],
+    design: Mapping[str, Any],
+    state: dict[str, Tensor],
+) -> nn.Module:
+    """Return the network of a design with the weights of a state dict."""
+    try:
+        with torch.device("meta"):  # shapes alone, so that a wrong design costs nothing
+            network = make(design)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    expected = network.state_dict()
+    norm = design.get("norm", "")
+    state = layouts.without_stale_statistics(state, norm)
+    if norm == "batch":
+        state = layouts.without_biases_before_norms(state)
+    for key in expected:
+        if key.endswith("num_batches_tracked"):
+            state.setdefault(key, torch.zeros((), dtype=torch.int64))  # unknown before torch 0.4.1
+    if problems := layouts.misfits(state, expected):
+        raise InputError(f"{path}: {problems}")
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise InputError(f"{path}: {key} holds values that are not finite")
+    network.load_state_dict(state, assign=True)
+    return network.eval()
+
+
+def _read_any(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return a network's tensors by canonical keys, and what phasegan's header says."""
+    header: dict[str, str] = {}
+    if path.suffix == ".safetensors":
+        found, header = read_weights(path)
+        check_digest(path, found, header)
+    else:
+        found = unpickled(path, kind)
+    return canonical(path, found, kind), header
 
 
 def count_parameters(module: nn.Module) -> int:

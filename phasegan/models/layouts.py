@@ -1,0 +1,285 @@
+"""Which network a state dict belongs to, found out from its keys and shapes.
+
+A ResNet generator with n residual blocks keeps its convolutions at `model.1`, `.4`,
+`.7`, from 10 + n on `model.{10+n}`, `.{13+n}`, `.{17+n}`, and those of its blocks at
+`model.10.conv_block.{i}` onwards, where i tells padding from zeros and dropout:
+
+    1, 5    padding layers            1, 6    and dropout
+    0, 3    zeros                     0, 4    and dropout
+
+Reflecting and replicating layers have no keys: reflection is assumed. Normalisations
+stand one behind their convolution. Those with weights but no running statistics are
+affine instance normalisations; with both they are batch normalisations where the
+convolutions have no bias. Statistics alone are left from instance normalisations of
+torch before 0.4, which kept them and did not use them. Weights, statistics and biases
+together fit two networks, and the caller has to say which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from torch import Tensor
+
+from phasegan.errors import InputError, printable
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""Last parts of the keys of what a normalisation counts."""
+
+State = Mapping[str, Tensor]
+
+_INNER = {
+    (1, 5): ("reflect", False),
+    (1, 6): ("reflect", True),
+    (0, 3): ("zero", False),
+    (0, 4): ("zero", True),
+}
+_FIRST_BLOCK = 10
+_BLOCK = re.compile(r"model\.(\d+)\.conv_block\.(\d+)\.weight")
+_LAYER = re.compile(r"model\.(\d+)\.(?:weight|parametrizations\.weight\.original)")
+_LISTED = 6
+
+
+def generator_design(
+    path: Path, state: State, padding: str | None = None, norm: str | None = None
+) -> dict[str, Any]:
+    """Return the design of the generator that a state dict belongs to.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for messages.
+    state : mapping of torch.Tensor
+        By canonical keys.
+    padding : {"reflect", "replicate", "zero"}, optional
+        Of the residual blocks; by default as the keys say, reflection where they
+        leave a choice.
+    norm : {"affine-instance", "batch"}, optional
+        Which of these is meant where the keys fit both.
+
+    Raises
+    ------
+    InputError
+        If it belongs to none: which layout it is, where that is known, or what does
+        not fit; or if it contradicts `padding` or `norm`.
+    """
+    _refuse_strangers(path, state)
+    if "unet.entry.weight" in state:
+        return _unet_design(path, state)
+    if _kernel(state, "model.0") == 4 or _kernel(state, "net.0") == 1:
+        raise InputError(f"{path}: a discriminator's weights, where a generator's are wanted")
+    inner: dict[int, list[int]] = {}
+    for key, value in state.items():
+        if (match := _BLOCK.fullmatch(key)) and value.ndim == 4:
+            inner.setdefault(int(match[1]), []).append(int(match[2]))
+    positions = tuple(sorted(inner.get(_FIRST_BLOCK, [])))
+    blocks = len(inner)
+    end = _FIRST_BLOCK + blocks
+    if _kernel(state, "model.1") != 7 or positions not in _INNER:
+        _refuse(path, state, "not the layout of a ResNet generator that phasegan knows")
+    if _kernel(state, f"model.{end}") != 3 or _kernel(state, f"model.{end + 7}") != 7:
+        _refuse_upsampling(path, state, end)
+    found, dropout = _INNER[positions]
+    first = state["model.1.weight"]
+    return {
+        "kind": "resnet",
+        "in_channels": first.shape[1],
+        "out_channels": state[f"model.{end + 7}.weight"].shape[0],
+        "base_channels": first.shape[0],
+        "blocks": blocks,
+        "padding": _agreed_padding(path, found, padding),
+        "norm": _norm(path, state, "model.1", "model.2", norm),
+        "dropout": dropout,
+        "upsampling": _upsampling(state[f"model.{end}.weight"]),
+    }
+
+
+def discriminator_design(path: Path, state: State, norm: str | None = None) -> dict[str, Any]:
+    """Return the design of the discriminator that a state dict belongs to.
+
+    Parameters and errors as of `generator_design`.
+    """
+    _refuse_strangers(path, state)
+    spectral = any(".parametrizations.weight." in key for key in state)
+    kind, first = ("pixel", "net.0") if _kernel(state, "net.0") == 1 else ("patch", "model.0")
+    if "unet.entry.weight" in state or _kernel(state, "model.1") == 7:
+        raise InputError(f"{path}: a generator's weights, where a discriminator's are wanted")
+    if kind == "patch" and _kernel(state, "model.0") != 4:
+        _refuse(path, state, "not the layout of a discriminator that phasegan knows")
+    weight = _weight(state, first)
+    design = {
+        "kind": kind,
+        "in_channels": weight.shape[1],
+        "base_channels": weight.shape[0],
+        "norm": _norm(path, state, *_second_layer(first), norm),
+        "spectral_norm": spectral,
+    }
+    if kind == "patch":
+        convolutions = sum(
+            value.ndim == 4 and _LAYER.fullmatch(key) is not None for key, value in state.items()
+        )
+        if convolutions < 3:
+            _refuse(path, state, "not the layout of a discriminator that phasegan knows")
+        design["layers"] = convolutions - 2
+    return design
+
+
+def without_stale_statistics(state: State, norm: str) -> dict[str, Tensor]:
+    """Return a state dict without statistics that its normalisation does not use."""
+    if norm == "batch":
+        return dict(state)
+    return {key: value for key, value in state.items() if not key.endswith(STATISTICS)}
+
+
+def without_biases_before_norms(state: State) -> dict[str, Tensor]:
+    """Take the biases of convolutions before batch normalisations into their running means.
+
+    Such a normalisation subtracts a mean that has the bias in it, so the same network
+    comes out, with the layout that has no such biases.
+    """
+    folded = dict(state)
+    for key, mean in state.items():
+        stem, _, last = key.rpartition(".")
+        before, _, index = stem.rpartition(".")
+        layer = f"{before}.{int(index) - 1}" if last == "running_mean" and index.isdigit() else ""
+        bias = state.get(f"{layer}.bias") if layer and _kernel(state, layer) else None
+        if bias is not None and bias.shape == mean.shape:
+            folded[key] = mean - folded.pop(f"{layer}.bias")
+    return folded
+
+
+def misfits(state: State, expected: State) -> str:
+    """Return what of a state dict does not fit a network's, in one line; empty if all does."""
+    lines = []
+    for key in sorted({*state, *expected}):
+        shape = tuple(state[key].shape) if key in state else ()
+        needed = tuple(expected[key].shape) if key in expected else ()
+        if key not in expected:
+            lines.append(f"{key} {shape} is not of this network")
+        elif key not in state:
+            lines.append(f"{key} {needed} is missing")
+        elif shape != needed:
+            lines.append(f"{key} has shape {shape}, the network needs {needed}")
+    return _one_line(lines)
+
+
+def _one_line(lines: list[str]) -> str:
+    more = f"; and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
+    return "; ".join(printable(line) for line in lines[:_LISTED]) + more
+
+
+def _refuse(path: Path, state: State, reason: str) -> NoReturn:
+    held = _one_line([f"{key} {tuple(value.shape)}" for key, value in state.items()])
+    raise InputError(f"{path}: {reason}; it holds {held}")
+
+
+def _refuse_strangers(path: Path, state: State) -> None:
+    """Refuse layouts that are known, but not read."""
+    if any(key.endswith(".filt") for key in state):
+        _refuse(
+            path,
+            {key: value for key, value in state.items() if key.endswith(".filt")},
+            "the anti-aliased layout that CUT trains by default, with `filt` buffers; phasegan "
+            "reads what it trains with --no_antialias --no_antialias_up",
+        )
+    if depth := max((len(re.findall(r"\d+\.model\b", key)) for key in state), default=0):
+        size = 2 ** (depth + 1)
+        _refuse(
+            path,
+            state,
+            f"the U-Net of pix2pix for {size}×{size} pictures (unet_{size}); phasegan reads "
+            "ResNet generators",
+        )
+    if "mean_magnitude" in state or any(key.startswith("unets.") for key in state):
+        raise InputError(
+            f"{path}: a generator that reconstructs from phases, not one that translates "
+            "pictures; use phasegan reconstruct --run"
+        )
+    if any(re.match(r"model\.\d+\.block\.", key) for key in state):
+        _refuse(
+            path,
+            state,
+            "the layout of eriklindernoren/PyTorch-GAN, whose blocks and upsampling differ "
+            "(`block` for `conv_block`, upsampling before a convolution)",
+        )
+
+
+def _refuse_upsampling(path: Path, state: State, end: int) -> NoReturn:
+    after = {
+        key: value
+        for key, value in state.items()
+        if (match := re.match(r"model\.(\d+)\.", key)) and int(match[1]) >= end
+    }
+    _refuse(
+        path,
+        after or state,
+        f"not the layout that phasegan knows: convolutions are expected at model.{end}, "
+        f"model.{end + 3} and model.{end + 7} behind {end - _FIRST_BLOCK} residual blocks; an "
+        "upsampling layer before a convolution moves them",
+    )
+
+
+def _weight(state: State, layer: str) -> Tensor:
+    plain = f"{layer}.weight"
+    return state[plain] if plain in state else state[f"{layer}.parametrizations.weight.original"]
+
+
+def _kernel(state: State, layer: str) -> int:
+    """Return the rows of a layer's square kernel, 0 if it is no convolution."""
+    for key in (f"{layer}.weight", f"{layer}.parametrizations.weight.original"):
+        if key in state and state[key].ndim == 4 and state[key].shape[2] == state[key].shape[3]:
+            return state[key].shape[2]
+    return 0
+
+
+def _second_layer(first: str) -> tuple[str, str]:
+    """Return a discriminator's second convolution and the normalisation behind it."""
+    stem = first.partition(".")[0]
+    return f"{stem}.2", f"{stem}.3"
+
+
+def _upsampling(weight: Tensor) -> str:
+    """Tell a transposed convolution, which halves channels from first to second axis."""
+    return "transposed" if weight.shape[0] > weight.shape[1] else "resize"
+
+
+def _agreed_padding(path: Path, found: str, wanted: str | None) -> str:
+    if wanted is None or wanted == found:
+        return found
+    if found == "reflect" and wanted == "replicate":
+        return wanted
+    where = "zeros" if found == "zero" else "padding layers, not zeros"
+    raise InputError(f"{path}: its residual blocks are padded by {where}, not by {wanted}")
+
+
+def _norm(path: Path, state: State, layer: str, behind: str, wanted: str | None) -> str:
+    weights = f"{behind}.weight" in state
+    statistics = f"{behind}.running_mean" in state
+    if weights and statistics and f"{layer}.bias" in state:
+        if wanted in ("affine-instance", "batch"):
+            return wanted
+        raise InputError(
+            f"{path}: weights and running statistics of normalisations behind convolutions with a "
+            'bias fit two networks; name one: norm="affine-instance" or norm="batch"'
+        )
+    found = "instance" if not weights else "batch" if statistics else "affine-instance"
+    if wanted not in (None, found):
+        raise InputError(f"{path}: its normalisation is {found}, not {wanted}")
+    return found
+
+
+def _unet_design(path: Path, state: State) -> dict[str, Any]:
+    widths: list[int] = []
+    while f"unet.encoder.{len(widths)}.conv1.weight" in state:
+        widths.append(state[f"unet.encoder.{len(widths)}.conv1.weight"].shape[0])
+    if not widths or "unet.exit.weight" not in state:
+        _refuse(path, state, "not the layout of phasegan's U-Net")
+    return {
+        "kind": "unet",
+        "in_channels": state["unet.entry.weight"].shape[1],
+        "out_channels": state["unet.exit.weight"].shape[0],
+        "widths": widths,
+    }

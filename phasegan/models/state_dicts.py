@@ -1,0 +1,212 @@
+"""State dicts in files of any origin, with their keys freed of wrappers' prefixes.
+
+A state dict maps names such as `model.1.weight` to tensors. Files of torch are
+read with its restricted unpickler, which makes tensors and plain containers and
+nothing else: no code in a file runs.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from phasegan.errors import InputError, printable
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+"""Of files that hold weights."""
+
+WRAPPERS = ("module", "_orig_mod")
+"""What distributed, averaging and compiling wrappers put into keys."""
+
+OWN_NAMES = {
+    "generator": ("netg", "net_g", "generator", "gen", "g"),
+    "discriminator": ("netd", "net_d", "discriminator", "disc", "d"),
+}
+"""Names under which files that hold several things keep a network of a kind, lower case."""
+
+COMMON_NAMES = (
+    "params_ema",
+    "model_ema",
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "params",
+    "weights",
+)
+"""Names of a network of any kind; an average of weights before the weights."""
+
+_ROOT = re.compile(r"(model|net)\.\d+\.|unet\.|unets\.|mean_magnitude|down\d+\.")
+_GLOBAL = re.compile(r"GLOBAL (\S+)")  # in the restricted unpickler's refusal
+_OLD_SPECTRAL = {
+    "weight_orig": "parametrizations.weight.original",
+    "weight_u": "parametrizations.weight.0._u",
+    "weight_v": "parametrizations.weight.0._v",
+}
+_ROOM = 1 << 20  # bytes of a file that are not tensors, at least
+
+
+def unpickled(path: Path, kind: str) -> dict[str, Tensor]:
+    """Return a network's tensors from a file that `torch.save` wrote.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    kind : {"generator", "discriminator"}
+        Which network is wanted, where a file holds several.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, holds code, no tensors, or several networks
+        none of which is named as the wanted kind.
+    """
+    found = _networks(_read(path))
+    if not found:
+        raise InputError(f"{path}: holds no convolutional network's weights")
+    return found[_choose(path, list(found), kind)]
+
+
+def canonical(path: Path, state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """Return a network's tensors under keys without wrappers' parts.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for messages.
+    state : mapping of torch.Tensor
+        On the CPU.
+    kind : {"generator", "discriminator"}
+        Which network is wanted, where there are several.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        Copies: floating point values as float32, counts as int64.
+
+    Raises
+    ------
+    InputError
+        If values are of another type, or the network is not named.
+    """
+    selected = _select(path, _clean(path, state), kind)
+    return {key: _plain(path, key, value) for key, value in selected.items()}
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if changed := archive.testzip():
+                    raise ValueError(f"{changed} does not match its checksum")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = _GLOBAL.search(str(error))
+        if named is None:
+            raise InputError(f"{path}: damaged weights file, or none of torch's") from None
+        raise InputError(
+            f"{path}: holds more than tensors ({printable(named[1])}), and reading that could run "
+            "code in it; save the network's state_dict() alone where the file was made"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        if "TorchScript" in str(error):
+            raise InputError(
+                f"{path}: a TorchScript program; phasegan reads weights, a state_dict()"
+            ) from None
+        reason = printable(str(error).split("\n", 1)[0])[:120] or type(error).__name__
+        raise InputError(f"{path}: damaged weights file, or none of torch's ({reason})") from None
+    except Exception as error:  # whatever a damaged pickle makes the restricted reader do
+        name = type(error).__name__
+        raise InputError(f"{path}: damaged weights file, or none of torch's ({name})") from None
+
+
+def _networks(value: Any, name: str = "", depth: int = 0) -> dict[str, dict[str, Tensor]]:
+    """Return the state dicts inside nested dictionaries by their names."""
+    if not isinstance(value, Mapping) or depth > 3:
+        return {}
+    tensors = {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    if any(tensor.ndim == 4 for tensor in tensors.values()):
+        return {name: tensors}
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, inner in value.items():
+        if isinstance(key, str):
+            found |= _networks(inner, f"{name}/{key}" if name else key, depth + 1)
+    return found
+
+
+def _choose(path: Path, names: list[str], kind: str) -> str:
+    if len(names) == 1:
+        return names[0]
+    last = {name.rsplit("/", 1)[-1].lower(): name for name in reversed(names)}
+    for wanted in (*OWN_NAMES[kind], *COMMON_NAMES):
+        if wanted in last:
+            return last[wanted]
+    listed = ", ".join(printable(name) for name in names[:8])
+    raise InputError(
+        f"{path}: holds several networks ({listed}); save the {kind} to a file of its own"
+    )
+
+
+def _clean(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors under keys without wrappers' parts."""
+    cleaned: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if key == "n_averaged":
+            continue
+        *parts, last = [part for part in key.split(".") if part not in WRAPPERS] or [key]
+        name = ".".join([*parts, _OLD_SPECTRAL.get(last, last)])
+        if name in cleaned:
+            raise InputError(f"{path}: holds {printable(name)} twice")
+        cleaned[name] = value
+    return cleaned
+
+
+def _select(path: Path, state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """Return the wanted network's part of tensors, without a name before all of its keys."""
+    while state and not _rooted(state):
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            first, _, rest = key.partition(".")
+            if rest:
+                groups.setdefault(first, {})[rest] = value
+        rooted = [name for name, part in groups.items() if _rooted(part)]
+        if rooted:
+            return groups[_choose(path, rooted, kind)]
+        if len(groups) != 1:
+            break
+        state = next(iter(groups.values()))
+    return state
+
+
+def _rooted(state: Mapping[str, Tensor]) -> bool:
+    return any(_ROOT.match(key) for key in state)
+
+
+def _plain(path: Path, key: str, value: Tensor) -> Tensor:
+    """Return a dense tensor of float32, or of int64 for what counts."""
+    name = f"{path}: {printable(key)}"
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        raise InputError(f"{name} is not an ordinary tensor")
+    if value.numel() * value.element_size() > path.stat().st_size + _ROOM:
+        raise InputError(f"{name} is larger than the file; it is damaged")
+    value = value.detach()
+    if value.is_floating_point():
+        return value.to(torch.float32, copy=True).contiguous()
+    if value.dtype in (torch.int64, torch.int32):
+        return value.to(torch.int64, copy=True).contiguous()
+    raise InputError(f"{name} holds {value.dtype}, where floating point values are expected")
