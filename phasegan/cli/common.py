@@ -177,7 +177,10 @@ class Duration(click.ParamType):
 
 
 def print_table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str] = ()
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    optional: Sequence[str] = (),
+    texts: Sequence[str] = (),
 ) -> None:
     """Print a table: drawn on a terminal, aligned columns elsewhere.
 
@@ -189,6 +192,8 @@ def print_table(
         The cells; none is ever cut short.
     optional : sequence of str
         Columns to leave out, in this order, while a terminal is too narrow.
+    texts : sequence of str
+        Columns that are set to the left, as the first always is.
     """
     from rich.console import Console
 
@@ -197,12 +202,12 @@ def print_table(
     if console.is_terminal:
         table = _narrowed(table, console.width, optional)
         if _fits(_least(table), console.width):
-            _draw_table(console, table)
+            _draw_table(console, table, texts)
             return
     widths = _widths(table)
     for row in table:
         padded = [
-            cell.ljust(width) if i == 0 else cell.rjust(width)
+            cell.ljust(width) if i == 0 or table[0][i] in texts else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         click.echo("  ".join(padded).rstrip())
@@ -230,7 +235,7 @@ def _narrowed(table: list[list[str]], width: int, optional: Sequence[str]) -> li
     return table
 
 
-def _draw_table(console: Any, table: list[list[str]]) -> None:
+def _draw_table(console: Any, table: list[list[str]], texts: Sequence[str]) -> None:
     from rich import box
     from rich.table import Table
 
@@ -238,7 +243,7 @@ def _draw_table(console: Any, table: list[list[str]]) -> None:
     widths = natural if _fits(natural, console.width) else _least(table)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for i, (header, width) in enumerate(zip(table[0], widths, strict=True)):
-        drawn.add_column(header, justify="left" if i == 0 else "right", width=width)
+        drawn.add_column(header, justify="left" if i == 0 or header in texts else "right", width=width)
     for row in table[1:]:
         drawn.add_row(*row)
     console.print(drawn)

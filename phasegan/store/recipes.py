@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,8 @@ from phasegan.store.schema import Layout
 
 RECIPE_FORMAT = 1
 BUILTIN = "builtin"
+ADDRESS = r"^https?://[^\s/]+/\S*[^\s/]$"
+PAIR_FOLDERS = ("trainA", "trainB", "testA", "testB")
 
 
 class FolderSource(Settings):
@@ -81,6 +84,75 @@ class Split(Settings):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
 
 
+class Download(Settings):
+    """An archive on the network."""
+
+    url: Annotated[str, Field(pattern=ADDRESS)]
+    archive: Literal["zip", "tar"]
+    """tar: compressed or not."""
+    bytes: Annotated[int, Field(strict=True, ge=1)] | None = None
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Empty where nobody states it: then that of the first download is kept and asked for."""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the archive on disk: the last part of the address."""
+        last = self.url.split("?")[0].rsplit("/", 1)[-1]
+        return "".join(c if c.isalnum() or c in "._-" else "-" for c in last).lstrip(".") or "a"
+
+
+FolderName = Annotated[str, Field(pattern=r"^[^/\\\x00][^\\\x00]*$")]
+
+
+class PairLayout(Settings):
+    """Which of the archive's folders become trainA, trainB, testA, testB.
+
+    Either those four, or A and B, of which a share becomes test pictures.
+    """
+
+    trainA: FolderName | None = None  # noqa: N815
+    trainB: FolderName | None = None  # noqa: N815
+    testA: FolderName | None = None  # noqa: N815
+    testB: FolderName | None = None  # noqa: N815
+    A: FolderName | None = None
+    B: FolderName | None = None
+    test_share: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.2
+    """Of A and of B."""
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    """Of the choice of test pictures."""
+    keep: tuple[FolderName, ...] = ()
+    """Other files to keep, such as the licence."""
+
+    @model_validator(mode="after")
+    def _check_folders(self) -> PairLayout:
+        four = [self.trainA, self.trainB, self.testA, self.testB]
+        two = [self.A, self.B]
+        if None not in four and two == [None, None]:
+            return self
+        if None not in two and four == [None] * 4:
+            return self
+        raise ValueError("name either trainA, trainB, testA and testB, or A and B")
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """The archive's folders, and what each becomes: `trainA`, …, or `A` and `B`."""
+        named = {name: getattr(self, name) for name in (*PAIR_FOLDERS, "A", "B")}
+        return {folder: name for name, folder in named.items() if folder is not None}
+
+
+class PairRecipe(Settings):
+    """Two domains of pictures to download, for unpaired translation."""
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    title: str = ""
+    licence: str = ""
+    url: str = ""
+    """Where people read about it; the archive's address is `download.url`."""
+    download: Download
+    layout: PairLayout
+
+
 class Recipe(Settings):
     """Everything that decides what is in a prepared file."""
 
@@ -107,8 +179,49 @@ def recipe_folder() -> Path:
 
 
 def known_recipes() -> list[str]:
-    """Return the names of the recipes that come with phasegan."""
-    return sorted(p.stem for p in recipe_folder().glob("*.toml") if p.stem != "template")
+    """Return the names of the recipes that come with phasegan and can be prepared."""
+    return _shipped("source")
+
+
+def known_pairs() -> list[str]:
+    """Return the names of the pairs of domains that can be fetched."""
+    return _shipped("download")
+
+
+def _shipped(section: str) -> list[str]:
+    paths = [p for p in recipe_folder().glob("*.toml") if p.stem != "template"]
+    return sorted(p.stem for p in paths if section in read_toml(p))
+
+
+def load_pair(name_or_path: str) -> PairRecipe:
+    """Read the recipe of a pair of domains by name (`horse2zebra`) or path (`my.toml`).
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or it is not valid: an unknown key is
+        named with the nearest known one.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        if name_or_path not in known_pairs():
+            near = difflib.get_close_matches(name_or_path, known_pairs(), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known_pairs())}"
+            raise InputError(f"{name_or_path}: no pair of that name; {hint}")
+        path = recipe_folder() / f"{name_or_path}.toml"
+    values = read_toml(path)
+    if "source" in values:
+        raise InputError(f"{path}: nothing to fetch; `phasegan prepare` takes it as it is")
+    return build(PairRecipe, values, str(path))
+
+
+def fetch_first(name: str) -> InputError:
+    """Return what is to be said where a pair is named that has to be downloaded first."""
+    folder = Path(name).stem if name.endswith(".toml") else name
+    return InputError(
+        f"{name}: two domains of pictures; fetch them first with `phasegan datasets fetch {name}`, "
+        f"then prepare one of them, such as {folder}/trainB"
+    )
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -128,7 +241,10 @@ def load_recipe(name_or_path: str) -> Recipe:
                 f"{name_or_path}: neither a folder nor a recipe; recipes that come with "
                 f"phasegan: {', '.join(known_recipes())}"
             )
-    recipe = build(Recipe, read_toml(path), str(path))
+    values = read_toml(path)
+    if "download" in values:
+        raise fetch_first(name_or_path)
+    recipe = build(Recipe, values, str(path))
     if recipe.source.kind == "folder":
         folder = (path.parent / recipe.source.path).resolve()
         source = recipe.source.model_copy(update={"path": str(folder)})
@@ -157,7 +273,7 @@ def resolve_recipe(source: str | os.PathLike[str] | NDArray[np.integer] | None) 
             name=name.lstrip("._-") or "pictures",
             source=FolderSource(kind="folder", path=str(source)),
         )
-    if path.suffix == ".toml" or str(source) in known_recipes():
+    if path.suffix == ".toml" or str(source) in known_recipes() + known_pairs():
         return load_recipe(str(source))
     if path.exists():
         raise InputError(f"{source}: a file; give a folder of pictures or a recipe (.toml)")

@@ -1,0 +1,64 @@
+"""`phasegan datasets`."""
+
+from __future__ import annotations
+
+import click
+
+from phasegan.cli.common import Manners, common_options, print_table
+
+
+@click.group("datasets", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List and download pairs of domains for unpaired translation.
+
+    Without a command, `list`.
+    """
+    if context.invoked_subcommand is None:
+        _print_list()
+
+
+@command.command("list")
+@common_options(heavy=False)
+def list_command(manners: Manners) -> None:
+    """Say which pairs can be fetched, and which are in the working folder."""
+    _print_list()
+
+
+@command.command("fetch")
+@click.argument("name")
+@click.option("-o", "--output", type=click.Path(), help="The folder to make.  [default: ./<NAME>]")
+@click.option("--url", metavar="URL", help="Another address of the same archive.")
+@click.option("--keep-archive", is_flag=True, help="Leave the archive beside the folder.")
+@common_options(heavy=False)
+def fetch_command(
+    manners: Manners, name: str, output: str | None, url: str | None, keep_archive: bool
+) -> None:
+    """Download a pair of domains: trainA, trainB, testA and testB.
+
+    NAME is one that `phasegan datasets list` shows, or the path of a recipe
+    (.toml). An interrupted download goes on when the command is given again.
+    The licence of the pictures is their owners'; `list` shows what is stated.
+    """
+    from phasegan.store.fetching import fetch, read_fetched
+
+    folder = fetch(name, output, url=url, keep_archive=keep_archive, progress=manners.progress)
+    found = read_fetched(folder)
+    if found is not None:
+        counts = ", ".join(f"{number:,} {part}" for part, number in found.pictures.items())
+        manners.say(f"{folder}: {counts}")
+
+
+def _print_list() -> None:
+    from phasegan.store.fetching import read_fetched
+    from phasegan.store.recipes import known_pairs, load_pair
+
+    rows = []
+    for name in known_pairs():
+        recipe = load_pair(name)
+        size = recipe.download.bytes
+        found = read_fetched(name)
+        fetched = f"./{name}" if found is not None and found.name == name else "–"
+        megabytes = f"{size / 1e6:,.0f} MB" if size else "?"
+        rows.append([name, recipe.title, megabytes, recipe.licence, fetched])
+    print_table(["name", "title", "size", "licence", "fetched"], rows, ["title", "licence"], ["title", "licence"])

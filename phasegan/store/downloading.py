@@ -1,0 +1,225 @@
+"""One download over HTTP that goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasegan.errors import InputError, RunError
+from phasegan.files import read_json, write_json
+from phasegan.progress import Progress, Task
+
+if TYPE_CHECKING:
+    import requests
+
+CONNECT_S, READ_S = 15.0, 60.0
+TRIES = 4
+"""In a row without a single byte."""
+WAITS_S = (1.0, 3.0, 10.0)
+MEGABYTE = 1_000_000
+_BLOCK = 1 << 18
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+class ResumingDownload:
+    """A downloader for pooch: keeps what came, and asks for the rest.
+
+    What has come is in `<archive>.part`, and beside it in `<archive>.part.json`
+    which address and which version of the file it is of: the strong ETag or
+    the date of the last change, which goes into If-Range (RFC 9110, section
+    13.1.5). A server that has another version by now, or knows no ranges,
+    sends the whole file, and the download starts over.
+
+    Parameters
+    ----------
+    archive : pathlib.Path
+        The final name.
+    expected : int, optional
+        Bytes, where known beforehand.
+    spare : int
+        Bytes that are to stay free on the disk for unpacking.
+    progress : Progress
+        Where to report.
+    """
+
+    def __init__(self, archive: Path, expected: int | None, spare: int, progress: Progress) -> None:
+        self.archive, self.expected, self.spare = archive, expected, spare
+        self.part = archive.with_name(f"{archive.name}.part")
+        self.state = archive.with_name(f"{archive.name}.part.json")
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+        """Download `url`, and give it the name `output_file` when it is whole.
+
+        Raises
+        ------
+        RunError
+            If the server does not give it, the network fails, or the disk is full.
+        """
+        try:
+            self._download(url)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise self._full(self.spare) from None
+        self.part.replace(output_file)
+
+    @property
+    def started(self) -> bool:
+        """Whether `archive` or a part of it was downloaded here."""
+        return self.state.exists()
+
+    def forget(self) -> None:
+        """Remove what is known of the download, and what is left of it."""
+        self.part.unlink(missing_ok=True)
+        self.state.unlink(missing_ok=True)
+
+    def _download(self, url: str) -> None:
+        import requests
+
+        failures, furthest = 0, -1
+        with requests.Session() as session:
+            while True:
+                try:
+                    if self._attempt(session, url):
+                        return
+                    reason = "the connection was closed early"
+                except requests.exceptions.RequestException as error:
+                    reason = _reason(error, url)
+                have = self.part.stat().st_size if self.part.exists() else 0
+                failures = 0 if have > furthest >= 0 else failures + 1
+                furthest = max(furthest, have)
+                if failures >= TRIES:
+                    raise RunError(f"{reason}{self._kept(have)}")
+                self.progress.detail(f"{reason}; trying again")
+                time.sleep(WAITS_S[min(failures, len(WAITS_S) - 1)])
+
+    def _kept(self, have: int) -> str:
+        if not have:
+            return ""
+        return (
+            f"; {have / 1e6:,.1f} MB are kept in {self.part}, the same command goes on from there"
+        )
+
+    def _attempt(self, session: requests.Session, url: str) -> bool:
+        """Ask once; tell whether the file is whole."""
+        have, known = self._had(url)
+        if have and have == known.get("bytes"):
+            return True
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-", "If-Range": str(known["version"])}
+        with session.get(
+            url, headers=headers, stream=True, timeout=(CONNECT_S, READ_S)
+        ) as response:
+            status = response.status_code
+            if status == 416:  # what is here is no beginning of what is there
+                self.forget()
+                return False
+            if status in _PASSING:
+                response.raise_for_status()
+            if status not in (200, 206):
+                raise RunError(_refused(response, url))
+            answer = response.headers
+            if status == 206 and answer.get("Content-Range", "").startswith(f"bytes {have}-"):
+                total = known.get("bytes")
+            else:
+                if status == 206:
+                    raise RunError(f"{url}: the server sent another part than was asked for")
+                have, total = 0, _length(answer)
+                self.part.unlink(missing_ok=True)
+                write_json(self.state, {"url": url, "version": _version(answer), "bytes": total})
+            self._check_space(have, total)
+            return self._receive(response, have, total)
+
+    def _had(self, url: str) -> tuple[int, dict[str, Any]]:
+        """Return the bytes that can be built upon and what is known of them."""
+        try:
+            known = read_json(self.state)
+            size = self.part.stat().st_size
+        except (InputError, OSError):
+            return 0, {}
+        if not isinstance(known, dict) or known.get("url") != url or not known.get("version"):
+            return 0, {}
+        total = known.get("bytes")
+        return (0, {}) if isinstance(total, int) and size > total else (size, known)
+
+    def _receive(self, response: requests.Response, have: int, total: int | None) -> bool:
+        whole = total or self.expected or 0
+        label = f"{self.archive.name}, MB"
+        size = have
+        with (
+            open(self.part, "ab") as stream,
+            self.progress.task(label, whole // MEGABYTE, have // MEGABYTE) as task,
+        ):
+            for block in response.iter_content(_BLOCK):
+                stream.write(block)
+                _advance(task, size, size + len(block))
+                size += len(block)
+        return total is None or size == total
+
+    def _check_space(self, have: int, total: int | None) -> None:
+        needed = (total or self.expected or 0) - have + self.spare
+        if needed > shutil.disk_usage(self.part.parent).free:
+            raise self._full(needed)
+
+    def _full(self, needed: int) -> RunError:
+        free = shutil.disk_usage(self.part.parent).free / 1e6
+        return RunError(
+            f"{self.archive}: needs about {needed / 1e6:,.1f} MB more, its disk has {free:,.1f} MB "
+            "free; free some space or choose another -o"
+        )
+
+
+def _advance(task: Task, before: int, after: int) -> None:
+    steps = after // MEGABYTE - before // MEGABYTE
+    if steps:
+        task.advance(steps)
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    with contextlib.suppress(KeyError, ValueError):
+        return int(headers["Content-Length"])
+    return None
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """Return what If-Range takes; empty if the server names no version."""
+    tag = headers.get("ETag", "")
+    return tag if tag.startswith('"') else headers.get("Last-Modified", "")
+
+
+def _refused(response: requests.Response, url: str) -> str:
+    status = response.status_code
+    hint = {
+        401: "it asks for a login",
+        403: "the server refuses it",
+        404: "there is no such file",
+        410: "the file is gone",
+    }.get(status, response.reason or "no file")
+    return f"{url}: {hint} (HTTP {status}); give the address of another copy with --url"
+
+
+def _reason(error: Exception, url: str) -> str:
+    import requests
+
+    kinds = requests.exceptions
+    if isinstance(error, kinds.SSLError):
+        return f"{url}: the server's certificate is not valid"
+    if isinstance(error, kinds.ConnectTimeout):
+        return f"{url}: no answer within {CONNECT_S:.0f} s; try again later, or another --url"
+    if isinstance(error, kinds.ReadTimeout) or "Read timed out" in str(error):
+        return f"{url}: nothing came for {READ_S:.0f} s"
+    if isinstance(error, kinds.HTTPError) and error.response is not None:
+        return f"{url}: the server is not well (HTTP {error.response.status_code}); try again later"
+    if isinstance(error, kinds.ChunkedEncodingError):
+        return f"{url}: the connection was lost"
+    if isinstance(error, kinds.ConnectionError):
+        return f"{url}: cannot be reached; check the network and the address"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{url}: {reason[:200]}"

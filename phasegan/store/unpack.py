@@ -1,0 +1,207 @@
+"""Unpacking archives from the network, which may be damaged or hostile.
+
+Every member of an archive is looked at before and while its own turn comes,
+also those that are not wanted: one that would reach outside the target makes
+the whole archive suspect. Only plain files are ever made.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal
+
+from phasegan.errors import InputError
+from phasegan.progress import Progress
+
+ArchiveKind = Literal["zip", "tar"]
+
+MOST_MEMBERS = 200_000
+MOST_GROWTH = 10
+"""Unpacked bytes per byte of an archive; pictures are compressed already."""
+SLACK = 100_000_000
+"""Unpacked bytes that an archive may hold however small it is."""
+LONGEST_NAME = 1000
+MEGABYTE = 1_000_000
+_BLOCK = 1 << 20
+_UNIX, _ENCRYPTED = 3, 1
+_DRIVE = re.compile("[A-Za-z]:")
+
+Place = Callable[[PurePosixPath], PurePosixPath | None]
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    is_file: bool
+    position: int
+    """Bytes of the archive before it."""
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(
+    archive: Path,
+    target: Path,
+    kind: ArchiveKind,
+    place: Place,
+    *,
+    most_bytes: int | None = None,
+    most_members: int = MOST_MEMBERS,
+    progress: Progress | None = None,
+) -> int:
+    """Unpack some files of an archive.
+
+    Parameters
+    ----------
+    archive : pathlib.Path
+        A zip file, or a tar file, compressed or not.
+    target : pathlib.Path
+        An empty folder that nobody else writes to; the caller removes it if
+        this fails.
+    kind : {"zip", "tar"}
+        What `archive` is.
+    place : callable
+        From a member's name to where below `target` it goes, or None to leave
+        it out.
+    most_bytes : int, optional
+        Most that the wanted files may hold together; ten times the archive and
+        100 MB by default.
+    most_members : int
+        Most members of any kind.
+    progress : Progress, optional
+        Where to report; silent by default.
+
+    Returns
+    -------
+    int
+        Files written.
+
+    Raises
+    ------
+    InputError
+        If the archive is damaged or encrypted, holds too much, a link or a
+        device, one file twice, or a name that is absolute, leads upwards or
+        cannot be a file's on every system.
+    """
+    progress = progress or Progress()
+    most = archive.stat().st_size * MOST_GROWTH + SLACK if most_bytes is None else most_bytes
+    written, left, seen, done = 0, most, 0, 0
+    whole = archive.stat().st_size // MEGABYTE
+    with _readable(archive), progress.task(f"unpacking {archive.name}, MB", whole) as task:
+        for member in _zip(archive) if kind == "zip" else _tar(archive):
+            seen += 1
+            if seen > most_members:
+                raise InputError(
+                    f"{archive}: more than {most_members} members, more than any set of pictures "
+                    "holds; do not use it"
+                )
+            if member.position // MEGABYTE > done:
+                task.advance(member.position // MEGABYTE - done)
+                done = member.position // MEGABYTE
+            path = _checked(member.name, archive)
+            wanted = place(path) if member.is_file else None
+            if wanted is None:
+                continue
+            left -= _write(member, target / _checked(wanted.as_posix(), archive), left, archive)
+            written += 1
+    return written
+
+
+def _write(member: _Member, path: Path, left: int, archive: Path) -> int:
+    """Write one file and return its bytes; what headers say of its size is not trusted."""
+    size = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with member.open() as source, open(path, "xb") as stream:
+            while block := source.read(_BLOCK):
+                size += len(block)
+                if size > left:
+                    raise InputError(
+                        f"{archive}: unpacks to far more than its own size; do not use it"
+                    )
+                stream.write(block)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(
+            f"{archive}: {member.name[:80]!r} is in it twice, or is a file and a folder"
+        ) from None
+    return size
+
+
+def _checked(name: str, archive: Path) -> PurePosixPath:
+    path = PurePosixPath(name)
+    harmless = (
+        not path.is_absolute()
+        and ".." not in path.parts
+        and "\\" not in name
+        and not _DRIVE.match(name)
+        and not any(ord(c) < 32 or c == "\x7f" for c in name)
+        and len(name) <= LONGEST_NAME
+    )
+    if not harmless:
+        raise InputError(
+            f"{archive}: holds the name {name[:80]!r}, which may lead out of the folder; "
+            "do not use it"
+        )
+    return path
+
+
+def _zip(archive: Path) -> Iterator[_Member]:
+    read = 0
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            mode = info.external_attr >> 16
+            special = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
+            if special and info.create_system == _UNIX:
+                raise _not_plain(archive, info.filename)
+            if info.flag_bits & _ENCRYPTED:
+                raise InputError(f"{archive}: encrypted; unpack it yourself")
+            yield _Member(info.filename, not info.is_dir(), read, partial(opened.open, info))
+            read += info.compress_size
+
+
+def _tar(archive: Path) -> Iterator[_Member]:
+    with open(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as opened:
+        for info in opened:
+            if not (info.isreg() or info.isdir()):
+                raise _not_plain(archive, info.name)
+            contents = partial(_extracted, opened, info)
+            yield _Member(info.name, info.isreg(), stream.tell(), contents)
+
+
+def _extracted(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    stream = opened.extractfile(info)
+    if stream is None:
+        raise tarfile.TarError(f"{info.name} has no contents")
+    return stream
+
+
+def _not_plain(archive: Path, name: str) -> InputError:
+    return InputError(f"{archive}: {name[:80]!r} is a link or a device, not a file; do not use it")
+
+
+@contextmanager
+def _readable(archive: Path) -> Iterator[None]:
+    damaged = (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError,
+        NotImplementedError, RuntimeError, ValueError, OverflowError,
+    )  # fmt: skip
+    try:
+        yield
+    except InputError:
+        raise
+    except damaged as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{archive}: not a readable archive ({reason})") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise InputError(f"{archive}: not a readable archive ({error})") from None
