@@ -1,0 +1,272 @@
+"""FID and KID: distances of two sets of pictures in the features of a network.
+
+Pictures are (n, C, rows, columns), float32 in 0..1, 0 black and 1 white; C is 1
+or 3. The network is the user's: its weights come with no phasegan, and values
+made with different networks cannot be compared.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.errors import InputError
+from phasegan.metrics.distances import check_pictures
+from phasegan.progress import Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Network = Callable[[Tensor], Tensor]
+
+LEAST_PICTURES = 4
+SUBSETS = 100
+LARGEST_SUBSET = 1000
+UNIT = 1e3
+"""KID is reported in thousandths, as is customary."""
+INCEPTION = "Inception v3, 2048 features, of torch-fidelity"
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class FeatureDistances:
+    """How far apart two sets of pictures are in the features of a network."""
+
+    fid: float
+    """Fréchet distance of the Gaussians with their means and covariances."""
+    kid: float
+    """Squared maximum mean discrepancy, times 1000; about 0, also below, for equal
+    distributions."""
+    kid_spread: float
+    """Standard deviation over the subsets, times 1000."""
+    features: int
+    """Numbers that the network gives for a picture."""
+    counts: tuple[int, int]
+    network: str
+
+    @property
+    def remark(self) -> str:
+        """What to bear in mind when reading the FID; empty if nothing."""
+        fewest = min(self.counts)
+        if fewest > self.features:
+            return ""
+        return (
+            f"FID of {fewest} pictures in {self.features} features: too few to estimate their "
+            "covariance, the value is too large and falls with more pictures; compare only "
+            "values of equal numbers of pictures, or read the KID"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "fid": self.fid,
+            "kid": self.kid,
+            "kid_spread": self.kid_spread,
+            "features": self.features,
+            "counts": list(self.counts),
+            "network": self.network,
+        }
+
+
+def feature_distances(
+    a: NDArray[np.floating],
+    b: NDArray[np.floating],
+    *,
+    features: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> FeatureDistances:
+    """Measure the Fréchet and the kernel distance of two sets of pictures.
+
+    Heusel et al. 2017 (arXiv:1706.08500) and Bińkowski et al. 2018
+    (arXiv:1801.01401), as torchmetrics computes them; each picture goes
+    through the network once. KID is the mean over 100 subsets of at most 1000
+    pictures, and of at most half of the smaller set, with the kernel
+    (xᵀy / d + 1)³; it is unbiased, so that few pictures make it uncertain but
+    not too large.
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray
+        (n, C, rows, columns), float in 0..1, C 1 or 3, at least 4 pictures each;
+        n and the sizes may differ. One channel is repeated to three.
+    features : path, optional
+        A TorchScript file: a network from (n, 3, rows, columns), float32 in
+        0..1, to (n, d), which brings the pictures to its own size. One whose
+        `forward` takes `return_features` gets what such networks ask for:
+        uint8 pictures, and `return_features=True`. Without a file, the
+        Inception network of torch-fidelity, if that is installed: it keeps its
+        weights in torch's cache, and downloads them on first use.
+    seed : int
+        Of the subsets.
+    device : str
+        Where the network runs.
+    progress : Progress, optional
+        Where to report; silent by default.
+
+    Returns
+    -------
+    FeatureDistances
+        Look at `remark` too.
+
+    Raises
+    ------
+    InputError
+        If torchmetrics or the network is missing, the file is no TorchScript,
+        the network does not take the pictures, or there are too few of them.
+    """
+    progress = progress or Progress()
+    for name, pictures in (("a", a), ("b", b)):
+        check_pictures(pictures, name)
+        if pictures.shape[1] not in (1, 3):
+            raise InputError(
+                f"{name} has {pictures.shape[1]} channels; feature networks take 1 or 3"
+            )
+        if len(pictures) < LEAST_PICTURES:
+            raise InputError(
+                f"{name} holds {len(pictures)} pictures; FID and KID need {LEAST_PICTURES} at least"
+            )
+    if importlib.util.find_spec("torchmetrics") is None:
+        raise InputError("FID and KID need torchmetrics: pip install 'phasegan[fid]'")
+    network, label = _inception(device) if features is None else _scripted(features, device)
+    with progress.task("features", len(a) + len(b)) as task:
+
+        def featured(pictures: NDArray[np.floating]) -> Tensor:
+            return _featured(network, pictures, label, device, task.advance)
+
+        one, other = featured(a), featured(b)
+    if one.shape[1] != other.shape[1]:
+        raise InputError(
+            f"{label}: {one.shape[1]} features for pictures of a, {other.shape[1]} for those of b"
+        )
+    fid = _fid(one, other)
+    kid, spread = _kid(one, other, seed)
+    return FeatureDistances(
+        fid, UNIT * kid, UNIT * spread, one.shape[1], (len(one), len(other)), label
+    )
+
+
+def _scripted(path: str | os.PathLike[str], device: str) -> tuple[Network, str]:
+    """Load a TorchScript network: data and a fixed set of operations, no Python code."""
+    import torch
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; --features names a TorchScript network")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = torch.jit.load(str(path), map_location=device).eval()
+    except (RuntimeError, ValueError, OSError, EOFError):
+        raise InputError(
+            f"{path}: not a TorchScript network; save one with torch.jit.trace(…).save(…)"
+        ) from None
+    arguments = [argument.name for argument in module.forward.schema.arguments]
+    if "return_features" in arguments:
+        return lambda x: module(_bytes(x), return_features=True), Path(path).name
+    return module, Path(path).name
+
+
+def _inception(device: str) -> tuple[Network, str]:
+    if importlib.util.find_spec("torch_fidelity") is None:
+        raise InputError(
+            "FID and KID need a network: give a TorchScript file with --features FILE, or "
+            "install torch-fidelity, which brings the usual one"
+        )
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    try:
+        module = NoTrainInceptionV3(name="inception-v3-compat", features_list=["2048"])
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"the weights of torch-fidelity's Inception cannot be had ({_line(error)}); put them "
+            "into torch's cache, or give a TorchScript file with --features FILE"
+        ) from None
+    module = module.to(device)
+    return lambda x: module(_bytes(x)), INCEPTION
+
+
+def _bytes(x: Tensor) -> Tensor:
+    import torch
+
+    return (x * 255).round().to(torch.uint8)
+
+
+def _featured(
+    network: Network,
+    pictures: NDArray[np.floating],
+    label: str,
+    device: str,
+    advance: Callable[[int], None],
+) -> Tensor:
+    """Return (n, d), float64."""
+    import torch
+
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(pictures), _BATCH):
+            chunk = np.array(pictures[start : start + _BATCH], dtype=np.float32, order="C")
+            x = torch.from_numpy(chunk).expand(-1, 3, -1, -1).to(device)
+            try:
+                y = network(x)
+            except (RuntimeError, NotImplementedError) as error:
+                raise InputError(
+                    f"{label}: does not take pictures of shape {tuple(x.shape)} ({_line(error)})"
+                ) from None
+            if not isinstance(y, torch.Tensor) or y.ndim != 2 or len(y) != len(x):
+                shape = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+                raise InputError(f"{label}: gives {shape} for {len(x)} pictures, not (n, d)")
+            if not torch.isfinite(y).all():
+                raise InputError(f"{label}: gives features that are not finite")
+            found.append(y.double().cpu())
+            advance(len(x))
+    return torch.cat(found)
+
+
+def _line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:200]
+
+
+def _identity(width: int) -> Any:
+    """Return a network for torchmetrics that takes features for pictures."""
+    import torch
+
+    network = torch.nn.Identity()
+    network.num_features = torch.tensor(width)
+    return network
+
+
+def _fid(one: Tensor, other: Tensor) -> float:
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature=_identity(one.shape[1])).set_dtype(one.dtype)
+    metric.update(one, real=True)
+    metric.update(other, real=False)
+    return float(metric.compute())
+
+
+def _kid(one: Tensor, other: Tensor, seed: int) -> tuple[float, float]:
+    import torch
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    size = min(LARGEST_SUBSET, min(len(one), len(other)) // 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # on the memory that features take
+        metric = KernelInceptionDistance(
+            feature=_identity(one.shape[1]), subsets=SUBSETS, subset_size=size
+        )
+    metric.update(one, real=True)
+    metric.update(other, real=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean, spread = metric.compute()
+    return float(mean), float(spread)
