@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import click
 
 from phasegan.cli.common import Manners, common_options
+from phasegan.errors import InputError
 from phasegan.progress import format_duration
+
+_PHASES = [
+    "size",
+    "channels",
+    "oversample",
+    "samples",
+    "test",
+    "phase_dtype",
+    "phase_noise",
+    "phase_bits",
+    "images",
+]
+_PAIRS = ["domain_a", "domain_b", "load", "alpha"]
+"""Options that belong to one kind of file alone."""
 
 
 @click.command("prepare")
@@ -25,8 +41,10 @@ from phasegan.progress import format_duration
 )
 @click.option(
     "--fit",
-    type=click.Choice(["crop", "pad", "stretch"]),
-    help="Centred square, whole picture on black, or distorted.  [default: crop]",
+    type=click.Choice(["crop", "pad", "stretch", "short-side", "none"]),
+    help="Phases: crop, the centred square; pad, whole on black; stretch, distorted.  "
+    "[default: crop]  Domains: stretch, both sides to --load; short-side; none.  "
+    "[default: stretch]",
 )
 @click.option(
     "--oversample",
@@ -62,55 +80,104 @@ from phasegan.progress import format_duration
     default=None,
     help="Keep the images beside the phases, or phases alone.  [default: with]",
 )
+@click.option(
+    "--domain-a", type=click.Path(), metavar="DIR", help="Pictures of domain A, without SOURCE."
+)
+@click.option(
+    "--domain-b", type=click.Path(), metavar="DIR", help="Pictures of domain B, without SOURCE."
+)
+@click.option(
+    "--load",
+    type=click.IntRange(8, 16384),
+    help="Domains: pixels that training pictures are brought to.  [default: 286]",
+)
+@click.option(
+    "--alpha",
+    type=click.Choice(["drop", "keep"]),
+    help="Domains: what becomes of alpha.  [default: drop]",
+)
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads.  [default: --threads]")
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds something else.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @common_options(heavy=False)
 def command(
-    manners: Manners,
-    source: str | None,
-    output: str | None,
-    size: int | None,
-    channels: str | None,
-    fit: str | None,
-    oversample: float | None,
-    samples: int | None,
-    test: int | None,
-    phase_dtype: str | None,
-    phase_noise: float | None,
-    phase_bits: int | None,
-    images: bool | None,
-    workers: int | None,
-    overwrite: bool,
-    dry_run: bool,
+    manners: Manners, source: str | None, output: str | None, workers: int | None, **options: Any
 ) -> None:
-    """Turn images into phase-only spectra in an HDF5 file.
+    """Turn images into phase-only spectra, or two domains of pictures into one file.
 
     SOURCE is a folder of pictures (its train/ and test/ are kept as the split),
     or the name or path of a recipe; without it, `builtin`: crops of the
     photographs inside scikit-image.
+
+    Where SOURCE holds trainA and trainB, or with --domain-a and --domain-b, the
+    file holds the pictures of both domains, ready for `phasegan train FILE`.
     """
+    from phasegan.store.domains import is_pair_folder
+
+    options["workers"] = workers or manners.threads
+    options["progress"] = manners.progress
+    if is_pair_folder(source) or options["domain_a"] or options["domain_b"]:
+        _refuse(
+            options,
+            _PHASES,
+            "phase spectra, and these are two domains of pictures; for the phases of one of them, "
+            "name its folder",
+        )
+        _domains(manners, source, output, options)
+    else:
+        _refuse(
+            options,
+            _PAIRS,
+            "two domains of pictures: a folder with trainA and trainB, or --domain-a DIR "
+            "--domain-b DIR",
+        )
+        _phases(manners, source, output, options)
+
+
+def _refuse(options: dict[str, Any], names: list[str], owner: str) -> None:
+    """Take options away that belong to another kind of file; complain where one is given."""
+    for name in names:
+        if options.pop(name) is not None:
+            shown = "with-images/--without-images" if name == "images" else name.replace("_", "-")
+            raise InputError(f"--{shown} belongs to {owner}")
+
+
+def _domains(
+    manners: Manners, source: str | None, output: str | None, options: dict[str, Any]
+) -> None:
+    from phasegan.store.prepare_domains import prepare_domains
+
+    report = prepare_domains(source, output, **options)
+    groups = ", ".join(f"{count} {name}" for name, count in report.counts.items())
+    sizes = "" if report.fit == "none" else f" {report.load}"
+    said = f"{groups} pictures, {report.fit}{sizes}"
+    if report.kinds is not None:
+        said += f"; A {report.kinds[0].describe()}; B {report.kinds[1].describe()}"
+    if options["dry_run"]:
+        manners.say(f"would write {report.path}: {said}")
+    elif not report.written:
+        manners.say(f"{report.path} is there already: {said}")
+    else:
+        manners.say(f"wrote {report.path}: {said}, in {format_duration(report.seconds)}")
+        manners.say(f"train on it: phasegan train {report.path}")
+    _warn_of_shared(manners, report.shared)
+
+
+def _warn_of_shared(manners: Manners, shared: int) -> None:
+    if shared:
+        manners.progress.warn(
+            f"{shared} test samples are files that also stand in the training split; "
+            "scores on them mean less"
+        )
+
+
+def _phases(
+    manners: Manners, source: str | None, output: str | None, options: dict[str, Any]
+) -> None:
     from phasegan.store.prepare import prepare
 
-    report = prepare(
-        source,
-        output,
-        size=size,
-        channels=channels,
-        fit=fit,
-        oversample=oversample,
-        samples=samples,
-        test=test,
-        seed=manners.seed,
-        phase_dtype=phase_dtype,
-        phase_noise=phase_noise,
-        phase_bits=phase_bits,
-        images=images,
-        workers=workers or manners.threads,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        progress=manners.progress,
-    )
+    dry_run = options["dry_run"]
+    report = prepare(source, output, seed=manners.seed, **options)
     counts = f"{report.train} train + {report.test} test samples, {report.layout.describe()}"
     if dry_run:
         size_mb = (report.train + report.test) * report.layout.sample_bytes / 1e6
@@ -123,11 +190,7 @@ def command(
         manners.say(f"skipped {len(report.skipped)} pictures, each named above with its reason")
     if report.ignored:
         manners.say(f"ignored {report.ignored} files that are not pictures by their name")
-    if report.shared:
-        manners.progress.warn(
-            f"{report.shared} test samples are files that also stand in the training split; "
-            "scores on them mean less"
-        )
+    _warn_of_shared(manners, report.shared)
     layout = report.layout
     if layout.bits == 16 and layout.phase_dtype != "float32" and not layout.degraded:
         manners.progress.warn(

@@ -29,7 +29,10 @@ _NAME = re.compile(r"epoch-(\d+)\.npy")
 
 @dataclass(frozen=True)
 class Strip:
-    """The cells of a film strip: a row a sample, a column an epoch, the reference last."""
+    """The cells of a film strip: a row a sample, a column an epoch, the reference last.
+
+    Where inputs are known, they are the first column.
+    """
 
     rows: list[list[Tile]]
     titles: list[str]
@@ -66,7 +69,10 @@ def choose_epochs(epochs: Sequence[int], most: int = MAX_FRAMES) -> list[int]:
 
 
 def arrange(
-    estimates: Sequence[Frame], references: NDArray[np.generic] | None, data_range: int
+    estimates: Sequence[Frame],
+    references: NDArray[np.generic] | None,
+    data_range: int,
+    inputs: NDArray[np.generic] | None = None,
 ) -> Strip:
     """Choose the epochs of a film strip and lay out its cells.
 
@@ -78,17 +84,20 @@ def arrange(
         (n[, C], N, N), pixel units.
     data_range : int
         255 or 65535.
+    inputs : numpy.ndarray, optional
+        (n[, C], N, N), pixel units, of channels and size of their own: what the
+        estimates were made from.
 
     Returns
     -------
     Strip
-        n rows of at most `MAX_FRAMES` reconstructions, then the reference. Captions
+        n rows: the input, at most `MAX_FRAMES` estimates, the reference. Captions
         are mean squared errors of the clipped estimates on 0..255.
 
     Raises
     ------
     ValueError
-        If there are no estimates, or shapes differ.
+        If there are no estimates, shapes differ, or there are not as many inputs.
     """
     by_epoch = dict(estimates)
     shapes = {np.shape(frame) for frame in by_epoch.values()}
@@ -99,9 +108,16 @@ def arrange(
     epochs = choose_epochs(list(by_epoch))
     titles = [f"epoch {epoch:,}" for epoch in epochs]
     columns = [[image_tile(x, data_range) for x in by_epoch[epoch]] for epoch in epochs]
+    before: list[list[str]] = []
+    if inputs is not None:
+        if len(inputs) != len(columns[0]):
+            raise ValueError(f"a film strip of {len(columns[0])} rows with {len(inputs)} inputs")
+        titles = ["input", *titles]
+        columns = [[image_tile(x, data_range) for x in inputs], *columns]
+        before = [[""] * len(inputs)]
     if references is None:
         return Strip([list(row) for row in zip(*columns, strict=True)], titles, None)
-    captions = [
+    captions = before + [
         [f"MSE {error:,.0f}" for error in _errors(by_epoch[epoch], references, data_range)]
         for epoch in epochs
     ]
@@ -127,6 +143,7 @@ def film_strip(
     references: NDArray[np.generic] | None,
     data_range: int,
     footer: str = "",
+    inputs: NDArray[np.generic] | None = None,
 ) -> Image.Image:
     """Draw the reconstructions of a few samples after several epochs.
 
@@ -141,6 +158,8 @@ def film_strip(
         255 or 65535.
     footer : str
         A line under everything.
+    inputs : numpy.ndarray, optional
+        (n[, C], N, N), of channels and size of their own; they stand first.
 
     Returns
     -------
@@ -150,9 +169,9 @@ def film_strip(
     Raises
     ------
     ValueError
-        If there are no estimates, or shapes differ.
+        If there are no estimates, shapes differ, or there are not as many inputs.
     """
-    strip = arrange(estimates, references, data_range)
+    strip = arrange(estimates, references, data_range, inputs)
     return contact_sheet(strip.rows, strip.titles, strip.captions, footer)
 
 
@@ -223,7 +242,11 @@ class FrameStore:
         return [(epoch, frame) for epoch, frame in read if frame.shape == wanted]
 
     def write_strip(
-        self, path: Path, references: NDArray[np.generic] | None = None, footer: str = ""
+        self,
+        path: Path,
+        references: NDArray[np.generic] | None = None,
+        footer: str = "",
+        inputs: NDArray[np.generic] | None = None,
     ) -> bool:
         """Draw the film strip of all frames, atomically, as PNG.
 
@@ -235,6 +258,8 @@ class FrameStore:
             (n[, C], N, N).
         footer : str
             A line under everything.
+        inputs : numpy.ndarray, optional
+            (n[, C], N, N), what the frames were made from.
 
         Returns
         -------
@@ -244,7 +269,7 @@ class FrameStore:
         frames = self.frames(None if references is None else references.shape)
         if not frames:
             return False
-        picture = film_strip(frames, references, self.data_range, footer)
+        picture = film_strip(frames, references, self.data_range, footer, inputs)
         with atomic_file(path) as temporary:
             picture.save(temporary, format="PNG")
         return True

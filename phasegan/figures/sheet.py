@@ -56,7 +56,8 @@ def phase_tile(phase: NDArray[np.floating]) -> Tile:
 
 
 @functools.cache
-def _font(size: int) -> Any:
+def text_font(size: int) -> Any:
+    """Return the font of everything that is written on sheets, so many pixels high."""
     import matplotlib
 
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
@@ -115,7 +116,7 @@ def contact_sheet(
     columns = len(titles)
     width = 2 * margin + columns * side + (columns - 1) * gap
     row_height = side + caption_height + gap
-    small, normal = _font(13), _font(15)
+    small, normal = text_font(13), text_font(15)
     headings = [_wrap(title, normal, side) for title in titles]
     title_height = 6 + 20 * max(1, *map(len, headings))
     footer_lines = _wrap(footer, small, width - 2 * margin)

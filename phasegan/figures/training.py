@@ -30,8 +30,10 @@ from phasegan.figures.panels import (
     write_events,
 )
 
-BALANCE = 0.25
-"""Both losses of an undecided discriminator, which answers 0.5 whatever it is shown."""
+BALANCES = {"least-squares": 0.25, "logistic": 0.69, "hinge": 1.0}
+"""The loss of an undecided discriminator, by the adversarial loss."""
+BALANCE = BALANCES["least-squares"]
+PHASES_AND_IMAGES = ("phases", "images")
 
 
 class Kind(NamedTuple):
@@ -62,11 +64,11 @@ _TITLES = {
     "fall": ("Should fall: what is lost there and back", ""),
     "hover": (
         "Should hover: adversaries",
-        f"dotted {BALANCE}: undecided; wide gap: discriminator wins",
+        "dotted {:g}: undecided; wide gap: discriminator wins",
     ),
     "others": ("Others: nothing is expected of them here", ""),
     "small": ("Should stay small: what is lost of the phases", ""),
-    "validation": ("Should fall: validation; rising for long means learning by heart", "MSE"),
+    "validation": ("Should fall: validation; rising for long means learning by heart", "{}"),
     "learning_rate": ("Learning rate", ""),
     "images_per_second": ("Images per second", ""),
 }
@@ -115,6 +117,8 @@ def training_figure(
     title: str,
     interrupted_at: int | None = None,
     steps: int | None = None,
+    domains: tuple[str, str] = PHASES_AND_IMAGES,
+    adversarial: str = "least-squares",
 ) -> Any:
     """Draw how a training went.
 
@@ -122,14 +126,18 @@ def training_figure(
     ----------
     records : sequence of mapping
         The lines of `losses.jsonl`: `step`, `epoch`, `learning_rate`, the losses and
-        perhaps `images_per_second`; or `step`, `epoch` and `validation`, of which `mse` is
-        drawn; or `step`, `epoch` and `event`, a text.
+        perhaps `images_per_second`; or `step`, `epoch` and `validation`, of which `mse` or
+        `swd` is drawn; or `step`, `epoch` and `event`, a text.
     title : str
         What was trained.
     interrupted_at : int, optional
         The step at which the training was interrupted, if it was.
     steps : int, optional
         Steps of the whole training; those that are still to come are grey.
+    domains : (str, str)
+        What A and B are called.
+    adversarial : {"least-squares", "logistic", "hinge"}
+        The adversarial loss: it decides what an undecided discriminator's is.
 
     Returns
     -------
@@ -139,6 +147,8 @@ def training_figure(
     from matplotlib.figure import Figure
 
     traces = _collect(records)
+    measure = "MSE" if domains == PHASES_AND_IMAGES else "sliced Wasserstein distance"
+    balance = BALANCES[adversarial]
     panels = _panels(traces)
     events = [(int(r["step"]), str(r["event"])) for r in records if "event" in r]
     done = max([interrupted_at or 0, *(int(r["step"]) for r in records)])
@@ -151,12 +161,14 @@ def training_figure(
     layout: Any = figure.get_layout_engine()
     layout.set(h_pad=0.04, w_pad=0.1, hspace=0.0)
     grid = figure.add_gridspec(len(rows), height_ratios=rows)
-    _header(figure.add_subplot(grid[0]), title, _notes(traces, done, interrupted_at, steps))
+    _header(
+        figure.add_subplot(grid[0]), title, _notes(traces, done, interrupted_at, steps, domains)
+    )
     drawn: list[Any] = []
     for i, panel in enumerate(panels):
         axes = figure.add_subplot(grid[len(above) + i], sharex=drawn[0] if drawn else None)
         drawn.append(axes)
-        _draw(axes, panel, traces)
+        _draw(axes, panel, traces, measure, balance)
         axes.axvspan(done, end, color=GREY, alpha=0.14, linewidth=0, zorder=0)
         for step, _ in events:
             axes.axvline(step, color=_EVENT, linewidth=0.7, zorder=1)
@@ -182,8 +194,9 @@ def _collect(records: Sequence[Mapping[str, Any]]) -> dict[str, Trace]:
     for record in records:
         found = {k: v for k, v in record.items() if k not in ("step", "epoch", "event")}
         validation = found.pop("validation", {})
-        if "mse" in validation:
-            found["validation"] = validation["mse"]
+        for name in ("mse", "swd"):
+            if name in validation:
+                found["validation"] = validation[name]
         for name, value in found.items():
             if isinstance(value, int | float):
                 trace = traces.setdefault(name, Trace(name))
@@ -232,7 +245,11 @@ def _steps_per_epoch(records: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _notes(
-    traces: Mapping[str, Trace], done: int, interrupted_at: int | None, steps: int | None
+    traces: Mapping[str, Trace],
+    done: int,
+    interrupted_at: int | None,
+    steps: int | None,
+    domains: tuple[str, str],
 ) -> list[tuple[str, str]]:
     """Return what stands under the title: texts and colours."""
     losses = _losses(traces)
@@ -245,7 +262,8 @@ def _notes(
     if not losses:
         notes.append(("no losses were logged yet", SOFT))
     colours = set(_colours(losses).values())
-    notes += [(t, c) for t, c in (("■ images", _IMAGES), ("■ phases", _PHASES)) if c in colours]
+    named = ((f"■ {domains[1]}", _IMAGES), (f"■ {domains[0]}", _PHASES))
+    notes += [(text, colour) for text, colour in named if colour in colours]
     if any(len(traces[name].steps) >= MANY for name in losses):
         notes.append(("thick: smoothed", SOFT))
     return notes
@@ -279,15 +297,18 @@ def _header(axes: Any, title: str, notes: Sequence[tuple[str, str]]) -> None:
         text.set_in_layout(False)
 
 
-def _draw(axes: Any, panel: _Panel, traces: Mapping[str, Trace]) -> None:
+def _draw(
+    axes: Any, panel: _Panel, traces: Mapping[str, Trace], measure: str, balance: float
+) -> None:
     values = np.concatenate([trace.values for trace in panel.traces])
     _scale(axes, panel.group, float(values.min()), float(values.max()))
     title, note = _TITLES[panel.group]
+    note = note.format(measure if panel.group == "validation" else balance)
     if axes.get_yscale() == "log" and not note:
         note = "logarithmic axis"
     frame(axes, title if panel.titled else "", note)
     if panel.group == "hover":
-        axes.axhline(BALANCE, color=SOFT, linewidth=1.2, linestyle=(0, (1, 1.6)), zorder=1)
+        axes.axhline(balance, color=SOFT, linewidth=1.2, linestyle=(0, (1, 1.6)), zorder=1)
     losses = _losses(traces)
     colours = _colours(losses)
     labels = []

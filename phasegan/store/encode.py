@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress
@@ -23,6 +23,9 @@ from phasegan.store.recipes import Preprocessing
 from phasegan.store.schema import Layout
 from phasegan.store.sources import Item, PictureFile, PictureFolder, Source
 from phasegan.store.writer import Sample, encode_sample
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def encode_pictures(
@@ -104,10 +107,10 @@ def encode_item(source: Source, item: Item, layout: Layout, how: str, seed: int)
 
 
 def ordered_map(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Any], items: list[Item], ahead: int
-) -> Iterator[tuple[Item, Any]]:
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int
+) -> Iterator[tuple[T, R]]:
     """Map in order with at most `ahead` results in memory; stops cleanly when closed."""
-    waiting: deque[tuple[Item, Future[Any]]] = deque()
+    waiting: deque[tuple[T, Future[R]]] = deque()
     rest = iter(items)
     try:
         for item in rest:

@@ -59,10 +59,22 @@ def read_picture(data: bytes) -> Pixels:
         If the bytes are not a picture, are damaged, are larger than Pillow's
         limit, or hold other numbers than 8- or 16-bit integers.
     """
+    return _flatten_alpha(decode_picture(data))
+
+
+def decode_picture(data: bytes) -> Pixels:
+    """Decode a picture file as `read_picture` does, but keep alpha.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16, (rows, columns) or (rows, columns, 2, 3 or 4); the last of 2
+        and of 4 channels is alpha.
+    """
     if not data:
         raise UnreadablePictureError("the file is empty")
     try:
-        return _flatten_alpha(_decode(data))
+        return _decode(data)
     except UnreadablePictureError:
         raise
     except Image.UnidentifiedImageError:

@@ -32,6 +32,8 @@ from phasegan.spectra.phase import UNDEFINED_BELOW
 
 FORMAT_NAME = "phasegan phase spectra"
 FORMAT_VERSION = 1
+PICTURES_NAME = "phasegan picture domains"
+"""The format of the other kind of prepared file, see `phasegan.store.picture_schema`."""
 SAMPLE_DATASETS = ("phase", "images", "undefined", "source", "source_sha256")
 FFT_CONVENTION = "numpy.fft.rfft2(image, s=(M, M)): image in the top left corner, zeros elsewhere"
 
@@ -212,6 +214,11 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
     if plain.get("format") == "phasegan reconstructions":
         raise InputError(
             f"{where}: holds reconstructions, not phase spectra; name the prepared file"
+        )
+    if plain.get("format") == PICTURES_NAME:
+        raise InputError(
+            f"{where}: holds two domains of pictures, not phase spectra; train a translation on it "
+            f"with `phasegan train {where}`"
         )
     if plain.get("format") != FORMAT_NAME:
         raise InputError(

@@ -14,7 +14,7 @@ from phasegan.figures.curves import (
     save_figure,
     svg_text,
 )
-from phasegan.figures.sheet import _font, _wrap, contact_sheet, image_tile, phase_tile
+from phasegan.figures.sheet import _wrap, contact_sheet, image_tile, phase_tile, text_font
 
 
 def test_tiles_stand_in_the_sheet_pixel_by_pixel(rng):
@@ -100,7 +100,7 @@ def test_estimates_outside_their_interval_have_another_colour():
 
 @pytest.mark.parametrize("title", ["two words " * 6, "x" * 60, "a-run_of/many-" * 5])
 def test_titles_are_wrapped_and_not_cut(title):
-    font = _font(15)
+    font = text_font(15)
     lines = _wrap(title, font, 160)
     assert len(lines) > 1
     assert all(font.getlength(line) <= 160 for line in lines)

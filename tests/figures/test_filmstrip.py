@@ -133,3 +133,28 @@ def test_damaged_and_foreign_frames_are_left_out(rng, tmp_path):
     assert store.write_strip(tmp_path / "s.png")
     assert not store.write_strip(tmp_path / "t.png", np.zeros((1, 8, 8)))
     assert not (tmp_path / "t.png").exists()
+
+
+def test_inputs_stand_first_and_change_nothing_else(rng, tmp_path):
+    estimates, references = frames(rng, range(1, 13)), rng.integers(0, 256, (3, 20, 20))
+    inputs = rng.integers(0, 256, (3, 3, 24, 24))
+    plain, strip = arrange(estimates, references, 255), arrange(estimates, references, 255, inputs)
+    assert strip.titles == ["input", *plain.titles]
+    assert strip.captions == [["", *row] for row in plain.captions]
+    for row, plain_row, given in zip(strip.rows, plain.rows, inputs, strict=True):
+        np.testing.assert_array_equal(row[0], image_tile(given, 255))
+        for tile, expected in zip(row[1:], plain_row, strict=True):
+            np.testing.assert_array_equal(tile, expected)
+    alone = arrange(estimates, None, 255, inputs)
+    assert alone.captions is None
+    assert [len(row) for row in alone.rows] == [MAX_FRAMES + 1] * 3
+    store = FrameStore(tmp_path / "s", 255)
+    store.add(1, estimates[0][1])
+    assert store.write_strip(tmp_path / "a.png", inputs=inputs)
+    expected = film_strip(store.frames(), None, 255, inputs=inputs)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), np.asarray(expected))
+
+
+def test_as_many_inputs_as_rows_are_needed(rng):
+    with pytest.raises(ValueError, match="3 rows with 2 inputs"):
+        film_strip(frames(rng, [1]), None, 255, inputs=np.zeros((2, 20, 20)))
