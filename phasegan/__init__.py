@@ -1,7 +1,8 @@
-"""phasegan: reconstruct images from their phase spectra.
+"""phasegan: reconstruct images from their phase spectra, and translate pictures unpaired.
 
 The functions of this module are imported when they are first used:
-`prepare`, `open`, `train`, `evaluate`, `reconstruct`, `bench`, `atlas`.
+`prepare`, `open`, `train`, `evaluate`, `reconstruct`, `bench`, `atlas`; of translations
+`prepare_domains`, `translate`, `score_translations`, `export`, `fetch`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,31 @@ if TYPE_CHECKING:
     from phasegan.harness.atlas import atlas
     from phasegan.harness.evaluate import evaluate
     from phasegan.harness.runner import bench
+    from phasegan.harness.translation import score_translations
     from phasegan.reconstruction.api import reconstruct
+    from phasegan.store.fetching import fetch
     from phasegan.store.prepare import prepare
+    from phasegan.store.prepare_domains import prepare_domains
     from phasegan.store.reader import open_prepared as open
     from phasegan.training.api import train
+    from phasegan.translation.api import translate
+    from phasegan.translation.exporting import export
 
-__all__ = ["__version__", "atlas", "bench", "evaluate", "open", "prepare", "reconstruct", "train"]
+__all__ = [
+    "__version__",
+    "atlas",
+    "bench",
+    "evaluate",
+    "export",
+    "fetch",
+    "open",
+    "prepare",
+    "prepare_domains",
+    "reconstruct",
+    "score_translations",
+    "train",
+    "translate",
+]
 
 _WHERE = {
     "prepare": ("phasegan.store.prepare", "prepare"),
@@ -29,6 +49,11 @@ _WHERE = {
     "reconstruct": ("phasegan.reconstruction.api", "reconstruct"),
     "bench": ("phasegan.harness.runner", "bench"),
     "atlas": ("phasegan.harness.atlas", "atlas"),
+    "prepare_domains": ("phasegan.store.prepare_domains", "prepare_domains"),
+    "translate": ("phasegan.translation.api", "translate"),
+    "score_translations": ("phasegan.harness.translation", "score_translations"),
+    "export": ("phasegan.translation.exporting", "export"),
+    "fetch": ("phasegan.store.fetching", "fetch"),
 }
 
 

@@ -136,3 +136,15 @@ def describe_machine() -> dict[str, str | int]:
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
     }
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Tell whether a device computes in bf16 by instructions of its own."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        tell = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        return tell is not None and bool(tell())
+    return False

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
 
 import phasegan
+from phasegan.store.prepare_domains import prepare_domains
 
 ROOT = Path(__file__).parent.parent
 
@@ -13,10 +18,19 @@ ROOT = Path(__file__).parent.parent
 def test_the_code_in_the_file_format_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     phasegan.prepare("builtin", samples=3, test=1)
+    rng = np.random.default_rng(0)
+    for name in ("trainA", "trainB"):
+        (tmp_path / "flowers" / name).mkdir(parents=True)
+        pixels = rng.integers(0, 256, (20, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "flowers" / name / "1.png")
+    prepare_domains("flowers", load=32)
     text = (ROOT / "docs" / "file-format.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
-    exec("\n".join(blocks), {})
+    assert len(blocks) == 3
+    found: dict[str, Any] = {}
+    exec("\n".join(blocks), found)
+    assert found["picture"].shape == (3, 32, 32)
+    assert found["name"] == "1.png"
 
 
 def test_links_in_documents_lead_somewhere():

@@ -18,9 +18,12 @@ from phasegan.launch import is_main
 
 COMMANDS = {
     "prepare": "Turn images into phase-only spectra in an HDF5 file.",
-    "train": "Train a CycleGAN from phase spectra to images.",
+    "train": "Train a CycleGAN from phases to images, or between two domains of pictures.",
+    "translate": "Translate pictures, folders and videos with a trained generator.",
     "reconstruct": "Reconstruct images from phase spectra.",
     "evaluate": "Score methods and runs over a test split.",
+    "export": "Write a generator for other programs: ONNX, torch.export, others' weights.",
+    "datasets": "List well-known pairs of domains, and fetch them.",
     "bench": "Tabulate samples and epochs against average MSE.",
     "atlas": "Map where the phase determines the image.",
     "inspect": "Say what a prepared file or a run is, and check it.",
@@ -59,7 +62,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", prog_name="phasegan")
 def cli() -> None:
-    """Reconstruct images from their phase spectra.
+    """Reconstruct images from their phase spectra, and translate pictures without pairs.
 
     Images go in, phase spectra are kept in HDF5, and methods that answer the
     question «which image has this phase?» are trained, run and scored.

@@ -243,7 +243,9 @@ def _draw_table(console: Any, table: list[list[str]], texts: Sequence[str]) -> N
     widths = natural if _fits(natural, console.width) else _least(table)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for i, (header, width) in enumerate(zip(table[0], widths, strict=True)):
-        drawn.add_column(header, justify="left" if i == 0 or header in texts else "right", width=width)
+        drawn.add_column(
+            header, justify="left" if i == 0 or header in texts else "right", width=width
+        )
     for row in table[1:]:
         drawn.add_row(*row)
     console.print(drawn)

@@ -61,4 +61,9 @@ def _print_list() -> None:
         fetched = f"./{name}" if found is not None and found.name == name else "–"
         megabytes = f"{size / 1e6:,.0f} MB" if size else "?"
         rows.append([name, recipe.title, megabytes, recipe.licence, fetched])
-    print_table(["name", "title", "size", "licence", "fetched"], rows, ["title", "licence"], ["title", "licence"])
+    print_table(
+        ["name", "title", "size", "licence", "fetched"],
+        rows,
+        ["title", "licence"],
+        ["title", "licence"],
+    )

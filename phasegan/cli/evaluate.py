@@ -10,7 +10,9 @@ from phasegan.cli.common import Manners, common_options, print_table
 
 
 @click.command("evaluate")
-@click.argument("data", metavar="FILE.h5")
+@click.argument("data", metavar="FILE.h5|FOLDER", required=False)
+@click.option("--domain-a", type=click.Path(), metavar="DIR", help="Pictures of domain A.")
+@click.option("--domain-b", type=click.Path(), metavar="DIR", help="Pictures of domain B.")
 @click.option("--method", "methods", multiple=True, help="A method; repeat for more.")
 @click.option("--run", "runs", multiple=True, type=click.Path(), help="A run; repeat for more.")
 @click.option("--json", "json_path", type=click.Path(), help="Write the rows here too.")
@@ -21,32 +23,66 @@ from phasegan.cli.common import Manners, common_options, print_table
     help="Draw six test images, reconstructed by each method and run.",
 )
 @click.option(
+    "--size",
+    type=click.IntRange(16),
+    help="translation: side of the squares that are compared.  [default: the runs']",
+)
+@click.option(
+    "--features",
+    type=click.Path(),
+    metavar="FILE",
+    help="translation: weights of a feature network, for FID and KID.",
+)
+@click.option(
     "--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True,
     help="Of iterative methods.",
 )  # fmt: skip
 @common_options(heavy=True)
 def command(
     manners: Manners,
-    data: str,
+    data: str | None,
+    domain_a: str | None,
+    domain_b: str | None,
     methods: tuple[str, ...],
     runs: tuple[str, ...],
     json_path: str | None,
     sheet: str | None,
+    size: int | None,
+    features: str | None,
     dtype: Literal["float64", "float32"],
 ) -> None:
     """Score methods and runs over the test split of a prepared file.
+
+    Given a folder with two domains of pictures (trainA, trainB, testA, testB), or
+    --domain-a and --domain-b, score --run translations beside the untranslated
+    pictures.
 
     Without --method and --run: zero, mean-image, unit-magnitude, mean-magnitude
     and auto. Others: power-law, shrinkage, learned, hlo, pocs,
     pocs-accelerated, cg, fista, map, pnp.
     """
+    from phasegan.errors import InputError
     from phasegan.files import check_json_target, write_json
     from phasegan.harness.columns import SCORE_COLUMNS, cells
     from phasegan.harness.evaluate import evaluate
     from phasegan.harness.remarks import CERTIFIED_NOTE, SCORE_NOTES, SMOKE_NOTE
+    from phasegan.store.domains import is_pair_folder
+    from phasegan.store.picture_file import is_pair_file
 
     if json_path is not None:
         check_json_target(json_path)
+    if domain_a is not None or domain_b is not None or is_pair_folder(data) or is_pair_file(data):
+        if methods or sheet:
+            raise InputError("--method and --sheet are for phases; translations have --run")
+        from phasegan.cli.translation_scores import say_translation_scores
+
+        say_translation_scores(manners, data, domain_a, domain_b, runs, size, features, json_path)
+        return
+    if data is None:
+        raise InputError("give a prepared file, or a folder with two domains of pictures")
+    for name, value in (("size", size), ("features", features)):
+        if value is not None:
+            raise InputError(f"--{name} is for translations between domains of pictures")
     result = evaluate(
         data,
         methods,

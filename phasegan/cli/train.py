@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phasegan.cli.common import Manners, NumberList, common_options
+from phasegan.cli.translation_options import translation_options
 from phasegan.launch import is_main
 from phasegan.progress import format_duration
 
@@ -15,19 +16,21 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
-@click.argument("data", metavar="[FILE.h5]", required=False)
+@click.argument("data", metavar="[FILE.h5|FOLDER]", required=False)
+@click.option("--domain-a", type=click.Path(), metavar="DIR", help="Pictures of domain A.")
+@click.option("--domain-b", type=click.Path(), metavar="DIR", help="Pictures of domain B.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(),
-    help="The run folder.  [default: runs/<name of FILE>-<preset>-<variant>]",
+    help="The run folder.  [default: runs/<name of the data>-<preset>-<variant>]",
 )
 @click.option(
     "--preset",
-    type=click.Choice(["physics", "paper"]),
-    default="physics",
-    show_default=True,
-    help="physics: the exact transform inside the cycle; paper: the CycleGAN as published.",
+    type=click.Choice(["physics", "paper", "translation", "one-way"]),
+    help="On phases: physics, the exact transform inside the cycle (default), or paper, the "
+    "CycleGAN as published. On pictures: translation, the same in both directions (default), or "
+    "one-way, for study.",
 )
 @click.option(
     "--variant",
@@ -39,18 +42,23 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Samples of each domain in a step.  [default: 8, paper 1]",
+    help="Samples of each domain in a step.  [default: 1, physics 8]",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
-    help="The generator's largest.  [default: 1e-3, paper 2e-4]",
+    help="The generator's largest.  [default: 2e-4, physics 1e-3]",
 )
 @click.option(
-    "--cycle-b", type=click.FloatRange(0), help="Weight, image cycle.  [default: 1, paper 10]"
+    "--cycle-b",
+    type=click.FloatRange(0),
+    help="Weight of the cycle B → A → B.  [default: 10, physics and U-Nets 1]",
 )
 @click.option(
-    "--cycle-a", type=click.FloatRange(0), help="Weight, phase cycle.  [default: 0.01, paper 10]"
+    "--cycle-a",
+    type=click.FloatRange(0),
+    help="Weight of the cycle A → B → A.  [default: 10, U-Nets 1, physics 0.01; "
+    "one-way: 0 for no way back]",
 )
 @click.option(
     "--pool-size", type=click.IntRange(0), help="Pictures in each image pool.  [default: 50]"
@@ -58,15 +66,15 @@ if TYPE_CHECKING:
 @click.option(
     "--discriminator-channels",
     type=click.IntRange(1, 1024),
-    help="Width of the discriminators.  [default: the variant's; paper: --base-channels]",
+    help="Width of the discriminators.  [default: the variant's, or --base-channels]",
 )
 @click.option(
     "--precision",
     type=click.Choice(["auto", "32", "bf16", "fp16"]),
     default="auto",
     show_default=True,
-    help="Of the convolutions; phases stay in 32 bit. auto: physics takes bf16 where the "
-    "processor has it, paper too from 32 channels on. fp16 needs a GPU.",
+    help="Of the convolutions; phases stay in 32 bit. auto: bf16 where the processor has it, "
+    "for a ResNet from 32 channels on. fp16 needs a GPU.",
 )
 @click.option(
     "--structure",
@@ -126,7 +134,8 @@ if TYPE_CHECKING:
 @click.option(
     "--average",
     type=click.FloatRange(0, 1, max_open=True),
-    help="physics: decay of the average of the weights; 0 for none.  [default: 0.999]",
+    help="physics, translation: decay of the average of the weights; 0 for none.  [default: "
+    "physics 0.999, else 0]",
 )
 @click.option(
     "--clip-norm",
@@ -139,13 +148,16 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="physics: another prepared file that the images come from.",
 )
-@click.option("--base-channels", type=click.IntRange(1, 1024), help="paper: width of the networks.")
-@click.option("--blocks", type=click.IntRange(0, 64), help="paper: residual blocks.")
+@click.option(
+    "--base-channels", type=click.IntRange(1, 1024), help="paper, translation: width of networks."
+)
+@click.option("--blocks", type=click.IntRange(0, 64), help="paper, translation: residual blocks.")
 @click.option(
     "--identity",
     type=click.FloatRange(0),
-    help="paper: share of the cycle weights; 0 switches it off.  [default: 0.5]",
+    help="paper, translation: share of the cycle weights; 0 switches it off.  [default: 0.5]",
 )
+@translation_options
 @click.option(
     "--validation",
     type=click.IntRange(1),
@@ -175,12 +187,13 @@ if TYPE_CHECKING:
 @click.option(
     "--channels-last",
     is_flag=True,
-    help="paper: channels innermost in memory. Slower on a CPU.",
+    help="paper, translation: channels innermost in memory. Slower on a CPU.",
 )
 @click.option(
     "--batched/--one-by-one",
     default=None,
-    help="paper: one pass for pictures that go through one network.  [default: on a CPU]",
+    help="paper, translation: one pass for pictures that go through one network.  [default: on "
+    "a CPU]",
 )
 @click.option(
     "--resident",
@@ -201,13 +214,18 @@ def command(
     disjoint: bool,
     recompute: bool,
     deterministic: bool,
+    no_flip: bool,
+    dropout: bool,
+    spectral_norm: bool,
     **options: Any,
 ) -> None:
-    """Train a CycleGAN from phase spectra to images.
+    """Train a CycleGAN from phase spectra to images, or between two domains of pictures.
 
     FILE.h5 is a prepared file; without it, builtin.h5, prepared first when it
-    is not there. Ctrl-C saves the run and stops; --resume continues it.
-    Options that begin with a preset's name belong to that preset alone.
+    is not there. FOLDER holds trainA and trainB, perhaps testA and testB, of any
+    pictures; or give --domain-a and --domain-b. Ctrl-C saves the run and stops;
+    --resume continues it. Options that begin with a preset's name belong to that
+    preset alone; one-way has those of translation.
     """
     from phasegan.training.api import train
 
@@ -221,6 +239,9 @@ def command(
         encodings=None if encodings is None else tuple(encodings.split(",")),
         augmentation=False if no_augmentation else None,
         disjoint=True if disjoint else None,
+        flip=False if no_flip else None,
+        dropout=True if dropout else None,
+        spectral_norm=True if spectral_norm else None,
         recompute=recompute,
         deterministic=deterministic,
         **options,
@@ -231,7 +252,7 @@ def command(
 
 def _say(manners: Manners, report: TrainReport, dry_run: bool, data: str | None) -> None:
     config, status = report.config, report.status
-    what = f"{config.label}, {config.data.samples} samples × {config.epochs} epochs"
+    what = f"{config.label}, {config.samples} samples × {config.epochs} epochs"
     if dry_run:
         assert report.estimate is not None
         manners.say(f"would train {what} into {report.path}: {report.estimate.describe()}")
@@ -242,12 +263,30 @@ def _say(manners: Manners, report: TrainReport, dry_run: bool, data: str | None)
             what = f"{what}, stopped early after {status.epoch},"
         manners.say(f"trained {what} in {format_duration(report.seconds)}: {report.path}")
         if status is not None and status.best is not None:
-            manners.say(
-                f"best validation: MSE {status.best.mse:,.0f} after epoch {status.best.epoch}, "
-                "whose weights are kept"
+            best, measure = (
+                status.best,
+                "MSE" if status.best.swd is None else "Wasserstein distance",
             )
-        manners.say(f"look at {report.path}/training.png and filmstrip.png")
-        what, target = "score it: phasegan evaluate", ""
-        if config.data.images_digest is not None:
-            what, target = "use it: phasegan reconstruct", f" -o {report.path}/reconstructions"
-        manners.say(f"{what} {data or 'builtin.h5'} --run {report.path}{target}")
+            manners.say(
+                f"best validation: {measure} {best.value:,.0f} after epoch {best.epoch}, whose "
+                "weights are kept"
+            )
+        _say_next(manners, report, data)
+
+
+def _say_next(manners: Manners, report: TrainReport, data: str | None) -> None:
+    from phasegan.runs.config import PhaseConfig
+
+    config, path = report.config, report.path
+    if not isinstance(config, PhaseConfig):
+        manners.say(f"look at {path}/gallery.html and training.png")
+        direction = " --direction a2b" if "generator_ba" in config.network_names else ""
+        manners.say(f"use it: phasegan translate {path} PICTURES -o {path}/translated{direction}")
+        if data is not None:
+            manners.say(f"score it: phasegan evaluate {data} --run {path}")
+        return
+    manners.say(f"look at {path}/training.png and filmstrip.png")
+    what, target = "score it: phasegan evaluate", ""
+    if config.data.images_digest is not None:
+        what, target = "use it: phasegan reconstruct", f" -o {path}/reconstructions"
+    manners.say(f"{what} {data or 'builtin.h5'} --run {path}{target}")

@@ -30,7 +30,7 @@ from phasegan.spectra.fourier import MAX_OVERSAMPLING, forward
 from phasegan.spectra.magnitude import RunningMean
 from phasegan.spectra.phase import analyse
 from phasegan.store.reader import PreparedFile
-from phasegan.training.api import data_or_builtin
+from phasegan.training.opening import data_or_builtin
 
 RATIOS = (1.0, 1.125, 1.25, 1.375, 1.5, 1.75, 2.0, 2.5)
 NOISES = (0.0, 0.001, 0.01, 0.03, 0.1, 0.3, 1.0)

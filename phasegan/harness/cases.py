@@ -10,7 +10,7 @@ from pydantic import Field, create_model, model_validator
 from phasegan.errors import InputError
 from phasegan.files import shipped_folder
 from phasegan.settings import Settings, build, read_toml
-from phasegan.training.resolve import OWNERS, TrainOptions
+from phasegan.training.options import PhaseOptions, phase_owners
 
 CASE_FORMAT = 1
 PUBLISHED = "published"
@@ -23,7 +23,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 _OF_THE_CASE = ("preset", "variant", "samples", "epochs", "seed")
 _OPTIONS: Any = {
     name: (kind, None)
-    for name, kind in get_type_hints(TrainOptions).items()
+    for name, kind in get_type_hints(PhaseOptions).items()
     if name not in _OF_THE_CASE
 }
 TrainingOptions = create_model("TrainingOptions", __base__=Settings, **_OPTIONS)
@@ -145,12 +145,12 @@ class Case(Settings):
 
     def _check_owners(self, where: str, options: dict[str, Any]) -> None:
         for option in options:
-            owner = OWNERS.get(option)
-            others = [preset for preset in self.presets if preset != owner]
-            if owner is not None and others:
+            owners = phase_owners(option)
+            others = [preset for preset in self.presets if preset not in owners]
+            if owners and others:
                 raise InputError(
-                    f"case {self.name}, {where}: {option} belongs to the preset {owner}, not to "
-                    f"{others[0]}; leave it out or say preset = {owner!r} alone"
+                    f"case {self.name}, {where}: {option} belongs to the preset {owners[0]}, not "
+                    f"to {others[0]}; leave it out or say preset = {owners[0]!r} alone"
                 )
 
 

@@ -275,7 +275,7 @@ def evaluate(
                     label,
                     score_method(file, method, method.label, progress),
                     run=str(method.folder.path),
-                    samples=config.data.samples,
+                    samples=config.samples,
                     epochs=config.epochs if finished else status.epoch,
                     seed=config.seed,
                     seconds=status.seconds,

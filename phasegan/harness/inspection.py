@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from phasegan.errors import InputError
+from phasegan.harness.run_lines import run_lines
 from phasegan.models.weights import weights_intact
 from phasegan.progress import format_duration
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.loading import phase_error
 from phasegan.reconstruction.protocol import Problem
-from phasegan.runs.config import PaperConfig, TrainConfig
 from phasegan.runs.folder import RunFolder
-from phasegan.runs.physics import PhysicsConfig
+from phasegan.store.picture_file import (
+    DomainsFile,
+    StoredPictures,
+    is_pair_file,
+    verify_pictures,
+)
 from phasegan.store.reader import PreparedFile
 from phasegan.store.schema import Layout
 from phasegan.store.verification import verify as verify_prepared
@@ -37,7 +42,7 @@ def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection
     Parameters
     ----------
     path : path
-        An HDF5 file or a folder.
+        An HDF5 file of phases or of picture domains, or a folder.
     verify : bool
         Compute every checksum again.
 
@@ -49,7 +54,10 @@ def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection
     target = Path(path)
     if not target.exists():
         raise InputError(f"{target}: no such file or folder")
-    found = _run(target, verify) if target.is_dir() else _prepared(target, verify)
+    if target.is_dir():
+        found = _run(target, verify)
+    else:
+        found = (_domains if is_pair_file(target) else _prepared)(target, verify)
     if verify and not found.damaged:
         found.lines.append("every checksum matches")
     if verify:
@@ -103,6 +111,59 @@ def _prepared(path: Path, verify: bool) -> Inspection:
     return Inspection(facts, lines, damaged)
 
 
+def _domains(path: Path, verify: bool) -> Inspection:
+    file = DomainsFile(path)
+    facts, damaged = file.facts, verify_pictures(file) if verify else []
+    counts = {name: len(group) for name, group in file.groups.items()}
+    found = {
+        "kind": "picture domains",
+        "path": str(path),
+        "name": facts.name,
+        **counts,
+        "load": facts.load,
+        "fit": facts.fit,
+        "alpha": facts.alpha,
+        "kinds": {name: kind._asdict() for name, kind in zip("ab", facts.kinds, strict=True)},
+        "source_listings": facts.listings,
+        "checksums": facts.checksums,
+        "versions": facts.versions,
+    }
+    lines = [
+        f"{path}: two domains of pictures, {counts['trainA']} + {counts['trainB']} for training, "
+        f"{counts.get('testA', 0)} + {counts.get('testB', 0)} for testing"
+    ]
+    lines += [
+        f"  domain {name}    {kind.describe()}"
+        for name, kind in zip("AB", facts.kinds, strict=True)
+    ]
+    how = {
+        "stretch": f"stretched to {facts.load}×{facts.load}",
+        "short-side": f"the short side brought to {facts.load}",
+        "none": "at their own size",
+    }
+    for name, group in file.groups.items():
+        fitted = how[facts.fit if name.startswith("train") else "none"]
+        lines.append(f"  {name:<11} {len(group)} pictures, {fitted}{_extent(group)}")
+    lines += [
+        f"  source      {facts.name}",
+        f"  written by  phasegan {facts.versions['phasegan']} with Pillow "
+        f"{facts.versions['pillow']}",
+        f"  train on it `phasegan train {path}`",
+    ]
+    file.close()
+    return Inspection(found, lines, damaged)
+
+
+def _extent(group: StoredPictures) -> str:
+    """Return the smallest and the largest size, rows × columns, where they differ."""
+    shapes = group.shapes()
+    if not len(shapes) or (shapes == shapes[0]).all():
+        return ""
+    areas = shapes.prod(1, dtype="int64")
+    least, most = shapes[areas.argmin()], shapes[areas.argmax()]
+    return f", {least[0]}×{least[1]} to {most[0]}×{most[1]} (rows × columns)"
+
+
 def _degradation(layout: Layout) -> list[str]:
     steps = []
     if layout.phase_noise:
@@ -147,9 +208,7 @@ def _run(path: Path, verify: bool) -> Inspection:
     steps, done = config.steps, status.step
     lines = [
         f"{path}: a run of {config.label}, {status.state} (step {done} of {steps})",
-        f"  data        {config.data.samples} samples of {config.data.size}×{config.data.size} "
-        f"{config.data.channels}, M = {config.data.padded}, digest {config.data.digest[:12]}…",
-        *_preset_lines(config),
+        *run_lines(config),
         f"  training    {config.epochs} epochs, batches of {config.batch_size}, learning rate "
         f"{config.learning_rate:g}, precision {config.precision}, seed {config.seed}",
         f"  time        {format_duration(status.seconds)} on {status.device}"
@@ -157,7 +216,8 @@ def _run(path: Path, verify: bool) -> Inspection:
     ]
     if status.best is not None:
         lines.append(
-            f"  validation  best MSE {status.best.mse:,.0f} after epoch {status.best.epoch}, of "
+            f"  validation  best {'MSE' if status.best.swd is None else 'Wasserstein distance'} "
+            f"{status.best.value:,.0f} after epoch {status.best.epoch}, of "
             f"{config.validation.samples} samples; the weights are of then"
         )
     lines += [f"  fell back   {text}" for text in status.fell_back]
@@ -165,36 +225,3 @@ def _run(path: Path, verify: bool) -> Inspection:
     names = config.network_names if whole else ("generator_ab",)
     files = [folder.weights_path(name) for name in names] if verify else []
     return Inspection(facts, lines, [file.name for file in files if not weights_intact(file)])
-
-
-def _preset_lines(config: TrainConfig) -> list[str]:
-    if isinstance(config, PaperConfig):
-        networks, losses = config.networks, config.losses
-        return [
-            f"  networks    ResNet generators with {networks.base_channels} channels and "
-            f"{networks.blocks} blocks, PatchGANs with {networks.discriminator_channels} channels",
-            f"  losses      cycle {losses.cycle_a:g} and {losses.cycle_b:g}, identity "
-            f"{losses.identity:g} of that",
-        ]
-    if isinstance(config, PhysicsConfig):
-        spectral, weights, changes = config.networks, config.losses, config.augmentation
-        every = f", domain A every {config.period} steps" if config.period > 1 else ""
-        parts = [
-            *(["flips"] if changes.flip else []),
-            *([f"crops from {changes.crop:g}"] if changes.crop < 1 else []),
-            *(
-                f"{name} {getattr(changes, name):g}"
-                for name in ("contrast", "brightness", "gamma")
-                if getattr(changes, name)
-            ),
-        ]
-        return [
-            f"  networks    U-Net {'-'.join(map(str, spectral.widths))} on "
-            f"{' + '.join(spectral.encodings)}, {spectral.unrolled} × projection "
-            f"{spectral.projection}",
-            f"  losses      cycle_b {weights.cycle_b:g}, structure {weights.structure:g}, "
-            f"cycle_a {weights.cycle_a:g}, adversarial "
-            f"{weights.adversarial:g}{every}",
-            f"  augmented   {', '.join(parts) or 'not at all'}",
-        ]
-    return []

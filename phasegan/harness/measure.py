@@ -92,7 +92,7 @@ def measure_row(
         peak_bytes=max(peaks, default=None),
         scoring_seconds=spent,
         scored_per_second=len(scores.mse) / spent,
-        trained_per_second=config.data.samples * config.epochs / max(status.seconds, 1e-3),
+        trained_per_second=config.samples * config.epochs / max(status.seconds, 1e-3),
     )
     return _row(
         row,

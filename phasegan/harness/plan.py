@@ -19,9 +19,10 @@ from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
 from phasegan.harness.evaluate import problem_of, require_test_split
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
 from phasegan.runs.config import TrainConfig
-from phasegan.runs.presets import PRESETS
+from phasegan.runs.presets import PHASE_PRESETS
 from phasegan.store.reader import PreparedFile
-from phasegan.training.resolve import OWNERS, options_of, resolve_config
+from phasegan.training.options import options_of, phase_owners
+from phasegan.training.resolve import resolve_config
 
 ROW_FORMAT = 2
 NO_STATISTICS = ("zero", "learned")
@@ -131,8 +132,8 @@ def resolve_case(
         for value in values:
             if value < 1:
                 raise InputError(f"{name} {value}: must be at least 1")
-    if preset is not None and preset not in PRESETS:
-        raise InputError(f"preset = {preset!r}: choose one of {', '.join(PRESETS)}")
+    if preset is not None and preset not in PHASE_PRESETS:
+        raise InputError(f"preset = {preset!r}: choose one of {', '.join(PHASE_PRESETS)}")
     for name in methods:
         check_method(name)
     chosen = load_case(PUBLISHED if case is None else Path(case))
@@ -182,8 +183,9 @@ def plan_rows(
         if name not in NEEDS_STATISTICS and name not in unfit:
             make_method(name, problem)
     for name, value in sizes.items():
-        if value is not None and OWNERS.get(name, case.presets[0]) not in case.presets:
-            raise InputError(f"--{name.replace('_', '-')} belongs to the preset {OWNERS[name]}")
+        owners = phase_owners(name)
+        if value is not None and owners and not {*owners} & {*case.presets}:
+            raise InputError(f"--{name.replace('_', '-')} belongs to the preset {owners[0]}")
     wanted = {k: v for k, v in sizes.items() if v is not None and (k, v) != ("precision", "auto")}
     trainings = case.trainings(wanted)
     planned: dict[PlannedRow, None] = {}

@@ -26,8 +26,8 @@ from phasegan.progress import Progress
 from phasegan.store.leaks import LeakReport, find_leaks
 from phasegan.store.prepare import prepare
 from phasegan.store.reader import PreparedFile
-from phasegan.training.api import data_or_builtin
 from phasegan.training.estimate import Estimate
+from phasegan.training.opening import data_or_builtin
 
 DEFAULT_OUTPUT = Path("bench")
 

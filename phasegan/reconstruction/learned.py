@@ -21,7 +21,7 @@ from phasegan.runs.config import (
     NEARLY_EXACT,
     DataConfig,
     PaperConfig,
-    TrainConfig,
+    PhaseConfig,
     degradation_error,
 )
 from phasegan.runs.folder import RunFolder
@@ -62,7 +62,7 @@ def _physics(config: PhysicsConfig, device: torch.device) -> tuple[nn.Module, Ge
     return network, generate
 
 
-_GENERATORS: dict[type[TrainConfig], Callable[[Any, torch.device], tuple[nn.Module, Generate]]] = {
+_GENERATORS: dict[type[PhaseConfig], Callable[[Any, torch.device], tuple[nn.Module, Generate]]] = {
     PaperConfig: _paper,
     PhysicsConfig: _physics,
 }
@@ -99,7 +99,7 @@ class LearnedMethod:
         mirror: bool = True,
     ) -> None:
         self.folder = RunFolder(run)
-        self.config: TrainConfig = self.folder.read_config()
+        self.config = self.folder.read_phase_config()
         self.status = self.folder.read_status()
         self.label = self.config.label
         self.data_range = data_range or self.config.data_range

@@ -12,7 +12,7 @@ from phasegan.files import shipped_folder
 from phasegan.reconstruction.iterative import effective_noise
 from phasegan.reconstruction.learned import LearnedMethod, extent
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
-from phasegan.runs.config import NEARLY_EXACT, TrainConfig
+from phasegan.runs.config import NEARLY_EXACT, PhaseConfig
 from phasegan.runs.folder import RunFolder
 
 SHIPPED = "photographs128"
@@ -26,8 +26,8 @@ def shipped_run() -> Path:
 
 
 @cache
-def _config() -> TrainConfig:
-    return RunFolder(shipped_run()).read_config()
+def _config() -> PhaseConfig:
+    return RunFolder(shipped_run()).read_phase_config()
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -98,7 +98,6 @@ class TrainConfig(Settings):
 
     preset: str
     variant: Literal["full", "small", "custom"]
-    data: DataConfig
     epochs: Positive
     batch_size: Positive
     pool_size: Annotated[int, Field(ge=0)] = 50
@@ -125,14 +124,23 @@ class TrainConfig(Settings):
         raise NotImplementedError
 
     @property
-    def data_range(self) -> int:
-        """255 or 65535: the white of the training images."""
-        return int(2**self.data.bits - 1)
+    def samples(self) -> int:
+        """Samples in an epoch."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """Rows and columns of what is trained on."""
+        raise NotImplementedError
+
+    def without_amount(self) -> Self:
+        """Return what decides the cost of a step: nothing of how much is trained, nor the seed."""
+        return self.model_copy(update={"epochs": 1, "seed": 0})
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in an epoch; the last batch may be smaller."""
-        return -(-self.data.samples // self.batch_size)
+        return -(-self.samples // self.batch_size)
 
     @property
     def steps(self) -> int:
@@ -140,7 +148,33 @@ class TrainConfig(Settings):
         return self.epochs * self.steps_per_epoch
 
 
-class PaperConfig(TrainConfig):
+class PhaseConfig(TrainConfig):
+    """What the presets that train on phases decide."""
+
+    data: DataConfig
+
+    @property
+    def samples(self) -> int:
+        """Samples in an epoch."""
+        return self.data.samples
+
+    @property
+    def size(self) -> int:
+        """N: rows and columns of the images."""
+        return self.data.size
+
+    def without_amount(self) -> Self:
+        """Return what decides the cost of a step: nothing of how much is trained, nor the seed."""
+        data = self.data.model_copy(update={"samples": 1})
+        return super().without_amount().model_copy(update={"data": data})
+
+    @property
+    def data_range(self) -> int:
+        """255 or 65535: the white of the training images."""
+        return int(2**self.data.bits - 1)
+
+
+class PaperConfig(PhaseConfig):
     """The published CycleGAN."""
 
     preset: Literal["paper"] = "paper"
@@ -170,10 +204,17 @@ class PaperConfig(TrainConfig):
 
 
 class Validated(Settings):
-    """A validation."""
+    """A validation: MSE of reconstructions, or sliced Wasserstein distance of translations."""
 
     epoch: Positive
-    mse: Annotated[float, Field(ge=0)]
+    mse: Annotated[float, Field(ge=0)] | None = None
+    swd: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def value(self) -> float:
+        """The one that there is; less is better."""
+        value = self.swd if self.mse is None else self.mse
+        return math.inf if value is None else value
 
 
 class RunStatus(Settings):

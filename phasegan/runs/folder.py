@@ -12,6 +12,8 @@ samples/epoch-0001.png          phase | reconstruction | reference
 samples/epoch-0001.npy          the reconstructions alone, integers: frames of the film strip
 filmstrip.png                   the reconstructions by epoch, then the references
 training.png                    the losses and what else is known of the training
+gallery.html                    of translations: what the networks make of test pictures
+epochs.webp                     of translations: some of these by epoch, animated
 tensorboard/                    the same for TensorBoard, where it is installed
 
 Which of the networks there are, `TrainConfig.network_names` says.
@@ -24,7 +26,7 @@ from pathlib import Path
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.files import read_json, write_json
-from phasegan.runs.config import RunStatus, TrainConfig
+from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
 from phasegan.runs.presets import CONFIGS, PRESETS
 from phasegan.settings import build
 
@@ -51,6 +53,8 @@ class RunFolder:
         self.samples_path = self.path / "samples"
         self.film_strip_path = self.path / "filmstrip.png"
         self.training_figure_path = self.path / "training.png"
+        self.animation_path = self.path / "epochs.webp"
+        self.gallery_path = self.path / "gallery.html"
 
     @property
     def exists(self) -> bool:
@@ -118,6 +122,22 @@ class RunFolder:
                 f"{self.config_path}: preset = {preset!r}: this phasegan knows {', '.join(PRESETS)}"
             )
         return build(CONFIGS[preset], document["config"], str(self.config_path))
+
+    def read_phase_config(self) -> PhaseConfig:
+        """Read `config.json` of a run from phases to images.
+
+        Raises
+        ------
+        InputError
+            If this is not a run folder, or one of a translation between pictures.
+        """
+        config = self.read_config()
+        if not isinstance(config, PhaseConfig):
+            raise InputError(
+                f"{self.path}: a run of {config.label}, between two domains of pictures, not from "
+                "phases; use it with `phasegan translate`"
+            )
+        return config
 
     def write_status(self, status: RunStatus) -> None:
         """Write `status.json`."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from phasegan.runs.config import NEARLY_EXACT, Positive, TrainConfig, Weight
+from phasegan.runs.config import NEARLY_EXACT, PhaseConfig, Positive, Weight
 from phasegan.settings import Settings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -80,7 +80,7 @@ class AugmentationConfig(Settings):
 NO_AUGMENTATION = AugmentationConfig(flip=False, crop=1.0)
 
 
-class PhysicsConfig(TrainConfig):
+class PhysicsConfig(PhaseConfig):
     """The exact transform inside the cycle, and one generator to train."""
 
     preset: Literal["physics"] = "physics"

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from phasegan.runs.config import PaperConfig, TrainConfig
 from phasegan.runs.physics import PhysicsConfig
+from phasegan.runs.translation import ONE_WAY, TranslationConfig
 
-CONFIGS: dict[str, type[TrainConfig]] = {"physics": PhysicsConfig, "paper": PaperConfig}
+CONFIGS: dict[str, type[TrainConfig]] = {
+    "physics": PhysicsConfig,
+    "paper": PaperConfig,
+    "translation": TranslationConfig,
+    ONE_WAY: TranslationConfig,
+}
 PRESETS = tuple(CONFIGS)
+PHASE_PRESETS = ("physics", "paper")
+"""Those that train on phases; the others on two domains of pictures."""
 DEFAULT_PRESET = "physics"

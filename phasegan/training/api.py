@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
@@ -15,20 +14,21 @@ from phasegan.errors import InputError
 from phasegan.files import locked, remove_leftovers
 from phasegan.processes import ALONE, Processes, joined
 from phasegan.progress import Progress
-from phasegan.runs.config import RunStatus, TrainConfig
+from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
 from phasegan.settings import differences
-from phasegan.store.prepare import prepare
 from phasegan.store.reader import PreparedFile
 from phasegan.training.checkpoint import Checkpoints
+from phasegan.training.engine import Data
 from phasegan.training.estimate import Estimate
 from phasegan.training.loop import run_training
-from phasegan.training.resolve import AllOptions, choose_execution, resolve_config
+from phasegan.training.opening import PathLike, are_pictures, data_or_builtin, open_training
+from phasegan.training.options import AllOptions, choose_execution
+from phasegan.training.start import Start
 from phasegan.training.timing import estimate_run
 from phasegan.training.validation import shared_photographs
 
-DEFAULT_DATA = Path("builtin.h5")
 DEFAULT_RUNS = Path("runs")
 
 
@@ -50,28 +50,37 @@ class TrainReport:
 
 
 def train(
-    data: str | os.PathLike[str] | None = None,
-    output: str | os.PathLike[str] | None = None,
+    data: PathLike | None = None,
+    output: PathLike | None = None,
     *,
-    images: str | os.PathLike[str] | None = None,
+    images: PathLike | None = None,
+    domain_a: PathLike | None = None,
+    domain_b: PathLike | None = None,
+    start_from: PathLike | None = None,
     resume: bool = False,
     dry_run: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
     **options: Unpack[AllOptions],
 ) -> TrainReport:
-    """Train a CycleGAN from phases (domain A) to images (domain B).
+    """Train a CycleGAN from phases (A) to images (B), or between two domains of pictures.
 
     Parameters
     ----------
     data : path, optional
         A prepared file; `builtin.h5` in the working folder by default, prepared
-        first when it is not there.
+        first when it is not there. Or a folder with `trainA` and `trainB`, perhaps
+        `testA` and `testB`: two domains of pictures.
     output : path, optional
         The run folder; `runs/<name of the file>-<label>` by default.
     images : path, optional
         A prepared file whose training images are domain B; the phases of `data`
         are then domain A as they are, and `data` need not hold images.
+    domain_a, domain_b : path, optional
+        Two domains of pictures, each in a folder of its own.
+    start_from : path, optional
+        Of translations: a run folder, or one with others' weights, whose networks the
+        training starts from; their sizes are the default.
     resume : bool
         Continue an interrupted run; start it if there is nothing to continue.
     dry_run : bool
@@ -84,9 +93,11 @@ def train(
     **options
         None stands for the default.
 
-        preset : {"physics", "paper"}
+        preset : {"physics", "paper", "translation", "one-way"}
             The exact transform inside the cycle (default), or the published
-            CycleGAN.
+            CycleGAN, on phases. On pictures the published CycleGAN (default), or one
+            way of it: a generator and a discriminator, and with `cycle_a` above 0 a
+            generator for the way back.
         variant : {"full", "small"}
             Sizes of the networks; small on a CPU, full on a GPU by default.
         samples, epochs : int
@@ -109,8 +120,20 @@ def train(
         discriminator_channels : int
             Another width than a variant's.
         base_channels, blocks, identity
-            Of paper: other sizes than a variant's; share of the cycle weights,
-            0.5 as published, 0 switches the term off.
+            Of paper and translations: other sizes than a variant's; share of the
+            cycle weights, 0.5 as published, 0 switches the term off.
+        size, load, fit, flip
+            Of translations: side of the crops, 256 (small: 128); what pictures are
+            brought to before, 286/256 of that; "stretch" as published, "short-side",
+            or "none"; mirror every second one.
+        alpha, range_a, range_b
+            Of translations: "drop" or "keep" alpha as a channel; values (low, high)
+            that become −1 and 1.
+        gan_loss, generator, padding, norm, dropout, upsampling, spectral_norm
+            Of translations: "least-squares", "logistic" or "hinge"; "resnet" or
+            "unet"; what they are made of, see `phasegan.models.build`.
+        augment : tuple of {"colour", "shift", "cutout"}
+            Of translations: differentiable changes of what discriminators see.
         widths, unrolled, projection, encodings
             Of physics: channels at each resolution, finest first; how often
             estimate and projection follow one another; "sign", "magnitude" or
@@ -119,8 +142,8 @@ def train(
             Of physics: weight, 0 for no discriminator; the side of domain A is
             taken every so many steps, and counts so many times.
         clip_norm, average : float
-            Of physics: largest norm of a gradient; decay of the average of the
-            weights.
+            Of physics: largest norm of a gradient; of physics and translations: decay
+            of the average of the weights.
         crop, contrast, brightness, gamma, augmentation
             Of physics: least share of a side that crops keep, 1 for none; how
             far tones vary, 0 for not at all; False switches everything off.
@@ -157,20 +180,21 @@ def train(
     >>> run.config.steps, run.config.label
     (1, 'physics-small')
     """
-    wanted: dict[str, Any] = dict(options)
+    wanted: dict[str, Any] = dict(options) | {
+        "images": images,
+        "domain_a": domain_a,
+        "domain_b": domain_b,
+        "start_from": start_from,
+    }
     execution = choose_execution(wanted)
     with contextlib.ExitStack() as stack:
         processes, chosen = stack.enter_context(joined(choose_device(device)))
         progress = progress if progress is not None and processes.main else Progress()
-        path = processes.from_main(lambda: data_or_builtin(data, progress))
-
-        def open_files() -> tuple[PreparedFile, PreparedFile | None, TrainConfig]:
-            file = stack.enter_context(PreparedFile(path))
-            pictures = None if images is None else stack.enter_context(PreparedFile(images))
-            return file, pictures, resolve_config(file, chosen, pictures, **wanted)
-
-        file, pictures, config = processes.after_main(open_files)
-        name = f"{file.path.stem}-{config.label}"
+        if not are_pictures(data, wanted):
+            data = processes.from_main(lambda: data_or_builtin(data, progress))
+        opened = processes.after_main(lambda: open_training(data, wanted, chosen, progress, stack))
+        file, pictures, config = opened.data, opened.images, opened.config
+        name = f"{opened.name}-{config.label}"
         folder = Path(output) if output is not None else DEFAULT_RUNS / name
         if dry_run:
             processes.from_main(RunFolder(folder).check_free)
@@ -191,12 +215,13 @@ def train(
             progress=progress,
             execution=execution,
             processes=processes,
+            start=opened.start,
         )
 
 
 def train_config(
     config: TrainConfig,
-    file: PreparedFile,
+    file: Data,
     folder: Path,
     device: torch.device,
     *,
@@ -206,6 +231,7 @@ def train_config(
     progress: Progress | None = None,
     execution: Execution = STANDARD,
     processes: Processes = ALONE,
+    start: Start | None = None,
 ) -> TrainReport:
     """Train a complete configuration, continue it, or find that it is done.
 
@@ -213,8 +239,8 @@ def train_config(
     ----------
     config : TrainConfig
         From `resolve_config` for these files.
-    file : PreparedFile
-        The phases, and the images where `images` is None.
+    file : PreparedFile or PictureData
+        The phases, and the images where `images` is None; or two domains.
     folder : pathlib.Path
         The run folder.
     device : torch.device
@@ -232,6 +258,8 @@ def train_config(
         Switches of speed and memory.
     processes : Processes
         Those that train together.
+    start : Start, optional
+        Networks to start from.
 
     Raises
     ------
@@ -265,7 +293,7 @@ def train_config(
             )
         together = f" × {processes.count}" if processes.count > 1 else ""
         progress.say(
-            f"{config.label} on {device.type}{together}: {config.data.samples} samples × "
+            f"{config.label} on {device.type}{together}: {config.samples} samples × "
             f"{config.epochs} epochs{_of_kind(file)}, {left} steps left, estimated "
             f"{estimate.describe()}"
         )
@@ -280,6 +308,7 @@ def train_config(
             images=images,
             execution=execution,
             processes=processes,
+            start=start,
         )
         processes.wait()
         status = processes.from_main(run.read_status)
@@ -299,8 +328,10 @@ def _open(run: RunFolder, config: TrainConfig, resume: bool) -> TrainReport | bo
     return Checkpoints(run.checkpoints_path).newest() is not None
 
 
-def _say_shared(config: TrainConfig, file: PreparedFile, progress: Progress) -> None:
+def _say_shared(config: TrainConfig, file: Data, progress: Progress) -> None:
     """Warn where validation is not what it seems."""
+    if not isinstance(file, PreparedFile) or not isinstance(config, PhaseConfig):
+        return
     count = config.validation.samples
     shared = shared_photographs(config, file) if count else 0
     if shared:
@@ -310,8 +341,10 @@ def _say_shared(config: TrainConfig, file: PreparedFile, progress: Progress) -> 
         )
 
 
-def _of_kind(file: PreparedFile) -> str:
+def _of_kind(file: Data) -> str:
     """Say what the phases are like, where they are not the exact unpadded ones."""
+    if not isinstance(file, PreparedFile):
+        return f" of {file.domains.name}"
     layout = file.layout
     unusual = layout.degraded or layout.padded != layout.size or not layout.has_images
     return f" of {file.path.name} ({layout.describe()})" if unusual else ""
@@ -324,21 +357,9 @@ def _advice(config: TrainConfig, execution: Execution) -> str:
     same = f"give {' or '.join(ways)} for the same result, or " if ways else ""
     lower = "--batch-size or " if config.batch_size > 1 else ""
     return (
-        f"{config.label} at {config.data.size}×{config.data.size} with {at_once} images at once; "
+        f"{config.label} at {config.size}×{config.size} with {at_once} images at once; "
         f"{same}lower {lower}{config.size_name}"
     )
-
-
-def data_or_builtin(data: str | os.PathLike[str] | None, progress: Progress) -> Path:
-    """Return the prepared file to use: `data`, or builtin.h5, prepared if it is not there."""
-    if data is not None:
-        if not isinstance(data, str | os.PathLike):
-            raise InputError(f"data of type {type(data).__name__}: give the path of a file")
-        return Path(data)
-    if not DEFAULT_DATA.exists():
-        progress.say(f"preparing {DEFAULT_DATA} from the photographs inside scikit-image first")
-        prepare(output=DEFAULT_DATA, progress=progress)
-    return DEFAULT_DATA
 
 
 def _check_existing(folder: RunFolder, config: TrainConfig, resume: bool) -> TrainReport | None:

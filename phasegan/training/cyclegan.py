@@ -1,32 +1,38 @@
 """The networks of a CycleGAN and one adversarial step.
 
-Zhu et al. 2017, equations 1 to 3, with the identity term of section 5.2.
-Domain A is the phase picture, domain B the image, both (batch, C, N, N).
-`discriminator_a` judges domain A, `discriminator_b` judges domain B.
+Zhu et al. 2017, equations 1 to 3, with the identity term of section 5.2. Pictures are
+(batch, C, N, N), float32 in [−1, 1]; in the preset `paper` domain A is the phase picture
+and domain B the image. `discriminator_a` judges domain A, `discriminator_b` domain B.
+One way alone has no `discriminator_a`, and a `generator_ba` only for the way back of the
+cycle from A.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
+from phasegan.losses.adversarial import adversary
 from phasegan.losses.reconstruction import absolute
 from phasegan.models.blocks import initialise
+from phasegan.models.build import make_discriminator, make_generator
 from phasegan.models.domains import phase_picture
-from phasegan.models.patchgan import PatchDiscriminator
-from phasegan.models.resnet import ResNetGenerator
 from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
-from phasegan.runs.config import PaperConfig
+from phasegan.runs.config import LossConfig, PaperConfig
 from phasegan.runs.execution import STANDARD, Execution
+from phasegan.runs.translation import TranslationConfig
+from phasegan.training.averages import follow
+from phasegan.training.design import design_of
+from phasegan.training.differentiable import Differentiable
 from phasegan.training.mechanics import Mechanics
-from phasegan.training.parts import Batch, Piece, whole
+from phasegan.training.parts import Batch, Part, Piece, whole
 from phasegan.training.pool import ImagePool
 from phasegan.training.randomness import stream
 from phasegan.training.schedule import rate_factor
@@ -43,15 +49,19 @@ LOSSES = (
 )
 """Names of the terms, unweighted, in the order in which they are logged."""
 
-_POOL_A, _POOL_B = 1, 2
+Way = Literal["ab", "ba"]
+
+_POOLS = {"a": 1, "b": 2}
+_CHANGES = 3
+"""Numbers of random streams; 0 is that of the weights."""
 
 
 class CycleGAN:
-    """Two generators, two discriminators, their optimisers and image pools.
+    """Generators, discriminators, their optimisers and image pools.
 
     Parameters
     ----------
-    config : PaperConfig
+    config : PaperConfig or TranslationConfig
         Sizes, weights of the losses, rates, seed.
     device : torch.device
         Where the networks live.
@@ -61,42 +71,74 @@ class CycleGAN:
         Those that train together.
     """
 
-    losses = LOSSES
-
     def __init__(
         self,
-        config: PaperConfig,
+        config: PaperConfig | TranslationConfig,
         device: torch.device,
         execution: Execution = STANDARD,
         processes: Processes = ALONE,
     ) -> None:
         self.config, self.device = config, device
+        self.design = design = design_of(config)
         self.mechanics = Mechanics(config.precision, device, execution, processes)
-        networks, channels = config.networks, 3 if config.data.channels == "rgb" else 1
-        self.shape = (channels, config.data.size, config.data.size)
-        sizes = (channels, channels, networks.base_channels, networks.blocks)
-        self.generator_ab = ResNetGenerator(*sizes)
-        self.generator_ba = ResNetGenerator(*sizes)
-        self.discriminator_a = PatchDiscriminator(channels, networks.discriminator_channels)
-        self.discriminator_b = PatchDiscriminator(channels, networks.discriminator_channels)
-        self.generators = (self.generator_ab, self.generator_ba)
-        self.discriminators = (self.discriminator_a, self.discriminator_b)
-        source = stream(config.seed, 0)
-        for network in self.networks().values():
-            initialise(network, source)
+        self.adversary = adversary(design.adversarial)
+        self.trained = self._make_networks()
+        self.generators = [net for name, net in self.trained.items() if name.startswith("gen")]
+        self.discriminators = {
+            name[-1]: net for name, net in self.trained.items() if name.startswith("dis")
+        }
+        self.averages: dict[str, nn.Module] = {}
+        if design.average:
+            names = [name for name in design.names if name.startswith("gen")]
+            self.averages = {n: copy.deepcopy(self.trained[n]).requires_grad_(False) for n in names}
+        for network in self.trained.values():
             self.mechanics.place(network)
-        adam = config.optimiser
+        for network in self.averages.values():
+            network.to(device).eval()
+        self.updates = 0
+        adam = design.optimiser
         betas = (adam.beta1, adam.beta2)
         make = self.mechanics.adam
         kind = torch.optim.Adam
+        judges = list(self.discriminators.values())
         self.optimiser_g = make(kind, self.generators, adam.learning_rate, betas=betas)
-        self.optimiser_d = make(kind, self.discriminators, adam.learning_rate, betas=betas)
-        self.pool_a = ImagePool(config.pool_size, stream(config.seed, _POOL_A))
-        self.pool_b = ImagePool(config.pool_size, stream(config.seed, _POOL_B))
+        self.optimiser_d = make(kind, judges, adam.learning_rate, betas=betas)
+        self.pools = {
+            domain: ImagePool(config.pool_size, stream(config.seed, _POOLS[domain]))
+            for domain in self.discriminators
+        }
+        self.changes = Differentiable(design.augment, stream(config.seed, _CHANGES))
+        self.losses = tuple(name for name in LOSSES if self._has(name))
+
+    def _make_networks(self) -> dict[str, nn.Module]:
+        """Return the networks that learn, by name."""
+        made, source = dict[str, nn.Module](), stream(self.config.seed, 0)
+        for name in self.design.names:
+            make = make_generator if name.startswith("gen") else make_discriminator
+            made[name] = make(self.design.network(name))
+            initialise(made[name], source)
+        return made
+
+    def _has(self, name: str) -> bool:
+        """Tell whether there is a loss of that name."""
+        kind, _, where = name.partition("_")
+        if kind == "cycle":
+            return "generator_ba" in self.trained and (where == "a" or "a" in self.discriminators)
+        if kind == "identity":
+            return self.design.identity and where in self.discriminators
+        return where[-1] in self.discriminators
 
     def networks(self) -> dict[str, nn.Module]:
-        """Return the four networks by name."""
-        return {name: getattr(self, name) for name in self.config.network_names}
+        """Return the networks that the run folder keeps, by name: averages where there are."""
+        return self.trained | self.averages
+
+    def take(self, networks: Mapping[str, nn.Module]) -> None:
+        """Take the weights of networks of the same designs, by name."""
+        for name, network in networks.items():
+            state = network.state_dict()
+            self.trained[name].load_state_dict(state)
+            if name in self.averages:
+                self.averages[name].load_state_dict(state)
 
     def begin(self, batches: Any, progress: Progress) -> None:
         """Take nothing from the data: these networks know no statistics."""
@@ -111,7 +153,7 @@ class CycleGAN:
     def set_rate(self, factor: float) -> None:
         """Set both learning rates to a share of the initial one."""
         for optimiser in (self.optimiser_g, self.optimiser_d):
-            self.mechanics.set_rates(optimiser, self.config.optimiser.learning_rate * factor)
+            self.mechanics.set_rates(optimiser, self.design.optimiser.learning_rate * factor)
 
     def step(self, real_a: Tensor, real_b: Tensor) -> dict[str, Tensor]:
         """Learn from one batch of each domain at once; see `learn`.
@@ -119,8 +161,8 @@ class CycleGAN:
         Parameters
         ----------
         real_a, real_b : torch.Tensor
-            Phase pictures and images, (batch, C, N, N), float32 in [−1, 1], on
-            the networks' device; they do not belong together.
+            Pictures of domain A and of domain B, (batch, C, N, N), float32 in
+            [−1, 1], on the networks' device; they do not belong together.
         """
         count = len(real_a)
         return self.learn(Batch([Piece(real_a, real_b, whole(count))], count))
@@ -131,7 +173,7 @@ class CycleGAN:
         Parameters
         ----------
         batch : Batch
-            Of phase pictures and images as of `step`.
+            Of pictures as of `step`.
 
         Returns
         -------
@@ -140,82 +182,129 @@ class CycleGAN:
             batch's mean, unweighted, as detached scalars on the device.
         """
         terms: dict[str, Tensor] = {}
-        for network in self.discriminators:
+        numbers = self._draw(batch.total)
+        judges = list(self.discriminators.values())
+        for network in judges:
             network.requires_grad_(False)
         self.optimiser_g.zero_grad(set_to_none=True)
-        fakes = [self._generate(piece, terms) for piece in batch.pieces]
+        fakes = [self._generate(piece, numbers, terms) for piece in batch.pieces]
         self._update(self.optimiser_g, self.generators)
 
-        for network in self.discriminators:
+        for network in judges:
             network.requires_grad_(True)
         self.optimiser_d.zero_grad(set_to_none=True)
-        old_a, old_b = self._older(fakes, batch.total)
+        old = {domain: self._older(domain, fakes, batch.total) for domain in self.discriminators}
         for piece in batch.pieces:
-            self._judge(piece, old_a, old_b, terms)
-        self._update(self.optimiser_d, self.discriminators)
+            self._judge(piece, old, numbers, terms)
+        self._update(self.optimiser_d, judges)
         self.mechanics.scaler.update()
+        for name, average in self.averages.items():
+            follow(average, self.trained[name], self.design.average, self.updates)
+        self.updates += 1
         return terms
 
-    def _generate(self, piece: Piece, terms: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Add the generators' gradients of a piece; return what they made of it."""
-        weights, own = self.config.losses, dict[str, Tensor]()
-        real_a, real_b = map(self.mechanics.laid_out, piece[:2])
-        identity = weights.identity > 0
-        with self.mechanics.autocast():
-            fake_b, *same_b = self._through(
-                self.generator_ab, real_a, *([real_b] if identity else [])
-            )
-            fake_a, *same_a = self._through(
-                self.generator_ba, real_b, *([real_a] if identity else [])
-            )
-            own["adversarial_ab"] = least_squares(self.discriminator_b(fake_b), REAL)
-            own["adversarial_ba"] = least_squares(self.discriminator_a(fake_a), REAL)
-            own["cycle_a"] = absolute(self.generator_ba(fake_b), real_a)
-            own["cycle_b"] = absolute(self.generator_ab(fake_a), real_b)
-            total = own["adversarial_ab"] + own["adversarial_ba"]
-            total = total + weights.cycle_a * own["cycle_a"] + weights.cycle_b * own["cycle_b"]
-            if identity:
-                own["identity_a"] = absolute(same_a[0], real_a)
-                own["identity_b"] = absolute(same_b[0], real_b)
-                total = total + weights.identity * (
-                    weights.cycle_a * own["identity_a"] + weights.cycle_b * own["identity_b"]
-                )
-        self.mechanics.add(piece.part.share, total, own, terms)
-        return fake_a.detach(), fake_b.detach()
+    def _draw(self, total: int) -> dict[str, Tensor]:
+        """Return the random numbers of the changes of a step, by what is changed."""
+        if not self.design.augment:
+            return {}
+        names = [f"{kind}_{d}" for d in self.discriminators for kind in ("fool", "real", "fake")]
+        return {name: self.changes.draw(total) for name in names}
 
-    def _judge(self, piece: Piece, old_a: Tensor, old_b: Tensor, terms: dict[str, Tensor]) -> None:
-        """Add the discriminators' gradients of a piece."""
-        own, rows = dict[str, Tensor](), piece.part.rows
+    def _changed(
+        self, pictures: Tensor, name: str, numbers: dict[str, Tensor], part: Part
+    ) -> Tensor:
+        """Return what a discriminator sees of pictures."""
+        return self.changes(pictures, numbers[name], part) if numbers else pictures
+
+    def _generate(
+        self, piece: Piece, numbers: dict[str, Tensor], terms: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Add the generators' gradients of a piece; return what they made of it, by domain."""
+        weights, own = self.design.losses, dict[str, Tensor]()
+        real = dict(zip("ab", map(self.mechanics.laid_out, piece[:2]), strict=True))
+        fakes: dict[str, Tensor] = {}
         with self.mechanics.autocast():
-            for name, network, real, old in (
-                ("discriminator_a", self.discriminator_a, piece.real_a, old_a),
-                ("discriminator_b", self.discriminator_b, piece.real_b, old_b),
-            ):
-                scores = self._through(
-                    network, *(self.mechanics.laid_out(x) for x in (real, old[rows]))
+            for goes, came in (("b", "a"), ("a", "b")):
+                if goes not in self.discriminators:
+                    continue
+                same = f"identity_{goes}" in self.losses
+                fakes[goes], *made = self._through(
+                    self.trained[f"generator_{came}{goes}"],
+                    real[came],
+                    *([real[goes]] if same else []),
                 )
-                own[name] = discriminator_loss(*scores)
-        total = own["discriminator_a"] + own["discriminator_b"]
+                if same:
+                    own[f"identity_{goes}"] = absolute(made[0], real[goes])
+            for goes, came in (("b", "a"), ("a", "b")):
+                if goes in fakes:
+                    seen = self._changed(fakes[goes], f"fool_{goes}", numbers, piece.part)
+                    own[f"adversarial_{came}{goes}"] = self.adversary.generator(
+                        self.discriminators[goes](seen)
+                    )
+            for came, goes in (("a", "b"), ("b", "a")):
+                if f"cycle_{came}" in self.losses:
+                    back = self.trained[f"generator_{goes}{came}"]
+                    own[f"cycle_{came}"] = absolute(back(fakes[goes]), real[came])
+            own = {name: own[name] for name in LOSSES if name in own}
+            total = self._weighed(own, weights)
         self.mechanics.add(piece.part.share, total, own, terms)
+        return {domain: fake.detach() for domain, fake in fakes.items()}
+
+    def _weighed(self, own: dict[str, Tensor], weights: LossConfig) -> Tensor:
+        """Return the objective of the generators."""
+        cycles = {"a": weights.cycle_a, "b": weights.cycle_b}
+        total = torch.zeros((), device=self.device)
+        for name, value in own.items():
+            kind, _, where = name.partition("_")
+            factor = 1.0 if kind == "adversarial" else cycles[where]
+            total = total + value * (factor * (weights.identity if kind == "identity" else 1.0))
+        return total
+
+    def _judge(
+        self,
+        piece: Piece,
+        old: dict[str, Tensor],
+        numbers: dict[str, Tensor],
+        terms: dict[str, Tensor],
+    ) -> None:
+        """Add the discriminators' gradients of a piece."""
+        own, part = dict[str, Tensor](), piece.part
+        total = torch.zeros((), device=self.device)
+        with self.mechanics.autocast():
+            for domain in sorted(self.discriminators):
+                real = piece.real_a if domain == "a" else piece.real_b
+                shown = (("real", real), ("fake", old[domain][part.rows]))
+                scores = self._through(
+                    self.discriminators[domain],
+                    *(
+                        self.mechanics.laid_out(
+                            self._changed(pictures, f"{kind}_{domain}", numbers, part)
+                        )
+                        for kind, pictures in shown
+                    ),
+                )
+                loss = self.adversary.discriminator(*scores)
+                own[f"discriminator_{domain}"] = loss
+                total = total + loss
+        self.mechanics.add(part.share, total, own, terms)
 
     def _through(self, network: nn.Module, *batches: Tensor) -> Sequence[Tensor]:
         """Return what a network makes of each of some batches."""
-        if not self.mechanics.batched or len(batches) == 1:
+        if not self.mechanics.batched or len(batches) == 1 or self.design.mixes:
             return [network(batch) for batch in batches]
         joint: Tensor = network(torch.cat([batch.to(batches[0].dtype) for batch in batches]))
         return joint.split([len(batch) for batch in batches])
 
-    def _older(self, fakes: Sequence[tuple[Tensor, Tensor]], total: int) -> tuple[Tensor, Tensor]:
-        """Return what discriminators see in place of this step's fakes: all rows of the batch.
+    def _older(self, domain: str, fakes: Sequence[dict[str, Tensor]], total: int) -> Tensor:
+        """Return what a discriminator sees in place of this step's fakes: all rows of the batch.
 
         Every process has the same pools, so that what they hold does not depend on how
         many processes there are.
         """
-        none, found = torch.zeros(0, *self.shape, device=self.device), []
-        for domain, pool in enumerate((self.pool_a, self.pool_b)):
-            rows = torch.cat([none, *(pair[domain].float() for pair in fakes)])
-            found.append(pool.query(self.mechanics.processes.gather(rows, total)))
-        return found[0], found[1]
+        shape = (self.design.channels["ab".index(domain)], self.design.size, self.design.size)
+        none = torch.zeros(0, *shape, device=self.device)
+        rows = torch.cat([none, *(made[domain].float() for made in fakes)])
+        return self.pools[domain].query(self.mechanics.processes.gather(rows, total))
 
     def _update(self, optimiser: torch.optim.Optimizer, networks: Sequence[nn.Module]) -> None:
         self.mechanics.collect(networks)
@@ -233,35 +322,67 @@ class CycleGAN:
         """Nothing is fitted before the first step."""
         return 0.0
 
+    def translate(self, pictures: NDArray[np.floating], way: Way) -> NDArray[np.float32]:
+        """Translate pictures with the generator that the run folder keeps.
+
+        Parameters
+        ----------
+        pictures : numpy.ndarray
+            (n, C, rows, columns), in [−1, 1].
+        way : {"ab", "ba"}
+            From which domain to which.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, C, rows, columns), float32 in [−1, 1].
+        """
+        network = self.networks()[f"generator_{way}"]
+        learning = network.training
+        network.eval()
+        try:
+            with torch.no_grad():
+                kind = next(network.parameters()).dtype
+                inputs = torch.from_numpy(np.ascontiguousarray(pictures))
+                found: Tensor = network(inputs.to(self.device, kind))
+                return found.float().cpu().numpy()
+        finally:
+            network.train(learning)
+
     def pictures(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:
         """Reconstruct phases, (n[, C], N, N // 2 + 1): (n, C, N, N), pictures of domain B."""
-        with torch.no_grad():
-            inputs = torch.from_numpy(phase_picture(phase)).to(self.device)
-            return self.generator_ab(inputs).float().cpu().numpy()
+        return self.translate(phase_picture(phase), "ab")
 
     def ease(self) -> str:
         """Be more careful after a loss that was not finite; return what changed."""
         return self.mechanics.ease()
 
     def state(self) -> dict[str, Any]:
-        """Return networks, optimisers, scaler and pools for a checkpoint."""
+        """Return networks, averages, optimisers, scaler and pools for a checkpoint."""
         return {
-            "networks": {name: net.state_dict() for name, net in self.networks().items()},
+            "networks": {name: net.state_dict() for name, net in self.trained.items()},
+            "averages": {name: net.state_dict() for name, net in self.averages.items()},
+            "updates": self.updates,
             "optimiser_g": self.optimiser_g.state_dict(),
             "optimiser_d": self.optimiser_d.state_dict(),
             "mechanics": self.mechanics.state(),
-            "pool_a": self.pool_a.state(),
-            "pool_b": self.pool_b.state(),
+            "changes": self.changes.source.get_state(),
+            **{f"pool_{domain}": pool.state() for domain, pool in self.pools.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take the state of a checkpoint."""
-        for name, network in self.networks().items():
+        for name, network in self.trained.items():
             network.load_state_dict(state["networks"][name])
+        for name, network in self.averages.items():
+            network.load_state_dict(state["averages"][name])
+        self.updates = int(state.get("updates", 0))
         self.optimiser_g.load_state_dict(state["optimiser_g"])
         self.optimiser_d.load_state_dict(state["optimiser_d"])
         self.mechanics.restore(state["mechanics"])
-        self.pool_a.restore(state["pool_a"], self.device)
-        self.pool_b.restore(state["pool_b"], self.device)
+        if "changes" in state:
+            self.changes.source.set_state(state["changes"])
+        for domain, pool in self.pools.items():
+            pool.restore(state[f"pool_{domain}"], self.device)

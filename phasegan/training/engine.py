@@ -12,15 +12,23 @@ from torch import Tensor, nn
 
 from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
-from phasegan.runs.config import TrainConfig
+from phasegan.runs.config import PaperConfig, TrainConfig
 from phasegan.runs.execution import STANDARD, Execution
+from phasegan.runs.translation import TranslationConfig
 from phasegan.store.reader import PreparedFile
 from phasegan.training.batches import PhysicsBatches
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data import UnpairedBatches, choose_subset
+from phasegan.training.domains import DomainBatches, PictureData
 from phasegan.training.mechanics import Mechanics
 from phasegan.training.parts import Batch, Part, Piece, divide
 from phasegan.training.physics import PhysicsGAN
+from phasegan.training.picture_watch import WatchedPictures
+from phasegan.training.validation import validate_phases, validate_translation
+from phasegan.training.watching import Watch, watch_phases
+
+Data = PreparedFile | PictureData
+"""What is trained on: phases, or two domains of pictures."""
 
 
 class Engine(Protocol):
@@ -51,11 +59,6 @@ class Engine(Protocol):
 
     def learn(self, batch: Batch) -> dict[str, Tensor]:
         """Learn from a batch of each domain; return this process's share of each loss."""
-
-    def pictures(
-        self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
-    ) -> NDArray[np.float32]:
-        """Reconstruct phases as pictures of domain B."""
 
     def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which steps, numbered from 0 over the whole run, take domain A too."""
@@ -98,14 +101,18 @@ class Batches(Protocol):
 
 
 class Preset(NamedTuple):
-    """What a preset trains, and on what batches."""
+    """What a preset trains, on what batches, and how it is looked at and scored."""
 
     engine: Callable[[Any, torch.device, Execution, Processes], Engine]
-    batches: Callable[[Any, PreparedFile, PreparedFile | None, torch.device, str | None], Batches]
+    batches: Callable[[Any, Any, PreparedFile | None, torch.device, str | None], Batches]
+    watch: Callable[[Any, Any], Watch]
+    validate: Callable[[Any, Any, Any, Processes, torch.device], float]
+    measure: str
+    """The name of what `validate` returns; less is better."""
 
 
 def _paper_batches(
-    config: TrainConfig,
+    config: PaperConfig,
     file: PreparedFile,
     images: PreparedFile | None,
     device: torch.device,
@@ -115,9 +122,27 @@ def _paper_batches(
     return UnpairedBatches(file, indices, config.batch_size, config.seed, device, resident)
 
 
+def _domain_batches(
+    config: TranslationConfig,
+    data: PictureData,
+    images: PreparedFile | None,
+    device: torch.device,
+    resident: str | None,
+) -> Batches:
+    return DomainBatches(data, config, device, resident)
+
+
+def _watch_phases(config: TrainConfig, file: PreparedFile) -> Watch:
+    return watch_phases(file)
+
+
+_TRANSLATION = Preset(CycleGAN, _domain_batches, WatchedPictures, validate_translation, "swd")
+
 ENGINES = {
-    "paper": Preset(CycleGAN, _paper_batches),
-    "physics": Preset(PhysicsGAN, PhysicsBatches),
+    "paper": Preset(CycleGAN, _paper_batches, _watch_phases, validate_phases, "mse"),
+    "physics": Preset(PhysicsGAN, PhysicsBatches, _watch_phases, validate_phases, "mse"),
+    "translation": _TRANSLATION,
+    "one-way": _TRANSLATION,
 }
 
 
@@ -133,7 +158,7 @@ def make_engine(
 
 def make_batches(
     config: TrainConfig,
-    file: PreparedFile,
+    file: Data,
     images: PreparedFile | None,
     device: torch.device,
     execution: Execution = STANDARD,
@@ -144,8 +169,8 @@ def make_batches(
     ----------
     config : TrainConfig
         The run.
-    file : PreparedFile
-        Its phases, and its images where `images` is None.
+    file : PreparedFile or PictureData
+        Its phases, and its images where `images` is None; or its domains.
     images : PreparedFile, optional
         The file that its images come from.
     device : torch.device
@@ -154,6 +179,19 @@ def make_batches(
         Where the data are between steps.
     """
     return ENGINES[config.preset].batches(config, file, images, device, execution.resident)
+
+
+def make_watch(config: TrainConfig, file: Data) -> Watch:
+    """Return what is looked at while a configuration is trained."""
+    return ENGINES[config.preset].watch(config, file)
+
+
+def validate(
+    config: TrainConfig, file: Data, gan: Engine, processes: Processes, device: torch.device
+) -> tuple[str, float]:
+    """Score on samples that are not trained on: the measure's name, and a value to lower."""
+    preset = ENGINES[config.preset]
+    return preset.measure, preset.validate(config, file, gan, processes, device)
 
 
 def load_batch(batches: Batches, gan: Engine, config: TrainConfig, done: int) -> Batch:

@@ -19,14 +19,22 @@ from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.ahead import Ahead
 from phasegan.training.checkpoint import Checkpoints, damaged_checkpoint, is_finite
-from phasegan.training.engine import load_batch, make_batches, make_engine
+from phasegan.training.cyclegan import CycleGAN
+from phasegan.training.engine import (
+    Data,
+    load_batch,
+    make_batches,
+    make_engine,
+    make_watch,
+    validate,
+)
 from phasegan.training.interrupt import SignalGuard
-from phasegan.training.journal import Journal, watch
+from phasegan.training.journal import Journal, title_of
 from phasegan.training.means import LossMeans
 from phasegan.training.parts import Batch
 from phasegan.training.schedule import picture_epochs
 from phasegan.training.sentinel import NotFinite, Sentinel
-from phasegan.training.validation import validate
+from phasegan.training.start import Start
 from phasegan.usage import Meter
 
 LOG_STEPS = 50
@@ -48,7 +56,7 @@ class Trainer:
     ----------
     config : TrainConfig
         What to train.
-    file : PreparedFile
+    file : PreparedFile or PictureData
         The data that `config.data` describes.
     folder : RunFolder
         Where everything is written; `config.json` is there already.
@@ -62,29 +70,32 @@ class Trainer:
         Switches of speed and memory.
     processes : Processes
         Those that train together; only the main one writes.
+    start : Start, optional
+        Networks to start from.
     """
 
     def __init__(
         self,
         config: TrainConfig,
-        file: PreparedFile,
+        file: Data,
         folder: RunFolder,
         device: torch.device,
         progress: Progress,
         images: PreparedFile | None = None,
         execution: Execution = STANDARD,
         processes: Processes = ALONE,
+        start: Start | None = None,
     ) -> None:
         self.config, self.file, self.folder = config, file, folder
         self.device, self.progress, self.processes = device, progress, processes
-        self.execution = execution
+        self.execution, self.start_from = execution, start
         self.meter = Meter(device)
         self.gan = make_engine(config, device, execution, processes)
         self.batches = make_batches(config, file, images, device, execution)
         self.checkpoints = Checkpoints(folder.checkpoints_path, KEPT)
         self.means = LossMeans(self.gan.losses, device)
         self.sentinel, self.votes = Sentinel(device), processes.votes()
-        self.watched = watch(file) if processes.main else None
+        self.watched = make_watch(config, file) if processes.main else None
         self.pictures = picture_epochs(config.epochs)
         self.done = self.ended = 0  # optimiser steps; epochs with all that follows them
         self.best: Validated | None = None
@@ -105,6 +116,8 @@ class Trainer:
             self._restore()
         else:
             self.gan.begin(self.batches, self.progress)
+            if self.start_from is not None and isinstance(self.gan, CycleGAN):
+                self.gan.take(self.start_from.fit(self.gan.networks()))
         try:
             with (
                 SignalGuard() as signals,
@@ -192,18 +205,19 @@ class Trainer:
         if config.validation.samples and (epoch % every == 0 or epoch == config.epochs):
             self._validate(epoch)
         if self.journal is not None and self.watched is not None and epoch in self.pictures:
-            self.journal.picture(epoch, self.done, self.watched, self.gan.pictures)
+            sheet = self.watched.look(self.gan, self.folder, epoch)
+            self.journal.picture(epoch, self.done, sheet)
         self.ended = epoch
         if epoch < config.epochs and not self._stops_early():
             self._save("running")
         self._restart_clock()
 
     def _validate(self, epoch: int) -> None:
-        mse = validate(self.config, self.file, self.gan, self.processes, self.device)
+        measure, value = validate(self.config, self.file, self.gan, self.processes, self.device)
         if self.journal is not None:
-            self.journal.validated(self.done, epoch, mse)
-        if self.best is None or mse < self.best.mse:
-            self.best, self.worse = Validated(epoch=epoch, mse=mse), 0
+            self.journal.validated(self.done, epoch, measure, value)
+        if self.best is None or value < self.best.value:
+            self.best, self.worse = Validated.model_validate({"epoch": epoch, measure: value}), 0
             self._save_weights()
         else:
             self.worse += 1
@@ -294,6 +308,8 @@ class Trainer:
             self._save_weights()
         if self.journal is not None and state != "running":
             self.journal.draw(self.config, self.done if state == "interrupted" else None)
+            if self.watched is not None:
+                self.watched.conclude(self.gan, self.folder, title_of(self.config))
         self.folder.write_status(
             RunStatus(
                 state=state,
@@ -339,7 +355,7 @@ class Trainer:
 
 def run_training(
     config: TrainConfig,
-    file: PreparedFile,
+    file: Data,
     folder: RunFolder,
     device: torch.device,
     progress: Progress,
@@ -348,12 +364,13 @@ def run_training(
     images: PreparedFile | None = None,
     execution: Execution = STANDARD,
     processes: Processes = ALONE,
+    start: Start | None = None,
 ) -> float:
     """Train until the end or a signal.
 
     Parameters
     ----------
-    config, file, folder, device, progress, images, execution, processes
+    config, file, folder, device, progress, images, execution, processes, start
         As of `Trainer`.
     resume : bool
         Continue from the newest checkpoint.
@@ -370,5 +387,5 @@ def run_training(
     RunError
         If losses are not finite again and again.
     """
-    trainer = Trainer(config, file, folder, device, progress, images, execution, processes)
+    trainer = Trainer(config, file, folder, device, progress, images, execution, processes, start)
     return trainer.run(resume=resume)

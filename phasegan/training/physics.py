@@ -27,6 +27,7 @@ from phasegan.progress import Progress
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.physics import PhysicsConfig
 from phasegan.spectra.fourier import forward
+from phasegan.training.averages import follow
 from phasegan.training.batches import PhysicsBatches
 from phasegan.training.encoder import Images, PhaseEncoder, Phases
 from phasegan.training.knowledge import Knowledge
@@ -264,13 +265,9 @@ class PhysicsGAN:
         self.mechanics.scaler.step(optimiser)
 
     def _follow(self) -> None:
-        """Move the average: decay d, or (1 + t) / (10 + t) while that is less."""
-        decay = min(self.config.optimiser.average, (1 + self.updates) / (10 + self.updates))
+        """Move the average of the generator's weights."""
+        follow(self.average, self.generator_ab, self.config.optimiser.average, self.updates)
         self.updates += 1
-        with torch.no_grad():
-            averages: list[Tensor] = list(self.average.parameters())
-            latest: list[Tensor] = list(self.generator_ab.parameters())
-            torch._foreach_lerp_(averages, latest, 1.0 - decay)
 
     def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which steps take domain A: one in every `period`."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 
@@ -18,11 +17,9 @@ from phasegan.runs.config import (
     NetworkConfig,
     OptimiserConfig,
     PaperConfig,
-    TrainConfig,
-    ValidationConfig,
+    PhaseConfig,
     full_blocks,
 )
-from phasegan.runs.execution import Execution
 from phasegan.runs.physics import (
     NO_AUGMENTATION,
     PHYSICS_VARIANTS,
@@ -32,104 +29,19 @@ from phasegan.runs.physics import (
     PhysicsOptimiserConfig,
     SpectralConfig,
 )
-from phasegan.runs.presets import DEFAULT_PRESET, PRESETS
+from phasegan.runs.presets import DEFAULT_PRESET, PHASE_PRESETS
 from phasegan.settings import build
 from phasegan.store.reader import PreparedFile
-
-DEFAULT_EPOCHS = 10
-PRECISIONS = ("auto", "32", "bf16", "fp16")
-
-
-class TrainOptions(TypedDict, total=False):
-    """What may be chosen about a training; None: the default. See `phasegan.train`."""
-
-    preset: str | None
-    variant: str | None
-    samples: int | None
-    epochs: int | None
-    seed: int | None
-    batch_size: int | None
-    precision: str | None
-    learning_rate: float | None
-    cycle_a: float | None
-    cycle_b: float | None
-    pool_size: int | None
-    discriminator_channels: int | None
-    base_channels: int | None
-    blocks: int | None
-    identity: float | None
-    widths: tuple[int, ...] | None
-    unrolled: int | None
-    projection: str | None
-    encodings: tuple[str, ...] | None
-    structure: float | None
-    adversarial: float | None
-    adversarial_every: int | None
-    clip_norm: float | None
-    average: float | None
-    crop: float | None
-    contrast: float | None
-    brightness: float | None
-    gamma: float | None
-    augmentation: bool | None
-    disjoint: bool | None
-    validation: int | None
-    validate_every: int | None
-    patience: int | None
-
-
-class AllOptions(TrainOptions, total=False):
-    """What may be chosen about a training and about how it is computed."""
-
-    compile: str | None
-    channels_last: bool | None
-    batched: bool | None
-    fused: bool | None
-    resident: str | None
-    micro_batch: int | None
-    recompute: bool | None
-    autotune: bool | None
-    deterministic: bool | None
-
-
-_PAPER = ("base_channels", "blocks", "identity")
-_PHYSICS = (
-    *("widths", "unrolled", "projection", "encodings", "structure", "adversarial"),
-    "adversarial_every",
-    *("clip_norm", "average", "crop", "contrast", "brightness", "gamma", "augmentation"),
-    *("disjoint", "images"),
+from phasegan.training.options import (
+    DEFAULT_EPOCHS,
+    check_owners,
+    check_variant,
+    choose_precision,
+    given,
+    named_variant,
+    take_section,
+    take_validation,
 )
-OWNERS = {**dict.fromkeys(_PAPER, "paper"), **dict.fromkeys(_PHYSICS, "physics")}
-"""The preset of each option that not all of them have."""
-
-
-def given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given.
-
-    Raises
-    ------
-    TypeError
-        If there is no such option.
-    """
-    known = TrainOptions.__annotations__
-    for name in options:
-        if name not in known and name != "images":
-            raise TypeError(f"train() got an unexpected keyword argument {name!r}")
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def choose_execution(options: MutableMapping[str, Any]) -> Execution:
-    """Take how it is computed out of the options of a training."""
-    names = [name for name in options if name in Execution.model_fields]
-    values = {name: options[name] for name in names}
-    for name in names:
-        del options[name]
-    return build(Execution, {k: v for k, v in values.items() if v is not None}, "train")
-
-
-def options_of(preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the given options without those of other presets."""
-    return {k: v for k, v in given(options).items() if OWNERS.get(k, preset) == preset}
 
 
 def resolve_config(
@@ -137,7 +49,7 @@ def resolve_config(
     device: torch.device,
     images: PreparedFile | None = None,
     **options: Any,
-) -> TrainConfig:
+) -> PhaseConfig:
     """Turn options into a complete configuration.
 
     Parameters
@@ -159,15 +71,14 @@ def resolve_config(
     """
     chosen = given(options)
     preset = chosen.pop("preset", DEFAULT_PRESET)
-    if preset not in PRESETS:
-        raise InputError(f"preset = {preset!r}: choose one of {', '.join(PRESETS)}")
     if images is not None and preset != "physics":
         raise InputError("--images belongs to the preset physics")
-    for name in chosen:
-        owner = OWNERS.get(name, preset)
-        if owner != preset:
-            flag = "no-augmentation" if name == "augmentation" else name.replace("_", "-")
-            raise InputError(f"--{flag} belongs to the preset {owner}; leave it out")
+    check_owners(preset, chosen)
+    if preset not in PHASE_PRESETS:
+        raise InputError(
+            f"{file.path}: holds phase spectra; the preset {preset} needs two domains of pictures, "
+            "a folder with trainA and trainB, or --domain-a and --domain-b"
+        )
     layout = file.layout
     if preset == "paper" and layout.padded != layout.size:
         raise InputError(
@@ -181,7 +92,7 @@ def resolve_config(
             else "the preset paper needs them; the preset physics takes --images IMAGES.h5"
         )
         raise InputError(f"{file.path}: holds phases without images; {needed}")
-    validation = _validation(chosen)
+    validation = take_validation(chosen)
     data = _data(file, images, chosen.pop("samples", None), validation.samples)
     common: dict[str, Any] = {
         "preset": preset,
@@ -203,16 +114,6 @@ def resolve_config(
             f"PatchGAN; prepare with --size {MIN_SIZE} or more{advice}"
         )
     return config
-
-
-def _validation(options: dict[str, Any]) -> ValidationConfig:
-    """Take the options of the validation out."""
-    names = {"validation": "samples", "validate_every": "every", "patience": "patience"}
-    values = {field: options.pop(name) for name, field in names.items() if name in options}
-    found = build(ValidationConfig, values, "train")
-    if not found.samples and values:
-        raise InputError("--validate-every and --patience need --validation, a number of samples")
-    return found
 
 
 def _data(
@@ -262,58 +163,18 @@ def _check_images(file: PreparedFile, images: PreparedFile) -> None:
             )
 
 
-WIDE = 32
-"""Channels from which on a ResNet is faster in bf16, on a CPU as measured."""
-
-
 def _precision(options: dict[str, Any], preset: str, device: torch.device) -> str:
     """Take the precision out of the options; `auto` is bf16 where that is faster."""
-    wanted = options.pop("precision", "auto")
-    if wanted == "fp16" and device.type == "cpu":
-        raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or 32")
-    if wanted != "auto":
-        return wanted
-    wide = True
+    channels = None
     if preset == "paper":
         variant = options.get("variant", "small" if device.type == "cpu" else "full")
-        channels = VARIANTS.get(variant, {}).get("base_channels", WIDE)
-        wide = options.get("base_channels", channels) >= WIDE
-    return "bf16" if wide and has_fast_bf16(device) else "32"
+        standard = VARIANTS.get(variant, {}).get("base_channels")
+        channels = options.get("base_channels", standard)
+    return choose_precision(options.pop("precision", "auto"), channels, device)
 
 
-def has_fast_bf16(device: torch.device) -> bool:
-    """Tell whether a device computes in bf16 by instructions of its own."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        tell = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-        return tell is not None and bool(tell())
-    return False
-
-
-def _options(model: type[Any], options: dict[str, Any]) -> Any:
-    """Build a section from its options, and remove them."""
-    values = {name: options.pop(name) for name in list(options) if name in model.model_fields}
-    return build(model, values, "train")
-
-
-def _named(
-    networks: dict[str, Any], variants: Mapping[str, Mapping[str, Any]], shared: dict[str, Any]
-) -> str:
-    """Return the variant that has these networks, or custom."""
-    for name, standard in variants.items():
-        if networks == {**shared, **standard}:
-            return name
-    return "custom"
-
-
-def _check_variant(variant: str, variants: Mapping[str, Any]) -> None:
-    if variant not in variants:
-        raise InputError(f"variant {variant!r}: choose one of {', '.join(variants)}")
-
-
-def _paper(common: dict[str, Any], options: dict[str, Any]) -> TrainConfig:
-    _check_variant(common["variant"], VARIANTS)
+def _paper(common: dict[str, Any], options: dict[str, Any]) -> PhaseConfig:
+    check_variant(common["variant"], VARIANTS)
     shared = {"blocks": full_blocks(common["data"].size)}
     networks = {**shared, **VARIANTS[common["variant"]]}
     for name in networks:
@@ -321,16 +182,16 @@ def _paper(common: dict[str, Any], options: dict[str, Any]) -> TrainConfig:
     if "base_channels" in options and "discriminator_channels" not in options:
         networks["discriminator_channels"] = options["base_channels"]
     sections = {
-        "variant": _named(networks, VARIANTS, shared),
+        "variant": named_variant(networks, VARIANTS, shared),
         "networks": build(NetworkConfig, networks, "train"),
-        "losses": _options(LossConfig, options),
-        "optimiser": _options(OptimiserConfig, options),
+        "losses": take_section(LossConfig, options),
+        "optimiser": take_section(OptimiserConfig, options),
     }
     return build(PaperConfig, common | sections, "train")
 
 
-def _physics(common: dict[str, Any], options: dict[str, Any]) -> TrainConfig:
-    _check_variant(common["variant"], PHYSICS_VARIANTS)
+def _physics(common: dict[str, Any], options: dict[str, Any]) -> PhaseConfig:
+    check_variant(common["variant"], PHYSICS_VARIANTS)
     changes = build(AugmentationConfig, _augmentation(options), "train")
     standard = PHYSICS_VARIANTS[common["variant"]]
     for name in ("widths", "encodings"):
@@ -340,10 +201,10 @@ def _physics(common: dict[str, Any], options: dict[str, Any]) -> TrainConfig:
     options.setdefault("encodings", usual_encodings(common["data"]))
     options |= networks
     sections = {
-        "variant": _named(networks, PHYSICS_VARIANTS, {}),
-        "networks": _options(SpectralConfig, options),
-        "losses": _options(PhysicsLossConfig, options),
-        "optimiser": _options(PhysicsOptimiserConfig, options),
+        "variant": named_variant(networks, PHYSICS_VARIANTS, {}),
+        "networks": take_section(SpectralConfig, options),
+        "losses": take_section(PhysicsLossConfig, options),
+        "optimiser": take_section(PhysicsOptimiserConfig, options),
         "augmentation": changes,
         "disjoint": options.get("disjoint", False),
     }

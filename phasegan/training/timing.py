@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phasegan.figures.filmstrip import MAX_FRAMES, film_strip
 from phasegan.models.weights import save_weights
 from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
@@ -24,10 +23,18 @@ from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.checkpoint import save_checkpoint
-from phasegan.training.engine import Batches, Engine, load_batch, make_batches, make_engine
+from phasegan.training.engine import (
+    Batches,
+    Data,
+    Engine,
+    load_batch,
+    make_batches,
+    make_engine,
+    make_watch,
+)
 from phasegan.training.estimate import Estimate
-from phasegan.training.journal import SAMPLE_ROWS, Watched
 from phasegan.training.schedule import picture_epochs
+from phasegan.training.watching import Watch
 from phasegan.usage import Load
 
 WARM_UP_STEPS = 2
@@ -62,8 +69,8 @@ def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[Kind, NDArr
     done = np.arange(config.steps - left, config.steps)
     both = gan.takes_both(done)
     last = done % config.steps_per_epoch == config.steps_per_epoch - 1
-    rest = config.data.samples - (config.steps_per_epoch - 1) * config.batch_size
-    size = np.where(last, rest, min(config.batch_size, config.data.samples))
+    rest = config.samples - (config.steps_per_epoch - 1) * config.batch_size
+    size = np.where(last, rest, min(config.batch_size, config.samples))
     kinds = sorted(set(zip(both.tolist(), size.tolist(), strict=True)))
     return {Kind(b, n): done[(both == b) & (size == n)] for b, n in kinds}
 
@@ -95,7 +102,7 @@ class Trial:
 
 def try_run(
     config: TrainConfig,
-    file: PreparedFile,
+    file: Data,
     images: PreparedFile | None,
     device: torch.device,
     steps: int | None = None,
@@ -108,8 +115,8 @@ def try_run(
     ----------
     config : TrainConfig
         The run.
-    file : PreparedFile
-        Its phases, and its images where `images` is None.
+    file : PreparedFile or PictureData
+        Its phases, and its images where `images` is None; or its domains.
     images : PreparedFile, optional
         The file that its images come from.
     device : torch.device
@@ -130,7 +137,9 @@ def try_run(
             preparing = gan.rehearse(batches)
             kinds = count_kinds(config, gan, left)
             times, warm_up = _time_steps(config, gan, batches, kinds)
-        saving, sheet = _middle(lambda: _save(gan)), _middle(_drawing(config, gan))
+        saving = _middle(lambda: _save(gan))
+        with TemporaryDirectory() as name:
+            sheet = _middle(_drawing(make_watch(config, file), gan, RunFolder(name)))
     finally:
         torch.set_rng_state(random_state)
     epochs = -(-left // config.steps_per_epoch)
@@ -142,14 +151,8 @@ def try_run(
         "pictures": sheets * sheet,
     }
     counts = {kind: len(numbers) for kind, numbers in kinds.items()}
-    likeness = (_without_amount(config), gan.likeness, str(device), execution, processes.count)
+    likeness = (config.without_amount(), gan.likeness, str(device), execution, processes.count)
     return Trial(likeness, counts, times, parts, load.others)
-
-
-def _without_amount(config: TrainConfig) -> TrainConfig:
-    """Return a configuration that says nothing of how much is trained, nor of the seed."""
-    data = config.data.model_copy(update={"samples": 1})
-    return config.model_copy(update={"data": data, "epochs": 1, "seed": 0})
 
 
 def estimate_trials(trials: Sequence[Trial]) -> list[Estimate]:
@@ -201,7 +204,7 @@ def _mean(times: Sequence[float]) -> tuple[float, float]:
 
 def estimate_run(
     config: TrainConfig,
-    file: PreparedFile,
+    file: Data,
     images: PreparedFile | None,
     device: torch.device,
     steps: int | None = None,
@@ -308,18 +311,11 @@ def _save(gan: Engine) -> None:
             save_weights(network, folder.weights_path(network_name))
 
 
-def _drawing(config: TrainConfig, gan: Engine) -> Callable[[], None]:
-    """Return a function that draws one sheet of sample pictures and the film strip."""
-    size, padded = config.data.size, config.data.padded
-    planes = (3,) if config.data.channels == "rgb" else ()
-    phase = np.zeros((SAMPLE_ROWS, *planes, padded, padded // 2 + 1))
-    images = np.zeros((SAMPLE_ROWS, *planes, size, size), np.uint8)
-    watched = Watched(phase, images, 255)
+def _drawing(watched: Watch, gan: Engine, folder: RunFolder) -> Callable[[], None]:
+    """Return a function that draws one sheet of sample pictures and what is kept of it."""
+    epochs = iter(range(1, 2**31))
 
     def draw() -> None:
-        estimates = watched.estimates(gan.pictures)
-        watched.sheet(estimates, "").save(io.BytesIO(), format="PNG")
-        frames = [(epoch, estimates) for epoch in range(MAX_FRAMES)]
-        film_strip(frames, images, 255).save(io.BytesIO(), format="PNG")
+        watched.look(gan, folder, next(epochs)).save(io.BytesIO(), format="PNG")
 
     return draw

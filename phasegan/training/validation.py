@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.metrics.distances import sliced_wasserstein
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.domains import picture_to_image
 from phasegan.processes import Processes
-from phasegan.runs.config import TrainConfig
+from phasegan.runs.config import PhaseConfig
+from phasegan.runs.translation import TranslationConfig
+from phasegan.store.planes import to_planes, unit
 from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset
-from phasegan.training.engine import Engine
+from phasegan.training.domains import PictureData, centred, held_out, kind_of
 
 _BLOCK = 16
 
 
-def choose_validation(config: TrainConfig, file: PreparedFile) -> NDArray[np.int64]:
+def choose_validation(config: PhaseConfig, file: PreparedFile) -> NDArray[np.int64]:
     """Return the samples of the training split that validate: the last of its shuffle.
 
     Training takes the first ones of the same shuffle; they never meet.
@@ -26,17 +31,17 @@ def choose_validation(config: TrainConfig, file: PreparedFile) -> NDArray[np.int
     return np.sort(choose_subset(total, total, config.seed)[total - count :])
 
 
-def shared_photographs(config: TrainConfig, file: PreparedFile) -> int:
+def shared_photographs(config: PhaseConfig, file: PreparedFile) -> int:
     """Return how many samples that validate are of a photograph that is trained on."""
     trained = choose_subset(len(file.train), config.data.samples, config.seed)
     known = set(file.train.source_sha256(np.sort(trained)))
     return sum(name in known for name in file.train.source_sha256(choose_validation(config, file)))
 
 
-def validate(
-    config: TrainConfig,
+def validate_phases(
+    config: PhaseConfig,
     file: PreparedFile,
-    gan: Engine,
+    gan: Any,
     processes: Processes,
     device: torch.device,
 ) -> float:
@@ -44,11 +49,11 @@ def validate(
 
     Parameters
     ----------
-    config : TrainConfig
+    config : PhaseConfig
         How many samples there are.
     file : PreparedFile
         Phases and images.
-    gan : Engine
+    gan : PhysicsGAN or CycleGAN
         Whose `pictures` are scored.
     processes : Processes
         Each takes a share; the mean is over all.
@@ -67,3 +72,57 @@ def validate(
     summed = torch.tensor([total], dtype=number, device=device)
     processes.add_up([summed])
     return float(summed) / len(rows)
+
+
+def validate_translation(
+    config: TranslationConfig,
+    data: PictureData,
+    gan: Any,
+    processes: Processes,
+    device: torch.device,
+) -> float:
+    """Return the sliced Wasserstein distance of translated pictures, mean of the ways there are.
+
+    Parameters
+    ----------
+    config : TranslationConfig
+        How many pictures there are.
+    data : PictureData
+        The domains.
+    gan : CycleGAN
+        Whose `translate` is scored.
+    processes : Processes
+        The main one computes; all get its number.
+    device : torch.device
+        Not needed: pictures come back to memory.
+
+    Returns
+    -------
+    float
+        Between translated pictures that were not trained on and such of the other
+        domain, × 1e3; see `phasegan.metrics.distances.sliced_wasserstein`.
+    """
+
+    def score() -> float:
+        real = [_squares(config, data, domain) for domain in (0, 1)]
+        ways = [("ab", 0), ("ba", 1)] if config.both_ways else [("ab", 0)]
+        found = []
+        for way, came in ways:
+            blocks = np.array_split(np.arange(len(real[came])), -(-len(real[came]) // _BLOCK))
+            fakes = np.concatenate([gan.translate(real[came][rows], way) for rows in blocks])
+            pair = [0.5 * (pictures + 1.0) for pictures in (fakes, real[1 - came])]
+            found.append(sliced_wasserstein(pair[0], pair[1]).mean)
+        return float(np.mean(found))
+
+    return processes.from_main(score)
+
+
+def _squares(config: TranslationConfig, data: PictureData, domain: int) -> NDArray[np.float32]:
+    """Return the pictures of a domain that validate, (n, C, size, size) in [−1, 1]."""
+    part, kind = held_out(config, data, domain), kind_of((config.data.a, config.data.b)[domain])
+    return np.stack(
+        [
+            unit(centred(to_planes(part.read(row), kind), config.size), kind)
+            for row in range(len(part))
+        ]
+    )

@@ -37,7 +37,7 @@ BAD = [
     (["train", "{text}"], "not an HDF5 file"),
     (["evaluate", "{tiny}", "--method", "magic"], "no such method"),
     (["evaluate", "{tiny}", "--run", "nowhere"], "no such run folder"),
-    (["evaluate"], "Missing argument"),
+    (["evaluate"], "give a prepared file, or a folder with two domains"),
     (["reconstruct", "{text}", "--method", "zero", "-o", "x"], "not an HDF5 file"),
     (["reconstruct", "{notes}", "--method", "zero", "-o", "x"], "no usable picture"),
     (["reconstruct", "nowhere", "--method", "zero", "-o", "x"], "no such file"),

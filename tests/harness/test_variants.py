@@ -17,7 +17,7 @@ from phasegan.harness.plan import plan_rows
 from phasegan.harness.remarks import remarks
 from phasegan.harness.rows import Row
 from phasegan.harness.summary import SUMMARY_COLUMNS, summarise_seeds, summary_cells
-from phasegan.training.resolve import TrainOptions
+from phasegan.training.options import PhaseOptions
 
 CPU = torch.device("cpu")
 
@@ -139,7 +139,7 @@ def test_options_that_do_not_fit_are_refused(case, tiny, presets, options, messa
 
 def test_a_case_takes_every_option_of_a_training():
     left_out = {"preset", "variant", "samples", "epochs", "seed"}
-    assert set(TrainingOptions.model_fields) == set(get_type_hints(TrainOptions)) - left_out
+    assert set(TrainingOptions.model_fields) == set(get_type_hints(PhaseOptions)) - left_out
 
 
 def test_shipped_cases_are_valid():

@@ -28,6 +28,7 @@ from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.estimate import Estimate
 from phasegan.training.mechanics import Mechanics
 from phasegan.training.physics import PhysicsGAN
+from tests.training.pairs import make_pair
 
 CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)
@@ -50,10 +51,22 @@ PHYSICS = {
 }
 OPTIONS = {
     "paper": {"preset": "paper", "base_channels": 2, "blocks": 1, "pool_size": 3, **COMMON},
+    "pair": {
+        "preset": "translation",
+        "size": 24,
+        "generator": "resnet",
+        "base_channels": 2,
+        "blocks": 1,
+        "discriminator_channels": 2,
+        "augment": ("colour", "shift", "cutout"),
+        **COMMON,
+    },
     "noisy": PHYSICS,
     "exact": PHYSICS,  # whose cascades leave samples out
 }
-DATA = {"paper": "clean.h5", "noisy": "noisy.h5", "exact": "clean.h5"}
+PHASES = ("paper", "noisy", "exact")
+"""Cases that train on phases."""
+DATA = {"pair": "pair", "paper": "clean.h5", "noisy": "noisy.h5", "exact": "clean.h5"}
 STEPS = 9
 PRELOAD = [
     "phasegan.cli.train",
@@ -72,6 +85,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     for name, noise in (("clean.h5", 0.0), ("noisy.h5", 0.1)):
         phasegan.prepare("builtin", folder / name, size=32, samples=13, test=2, phase_noise=noise)
+    make_pair(folder / "pair", counts={"trainA": 13, "trainB": 13, "testA": 2, "testB": 2})
     return {case: folder / name for case, name in DATA.items()}
 
 
@@ -126,7 +140,7 @@ def assert_alike(one, other):
     ours, theirs = RunFolder(one).read_status(), RunFolder(other).read_status()
     assert (ours.state, ours.step, ours.epoch) == (theirs.state, theirs.step, theirs.epoch)
     assert ours.best.epoch == theirs.best.epoch
-    assert ours.best.mse == pytest.approx(theirs.best.mse, rel=TOLERANCE)
+    assert ours.best.value == pytest.approx(theirs.best.value, rel=TOLERANCE)
 
 
 def assert_alike_losses(one, other, tolerance):

@@ -14,6 +14,7 @@ import pytest
 
 import phasegan
 from phasegan.runs.folder import RunFolder
+from tests.training.pairs import make_pair
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and POSIX signals")
 
@@ -21,6 +22,14 @@ HELPER = Path(__file__).with_name("kill_helper.py")
 RANDOM_KILLS = 22
 PRESETS = {
     "paper": {"base_channels": 2, "blocks": 1},
+    "translation": {
+        "size": 24,
+        "generator": "resnet",
+        "base_channels": 2,
+        "blocks": 0,
+        "average": 0.9,
+        "augment": ("colour", "shift", "cutout"),
+    },
     "physics": {
         "widths": (4, 4),
         "encodings": ("mean", "white"),
@@ -29,6 +38,7 @@ PRESETS = {
         "adversarial_every": 2,
     },
 }
+DATA = {"translation": "pair"}
 SMALL = {"discriminator_channels": 2, "batch_size": 2, "pool_size": 2}
 WRITTEN = {"config.json", "status.json", "epoch-#.png", "epoch-#.npy", "filmstrip.png"}
 
@@ -70,6 +80,7 @@ def data(tmp_path_factory):
     phasegan.prepare("builtin", folder / "paper.h5", **crops)
     noisy = {"oversample": 1.5, "phase_noise": 0.2, "phase_bits": 8}
     phasegan.prepare("builtin", folder / "physics.h5", **crops, **noisy)
+    make_pair(folder / "pair")
     return folder
 
 
@@ -79,7 +90,7 @@ def test_a_training_that_is_killed_again_and_again_ends_the_same(preset, data, t
     task = {
         "whole": str(whole),
         "broken": str(broken),
-        "data": str(data / f"{preset}.h5"),
+        "data": str(data / DATA.get(preset, f"{preset}.h5")),
         "options": {"preset": preset, "epochs": 24, **SMALL, **PRESETS[preset]},
         "random": RANDOM_KILLS,
         "seed": 20,

@@ -26,6 +26,7 @@ from tests.training import several
 from tests.training.several import (
     CPU,
     OPTIONS,
+    PHASES,
     STEPS,
     assert_alike,
     assert_alike_losses,
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signa
 # --- what they take -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", OPTIONS)
+@pytest.mark.parametrize("case", PHASES)
 def test_every_sample_is_taken_once_whoever_takes_it(files, case):
     with phasegan.open(files[case]) as file:
         options = {**OPTIONS[case], "adversarial_every": 1} if case != "paper" else OPTIONS[case]
@@ -81,7 +82,7 @@ def assert_rows(found, whole):
             assert_rows(parts, value)
 
 
-@pytest.mark.parametrize("case", OPTIONS)
+@pytest.mark.parametrize("case", PHASES)
 def test_the_batches_of_an_epoch_are_all_samples(files, case):
     with phasegan.open(files[case]) as file:
         options = OPTIONS[case] | ({"augmentation": False} if case != "paper" else {})
@@ -114,10 +115,11 @@ def test_one_process_learns_in_parts_what_it_learns_at_once(
     [
         ("paper", 2, []),
         ("paper", 3, ["--micro-batch", 1]),
+        ("pair", 2, ["--micro-batch", 2]),
         ("noisy", 3, ["--micro-batch", 1]),
         ("exact", 2, []),
     ],
-    ids=["paper", "paper in parts", "noisy in parts", "exact"],
+    ids=["paper", "paper in parts", "pictures in parts", "noisy in parts", "exact"],
 )
 def test_several_processes_learn_what_one_learns(
     files, alone, together, tmp_path, case, count, others

@@ -64,7 +64,7 @@ def test_the_score_is_that_of_the_weights_that_are_kept(data, tmp_path):
 
 def test_a_run_stops_after_some_validations_without_a_better_one(data, tmp_path, monkeypatch):
     scores = iter([5.0, 4.0, 4.5, 4.0, 3.0, 9.0])
-    monkeypatch.setattr("phasegan.training.loop.validate", lambda *_: next(scores))
+    monkeypatch.setattr("phasegan.training.loop.validate", lambda *_: ("mse", next(scores)))
     options = {"epochs": 12, "validation": 6, "validate_every": 2, "patience": 2, **SMALL}
     report = phasegan.train(data, tmp_path / "r", **options)
     assert [epoch for epoch, _ in validations(tmp_path / "r")] == [2, 4, 6, 8]

@@ -1,0 +1,85 @@
+"""What a run was trained on and how, in plain words."""
+
+from __future__ import annotations
+
+from phasegan.runs.config import PaperConfig, PhaseConfig, TrainConfig
+from phasegan.runs.physics import PhysicsConfig
+from phasegan.runs.translation import DomainConfig, TranslationConfig
+
+
+def run_lines(config: TrainConfig) -> list[str]:
+    """Return lines about data, networks and losses of a configuration."""
+    if isinstance(config, TranslationConfig):
+        return _translation(config)
+    if not isinstance(config, PhaseConfig):
+        return []
+    data = config.data
+    line = (
+        f"  data        {data.samples} samples of {data.size}×{data.size} "
+        f"{data.channels}, M = {data.padded}, digest {data.digest[:12]}…"
+    )
+    if isinstance(config, PaperConfig):
+        return [line, *_paper(config)]
+    return [line, *(_physics(config) if isinstance(config, PhysicsConfig) else [])]
+
+
+def _paper(config: PaperConfig) -> list[str]:
+    networks, losses = config.networks, config.losses
+    return [
+        f"  networks    ResNet generators with {networks.base_channels} channels and "
+        f"{networks.blocks} blocks, PatchGANs with {networks.discriminator_channels} channels",
+        f"  losses      cycle {losses.cycle_a:g} and {losses.cycle_b:g}, identity "
+        f"{losses.identity:g} of that",
+    ]
+
+
+def _physics(config: PhysicsConfig) -> list[str]:
+    spectral, weights, changes = config.networks, config.losses, config.augmentation
+    every = f", domain A every {config.period} steps" if config.period > 1 else ""
+    parts = [
+        *(["flips"] if changes.flip else []),
+        *([f"crops from {changes.crop:g}"] if changes.crop < 1 else []),
+        *(
+            f"{name} {getattr(changes, name):g}"
+            for name in ("contrast", "brightness", "gamma")
+            if getattr(changes, name)
+        ),
+    ]
+    return [
+        f"  networks    U-Net {'-'.join(map(str, spectral.widths))} on "
+        f"{' + '.join(spectral.encodings)}, {spectral.unrolled} × projection "
+        f"{spectral.projection}",
+        f"  losses      cycle_b {weights.cycle_b:g}, structure {weights.structure:g}, "
+        f"cycle_a {weights.cycle_a:g}, adversarial "
+        f"{weights.adversarial:g}{every}",
+        f"  augmented   {', '.join(parts) or 'not at all'}",
+    ]
+
+
+def _translation(config: TranslationConfig) -> list[str]:
+    data, networks, losses = config.data, config.networks, config.losses
+    kind = f"{networks.blocks} blocks, " if networks.generator == "resnet" else ""
+    extras = [
+        *([f"augmented by {', '.join(config.augment)}"] if config.augment else []),
+        *(["spectral norm"] if networks.spectral_norm else []),
+        *([f"weights averaged, {config.optimiser.average:g}"] if config.optimiser.average else []),
+        *([f"started from weights {config.start[:12]}…"] if config.start else []),
+    ]
+    return [
+        f"  data        A: {_domain(data.a)}; B: {_domain(data.b)}",
+        f"  crops       {data.size}×{data.size}, loaded at {data.load} ({data.fit})"
+        + (", mirrored" if data.flip else ""),
+        f"  networks    {networks.generator} generators with {networks.base_channels} channels, "
+        f"{kind}PatchGANs with {networks.discriminator_channels} channels",
+        f"  losses      {losses.adversarial}, cycle {losses.cycle_a:g} and {losses.cycle_b:g}, "
+        f"identity {losses.identity:g} of that",
+        *([f"  options     {'; '.join(extras)}"] if extras else []),
+    ]
+
+
+def _domain(domain: DomainConfig) -> str:
+    alpha = " with alpha" if domain.alpha else ""
+    return (
+        f"{domain.pictures} pictures of {domain.channels} channels{alpha}, {domain.dtype} "
+        f"{domain.low:g} to {domain.high:g}"
+    )

@@ -1,0 +1,343 @@
+"""Score trained translations over the test pictures of two domains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from phasegan.devices import choose_device
+from phasegan.errors import InputError
+from phasegan.metrics.classifier import DomainClassifier, train_classifier
+from phasegan.metrics.distances import sliced_wasserstein
+from phasegan.metrics.features import feature_distances
+from phasegan.metrics.ruler import score, summarise
+from phasegan.models.foreign import load_generator
+from phasegan.progress import Progress
+from phasegan.runs.config import RunStatus
+from phasegan.runs.folder import RunFolder
+from phasegan.runs.translation import TranslationConfig
+from phasegan.store.domains import Domains, Part, open_domains
+from phasegan.store.planes import Kind, to_planes, unit
+from phasegan.training.domains import centred, kind_of
+
+Pictures = NDArray[np.float32]
+"""(n, C, size, size), in [−1, 1]."""
+
+WAYS = ("ab", "ba")
+MOST_TRAINING = 1000
+"""Training pictures of a domain that the classifier learns from, and that count as real ones."""
+_BLOCK = 8
+
+
+@dataclass(frozen=True)
+class TranslationRow:
+    """Scores of one way of one method.
+
+    Attributes
+    ----------
+    label : str
+        `untranslated`, `real`, or the run's.
+    way : {"ab", "ba"}
+        From which domain to which.
+    kind : {"baseline", "real", "run"}
+        What it is.
+    values : dict
+        `swd`, sliced Wasserstein distance to the test pictures of the other domain
+        × 1e3; `taken`, share that the classifier takes for that domain; `mse` and
+        `ssim` against the picture of the same name, where test folders correspond;
+        `cycle_mse` of the way there and back; of colours on 0..255.
+    run : str or None
+        The run folder.
+    """
+
+    label: str
+    way: str
+    kind: Literal["baseline", "real", "run"]
+    values: dict[str, float]
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class TranslationScores:
+    """What `score_translations` found."""
+
+    rows: list[TranslationRow]
+    counts: tuple[int, int]
+    size: int
+    paired: bool
+    accuracy: float | None
+    """Of the classifier on the test pictures of both domains, balanced; None without one."""
+    remarks: list[str] = field(default_factory=list)
+    """What to bear in mind of the numbers."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "test_pictures": list(self.counts),
+            "size": self.size,
+            "paired": self.paired,
+            "classifier_accuracy": self.accuracy,
+            "remarks": self.remarks,
+            "rows": [
+                {"label": r.label, "way": r.way, "kind": r.kind, "run": r.run, **r.values}
+                for r in self.rows
+            ],
+        }
+
+
+class TranslationRun:
+    """The generators of a finished or interrupted run.
+
+    Parameters
+    ----------
+    path : path
+        The run folder.
+    device : torch.device
+        Where they run.
+
+    Raises
+    ------
+    InputError
+        If this is not a run of a translation, or its weights are damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], device: torch.device) -> None:
+        self.folder = RunFolder(Path(path))
+        config = self.folder.read_config()
+        if not isinstance(config, TranslationConfig):
+            raise InputError(
+                f"{path}: a run of {config.label}, from phases to images; score it on a prepared "
+                "file: phasegan evaluate FILE.h5 --run"
+            )
+        self.config: TranslationConfig = config
+        self.status: RunStatus = self.folder.read_status()
+        self._device = device
+        self._networks = {
+            name[-2:]: load_generator(self.folder.weights_path(name)).to(device).eval()
+            for name in config.network_names
+            if name.startswith("generator")
+        }
+
+    @property
+    def judged(self) -> list[str]:
+        """The ways that were trained against a discriminator."""
+        return ["ab", "ba"] if self.config.both_ways else ["ab"]
+
+    def translate(self, pictures: NDArray[np.floating], way: str) -> Pictures:
+        """Translate pictures, (n, C, rows, columns) in [−1, 1], one block after the other."""
+        found = []
+        with torch.no_grad():
+            for start in range(0, len(pictures), _BLOCK):
+                block = np.ascontiguousarray(pictures[start : start + _BLOCK], np.float32)
+                made = self._networks[way](torch.from_numpy(block).to(self._device))
+                found.append(made.float().cpu().numpy())
+        return np.concatenate(found)
+
+    def returns(self, way: str) -> bool:
+        """Tell whether there is a generator back."""
+        return way[::-1] in self._networks
+
+
+def score_translations(
+    data: str | os.PathLike[str] | None,
+    runs: Sequence[str | os.PathLike[str]],
+    *,
+    domain_a: str | os.PathLike[str] | None = None,
+    domain_b: str | os.PathLike[str] | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    features: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> TranslationScores:
+    """Score runs of translations beside the untranslated pictures.
+
+    Parameters
+    ----------
+    data, domain_a, domain_b : path
+        The domains, as of `phasegan.train`; they need test pictures.
+    runs : sequence of path
+        Run folders, at least one.
+    size : int, optional
+        Rows and columns at which pictures are translated and compared: their short
+        side is brought to it, the middle square is taken. That of the runs by default.
+    seed : int
+        Of the classifier.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where networks run.
+    features : path, optional
+        Weights of a feature network, for FID and KID; see `phasegan.metrics.features`.
+    progress : Progress, optional
+        Where to report; silent by default.
+
+    Raises
+    ------
+    InputError
+        If there are no test pictures, or the runs do not fit them or one another.
+    """
+    progress = progress or Progress()
+    if not runs:
+        raise InputError("no run to score: give --run RUN")
+    chosen = choose_device(device)
+    domains = open_domains(data, domain_a, domain_b)
+    opened = [TranslationRun(run, chosen) for run in runs]
+    sizes = {run.config.size for run in opened}
+    if size is None and len(sizes) > 1:
+        raise InputError(
+            f"the runs were trained at {', '.join(map(str, sorted(sizes)))} pixels; say at which "
+            "to compare them, --size"
+        )
+    size = size or sizes.pop()
+    first = opened[0].config
+    for run in opened[1:]:
+        if [_kind(run.config, d)[:4] for d in (0, 1)] != [_kind(first, d)[:4] for d in (0, 1)]:
+            raise InputError(f"{run.folder.path}: its pictures have other channels or values")
+    kinds = (_kind(first, 0), _kind(first, 1))
+    test = _test_pictures(domains, kinds, size)
+    train = [_pictures(part, kinds[d], size, seed) for d, part in enumerate(domains.train)]
+    same = kinds[0].channels == kinds[1].channels
+    classifier = None
+    if same:
+        classifier = train_classifier(
+            _shares(train[0]), _shares(train[1]), seed=seed, device=chosen.type, progress=progress
+        )
+    measure = None if features is None else _Features(features, seed, chosen.type)
+    ruler = _Ruler(test, classifier, domains.paired and same, measure)
+    rows = []
+    for way in WAYS if any("ba" in run.judged for run in opened) else ("ab",):
+        came, goes = _ends(way)
+        if same:
+            rows.append(ruler.row("untranslated", way, "baseline", test[came]))
+        rows.append(ruler.row("real", way, "real", train[goes], paired=False))
+        for run in opened:
+            if way in run.judged:
+                rows.append(_score_run(run, way, test[came], ruler))
+    return TranslationScores(
+        rows,
+        counts=(len(test[0]), len(test[1])),
+        size=size,
+        paired=ruler.paired,
+        accuracy=None
+        if classifier is None
+        else classifier.accuracy(_shares(test[0]), _shares(test[1])).balanced,
+        remarks=[
+            *([classifier.remark] if classifier is not None and classifier.remark else []),
+            *([] if measure is None else measure.remarks),
+        ],
+    )
+
+
+def _score_run(run: TranslationRun, way: str, real: Pictures, ruler: _Ruler) -> TranslationRow:
+    fake = run.translate(real, way)
+    label = run.config.label
+    if run.status.state != "finished":
+        label += f", unfinished ({run.status.step} of {run.config.steps} steps)"
+    row = ruler.row(f"{run.folder.path.name}: {label}", way, "run", fake, run=str(run.folder.path))
+    if run.returns(way):
+        back = run.translate(fake, way[::-1])
+        row.values["cycle_mse"] = _compare(back, real)["mse"]
+    return row
+
+
+class _Ruler:
+    """Compares pictures with the test pictures of the domain that they should be of."""
+
+    def __init__(
+        self,
+        test: Sequence[Pictures],
+        classifier: DomainClassifier | None,
+        paired: bool,
+        features: _Features | None,
+    ) -> None:
+        self._test, self._classifier, self.paired = test, classifier, paired
+        self._features = features
+
+    def row(
+        self,
+        label: str,
+        way: str,
+        kind: Literal["baseline", "real", "run"],
+        pictures: Pictures,
+        *,
+        paired: bool = True,
+        run: str | None = None,
+    ) -> TranslationRow:
+        """Return the scores of some pictures."""
+        goes = _ends(way)[1]
+        target, shares = _shares(self._test[goes]), _shares(pictures)
+        values = {"swd": sliced_wasserstein(shares, target).mean}
+        if self._classifier is not None:
+            judged = target if kind == "real" else shares
+            taken = self._classifier.share_taken_for_b(judged)
+            values["taken"] = taken if goes else 1.0 - taken
+        if self.paired and paired:
+            values |= _compare(pictures, self._test[goes])
+        if self._features is not None:
+            values |= self._features(shares, target)
+        return TranslationRow(label, way, kind, values, run)
+
+
+class _Features:
+    """FID and KID with a feature network."""
+
+    def __init__(self, path: str | os.PathLike[str], seed: int, device: str) -> None:
+        self._path, self._seed, self._device = path, seed, device
+        self.remarks: list[str] = []
+
+    def __call__(self, pictures: Pictures, target: Pictures) -> dict[str, float]:
+        found = feature_distances(
+            pictures, target, features=self._path, seed=self._seed, device=self._device
+        )
+        if found.remark and found.remark not in self.remarks:
+            self.remarks.append(found.remark)
+        return {"fid": found.fid, "kid": found.kid}
+
+
+def _compare(pictures: Pictures, references: Pictures) -> dict[str, float]:
+    scores = score(
+        np.asarray(255.0 * _shares(pictures), np.float64),
+        255.0 * _shares(references),
+        data_range=255,
+    )
+    found = summarise(scores)
+    return {name: float(found[name]) for name in ("mse", "ssim") if found.get(name) is not None}
+
+
+def _ends(way: str) -> tuple[int, int]:
+    return (0, 1) if way == "ab" else (1, 0)
+
+
+def _kind(config: TranslationConfig, domain: int) -> Kind:
+    return kind_of((config.data.a, config.data.b)[domain])
+
+
+def _shares(pictures: Pictures) -> Pictures:
+    """Return pictures in [0, 1]."""
+    return np.clip(0.5 * (pictures + 1.0), 0.0, 1.0).astype(np.float32)
+
+
+def _test_pictures(domains: Domains, kinds: tuple[Kind, Kind], size: int) -> list[Pictures]:
+    found = []
+    for domain, part in enumerate(domains.test):
+        if part is None:
+            raise InputError(
+                f"{domains.name}: no test pictures of domain {'AB'[domain]}; scores need "
+                "pictures that were not trained on, in testA and testB (or DIR/test)"
+            )
+        found.append(_pictures(part, kinds[domain], size, None))
+    return found
+
+
+def _pictures(part: Part, kind: Kind, size: int, seed: int | None) -> Pictures:
+    """Return the middle squares of the pictures of a part; of many, some."""
+    rows = list(range(len(part)))
+    if seed is not None and len(rows) > MOST_TRAINING:
+        rows = sorted(np.random.default_rng(seed).permutation(len(rows))[:MOST_TRAINING].tolist())
+    return np.stack([unit(centred(to_planes(part.read(r), kind), size), kind) for r in rows])

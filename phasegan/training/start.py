@@ -1,0 +1,110 @@
+"""Trainings that start from the weights of an earlier run, or of others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from phasegan.errors import InputError
+from phasegan.models.foreign import find_networks
+from phasegan.models.weights import load_discriminator, load_generator, tensor_digest
+
+_SIZES = ("base_channels", "blocks", "padding", "norm", "dropout", "upsampling")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Networks to start from.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        Where they were.
+    networks : dict of torch.nn.Module
+        By our names; `discriminator_a` judges A, whatever it was called.
+    """
+
+    path: Path
+    networks: dict[str, nn.Module]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all weights."""
+        parts = [f"{name} {tensor_digest(net.state_dict())}" for name, net in self._sorted()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def _sorted(self) -> list[tuple[str, nn.Module]]:
+        return sorted(self.networks.items())
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the options of a training that make networks of these sizes."""
+        found: dict[str, Any] = {}
+        for name, network in self._sorted():
+            design: dict[str, Any] = network.design  # type: ignore[assignment]
+            if name.startswith("generator"):
+                found["generator"] = design["kind"]
+                found |= {key: design[key] for key in _SIZES if key in design}
+            elif design["kind"] == "patch":
+                found["discriminator_channels"] = design["base_channels"]
+                found["spectral_norm"] = design.get("spectral_norm", False)
+        if found.get("generator") == "unet":
+            found = {k: v for k, v in found.items() if k not in _SIZES}
+        return found
+
+    def fit(self, networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
+        """Return those of the networks that are wanted.
+
+        Raises
+        ------
+        InputError
+            If one is of another design.
+        """
+        chosen = {name: net for name, net in self._sorted() if name in networks}
+        for name, network in chosen.items():
+            if network.design != networks[name].design:
+                old, new = network.design, networks[name].design
+                assert isinstance(old, dict)
+                assert isinstance(new, dict)
+                changed = [k for k in new if old.get(k) != new[k]]
+                raise InputError(
+                    f"--start-from {self.path}: its {name} has "
+                    + ", ".join(f"{k} {old.get(k)}" for k in changed)
+                    + "; this training needs "
+                    + ", ".join(f"{k} {new[k]}" for k in changed)
+                )
+        return chosen
+
+
+def load_start(path: str | os.PathLike[str], padding: str | None = None) -> Start:
+    """Load the networks of a run folder, or of a folder of others' weights.
+
+    Parameters
+    ----------
+    path : path
+        The folder; see `phasegan.models.foreign.find_networks`.
+    padding : {"reflect", "replicate", "zero"}, optional
+        Of the generators, where files do not tell.
+
+    Raises
+    ------
+    InputError
+        If there are no networks in it, or they cannot be read.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(
+            f"--start-from {folder}: no such folder; give a run or a folder of weights"
+        )
+    files = find_networks(folder)
+    networks: dict[str, nn.Module] = {}
+    for name, file in files.items():
+        if name.startswith("generator"):
+            networks[name] = load_generator(file, padding)
+        else:
+            networks[name] = load_discriminator(file)
+    return Start(folder, networks)

@@ -1,0 +1,156 @@
+"""Batches of two domains of pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from phasegan.errors import InputError
+from phasegan.progress import Progress
+from phasegan.store.domains import open_domains
+from phasegan.training.domains import DomainBatches, held_out
+from phasegan.training.parts import Part
+from phasegan.training.resolve_pictures import resolve_pictures
+from tests.training.pairs import make_pair
+
+CPU = torch.device("cpu")
+SMALL = {"size": 24, "base_channels": 2, "blocks": 1, "generator": "resnet"}
+
+
+def opened(folder, **options):
+    return resolve_pictures(open_domains(folder), CPU, Progress(), **{**SMALL, **options})
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return make_pair(tmp_path_factory.mktemp("pair") / "pair")
+
+
+def test_an_epoch_shows_every_picture_of_the_larger_domain_once(pair):
+    config, data = opened(pair, batch_size=2)
+    batches = DomainBatches(data, config, CPU)
+    assert (config.samples, config.steps_per_epoch) == (5, 3)
+    assert [batches.count(step) for step in range(3)] == [2, 2, 1]
+    for epoch in (0, 1):
+        a = [batches._row(epoch, 0, position) for position in range(5)]
+        b = [batches._row(epoch, 1, position) for position in range(5)]
+        assert sorted(a) == list(range(5))
+        assert sorted(b[:3]) == [0, 1, 2]  # the smaller one begins again
+        assert len({*b[3:]}) == 2
+
+
+def test_orders_differ_by_epoch_domain_and_seed(pair):
+    config, data = opened(pair)
+    batches = DomainBatches(data, config, CPU)
+    other = DomainBatches(data, config.model_copy(update={"seed": 1}), CPU)
+
+    def orders(found, domain):
+        return [[found._row(epoch, domain, p) for p in range(5)] for epoch in range(6)]
+
+    assert len({tuple(order) for order in orders(batches, 0)}) > 1
+    assert orders(batches, 0) != orders(other, 0)
+
+
+def test_parts_of_a_batch_are_the_batch(pair):
+    config, data = opened(pair, batch_size=4)
+    batches = DomainBatches(data, config, CPU)
+    whole = batches.at(1, 0)
+    parts = [batches.at(1, 0, Part(a, b, 4)) for a, b in ((0, 1), (1, 4))]
+    for domain in (0, 1):
+        joined = torch.cat([part[domain] for part in parts])
+        assert torch.equal(whole[domain], joined)
+    assert whole[0].shape == (4, 3, 24, 24)
+    assert whole[0].dtype == torch.float32
+    assert whole[0].abs().max() <= 1
+
+
+def test_memory_makes_no_difference(pair):
+    config, data = opened(pair)
+    kept, read = (DomainBatches(data, config, CPU, where) for where in ("memory", "disk"))
+    for step in (0, 1, 0):
+        for one, other in zip(kept.at(0, step), read.at(0, step), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_crops_are_of_the_loaded_picture_and_half_of_them_mirrored(pair):
+    config, data = opened(pair, size=24, load=24)
+    batches = DomainBatches(data, config, CPU)
+    plain = batches._loaded(0, 0).astype(np.float32) / 127.5 - 1
+    mirrored = 0
+    for epoch in range(40):
+        position = next(p for p in range(5) if batches._row(epoch, 0, p) == 0)
+        crop = batches._crop(epoch, 0, position)
+        straight = np.allclose(crop, plain, atol=1e-6)
+        assert straight or np.allclose(crop, plain[..., ::-1], atol=1e-6)
+        mirrored += not straight
+    assert 8 <= mirrored <= 32
+    config, data = opened(pair, size=24, load=24, flip=False)
+    steady = DomainBatches(data, config, CPU)
+    for epoch in range(4):
+        position = next(p for p in range(5) if steady._row(epoch, 0, p) == 0)
+        assert np.allclose(steady._crop(epoch, 0, position), plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "short-side", "none"])
+def test_pictures_of_any_shape_become_squares(tmp_path, fit):
+    folder = make_pair(tmp_path / "pair")
+    Image.fromarray(np.zeros((9, 200, 3), np.uint8)).save(folder / "trainA" / "wide.png")
+    config, data = opened(folder, fit=fit, batch_size=6)
+    real_a, real_b = DomainBatches(data, config, CPU).at(0, 0)
+    assert real_a.shape == real_b.shape == (6, 3, 24, 24)
+
+
+def test_domains_of_other_channels_keep_them_and_lose_the_identity(tmp_path):
+    folder = make_pair(tmp_path / "pair", channels=(1, 3))
+    config, data = opened(folder)
+    assert (config.data.a.channels, config.data.b.channels) == (1, 3)
+    assert config.losses.identity == 0
+    real_a, real_b = DomainBatches(data, config, CPU).at(0, 0)
+    assert (real_a.shape[1], real_b.shape[1]) == (1, 3)
+    with pytest.raises(InputError, match="--identity: the domains have 1 and 3 channels"):
+        opened(folder, identity=0.5)
+
+
+def test_arrays_of_many_channels(tmp_path, rng):
+    for name in ("trainA", "trainB"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            values = rng.normal(size=(5, 40, 44)).astype(np.float32)
+            np.save(tmp_path / name / f"{i}.npy", values)
+    config, data = opened(tmp_path, range_a=(-2.0, 2.0))
+    assert (config.data.a.low, config.data.a.high, config.data.a.dtype) == (-2.0, 2.0, "float32")
+    values = np.concatenate([np.load(p).ravel() for p in (tmp_path / "trainB").iterdir()])
+    assert (config.data.b.low, config.data.b.high) == (values.min(), values.max())
+    real_a, _ = DomainBatches(data, config, CPU).at(0, 0)
+    assert real_a.shape == (1, 5, 24, 24)
+    assert real_a.abs().max() <= 1
+
+
+def test_pictures_that_validate_are_not_trained_on(pair):
+    config, data = opened(pair, validation=1)
+    assert (config.data.a.pictures, config.data.b.pictures) == (4, 2)
+    for domain in (0, 1):
+        batches = DomainBatches(data, config, CPU)
+        trained = set(batches._parts[domain].names)
+        assert not trained & set(held_out(config, data, domain).names)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 16}, "--size 16: too small for the 70×70 PatchGAN; 24 or more"),
+        ({"load": 20}, "load = 20 is less than size = 24"),
+        ({"validation": 3}, "has 3 pictures, at least one must be left"),
+        ({"preset": "physics"}, "the preset physics trains on phase spectra"),
+        ({"widths": (4, 4)}, "--widths belongs to the preset physics"),
+        ({"range_a": (1.0, 1.0)}, "--range-a 1 1: LOW must be below HIGH"),
+        ({"alpha": "maybe"}, "--alpha maybe: choose drop or keep"),
+        ({"generator": "unet"}, "--blocks is of the generator resnet, this is a U-Net"),
+        ({"gan_loss": "wasserstein"}, "adversarial = 'wasserstein'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(pair, options, message):
+    with pytest.raises(InputError, match=message):
+        opened(pair, **options)

@@ -1,0 +1,209 @@
+"""One step of a translation: objectives, one way, averages, changes of what is judged."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from phasegan.errors import InputError
+from phasegan.losses.adversarial import ADVERSARIES, adversary
+from phasegan.runs.translation import (
+    DomainConfig,
+    PicturesConfig,
+    TranslationConfig,
+    TranslationLosses,
+    TranslationNetworks,
+    TranslationOptimiser,
+)
+from phasegan.training.averages import follow
+from phasegan.training.cyclegan import LOSSES, CycleGAN
+from phasegan.training.differentiable import CHANGES, Differentiable
+from phasegan.training.parts import Batch, Part, Piece, whole
+
+CPU = torch.device("cpu")
+
+
+def config(channels=(3, 3), networks=None, losses=None, average=0.0, **changes):
+    a, b = (
+        DomainConfig(digest="0", pictures=4, channels=c, dtype="uint8", low=0, high=255)
+        for c in channels
+    )
+    sizes = {"base_channels": 4, "blocks": 1, "discriminator_channels": 4, **(networks or {})}
+    return TranslationConfig(
+        **{
+            "variant": "custom",
+            "data": PicturesConfig(a=a, b=b, size=32, load=36),
+            "networks": TranslationNetworks(**sizes),
+            "losses": TranslationLosses(**(losses or {})),
+            "optimiser": TranslationOptimiser(average=average),
+            "epochs": 1,
+            **changes,
+        }
+    )
+
+
+def batch(seed, channels=3, count=2):
+    source = torch.Generator().manual_seed(seed)
+    return 2 * torch.rand(count, channels, 32, 32, generator=source) - 1
+
+
+def state(network):
+    return {key: value.clone() for key, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("loss", ADVERSARIES)
+@pytest.mark.parametrize("generator", ["resnet", "unet"])
+def test_every_network_learns_with_every_loss(loss, generator):
+    gan = CycleGAN(config(networks={"generator": generator}, losses={"adversarial": loss}), CPU)
+    before = {name: state(net) for name, net in gan.networks().items()}
+    losses = gan.step(batch(1), batch(2))
+    assert tuple(losses) == LOSSES
+    assert all(torch.isfinite(value) for value in losses.values())
+    for name, network in gan.networks().items():
+        assert any(not torch.equal(v, before[name][k]) for k, v in network.state_dict().items())
+
+
+def test_losses_of_an_undecided_discriminator():
+    scores = torch.zeros(2, 1, 3, 3)
+    logistic, hinge = ADVERSARIES["logistic"], ADVERSARIES["hinge"]
+    assert logistic.discriminator(scores, scores) == pytest.approx(0.693147, rel=1e-5)
+    assert logistic.generator(scores) == pytest.approx(0.693147, rel=1e-5)
+    assert hinge.discriminator(scores, scores) == 1.0
+    half = ADVERSARIES["least-squares"]
+    assert half.discriminator(scores + 0.5, scores + 0.5) == 0.25
+    with pytest.raises(InputError, match="choose one of least-squares, logistic, hinge"):
+        adversary("wasserstein")
+
+
+@pytest.mark.parametrize("name", ADVERSARIES)
+def test_losses_fall_where_they_should(name):
+    real, fake = torch.full((1, 1, 2, 2), 0.8), torch.full((1, 1, 2, 2), -0.3)
+    both = ADVERSARIES[name]
+    assert both.discriminator(real + 0.1, fake) < both.discriminator(real, fake)
+    assert both.generator(fake + 0.1) < both.generator(fake)
+
+
+def test_one_way_has_no_judge_of_a_and_a_way_back_only_for_the_cycle():
+    gan = CycleGAN(config(preset="one-way"), CPU)
+    assert gan.config.network_names == ("generator_ab", "generator_ba", "discriminator_b")
+    losses = gan.step(batch(1), batch(2))
+    assert set(losses) == {"adversarial_ab", "cycle_a", "identity_b", "discriminator_b"}
+    gan = CycleGAN(config(preset="one-way", losses={"cycle_a": 0}), CPU)
+    assert gan.config.network_names == ("generator_ab", "discriminator_b")
+    losses = gan.step(batch(1), batch(2))
+    assert set(losses) == {"adversarial_ab", "identity_b", "discriminator_b"}
+
+
+def test_domains_of_different_channels():
+    gan = CycleGAN(config(channels=(1, 4), losses={"identity": 0.5}), CPU)
+    losses = gan.step(batch(1, 1), batch(2, 4))
+    assert not any(name.startswith("identity") for name in losses)
+    assert gan.translate(batch(3, 1).numpy(), "ab").shape == (2, 4, 32, 32)
+    assert gan.translate(batch(3, 4).numpy(), "ba").shape == (2, 1, 32, 32)
+
+
+def test_without_identity_the_objective_is_the_official_one():
+    gan = CycleGAN(config(losses={"identity": 0}), CPU)
+    assert {*gan.losses} == {*LOSSES} - {"identity_a", "identity_b"}
+    assert {*gan.step(batch(1), batch(2))} == {*gan.losses}
+
+
+def test_an_average_follows_slowly_and_is_what_is_kept():
+    gan = CycleGAN(config(average=0.9), CPU)
+    start = state(gan.networks()["generator_ab"])
+    for seed in range(3):
+        gan.step(batch(seed), batch(seed + 9))
+    kept, latest = gan.networks()["generator_ab"], gan.trained["generator_ab"]
+    key = "model.1.weight"
+    assert kept is gan.averages["generator_ab"]
+    moved = (kept.state_dict()[key] - start[key]).norm()
+    assert 0 < moved < (latest.state_dict()[key] - start[key]).norm()
+    assert gan.networks()["discriminator_a"] is gan.trained["discriminator_a"]
+
+
+def test_averages_forget_their_beginning():
+    one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    start, end = state(one)["weight"], state(other)["weight"]
+    follow(one, other, 0.999, 0)
+    torch.testing.assert_close(one.weight.detach(), 0.1 * start + 0.9 * end)
+    for _ in range(100):
+        follow(one, other, 0.5, 1000)
+    torch.testing.assert_close(one.weight.detach(), end)
+
+
+def test_a_state_that_is_restored_goes_on_the_same():
+    made = config(average=0.9, augment=CHANGES, networks={"spectral_norm": True})
+    one, other = CycleGAN(made, CPU), CycleGAN(made.model_copy(update={"seed": 5}), CPU)
+    one.step(batch(1), batch(2))
+    other.restore(deepcopy(one.state()))
+    assert one.step(batch(3), batch(4)) == other.step(batch(3), batch(4))
+    for name, network in one.networks().items():
+        theirs = other.networks()[name].state_dict()
+        assert all(torch.equal(v, theirs[k]) for k, v in network.state_dict().items())
+
+
+def test_parts_of_a_batch_with_changes_are_the_batch():
+    made = config(augment=CHANGES, batch_size=4, pool_size=0)
+    one, other = CycleGAN(made, CPU), CycleGAN(made, CPU)
+    a, b = batch(1, count=4), batch(2, count=4)
+    whole_losses = one.step(a, b)
+    parts = [Part(0, 1, 4), Part(1, 4, 4)]
+    pieces = [Piece(a[part.rows], b[part.rows], part) for part in parts]
+    for name, value in other.learn(Batch(pieces, 4)).items():
+        torch.testing.assert_close(value, whole_losses[name], rtol=1e-4, atol=1e-6)
+
+
+def test_translating_leaves_training_as_it_is():
+    gan = CycleGAN(config(networks={"dropout": True, "norm": "batch"}), CPU)
+    pictures = batch(1).numpy()
+    before = state(gan.trained["generator_ab"])
+    first, second = gan.translate(pictures, "ab"), gan.translate(pictures, "ab")
+    assert (first == second).all()  # no dropout
+    assert gan.trained["generator_ab"].training
+    after = gan.trained["generator_ab"].state_dict()
+    assert all(torch.equal(value, before[key]) for key, value in after.items())
+
+
+def test_batch_normalisation_sees_one_kind_of_pictures_at_a_time():
+    gan = CycleGAN(config(networks={"norm": "batch"}), CPU)
+    a, b = batch(1), batch(2)
+    twin = CycleGAN(config(networks={"norm": "batch"}), CPU).trained["generator_ab"]
+    same = gan._through(gan.trained["generator_ab"], a, b)
+    assert torch.equal(same[0], twin(a))
+    assert torch.equal(same[1], twin(b))
+
+
+class TestDifferentiable:
+    def numbers(self, count=3):
+        return Differentiable(CHANGES, torch.Generator().manual_seed(1)).draw(count)
+
+    def test_nothing_asked_changes_nothing(self):
+        pictures = batch(1)
+        none = Differentiable((), torch.Generator())
+        assert none(pictures, none.draw(2), whole(2)) is pictures
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_gradients_go_through_and_rows_are_changed_apart(self, change):
+        changes, numbers = Differentiable((change,), torch.Generator()), self.numbers()
+        pictures = batch(1, count=3).requires_grad_()
+        changed = changes(pictures, numbers, whole(3))
+        assert changed.shape == pictures.shape
+        assert not torch.equal(changed, pictures)
+        changed.square().sum().backward()
+        assert pictures.grad.abs().amax((1, 2, 3)).min() > 0
+        alone = changes(pictures[1:2].detach(), numbers, Part(1, 2, 3))
+        torch.testing.assert_close(changed[1:2].detach(), alone)
+
+    def test_colour_changes_keep_places_and_cutouts_are_grey(self):
+        numbers = self.numbers()
+        flat = torch.full((3, 3, 32, 32), 0.25)
+        coloured = Differentiable(("colour",), torch.Generator())(flat, numbers, whole(3))
+        assert coloured.flatten(1).std(1).max() < 1e-6
+        cut = Differentiable(("cutout",), torch.Generator())(flat, numbers, whole(3))
+        share = (cut == 0).float().mean((1, 2, 3))
+        assert (share > 0).all()
+        assert (share <= 0.25 + 1e-6).all()
+        shifted = Differentiable(("shift",), torch.Generator())(flat, numbers, whole(3))
+        assert set(shifted.unique().tolist()) <= {-1.0, 0.25}
