@@ -1,0 +1,1 @@
+"""Pictures, folders and videos of one domain in, of the other one out."""

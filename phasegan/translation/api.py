@@ -1,0 +1,254 @@
+"""`phasegan.translate`: pictures and films of one domain in, of the other one out."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from phasegan.devices import choose_device
+from phasegan.errors import InputError
+from phasegan.progress import Progress
+from phasegan.store.pixels import pixel_suffixes
+from phasegan.translation.engine import Engine
+from phasegan.translation.film import is_film
+from phasegan.translation.opening import Translator, open_translator
+from phasegan.translation.pictures import Manner, Outcome, PictureTranslation
+from phasegan.translation.temporal import Steadiness, Steadying
+from phasegan.translation.values import ALPHAS, DEPTHS
+
+GPU_BATCH = 8
+
+
+@dataclass(frozen=True)
+class TranslateReport:
+    """What `translate` did.
+
+    Attributes
+    ----------
+    translator : str
+        The generator that was used.
+    output : pathlib.Path
+        The picture, folder or film.
+    written : list of pathlib.Path
+        Files.
+    there : int
+        Pictures of a folder whose results were there already.
+    skipped : list of (str, str)
+        Name and reason of each picture that was left out.
+    size : (int, int) or None
+        Rows and columns of a film.
+    frames : int
+        Of a film.
+    steadiness : Steadiness or None
+        Of a film.
+    seconds : float
+        It took.
+    """
+
+    translator: str
+    output: Path
+    written: list[Path] = field(default_factory=list)
+    there: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    frames: int = 0
+    steadiness: Steadiness | None = None
+    seconds: float = 0.0
+
+
+def translate(
+    run: str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    direction: str | None = None,
+    padding: str | None = None,
+    device: str = "auto",
+    batch_size: int | None = None,
+    memory: str | None = None,
+    precision: str = "auto",
+    depth: str = "keep",
+    alpha: str = "drop",
+    limits: tuple[float, float] | None = None,
+    steady: float = 0.0,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    progress: Progress | None = None,
+) -> TranslateReport:
+    """Translate a picture, a folder of pictures or a film.
+
+    Pictures may have any size. Those that do not fit into memory are computed layer by
+    layer in bands of rows, with the statistics of the whole picture, and come out as if
+    they had gone through at once.
+
+    Parameters
+    ----------
+    run : path
+        A run folder of the preset translation or one-way, a folder with others' weights,
+        or one generator's file.
+    source : path
+        A picture or array, a folder of them, searched with its subfolders, or a film.
+    output : path
+        A file for a file, a folder for a folder; into a folder that is there, a file
+        goes under its own name.
+    direction : {"a2b", "b2a"}, optional
+        Needed where there are generators both ways.
+    padding : {"reflect", "replicate", "zero"}, optional
+        Of others' weights, which do not say.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the network runs.
+    batch_size : int, optional
+        Small pictures of one size that go through together; 1 on a CPU, else 8.
+    memory : str, optional
+        What the process may take, such as `1.5GiB` (default); on a GPU of its memory,
+        60 % of what is free by default.
+    precision : {"auto", "32", "bf16"}
+        Of the network; `auto` is 32 on a CPU and bf16 on a GPU that has it.
+    depth : {"keep", "8", "16"}
+        Bits of the results.
+    alpha : {"drop", "keep"}
+        Whether alpha is written, as it is, beside the translated colours.
+    limits : (float, float), optional
+        Values that are black and white in the input. Default: those of the training, or
+        0 and white.
+    steady : float
+        Of a film, 0 to 1: how strongly flicker is held down.
+    overwrite : bool
+        Replace what is there.
+    skip_existing : bool
+        In a folder, leave out pictures whose results are there.
+    progress : Progress, optional
+        Where to report; silent by default.
+
+    Returns
+    -------
+    TranslateReport
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If something does not fit, or is there already.
+    RunError
+        If there is not enough memory or room on the disk.
+    """
+    start = time.monotonic()
+    progress = progress or Progress()
+    given, target = Path(source), Path(output)
+    if not given.exists():
+        raise InputError(f"{given}: no such picture, folder or film")
+    film = given.is_file() and is_film(given)
+    _check(given, film, depth, alpha, limits, steady, batch_size)
+    if given.is_file() and target.is_dir():
+        target = target / given.name
+    _check_target(given, target, overwrite)
+    where = choose_device(device)
+    translator = open_translator(run, direction, padding)
+    batch = batch_size or (1 if where.type == "cpu" else GPU_BATCH)
+    steadying = Steadying(steady) if film and steady > 0 else None
+    engine = Engine(
+        translator,
+        where,
+        memory=memory,
+        precision=precision,
+        folder=_existing(target if given.is_dir() else target.parent),
+        choose=None if steadying is None else steadying.moments,
+    )
+    progress.detail(f"{translator.label} on {where.type}, precision {engine.precision}")
+    if film:
+        from phasegan.translation.video import translate_film
+
+        outcome = translate_film(
+            translator,
+            engine,
+            given,
+            target,
+            steadying=steadying,
+            limits=limits,
+            batch_size=batch,
+            progress=progress,
+        )
+        return TranslateReport(
+            translator.label,
+            target,
+            [target],
+            size=(outcome.rows, outcome.columns),
+            frames=outcome.frames,
+            steadiness=outcome.steadiness,
+            seconds=time.monotonic() - start,
+        )
+    pictures = PictureTranslation(translator, engine, Manner(depth, alpha, limits), progress)
+    done = _pictures(pictures, given, target, batch, overwrite, skip_existing)
+    return _report(translator, target, done, start)
+
+
+def _report(translator: Translator, target: Path, done: Outcome, start: float) -> TranslateReport:
+    return TranslateReport(
+        translator.label,
+        target,
+        done.written,
+        done.there,
+        done.skipped,
+        seconds=time.monotonic() - start,
+    )
+
+
+def _pictures(
+    pictures: PictureTranslation,
+    given: Path,
+    target: Path,
+    batch_size: int,
+    overwrite: bool,
+    skip_existing: bool,
+) -> Outcome:
+    if given.is_file():
+        return pictures.one(given, target)
+    return pictures.folder(
+        given, target, batch_size=batch_size, overwrite=overwrite, skip_existing=skip_existing
+    )
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the first one above it that is there."""
+    return next(f for f in (folder, *folder.absolute().parents) if f.is_dir())
+
+
+def _check(
+    given: Path,
+    film: bool,
+    depth: str,
+    alpha: str,
+    limits: tuple[float, float] | None,
+    steady: float,
+    batch_size: int | None,
+) -> None:
+    for name, value, known in (("depth", depth, DEPTHS), ("alpha", alpha, ALPHAS)):
+        if value not in known:
+            raise InputError(f"{name} = {value!r}: choose one of {', '.join(known)}")
+    if limits is not None and not limits[0] < limits[1]:
+        raise InputError(f"range {limits[0]:g} to {limits[1]:g}: the second must be greater")
+    if not 0 <= steady <= 1:
+        raise InputError(f"steady = {steady:g}: must be from 0 to 1")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size = {batch_size}: must be at least 1")
+    if steady and not film:
+        raise InputError("--steady is for films; leave it out")
+    if film and depth == "16":
+        raise InputError("--depth 16: films are written with 8 bits; leave it out")
+    if film and alpha == "keep":
+        raise InputError("--alpha keep: films are written without alpha; leave it out")
+    if given.is_file() and not film and given.suffix.lower() not in pixel_suffixes():
+        raise InputError(f"{given}: neither a picture nor a film by its name")
+
+
+def _check_target(given: Path, target: Path, overwrite: bool) -> None:
+    if given.is_dir():
+        if target.is_file():
+            raise InputError(f"{target}: a file; results of a folder need a folder")
+        return
+    if target.exists() and target.samefile(given):
+        raise InputError(f"{target}: the input itself; choose another -o")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} is there already; choose another -o or add --overwrite")

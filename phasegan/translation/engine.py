@@ -1,0 +1,215 @@
+"""A generator at work: which pictures go through it whole, which in bands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from phasegan.devices import memory_guard
+from phasegan.errors import InputError
+from phasegan.translation.bands import Choice, Sink, Source, plan, translate_bands
+from phasegan.translation.opening import Translator
+from phasegan.translation.program import UnknownLayerError, program_of
+
+PRECISIONS = ("auto", "32", "bf16")
+DEFAULT_MEMORY = "1.5GiB"
+_GPU_SHARE = 0.6
+"""Of a GPU's free memory, by default."""
+_SPARE = 160 * 2**20
+"""Bytes that libraries take while they convolve, and that freed memory is slow to come back."""
+_LEAST = 64 * 2**20
+_WHOLE = 2**18
+"""Pixels of the largest picture that goes through whole on a CPU: bands are as fast."""
+_COPIES = 4
+"""Maps of the widest layer's size that a forward pass holds at the same time."""
+_SMALLEST = 8
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def parse_memory(text: str) -> int:
+    """Return the bytes of `1.5GiB`, `800MB`, `2G` or a number of bytes.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or below 64 MiB.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?)b?\s*", text.lower())
+    size = 0.0 if found is None or found[2] == "i" else float(found[1]) * _UNITS[found[2]]
+    if not _LEAST <= size < 2**50:
+        raise InputError(f"memory = {text!r}: an amount such as 1.5GiB or 800MB, 64 MiB or more")
+    return int(size)
+
+
+def resident_bytes() -> int:
+    """Return the bytes of main memory that this process takes now, where that can be found out."""
+    import os
+    import sys
+
+    try:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return 400 * 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+class Engine:
+    """A generator on a device.
+
+    Parameters
+    ----------
+    translator : Translator
+        The generator; it is moved to the device.
+    device : torch.device
+        Where it runs.
+    memory : str, optional
+        What the whole process may take of main memory, on a GPU what may be taken of its
+        memory; `DEFAULT_MEMORY`, and 60 % of what is free on a GPU, by default.
+    precision : {"auto", "32", "bf16"}
+        `auto` is 32 on a CPU, where bf16 saves little time and costs 1 to 2 levels of
+        255, and bf16 on a GPU that has it.
+    folder : pathlib.Path
+        Of temporary files, which have no name there and end with the process.
+    choose : callable, optional
+        Changes the statistics that normalisation uses; every picture then goes through
+        by itself.
+
+    Raises
+    ------
+    InputError
+        If the amount of memory or the precision is not known.
+    """
+
+    def __init__(
+        self,
+        translator: Translator,
+        device: torch.device,
+        *,
+        memory: str | None = None,
+        precision: str = "auto",
+        folder: Path,
+        choose: Choice | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise InputError(f"precision = {precision!r}: choose one of {', '.join(PRECISIONS)}")
+        gpu = device.type == "cuda"
+        if precision == "auto":
+            fast = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bf16" if fast else "32"
+        self.precision = precision
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._device, self._folder, self._choose = device, folder, choose
+        self._limit = parse_memory(memory or DEFAULT_MEMORY)
+        self._asked = memory is not None
+        needed = resident_bytes() + _SPARE + _LEAST
+        if self._asked and device.type == "cpu" and self._limit < needed:
+            raise InputError(
+                f"memory = {memory}: the process takes {resident_bytes() / 1e6:.0f} MB before any "
+                f"picture; give {needed / 1e6 + 1:.0f}MB or more"
+            )
+        self._network = translator.network.to(device).eval()
+        try:
+            self._program = program_of(self._network, self._dtype)
+        except UnknownLayerError as error:
+            raise InputError(f"{translator.label}: has an unknown kind of layer, {error}") from None
+
+    @property
+    def _budget(self) -> int:
+        """Bytes for feature maps."""
+        if self._device.type == "cuda":
+            free = torch.cuda.mem_get_info(self._device)[0]
+            return min(free, self._limit) if self._asked else int(_GPU_SHARE * free)
+        least = _LEAST if self._asked else self._limit // 3
+        return max(self._limit - resident_bytes() - _SPARE, least)
+
+    def whole(self, rows: int, columns: int, count: int = 1) -> bool:
+        """Tell whether so many pictures of a size go through the network together."""
+        if self._choose is not None:
+            return False
+        if self._device.type == "cpu" and count * rows * columns > _WHOLE:
+            return False
+        widest = max(c * r * w for c, r, w in self._program.shapes(rows, columns))
+        return _COPIES * widest * count * self._dtype.itemsize <= self._budget
+
+    def check_size(self, rows: int, columns: int) -> None:
+        """Refuse pictures that are too small to be padded as the network does.
+
+        Raises
+        ------
+        InputError
+            If a side is shorter than 8.
+        """
+        if min(rows, columns) < _SMALLEST:
+            raise InputError(f"{columns}×{rows} pixels; a side has {_SMALLEST} at least")
+
+    def together(self, x: Tensor) -> Tensor:
+        """Translate (n, C, rows, columns), float32 in [−1, 1], whole."""
+        with (
+            memory_guard("pictures of this size; lower --memory or --batch-size"),
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+        ):
+            y: Tensor = self._network(x.to(self._device))
+            return y.float()
+
+    def alone(
+        self,
+        rows: int,
+        columns: int,
+        source: Source,
+        sink: Sink,
+        advance: Callable[[int], None] | None = None,
+        reserve: int = 0,
+    ) -> None:
+        """Translate one picture in bands of rows.
+
+        Parameters
+        ----------
+        rows, columns : int
+            Its size.
+        source, sink : callable
+            Where rows come from and go, see `phasegan.translation.bands`. The rows
+            may be asked for more than once.
+        advance : callable, optional
+            Called with the thousandth parts of the work that are done.
+        reserve : int
+            Bytes of main memory that the sink is going to fill.
+        """
+        budget = max(self._budget - (reserve if self._device.type == "cpu" else 0), _LEAST)
+        for halves in (True, False):
+            schedule = plan(self._program, rows, columns, budget, halves=halves)
+            total = max(sum(schedule.cost(sweep) for sweep in schedule.sweeps), 1)
+            done = [0, 0]
+
+            def count(cost: int, total: int = total, done: list[int] = done) -> None:
+                done[0] += cost
+                step = 1000 * done[0] // total - done[1]
+                done[1] += step
+                if advance is not None and step:
+                    advance(step)
+
+            try:
+                with memory_guard("a picture of this size; lower --memory"):
+                    translate_bands(
+                        schedule,
+                        source,
+                        sink,
+                        device=self._device,
+                        budget=budget,
+                        folder=self._folder,
+                        choose=self._choose,
+                        advance=count,
+                    )
+                return
+            except OverflowError:
+                continue

@@ -1,0 +1,131 @@
+"""Trained generators for other programs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from phasegan.errors import InputError
+from phasegan.models.export import export_onnx, export_program
+from phasegan.models.foreign import find_networks, save_foreign
+from phasegan.models.weights import load_discriminator, load_generator
+from phasegan.runs.config import PhaseConfig
+from phasegan.runs.folder import RunFolder
+from phasegan.translation.opening import Translator, open_translator
+
+SUFFIXES = (".onnx", ".pt2")
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written.
+
+    Attributes
+    ----------
+    paths : list of pathlib.Path
+        The files.
+    difference : float or None
+        Largest difference from torch on pictures in [−1, 1]; None where weights alone
+        were written.
+    """
+
+    paths: list[Path]
+    difference: float | None = None
+
+
+def export(
+    run: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    direction: str | None = None,
+    padding: str | None = None,
+    overwrite: bool = False,
+) -> ExportReport:
+    """Write a generator as ONNX or by torch.export, or all networks as others read them.
+
+    Parameters
+    ----------
+    run : path
+        A run folder of a translation, a folder of others' weights, or one file.
+    output : path
+        `.onnx`, `.pt2`, or a folder for `.pth` files.
+    direction : {"a2b", "b2a"}, optional
+        Which generator, where there are two; not for a folder.
+    padding : {"reflect", "replicate", "zero"}, optional
+        Of others' weights, see `phasegan.models.foreign.load_generator`.
+    overwrite : bool
+        Replace what is there.
+
+    Raises
+    ------
+    InputError
+        If there is no such generator, it cannot be written so, a package is missing,
+        or something is in the way.
+    RunError
+        If what was written does not compute the same.
+    """
+    target, source = Path(output), Path(run)
+    _refuse_phases(source)
+    if target.suffix in SUFFIXES:
+        _check_free(target, overwrite)
+        translator = open_translator(source, direction, padding)
+        if target.suffix == ".onnx":
+            found = export_onnx(translator.network, target, metadata=_metadata(translator))
+        else:
+            found = export_program(translator.network, target)
+        return ExportReport([target], found)
+    if target.suffix:
+        raise InputError(f"{target}: give a name that ends in .onnx or .pt2, or a folder")
+    if direction is not None:
+        raise InputError("--direction is for .onnx and .pt2; a folder gets all networks")
+    if target.is_file():
+        raise InputError(f"{target}: a file; give a folder")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise InputError(
+            f"{target}: a folder with other things in it; give another, or --overwrite"
+        )
+    return ExportReport(save_foreign(_all_networks(source, padding), target))
+
+
+def _refuse_phases(source: Path) -> None:
+    folder = RunFolder(source)
+    if not folder.exists:
+        return
+    config = folder.read_config()
+    if isinstance(config, PhaseConfig):
+        raise InputError(
+            f"{source}: a run of {config.label}, from phases to images; its network works on "
+            "complex spectra with statistics of its training images, for which ONNX has no types; "
+            "use it through phasegan reconstruct, or phasegan.reconstruct in Python"
+        )
+
+
+def _check_free(target: Path, overwrite: bool) -> None:
+    if target.is_dir():
+        raise InputError(f"{target}: a folder; give the name of a file")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} is there already; choose another -o, or add --overwrite")
+
+
+def _metadata(translator: Translator) -> dict[str, str]:
+    """Return what a program must know of the pictures."""
+    found = {"made_by": "phasegan", "generator": translator.label}
+    for name, domain in (("input", translator.taken), ("output", translator.given)):
+        found[f"{name}_channels"] = str(domain.channels)
+        if domain.dtype is not None:
+            found[f"{name}_dtype"] = domain.dtype
+            found[f"{name}_range"] = f"{domain.low:g} to {domain.high:g} is -1 to 1"
+    return found
+
+
+def _all_networks(source: Path, padding: str | None) -> dict[str, nn.Module]:
+    if source.is_file():
+        return {"generator_ab": load_generator(source, padding)}
+    files = find_networks(source)
+    return {
+        name: load_generator(file, padding) if name.startswith("gen") else load_discriminator(file)
+        for name, file in files.items()
+    }

@@ -1,0 +1,294 @@
+"""One picture, or a folder of pictures, through a generator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from phasegan.errors import InputError
+from phasegan.progress import Progress
+from phasegan.store.deep import UnreadablePictureError
+from phasegan.store.domains import FolderPictures
+from phasegan.store.pictures import quiet_decoders
+from phasegan.store.pixels import Picture, Pixels, read_pixels
+from phasegan.translation.engine import Engine
+from phasegan.translation.opening import Translator
+from phasegan.translation.operations import Band
+from phasegan.translation.values import Kinds, choose_kinds, convert_alpha, fit_channels
+from phasegan.translation.writing import OTHERS, suffix_for, write_pixels
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How pixels are treated.
+
+    Attributes
+    ----------
+    depth : {"keep", "8", "16"}
+        Bits of the results.
+    alpha : {"drop", "keep"}
+        Whether alpha is written beside the translated colours.
+    limits : (float, float) or None
+        Values that are black and white; see `values.choose_kinds`.
+    """
+
+    depth: str = "keep"
+    alpha: str = "drop"
+    limits: tuple[float, float] | None = None
+
+
+@dataclass
+class Outcome:
+    """What was done.
+
+    Attributes
+    ----------
+    written : list of pathlib.Path
+        Results.
+    there : int
+        Pictures whose results were there already.
+    skipped : list of (str, str)
+        Name and reason of each picture that was left out.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    there: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class _Job:
+    """A picture on its way."""
+
+    name: str
+    target: Path
+    picture: Picture
+    pixels: Pixels
+    kinds: Kinds
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+class PictureTranslation:
+    """Pictures through a generator.
+
+    Parameters
+    ----------
+    translator : Translator
+        The generator and its domains.
+    engine : Engine
+        The generator at work.
+    manner : Manner
+        How pixels are treated.
+    progress : Progress
+        Where to report.
+    """
+
+    def __init__(
+        self, translator: Translator, engine: Engine, manner: Manner, progress: Progress
+    ) -> None:
+        self._translator, self._engine = translator, engine
+        self._manner, self._progress = manner, progress
+        self._said: set[str] = set()
+
+    def one(self, source: Path, target: Path) -> Outcome:
+        """Translate one picture.
+
+        Parameters
+        ----------
+        source, target : pathlib.Path
+            Files; the target's suffix names its format.
+
+        Raises
+        ------
+        InputError
+            If the picture cannot be read or the format cannot hold the result.
+        """
+        with quiet_decoders():
+            try:
+                job = self._job(source.name, source, target)
+            except InputError as error:
+                raise InputError(f"{source}: {error}") from None
+        with self._progress.task(f"translating {source.name}", 1000) as task:
+            pixels = self._translated(job, task.advance)
+        self._write(job, pixels, target)
+        return Outcome([target])
+
+    def folder(
+        self,
+        root: Path,
+        output: Path,
+        *,
+        batch_size: int,
+        overwrite: bool = False,
+        skip_existing: bool = False,
+    ) -> Outcome:
+        """Translate the pictures in a folder and below it.
+
+        Each result has its picture's name below `output`, and its suffix where that
+        format can hold it, else .png, .tif or .npy. A picture that cannot be read is
+        left out with a warning.
+
+        Parameters
+        ----------
+        root, output : pathlib.Path
+            Folders.
+        batch_size : int
+            Pictures of one size that go through together, at most.
+        overwrite : bool
+            Replace results that are there.
+        skip_existing : bool
+            Leave out pictures whose results are there.
+
+        Raises
+        ------
+        InputError
+            If no picture can be translated, or results are there already.
+        """
+        if output.resolve().is_relative_to(root.resolve()):
+            raise InputError(f"{output}: lies in the folder of the pictures; choose another -o")
+        listed = FolderPictures(root)
+        stems = Counter(_stem(name) for name in listed.names)
+        outcome, waiting = Outcome(), []
+        for name in listed.names:
+            target = output / name
+            if any(path.is_file() for path in _possible(target, name, stems)):
+                outcome.there += 1
+                if skip_existing:
+                    continue
+            waiting.append(name)
+        if outcome.there and not (overwrite or skip_existing):
+            raise InputError(
+                f"{output}: {outcome.there} of {len(listed.names)} results are there already; "
+                "add --skip-existing or --overwrite, or choose another -o"
+            )
+        done = outcome.there if skip_existing else 0
+        with (
+            quiet_decoders(),
+            self._progress.task("translating", len(listed.names), done) as task,
+        ):
+            for jobs, passed in self._batches(root, output, waiting, batch_size, outcome):
+                for job, pixels in zip(jobs, self._together(jobs), strict=True):
+                    target = self._free(job, pixels, stems)
+                    self._write(job, pixels, target)
+                    outcome.written.append(target)
+                task.advance(passed)
+        if outcome.skipped and not outcome.written:
+            raise InputError(
+                f"{root}: none of its pictures could be translated; the last one, "
+                f"{outcome.skipped[-1][0]}: {outcome.skipped[-1][1]}"
+            )
+        return outcome
+
+    def _batches(
+        self, root: Path, output: Path, names: list[str], batch_size: int, outcome: Outcome
+    ) -> Iterator[tuple[list[_Job], int]]:
+        """Give neighbouring pictures of one size, and how many pictures were passed."""
+        jobs: list[_Job] = []
+        passed = 0
+        for name in names:
+            try:
+                job = self._job(name, root / name, output / name)
+            except InputError as error:
+                outcome.skipped.append((name, str(error)))
+                self._progress.warn(f"left out {name}: {error}")
+                passed += 1
+                continue
+            together = jobs and job.size == jobs[0].size and len(jobs) < batch_size
+            if jobs and not (together and self._engine.whole(*job.size, len(jobs) + 1)):
+                yield jobs, passed
+                jobs, passed = [], 0
+            jobs.append(job)
+            passed += 1
+        if passed:
+            yield jobs, passed
+
+    def _job(self, name: str, source: Path, target: Path) -> _Job:
+        try:
+            picture = read_pixels(source)
+        except UnreadablePictureError as error:
+            raise InputError(str(error)) from None
+        pixels, said = fit_channels(picture, self._translator.taken)
+        self._engine.check_size(*pixels.shape[:2])
+        manner, domains = self._manner, self._translator
+        kinds = choose_kinds(
+            pixels.dtype, domains.taken, domains.given, manner.depth, manner.limits
+        )
+        if said:
+            self._say(said)
+        return _Job(name, target, picture, pixels, kinds)
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._progress.say(text)
+
+    def _together(self, jobs: list[_Job]) -> Iterator[Pixels]:
+        if jobs and self._engine.whole(*jobs[0].size, len(jobs)):
+            x = torch.cat([job.kinds.taken.to_unit(job.pixels) for job in jobs])
+            for job, y in zip(jobs, self._engine.together(x).split(1), strict=True):
+                yield job.kinds.given.from_unit(y, job.kinds.dtype)
+            return
+        for job in jobs:
+            yield self._translated(job, None)
+
+    def _translated(self, job: _Job, advance: Any) -> Pixels:
+        if self._engine.whole(*job.size):
+            return next(self._together([job]))
+        channels = self._translator.given.channels
+        result = np.empty((*job.size, channels), job.kinds.dtype)
+
+        def source(band: Band) -> torch.Tensor:
+            return job.kinds.taken.to_unit(job.pixels[band[0] : band[1]])
+
+        def sink(first: int, y: torch.Tensor) -> None:
+            result[first : first + y.shape[2]] = job.kinds.given.from_unit(y, job.kinds.dtype)
+
+        self._engine.alone(*job.size, source, sink, advance, result.nbytes)
+        return result
+
+    def _alpha(self, job: _Job) -> Pixels | None:
+        if self._translator.given.alpha or self._manner.alpha == "drop":
+            return None
+        alpha = job.picture.alpha
+        return None if alpha is None else convert_alpha(alpha, job.kinds.dtype)
+
+    def _parts(self, job: _Job, pixels: Pixels) -> tuple[Pixels, Pixels | None]:
+        if self._translator.given.alpha:
+            return pixels[..., :-1], pixels[..., -1]
+        return pixels, self._alpha(job)
+
+    def _free(self, job: _Job, pixels: Pixels, stems: Counter[str]) -> Path:
+        """Return the name of a result in a folder."""
+        suffix = suffix_for(job.target.suffix, *self._parts(job, pixels))
+        if suffix == job.target.suffix:
+            return job.target
+        self._say(f"{job.target.suffix} cannot hold these results: written as {suffix}")
+        return _renamed(job.target, suffix, job.name, stems)
+
+    def _write(self, job: _Job, pixels: Pixels, target: Path) -> None:
+        colours, alpha = self._parts(job, pixels)
+        write_pixels(target, colours, alpha)
+
+
+def _stem(name: str) -> str:
+    return str(Path(name).with_suffix(""))
+
+
+def _renamed(target: Path, suffix: str, name: str, stems: Counter[str]) -> Path:
+    """Return a target with another suffix; `a.jpg.png` where another picture is `a.png`."""
+    if stems[_stem(name)] == 1:
+        return target.with_suffix(suffix)
+    return target.with_name(target.name + suffix)
+
+
+def _possible(target: Path, name: str, stems: Counter[str]) -> list[Path]:
+    return [target, *(_renamed(target, suffix, name, stems) for suffix in OTHERS)]

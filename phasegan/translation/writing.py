@@ -1,0 +1,130 @@
+"""Pixels into files of the format that a suffix names.
+
+Pixels are uint8, uint16 or float32 arrays (rows, columns, channels); alpha is
+(rows, columns) of the same dtype.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from phasegan.errors import InputError
+from phasegan.files import atomic_file
+from phasegan.store.pixels import Pixels
+
+OTHERS = (".png", ".tif", ".npy")
+"""Suffixes that a result may get instead of its picture's."""
+
+_QUALITY = 95
+_TIFF = (".tif", ".tiff")
+_EIGHT_BIT = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+}
+_CHANNELS = {".ppm": (3,), ".pgm": (1,), ".webp": (3,)}
+
+
+def holds(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
+    """Tell whether a format can hold pixels without loss of depth, channels or alpha.
+
+    Parameters
+    ----------
+    suffix : str
+        Lower case, with the dot.
+    pixels, alpha : numpy.ndarray
+        The picture.
+    """
+    channels = pixels.shape[2]
+    if suffix in _TIFF:  # the last of 2 or 4 integer channels is taken for alpha
+        return pixels.dtype.kind == "f" or channels not in (2, 4)
+    if suffix == ".npy":
+        return True
+    if suffix == ".png":
+        return pixels.dtype.kind == "u" and channels in (1, 3)
+    if suffix not in _EIGHT_BIT or pixels.dtype != np.uint8:
+        return False
+    return channels in _CHANNELS.get(suffix, (1, 3)) and (alpha is None or suffix == ".webp")
+
+
+def suffix_for(wanted: str, pixels: Pixels, alpha: Pixels | None) -> str:
+    """Return the suffix that is wanted, or that of a format that can hold the pixels."""
+    if holds(wanted.lower(), pixels, alpha):
+        return wanted
+    return next(suffix for suffix in OTHERS if holds(suffix, pixels, alpha))
+
+
+def write_pixels(path: Path, pixels: Pixels, alpha: Pixels | None = None) -> None:
+    """Write a picture atomically.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its suffix names the format: PNG, TIFF, npy, and for 8 bit JPEG, WebP, BMP, PNM.
+        In an array, alpha is the last channel.
+    pixels, alpha : numpy.ndarray
+        The picture.
+
+    Raises
+    ------
+    InputError
+        If the format cannot hold it.
+    """
+    suffix = path.suffix.lower()
+    if not holds(suffix, pixels, alpha):
+        kind = f"{pixels.shape[2]} channels of {pixels.dtype}"
+        raise InputError(
+            f"{path}: {suffix or 'a file without suffix'} cannot hold {kind}"
+            f"{' and alpha' if alpha is not None else ''}; name it "
+            f"{path.stem}{suffix_for('', pixels, alpha)}"
+        )
+    whole = pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], axis=2)
+    with atomic_file(path) as temporary:
+        if suffix == ".npy":
+            with open(temporary, "wb") as stream:
+                np.save(stream, whole)
+        elif suffix in _TIFF:
+            _write_tiff(temporary, whole, alpha is not None)
+        elif whole.dtype == np.uint16:
+            _write_deep_png(temporary, whole)
+        else:
+            plain = whole[..., 0] if whole.shape[2] == 1 else whole
+            image = Image.fromarray(np.ascontiguousarray(plain))
+            image.save(temporary, format=_EIGHT_BIT.get(suffix, "PNG"), quality=_QUALITY)
+
+
+def _write_tiff(path: Path, whole: Pixels, alpha: bool) -> None:
+    import tifffile
+
+    colours = whole.shape[2] - alpha
+    extra = whole.shape[2] - (3 if colours == 3 else 1)
+    tifffile.imwrite(
+        path,
+        whole[..., 0] if whole.shape[2] == 1 else whole,
+        photometric="rgb" if colours == 3 else "minisblack",
+        planarconfig=None if whole.shape[2] == 1 else "contig",
+        extrasamples=[("unassalpha" if alpha else "unspecified")] * extra or None,
+        compression="zlib",
+    )
+
+
+def _write_deep_png(path: Path, whole: Pixels) -> None:
+    import png
+
+    rows, columns, planes = whole.shape
+    writer = png.Writer(
+        width=columns,
+        height=rows,
+        bitdepth=16,
+        greyscale=planes < 3,
+        alpha=planes in (2, 4),
+        compression=6,
+    )
+    with open(path, "wb") as stream:
+        writer.write_packed(stream, (row.astype(">u2").tobytes() for row in whole))

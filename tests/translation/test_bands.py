@@ -1,0 +1,211 @@
+"""A picture in bands is the picture at once."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from phasegan.models.resnet import ResNetGenerator
+from phasegan.models.translators import UNetTranslator
+from phasegan.translation import bands, maps
+from phasegan.translation.bands import plan, translate_bands
+from phasegan.translation.program import UnknownLayerError, program_of
+from phasegan.translation.schedule import Schedule
+from tests.translation.conftest import enlivened
+
+CPU = torch.device("cpu")
+SMALL = 2**14
+PLENTY = 2**40
+
+NETWORKS = {
+    "published": lambda: ResNetGenerator(3, 3, 8, 2),
+    "zero, affine, resize": lambda: ResNetGenerator(
+        3, 3, 8, 2, padding="zero", norm="affine-instance", upsampling="resize"
+    ),
+    "replicate, batch, dropout": lambda: ResNetGenerator(
+        3, 3, 8, 2, padding="replicate", norm="batch", dropout=True
+    ),
+    "grey to colour": lambda: ResNetGenerator(1, 3, 16, 1),
+    "unet": lambda: UNetTranslator(3, 3, (16, 24, 32)),
+    "unet of other channels": lambda: UNetTranslator(2, 1, (8, 16)),
+}
+
+
+def picture(channels: int, rows: int, columns: int) -> Tensor:
+    """Return a picture whose halves differ, as no tile of it can know."""
+    x = torch.rand(1, channels, rows, columns, generator=torch.Generator().manual_seed(1))
+    x = 2 * x - 1
+    x[:, :, : rows // 2] *= 0.1
+    return x
+
+
+def in_bands(
+    network: nn.Module, x: Tensor, schedule: Schedule, budget: int, folder: Path, **more
+) -> Tensor:
+    rows: list[Tensor] = []
+
+    def sink(first: int, y: Tensor) -> None:
+        assert first == sum(part.shape[2] for part in rows)
+        rows.append(y)
+
+    translate_bands(
+        schedule,
+        lambda band: x[:, :, band[0] : band[1]].clone(),
+        sink,
+        device=CPU,
+        budget=budget,
+        folder=folder,
+        **more,
+    )
+    return torch.cat(rows, 2)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("rows", "columns"), [(63, 41), (40, 66)])
+@pytest.mark.parametrize(("dear", "budget"), [(0, PLENTY), (1000, PLENTY), (1000, 0)])
+def test_bands_put_together_are_the_whole(name, rows, columns, dear, budget, tmp_path):
+    network = enlivened(NETWORKS[name]())
+    program = program_of(network)
+    x = picture(program.channels, rows, columns)
+    with torch.inference_mode():
+        whole = network(x)
+    assert whole.std() > 0.05
+    schedule = Schedule(program, rows, columns, SMALL, dear)
+    assert max(len(schedule.bands(s.number, s.height)) for s in schedule.sweeps) > 3
+    found = in_bands(network, x, schedule, budget, tmp_path)
+    torch.testing.assert_close(found, whole, atol=2e-5, rtol=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tiles_by_themselves_are_not_the_whole(tmp_path):
+    """What the statistics of the whole picture are for."""
+    network = enlivened(NETWORKS["published"]())
+    x = picture(3, 64, 64)
+    with torch.inference_mode():
+        whole = network(x)
+        top = network(x[:, :, :32])
+    assert (whole[:, :, :16] - top[:, :, :16]).abs().mean() > 0.05
+
+
+def test_half_precision_between_layers_costs_little(tmp_path):
+    network = enlivened(NETWORKS["published"]())
+    x = picture(3, 64, 64)
+    with torch.inference_mode():
+        whole = network(x)
+    schedule = Schedule(program_of(network), 64, 64, SMALL, dtype=torch.float16)
+    found = in_bands(network, x, schedule, PLENTY, tmp_path)
+    assert 0 < (found - whole).abs().mean() / 2 < 1 / 255 / 8
+
+
+def test_values_too_large_for_half_precision_are_not_lost(tmp_path):
+    network = enlivened(ResNetGenerator(3, 3, 16, 1, norm="batch"))
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_var.fill_(1e-12)
+    schedule = Schedule(program_of(network), 32, 32, SMALL, dtype=torch.float16)
+    with pytest.raises(OverflowError):
+        in_bands(network, picture(3, 32, 32), schedule, PLENTY, tmp_path)
+
+
+def test_bf16_stays_near(tmp_path):
+    network = enlivened(ResNetGenerator(3, 3, 32, 1))
+    x = picture(3, 48, 48)
+    with torch.inference_mode():
+        whole = network(x)
+    schedule = plan(program_of(network, torch.bfloat16), 48, 48, PLENTY)
+    found = in_bands(network, x, schedule, PLENTY, tmp_path)
+    assert (found - whole).abs().mean() / 2 < 2 / 255
+
+
+def test_memory_stays_within_the_budget(tmp_path, monkeypatch):
+    held: list[int] = []
+    open_maps: set[int] = set()
+
+    class Counted(maps.FeatureMap):
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, **more)
+            if self._values is not None:
+                open_maps.add(id(self))
+                sizes[id(self)] = self.nbytes
+                held.append(sum(sizes[i] for i in open_maps))
+
+        def close(self):
+            open_maps.discard(id(self))
+            super().close()
+
+    sizes: dict[int, int] = {}
+    monkeypatch.setattr(bands, "FeatureMap", Counted)
+    network = enlivened(ResNetGenerator(3, 3, 16, 3))
+    program = program_of(network)
+    x = picture(3, 256, 256)
+    whole = None
+    for budget in (PLENTY, 20 * 2**20, 17 * 2**20):
+        schedule = plan(program, 256, 256, budget)
+        found = in_bands(network, x, schedule, budget, tmp_path)
+        limit = budget - 16 * 2**20
+        assert all(size <= limit for size in held)
+        assert not open_maps
+        held.clear()
+        whole = found if whole is None else whole
+        assert (found - whole).abs().mean() / 2 < 1 / 255 / 8
+
+
+def test_planned_peak_is_what_is_held(tmp_path):
+    program = program_of(enlivened(ResNetGenerator(3, 3, 16, 3)))
+    kept = Schedule(program, 128, 128, 2**20, dear=0)
+    again = Schedule(program, 128, 128, 2**20)
+    trunk = 64 * 32 * 32 * 4
+    assert again.peak == 2 * trunk < kept.peak
+
+
+def test_choice_of_moments_is_used(tmp_path):
+    network = enlivened(NETWORKS["published"]())
+    x = picture(3, 32, 32)
+    schedule = Schedule(program_of(network), 32, 32, SMALL)
+    seen = []
+
+    def choose(place, measured):
+        seen.append(place)
+        return measured.mixed(measured._replace(variance=4 * measured.variance), 1.0)
+
+    plain = in_bands(network, x, schedule, PLENTY, tmp_path)
+    changed = in_bands(network, x, schedule, PLENTY, tmp_path, choose=choose)
+    assert sorted(seen) == sorted(schedule.measured)
+    assert (plain - changed).abs().mean() > 0.01
+
+
+def test_unknown_layers_are_named():
+    with pytest.raises(UnknownLayerError, match="MaxPool2d"):
+        program_of(nn.Sequential(nn.Conv2d(1, 1, 3), nn.MaxPool2d(2)))
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    from phasegan.errors import RunError
+
+    def full(self, view):
+        raise OSError(28, "No space left on device")
+
+    class File:
+        def seek(self, place):
+            pass
+
+        write = full
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(maps.tempfile, "TemporaryFile", lambda **_: File())
+    program = program_of(enlivened(NETWORKS["published"]()))
+    with pytest.raises(RunError, match=r"no room for .* GB of intermediate results"):
+        in_bands(None, picture(3, 32, 32), Schedule(program, 32, 32, SMALL), 0, tmp_path)
+
+
+def test_costs_are_those_of_the_layers():
+    program = program_of(ResNetGenerator(3, 3, 64, 9))
+    shapes = program.shapes(256, 256)
+    total = sum(program.cost(n, shapes) for n in range(len(shapes)))
+    assert math.isclose(total, 49.6e9, rel_tol=0.01)
