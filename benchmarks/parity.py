@@ -207,8 +207,8 @@ class Pictures:
             raise RunError(f"{label}: the losses are not finite")
         a, b = self._test
         return {
-            "A → B": _scores(self._translate(gan.trained["generator_ab"], a), b),
-            "B → A": _scores(self._translate(gan.trained["generator_ba"], b), a),
+            "A → B": _scores(self._translate(gan.nets.trained["generator_ab"], a), b),
+            "B → A": _scores(self._translate(gan.nets.trained["generator_ba"], b), a),
         }
 
     def _translate(self, network: torch.nn.Module, pixels: NDArray[np.uint8]) -> NDArray[Any]:

@@ -10,18 +10,16 @@ from typing import Any, Unpack
 import torch
 
 from phasegan.devices import algorithms, choose_device, memory_guard
-from phasegan.errors import InputError
-from phasegan.files import locked, remove_leftovers
+from phasegan.files import locked
 from phasegan.processes import ALONE, Processes, joined
 from phasegan.progress import Progress
 from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
-from phasegan.settings import differences
 from phasegan.store.reader import PreparedFile
-from phasegan.training.checkpoint import Checkpoints
 from phasegan.training.engine import Data
 from phasegan.training.estimate import Estimate
+from phasegan.training.existing import Standing, make_ready
 from phasegan.training.loop import run_training
 from phasegan.training.opening import PathLike, are_pictures, data_or_builtin, open_training
 from phasegan.training.options import AllOptions, choose_execution
@@ -276,16 +274,16 @@ def train_config(
         switches = {"deterministic": execution.deterministic, "autotune": execution.autotune}
         stack.enter_context(algorithms(device, **switches))
 
-        def open_folder() -> TrainReport | bool:
+        def open_folder() -> Standing:
             run.check_free()
             stack.enter_context(locked(run.path / ".lock", str(run.path)))
-            return _open(run, config, resume)
+            return make_ready(run, config, resume)
 
         found = processes.from_main(open_folder)
-        if isinstance(found, TrainReport):
-            return found
-        left = config.steps - (_steps_done(run) if found else 0)
-        if estimate is None or found:
+        if found.finished is not None:
+            return TrainReport(run.path, config, found.finished.seconds, None, trained=False)
+        left = config.steps - found.done
+        if estimate is None or found.goes_on:
             estimate = processes.from_main(
                 lambda: estimate_run(
                     config, file, images, device, left, progress, execution, processes
@@ -304,7 +302,7 @@ def train_config(
             run,
             device,
             progress,
-            resume=found,
+            resume=found.goes_on,
             images=images,
             execution=execution,
             processes=processes,
@@ -313,19 +311,6 @@ def train_config(
         processes.wait()
         status = processes.from_main(run.read_status)
         return TrainReport(run.path, config, spent, estimate, trained=True, status=status)
-
-
-def _open(run: RunFolder, config: TrainConfig, resume: bool) -> TrainReport | bool:
-    """Make a run folder ready; return its report if it is finished, else if it goes on."""
-    for folder in (run.path, run.samples_path):
-        remove_leftovers(folder)
-    if run.exists:
-        finished = _check_existing(run, config, resume)
-        if finished is not None:
-            return finished
-    else:
-        run.write_config(config)
-    return Checkpoints(run.checkpoints_path).newest() is not None
 
 
 def _say_shared(config: TrainConfig, file: Data, progress: Progress) -> None:
@@ -360,33 +345,3 @@ def _advice(config: TrainConfig, execution: Execution) -> str:
         f"{config.label} at {config.size}×{config.size} with {at_once} images at once; "
         f"{same}lower {lower}{config.size_name}"
     )
-
-
-def _check_existing(folder: RunFolder, config: TrainConfig, resume: bool) -> TrainReport | None:
-    old = folder.read_config()
-    changed = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
-    if changed:
-        raise InputError(
-            f"{folder.path} holds a run of another configuration ({'; '.join(changed)}); "
-            "choose another -o"
-        )
-    if not folder.status_path.is_file():
-        return None  # killed before its first checkpoint was complete
-    status = folder.read_status()
-    if status.state == "finished":
-        return TrainReport(folder.path, old, status.seconds, None, trained=False)
-    if not resume:
-        raise InputError(
-            f"{folder.path} holds an unfinished run (step {status.step} of {old.steps}); "
-            "continue it with --resume, or choose another -o"
-        )
-    if Checkpoints(folder.checkpoints_path).newest() is None:
-        raise InputError(
-            f"{folder.checkpoints_path} holds no checkpoint, the run cannot be continued; choose "
-            "another -o and train again"
-        )
-    return None
-
-
-def _steps_done(folder: RunFolder) -> int:
-    return folder.read_status().step if folder.status_path.is_file() else 0

@@ -9,7 +9,6 @@ cycle from A.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,18 +19,16 @@ from torch import Tensor, nn
 
 from phasegan.losses.adversarial import adversary
 from phasegan.losses.reconstruction import absolute
-from phasegan.models.blocks import initialise
-from phasegan.models.build import make_discriminator, make_generator
 from phasegan.models.domains import phase_picture
 from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
 from phasegan.runs.config import LossConfig, PaperConfig
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.translation import TranslationConfig
-from phasegan.training.averages import follow
 from phasegan.training.design import design_of
 from phasegan.training.differentiable import Differentiable
 from phasegan.training.mechanics import Mechanics
+from phasegan.training.networks import Networks
 from phasegan.training.parts import Batch, Part, Piece, whole
 from phasegan.training.pool import ImagePool
 from phasegan.training.randomness import stream
@@ -82,63 +79,42 @@ class CycleGAN:
         self.design = design = design_of(config)
         self.mechanics = Mechanics(config.precision, device, execution, processes)
         self.adversary = adversary(design.adversarial)
-        self.trained = self._make_networks()
-        self.generators = [net for name, net in self.trained.items() if name.startswith("gen")]
-        self.discriminators = {
-            name[-1]: net for name, net in self.trained.items() if name.startswith("dis")
-        }
-        self.averages: dict[str, nn.Module] = {}
-        if design.average:
-            names = [name for name in design.names if name.startswith("gen")]
-            self.averages = {n: copy.deepcopy(self.trained[n]).requires_grad_(False) for n in names}
-        for network in self.trained.values():
+        self.nets = Networks(design, stream(config.seed, 0))
+        self.generators, self.judges = self.nets.generators, self.nets.judges
+        for network in self.nets.trained.values():
             self.mechanics.place(network)
-        for network in self.averages.values():
-            network.to(device).eval()
-        self.updates = 0
+        for network in self.nets.averages.values():
+            network.to(device)
         adam = design.optimiser
         betas = (adam.beta1, adam.beta2)
         make = self.mechanics.adam
         kind = torch.optim.Adam
-        judges = list(self.discriminators.values())
-        self.optimiser_g = make(kind, self.generators, adam.learning_rate, betas=betas)
+        generators, judges = list(self.generators.values()), list(self.judges.values())
+        self.optimiser_g = make(kind, generators, adam.learning_rate, betas=betas)
         self.optimiser_d = make(kind, judges, adam.learning_rate, betas=betas)
         self.pools = {
             domain: ImagePool(config.pool_size, stream(config.seed, _POOLS[domain]))
-            for domain in self.discriminators
+            for domain in self.judges
         }
         self.changes = Differentiable(design.augment, stream(config.seed, _CHANGES))
         self.losses = tuple(name for name in LOSSES if self._has(name))
-
-    def _make_networks(self) -> dict[str, nn.Module]:
-        """Return the networks that learn, by name."""
-        made, source = dict[str, nn.Module](), stream(self.config.seed, 0)
-        for name in self.design.names:
-            make = make_generator if name.startswith("gen") else make_discriminator
-            made[name] = make(self.design.network(name))
-            initialise(made[name], source)
-        return made
 
     def _has(self, name: str) -> bool:
         """Tell whether there is a loss of that name."""
         kind, _, where = name.partition("_")
         if kind == "cycle":
-            return "generator_ba" in self.trained and (where == "a" or "a" in self.discriminators)
+            return "ba" in self.generators and (where == "a" or "a" in self.judges)
         if kind == "identity":
-            return self.design.identity and where in self.discriminators
-        return where[-1] in self.discriminators
+            return self.design.identity and where in self.judges
+        return where[-1] in self.judges
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that the run folder keeps, by name: averages where there are."""
-        return self.trained | self.averages
+        return self.nets.kept
 
     def take(self, networks: Mapping[str, nn.Module]) -> None:
         """Take the weights of networks of the same designs, by name."""
-        for name, network in networks.items():
-            state = network.state_dict()
-            self.trained[name].load_state_dict(state)
-            if name in self.averages:
-                self.averages[name].load_state_dict(state)
+        self.nets.take(networks)
 
     def begin(self, batches: Any, progress: Progress) -> None:
         """Take nothing from the data: these networks know no statistics."""
@@ -183,31 +159,29 @@ class CycleGAN:
         """
         terms: dict[str, Tensor] = {}
         numbers = self._draw(batch.total)
-        judges = list(self.discriminators.values())
+        judges = list(self.judges.values())
         for network in judges:
             network.requires_grad_(False)
         self.optimiser_g.zero_grad(set_to_none=True)
         fakes = [self._generate(piece, numbers, terms) for piece in batch.pieces]
-        self._update(self.optimiser_g, self.generators)
+        self._update(self.optimiser_g, list(self.generators.values()))
 
         for network in judges:
             network.requires_grad_(True)
         self.optimiser_d.zero_grad(set_to_none=True)
-        old = {domain: self._older(domain, fakes, batch.total) for domain in self.discriminators}
+        old = {domain: self._older(domain, fakes, batch.total) for domain in self.judges}
         for piece in batch.pieces:
             self._judge(piece, old, numbers, terms)
         self._update(self.optimiser_d, judges)
         self.mechanics.scaler.update()
-        for name, average in self.averages.items():
-            follow(average, self.trained[name], self.design.average, self.updates)
-        self.updates += 1
+        self.nets.follow()
         return terms
 
     def _draw(self, total: int) -> dict[str, Tensor]:
         """Return the random numbers of the changes of a step, by what is changed."""
         if not self.design.augment:
             return {}
-        names = [f"{kind}_{d}" for d in self.discriminators for kind in ("fool", "real", "fake")]
+        names = [f"{kind}_{d}" for d in self.judges for kind in ("fool", "real", "fake")]
         return {name: self.changes.draw(total) for name in names}
 
     def _changed(
@@ -225,11 +199,11 @@ class CycleGAN:
         fakes: dict[str, Tensor] = {}
         with self.mechanics.autocast():
             for goes, came in (("b", "a"), ("a", "b")):
-                if goes not in self.discriminators:
+                if goes not in self.judges:
                     continue
                 same = f"identity_{goes}" in self.losses
                 fakes[goes], *made = self._through(
-                    self.trained[f"generator_{came}{goes}"],
+                    self.generators[came + goes],
                     real[came],
                     *([real[goes]] if same else []),
                 )
@@ -239,11 +213,11 @@ class CycleGAN:
                 if goes in fakes:
                     seen = self._changed(fakes[goes], f"fool_{goes}", numbers, piece.part)
                     own[f"adversarial_{came}{goes}"] = self.adversary.generator(
-                        self.discriminators[goes](seen)
+                        self.judges[goes](seen)
                     )
             for came, goes in (("a", "b"), ("b", "a")):
                 if f"cycle_{came}" in self.losses:
-                    back = self.trained[f"generator_{goes}{came}"]
+                    back = self.generators[goes + came]
                     own[f"cycle_{came}"] = absolute(back(fakes[goes]), real[came])
             own = {name: own[name] for name in LOSSES if name in own}
             total = self._weighed(own, weights)
@@ -271,11 +245,11 @@ class CycleGAN:
         own, part = dict[str, Tensor](), piece.part
         total = torch.zeros((), device=self.device)
         with self.mechanics.autocast():
-            for domain in sorted(self.discriminators):
+            for domain in sorted(self.judges):
                 real = piece.real_a if domain == "a" else piece.real_b
                 shown = (("real", real), ("fake", old[domain][part.rows]))
                 scores = self._through(
-                    self.discriminators[domain],
+                    self.judges[domain],
                     *(
                         self.mechanics.laid_out(
                             self._changed(pictures, f"{kind}_{domain}", numbers, part)
@@ -362,9 +336,7 @@ class CycleGAN:
     def state(self) -> dict[str, Any]:
         """Return networks, averages, optimisers, scaler and pools for a checkpoint."""
         return {
-            "networks": {name: net.state_dict() for name, net in self.trained.items()},
-            "averages": {name: net.state_dict() for name, net in self.averages.items()},
-            "updates": self.updates,
+            **self.nets.state(),
             "optimiser_g": self.optimiser_g.state_dict(),
             "optimiser_d": self.optimiser_d.state_dict(),
             "mechanics": self.mechanics.state(),
@@ -374,11 +346,7 @@ class CycleGAN:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take the state of a checkpoint."""
-        for name, network in self.trained.items():
-            network.load_state_dict(state["networks"][name])
-        for name, network in self.averages.items():
-            network.load_state_dict(state["averages"][name])
-        self.updates = int(state.get("updates", 0))
+        self.nets.restore(state)
         self.optimiser_g.load_state_dict(state["optimiser_g"])
         self.optimiser_d.load_state_dict(state["optimiser_d"])
         self.mechanics.restore(state["mechanics"])

@@ -49,8 +49,8 @@ def test_every_loss_has_its_name_and_every_network_learns():
 def test_losses_are_what_their_names_say():
     gan = CycleGAN(config(pool_size=0), CPU)
     a, b = batch(1), batch(2)
-    g_ab, g_ba = gan.trained["generator_ab"], gan.trained["generator_ba"]
-    d_a, d_b = gan.trained["discriminator_a"], gan.trained["discriminator_b"]
+    g_ab, g_ba = gan.nets.trained["generator_ab"], gan.nets.trained["generator_ba"]
+    d_a, d_b = gan.nets.trained["discriminator_a"], gan.nets.trained["discriminator_b"]
     with torch.no_grad():
         fake_b, fake_a = g_ab(a), g_ba(b)
         expected = {
@@ -70,11 +70,11 @@ def test_losses_are_what_their_names_say():
 def test_generators_follow_the_published_objective():
     gan = CycleGAN(config(), CPU)
     a, b = batch(1), batch(2)
-    g_ab, g_ba = gan.trained["generator_ab"], gan.trained["generator_ba"]
+    g_ab, g_ba = gan.nets.trained["generator_ab"], gan.nets.trained["generator_ba"]
     fake_b, fake_a = g_ab(a), g_ba(b)
     objective = (
-        ((gan.trained["discriminator_b"](fake_b) - 1) ** 2).mean()
-        + ((gan.trained["discriminator_a"](fake_a) - 1) ** 2).mean()
+        ((gan.nets.trained["discriminator_b"](fake_b) - 1) ** 2).mean()
+        + ((gan.nets.trained["discriminator_a"](fake_a) - 1) ** 2).mean()
         + 10 * (g_ba(fake_b) - a).abs().mean()
         + 10 * (g_ab(fake_a) - b).abs().mean()
         + 5 * (g_ba(a) - a).abs().mean()
@@ -91,7 +91,7 @@ def test_discriminators_follow_the_published_objective_on_pooled_pictures():
     gan = CycleGAN(config(), CPU)
     a, b, old_a, old_b = batch(1), batch(2), batch(3), batch(4)
     gan.pools["a"].query, gan.pools["b"].query = (lambda _: old_a), (lambda _: old_b)
-    d_a, d_b = gan.trained["discriminator_a"], gan.trained["discriminator_b"]
+    d_a, d_b = gan.nets.trained["discriminator_a"], gan.nets.trained["discriminator_b"]
     objective = 0.5 * (
         ((d_a(a) - 1) ** 2).mean()
         + (d_a(old_a) ** 2).mean()
@@ -121,8 +121,8 @@ def test_identity_can_be_switched_off():
 def test_discriminators_do_not_learn_from_the_generators_loss():
     gan = CycleGAN(config(), CPU)
     judges = [
-        *gan.trained["discriminator_a"].parameters(),
-        *gan.trained["discriminator_b"].parameters(),
+        *gan.nets.trained["discriminator_a"].parameters(),
+        *gan.nets.trained["discriminator_b"].parameters(),
     ]
     seen = []
     gan.optimiser_g.register_step_pre_hook(

@@ -79,7 +79,11 @@ def learn(gan, batches, steps=None):
 
 def trained_networks(gan):
     """Return the networks that an optimiser updates."""
-    return getattr(gan, "trained", None) or {**gan.networks(), "generator_ab": gan.generator_ab}
+    return (
+        gan.nets.trained
+        if hasattr(gan, "all")
+        else {**gan.networks(), "generator_ab": gan.generator_ab}
+    )
 
 
 def weights(gan):
@@ -104,7 +108,7 @@ def scores(gan, file):
     if "generator_ba" in gan.networks():
         pictures = torch.from_numpy(image_picture(images, 255)).to(gan.device)
         with torch.no_grad():
-            back = gan.trained["generator_ab"](gan.trained["generator_ba"](pictures))
+            back = gan.nets.trained["generator_ab"](gan.nets.trained["generator_ba"](pictures))
         values.append(float((back - pictures).abs().mean()))
     return values
 

@@ -115,12 +115,12 @@ def test_an_average_follows_slowly_and_is_what_is_kept():
     start = state(gan.networks()["generator_ab"])
     for seed in range(3):
         gan.step(batch(seed), batch(seed + 9))
-    kept, latest = gan.networks()["generator_ab"], gan.trained["generator_ab"]
+    kept, latest = gan.networks()["generator_ab"], gan.nets.trained["generator_ab"]
     key = "model.1.weight"
-    assert kept is gan.averages["generator_ab"]
+    assert kept is gan.nets.averages["generator_ab"]
     moved = (kept.state_dict()[key] - start[key]).norm()
     assert 0 < moved < (latest.state_dict()[key] - start[key]).norm()
-    assert gan.networks()["discriminator_a"] is gan.trained["discriminator_a"]
+    assert gan.networks()["discriminator_a"] is gan.nets.trained["discriminator_a"]
 
 
 def test_averages_forget_their_beginning():
@@ -158,19 +158,19 @@ def test_parts_of_a_batch_with_changes_are_the_batch():
 def test_translating_leaves_training_as_it_is():
     gan = CycleGAN(config(networks={"dropout": True, "norm": "batch"}), CPU)
     pictures = batch(1).numpy()
-    before = state(gan.trained["generator_ab"])
+    before = state(gan.nets.trained["generator_ab"])
     first, second = gan.translate(pictures, "ab"), gan.translate(pictures, "ab")
     assert (first == second).all()  # no dropout
-    assert gan.trained["generator_ab"].training
-    after = gan.trained["generator_ab"].state_dict()
+    assert gan.nets.trained["generator_ab"].training
+    after = gan.nets.trained["generator_ab"].state_dict()
     assert all(torch.equal(value, before[key]) for key, value in after.items())
 
 
 def test_batch_normalisation_sees_one_kind_of_pictures_at_a_time():
     gan = CycleGAN(config(networks={"norm": "batch"}), CPU)
     a, b = batch(1), batch(2)
-    twin = CycleGAN(config(networks={"norm": "batch"}), CPU).trained["generator_ab"]
-    same = gan._through(gan.trained["generator_ab"], a, b)
+    twin = CycleGAN(config(networks={"norm": "batch"}), CPU).nets.trained["generator_ab"]
+    same = gan._through(gan.nets.trained["generator_ab"], a, b)
     assert torch.equal(same[0], twin(a))
     assert torch.equal(same[1], twin(b))
 

@@ -1,0 +1,88 @@
+"""A run folder before it is trained in: new, to be continued, finished, or in the way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from phasegan.errors import InputError
+from phasegan.files import remove_leftovers
+from phasegan.runs.config import RunStatus, TrainConfig
+from phasegan.runs.folder import RunFolder
+from phasegan.settings import differences
+from phasegan.training.checkpoint import Checkpoints
+
+
+class Standing(NamedTuple):
+    """How far a run is.
+
+    Attributes
+    ----------
+    finished : RunStatus or None
+        The status of a run that is finished.
+    goes_on : bool
+        Whether there is a checkpoint to continue from.
+    done : int
+        Optimiser steps until there.
+    """
+
+    finished: RunStatus | None
+    goes_on: bool
+    done: int
+
+
+def make_ready(run: RunFolder, config: TrainConfig, resume: bool) -> Standing:
+    """Make a run folder ready for a configuration.
+
+    Parameters
+    ----------
+    run : RunFolder
+        The folder.
+    config : TrainConfig
+        What is to be trained.
+    resume : bool
+        Whether an unfinished run may be continued.
+
+    Raises
+    ------
+    InputError
+        If it holds a run of another configuration, or an unfinished one that is not to
+        be or cannot be continued.
+    """
+    for folder in (run.path, run.samples_path):
+        remove_leftovers(folder)
+    if run.exists:
+        finished = _check(run, config, resume)
+        if finished is not None:
+            return Standing(finished, goes_on=False, done=config.steps)
+    else:
+        run.write_config(config)
+    goes_on = Checkpoints(run.checkpoints_path).newest() is not None
+    known = goes_on and run.status_path.is_file()
+    return Standing(None, goes_on, run.read_status().step if known else 0)
+
+
+def _check(folder: RunFolder, config: TrainConfig, resume: bool) -> RunStatus | None:
+    """Return the status of a finished run; refuse one that is in the way."""
+    old = folder.read_config()
+    changed = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
+    if changed:
+        raise InputError(
+            f"{folder.path} holds a run of another configuration ({'; '.join(changed)}); "
+            "choose another -o"
+        )
+    if not folder.status_path.is_file():
+        return None  # killed before its first checkpoint was complete
+    status = folder.read_status()
+    if status.state == "finished":
+        return status
+    if not resume:
+        raise InputError(
+            f"{folder.path} holds an unfinished run (step {status.step} of {old.steps}); "
+            "continue it with --resume, or choose another -o"
+        )
+    if Checkpoints(folder.checkpoints_path).newest() is None:
+        raise InputError(
+            f"{folder.checkpoints_path} holds no checkpoint, the run cannot be continued; choose "
+            "another -o and train again"
+        )
+    return None
