@@ -27,11 +27,11 @@ rate() { # rate NAME PAIR RUN...
 }
 
 case " ${PARTS:-pairs options} " in *" pairs "*)
-    for row in "sunflower2daisy 10 50" "photo2monet 22 30" "photo2hayao 22 30"; do
+    for row in "sunflower2daisy 10" "photo2monet 22" "photo2hayao 22"; do
         # shellcheck disable=SC2086
         set -- $row
-        learn "$1-identity" "$1" --epochs "$2" --validation "$3"
-        learn "$1-without" "$1" --epochs "$2" --validation "$3" --identity 0
+        learn "$1-identity" "$1" --epochs "$2"
+        learn "$1-without" "$1" --epochs "$2" --identity 0
         rate "$1" "$1" "$1-identity" "$1-without"
     done ;;
 esac

@@ -13,6 +13,7 @@ samples/epoch-0001.npy          the reconstructions alone, integers: frames of t
 filmstrip.png                   the reconstructions by epoch, then the references
 training.png                    the losses and what else is known of the training
 gallery.html                    of translations: what the networks make of test pictures
+contact-sheet.png               of translations: the same pictures as one image
 epochs.webp                     of translations: some of these by epoch, animated
 tensorboard/                    the same for TensorBoard, where it is installed
 
@@ -54,6 +55,7 @@ class RunFolder:
         self.film_strip_path = self.path / "filmstrip.png"
         self.training_figure_path = self.path / "training.png"
         self.animation_path = self.path / "epochs.webp"
+        self.contact_sheet_path = self.path / "contact-sheet.png"
         self.gallery_path = self.path / "gallery.html"
 
     @property

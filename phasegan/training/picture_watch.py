@@ -11,6 +11,7 @@ from phasegan.figures.animation import animate
 from phasegan.figures.filmstrip import FrameStore
 from phasegan.figures.gallery import Fact, Gallery, Row, Section, write_gallery
 from phasegan.figures.sheet import Tile, contact_sheet
+from phasegan.files import atomic_file
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig
 from phasegan.store.planes import Kind, pixel_values, to_planes, unit
@@ -57,10 +58,18 @@ class WatchedPictures:
 
     def look(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw A | B made of it | back, and the same from B; keep the frame; return the sheet."""
-        titles, columns, frame = list[str](), list[list[Tile]](), list[NDArray[np.uint8]]()
+        titles, columns, made = self._columns(gan, ROWS)
+        frames = FrameStore(folder.samples_path, 255)
+        frames.add(epoch, np.stack([_planes(tile) for tile in made]))
+        frames.write_strip(folder.film_strip_path, inputs=self._inputs())
+        return _sheet(titles, columns, f"after epoch {epoch}")
+
+    def _columns(self, gan: Any, most: int) -> tuple[list[str], list[list[Tile]], list[Tile]]:
+        """Return titles and columns of a sheet, and those tiles of it that are translations."""
+        titles, columns, made = list[str](), list[list[Tile]](), list[Tile]()
         for way in self._ways:
             came, goes = _domains(way)
-            real = self._real[came][:ROWS]
+            real = self._real[came][:most]
             fake = gan.translate(real, way)
             shown = [self._tiles(real, came), self._tiles(fake, goes)]
             titles += [_name(came), f"→ {_name(goes)}"]
@@ -68,16 +77,14 @@ class WatchedPictures:
                 shown.append(self._tiles(gan.translate(fake, way[::-1]), came))
                 titles.append(f"→ {_name(came)} again")
             columns += shown
-            frame += [_planes(tile) for tile in shown[1]]
-        frames = FrameStore(folder.samples_path, 255)
-        frames.add(epoch, np.stack(frame))
-        frames.write_strip(folder.film_strip_path, inputs=self._inputs())
-        fewest = min(map(len, columns))
-        rows = [list(row) for row in zip(*(column[:fewest] for column in columns), strict=True)]
-        return contact_sheet(rows, titles, None, f"after epoch {epoch}")
+            made += shown[1]
+        return titles, columns, made
 
     def conclude(self, gan: Any, folder: RunFolder, title: str) -> None:
-        """Write the animation over epochs and the gallery."""
+        """Write the contact sheet, the animation over epochs and the gallery."""
+        titles, columns, _ = self._columns(gan, GALLERY_ROWS)
+        with atomic_file(folder.contact_sheet_path) as path:
+            _sheet(titles, columns, title).save(path, format="PNG")
         inputs = self._inputs()
         frames = FrameStore(folder.samples_path, 255).frames(inputs.shape)
         if frames:
@@ -152,6 +159,12 @@ def display(picture: NDArray[np.floating], kind: Kind) -> Tile:
     colours = picture[: kind.channels - kind.alpha]
     tile = pixel_values(colours, Kind(len(colours), "uint8", 0.0, 255.0)).astype(np.uint8)
     return tile[0] if len(tile) < 3 else np.ascontiguousarray(np.moveaxis(tile[:3], 0, -1))
+
+
+def _sheet(titles: list[str], columns: list[list[Tile]], footer: str) -> Any:
+    fewest = min(map(len, columns))
+    rows = [list(row) for row in zip(*(column[:fewest] for column in columns), strict=True)]
+    return contact_sheet(rows, titles, None, footer)
 
 
 def _planes(tile: Tile) -> NDArray[np.uint8]:

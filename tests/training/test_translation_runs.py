@@ -56,6 +56,7 @@ def test_a_run_leaves_networks_pictures_and_a_gallery(run):
     assert weights(run).keys() == {*NETWORKS}
     assert Image.open(run / "training.png").width == 1260
     assert Image.open(run / "epochs.webp").n_frames >= 2
+    assert Image.open(run / "contact-sheet.png").width > 6 * 160
     assert len(list((run / "samples").glob("*.png"))) == 4
     page = (run / "gallery.html").read_text()
     assert page.count("<img") >= 2 * 2 * 4
