@@ -20,7 +20,7 @@ from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import Data
 from phasegan.training.estimate import Estimate
 from phasegan.training.existing import Standing, make_ready
-from phasegan.training.loop import run_training
+from phasegan.training.loop import Trainer
 from phasegan.training.opening import PathLike, are_pictures, data_or_builtin, open_training
 from phasegan.training.options import AllOptions, choose_execution
 from phasegan.training.start import Start
@@ -296,18 +296,8 @@ def train_config(
             f"{estimate.describe()}"
         )
         _say_shared(config, file, progress)
-        spent = run_training(
-            config,
-            file,
-            run,
-            device,
-            progress,
-            resume=found.goes_on,
-            images=images,
-            execution=execution,
-            processes=processes,
-            start=start,
-        )
+        trainer = Trainer(config, file, run, device, progress, images, execution, processes, start)
+        spent = trainer.run(resume=found.goes_on)
         processes.wait()
         status = processes.from_main(run.read_status)
         return TrainReport(run.path, config, spent, estimate, trained=True, status=status)

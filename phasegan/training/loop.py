@@ -109,7 +109,25 @@ class Trainer:
     # --- the run ------------------------------------------------------------------
 
     def run(self, *, resume: bool) -> float:
-        """Train until the end or a signal; see `run_training`."""
+        """Train until the end or a signal.
+
+        Parameters
+        ----------
+        resume : bool
+            Continue from the newest checkpoint.
+
+        Returns
+        -------
+        float
+            Seconds spent training, over all attempts.
+
+        Raises
+        ------
+        Interrupted
+            After a SIGINT or SIGTERM, when the checkpoint is written.
+        RunError
+            If losses are not finite again and again.
+        """
         self.start = time.monotonic()
         if resume:
             self.gan.go_on(self.batches)
@@ -351,41 +369,3 @@ class Trainer:
             self.worse = operator.index(state["worse"])
             self.fell_back = [str(text) for text in state["fell_back"]]
         self.start, self.meter = time.monotonic(), Meter(self.device)
-
-
-def run_training(
-    config: TrainConfig,
-    file: Data,
-    folder: RunFolder,
-    device: torch.device,
-    progress: Progress,
-    *,
-    resume: bool,
-    images: PreparedFile | None = None,
-    execution: Execution = STANDARD,
-    processes: Processes = ALONE,
-    start: Start | None = None,
-) -> float:
-    """Train until the end or a signal.
-
-    Parameters
-    ----------
-    config, file, folder, device, progress, images, execution, processes, start
-        As of `Trainer`.
-    resume : bool
-        Continue from the newest checkpoint.
-
-    Returns
-    -------
-    float
-        Seconds spent training, over all attempts.
-
-    Raises
-    ------
-    Interrupted
-        After a SIGINT or SIGTERM, when the checkpoint is written.
-    RunError
-        If losses are not finite again and again.
-    """
-    trainer = Trainer(config, file, folder, device, progress, images, execution, processes, start)
-    return trainer.run(resume=resume)
