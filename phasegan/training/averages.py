@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def follow(average: nn.Module, latest: nn.Module, decay: float, updates: int) -> None:
-    """Move the average of a network's weights towards the latest; buffers are taken as they are.
+    """Move the average of a network's weights towards the latest; buffers stay as they are.
 
     Parameters
     ----------
@@ -24,8 +24,6 @@ def follow(average: nn.Module, latest: nn.Module, decay: float, updates: int) ->
     with torch.no_grad():
         averages, parameters = _listed(average.parameters()), _listed(latest.parameters())
         torch._foreach_lerp_(averages, parameters, share)
-        for kept, buffer in zip(average.buffers(), latest.buffers(), strict=True):
-            kept.copy_(buffer)
 
 
 def _listed(tensors: Iterable[Tensor]) -> list[Tensor]:

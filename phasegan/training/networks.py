@@ -73,6 +73,8 @@ class Networks:
         """Move the averages towards the weights after a step."""
         for name, average in self.averages.items():
             follow(average, self.trained[name], self._decay, self._updates)
+            for kept, buffer in zip(average.buffers(), self.trained[name].buffers(), strict=True):
+                kept.copy_(buffer)
         self._updates += 1
 
     def state(self) -> dict[str, Any]:

@@ -207,3 +207,11 @@ class TestDifferentiable:
         assert (share <= 0.25 + 1e-6).all()
         shifted = Differentiable(("shift",), torch.Generator())(flat, numbers, whole(3))
         assert set(shifted.unique().tolist()) <= {-1.0, 0.25}
+
+
+def test_averages_have_the_latest_statistics_of_batch_normalisation():
+    gan = CycleGAN(config(average=0.99, networks={"norm": "batch"}), CPU)
+    gan.step(batch(1), batch(2))
+    latest, kept = gan.nets.trained["generator_ab"], gan.nets.averages["generator_ab"]
+    for (name, value), (_, same) in zip(latest.named_buffers(), kept.named_buffers(), strict=True):
+        assert torch.equal(value, same), name
