@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from phasegan.figures.animation import animate
 from phasegan.figures.filmstrip import FrameStore
-from phasegan.figures.gallery import Fact, Gallery, Row, Section, write_gallery
+from phasegan.figures.gallery import write_gallery
+from phasegan.figures.gallery_contents import Fact, Gallery, Row, Section
 from phasegan.figures.sheet import Tile, contact_sheet
 from phasegan.files import atomic_file
 from phasegan.runs.folder import RunFolder
