@@ -109,3 +109,32 @@ def test_nothing_is_certified_falsely(scenes):
     ):
         found = _solved(observed(pictures, kind, level))
         assert not any(c.certified for c in found.certificates), (kind, level)
+
+
+def test_a_short_training_moves_flowers_towards_the_other_domain(real_data, tmp_path):
+    folder = real_data / "sunflower2daisy"
+    if not folder.is_dir():
+        pytest.skip("PHASEGAN_TEST_DATA has no sunflower2daisy")
+    run = tmp_path / "run"
+    phasegan.train(
+        folder, run, size=32, samples=120, epochs=6, base_channels=8, discriminator_channels=8,
+        variant="small", device="cpu",
+    )  # fmt: skip
+    found = phasegan.score_translations(folder, [run], device="cpu")
+    assert (found.counts, found.paired) == ((138, 126), False)
+    rows = {(row.kind, row.way): row.values for row in found.rows}
+    for way in ("ab", "ba"):
+        made, raw = rows["run", way], rows["baseline", way]
+        assert made["swd"] < 0.9 * raw["swd"]
+        assert made["taken"] > raw["taken"] + 0.05
+
+
+def test_test_pictures_of_equal_names_are_pairs(real_data):
+    folder = real_data / "photo2hayao"
+    if not folder.is_dir():
+        pytest.skip("PHASEGAN_TEST_DATA has no photo2hayao")
+    from phasegan.store.domains import open_domains
+
+    domains = open_domains(folder)
+    assert domains.paired
+    assert [len(part) for part in domains.train] == [250, 250]
