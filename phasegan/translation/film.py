@@ -1,4 +1,4 @@
-"""Films in and out by PyAV: frames with their time stamps, sound as it is."""
+"""Films in and out by PyAV: frames with their time stamps, and sound."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress
+from phasegan.translation.sound import Sound
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -241,26 +242,11 @@ class FilmWriter:
         context.colorspace = self._colours
         context.color_range = _LIMITED
         self._stream = stream
-        self._sound = {}
-        for sound in like.sound:
-            copy = self._copied(sound, form, progress)
-            if copy is not None:
-                self._sound[sound.index] = copy
+        self._sound = {s.index: Sound(self._container, form, s, progress) for s in like.sound}
         self._count = 0
         self._start: int | None = None
         self._uneven = False
         self._progress = progress
-
-    def _copied(self, sound: Any, form: str, progress: Progress) -> Any:
-        name = sound.codec_context.name
-        if form == "webm" and sound.codec_context.codec.canonical_name not in ("opus", "vorbis"):
-            progress.warn(f"webm cannot hold the sound's {name}: left out; write .mkv to keep it")
-            return None
-        try:
-            return self._container.add_stream_from_template(sound)
-        except (ValueError, require_av().error.FFmpegError):
-            progress.warn(f"{form} cannot hold the sound's {name}: left out; write .mkv to keep it")
-            return None
 
     def add(self, shot: Shot, pixels: NDArray[np.uint8]) -> None:
         """Write a frame, (rows, columns, 3), at the time of a shot."""
@@ -284,17 +270,18 @@ class FilmWriter:
         self._container.mux(self._stream.encode(frame))
 
     def copy(self, packet: Any) -> None:
-        """Write a packet of sound as it is."""
-        copy = self._sound.get(packet.stream.index)
-        if copy is not None:
-            packet.stream = copy
-            self._container.mux(packet)
+        """Write a packet of sound."""
+        sound = self._sound.get(packet.stream.index)
+        if sound is not None:
+            sound.add(packet)
 
     def close(self, complete: bool) -> None:
         """Finish the file, or only let go of it."""
         try:
             if complete:
                 self._container.mux(self._stream.encode())
+                for sound in self._sound.values():
+                    sound.finish()
         finally:
             self._container.close()
         if complete and self._uneven:

@@ -123,6 +123,24 @@ def test_sound_is_copied_bit_for_bit(identity, tmp_path):
     assert made == given
 
 
+@pytest.mark.parametrize("suffix", [".avi", ".webm"])
+def test_sound_that_a_format_does_not_take_is_encoded_anew(identity, tmp_path, suffix):
+    make_film(tmp_path / "a.mkv", range(0, 200, 10), sound=True)
+    translate(identity, tmp_path / "a.mkv", tmp_path / f"b{suffix}")
+    given, made = (heard(tmp_path / name) for name in ("a.mkv", f"b{suffix}"))
+    assert made[0] == pytest.approx(given[0], abs=0.15)  # seconds
+    assert made[1] == pytest.approx(given[1], rel=0.01)  # of the tone, Hz
+
+
+def heard(path):
+    """Return the length of the sound and its loudest frequency."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(container.streams.audio[0]))
+    tone, rate = np.concatenate([f.to_ndarray()[0] for f in frames]), frames[0].sample_rate
+    spectrum = np.abs(np.fft.rfft(tone.astype(float)))
+    return len(tone) / rate, float(spectrum.argmax()) * rate / len(tone)
+
+
 def test_avi_has_an_even_rate(identity, tmp_path):
     make_film(tmp_path / "a.avi", range(0, 60, 10), codec="mpeg4", form="yuv420p")
     translate(identity, tmp_path / "a.avi", tmp_path / "b.avi")

@@ -1,0 +1,89 @@
+"""A film's sound on its way into another film: copied as it is, or encoded anew."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from phasegan.progress import Progress
+
+ENCODERS = {"avi": "libmp3lame", "webm": "libopus", "mp4": "aac", "mov": "aac", "matroska": "aac"}
+"""Of the sound that a format does not take as it is."""
+_OPUS_RATE = 48000
+
+
+class Sound:
+    """One stream of sound into a container.
+
+    Parameters
+    ----------
+    container : av.container.OutputContainer
+        Where it goes; nothing may be written in it yet.
+    form : str
+        Its format, as FFmpeg calls it.
+    stream : av.AudioStream
+        Where it comes from.
+    progress : Progress
+        Where it is said that sound is encoded anew, or left out.
+    """
+
+    def __init__(self, container: Any, form: str, stream: Any, progress: Progress) -> None:
+        self._container, self._source = container, stream
+        name = stream.codec_context.name
+        self._stream: Any = None
+        self.copied = _takes(form, stream)
+        if self.copied:
+            self._stream = container.add_stream_from_template(stream)
+            return
+        encoder = ENCODERS[form]
+        rate = _OPUS_RATE if encoder == "libopus" else stream.codec_context.sample_rate
+        if _encodes(form, encoder, rate):
+            self._stream = container.add_stream(encoder, rate=rate)
+            progress.say(f"{form} does not take {name} sound as it is: encoded by {encoder}")
+        else:
+            progress.warn(f"{form} cannot hold the sound's {name}: left out; write .mkv to keep it")
+
+    def add(self, packet: Any) -> None:
+        """Write a packet of the source."""
+        if self._stream is None:
+            return
+        if self.copied:
+            packet.stream = self._stream
+            self._container.mux(packet)
+            return
+        for frame in packet.decode():
+            self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the decoder and the encoder still hold."""
+        if self._stream is None or self.copied:
+            return
+        for frame in self._source.codec_context.decode(None):
+            self._container.mux(self._stream.encode(frame))
+        self._container.mux(self._stream.encode(None))
+
+
+def _takes(form: str, stream: Any) -> bool:
+    """Tell whether a format holds a stream as it is, by writing the head of such a file."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(), "w", format=form) as probe:
+            probe.add_stream_from_template(stream)
+            probe.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
+
+
+def _encodes(form: str, encoder: str, rate: int) -> bool:
+    """Tell whether there is an encoder, and a format holds what it makes."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(), "w", format=form) as probe:
+            probe.add_stream(encoder, rate=rate)
+            probe.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
