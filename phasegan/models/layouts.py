@@ -282,4 +282,10 @@ def _unet_design(path: Path, state: State) -> dict[str, Any]:
         "in_channels": state["unet.entry.weight"].shape[1],
         "out_channels": state["unet.exit.weight"].shape[0],
         "widths": widths,
+        "upsampling": _unet_upsampling(state),
     }
+
+
+def _unet_upsampling(state: State) -> str:
+    weight = state.get("unet.up.0.weight")
+    return "resize" if weight is not None and weight.shape[-1] == 3 else "transposed"

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from phasegan.models.blocks import seeded
+from phasegan.models.blocks import known, seeded
+from phasegan.models.resnet import UPSAMPLINGS
 from phasegan.models.unet import UNet
 
 WIDTHS = (32, 64, 128, 256)
@@ -46,6 +47,8 @@ class UNetTranslator(nn.Module):
         Channels of the picture that goes in and of the one that comes out.
     widths : sequence of int
         Channels at each resolution, the full one first.
+    upsampling : {"transposed", "resize"}
+        By transposed convolutions, or by nearest neighbours and a convolution.
 
     Attributes
     ----------
@@ -53,16 +56,29 @@ class UNetTranslator(nn.Module):
         All of the above and `kind`, from which `make_generator` rebuilds the network.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, widths: Sequence[int] = WIDTHS) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        widths: Sequence[int] = WIDTHS,
+        upsampling: str = "transposed",
+    ) -> None:
         super().__init__()
         self.design: dict[str, Any] = {
             "kind": "unet",
             "in_channels": in_channels,
             "out_channels": out_channels,
             "widths": list(widths),
+            "upsampling": known(upsampling, "upsampling", UPSAMPLINGS),
         }
-        self.unet = UNet(in_channels, out_channels, tuple(widths))
+        self.unet = self._fresh()
         self.out_channels = out_channels
+
+    def _fresh(self) -> UNet:
+        made = self.design
+        return UNet(
+            made["in_channels"], made["out_channels"], tuple(made["widths"]), made["upsampling"]
+        )
 
     @property
     def recompute(self) -> bool:
@@ -76,9 +92,7 @@ class UNetTranslator(nn.Module):
     def draw_weights(self, generator: torch.Generator) -> None:
         """Draw the start that `UNet` has by construction, from a source of randomness."""
         with seeded(generator):
-            fresh = UNet(
-                self.design["in_channels"], self.out_channels, tuple(self.design["widths"])
-            )
+            fresh = self._fresh()
         self.unet.load_state_dict(fresh.state_dict())
 
     def forward(self, x: Tensor) -> Tensor:

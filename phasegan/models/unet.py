@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from phasegan.models.blocks import through
+from phasegan.models.blocks import ResizeConvolution, through
 
 GROUP = 16
 """Channels that are normalised together, at most."""
@@ -81,16 +81,29 @@ class UNet(nn.Module):
     widths : tuple of int
         Channels at each resolution, the full one first; each next level has
         half the rows and columns.
+    upsampling : {"transposed", "resize"}
+        By transposed convolutions, or by nearest neighbours and a convolution.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, widths: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        widths: tuple[int, ...],
+        upsampling: str = "transposed",
+    ) -> None:
         super().__init__()
         pairs = list(itertools.pairwise(widths))
         self.entry = nn.Conv2d(in_channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(NormBlock(width) for width in widths)
         self.decoder = nn.ModuleList(NormBlock(width) for width in widths[:-1])
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
-        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(
+            ResizeConvolution(b, a)
+            if upsampling == "resize"
+            else nn.ConvTranspose2d(b, a, 2, stride=2)
+            for a, b in pairs
+        )
         self.surroundings = Surroundings(widths[-1])
         self.exit = nn.Conv2d(widths[0], out_channels, 3, padding=1)
         self.recompute = False

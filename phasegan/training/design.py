@@ -87,6 +87,7 @@ def design_of(config: PaperConfig | TranslationConfig) -> Design:
     generator: dict[str, Any] = {"kind": made.generator}
     if made.generator == "unet":
         generator["widths"] = [factor * made.base_channels for factor in UNET_FACTORS]
+        generator["upsampling"] = made.upsampling
     else:
         generator |= {
             "base_channels": made.base_channels,

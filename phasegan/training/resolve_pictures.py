@@ -39,7 +39,7 @@ DEFAULT_SIZES = {"full": 256, "small": 128}
 LOAD_RATIO = 286 / 256
 """Of the size that pictures are brought to and that of the crops, as published."""
 ALPHA = ("drop", "keep")
-_OF_RESNETS = ("blocks", "padding", "norm", "dropout", "upsampling")
+_OF_RESNETS = ("blocks", "padding", "norm", "dropout")
 
 
 def resolve_pictures(

@@ -49,11 +49,11 @@ class Start:
             if name.startswith("generator"):
                 found["generator"] = design["kind"]
                 found |= {key: design[key] for key in _SIZES if key in design}
+                if design["kind"] == "unet":
+                    found["base_channels"] = design["widths"][0]
             elif design["kind"] == "patch":
                 found["discriminator_channels"] = design["base_channels"]
                 found["spectral_norm"] = design.get("spectral_norm", False)
-        if found.get("generator") == "unet":
-            found = {k: v for k, v in found.items() if k not in _SIZES}
         return found
 
     def fit(self, networks: dict[str, nn.Module]) -> dict[str, nn.Module]:

@@ -26,6 +26,7 @@ GENERATORS = [
     {"kind": "resnet", "base_channels": 4, "blocks": 1, "dropout": True, "upsampling": "resize"},
     {"kind": "resnet", "base_channels": 2, "padding": "replicate", "norm": "affine-instance"},
     {"kind": "unet", "widths": [4, 8]},
+    {"kind": "unet", "widths": [4, 8], "upsampling": "resize"},
 ]
 DISCRIMINATORS = [
     {"kind": "patch", "in_channels": 2, "base_channels": 4, "layers": 2, "norm": "batch"},

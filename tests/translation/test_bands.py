@@ -31,6 +31,7 @@ NETWORKS = {
     ),
     "grey to colour": lambda: ResNetGenerator(1, 3, 16, 1),
     "unet": lambda: UNetTranslator(3, 3, (16, 24, 32)),
+    "unet that resizes": lambda: UNetTranslator(3, 3, (8, 12), "resize"),
     "unet of other channels": lambda: UNetTranslator(2, 1, (8, 16)),
 }
 
