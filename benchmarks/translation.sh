@@ -38,15 +38,19 @@ esac
 case " ${PARTS:-pairs options} " in *" options "*)
     pair=sunflower2daisy
     for seed in ${SEEDS:-0 1}; do
-        learn "plain-$seed" $pair --epochs 4 --seed "$seed"
-        learn "average-$seed" $pair --epochs 4 --seed "$seed" --average 0.999
-        learn "spectral-norm-$seed" $pair --epochs 4 --seed "$seed" --spectral-norm
-        learn "resnet-$seed" $pair --epochs 4 --seed "$seed" --generator resnet
-        learn "resize-$seed" $pair --epochs 4 --seed "$seed" --generator resnet --upsampling resize
-        learn "few-$seed" $pair --epochs 40 --samples 50 --seed "$seed"
-        learn "few-augment-$seed" $pair --epochs 40 --samples 50 --seed "$seed" \
-            --augment colour,shift,cutout
+        some="--epochs 4 --upsampling transposed --seed $seed"
+        few="--epochs 40 --samples 50 --upsampling transposed --seed $seed"
+        # shellcheck disable=SC2086
+        {
+            learn "plain-$seed" $pair $some
+            learn "average-$seed" $pair $some --average 0.999
+            learn "spectral-norm-$seed" $pair $some --spectral-norm
+            learn "resize-$seed" $pair $some --upsampling resize
+            learn "resnet-$seed" $pair $some --generator resnet
+            learn "few-$seed" $pair $few
+            learn "few-augment-$seed" $pair $few --augment colour,shift,cutout
+        }
         rate "options-$seed" $pair "plain-$seed" "average-$seed" "spectral-norm-$seed" \
-            "resnet-$seed" "resize-$seed" "few-$seed" "few-augment-$seed"
+            "resize-$seed" "resnet-$seed" "few-$seed" "few-augment-$seed"
     done ;;
 esac

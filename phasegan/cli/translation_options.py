@@ -82,7 +82,8 @@ _OPTIONS = (
     click.option(
         "--upsampling",
         type=click.Choice(["transposed", "resize"]),
-        help="translation: resize has no checkerboard.  [default: transposed, as published]",
+        help="translation: resize draws no grid.  [default: U-Nets resize; else transposed, as "
+        "published]",
     ),
     click.option(
         "--spectral-norm", is_flag=True, help="translation: of the discriminators' weights."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -147,14 +147,15 @@ class TranslationConfig(TrainConfig):
         return super().without_amount().model_copy(update={"data": data})
 
 
-TRANSLATION_VARIANTS: dict[str, dict[str, dict[str, int]]] = {
+_UNET: dict[str, Any] = {"blocks": 0, "upsampling": "resize"}
+TRANSLATION_VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "full": {
         "resnet": {"base_channels": 64, "discriminator_channels": 64},
-        "unet": {"base_channels": 32, "blocks": 0, "discriminator_channels": 64},
+        "unet": {"base_channels": 32, "discriminator_channels": 64, **_UNET},
     },
     "small": {
         "resnet": {"base_channels": 24, "blocks": 4, "discriminator_channels": 32},
-        "unet": {"base_channels": 16, "blocks": 0, "discriminator_channels": 32},
+        "unet": {"base_channels": 16, "discriminator_channels": 32, **_UNET},
     },
 }
 """`full` is the published network; `small` is what two CPU cores can train in minutes."""
