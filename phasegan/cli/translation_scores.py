@@ -57,9 +57,10 @@ def say_translation_scores(
         features=features,
         progress=manners.progress,
     )
-    _print(manners, found)
     if json_path is not None:
         write_json(json_path, found.as_json())
+    _print(manners, found)
+    if json_path is not None:
         manners.say(f"wrote {json_path}")
 
 

@@ -162,7 +162,7 @@ def check_owners(preset: str, options: Mapping[str, Any]) -> None:
         owners = OWNERS.get(name, (preset,))
         if preset not in owners:
             flag = _FLAGS.get(name, name.replace("_", "-"))
-            presets = " and ".join(owners)
+            presets = " and ".join(filter(None, (", ".join(owners[:-1]), owners[-1])))
             plural = "s" if len(owners) > 1 else ""
             raise InputError(f"--{flag} belongs to the preset{plural} {presets}; leave it out")
 

@@ -120,4 +120,7 @@ def test_commands_for_phases_say_what_the_file_is(run_cli, pair):
     run_cli("prepare", pair, "--load", 20)
     outcome = run_cli("evaluate", "flowers.h5", "--method", "zero")
     assert outcome.status == 2
+    assert "translations have --run" in outcome.err
+    outcome = run_cli("atlas", "flowers.h5")
+    assert outcome.status == 2
     assert "two domains of pictures" in outcome.err

@@ -28,7 +28,6 @@ from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.estimate import Estimate
 from phasegan.training.mechanics import Mechanics
 from phasegan.training.physics import PhysicsGAN
-from tests.training.pairs import make_pair
 
 CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)
@@ -85,6 +84,8 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     for name, noise in (("clean.h5", 0.0), ("noisy.h5", 0.1)):
         phasegan.prepare("builtin", folder / name, size=32, samples=13, test=2, phase_noise=noise)
+    from tests.training.pairs import make_pair  # not where this file is run by torchrun
+
     make_pair(folder / "pair", counts={"trainA": 13, "trainB": 13, "testA": 2, "testB": 2})
     return {case: folder / name for case, name in DATA.items()}
 

@@ -264,7 +264,7 @@ def test_images_of_another_kind_are_refused(phases_alone, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--blocks", 1], "--blocks belongs to the preset paper"),
+        (["--blocks", 1], "--blocks belongs to the presets paper, translation and one-way"),
         (["--preset", "paper", "--widths", "4,4"], "--widths belongs to the preset physics"),
         (["--preset", "paper", "--no-augmentation"], "--no-augmentation belongs to the preset"),
         (["--preset", "paper", "--disjoint"], "--disjoint belongs to the preset physics"),
@@ -338,7 +338,7 @@ def test_auto_precision_asks_the_processor(tiny, tmp_path, monkeypatch):
         return report.config.precision
 
     for fast, expected in ((True, "bf16"), (False, "32")):
-        monkeypatch.setattr("phasegan.training.resolve.has_fast_bf16", lambda _, f=fast: f)
+        monkeypatch.setattr("phasegan.training.options.has_fast_bf16", lambda _, f=fast: f)
         assert precision() == expected
         assert precision(preset="paper") == "32"
         assert precision(preset="paper", base_channels=32) == expected
