@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from phasegan.harness.translation import TranslationRun
 from phasegan.store.domains import open_domains
-from phasegan.store.planes import to_planes, unit
-from phasegan.training.domains import centred, kind_of
+from phasegan.training.domains import kind_of, squares
 
 PICTURES = 64
 
@@ -48,12 +47,7 @@ def main(folder: str, paths: list[str]) -> None:
         if part is None:
             sys.exit(f"error: {folder}: no test pictures")
         kind = kind_of(domain)
-        rows = range(min(PICTURES, len(part)))
-        real.append(
-            np.stack(
-                [unit(centred(to_planes(part.read(r), kind), config.size), kind) for r in rows]
-            )
-        )
+        real.append(squares(part, kind, config.size, range(min(PICTURES, len(part)))))
     print(f"photographs    A {grid(real[0]):.2f}      B {grid(real[1]):.2f}")
     for path, run in zip(paths, runs, strict=True):
         made = [grid(run.translate(real["ab".index(way[0])], way)) for way in run.judged]

@@ -18,14 +18,14 @@ from phasegan.metrics.classifier import DomainClassifier, train_classifier
 from phasegan.metrics.distances import sliced_wasserstein
 from phasegan.metrics.features import feature_distances
 from phasegan.metrics.ruler import score, summarise
-from phasegan.models.foreign import load_generator
 from phasegan.progress import Progress
 from phasegan.runs.config import RunStatus
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig
 from phasegan.store.domains import Domains, Part, open_domains
-from phasegan.store.planes import Kind, to_planes, unit
-from phasegan.training.domains import centred, kind_of
+from phasegan.store.planes import Kind
+from phasegan.training.domains import kind_of, squares
+from phasegan.training.translating import KeptGenerators
 
 Pictures = NDArray[np.float32]
 """(n, C, size, size), in [−1, 1]."""
@@ -33,7 +33,6 @@ Pictures = NDArray[np.float32]
 WAYS = ("ab", "ba")
 MOST_TRAINING = 1000
 """Training pictures of a domain that the classifier learns from, and that count as real ones."""
-_BLOCK = 8
 
 
 @dataclass(frozen=True)
@@ -118,12 +117,7 @@ class TranslationRun:
             )
         self.config: TranslationConfig = config
         self.status: RunStatus = self.folder.read_status()
-        self._device = device
-        self._networks = {
-            name[-2:]: load_generator(self.folder.weights_path(name)).to(device).eval()
-            for name in config.network_names
-            if name.startswith("generator")
-        }
+        self._generators = KeptGenerators(self.folder, config, device)
 
     @property
     def judged(self) -> list[str]:
@@ -131,18 +125,12 @@ class TranslationRun:
         return ["ab", "ba"] if self.config.both_ways else ["ab"]
 
     def translate(self, pictures: NDArray[np.floating], way: str) -> Pictures:
-        """Translate pictures, (n, C, rows, columns) in [−1, 1], one block after the other."""
-        found = []
-        with torch.no_grad():
-            for start in range(0, len(pictures), _BLOCK):
-                block = np.ascontiguousarray(pictures[start : start + _BLOCK], np.float32)
-                made = self._networks[way](torch.from_numpy(block).to(self._device))
-                found.append(made.float().cpu().numpy())
-        return np.concatenate(found)
+        """Translate pictures, (n, C, rows, columns) in [−1, 1]."""
+        return self._generators.translate(pictures, way)
 
     def returns(self, way: str) -> bool:
         """Tell whether there is a generator back."""
-        return way[::-1] in self._networks
+        return f"generator_{way[::-1]}" in self.config.network_names
 
 
 def score_translations(
@@ -340,4 +328,4 @@ def _pictures(part: Part, kind: Kind, size: int, seed: int | None) -> Pictures:
     rows = list(range(len(part)))
     if seed is not None and len(rows) > MOST_TRAINING:
         rows = sorted(np.random.default_rng(seed).permutation(len(rows))[:MOST_TRAINING].tolist())
-    return np.stack([unit(centred(to_planes(part.read(r), kind), size), kind) for r in rows])
+    return squares(part, kind, size, rows)

@@ -18,9 +18,6 @@ from torch import nn
 from phasegan.errors import InputError
 from phasegan.files import atomic_file
 from phasegan.models.state_dicts import SUFFIXES
-from phasegan.models.weights import load_discriminator, load_generator
-
-__all__ = ["NETWORKS", "find_networks", "load_discriminator", "load_generator", "save_foreign"]
 
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 """Names of the networks of an unpaired translation."""

@@ -10,8 +10,6 @@ from phasegan.runs.config import LossConfig, OptimiserConfig, Positive, TrainCon
 from phasegan.settings import Settings
 
 Adversarial = Literal["least-squares", "logistic", "hinge"]
-ADVERSARIAL: tuple[Adversarial, ...] = ("least-squares", "logistic", "hinge")
-FITS = ("stretch", "short-side", "none")
 ONE_WAY = "one-way"
 
 

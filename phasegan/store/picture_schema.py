@@ -24,7 +24,7 @@ from phasegan.errors import InputError
 from phasegan.store.planes import FITS, Kind
 from phasegan.store.schema import FORMAT_NAME as PHASES_NAME
 from phasegan.store.schema import PICTURES_NAME as FORMAT_NAME
-from phasegan.store.schema import attributes_checksum
+from phasegan.store.schema import attributes_checksum, check_version, one_line, plain_attributes
 
 FORMAT_VERSION = 1
 GROUPS = ("trainA", "trainB", "testA", "testB")
@@ -125,13 +125,7 @@ def read_facts(attributes: Any, where: str) -> Facts:
     InputError
         If the file is of another kind or version, or inconsistent.
     """
-    try:
-        plain = {
-            key: value.item() if isinstance(value, np.generic) else value
-            for key, value in attributes.items()
-        }
-    except Exception as error:  # damaged attributes fail in many ways inside libhdf5
-        raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None
+    plain = plain_attributes(attributes, where)
     if plain.get("format") == PHASES_NAME:
         raise InputError(
             f"{where}: holds phase spectra, not two domains of pictures; prepare a folder with "
@@ -142,17 +136,11 @@ def read_facts(attributes: Any, where: str) -> Facts:
             f"{where}: an HDF5 file, but not one of picture domains; make one with "
             "`phasegan prepare FOLDER`, where FOLDER holds trainA and trainB"
         )
-    version = plain.get("format_version")
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{where}: file format version {version}, this phasegan reads version "
-            f"{FORMAT_VERSION}; prepare the pictures again, or use the phasegan that wrote it "
-            f"({plain.get('phasegan_version', 'unknown')})"
-        )
+    check_version(plain, FORMAT_VERSION, where)
     try:
         facts = _facts(plain)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None
+        raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
     if not _sound(facts):
         raise InputError(f"{where}: damaged attributes, they contradict the format")
     return facts
@@ -196,7 +184,3 @@ def _sound(facts: Facts) -> bool:
             for kind in facts.kinds
         )
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

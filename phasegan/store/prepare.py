@@ -22,7 +22,7 @@ from phasegan.spectra.fourier import padded_size
 from phasegan.store.encode import encode_item, ordered_map
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.plan import Plan
-from phasegan.store.reader import HDF5_SIGNATURE, PreparedFile
+from phasegan.store.reader import PreparedFile, check_replaceable
 from phasegan.store.recipes import Preprocessing, Recipe, override, resolve_recipe
 from phasegan.store.schema import Layout
 from phasegan.store.sources import ArrayPictures, Item, Source, open_source
@@ -174,7 +174,7 @@ def prepare(
         if path.exists():
             if not overwrite:
                 return _existing(path, described, opened)
-            _check_replaceable(path)
+            check_replaceable(path)
         _check_space(path, plan, layout)
         with (
             quiet_decoders(),
@@ -222,13 +222,6 @@ def _check_space(path: Path, plan: Plan, layout: Layout) -> None:
             f"{path}: needs about {needed / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB free; "
             "free some space, or choose another -o or fewer --samples"
         )
-
-
-def _check_replaceable(path: Path) -> None:
-    with open(path, "rb") as stream:
-        head = stream.read(len(HDF5_SIGNATURE))
-    if head and head != HDF5_SIGNATURE:
-        raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")
 
 
 def _existing(path: Path, described: dict[str, Any], source: Source) -> PrepareReport:

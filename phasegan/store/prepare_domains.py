@@ -23,7 +23,7 @@ from phasegan.store.picture_schema import GROUPS, Facts, to_attributes
 from phasegan.store.picture_writer import DomainsWriter
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.planes import FITS, Kind
-from phasegan.store.reader import HDF5_SIGNATURE
+from phasegan.store.reader import check_replaceable
 from phasegan.store.survey import survey
 
 DEFAULT_LOAD = 286
@@ -119,7 +119,7 @@ def prepare_domains(
         if path.exists():
             if not overwrite:
                 return _existing(path, domains.name, parts, load, fit, alpha)
-            _check_replaceable(path)
+            check_replaceable(path)
         surveyed = [
             survey(parts[name], alpha=alpha == "keep", progress=progress) for name in GROUPS[:2]
         ]
@@ -184,13 +184,6 @@ def _check_space(path: Path, parts: dict[str, Part], kinds: tuple[Kind, Kind], l
             f"{path}: needs at least {needed / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB "
             "free; free some space, or choose another -o or a smaller --load"
         )
-
-
-def _check_replaceable(path: Path) -> None:
-    with open(path, "rb") as stream:
-        head = stream.read(len(HDF5_SIGNATURE))
-    if head and head != HDF5_SIGNATURE:
-        raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")
 
 
 def _existing(

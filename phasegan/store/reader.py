@@ -284,6 +284,20 @@ class PreparedFile:
         )
 
 
+def check_replaceable(path: Path) -> None:
+    """Refuse to replace a file that is not HDF5.
+
+    Raises
+    ------
+    InputError
+        Naming it.
+    """
+    with open(path, "rb") as stream:
+        head = stream.read(len(HDF5_SIGNATURE))
+    if head and head != HDF5_SIGNATURE:
+        raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")
+
+
 def open_prepared(path: str | os.PathLike[str]) -> PreparedFile:
     """Open a prepared file for reading.
 

@@ -184,6 +184,40 @@ def attributes_checksum(attributes: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
+def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
+    """Return HDF5 attributes as plain Python values.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read.
+    """
+    try:
+        return {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in attributes.items()
+        }
+    except Exception as error:  # damaged attributes fail in many ways inside libhdf5
+        raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
+
+
+def check_version(plain: dict[str, Any], known: int, where: str) -> None:
+    """Refuse a file of another format version.
+
+    Raises
+    ------
+    InputError
+        Naming both, and what to do.
+    """
+    version = plain.get("format_version")
+    if version != known:
+        raise InputError(
+            f"{where}: file format version {version}, this phasegan reads version {known}; "
+            "prepare the pictures again, or use the phasegan that wrote it "
+            f"({plain.get('phasegan_version', 'unknown')})"
+        )
+
+
 def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
     """Check the root attributes of a prepared file.
 
@@ -204,13 +238,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
     InputError
         If the file is not phasegan's, of another version, or inconsistent.
     """
-    try:
-        plain = {
-            key: value.item() if isinstance(value, np.generic) else value
-            for key, value in attributes.items()
-        }
-    except Exception as error:  # damaged attributes fail in many ways inside libhdf5
-        raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None
+    plain = plain_attributes(attributes, where)
     if plain.get("format") == "phasegan reconstructions":
         raise InputError(
             f"{where}: holds reconstructions, not phase spectra; name the prepared file"
@@ -225,13 +253,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             f"{where}: an HDF5 file, but not one that phasegan prepared; make one with "
             "`phasegan prepare FOLDER`"
         )
-    version = plain.get("format_version")
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{where}: file format version {version}, this phasegan reads version "
-            f"{FORMAT_VERSION}; prepare the pictures again, or use the phasegan that wrote it "
-            f"({plain.get('phasegan_version', 'unknown')})"
-        )
+    check_version(plain, FORMAT_VERSION, where)
     try:
         layout = Layout(
             size=int(plain["N"]),
@@ -259,11 +281,12 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             and isinstance(layout.has_images, bool)
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{where}: damaged attributes ({_one_line(error)})") from None
+        raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
     if not sound:
         raise InputError(f"{where}: damaged attributes, they contradict the format")
     return layout, plain
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error says, in one line; its kind if it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__

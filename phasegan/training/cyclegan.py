@@ -33,6 +33,7 @@ from phasegan.training.parts import Batch, Part, Piece, whole
 from phasegan.training.pool import ImagePool
 from phasegan.training.randomness import stream
 from phasegan.training.schedule import rate_factor
+from phasegan.training.translating import translated
 
 LOSSES = (
     "adversarial_ab",
@@ -311,17 +312,7 @@ class CycleGAN:
         numpy.ndarray
             (n, C, rows, columns), float32 in [−1, 1].
         """
-        network = self.networks()[f"generator_{way}"]
-        learning = network.training
-        network.eval()
-        try:
-            with torch.no_grad():
-                kind = next(network.parameters()).dtype
-                inputs = torch.from_numpy(np.ascontiguousarray(pictures))
-                found: Tensor = network(inputs.to(self.device, kind))
-                return found.float().cpu().numpy()
-        finally:
-            network.train(learning)
+        return translated(self.networks()[f"generator_{way}"], pictures, self.device)
 
     def pictures(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None

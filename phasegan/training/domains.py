@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -92,6 +93,11 @@ def centred(planes: Planes, size: int) -> Planes:
     planes = loaded(planes, size, "short-side")
     top, left = ((side - size) // 2 for side in planes.shape[1:])
     return planes[:, top : top + size, left : left + size]
+
+
+def squares(part: Part, kind: Kind, size: int, rows: Iterable[int]) -> NDArray[np.float32]:
+    """Return the middle squares of some pictures, (n, C, size, size) in [−1, 1]."""
+    return np.stack([unit(centred(to_planes(part.read(r), kind), size), kind) for r in rows])
 
 
 class DomainBatches:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,23 @@ from phasegan.figures.sheet import Tile, contact_sheet
 from phasegan.files import atomic_file
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig
-from phasegan.store.planes import Kind, pixel_values, to_planes, unit
+from phasegan.store.planes import Kind, pixel_values
 from phasegan.training.advice import advise
-from phasegan.training.domains import PictureData, centred, kind_of
+from phasegan.training.domains import PictureData, kind_of, squares
 from phasegan.training.journal import read_records
+from phasegan.training.translating import KeptGenerators
 
 ROWS = 4
 """Pictures of each domain on a sheet."""
 GALLERY_ROWS = 12
 """Pictures of each domain in the gallery."""
+
+
+class Column(NamedTuple):
+    """Pictures under a title."""
+
+    title: str
+    tiles: list[Tile]
 
 
 class WatchedPictures:
@@ -47,11 +55,7 @@ class WatchedPictures:
             rows = np.unique(np.linspace(0, len(part) - 1, GALLERY_ROWS).astype(int)).tolist()
             names = part.names
             self._names.append([names[row] for row in rows])
-            self._real.append(
-                np.stack(
-                    [unit(centred(to_planes(part.read(r), kind), config.size), kind) for r in rows]
-                )
-            )
+            self._real.append(squares(part, kind, config.size, rows))
         self._tested = [test is not None for test in data.domains.test]
         self._ways = ["ab", "ba"] if config.both_ways else ["ab"]
         self._returns = "generator_ba" in config.network_names
@@ -59,33 +63,34 @@ class WatchedPictures:
 
     def look(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw A | B made of it | back, and the same from B; keep the frame; return the sheet."""
-        titles, columns, made = self._columns(gan, ROWS)
+        shown = [self._columns(gan, way, ROWS) for way in self._ways]
         frames = FrameStore(folder.samples_path, 255)
-        frames.add(epoch, np.stack([_planes(tile) for tile in made]))
+        frames.add(
+            epoch, np.stack([_planes(tile) for columns in shown for tile in columns[1].tiles])
+        )
         frames.write_strip(folder.film_strip_path, inputs=self._inputs())
-        return _sheet(titles, columns, f"after epoch {epoch}")
+        return _sheet(shown, f"after epoch {epoch}")
 
-    def _columns(self, gan: Any, most: int) -> tuple[list[str], list[list[Tile]], list[Tile]]:
-        """Return titles and columns of a sheet, and those tiles of it that are translations."""
-        titles, columns, made = list[str](), list[list[Tile]](), list[Tile]()
-        for way in self._ways:
-            came, goes = _domains(way)
-            real = self._real[came][:most]
-            fake = gan.translate(real, way)
-            shown = [self._tiles(real, came), self._tiles(fake, goes)]
-            titles += [_name(came), f"→ {_name(goes)}"]
-            if self._returns:
-                shown.append(self._tiles(gan.translate(fake, way[::-1]), came))
-                titles.append(f"→ {_name(came)} again")
-            columns += shown
-            made += shown[1]
-        return titles, columns, made
+    def _columns(self, translator: Any, way: str, most: int) -> list[Column]:
+        """Return pictures of a domain, their translations, and these translated back."""
+        came, goes = _domains(way)
+        real = self._real[came][:most]
+        fake = translator.translate(real, way)
+        columns = [
+            Column(_name(came), self._tiles(real, came)),
+            Column(f"→ {_name(goes)}", self._tiles(fake, goes)),
+        ]
+        if self._returns:
+            back = translator.translate(fake, way[::-1])
+            columns.append(Column(f"→ {_name(came)} again", self._tiles(back, came)))
+        return columns
 
     def conclude(self, gan: Any, folder: RunFolder, title: str) -> None:
         """Write the contact sheet, the animation over epochs and the gallery."""
-        titles, columns, _ = self._columns(gan, GALLERY_ROWS)
+        kept = KeptGenerators(folder, self._config, gan.device)
+        shown = [self._columns(kept, way, GALLERY_ROWS) for way in self._ways]
         with atomic_file(folder.contact_sheet_path) as path:
-            _sheet(titles, columns, title).save(path, format="PNG")
+            _sheet(shown, title).save(path, format="PNG")
         inputs = self._inputs()
         frames = FrameStore(folder.samples_path, 255).frames(inputs.shape)
         if frames:
@@ -97,32 +102,30 @@ class WatchedPictures:
             Gallery(
                 title=title,
                 facts=self._facts(),
-                sections=[self._section(gan, way) for way in self._ways],
+                sections=[
+                    self._section(kept, way, columns)
+                    for way, columns in zip(self._ways, shown, strict=True)
+                ],
                 advice=advise(records, self._config),
                 training=drawn[0].read_bytes() if drawn[0].is_file() else None,
                 animation=drawn[1].read_bytes() if drawn[1].is_file() else None,
             ),
         )
 
-    def _section(self, gan: Any, way: str) -> Section:
-        """Return what becomes of the pictures of one domain."""
+    def _section(self, translator: Any, way: str, columns: list[Column]) -> Section:
+        """Return what becomes of the pictures of one domain, and the identity beside it."""
         came, goes = _domains(way)
-        real = self._real[came]
-        fake = gan.translate(real, way)
-        columns = [self._tiles(real, came), self._tiles(fake, goes)]
-        titles = [_name(came), f"→ {_name(goes)}"]
-        if self._returns:
-            columns.append(self._tiles(gan.translate(fake, way[::-1]), came))
-            titles.append(f"→ {_name(came)} again")
         if self._same and f"generator_{way[::-1]}" in self._config.network_names:
-            columns.append(self._tiles(gan.translate(real, way[::-1]), came))
-            titles.append(f"identity: {_name(came)} shown to {_name(goes)} → {_name(came)}")
-        rows = list(zip(self._names[came], zip(*columns, strict=True), strict=True))
+            same = translator.translate(self._real[came], way[::-1])
+            title = f"identity: {_name(came)} shown to {_name(goes)} → {_name(came)}"
+            columns = [*columns, Column(title, self._tiles(same, came))]
+        tiles = zip(*(column.tiles for column in columns), strict=True)
+        rows = list(zip(self._names[came], tiles, strict=True))
         kind = "test" if self._tested[came] else "training"
         return Section(
             title=f"{_name(came)} → {_name(goes)}",
             caption=f"{len(rows)} {kind} pictures, spread evenly over the folder; middle squares",
-            columns=titles,
+            columns=[column.title for column in columns],
             rows=[Row(name, list(tiles)) for name, tiles in rows],
         )
 
@@ -162,10 +165,11 @@ def display(picture: NDArray[np.floating], kind: Kind) -> Tile:
     return tile[0] if len(tile) < 3 else np.ascontiguousarray(np.moveaxis(tile[:3], 0, -1))
 
 
-def _sheet(titles: list[str], columns: list[list[Tile]], footer: str) -> Any:
-    fewest = min(map(len, columns))
-    rows = [list(row) for row in zip(*(column[:fewest] for column in columns), strict=True)]
-    return contact_sheet(rows, titles, None, footer)
+def _sheet(shown: list[list[Column]], footer: str) -> Any:
+    columns = [column for way in shown for column in way]
+    fewest = min(len(column.tiles) for column in columns)
+    rows = zip(*(column.tiles[:fewest] for column in columns), strict=True)
+    return contact_sheet(list(rows), [column.title for column in columns], None, footer)
 
 
 def _planes(tile: Tile) -> NDArray[np.uint8]:

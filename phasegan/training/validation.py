@@ -15,10 +15,9 @@ from phasegan.processes import Processes
 from phasegan.runs.config import PhaseConfig
 from phasegan.runs.translation import TranslationConfig
 from phasegan.store.domains import Part
-from phasegan.store.planes import to_planes, unit
 from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset
-from phasegan.training.domains import PictureData, centred, chosen_pictures, held_out, kind_of
+from phasegan.training.domains import PictureData, chosen_pictures, held_out, kind_of, squares
 
 _BLOCK = 16
 _MOST, _MOST_BYTES = 500, 128 * 2**20
@@ -113,8 +112,7 @@ def validate_translation(
         for way, came in [("ab", 0), ("ba", 1)] if config.both_ways else [("ab", 0)]:
             real = _squares(config, held_out(config, data, came), came)
             goal = _squares(config, chosen_pictures(config, data, 1 - came), 1 - came)
-            blocks = np.array_split(np.arange(len(real)), -(-len(real) // _BLOCK))
-            fakes = np.concatenate([gan.translate(real[rows], way) for rows in blocks])
+            fakes = gan.translate(real, way)
             found.append(sliced_wasserstein(0.5 * (fakes + 1.0), 0.5 * (goal + 1.0)).mean)
         return float(np.mean(found))
 
@@ -125,9 +123,4 @@ def _squares(config: TranslationConfig, part: Part, domain: int) -> NDArray[np.f
     """Return pictures of a domain, at most some, (n, C, size, size) in [−1, 1]."""
     kind = kind_of((config.data.a, config.data.b)[domain])
     most = max(_BLOCK, min(_MOST, _MOST_BYTES // (4 * kind.channels * config.size**2)))
-    return np.stack(
-        [
-            unit(centred(to_planes(part.read(row), kind), config.size), kind)
-            for row in range(min(len(part), most))
-        ]
-    )
+    return squares(part, kind, config.size, range(min(len(part), most)))

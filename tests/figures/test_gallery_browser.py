@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,18 +15,12 @@ from phasegan.figures.gallery_contents import Gallery, Row, Score, Scores, Secti
 pytest.importorskip("selenium", reason="selenium is not installed")
 
 from selenium import webdriver
-from selenium.common.exceptions import SessionNotCreatedException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE_S = 60
-OPTIONS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--force-device-scale-factor=1", "--hide-scrollbars"),
-)
+from tests.chromium import PATIENCE_S, assert_nothing_fetched, open_chromium
+
 COLUMNS = ("photo (A)", "→ B", "→ back to A", "identity")
 
 
@@ -100,33 +92,11 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    binary = next((path for name in names if (path := shutil.which(name))), None)
-    server = shutil.which("chromedriver")
-    if binary is None or server is None:
-        pytest.skip(f"{'chromium' if binary is None else 'chromedriver'} is not installed")
     folder = tmp_path_factory.mktemp("browser")
     path = folder / "gallery.html"
     write_gallery(path, gallery())
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for option in (*OPTIONS, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(option)
-    start = {"session.restore_on_startup": 4, "session.startup_urls": ["about:blank"]}
-    options.add_experimental_option("prefs", start)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SE_OFFLINE", "true")
-        patch.setenv("SE_AVOID_STATS", "true")
-        try:
-            driver = webdriver.Chrome(options=options, service=Service(server))
-        except SessionNotCreatedException as error:
-            pytest.skip(f"chromium does not start: {str(error.msg).splitlines()[0]}")
-        try:
-            driver.set_page_load_timeout(PATIENCE_S)
-            yield Browser(driver, path.as_uri())
-        finally:
-            driver.quit()
+    with open_chromium(folder) as driver:
+        yield Browser(driver, path.as_uri())
 
 
 def test_it_works_from_disk_without_network_or_complaints(chromium):
@@ -135,14 +105,7 @@ def test_it_works_from_disk_without_network_or_complaints(chromium):
     chromium.show()
     chromium.all(".open")[0].click()
     assert chromium.press(Keys.ARROW_RIGHT) == "0.png: → B"
-    events = [json.loads(e["message"])["message"] for e in chromium.driver.get_log("performance")]
-    asked = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    own = [request for request in asked if not request["documentURL"].startswith("chrome")]
-    addresses = [request["request"]["url"] for request in own]
-    assert chromium.address in addresses
-    assert all(re.match(r"file:|data:", address) for address in addresses), addresses
-    entries = chromium.driver.get_log("browser")
-    assert [entry for entry in entries if entry["level"] in ("SEVERE", "WARNING")] == []
+    assert_nothing_fetched(chromium.driver, chromium.address)
 
 
 def test_the_large_view_steps_through_columns_and_rows_by_keyboard(chromium):

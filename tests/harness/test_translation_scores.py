@@ -13,7 +13,6 @@ from torch import nn
 
 import phasegan
 from phasegan.errors import InputError
-from phasegan.harness import translation
 from phasegan.harness.translation import score_translations
 from tests.training.pairs import make_pair
 
@@ -46,6 +45,7 @@ class Exact(nn.Module):
     def __init__(self, way):
         super().__init__()
         self.way = way
+        self.kind = nn.Parameter(torch.zeros(()))
 
     def forward(self, x):
         top = torch.tensor([255.0, 120, 120]).view(3, 1, 1)
@@ -66,7 +66,9 @@ def run(pair, tmp_path_factory):
 
 
 def test_what_translates_exactly_scores_as_the_other_domain(pair, run, monkeypatch):
-    monkeypatch.setattr(translation, "load_generator", lambda path: Exact(path.stem[-2:]).eval())
+    monkeypatch.setattr(
+        "phasegan.training.translating.load_generator", lambda path: Exact(path.stem[-2:]).eval()
+    )
     found = score_translations(pair, [run], device="cpu")
     assert (found.counts, found.size, found.paired) == ((8, 8), SIDE, True)
     rows = {(row.kind, row.way): row.values for row in found.rows}

@@ -68,6 +68,30 @@ def validations(run):
     return [(x["epoch"], x["validation"]["swd"]) for x in lines if "validation" in x]
 
 
+def test_the_gallery_shows_the_weights_that_are_kept(pair, tmp_path, monkeypatch):
+    scores = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr("phasegan.training.loop.validate", lambda *_: ("swd", next(scores)))
+    path = tmp_path / "run"
+    report = phasegan.train(pair, path, epochs=3, validation=1, learning_rate=0.01, **SMALL)
+    assert report.status.best.epoch == 1
+    frames = [np.load(path / "samples" / f"epoch-{n:04d}.npy")[0] for n in (1, 3)]
+    sheet = np.asarray(Image.open(path / "contact-sheet.png"))
+    first, last = (holds(sheet, np.moveaxis(frame, 0, -1)) for frame in frames)
+    assert (first, last) == (True, False)
+
+
+def holds(sheet, tile):
+    """Tell whether a tile, enlarged by a whole factor, stands somewhere on a sheet."""
+    factor = -(-160 // tile.shape[0])
+    large = tile.repeat(factor, 0).repeat(factor, 1)
+    rows, columns = (np.flatnonzero((sheet == large[0, 0]).all(-1).any(axis)) for axis in (1, 0))
+    return any(
+        np.array_equal(sheet[r : r + len(large), c : c + len(large)], large)
+        for r in rows
+        for c in columns
+    )
+
+
 def test_networks_are_rebuilt_from_their_files(run):
     network = load_generator(run / "generator_ab.safetensors")
     assert network.design["base_channels"] == 2
