@@ -297,9 +297,12 @@ def test_print_shows_the_pictures_side_by_side_on_white(chromium):
 
 
 def test_without_javascript_everything_is_there(chromium):
-    chromium.show(script=False)
     try:
-        chromium.command("Emulation.setScriptExecutionDisabled", value=False)
+        for _ in range(10):  # now and then Chromium runs the scripts all the same
+            chromium.show(script=False)
+            chromium.command("Emulation.setScriptExecutionDisabled", value=False)
+            if "js" not in chromium.run("return document.documentElement.className"):
+                break
         assert side_by_side(chromium)
         assert chromium.all("thead button") == []
         assert "not finite" in chromium.one("tbody.failed").text
