@@ -6,6 +6,20 @@ number when interrupted after saving.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; make room",
+    getattr(errno, "EDQUOT", errno.ENOSPC): "the quota of this disk is used up; make room",
+    errno.EFBIG: "larger than files may be here; raise that limit (ulimit -f)",
+}
+_CUT_SHORT = re.compile(r"\d+ requested and \d+ written|encoder error -2 when writing")
+_ERRNO_OF_HDF5 = re.compile(r"\berrno = (\d+)")
+
 
 def printable(text: str) -> str:
     """Return text with control characters, line breaks and lone surrogates escaped."""
@@ -25,6 +39,76 @@ class RunError(PhaseganError):
     """The work itself failed: a loss that is not finite, no memory, a full disk."""
 
     exit_status = 1
+
+
+class NoRoom(RunError):
+    """A file that could not be written for want of room.
+
+    Parameters
+    ----------
+    what : str or path
+        The file, by its final name, or the output.
+    reason : str
+        Why, and how to get some, as `no_room` tells.
+    """
+
+    def __init__(self, what: str | os.PathLike[str], reason: str) -> None:
+        super().__init__(
+            f"{os.fspath(what)}: {reason}, then give the same command again, with --resume where "
+            "it has that"
+        )
+
+
+def no_room(error: BaseException | None) -> str | None:
+    """Tell from an error, or from those that it came from, whether there was no room.
+
+    Parameters
+    ----------
+    error : BaseException or None
+        Anything; numpy, Pillow and h5py hide what the operating system said.
+
+    Returns
+    -------
+    str or None
+        Why there was none (a full disk, a quota, a limit on the size of files), and how to
+        get some.
+    """
+    while error is not None:
+        number = getattr(error, "errno", None)
+        found = _ERRNO_OF_HDF5.search(str(error))
+        if number is None and found is not None:
+            number = int(found[1])
+        if isinstance(number, int) and number in _REASONS:
+            return _REASONS[number]
+        if isinstance(error, OSError) and number is None and _CUT_SHORT.search(str(error)):
+            return "cut short, as if the disk were full; make room"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@contextlib.contextmanager
+def room_for(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what a full disk raises while a file is written into one line that names it.
+
+    Parameters
+    ----------
+    path : path
+        The file, by its final name.
+
+    Raises
+    ------
+    NoRoom
+        If there was no room; other errors pass.
+    """
+    try:
+        yield
+    except PhaseganError:
+        raise
+    except Exception as error:
+        reason = no_room(error)
+        if reason is None:
+            raise
+        raise NoRoom(path, reason) from error
 
 
 class InputError(PhaseganError, ValueError):

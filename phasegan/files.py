@@ -58,12 +58,17 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        _sync(temporary)
-        os.replace(temporary, final)
-        if os.name == "posix":
-            _sync(final.parent)
+        replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace(temporary: Path, final: Path) -> None:
+    """Give a whole file its final name, once the disk has its contents."""
+    _sync(temporary)
+    os.replace(temporary, final)
+    if os.name == "posix":
+        _sync(final.parent)
 
 
 @contextlib.contextmanager

@@ -7,13 +7,14 @@ import errno
 import io
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from phasegan._version import __version__
-from phasegan.errors import Elsewhere, Interrupted, PhaseganError, printable
+from phasegan.errors import Elsewhere, Interrupted, NoRoom, PhaseganError, no_room, printable
 from phasegan.launch import is_main
 
 COMMANDS = {
@@ -33,8 +34,10 @@ COMMANDS = {
 LONGEST_MESSAGE = 1000
 
 
-class Terminated(BaseException):
+class Terminated(KeyboardInterrupt):
     """SIGTERM arrived where nothing catches it: clean up and go."""
+
+    number = signal.SIGTERM
 
 
 class LazyGroup(click.Group):
@@ -115,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # no character may end a command
     with contextlib.suppress(ValueError):  # not the main thread: others look after signals
         signal.signal(signal.SIGTERM, _terminate)
+    threading.excepthook = _in_thread
     try:
         status = cli.main(args=given, prog_name="phasegan", standalone_mode=False, obj=given)
         return status if isinstance(status, int) else 0
@@ -134,12 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             traceback.print_exc()
         return _fail(str(error), error.exit_status)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error, Terminated) or isinstance(error.__cause__, Terminated):
+            _say("terminated; nothing half-written is left")
+            return 143
         _say("interrupted; nothing half-written is left")
         return 130
-    except Terminated:
-        _say("terminated; nothing half-written is left")
-        return 143
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -148,6 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
+        reason = no_room(error)
+        if reason is not None:
+            return _fail(str(NoRoom(_file_of(error) or _output_of(given), reason)), 1)
         bad_place = isinstance(error, OSError) and error.errno in _BAD_PLACE
         return _fail(_unexpected(error), 2 if bad_place else 1)
 
@@ -157,6 +164,30 @@ _BAD_PLACE = {
     errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
     errno.ENOENT, errno.ELOOP, errno.EBUSY, errno.EINVAL,
 }  # fmt: skip
+
+
+def _in_thread(failed: threading.ExceptHookArgs) -> None:
+    """Leave it to the main thread to say that there is no room."""
+    if no_room(failed.exc_value) is None:
+        threading.__excepthook__(failed)
+
+
+def _file_of(error: BaseException | None) -> str | None:
+    while error is not None:
+        if isinstance(error, OSError) and error.filename is not None:
+            return str(error.filename)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _output_of(given: list[str]) -> str:
+    """Return what is given as -o, as far as can be told from the words."""
+    for word, following in zip(given, [*given[1:], ""], strict=True):
+        if word in ("-o", "--output") and following:
+            return following
+        if word.startswith("--output="):
+            return word.removeprefix("--output=")
+    return "the output"
 
 
 def _unexpected(error: Exception) -> str:

@@ -96,7 +96,12 @@ _PAIRS = ["domain_a", "domain_b", "load", "alpha"]
     type=click.Choice(["drop", "keep"]),
     help="Domains: what becomes of alpha.  [default: drop]",
 )
-@click.option("--workers", type=click.IntRange(1), help="Decoding threads.  [default: --threads]")
+@click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: --threads]")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue an interrupted preparation, and never throw one away.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a file that holds something else.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @common_options(heavy=False)
@@ -178,6 +183,8 @@ def _phases(
 
     dry_run = options["dry_run"]
     report = prepare(source, output, seed=manners.seed, **options)
+    if report.resumed:
+        manners.say(f"continued after {report.resumed} pictures that were done already")
     counts = f"{report.train} train + {report.test} test samples, {report.layout.describe()}"
     if dry_run:
         size_mb = (report.train + report.test) * report.layout.sample_bytes / 1e6

@@ -16,14 +16,9 @@ from phasegan.progress import Progress
 from phasegan.reconstruction.inputs import is_phase_source, read_phase
 from phasegan.reconstruction.protocol import Observation
 from phasegan.spectra.encoding import UINT16_CODES, decode, half_steps
-from phasegan.store.encode import encode_pictures
-from phasegan.store.reader import (
-    HDF5_SIGNATURE,
-    HDF5_SUFFIXES,
-    Indices,
-    PreparedFile,
-    PreparedSplit,
-)
+from phasegan.store.hdf5 import HDF5_SIGNATURE, HDF5_SUFFIXES
+from phasegan.store.in_memory import encode_pictures
+from phasegan.store.reader import Indices, PreparedFile, PreparedSplit
 from phasegan.store.schema import Layout
 
 

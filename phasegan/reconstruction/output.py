@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, atomic_folder, locked
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.reconstruction.protocol import Result
-from phasegan.store.reader import HDF5_SUFFIXES
+from phasegan.store.hdf5 import HDF5_SUFFIXES
 
 SHEET_ROWS = 6
 FORMAT_NAME = "phasegan reconstructions"
@@ -77,7 +78,21 @@ def _sheet_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}-contact-sheet.png")
 
 
-def write_output(result: Result, output: str | os.PathLike[str], *, overwrite: bool) -> Path:
+def claim(output: str | os.PathLike[str]) -> AbstractContextManager[None]:
+    """Hold the lock of an output, so that nobody else writes to it.
+
+    Raises
+    ------
+    InputError
+        If another process holds it.
+    """
+    path = Path(output)
+    return locked(path.with_name(f".{path.name}.lock"), str(path))
+
+
+def write_output(
+    result: Result, output: str | os.PathLike[str], *, overwrite: bool, claimed: bool = False
+) -> Path:
     """Write reconstructions.
 
     Parameters
@@ -88,18 +103,19 @@ def write_output(result: Result, output: str | os.PathLike[str], *, overwrite: b
         A folder for pictures, or a file ending in .h5 or .hdf5.
     overwrite : bool
         Replace what is there.
+    claimed : bool
+        The caller holds the lock of the output, see `claim`.
 
     Returns
     -------
     pathlib.Path
         The contact sheet.
     """
-    path = Path(output)
-    with locked(path.with_name(f".{path.name}.lock"), str(path)):
-        return _write_locked(result, path, overwrite)
+    with nullcontext() if claimed else claim(output):
+        return _write_claimed(result, Path(output), overwrite)
 
 
-def _write_locked(result: Result, path: Path, overwrite: bool) -> Path:
+def _write_claimed(result: Result, path: Path, overwrite: bool) -> Path:
     if path.suffix in HDF5_SUFFIXES:
         if path.exists() and not overwrite:
             raise InputError(f"{path} is there already; choose another -o or add --overwrite")

@@ -1,126 +1,195 @@
-"""From pictures to samples, one by one or on many threads."""
+"""From one picture to one sample: what the processes of `prepare` do.
+
+What is imported here is imported by each of them: numpy and Pillow, little else.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, TypeVar
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from phasegan.errors import InputError
-from phasegan.progress import Progress
-from phasegan.settings import build
-from phasegan.spectra.fourier import padded_size
-from phasegan.store.pictures import (
-    UnreadablePictureError,
-    fit,
-    quiet_decoders,
-    to_channels,
-    to_depth,
-)
-from phasegan.store.recipes import Preprocessing
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.spectra.degradation import add_phase_noise, quantise_phase
+from phasegan.spectra.encoding import encode
+from phasegan.spectra.exact_sum import ExactSum
+from phasegan.spectra.phase import PolarSpectrum, analyse
+from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.schema import Layout
-from phasegan.store.sources import Item, PictureFile, PictureFolder, Source
-from phasegan.store.writer import Sample, encode_sample
-
-T = TypeVar("T")
-R = TypeVar("R")
+from phasegan.store.sources import Loader
 
 
-def encode_pictures(
-    path: Path,
-    preprocessing: dict[str, Any],
-    limit: int | None,
-    progress: Progress,
-    seed: int = 0,
-) -> tuple[Layout, list[Sample]]:
-    """Encode a picture, or a folder of pictures, in memory.
+@dataclass(frozen=True)
+class Sample:
+    """One encoded sample."""
+
+    source: str
+    source_sha256: str
+    images: NDArray[np.generic]
+    phase: NDArray[np.generic]
+    undefined: NDArray[np.bool_]
+    magnitude: NDArray[np.float64]
+
+
+class Encoded(NamedTuple):
+    """A sample as it is written."""
+
+    source: str
+    source_sha256: str
+    values: dict[str, NDArray[np.generic]]
+    """`phase`, and `images` where they are kept."""
+    digests: dict[str, bytes]
+    """SHA-256 of each of the values."""
+    undefined: NDArray[np.bool_] | None
+    """Where the phase is undefined; None: nowhere."""
+
+
+class Task(NamedTuple):
+    """Pictures that are encoded together."""
+
+    tickets: list[Any]
+    """What the loader takes, one a picture."""
+    counted: list[bool]
+    """Whose magnitudes are summed."""
+
+
+class Done(NamedTuple):
+    """What became of a task."""
+
+    results: list[Encoded | str]
+    """Samples, or the reasons why there are none."""
+    total: NDArray[np.int64] | None
+    """Sum of the magnitudes that were counted, in steps of `ExactSum`."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes the pictures of a source; it can be pickled.
 
     Parameters
     ----------
-    path : pathlib.Path
-        A picture or a folder.
-    preprocessing : dict
-        Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
-        images; the defaults for the rest, but float32 for the dtype.
-    limit : int, optional
-        Only the first so many.
-    progress : Progress
-        Told what is skipped and why.
+    loader : Loader
+        Of the source.
+    layout : Layout
+        Sizes and encodings.
+    how : str
+        How pictures are fitted, see `phasegan.store.pictures.fit`.
     seed : int
         Of the phase noise.
-
-    Returns
-    -------
-    (Layout, list of Sample)
-        In the order of their paths.
-
-    Raises
-    ------
-    InputError
-        If there is no usable picture, or a value is out of range.
+    steps : int
+        Of the sum of magnitudes, see `ExactSum`.
     """
-    wanted = build(Preprocessing, {"phase_dtype": "float32", **preprocessing}, "preprocessing")
-    padded = padded_size(wanted.size, wanted.oversample)
-    if not path.is_dir() and not path.is_file():
-        raise InputError(f"{path}: neither a regular file nor a folder")
-    with quiet_decoders():
-        return _encode_all(path, wanted, padded, limit, progress, seed)
+
+    loader: Loader
+    layout: Layout
+    how: str
+    seed: int
+    steps: int = 0
+
+    def sample(self, ticket: Any) -> Sample | str:
+        """Return a sample, or the reason why there is none."""
+        layout = self.layout
+        try:
+            loaded = self.loader.square(ticket, layout.size, layout.channels, layout.bits, self.how)
+            return encode_sample(loaded.pixels, layout, loaded.name, loaded.sha256, self.seed)
+        except UnreadablePictureError as error:
+            return str(error)
+        except OSError as error:
+            return f"cannot be read ({error.strerror or error})"
+        except MemoryError:
+            return "larger than the memory"
+
+    def __call__(self, task: Task) -> Done:
+        """Encode pictures."""
+        total = ExactSum(self.steps)
+        results: list[Encoded | str] = []
+        for ticket, counted in zip(task.tickets, task.counted, strict=True):
+            sample = self.sample(ticket)
+            if isinstance(sample, str):
+                results.append(sample)
+                continue
+            if counted and self.layout.has_images:
+                total.add(sample.magnitude)
+            results.append(self.pack(sample))
+        return Done(results, total.total)
+
+    def pack(self, sample: Sample) -> Encoded:
+        """Return a sample as it is written."""
+        values = {name: getattr(sample, name) for name in self.layout.raw}
+        return Encoded(
+            sample.source,
+            sample.source_sha256,
+            values,
+            {name: digest(value) for name, value in values.items()},
+            sample.undefined if sample.undefined.any() else None,
+        )
 
 
-def _encode_all(
-    path: Path,
-    wanted: Preprocessing,
-    padded: int,
-    limit: int | None,
-    progress: Progress,
-    seed: int,
-) -> tuple[Layout, list[Sample]]:
-    source = PictureFolder(path) if path.is_dir() else PictureFile(path)
-    layout = wanted.layout(padded, source.depth())
-    samples: list[Sample] = []
-    for item in source.items():
-        if limit is not None and len(samples) == limit:
-            break
-        result = encode_item(source, item, layout, wanted.fit, seed)
-        if isinstance(result, str):
-            progress.warn(f"skipped {item.name}: {result}")
-        else:
-            samples.append(result)
-    if not samples:
-        raise InputError(f"{path}: no usable picture")
-    return layout, samples
+def digest(values: NDArray[Any]) -> bytes:
+    """Return the SHA-256 of an array's bytes in row-major order, 32 bytes."""
+    return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 
-def encode_item(source: Source, item: Item, layout: Layout, how: str, seed: int) -> Sample | str:
-    """Return a sample, or the reason why there is none; the seed is that of the phase noise."""
-    try:
-        loaded = source.load(item)
-        pixels = to_depth(to_channels(loaded.pixels, layout.channels), layout.bits)
-        pixels = fit(pixels, layout.size, how)
-        return encode_sample(pixels, layout, loaded.name, loaded.sha256, seed)
-    except UnreadablePictureError as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
+def encode_sample(
+    pixels: NDArray[np.generic], layout: Layout, source: str, source_sha256: str, seed: int
+) -> Sample:
+    """Transform one fitted picture.
+
+    The layout's noise and rounding change the phase alone; the image, the
+    magnitude and where the phase is undefined are those without them.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        (N, N) or (N, N, 3), already of the layout's dtype: the phase is that
+        of the integers that are stored.
+    layout : Layout
+        Sizes and encodings.
+    source, source_sha256 : str
+        Where the picture came from.
+    seed : int
+        Of the noise, with the source and its hash: neither the order of the
+        samples nor who encodes them matters.
+    """
+    image = np.moveaxis(pixels, -1, 0) if layout.planes else pixels
+    image = np.ascontiguousarray(image, dtype=layout.image_dtype)
+    spectrum = analyse(image, layout.frame)
+    phase = spectrum.phase
+    if layout.degraded:
+        phase = _degrade(spectrum, layout, _generator(seed, source, source_sha256))
+    return Sample(
+        source=source,
+        source_sha256=source_sha256,
+        images=image,
+        phase=encode(phase, layout.phase_dtype),
+        undefined=spectrum.undefined,
+        magnitude=spectrum.magnitude,
+    )
 
 
-def ordered_map(
-    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int
-) -> Iterator[tuple[T, R]]:
-    """Map in order with at most `ahead` results in memory; stops cleanly when closed."""
-    waiting: deque[tuple[T, Future[R]]] = deque()
-    rest = iter(items)
-    try:
-        for item in rest:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) >= ahead:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        for _, future in waiting:
-            future.cancel()
+def summed_magnitudes(
+    images: Iterable[NDArray[np.generic]], layout: Layout, steps: int
+) -> ExactSum:
+    """Return the sum of the magnitudes of stored images."""
+    total = ExactSum(steps)
+    for image in images:
+        total.add(analyse(image, layout.frame).magnitude)
+    return total
+
+
+def _generator(seed: int, source: str, source_sha256: str) -> np.random.Generator:
+    entropy = hashlib.sha256(f"{seed}\0{source}\0{source_sha256}".encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(entropy, "big")))
+
+
+def _degrade(
+    spectrum: PolarSpectrum, layout: Layout, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    phase = add_phase_noise(spectrum.phase, layout.phase_noise, rng, layout.frame)
+    if layout.phase_bits is not None:
+        phase = quantise_phase(phase, layout.phase_bits, layout.frame)
+    phase[spectrum.undefined] = 0.0
+    return phase

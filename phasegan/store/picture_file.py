@@ -17,7 +17,7 @@ from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.picture_schema import DATASETS, LABELS, dataset_type, read_facts
 from phasegan.store.pixels import Picture
 from phasegan.store.planes import Kind
-from phasegan.store.reader import HDF5_SIGNATURE
+from phasegan.store.hdf5 import HDF5_SIGNATURE
 from phasegan.store.schema import PICTURES_NAME
 
 _BLOCK = 2**22

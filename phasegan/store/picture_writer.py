@@ -1,149 +1,103 @@
-"""Writing the groups of a file of two picture domains."""
+"""Writing a file of two picture domains: room for the pixels first, all else at the end."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from phasegan.errors import InputError
-from phasegan.progress import Progress, Task
-from phasegan.store.domains import Part
-from phasegan.store.encode import ordered_map
-from phasegan.store.picture_schema import DATASETS, LABELS
-from phasegan.store.planes import Kind, Planes, loaded, to_planes
-
-_CHUNK = 2**20
-"""Elements of a chunk of pixels, at most."""
+from phasegan.store import hdf5
+from phasegan.store.picture_plan import Group
+from phasegan.store.picture_schema import LABELS, SUMMED, Facts, to_attributes
 
 
-class _Ready(NamedTuple):
-    """A picture as it is written."""
-
-    name: str
-    sha256: str
-    planes: Planes
-
-
-class DomainsWriter:
-    """Write groups of pictures one after the other.
+def create_pixels(path: Path, groups: Sequence[Group]) -> dict[str, int]:
+    """Create a file with room for the pixels of all groups, and nothing else.
 
     Parameters
     ----------
-    file : h5py.File
-        Open for writing, empty.
-    threads : int
-        That decode.
-    task : Task
-        Told of each picture.
-    progress : Progress
-        Told of what is left out.
+    path : pathlib.Path
+        The file; it must not be there.
+    groups : sequence of Group
+        What it will hold.
 
-    Attributes
-    ----------
-    checksums : dict of str
-        By dataset: SHA-256 of its values.
-    counts : dict of int
-        Pictures by group.
-    hashes : dict of set of str
-        By group: SHA-256 of the files its pictures came from.
-    left_out : list of (str, str)
-        Name and reason of each test picture that cannot be used.
+    Returns
+    -------
+    dict of int
+        By group: offset of its first value in the file, in bytes.
     """
-
-    def __init__(self, file: h5py.File, threads: int, task: Task, progress: Progress) -> None:
-        self._file, self._threads, self._task, self._progress = file, threads, task, progress
-        self.checksums: dict[str, str] = {}
-        self.counts: dict[str, int] = {}
-        self.hashes: dict[str, set[str]] = {}
-        self.left_out: list[tuple[str, str]] = []
-
-    def write(self, name: str, part: Part, kind: Kind, load: int, fit: str) -> None:
-        """Decode the pictures of a group on many threads and write them in their order.
-
-        Parameters
-        ----------
-        name : str
-            trainA, trainB, testA or testB.
-        part : Part
-            The pictures.
-        kind : Kind
-            What they become.
-        load, fit
-            The size they are brought to, see `phasegan.store.planes.loaded`.
-
-        Raises
-        ------
-        InputError
-            If a training picture cannot be used.
-        """
-        group = self._file.create_group(name)
-        dtype, element = np.dtype(kind.dtype), kind.channels * load**2
-        pixels = group.create_dataset(
-            "pixels", (0,), dtype, maxshape=(None,), chunks=(min(element, _CHUNK),)
-        )
-        digest = hashlib.sha256()
-        names: list[str] = []
-        hashes: list[str] = []
-        shapes: list[tuple[int, int]] = []
-        offsets = [0]
-        work, rows = _reader(part, kind, load, fit), list(range(len(part)))
-        with ThreadPoolExecutor(self._threads) as pool:
-            for _, ready in ordered_map(pool, work, rows, 4 * self._threads):
-                self._task.advance()
-                if isinstance(ready, str):
-                    if name.startswith("train"):
-                        raise InputError(f"{ready}; it could be read a moment ago")
-                    self._progress.warn(f"left out {ready}")
-                    self.left_out.append(_parted(ready, part.label))
-                    continue
-                flat = np.ascontiguousarray(ready.planes, dtype).reshape(-1)
-                offsets.append(offsets[-1] + flat.size)
-                pixels.resize(offsets[-1], axis=0)
-                pixels[offsets[-2] : offsets[-1]] = flat
-                digest.update(flat.data)
-                names.append(ready.name)
-                hashes.append(ready.sha256)
-                shapes.append((ready.planes.shape[1], ready.planes.shape[2]))
-        values: dict[str, Any] = {
-            "offsets": np.array(offsets, np.int64),
-            "shapes": np.array(shapes, np.int32).reshape(-1, 2),
+    with hdf5.create(path) as file:
+        return {
+            group.name: _room(file.create_group(group.name), int(group.offsets[-1]), group.dtype)
+            for group in groups
         }
-        for key, array in values.items():
-            group.create_dataset(key, data=array)
-            self.checksums[f"{name}/{key}"] = hashlib.sha256(array.data).hexdigest()
-        for key, texts in (("names", names), ("source_sha256", hashes)):
-            group.create_dataset(key, (len(texts),), h5py.string_dtype(), np.array(texts, object))
-            joined = b"".join(text.encode() + b"\0" for text in texts)
-            self.checksums[f"{name}/{key}"] = hashlib.sha256(joined).hexdigest()
-        self.checksums[f"{name}/pixels"] = digest.hexdigest()
-        for key in DATASETS:
-            for position, label in enumerate(LABELS[key]):
-                group[key].dims[position].label = label
-        self.counts[name], self.hashes[name] = len(names), set(hashes)
 
 
-def _parted(text: str, label: str) -> tuple[str, str]:
-    name, _, reason = text.removeprefix(f"{label}/").partition(": ")
-    return name, reason
+def _room(group: h5py.Group, elements: int, dtype: np.dtype[Any]) -> int:
+    created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    created.set_layout(h5py.h5d.CONTIGUOUS)
+    created.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    created.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    created.set_obj_track_times(False)
+    space = h5py.h5s.create_simple((elements,))
+    h5py.h5d.create(group.id, b"pixels", h5py.h5t.py_create(dtype), space, created)
+    return group["pixels"].id.get_offset() or 0
 
 
-def _reader(part: Part, kind: Kind, load: int, fit: str) -> Callable[[int], _Ready | str]:
-    names = part.names
+def complete(
+    path: Path,
+    groups: Sequence[Group],
+    digests: Mapping[str, NDArray[np.uint8]],
+    facts: Facts,
+) -> None:
+    """Write what a file with all its pixels lacks.
 
-    def read(index: int) -> _Ready | str:
-        try:
-            planes = loaded(to_planes(part.read(index), kind), load, fit)
-            name = names[index].encode("utf-8", "surrogateescape")
-            readable = name.decode("utf-8", "backslashreplace")
-            return _Ready(readable, part.source_sha256(index), planes)
-        except InputError as error:
-            text = str(error)
-            named = text.startswith(part.label)
-            return text if named else f"{part.label}/{names[index]}: {text}"
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    groups : sequence of Group
+        What it holds.
+    digests : mapping of numpy.ndarray
+        By group: (n, 32), SHA-256 of each picture's values.
+    facts : Facts
+        For its attributes; the checksums are added here.
+    """
+    checksums: dict[str, str] = {}
+    with hdf5.reopen(path) as file:
+        for group in groups:
+            found = _complete(file[group.name], group, digests[group.name])
+            checksums |= {f"{group.name}/{name}": sha256 for name, sha256 in found.items()}
+        hdf5.set_attributes(file, to_attributes(facts._replace(checksums=checksums)))
 
-    return read
+
+def _complete(stored: h5py.Group, group: Group, digests: NDArray[np.uint8]) -> dict[str, str]:
+    """Write the small datasets of a group; return the checksums."""
+    stored.create_dataset("pixels_sha256", data=digests)
+    values: dict[str, NDArray[Any]] = {"offsets": group.offsets, "shapes": group.shapes}
+    for name, texts in (("names", group.names), ("source_sha256", group.hashes)):
+        encoded = [text.encode() for text in texts]
+        longest = max(map(len, encoded), default=0)
+        values[name] = np.array(encoded, hdf5.text_type(longest))
+    for name, table in values.items():
+        dataset = hdf5.checked(stored, name, len(table), table.shape[1:], table.dtype, hdf5.ROWS)
+        if len(table):
+            dataset[...] = table
+    for name, labels in LABELS.items():
+        for position, label in enumerate(labels):
+            stored[name].dims[position].label = label
+    covered: dict[str, NDArray[Any]] = values | {"pixels": digests}
+    return {name: checksum(covered[name]) for name in SUMMED}
+
+
+def checksum(values: NDArray[Any]) -> str:
+    """Return the SHA-256 of a dataset's values; of strings each is ended by a zero byte."""
+    if values.dtype.kind in "SO":
+        joined = b"".join(bytes(text) + b"\0" for text in values.tolist())
+        return hashlib.sha256(joined).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()

@@ -7,10 +7,12 @@ Pixels are uint8 or uint16 arrays, (rows, columns) for grey and
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -18,6 +20,8 @@ from PIL import Image, ImageOps
 from phasegan.errors import InputError
 from phasegan.store import deep
 from phasegan.store.deep import Pixels, UnreadablePictureError
+
+T = TypeVar("T")
 
 FITS = ("crop", "pad", "stretch")
 CHANNELS = ("gray", "rgb")
@@ -29,6 +33,16 @@ _NOT_PICTURES = {
     ".bufr", ".emf", ".eps", ".fit", ".fits", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf",
     ".ps", ".wmf",
 }  # fmt: skip
+
+# Formats that Pillow hands to other programs or libraries, or unpacks without a limit.
+_NOT_FORMATS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return Pillow's names of the formats that are taken, whatever a file's name is."""
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _NOT_FORMATS)
 
 
 def picture_suffixes() -> frozenset[str]:
@@ -71,16 +85,23 @@ def decode_picture(data: bytes) -> Pixels:
         uint8 or uint16, (rows, columns) or (rows, columns, 2, 3 or 4); the last of 2
         and of 4 channels is alpha.
     """
+    return _guarded(_decode, data)
+
+
+def _guarded(decode: Callable[[bytes], T], data: bytes) -> T:
+    """Decode, and say in one line why not."""
     if not data:
         raise UnreadablePictureError("the file is empty")
     try:
-        return _decode(data)
+        return decode(data)
     except UnreadablePictureError:
         raise
     except Image.UnidentifiedImageError:
         raise UnreadablePictureError("not a picture in a known format") from None
     except Image.DecompressionBombError:
-        raise _too_large() from None
+        raise UnreadablePictureError(
+            f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels"
+        ) from None
     except Exception as error:  # decoders raise whatever they like on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadablePictureError(f"damaged ({reason})") from None
@@ -100,27 +121,28 @@ def quiet_decoders() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _too_large() -> UnreadablePictureError:
-    return UnreadablePictureError(f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels")
-
-
 def _decode(data: bytes) -> Pixels:
+    found = _open(data)
+    return found if isinstance(found, np.ndarray) else _decode_shallow(found)
+
+
+def _open(data: bytes) -> Pixels | Image.Image:
+    """Return pixels, or where Pillow can hold them a picture that is the right way up."""
     if deep.is_deep_pnm(data):
         return deep.decode_pnm(data)
     try:
-        picture: Image.Image = Image.open(io.BytesIO(data))
+        picture: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
         if deep.is_tiff(data):
             return deep.decode_tiff(data)
         raise
-    if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
-        raise _too_large()
+    deep.check_size(picture.width, picture.height)
     if deep.is_deep_png(data):
         orientation = picture.getexif().get(deep.ORIENTATION, 1)
         return deep.turn(deep.decode_png(data), orientation)
     if picture.format == "TIFF" and deep.is_deep_tiff(picture):
         return deep.decode_tiff(data)
-    return _decode_shallow(ImageOps.exif_transpose(picture))
+    return ImageOps.exif_transpose(picture)
 
 
 def _decode_shallow(picture: Image.Image) -> Pixels:
@@ -167,7 +189,7 @@ def bit_depth(data: bytes) -> int:
     if deep.is_deep_pnm(data):
         return 16
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
         return deep.tiff_depth(data) if deep.is_tiff(data) else 8
     except Exception:  # an unreadable picture is named when it is decoded
@@ -266,6 +288,57 @@ def fit(pixels: Pixels, size: int, how: str) -> Pixels:
     side = min(rows, columns)
     top, left = (rows - side) // 2, (columns - side) // 2
     return _resize(pixels[top : top + side, left : left + side], size, size)
+
+
+def square(pixels: Pixels, size: int, channels: str, bits: int, how: str) -> Pixels:
+    """Bring pixels to the channels, depth and size of a layout.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        uint8 or uint16, (rows, columns[, 3]).
+    size, channels, bits, how
+        See `fit`, `to_channels`, `to_depth`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, N[, 3]), uint8 or uint16.
+    """
+    return fit(to_depth(to_channels(pixels, channels), bits), size, how)
+
+
+def read_square(data: bytes, size: int, channels: str, bits: int, how: str) -> Pixels:
+    """Decode a picture file and bring it to a layout: `square(read_picture(data), …)`.
+
+    Common pictures stay with Pillow until they are small; the result is the same.
+    """
+
+    def decode(data: bytes) -> Pixels:
+        found = _open(data)
+        if isinstance(found, Image.Image):
+            plain = found.mode in ("L", "RGB") and "transparency" not in found.info
+            if plain and bits == 8 and how != "pad":
+                return _square(found, size, "L" if channels == "gray" else "RGB", how)
+            found = _decode_shallow(found)
+        return square(_flatten_alpha(found), size, channels, bits, how)
+
+    return _guarded(decode, data)
+
+
+def _square(picture: Image.Image, size: int, mode: str, how: str) -> Pixels:
+    columns, rows = picture.size
+    if min(rows, columns) < size:
+        raise UnreadablePictureError(f"{columns}×{rows} pixels, smaller than {size}")
+    if how == "crop" and rows != columns:
+        side = min(rows, columns)
+        top, left = (rows - side) // 2, (columns - side) // 2
+        picture = picture.crop((left, top, left + side, top + side))
+    if picture.mode != mode:
+        picture = picture.convert(mode)
+    if picture.size != (size, size):
+        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
 
 
 def _resize(pixels: Pixels, rows: int, columns: int) -> Pixels:

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import shutil
+import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
-from phasegan.errors import InputError, RunError
-from phasegan.files import atomic_file, locked, remove_leftovers
+from phasegan._version import __version__
+from phasegan.errors import InputError, Interrupted, RunError, room_for
+from phasegan.files import locked, remove_leftovers, replace
 from phasegan.progress import Progress
 from phasegan.settings import differences
 from phasegan.spectra.fourier import padded_size
-from phasegan.store.encode import encode_item, ordered_map
+from phasegan.store.encode import Encoder
+from phasegan.store.fill import Filling, Outcome, worker_count
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.plan import Plan
 from phasegan.store.reader import PreparedFile, check_replaceable
 from phasegan.store.recipes import Preprocessing, Recipe, override, resolve_recipe
 from phasegan.store.schema import Layout
-from phasegan.store.sources import ArrayPictures, Item, Source, open_source
-from phasegan.store.writer import PreparedWriter, Sample
+from phasegan.store.sources import ArrayPictures, Source, open_source
+from phasegan.store.unfinished import Names, Unfinished
+from phasegan.store.writer import About, complete
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class PrepareReport:
     """Files in the source that are not pictures by their name."""
     shared: int = 0
     """Test samples whose file also stands in the training split."""
+    resumed: int = 0
+    """Pictures that an interrupted preparation had done already."""
     seconds: float = 0.0
     written: bool = True
     """False if the file was already there, or with `dry_run`."""
@@ -65,6 +72,7 @@ def prepare(
     phase_bits: int | None = None,
     images: bool | None = None,
     workers: int | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -110,9 +118,13 @@ def prepare(
         phases alone, as a measurement gives them: no images, and no mean
         magnitude, which is taken from them.
     workers : int, optional
-        Threads that decode and transform; one a core by default.
+        Processes that decode and transform; one a core by default.
+    resume : bool
+        Never throw away what an interrupted preparation left. One of the same
+        pictures and options is continued in any case.
     overwrite : bool
-        Replace a file that holds something else.
+        Replace a file that holds something else, and throw away what an
+        interrupted preparation of something else left.
     dry_run : bool
         Look at the source and say what would be done, write nothing.
     progress : Progress, optional
@@ -127,6 +139,13 @@ def prepare(
     ------
     InputError
         If the source, an option or an existing output does not fit.
+    RunError
+        If the disk is too small, or becomes full.
+
+    Notes
+    -----
+    Killed at any moment, it leaves no file or a whole one, and continues when
+    called again; the datasets are then those of an uninterrupted run.
 
     Examples
     --------
@@ -153,55 +172,176 @@ def prepare(
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
     if path.is_dir():
         raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers = {workers}: must be at least 1")
     wanted = recipe.preprocessing
     padded = padded_size(wanted.size, wanted.oversample)
     opened = ArrayPictures(source) if isinstance(source, np.ndarray) else open_source(recipe)
     with quiet_decoders():
         bits = opened.depth()
     layout = wanted.layout(padded, bits)
-    plan = Plan.make(opened.items(), recipe)
+    plan = Plan.make(opened.splits(), recipe)
     if dry_run:
         return PrepareReport(
             path, layout, plan.expected("train"), plan.expected("test"),
             ignored=opened.ignored, written=False,
         )  # fmt: skip
-    described = _described(recipe)
-    start = time.monotonic()
+    job = Job(path, opened, plan, layout, recipe, worker_count(workers))
     with locked(path.with_name(f".{path.name}.lock"), str(path)):
         remove_leftovers(path.parent, path.name)
         if path.exists():
             if not overwrite:
-                return _existing(path, described, opened)
+                return _existing(job)
             check_replaceable(path)
-        _check_space(path, plan, layout)
-        with (
-            quiet_decoders(),
-            atomic_file(path) as temporary,
-            PreparedWriter(temporary, layout) as writer,
-        ):
-            outcome = _fill(writer, plan, opened, layout, recipe, workers, progress)
-            checksum = outcome.source_checksum()
-            if recipe.source.checksum not in (None, checksum):
-                raise InputError(
-                    f"{opened.label}: its pictures have checksum {checksum}, the recipe "
-                    f"{recipe.name} asks for {recipe.source.checksum}; they are not the same set"
-                )
-            writer.finish(described, opened.listing(), checksum)
-    return PrepareReport(
-        path=path,
-        layout=layout,
-        train=outcome.counts["train"],
-        test=outcome.counts["test"],
-        skipped=outcome.skipped,
-        ignored=opened.ignored,
-        shared=len(outcome.hashes["train"].intersection(outcome.test_hashes)),
-        seconds=time.monotonic() - start,
-    )
+        return job.run(progress, discard=overwrite and not resume)
 
 
-def _described(recipe: Recipe) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Job:
+    """A file that is to be prepared.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its name.
+    source : Source
+        The pictures.
+    plan : Plan
+        Which of them become which samples.
+    layout : Layout
+        Sizes and encodings.
+    recipe : Recipe
+        What was asked for.
+    workers : int
+        Processes that decode.
+    """
+
+    path: Path
+    source: Source
+    plan: Plan
+    layout: Layout
+    recipe: Recipe
+    workers: int
+
+    def run(self, progress: Progress, *, discard: bool) -> PrepareReport:
+        """Begin or continue, and finish the file; its lock must be held.
+
+        Parameters
+        ----------
+        progress : Progress
+            Where to report.
+        discard : bool
+            Throw away what an interrupted preparation of something else left.
+
+        Raises
+        ------
+        InputError
+            If such a thing is in the way, or there are too few usable pictures.
+        RunError
+            If the disk is too small.
+        """
+        start = time.monotonic()
+        listing, described = self.source.listing(), described_recipe(self.recipe)
+        self._check_left(listing, discard)
+        about = self._about(listing)
+        capacity = {split: self.plan.expected(split) for split in ("train", "test")}
+        if Unfinished.about(self.path) is None:
+            check_space(self.path, sum(capacity.values()) * self.layout.sample_bytes)
+        with told_how_to_go_on(self.path):
+            unfinished = Unfinished(self.path, self.layout, capacity, about)
+            hopeless = False
+            try:
+                outcome = self._fill(unfinished, listing, described, progress)
+            except InputError:
+                hopeless = True
+                raise
+            finally:
+                unfinished.close()
+                if hopeless:
+                    unfinished.names.remove()
+            replace(unfinished.names.part, self.path)
+        unfinished.names.remove()
+        return PrepareReport(
+            path=self.path,
+            layout=self.layout,
+            train=outcome.counts["train"],
+            test=outcome.counts["test"],
+            skipped=outcome.skipped,
+            ignored=self.source.ignored,
+            shared=outcome.shared,
+            resumed=outcome.resumed,
+            seconds=time.monotonic() - start,
+        )
+
+    def _fill(
+        self,
+        unfinished: Unfinished,
+        listing: str,
+        described: dict[str, Any],
+        progress: Progress,
+    ) -> Outcome:
+        wanted, seed = self.recipe.preprocessing, self.recipe.split.seed
+        encoder = Encoder(self.source.loader(), self.layout, wanted.fit, seed)
+        filling = Filling(unfinished, self.plan, self.source, encoder, self.workers, progress)
+        with quiet_decoders():
+            outcome = filling.run()
+        checksum = outcome.source_checksum()
+        if self.recipe.source.checksum not in (None, checksum):
+            raise InputError(
+                f"{self.source.label}: its pictures have checksum {checksum}, the recipe "
+                f"{self.recipe.name} asks for {self.recipe.source.checksum}; they are not the "
+                "same set"
+            )
+        unfinished.settle()
+        mean = filling.magnitudes.mean(outcome.counts["train"]) if self.layout.has_images else None
+        about = About(described, listing, checksum)
+        complete(
+            unfinished.names.part, self.layout, outcome.counts, unfinished.longest,
+            unfinished.entries(), mean, about,
+        )  # fmt: skip
+        return outcome
+
+    def _about(self, listing: str) -> dict[str, Any]:
+        """Return what decides every byte of the file."""
+        return {
+            "recipe": described_recipe(self.recipe),
+            "samples": {split: self.plan.expected(split) for split in ("train", "test")},
+            "bits": self.layout.bits,
+            "source_listing": listing,
+            "phasegan": __version__,
+            "numpy": np.__version__,
+            "pillow": PIL.__version__,
+        }
+
+    def _check_left(self, listing: str, discard: bool) -> None:
+        """Refuse, or throw away, what was left by a preparation of something else."""
+        names, left = Names.of(self.path), Unfinished.about(self.path)
+        if left is None:
+            names.remove()
+            return
+        changed = differences(left, self._about(listing))
+        if changed and not discard:
+            raise InputError(
+                f"{self.path}: an interrupted preparation is in the way, of something else "
+                f"({'; '.join(changed)}); finish that one, or add --overwrite to throw it away"
+            )
+        if changed:
+            names.remove()
+
+
+@contextlib.contextmanager
+def told_how_to_go_on(path: Path) -> Iterator[None]:
+    """Say how to go on after an interruption or on a full disk; what is written stays."""
+    try:
+        with room_for(path):
+            yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"{path}: interrupted; what is prepared so far is kept, continue with --resume",
+            getattr(error, "number", signal.SIGINT),
+        ) from None
+
+
+def described_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as it is written into files: complete, but for where a folder stands."""
     values = recipe.model_dump(mode="json")
     if recipe.source.kind == "folder":
         values["source"]["path"] = Path(recipe.source.path).name
@@ -214,8 +354,14 @@ def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
     return recipe | {"preprocessing": known}
 
 
-def _check_space(path: Path, plan: Plan, layout: Layout) -> None:
-    needed = (plan.expected("train") + plan.expected("test")) * layout.sample_bytes
+def check_space(path: Path, needed: int) -> None:
+    """Refuse to begin what does not fit on the disk.
+
+    Raises
+    ------
+    RunError
+        Saying how much is missing.
+    """
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise RunError(
@@ -224,106 +370,35 @@ def _check_space(path: Path, plan: Plan, layout: Layout) -> None:
         )
 
 
-def _existing(path: Path, described: dict[str, Any], source: Source) -> PrepareReport:
+def _existing(job: Job) -> PrepareReport:
+    path, source = job.path, job.source
     try:
         opened = PreparedFile(path)
     except InputError as error:
         raise InputError(f"{error}; it is in the way, choose another -o") from None
     with opened as file:
-        changed = differences(_completed(file.attributes["recipe"]), described)
+        changed = differences(_completed(file.attributes["recipe"]), described_recipe(job.recipe))
         if changed:
             raise InputError(
                 f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
                 "choose another -o, or add --overwrite"
             )
-        same = file.attributes["source_listing"] == source.listing() and all(
-            source.holds(name, sha256)
-            for part in (file.train, file.test)
-            for name, sha256 in zip(part.sources(), part.source_sha256(), strict=True)
-        )
-        if not same:
+        if file.attributes["source_listing"] != source.listing() or not _unchanged(file, source):
             raise InputError(
                 f"{path} is there, but the source's files have changed since; "
                 "choose another -o, or add --overwrite"
             )
+        Names.of(path).remove()
         return PrepareReport(path, file.layout, len(file.train), len(file.test), written=False)
 
 
-@dataclass
-class _Outcome:
-    counts: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    hashes: dict[str, set[str]] = field(default_factory=lambda: {"train": set(), "test": set()})
-    test_hashes: list[str] = field(default_factory=list)
-    _digest: Any = field(default_factory=hashlib.sha256)
-
-    def accept(self, split: str, sample: Sample) -> None:
-        self.counts[split] += 1
-        self.hashes[split].add(sample.source_sha256)
-        if split == "test":
-            self.test_hashes.append(sample.source_sha256)
-        self._digest.update(f"{split} {sample.source} {sample.source_sha256}\n".encode())
-
-    def opposite(self, split: str) -> str:
-        return "train" if split == "test" else "test"
-
-    def stands_opposite(self, split: str, sample: Sample) -> bool:
-        return sample.source_sha256 in self.hashes[self.opposite(split)]
-
-    def source_checksum(self) -> str:
-        return f"sha256:{self._digest.hexdigest()}"
-
-
-def _fill(
-    writer: PreparedWriter,
-    plan: Plan,
-    source: Source,
-    layout: Layout,
-    recipe: Recipe,
-    workers: int | None,
-    progress: Progress,
-) -> _Outcome:
-    def work(item: Item) -> Sample | str:
-        return encode_item(source, item, layout, recipe.preprocessing.fit, recipe.split.seed)
-
-    outcome = _Outcome()
-    total = sum(plan.expected(split) for split in ("train", "test"))
-    threads = workers or os.cpu_count() or 1
-    with progress.task("preparing", total) as task, ThreadPoolExecutor(threads) as pool:
-        for splits, queue in plan.queues:
-            open_splits = [s for s in splits if plan.targets[s] != 0]
-            for item, result in ordered_map(pool, work, queue, 4 * threads):
-                if not open_splits:
-                    break
-                split = plan.take(sum(outcome.counts.values()), open_splits)
-                if isinstance(result, str):
-                    reason = result
-                elif item.split is None and outcome.stands_opposite(split, result):
-                    reason = f"the same file stands in the {outcome.opposite(split)} split"
-                else:
-                    writer.add(split, result)
-                    outcome.accept(split, result)
-                    if outcome.counts[split] == plan.targets[split]:
-                        open_splits.pop(0)
-                    task.advance()
-                    continue
-                outcome.skipped.append((item.name, reason))
-                progress.warn(f"skipped {item.name}: {reason}")
-                task.advance()
-    _check_outcome(outcome, plan, source)
-    return outcome
-
-
-def _check_outcome(outcome: _Outcome, plan: Plan, source: Source) -> None:
-    skipped = f", {len(outcome.skipped)} skipped" if outcome.skipped else ""
-    if outcome.counts["train"] == 0:
-        raise InputError(
-            f"{source.label}: no usable picture for training{skipped}; nothing written"
-        )
-    for split, target in plan.targets.items():
-        if target is not None and outcome.counts[split] < target:
-            flag = "--test" if split == "test" else "--samples"
-            raise InputError(
-                f"{source.label}: {flag} {target} asked for, {outcome.counts[split]} usable"
-                f"{skipped}; nothing written, ask for fewer"
-            )
+def _unchanged(file: PreparedFile, source: Source) -> bool:
+    """Tell whether the pictures of all samples are what they were."""
+    if not source.external:
+        return True  # the listing has seen every byte
+    numbers = {source.item(i).name: i for own in source.splits().values() for i in own}
+    return all(
+        name in numbers and source.holds(numbers[name], sha256)
+        for part in (file.train, file.test)
+        for name, sha256 in zip(part.sources(), part.source_sha256(), strict=True)
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import h5py
 import numpy as np
@@ -15,54 +16,100 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.spectra.encoding import decode
+from phasegan.store.batches import InBatches
+from phasegan.store.hdf5 import HDF5_SIGNATURE, open_hdf5, text
+from phasegan.store.raw import RawFile
 from phasegan.store.schema import Layout, read_layout
+from phasegan.store.stored import StoredSplit
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-HDF5_SUFFIXES = (".h5", ".hdf5")
 Indices = slice | Sequence[int] | NDArray[np.integer]
 T = TypeVar("T")
 
 
-class PreparedSplit:
+class Part(NamedTuple):
+    """Rows of a split of one file."""
+
+    split: StoredSplit
+    rows: range
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all rows."""
+        return self.rows == range(self.split.count)
+
+
+class PreparedSplit(InBatches):
     """The samples of `train` or `test`.
 
     Every accessor takes a slice or a sequence of indices (any order, repeats
     allowed) and returns arrays whose first axis is the sample.
     """
 
-    def __init__(self, parent: PreparedFile, name: str, count: int) -> None:
-        self._parent, self.name, self._count = parent, name, count
+    def __init__(self, parent: PreparedFile, name: str, parts: Sequence[Part]) -> None:
+        self._parent, self.name, self._parts = parent, name, list(parts)
+        self._starts = np.cumsum([0, *(len(part.rows) for part in parts)])
+        self._count = int(self._starts[-1])
 
     def __len__(self) -> int:
         return self._count
 
-    def _take(self, dataset: str, indices: Indices) -> NDArray[Any]:
-        def read(file: h5py.File) -> NDArray[Any]:
-            stored = file[f"{self.name}/{dataset}"]
-            if isinstance(indices, slice):
-                return stored[indices]
-            wanted = np.asarray(indices)
-            if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
-                raise InputError(
-                    f"{self._parent.path}: indices of shape {wanted.shape} and dtype "
-                    f"{wanted.dtype}; expected a slice or a sequence of integers"
-                )
-            wanted = wanted.astype(np.int64)
-            unique, back = np.unique(wanted, return_inverse=True)
-            if len(unique) and not 0 <= unique[0] <= unique[-1] < self._count:
-                raise InputError(
-                    f"{self._parent.path}: index {unique[0] if unique[0] < 0 else unique[-1]} is "
-                    f"outside 0..{self._count - 1} of {self.name}"
-                )
-            if len(unique) == 1:
-                return stored[int(unique[0]) : int(unique[0]) + 1][back]
-            return stored[unique][back]
+    def _rows(self, indices: Indices) -> NDArray[np.int64]:
+        if isinstance(indices, slice):
+            return np.arange(*indices.indices(self._count), dtype=np.int64)
+        wanted = np.asarray(indices)
+        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+            raise InputError(
+                f"{self._parent.path}: indices of shape {wanted.shape} and dtype "
+                f"{wanted.dtype}; expected a slice or a sequence of integers"
+            )
+        rows = wanted.astype(np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self._count:
+            outside = rows.min() if rows.min() < 0 else rows.max()
+            raise InputError(
+                f"{self._parent.path}: index {outside} is outside 0..{self._count - 1} of "
+                f"{self.name}"
+            )
+        return rows
 
-        return self._parent.read(read)
+    @property
+    def layout(self) -> Layout:
+        """Sizes and types of the samples."""
+        return self._parent.layout
+
+    @property
+    def where(self) -> str:
+        """The file, for messages."""
+        return str(self._parent.path)
+
+    def take(self, name: str, indices: Indices, into: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return values of a dataset as stored, or fill an array of their shape and dtype."""
+        rows = self._rows(indices)
+        values: NDArray[Any]
+        if into is not None:
+            values = into
+        elif name.startswith("source"):
+            values = np.empty(len(rows), object)
+        else:
+            shape, dtype = self._parent.layout.dataset(name)
+            values = np.empty((len(rows), *shape), dtype)
+        if len(self._parts) == 1 and self._parts[0].whole:
+            self._parts[0].split.take(name, rows, values)
+            return values
+        owners = np.searchsorted(self._starts, rows, side="right") - 1
+        for owner in np.unique(owners):
+            part, mine = self._parts[owner], np.flatnonzero(owners == owner)
+            own = part.rows.start + (rows[mine] - self._starts[owner])
+            if len(mine) == len(rows):
+                part.split.take(name, own, values)
+                continue
+            found = np.empty((len(mine), *values.shape[1:]), values.dtype)
+            part.split.take(name, own, found)
+            values[mine] = found
+        return values
 
     def codes(self, indices: Indices = slice(None)) -> NDArray[np.generic]:
         """Return phases as stored: (n[, C], M, M // 2 + 1)."""
-        return self._take("phase", indices)
+        return self.take("phase", indices)
 
     def phase(
         self, indices: Indices = slice(None), dtype: type = np.float64
@@ -72,7 +119,7 @@ class PreparedSplit:
 
     def undefined(self, indices: Indices = slice(None)) -> NDArray[np.bool_]:
         """Return where phases are undefined: (n[, C], M, M // 2 + 1), bool."""
-        return self._take("undefined", indices)
+        return self.take("undefined", indices)
 
     def images(self, indices: Indices = slice(None)) -> NDArray[np.generic]:
         """Return images as stored: (n[, C], N, N), uint8 or uint16.
@@ -83,36 +130,58 @@ class PreparedSplit:
             If the file holds phases alone.
         """
         self._parent.require_images("prepare with --with-images to have them")
-        return self._take("images", indices)
+        return self.take("images", indices)
 
     @property
     def undefined_count(self) -> int:
         """How many phases of the split are undefined, as the file says."""
         return self._parent.read(lambda f: int(f[f"{self.name}/undefined"].attrs["count"]))
 
+    def digests(self, name: str, indices: Indices = slice(None)) -> NDArray[np.uint8]:
+        """Return the SHA-256 of samples' values in `phase` or `images`: (n, 32), uint8."""
+        return self.take(f"{name}_sha256", indices)
+
+    def check(self, name: str, told: Callable[[], None]) -> Iterator[tuple[int, bool]]:
+        """Yield each sample, and whether its values in `phase` or `images` are what was written."""
+        for start, part in zip(self._starts, self._parts, strict=False):
+            for row, intact in part.split.check(name, part.rows):
+                told()
+                yield int(start) + row - part.rows.start, intact
+
+    def undefined_rows(self) -> Iterator[int]:
+        """Yield the samples that may have undefined phases."""
+        for start, part in zip(self._starts, self._parts, strict=False):
+            for row in part.split.undefined_rows():
+                if row in part.rows:
+                    yield int(start) + row - part.rows.start
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The files that hold the samples, and which of their rows."""
+        return self._parts
+
     def sources(self, indices: Indices = slice(None)) -> list[str]:
         """Return where samples came from."""
-        return [_text(value) for value in self._take("source", indices)]
+        return [text(value) for value in self.take("source", indices)]
 
     def source_sha256(self, indices: Indices = slice(None)) -> list[str]:
         """Return the SHA-256 of the files that samples came from."""
-        return [_text(value) for value in self._take("source_sha256", indices)]
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+        return [text(value) for value in self.take("source_sha256", indices)]
 
 
 class PreparedFile:
     """A file that `phasegan prepare` wrote; opened lazily, once per process.
 
-    Instances can be pickled and survive a fork: the HDF5 handle is never
-    shared between processes.
+    Instances can be pickled, survive a fork and can be used by several threads:
+    the HDF5 handle is never shared between processes, and samples are read at
+    their places in the file, without HDF5.
 
     Parameters
     ----------
     path : path
-        The HDF5 file.
+        The HDF5 file; of a sharded set the file that joins the shards.
+    check : bool
+        Compare each sample that is read with its checksum (default).
 
     Raises
     ------
@@ -121,15 +190,18 @@ class PreparedFile:
         version, or its parts contradict one another.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], *, check: bool = True) -> None:
+        self.path, self.check = Path(path), check
+        self.raw = RawFile(self.path)
         self._handle: h5py.File | None = None
         self._process = 0
+        self._opening = threading.Lock()
         file = self._open()
         try:
             self.layout: Layout
             self.layout, self.attributes = read_layout(file.attrs, str(path))
-            counts = {split: self._check_group(file, split) for split in ("train", "test")}
+            self.shards: list[PreparedFile] = []
+            self.train, self.test = (self._split(file, name) for name in ("train", "test"))
             if self.layout.has_images:
                 self._check_mean(file)
         except InputError:
@@ -139,60 +211,27 @@ class PreparedFile:
             self.close()
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: damaged ({reason})") from None
-        self.train = PreparedSplit(self, "train", counts["train"])
-        self.test = PreparedSplit(self, "test", counts["test"])
+
+    def _split(self, file: h5py.File, name: str) -> PreparedSplit:
+        stored = StoredSplit(self, name, file)
+        return PreparedSplit(self, name, [Part(stored, range(stored.count))])
 
     def _open(self) -> h5py.File:
-        if not self.path.exists():
-            raise InputError(f"{self.path}: no such file; make it with `phasegan prepare`")
-        if self.path.is_dir():
-            raise InputError(f"{self.path}: a folder, not a prepared HDF5 file")
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: not a regular file")
-        try:
-            if self.path.stat().st_size == 0:
-                raise InputError(f"{self.path}: the file is empty")
-            handle = h5py.File(self.path, "r")
-        except OSError as error:
-            reason = str(error)
-            if "truncated file" in reason:
-                what = "a truncated HDF5 file: its copy or download did not finish"
-            elif "signature not found" in reason:
-                what = "not an HDF5 file; make one with `phasegan prepare`"
-            else:
-                what = f"cannot be opened ({' '.join(reason.split())})"
-            raise InputError(f"{self.path}: {what}") from None
+        handle = open_hdf5(self.path, "make one with `phasegan prepare`")
         self._handle, self._process = handle, os.getpid()
         return handle
 
-    def _dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
-        try:
-            dataset = file.get(name)
-        except Exception:  # damaged links fail in many ways inside libhdf5
-            dataset = None
-        if not isinstance(dataset, h5py.Dataset):
-            raise InputError(f"{self.path}: damaged, dataset {name} is missing or unreadable")
-        return dataset
-
     def _check_mean(self, file: h5py.File) -> None:
-        if self._dataset(file, "train/mean_magnitude").shape != self.layout.phase_shape:
+        try:
+            mean = file.get("train/mean_magnitude")
+        except Exception:  # damaged links fail in many ways inside libhdf5
+            mean = None
+        if not isinstance(mean, h5py.Dataset):
+            raise InputError(
+                f"{self.path}: damaged, dataset train/mean_magnitude is missing or unreadable"
+            )
+        if mean.shape != self.layout.phase_shape:
             raise InputError(f"{self.path}: train/mean_magnitude has another shape than the phases")
-
-    def _check_group(self, file: h5py.File, split: str) -> int:
-        lengths = set()
-        for name in self.layout.datasets:
-            dataset = self._dataset(file, f"{split}/{name}")
-            if not name.startswith("source"):
-                shape, dtype = self.layout.dataset(name)
-                if dataset.shape[1:] != shape or dataset.dtype != dtype:
-                    raise InputError(
-                        f"{self.path}: {split}/{name} is {dataset.shape} {dataset.dtype}, "
-                        f"expected (n, {', '.join(map(str, shape))}) {dtype}"
-                    )
-            lengths.add(dataset.shape[0] if dataset.shape else -1)
-        if len(lengths) != 1:
-            raise InputError(f"{self.path}: the datasets of {split} differ in length")
-        return lengths.pop()
 
     def read(self, function: Callable[[h5py.File], T]) -> T:
         """Call a function with the open HDF5 file.
@@ -202,11 +241,13 @@ class PreparedFile:
         InputError
             If HDF5 cannot read the data.
         """
-        if self._handle is None or not self._handle or self._process != os.getpid():
-            self._open()
-        assert self._handle is not None
+        with self._opening:
+            if self._handle is None or not self._handle or self._process != os.getpid():
+                self._open()
+            handle = self._handle
+        assert handle is not None
         try:
-            return function(self._handle)
+            return function(handle)
         except InputError:
             raise
         except (OSError, KeyError, ValueError) as error:
@@ -262,6 +303,9 @@ class PreparedFile:
         if self._handle is not None and self._process == os.getpid():
             self._handle.close()
         self._handle = None
+        self.raw.close()
+        for shard in getattr(self, "shards", []):
+            shard.close()
 
     def __enter__(self) -> Self:
         return self
@@ -275,7 +319,11 @@ class PreparedFile:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_handle": None, "_process": 0}
+        return self.__dict__ | {"_handle": None, "_process": 0, "_opening": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._opening = threading.Lock()
 
     def __repr__(self) -> str:
         return (
@@ -298,13 +346,16 @@ def check_replaceable(path: Path) -> None:
         raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")
 
 
-def open_prepared(path: str | os.PathLike[str]) -> PreparedFile:
+def open_prepared(path: str | os.PathLike[str], *, check: bool = True) -> PreparedFile:
     """Open a prepared file for reading.
 
     Parameters
     ----------
     path : path
-        The HDF5 file.
+        The HDF5 file; of a sharded set the file that joins the shards.
+    check : bool
+        Compare each sample that is read with its SHA-256, so that damaged data are
+        refused and not used (default).
 
     Returns
     -------
@@ -329,4 +380,4 @@ def open_prepared(path: str | os.PathLike[str]) -> PreparedFile:
     >>> phase.shape, phase.dtype
     ((2, 128, 65), dtype('float64'))
     """
-    return PreparedFile(path)
+    return PreparedFile(path, check=check)

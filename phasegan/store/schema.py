@@ -8,9 +8,11 @@ out for grey), N×N pixels and M×M frames:
     undefined         (n[, C], M, M // 2 + 1)   bool, True where a phase means nothing
     source            (n,)                      path relative to the source
     source_sha256     (n,)                      of the file it came from
+    phase_sha256      (n, 32)                   uint8, of each sample's values in `phase`
+    images_sha256     (n, 32)                   uint8, of each sample's values in `images`
     mean_magnitude    ([C,] M, M // 2 + 1)      float64, in `train` alone
 
-A file of phases alone (`has_images` false) holds neither images nor mean_magnitude.
+A file of phases alone (`has_images` false) holds no images and no mean_magnitude.
 The full description is docs/file-format.md.
 """
 
@@ -34,7 +36,13 @@ FORMAT_NAME = "phasegan phase spectra"
 FORMAT_VERSION = 1
 PICTURES_NAME = "phasegan picture domains"
 """The format of the other kind of prepared file, see `phasegan.store.picture_schema`."""
-SAMPLE_DATASETS = ("phase", "images", "undefined", "source", "source_sha256")
+RAW = ("phase", "images")
+"""Datasets whose values lie in one piece, each with its own checksum."""
+SAMPLE_DATASETS = (
+    "phase", "images", "undefined", "source", "source_sha256", "phase_sha256", "images_sha256",
+)  # fmt: skip
+DIGEST_BYTES = 32
+CHECKSUM = "sha256 of each sample"
 FFT_CONVENTION = "numpy.fft.rfft2(image, s=(M, M)): image in the top left corner, zeros elsewhere"
 
 
@@ -62,7 +70,12 @@ class Layout:
     @property
     def datasets(self) -> tuple[str, ...]:
         """Names of the datasets that hold a value for each sample."""
-        return tuple(name for name in SAMPLE_DATASETS if self.has_images or name != "images")
+        return tuple(n for n in SAMPLE_DATASETS if self.has_images or not n.startswith("images"))
+
+    @property
+    def raw(self) -> tuple[str, ...]:
+        """Names of the datasets whose values lie in one piece."""
+        return tuple(name for name in RAW if self.has_images or name != "images")
 
     @property
     def degraded(self) -> bool:
@@ -119,6 +132,8 @@ class Layout:
 
     def dataset(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return the shape of one sample and the dtype of a numeric dataset."""
+        if name.endswith("_sha256"):
+            return (DIGEST_BYTES,), np.dtype(np.uint8)
         return {
             "phase": (self.phase_shape, np.dtype(self.phase_dtype)),
             "images": (self.image_shape, self.image_dtype),
@@ -154,6 +169,8 @@ def dataset_attributes(name: str, layout: Layout) -> dict[str, Any]:
         return {"comment": f"True where {limit}; the phase is then 0"}
     if name == "mean_magnitude":
         return {"units": "pixel units of the unnormalised transform"}
+    if name.endswith("_sha256") and not name.startswith("source"):
+        return {"comment": f"SHA-256 of each sample's values in {name.removesuffix('_sha256')}"}
     return {}
 
 
@@ -161,6 +178,8 @@ def axis_labels(name: str, layout: Layout) -> list[str]:
     """Return the dimension labels of a dataset."""
     if name.startswith("source"):
         return ["sample"]
+    if name.endswith("_sha256"):
+        return ["sample", "byte"]
     first = [] if name == "mean_magnitude" else ["sample"]
     channel = ["channel"] if layout.planes else []
     if name == "images":
@@ -184,6 +203,12 @@ def attributes_checksum(attributes: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
     """Return HDF5 attributes as plain Python values.
 
@@ -193,10 +218,7 @@ def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
         If they cannot be read.
     """
     try:
-        return {
-            key: value.item() if isinstance(value, np.generic) else value
-            for key, value in attributes.items()
-        }
+        return {key: _plain(value) for key, value in attributes.items()}
     except Exception as error:  # damaged attributes fail in many ways inside libhdf5
         raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
 
@@ -254,6 +276,11 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             "`phasegan prepare FOLDER`"
         )
     check_version(plain, FORMAT_VERSION, where)
+    if plain.get("checksum") != CHECKSUM:
+        raise InputError(
+            f"{where}: written by a phasegan from before its first release, without checksums of "
+            "samples; prepare the pictures again"
+        )
     try:
         layout = Layout(
             size=int(plain["N"]),

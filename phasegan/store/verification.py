@@ -8,35 +8,45 @@ import h5py
 import numpy as np
 
 from phasegan.errors import InputError
-from phasegan.store.reader import PreparedFile
+from phasegan.progress import Progress, Task
+from phasegan.store.reader import PreparedFile, PreparedSplit
 from phasegan.store.schema import axis_labels, dataset_attributes
+from phasegan.store.writer import row_and_mask
+
+_NAMED = 5
+"""Damaged samples of a dataset that are named."""
+_BLOCK = 4096
 
 
-def verify(prepared: PreparedFile) -> list[str]:
+def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str]:
     """Compute every checksum of a prepared file again.
 
     Parameters
     ----------
     prepared : PreparedFile
         The file.
+    progress : Progress, optional
+        Follows the samples; silent by default.
 
     Returns
     -------
     list of str
-        The datasets whose data do not match, and `attributes` where those do
-        not; empty when all is well.
+        What does not match: `attributes`, datasets with the samples that are
+        damaged, descriptions, objects that the format does not know; empty when all
+        is well.
     """
-    expected = prepared.attributes["checksums"]
     names = [f"{s}/{d}" for s in ("train", "test") for d in prepared.layout.datasets]
     if prepared.has_images:
         names.append("train/mean_magnitude")
-    wrong = [name for name in names if _checksum(prepared, name) != expected.get(name)]
-    if not prepared.attributes["intact"]:
-        wrong.insert(0, "attributes")
+    wrong = [] if prepared.attributes["intact"] else ["attributes"]
+    total = len(prepared.layout.raw) * (len(prepared.train) + len(prepared.test))
+    with (progress or Progress()).task("verifying", total) as task:
+        wrong += [found for name in names if (found := _check(prepared, name, task))]
+    damaged = {name.split(" ")[0] for name in wrong}
     wrong += [
         f"{name} (description)"
         for name in names
-        if name not in wrong and not _described(prepared, name)
+        if name not in damaged and not _described(prepared, name)
     ]
     return wrong + _strangers(prepared, names)
 
@@ -61,11 +71,11 @@ def _described(prepared: PreparedFile, name: str) -> bool:
 
     def compare(file: h5py.File) -> bool:
         dataset = file[name]
-        found = {k: v for k, v in dataset.attrs.items() if k != "DIMENSION_LABELS"}
-        if short == "undefined":
-            counted = int(dataset[()].sum()) if dataset.size < 2**28 else found.get("count")
-            if found.pop("count", None) != counted:
-                return False
+        found = {
+            k: v.decode() if isinstance(v, bytes) else v
+            for k, v in dataset.attrs.items()
+            if k not in ("DIMENSION_LABELS", "count")
+        }
         return found == wanted and [d.label for d in dataset.dims] == labels
 
     try:
@@ -74,22 +84,53 @@ def _described(prepared: PreparedFile, name: str) -> bool:
         return False
 
 
-def _checksum(prepared: PreparedFile, name: str) -> str:
-    def compute(file: h5py.File) -> str:
-        dataset = file[name]
-        digest = hashlib.sha256()
-        if h5py.check_string_dtype(dataset.dtype):
-            for value in dataset[()]:
-                digest.update((value if isinstance(value, bytes) else value.encode()) + b"\0")
-        elif name == "train/mean_magnitude":
-            digest.update(np.ascontiguousarray(dataset[()]).data)
-        else:
-            for start in range(0, dataset.shape[0], 64):
-                block = dataset[start : start + 64]
-                digest.update(np.ascontiguousarray(block).data)
-        return digest.hexdigest()
-
+def _check(prepared: PreparedFile, name: str, task: Task) -> str:
+    """Return what is wrong with a dataset; empty if nothing is."""
+    group, short = name.split("/")
+    expected = prepared.attributes["checksums"].get(name)
+    split = prepared.split(group)
     try:
-        return prepared.read(compute)
-    except (InputError, ValueError, UnicodeError):
-        return "unreadable"
+        if short in prepared.layout.raw:
+            return _check_samples(split, short, name, expected, task)
+        if short == "mean_magnitude":
+            found = hashlib.sha256(prepared.mean_magnitude().data).hexdigest()
+        elif short == "undefined":
+            found, count = _undefined(split)
+            if found == expected and count != split.undefined_count:
+                return f"{name} (description)"
+        elif short.startswith("source"):
+            digest = hashlib.sha256()
+            for start in range(0, len(split), _BLOCK):
+                rows = slice(start, start + _BLOCK)
+                texts = split.sources(rows) if short == "source" else split.source_sha256(rows)
+                digest.update(b"".join(text.encode() + b"\0" for text in texts))
+            found = digest.hexdigest()
+        else:
+            return ""  # checksums of samples, compared with those
+    except (InputError, KeyError, TypeError, ValueError, UnicodeError):
+        found = "unreadable"
+    return "" if found == expected else name
+
+
+def _check_samples(
+    split: PreparedSplit, short: str, name: str, expected: str | None, task: Task
+) -> str:
+    wrong = [row for row, intact in split.check(short, lambda: task.advance()) if not intact]
+    if wrong:
+        shown = ", ".join(map(str, wrong[:_NAMED])) + (", …" if len(wrong) > _NAMED else "")
+        plural = "" if len(wrong) == 1 else "s"
+        return f"{name} ({len(wrong)} sample{plural}: {shown})"
+    digest = hashlib.sha256()
+    for start in range(0, len(split), _BLOCK):
+        digest.update(split.digests(short, slice(start, start + _BLOCK)).data)
+    return "" if digest.hexdigest() == expected else f"{name} (checksums)"
+
+
+def _undefined(split: PreparedSplit) -> tuple[str, int]:
+    digest, count = hashlib.sha256(), 0
+    for row in split.undefined_rows():
+        mask = split.undefined([row])[0]
+        if mask.any():
+            digest.update(row_and_mask(row, np.ascontiguousarray(mask)))
+            count += int(mask.sum())
+    return digest.hexdigest(), count

@@ -1,25 +1,25 @@
-"""Writing prepared files."""
+"""Finishing a prepared file: the small datasets, the checksums and the attributes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from phasegan._version import __version__
-from phasegan.spectra.degradation import add_phase_noise, quantise_phase
-from phasegan.spectra.encoding import encode
 from phasegan.spectra.fourier import FFT_NORM
-from phasegan.spectra.magnitude import RunningMean
-from phasegan.spectra.phase import UNDEFINED_BELOW, PolarSpectrum, analyse
+from phasegan.spectra.phase import UNDEFINED_BELOW
+from phasegan.store import hdf5
+from phasegan.store.journal import Entry
 from phasegan.store.schema import (
+    CHECKSUM,
     FFT_CONVENTION,
     FORMAT_NAME,
     FORMAT_VERSION,
@@ -29,196 +29,178 @@ from phasegan.store.schema import (
     dataset_attributes,
 )
 
-BLOCK = 64
-"""Samples by which the datasets grow."""
+SPLITS = ("train", "test")
+_ROWS = 4 * hdf5.ROWS
+"""Samples whose names and checksums are written at once."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One encoded sample, ready to be written."""
+class About:
+    """What a prepared file says of its samples' origin."""
 
-    source: str
-    source_sha256: str
-    images: NDArray[np.generic]
-    phase: NDArray[np.generic]
-    undefined: NDArray[np.bool_]
-    magnitude: NDArray[np.float64]
-
-
-def encode_sample(
-    pixels: NDArray[np.generic], layout: Layout, source: str, source_sha256: str, seed: int
-) -> Sample:
-    """Transform one fitted picture.
-
-    The layout's noise and rounding change the phase alone; the image, the
-    magnitude and where the phase is undefined are those without them.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        (N, N) or (N, N, 3), already of the layout's dtype: the phase is that
-        of the integers that are stored.
-    layout : Layout
-        Sizes and encodings.
-    source, source_sha256 : str
-        Where the picture came from.
-    seed : int
-        Of the noise, with the source and its hash: neither the order of the
-        samples nor who encodes them matters.
-    """
-    image = np.moveaxis(pixels, -1, 0) if layout.planes else pixels
-    image = np.ascontiguousarray(image, dtype=layout.image_dtype)
-    spectrum = analyse(image, layout.frame)
-    phase = spectrum.phase
-    if layout.degraded:
-        phase = _degrade(spectrum, layout, _generator(seed, source, source_sha256))
-    return Sample(
-        source=source,
-        source_sha256=source_sha256,
-        images=image,
-        phase=encode(phase, layout.phase_dtype),
-        undefined=spectrum.undefined,
-        magnitude=spectrum.magnitude,
-    )
+    recipe: dict[str, Any]
+    """Complete, as plain values."""
+    listing: str
+    """Digest of the source's names and sizes."""
+    source_checksum: str
+    """Over split, name and hash of each sample."""
 
 
-def _generator(seed: int, source: str, source_sha256: str) -> np.random.Generator:
-    entropy = hashlib.sha256(f"{seed}\0{source}\0{source_sha256}".encode()).digest()
-    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(entropy, "big")))
-
-
-def _degrade(
-    spectrum: PolarSpectrum, layout: Layout, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    phase = add_phase_noise(spectrum.phase, layout.phase_noise, rng, layout.frame)
-    if layout.phase_bits is not None:
-        phase = quantise_phase(phase, layout.phase_bits, layout.frame)
-    phase[spectrum.undefined] = 0.0
-    return phase
-
-
-def _describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
+def describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
+    """Give a dataset its labels and attributes."""
     for position, label in enumerate(axis_labels(name, layout)):
         dataset.dims[position].label = label
-    dataset.attrs.update(dataset_attributes(name, layout))
+    hdf5.set_attributes(dataset, dataset_attributes(name, layout))
 
 
-class _GroupWriter:
-    def __init__(self, group: h5py.Group, layout: Layout) -> None:
-        self.group, self.layout = group, layout
-        self.count = self.undefined = 0
-        self.digests = {name: hashlib.sha256() for name in layout.datasets}
+class _Tables:
+    """The small datasets of a split, written some rows at a time."""
+
+    def __init__(self, group: h5py.Group, layout: Layout, count: int, longest: int) -> None:
+        self._group, self._layout, self._row = group, layout, 0
+        self._entries: list[Entry] = []
+        self._undefined = 0
+        self._hashes = {name: hashlib.sha256() for name in layout.datasets if not _is_table(name)}
         for name in layout.datasets:
+            if name in layout.raw:
+                continue
             if name.startswith("source"):
-                shape: tuple[int, ...] = ()
-                dtype: Any = h5py.string_dtype()
+                length = longest if name == "source" else 2 * hashlib.sha256().digest_size
+                hdf5.checked(group, name, count, (), hdf5.text_type(length), hdf5.ROWS)
+            elif _is_table(name):
+                group.create_dataset(name, (count, *layout.dataset(name)[0]), np.uint8)
             else:
                 shape, dtype = layout.dataset(name)
-            dataset = group.create_dataset(
-                name,
-                shape=(0, *shape),
-                maxshape=(None, *shape),
-                dtype=dtype,
-                chunks=(1, *shape) if shape else (BLOCK,),
-            )
-            _describe(dataset, name, layout)
+                hdf5.checked(group, name, count, shape, dtype, 1)
 
-    def add(self, sample: Sample) -> None:
-        if self.count == self.group["phase"].shape[0]:
-            self._resize(self.count + BLOCK)
-        for name in self.layout.datasets:
-            value = getattr(sample, name)
-            if isinstance(value, str):
-                self.digests[name].update(value.encode() + b"\0")
-            else:
-                self.digests[name].update(np.ascontiguousarray(value).data)
-                if name == "undefined" and not value.any():
-                    continue  # chunks that are never written read as False and take no space
-            self.group[name][self.count] = value
-        self.count += 1
-        self.undefined += int(sample.undefined.sum())
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        if len(self._entries) == _ROWS:
+            self._write()
 
-    def _resize(self, count: int) -> None:
-        for name in self.layout.datasets:
-            self.group[name].resize(count, axis=0)
+    def _write(self) -> None:
+        entries, self._entries = self._entries, []
+        start, stop = self._row, self._row + len(entries)
+        for name in ("source", "source_sha256"):
+            texts = [getattr(entry, name).encode() for entry in entries]
+            dataset = self._group[name]
+            dataset[start:stop] = np.array(texts, dtype=dataset.dtype)
+            self._hashes[name].update(b"".join(text + b"\0" for text in texts))
+        for name in self._layout.raw:
+            rows = b"".join(entry.digests[name] for entry in entries)
+            table = np.frombuffer(rows, np.uint8).reshape(len(entries), -1)
+            self._group[f"{name}_sha256"][start:stop] = table
+            self._hashes[name].update(rows)
+        for row, entry in enumerate(entries, start):
+            if entry.undefined is None:
+                continue  # chunks that are never written read as False and take no space
+            mask = entry.undefined.reshape(self._layout.phase_shape)
+            self._group["undefined"][row] = mask
+            self._hashes["undefined"].update(row_and_mask(row, mask))
+            self._undefined += int(mask.sum())
+        self._row = stop
 
     def finish(self) -> dict[str, str]:
-        self._resize(self.count)
-        self.group["undefined"].attrs["count"] = self.undefined
-        prefix = self.group.name.lstrip("/")
-        return {f"{prefix}/{name}": d.hexdigest() for name, d in self.digests.items()}
+        if self._entries:
+            self._write()
+        for name in self._layout.datasets:
+            describe(self._group[name], name, self._layout)
+        self._group["undefined"].attrs["count"] = self._undefined
+        prefix = self._group.name.lstrip("/")
+        return {f"{prefix}/{name}": found.hexdigest() for name, found in self._hashes.items()}
 
 
-class PreparedWriter:
-    """Write samples one after the other, then the attributes.
+def _is_table(name: str) -> bool:
+    """Tell datasets of checksums from others."""
+    return name.endswith("_sha256") and not name.startswith("source")
+
+
+def row_and_mask(row: int, mask: NDArray[np.bool_]) -> bytes:
+    """Return what the checksum of `undefined` covers: of each sample that has any."""
+    return row.to_bytes(8, "little") + mask.tobytes()
+
+
+def complete(
+    path: Path,
+    layout: Layout,
+    counts: dict[str, int],
+    longest: int,
+    entries: Iterable[Entry],
+    mean: NDArray[np.float64] | None,
+    about: About,
+) -> None:
+    """Write what an unfinished file lacks.
 
     Parameters
     ----------
     path : pathlib.Path
-        Where to write: a temporary name, see `phasegan.files.atomic_file`.
+        The file: `train` and `test` with the values of all samples and perhaps
+        room for more.
     layout : Layout
         Sizes and encodings.
+    counts : dict of int
+        Samples by split.
+    longest : int
+        Bytes of the longest name of a source.
+    entries : iterable of Entry
+        What became of each picture, in order.
+    mean : numpy.ndarray or None
+        The mean magnitude; None where no images are kept.
+    about : About
+        What to write of the samples' origin.
     """
-
-    def __init__(self, path: Path, layout: Layout) -> None:
-        self._file = h5py.File(path, "x")
-        self._layout = layout
-        self._groups = {
-            split: _GroupWriter(self._file.create_group(split), layout)
-            for split in ("train", "test")
-        }
-        self._mean = RunningMean()
-
-    def add(self, split: str, sample: Sample) -> None:
-        """Append a sample to `train` or `test`."""
-        self._groups[split].add(sample)
-        if split == "train" and self._layout.has_images:
-            self._mean.add(sample.magnitude)
-
-    def finish(self, recipe: dict[str, Any], listing: str, source_checksum: str) -> None:
-        """Write the mean magnitude, where there are images, the checksums and the attributes."""
-        layout = self._layout
+    with hdf5.reopen(path) as file:
+        for split in SPLITS:
+            for name in layout.raw:
+                file[split][name].resize(counts[split], axis=0)
+        tables = {split: _Tables(file[split], layout, counts[split], longest) for split in SPLITS}
+        for entry in entries:
+            if entry.split is not None:
+                tables[entry.split].add(entry)
         checksums: dict[str, str] = {}
-        for group in self._groups.values():
-            checksums |= group.finish()
-        if layout.has_images:
-            mean = self._mean.mean
-            dataset = self._file["train"].create_dataset("mean_magnitude", data=mean)
-            _describe(dataset, "mean_magnitude", layout)
-            checksums["train/mean_magnitude"] = hashlib.sha256(mean.data).hexdigest()
-        attributes = {
-            "format": FORMAT_NAME,
-            "format_version": FORMAT_VERSION,
-            "phasegan_version": __version__,
-            "N": layout.size,
-            "M": layout.padded,
-            "oversampling": layout.padded / layout.size,
-            "fft_norm": FFT_NORM,
-            "fft_convention": FFT_CONVENTION,
-            "phase_encoding": layout.phase_dtype,
-            "phase_units": "rad",
-            "phase_noise": float(layout.phase_noise),
-            "phase_bits": layout.phase_bits or 0,
-            "undefined_below": UNDEFINED_BELOW,
-            "channels": layout.channels,
-            "bits": layout.bits,
-            "has_images": layout.has_images,
-            "seed": recipe["split"]["seed"],
-            "recipe": json.dumps(recipe, sort_keys=True),
-            "source_listing": listing,
-            "source_checksum": source_checksum,
-            "checksums": json.dumps(checksums, sort_keys=True),
-        }
-        attributes["attributes_checksum"] = attributes_checksum(attributes)
-        self._file.attrs.update(attributes)
+        for split in SPLITS:
+            checksums |= tables[split].finish()
+        if mean is not None:
+            checksums |= write_mean(file, mean, layout)
+        write_attributes(file, layout, about, checksums)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
+def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> dict[str, str]:
+    """Write the mean magnitude, and return its checksum by its name."""
+    dataset = file["train"].create_dataset(
+        "mean_magnitude", data=mean, chunks=mean.shape, fletcher32=True
+    )
+    describe(dataset, "mean_magnitude", layout)
+    return {"train/mean_magnitude": hashlib.sha256(mean.data).hexdigest()}
+
+
+def write_attributes(
+    file: h5py.File, layout: Layout, about: About, checksums: dict[str, str]
+) -> None:
+    """Write the root attributes."""
+    attributes: dict[str, Any] = {
+        "format": FORMAT_NAME,
+        "format_version": FORMAT_VERSION,
+        "phasegan_version": __version__,
+        "N": layout.size,
+        "M": layout.padded,
+        "oversampling": layout.padded / layout.size,
+        "fft_norm": FFT_NORM,
+        "fft_convention": FFT_CONVENTION,
+        "phase_encoding": layout.phase_dtype,
+        "phase_units": "rad",
+        "phase_noise": float(layout.phase_noise),
+        "phase_bits": layout.phase_bits or 0,
+        "undefined_below": UNDEFINED_BELOW,
+        "channels": layout.channels,
+        "bits": layout.bits,
+        "has_images": layout.has_images,
+        "seed": about.recipe["split"]["seed"],
+        "recipe": json.dumps(about.recipe, sort_keys=True),
+        "source_listing": about.listing,
+        "source_checksum": about.source_checksum,
+        "checksum": CHECKSUM,
+        "checksums": json.dumps(checksums, sort_keys=True),
+    }
+    attributes["attributes_checksum"] = attributes_checksum(attributes)
+    hdf5.set_attributes(file, attributes)

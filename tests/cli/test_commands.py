@@ -222,19 +222,38 @@ def test_an_interrupted_train_saves_and_resumes(tiny, tmp_path, start_cli, numbe
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_prepare_leaves_nothing(tmp_path, start_cli, number, status):
+def test_an_interrupted_prepare_is_continued(tmp_path, start_cli, number, status):
     folder = tmp_path / "work"
     folder.mkdir()
-    process = start_cli("prepare", "--samples", 20000, "--test", 1, cwd=folder)
+    arguments = ("prepare", "--samples", 3000, "--test", 1, "--size", 32)
+    process = start_cli(*arguments, cwd=folder)
+    journal = folder / ".builtin.h5.journal"
     deadline = time.monotonic() + 60
-    while not list(folder.glob(".builtin.h5.*.tmp")) and time.monotonic() < deadline:
+    while not _lines(journal) > 100 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == status
     assert err.count("\n") <= 2
     assert "Traceback" not in err
-    assert list(folder.iterdir()) == []
+    assert "--resume" in err
+    assert sorted(p.name for p in folder.iterdir()) == [".builtin.h5.journal", ".builtin.h5.part"]
+    other = start_cli(*arguments, "--resume", "--seed", 1, cwd=folder)
+    _, err = other.communicate(timeout=60)
+    assert other.returncode == 2
+    assert "an interrupted preparation is in the way" in err
+    again = start_cli(*arguments, "--resume", cwd=folder)
+    out, _ = again.communicate(timeout=120)
+    assert again.returncode == 0
+    assert "continued after" in out
+    whole = start_cli(*arguments, "-o", "whole.h5", cwd=folder)
+    whole.communicate(timeout=120)
+    assert (folder / "builtin.h5").read_bytes() == (folder / "whole.h5").read_bytes()
+    assert sorted(p.name for p in folder.iterdir()) == ["builtin.h5", "whole.h5"]
+
+
+def _lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def test_shell_completion_is_offered():

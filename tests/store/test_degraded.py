@@ -16,12 +16,14 @@ from phasegan.progress import Progress
 from phasegan.spectra.degradation import add_phase_noise, quantise_phase
 from phasegan.spectra.encoding import encode
 from phasegan.spectra.phase import analyse
-from phasegan.store.encode import encode_pictures
-from phasegan.store.schema import SAMPLE_DATASETS, attributes_checksum
+from phasegan.store.in_memory import encode_pictures
+from phasegan.store.schema import SAMPLE_DATASETS, attributes_checksum, plain_attributes
 from phasegan.store.verification import verify
 
 OPTIONS = {"size": 16, "samples": 9, "test": 3}
-CLEAN = [f"{s}/{d}" for s in ("train", "test") for d in SAMPLE_DATASETS if d != "phase"]
+CLEAN = [
+    f"{s}/{d}" for s in ("train", "test") for d in SAMPLE_DATASETS if not d.startswith("phase")
+]
 CLEAN.append("train/mean_magnitude")
 
 
@@ -42,7 +44,7 @@ def make_older(path):
         for name in ("phase_noise", "phase_bits"):
             del f.attrs[name], recipe["preprocessing"][name]
         f.attrs["recipe"] = json.dumps(recipe, sort_keys=True)
-        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in f.attrs.items()}
+        plain = plain_attributes(f.attrs, str(path))
         f.attrs["attributes_checksum"] = attributes_checksum(plain)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import phasegan
-from phasegan.errors import InputError, RunError
+from phasegan.errors import InputError, Interrupted, RunError
 
 
 def restore(path, split):
@@ -96,12 +96,12 @@ def test_the_file_says_how_to_read_it(tiny):
     with h5py.File(tiny) as f:
         assert f.attrs["N"] == f.attrs["M"] == 32
         assert f.attrs["format_version"] == 1
-        assert f.attrs["fft_norm"] == "backward"
-        assert f.attrs["phase_encoding"] == "uint16"
-        assert f.attrs["phase_units"] == "rad"
-        assert f.attrs["channels"] == "gray"
+        assert f.attrs["fft_norm"].decode() == "backward"
+        assert f.attrs["phase_encoding"].decode() == "uint16"
+        assert f.attrs["phase_units"].decode() == "rad"
+        assert f.attrs["channels"].decode() == "gray"
         assert f.attrs["seed"] == 0
-        assert f.attrs["phasegan_version"] == phasegan.__version__
+        assert f.attrs["phasegan_version"].decode() == phasegan.__version__
         for split, count in (("train", 6), ("test", 3)):
             assert f[split]["phase"].shape == (count, 32, 17)
             assert f[split]["phase"].chunks == (1, 32, 17)
@@ -111,7 +111,8 @@ def test_the_file_says_how_to_read_it(tiny):
                 "row frequency",
                 "column frequency",
             ]
-            assert [name for name in f[split] if "image" in name] == ["images"]
+            kept = [name for name in f[split] if "image" in name]
+            assert kept == ["images", "images_sha256"]
         magnitude = np.abs(np.fft.rfft2(f["train/images"][()].astype(float))).mean(axis=0)
         np.testing.assert_allclose(f["train/mean_magnitude"][()], magnitude)
 
@@ -280,10 +281,14 @@ def test_a_failure_while_writing_keeps_the_old_file(pictures, tmp_path, monkeypa
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("phasegan.store.writer.PreparedWriter.finish", fail)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="--resume"):
+        patch.setattr("phasegan.store.prepare.complete", fail)
         phasegan.prepare(pictures, path, size=20, overwrite=True)
     assert path.read_bytes() == before
+    kept = [".p.h5.journal", ".p.h5.part", "p.h5", "pictures"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == kept
+    report = phasegan.prepare(pictures, path, size=20, overwrite=True)
+    assert report.resumed == 12
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.h5", "pictures"]
 
 

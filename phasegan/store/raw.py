@@ -1,0 +1,116 @@
+"""Arrays at a place in a file, read and written without a shared position.
+
+Safe in threads and after a fork: nothing is remembered between two calls but the
+file descriptor, and that is opened anew in a process that got the object pickled.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LOCK = threading.Lock()
+"""For platforms without positional reads, where the position is shared."""
+
+
+class RawFile:
+    """A file whose bytes are read and written by their offset.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; opened at the first use.
+    writable : bool
+        Open it for writing too. It must be there.
+    """
+
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
+        self.path = path
+        self._writable = writable
+        self._descriptor: int | None = None
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of this process.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be opened.
+        """
+        if self._descriptor is None:
+            with _LOCK:
+                if self._descriptor is None:
+                    flags = os.O_RDWR if self._writable else os.O_RDONLY
+                    self._descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0))
+        return self._descriptor
+
+    def read(self, offset: int, into: NDArray[Any]) -> None:
+        """Fill a C-contiguous array from an offset in bytes.
+
+        Raises
+        ------
+        OSError
+            If the bytes cannot be read, or the file ends before.
+        """
+        view = memoryview(into.reshape(-1).view(np.uint8).data)
+        descriptor, done = self.descriptor, 0
+        while done < len(view):
+            count = _read_at(descriptor, view[done:], offset + done)
+            if count == 0:
+                raise OSError(f"the file ends at byte {offset + done}")
+            done += count
+
+    def write(self, offset: int, values: NDArray[Any]) -> None:
+        """Write a C-contiguous array at an offset in bytes.
+
+        Raises
+        ------
+        OSError
+            If they cannot be written, for example because the disk is full.
+        """
+        view = memoryview(values.reshape(-1).view(np.uint8).data)
+        descriptor, done = self.descriptor, 0
+        while done < len(view):
+            done += _write_at(descriptor, view[done:], offset + done)
+
+    def close(self) -> None:
+        """Close the descriptor; the next use opens it again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_descriptor": None}
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", None) is not None:
+            self.close()
+
+
+if hasattr(os, "preadv"):
+
+    def _read_at(descriptor: int, view: memoryview, offset: int) -> int:
+        return os.preadv(descriptor, [view], offset)
+
+    def _write_at(descriptor: int, view: memoryview, offset: int) -> int:
+        return os.pwrite(descriptor, view, offset)
+
+else:
+
+    def _read_at(descriptor: int, view: memoryview, offset: int) -> int:
+        with _LOCK:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            data = os.read(descriptor, len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def _write_at(descriptor: int, view: memoryview, offset: int) -> int:
+        with _LOCK:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            return os.write(descriptor, view)

@@ -1,0 +1,218 @@
+"""A prepared file while it is written, which survives the death of its process.
+
+Beside the final name stand `.<name>.part`, an HDF5 file with room for all samples
+whose values are written at their places, and `.<name>.journal`, which says what
+became of each picture and has the checksums of its values. What the journal does
+not vouch for is done again. The HDF5 metadata of the unfinished file are written
+before the first sample and after the last one; the journal keeps the first state,
+so that a crash between is undone.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.store import hdf5
+from phasegan.store.encode import Encoded, digest
+from phasegan.store.journal import Entry, Journal
+from phasegan.store.raw import RawFile
+from phasegan.store.schema import Layout
+
+SPLITS = ("train", "test")
+_FLUSH_BYTES = 2**26
+"""Written data are sent to the disk in steps of this size, beside the work."""
+
+
+class Names(NamedTuple):
+    """The files of an unfinished preparation."""
+
+    part: Path
+    journal: Path
+
+    @classmethod
+    def of(cls, final: Path) -> Names:
+        """Return those of a final name."""
+        return cls(
+            final.with_name(f".{final.name}.part"), final.with_name(f".{final.name}.journal")
+        )
+
+    def remove(self) -> None:
+        """Remove both, the journal last: alone it is known to be of no use."""
+        self.part.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
+
+
+class Unfinished:
+    """The samples that are written so far.
+
+    Parameters
+    ----------
+    final : pathlib.Path
+        The name the file will have.
+    layout : Layout
+        Sizes and encodings.
+    capacity : dict of int
+        By split: how many samples there is room for.
+    about : dict
+        What is being prepared, in plain values: to be compared before it is continued.
+
+    Attributes
+    ----------
+    counts : dict of int
+        Samples by split.
+    longest : int
+        Bytes of the longest name of a source.
+    """
+
+    def __init__(
+        self, final: Path, layout: Layout, capacity: dict[str, int], about: dict[str, Any]
+    ) -> None:
+        self.final, self.layout, self.names = final, layout, Names.of(final)
+        self.counts = dict.fromkeys(SPLITS, 0)
+        self.longest = 1
+        self._sizes = {
+            name: int(np.prod(shape)) * dtype.itemsize
+            for name, (shape, dtype) in ((n, layout.dataset(n)) for n in layout.raw)
+        }
+        head = Journal.head(self.names.journal) if self.names.part.exists() else None
+        if head is None:
+            head = self._create(capacity) | {"about": about, "layout": asdict(layout)}
+            self.journal = Journal(self.names.journal, self._elements)
+            self.journal.begin(head)
+        else:
+            _restore(self.names.part, head)
+            self.journal = Journal(self.names.journal, self._elements)
+            self.journal.cut(None)
+        self._places: dict[str, int] = head["places"]
+        self._file = RawFile(self.names.part, writable=True)
+        self._pool = ThreadPoolExecutor(1)
+        self._flushing: Future[None] | None = None
+        self._unflushed = 0
+
+    @staticmethod
+    def about(final: Path) -> dict[str, Any] | None:
+        """Return what an unfinished preparation is of; None if there is none of use."""
+        names = Names.of(final)
+        head = Journal.head(names.journal) if names.part.exists() else None
+        return None if head is None else head["about"]
+
+    @property
+    def _elements(self) -> int:
+        return int(np.prod(self.layout.phase_shape))
+
+    def _create(self, capacity: dict[str, int]) -> dict[str, Any]:
+        self.names.remove()
+        places: dict[str, int] = {}
+        with hdf5.create(self.names.part) as file:
+            for split in SPLITS:
+                group = file.create_group(split)
+                for name in self.layout.raw:
+                    shape, dtype = self.layout.dataset(name)
+                    places[f"{split}/{name}"] = hdf5.in_one_piece(
+                        group, name, capacity[split], shape, dtype
+                    )
+        taken = sorted(
+            (place, place + max(capacity[key.split("/")[0]], 1) * self._sizes[key.split("/")[1]])
+            for key, place in places.items()
+        )
+        end = self.names.part.stat().st_size
+        gaps = zip([0, *(stop for _, stop in taken)], [*(start for start, _ in taken), end],
+                   strict=True)  # fmt: skip
+        metadata = []
+        with open(self.names.part, "rb") as stream:
+            for start, stop in gaps:
+                stream.seek(start)
+                packed = zlib.compress(stream.read(max(stop - start, 0)))
+                metadata.append([start, base64.b85encode(packed).decode()])
+        return {"places": places, "end": end, "metadata": metadata}
+
+    def write(self, split: str, encoded: Encoded) -> None:
+        """Write the values of the next sample of a split; `record` makes them count."""
+        row = self.counts[split]
+        for name, values in encoded.values.items():
+            self._file.write(self._place(split, name, row), values)
+            self._unflushed += values.nbytes
+        self.counts[split] += 1
+
+    def _place(self, split: str, name: str, row: int) -> int:
+        return self._places[f"{split}/{name}"] + row * self._sizes[name]
+
+    def record(self, entries: list[Entry]) -> None:
+        """Append to the journal what became of some pictures, after their values."""
+        self.journal.append(entries)
+        for entry in entries:
+            self._measure(entry)
+        if self._unflushed > _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
+            if self._flushing is not None:
+                self._flushing.result()
+            self._unflushed = 0
+            self._flushing = self._pool.submit(_flush, self._file.descriptor)
+
+    def _measure(self, entry: Entry) -> None:
+        if entry.split is not None:
+            self.longest = max(self.longest, len(entry.source.encode()))
+
+    def again(self, entry: Entry) -> NDArray[np.generic] | bool | None:
+        """Count a sample that is there already.
+
+        Returns
+        -------
+        numpy.ndarray, False or None
+            Its image; False if its values are not those that the journal has the
+            checksums of; None where no images are kept.
+        """
+        assert entry.split is not None
+        row, image = self.counts[entry.split], None
+        for name in self.layout.raw:
+            shape, dtype = self.layout.dataset(name)
+            values = np.empty(shape, dtype)
+            try:
+                self._file.read(self._place(entry.split, name, row), values)
+            except OSError:
+                return False
+            if digest(values) != entry.digests.get(name):
+                return False
+            image = values if name == "images" else image
+        self._measure(entry)
+        self.counts[entry.split] += 1
+        return image
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the journal's entries."""
+        for _, entry in self.journal.entries():
+            yield entry
+
+    def settle(self) -> None:
+        """Wait until everything written so far is on the disk."""
+        if self._flushing is not None:
+            self._flushing.result()
+        os.fsync(self._file.descriptor)
+
+    def close(self) -> None:
+        """Close the files; they stay where they are."""
+        self._pool.shutdown()
+        self._file.close()
+        self.journal.close()
+
+
+def _flush(descriptor: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def _restore(part: Path, head: dict[str, Any]) -> None:
+    """Bring the metadata of an unfinished file back to where they were at the start."""
+    with open(part, "r+b") as stream:
+        stream.truncate(head["end"])
+        for start, packed in head["metadata"]:
+            stream.seek(start)
+            stream.write(zlib.decompress(base64.b85decode(packed)))

@@ -1,0 +1,34 @@
+"""A process that works on pictures: reads tasks from its input, writes results to its output.
+
+Both are pickles between this process and the one that started it, see
+`phasegan.store.workers`. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+
+from phasegan.store.pictures import quiet_decoders
+
+
+def serve() -> None:
+    """Take what is to be done, then tasks, until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that writes
+    source = sys.stdin.buffer
+    # What decoders print must not get between the results.
+    target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    work = pickle.load(source)
+    pickle.dump(True, target)
+    target.flush()
+    with quiet_decoders():
+        while True:
+            try:
+                task = pickle.load(source)
+            except EOFError:
+                return
+            pickle.dump(work(task), target, protocol=5)
+            target.flush()
