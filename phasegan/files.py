@@ -222,7 +222,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def locked(path: str | os.PathLike[str], what: str, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock on an output, which ends with the process that holds it.
 
     Parameters
@@ -231,6 +231,8 @@ def locked(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         The lock file, by convention `<output>/.lock` or `.<output>.lock`.
     what : str
         The output's name, for the message.
+    wait : bool
+        Wait for a process that holds it.
 
     Raises
     ------
@@ -242,7 +244,7 @@ def locked(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     lock = Path(path)
     _check_parent(lock)
     holder = lock.with_name(lock.name + ".pid")
-    guard = filelock.FileLock(lock, timeout=0)
+    guard = filelock.FileLock(lock, timeout=-1 if wait else 0)
     try:
         guard.acquire()
     except filelock.Timeout:
@@ -275,3 +277,21 @@ def shipped_folder(installed: str, checkout: str) -> Path:
     package = Path(__file__).parent
     inside = package / installed
     return inside if inside.is_dir() else package.parent / checkout
+
+
+def allow_open_files(count: int) -> None:
+    """Raise this process's limit on open files, where the system lets it.
+
+    Parameters
+    ----------
+    count : int
+        How many more are going to be opened.
+    """
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count + 256
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -21,6 +21,9 @@ _PHASES = [
     "phase_noise",
     "phase_bits",
     "images",
+    "shards",
+    "shard",
+    "scheduler",
 ]
 _PAIRS = ["domain_a", "domain_b", "load", "alpha"]
 """Options that belong to one kind of file alone."""
@@ -96,6 +99,23 @@ _PAIRS = ["domain_a", "domain_b", "load", "alpha"]
     type=click.Choice(["drop", "keep"]),
     help="Domains: what becomes of alpha.  [default: drop]",
 )
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 9999),
+    metavar="K",
+    help="Write K files, and OUTPUT as one small file through which they are read as one.",
+)
+@click.option(
+    "--shard",
+    type=click.IntRange(0),
+    metavar="I",
+    help="Make only this one of them, 0 to K−1: for the jobs of an array.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="tcp://…: have the workers of a dask cluster make the shards.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: --threads]")
 @click.option(
     "--resume",
@@ -153,6 +173,8 @@ def _domains(
     from phasegan.store.prepare_domains import prepare_domains
 
     report = prepare_domains(source, output, **options)
+    if report.resumed:
+        manners.say(f"continued after {report.resumed} pictures that were done already")
     groups = ", ".join(f"{count} {name}" for name, count in report.counts.items())
     sizes = "" if report.fit == "none" else f" {report.load}"
     said = f"{groups} pictures, {report.fit}{sizes}"
@@ -186,6 +208,9 @@ def _phases(
     if report.resumed:
         manners.say(f"continued after {report.resumed} pictures that were done already")
     counts = f"{report.train} train + {report.test} test samples, {report.layout.describe()}"
+    if report.shards is not None and report.shards[0] < report.shards[1]:
+        there, total = report.shards
+        manners.say(f"{there} of {total} shards are there; the last one joins them")
     if dry_run:
         size_mb = (report.train + report.test) * report.layout.sample_bytes / 1e6
         manners.say(f"would write {report.path}: {counts}, about {size_mb:,.1f} MB")
@@ -193,6 +218,8 @@ def _phases(
         manners.say(f"{report.path} is there already: {counts}")
     else:
         manners.say(f"wrote {report.path}: {counts}, in {format_duration(report.seconds)}")
+    if report.shards is not None and report.shards[0] == report.shards[1]:
+        manners.say(f"joined from {report.shards[1]} shards, which belong beside it")
     if report.skipped:
         manners.say(f"skipped {len(report.skipped)} pictures, each named above with its reason")
     if report.ignored:

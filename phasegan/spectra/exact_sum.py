@@ -53,5 +53,13 @@ class ExactSum:
 
 
 def steps_for(largest: float, count: int) -> int:
-    """Return the finest s for which `count` values up to `largest` do not overflow."""
-    return 61 - math.ceil(math.log2(max(largest, 1.0))) - math.ceil(math.log2(max(count, 1)))
+    """Return the finest s for which sums of `count` values up to `largest` are exact floats too.
+
+    So the sum can be had again from the mean: see `sum_of`.
+    """
+    return 51 - math.ceil(math.log2(max(largest, 1.0))) - math.ceil(math.log2(max(count, 1)))
+
+
+def sum_of(mean: NDArray[np.float64], count: int, steps: int) -> NDArray[np.int64]:
+    """Return the exact sum, in steps, whose mean over `count` this is."""
+    return np.rint(np.ldexp(mean * count, steps)).astype(np.int64)

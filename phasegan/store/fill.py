@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from phasegan.errors import InputError
-from phasegan.progress import Progress, Task as ProgressTask
-from phasegan.spectra.exact_sum import ExactSum, steps_for
+from phasegan.progress import Progress
+from phasegan.progress import Task as ProgressTask
+from phasegan.spectra.exact_sum import ExactSum
 from phasegan.spectra.phase import analyse
 from phasegan.store.encode import Done, Encoded, Encoder, Task
 from phasegan.store.journal import Entry, accepted, skipped
@@ -38,7 +39,7 @@ class Outcome:
     hashes: dict[str, set[bytes]] = field(default_factory=lambda: {"train": set(), "test": set()})
     shared: int = 0
     """Test samples whose file also stands in the training split."""
-    _test: list[bytes] = field(default_factory=list)
+    _test: list[tuple[bytes, bytes]] = field(default_factory=list)
     _digest: Any = field(default_factory=hashlib.sha256)
 
     def accept(self, split: str, source: str, source_sha256: str) -> None:
@@ -46,9 +47,11 @@ class Outcome:
         short = bytes.fromhex(source_sha256)[:16]
         self.counts[split] += 1
         self.hashes[split].add(short)
+        line = f"{split} {source} {source_sha256}\n".encode()
         if split == "test":
-            self._test.append(short)
-        self._digest.update(f"{split} {source} {source_sha256}\n".encode())
+            self._test.append((short, line))
+        else:
+            self._digest.update(line)
 
     def stands_opposite(self, split: str, source_sha256: str) -> bool:
         """Tell whether a file stands in the other split."""
@@ -57,11 +60,14 @@ class Outcome:
 
     def count_shared(self) -> None:
         """Count test samples whose file stands in the training split."""
-        self.shared = sum(short in self.hashes["train"] for short in self._test)
+        self.shared = sum(short in self.hashes["train"] for short, _ in self._test)
 
     def source_checksum(self) -> str:
-        """Return the SHA-256 over split, name and hash of each sample."""
-        return f"sha256:{self._digest.hexdigest()}"
+        """Return the SHA-256 over split, name and hash of each sample, training samples first."""
+        whole = self._digest.copy()
+        for _, line in self._test:
+            whole.update(line)
+        return f"sha256:{whole.hexdigest()}"
 
 
 class Filling:
@@ -76,7 +82,7 @@ class Filling:
     source : Source
         Where they come from.
     encoder : Encoder
-        What makes samples of them; its steps are set here.
+        What makes samples of them.
     workers : int
         Processes.
     progress : Progress
@@ -94,10 +100,8 @@ class Filling:
     ) -> None:
         self._unfinished, self._plan, self._source = unfinished, plan, source
         self._progress = progress
-        layout = encoder.layout
-        steps = steps_for(layout.size**2 * layout.data_range, plan.expected("train"))
-        self.magnitudes = ExactSum(steps)
-        self._encoder = Encoder(encoder.loader, layout, encoder.how, encoder.seed, steps)
+        self.magnitudes = ExactSum(encoder.steps)
+        self._encoder = encoder
         self._workers = workers
         self._in_flight = 0
         self._replay: Iterator[tuple[int, Entry]] | None = unfinished.journal.entries()

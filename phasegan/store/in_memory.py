@@ -13,7 +13,7 @@ from phasegan.store.encode import Encoder, Sample
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.recipes import Preprocessing
 from phasegan.store.schema import Layout
-from phasegan.store.sources import PictureFile, PictureFolder
+from phasegan.store.folders import PictureFile, PictureFolder
 
 
 def encode_pictures(

@@ -49,17 +49,12 @@ class Plan:
     """Whether the splits of an unsplit source are filled by turns, not one after the other."""
 
     @classmethod
-    def make(
-        cls, splits: Mapping[str | None, range], recipe: Recipe, share: Share | None = None
-    ) -> Plan:
+    def make(cls, splits: Mapping[str | None, range], recipe: Recipe) -> Plan:
         """Plan for a source's items.
 
         An unsplit source is shuffled; every tenth usable picture becomes a test
         sample, or where counts are asked for, the first ones do. Where the
         source has a split, a smaller number asked for is chosen by the seed.
-
-        The shares of a plan, one after the other, give the samples of the whole
-        plan in its order, unless pictures are skipped.
 
         Parameters
         ----------
@@ -67,13 +62,11 @@ class Plan:
             The numbers of each split's items, or of all under None.
         recipe : Recipe
             Counts and seed.
-        share : Share, optional
-            Plan for this part alone.
 
         Raises
         ------
         InputError
-            If more is asked for than there is, or there are more shares than samples.
+            If more is asked for than there is.
         """
         counts = {"train": recipe.split.samples, "test": recipe.split.test}
         rng = np.random.default_rng(recipe.split.seed)
@@ -101,9 +94,19 @@ class Plan:
                     f"{flags}: {asked} pictures asked for, the source has {len(queue)}"
                     f"{' for ' + names[0] if len(names) == 1 else ''}; ask for fewer"
                 )
-        return plan if share is None else plan._share(share)
+        return plan
 
-    def _share(self, share: Share) -> Plan:
+    def share(self, share: Share) -> Plan:
+        """Plan for one of several shares.
+
+        One after the other they give the samples of the whole plan, in its order, unless
+        pictures are skipped.
+
+        Raises
+        ------
+        InputError
+            If there would be shares without a training sample.
+        """
         targets: dict[str, int | None] = dict(self.targets)
         queues = []
         for names, queue in self.queues:

@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import signal
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
 
-from phasegan._version import __version__
-from phasegan.errors import InputError, Interrupted, RunError, room_for
-from phasegan.files import locked, remove_leftovers, replace
+from phasegan.errors import InputError
+from phasegan.files import locked, remove_leftovers
 from phasegan.progress import Progress
-from phasegan.settings import differences
 from phasegan.spectra.fourier import padded_size
-from phasegan.store.encode import Encoder
-from phasegan.store.fill import Filling, Outcome, worker_count
+from phasegan.store.fill import worker_count
+from phasegan.store.folders import PictureFolder
+from phasegan.store.interrupted import told_how_to_go_on
+from phasegan.store.job import Job, PrepareReport, described_recipe, existing
+from phasegan.store.join import join
+from phasegan.store.opening import open_source
 from phasegan.store.pictures import quiet_decoders
-from phasegan.store.plan import Plan
-from phasegan.store.reader import PreparedFile, check_replaceable
-from phasegan.store.recipes import Preprocessing, Recipe, override, resolve_recipe
-from phasegan.store.schema import Layout
-from phasegan.store.sources import ArrayPictures, Source, open_source
-from phasegan.store.unfinished import Names, Unfinished
-from phasegan.store.writer import About, complete
-
-
-@dataclass(frozen=True)
-class PrepareReport:
-    """What `prepare` did, or with `dry_run` would do."""
-
-    path: Path
-    layout: Layout
-    train: int
-    """Training samples; with `dry_run` the candidates, before any is skipped."""
-    test: int
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    """Name and reason of each picture that was left out."""
-    ignored: int = 0
-    """Files in the source that are not pictures by their name."""
-    shared: int = 0
-    """Test samples whose file also stands in the training split."""
-    resumed: int = 0
-    """Pictures that an interrupted preparation had done already."""
-    seconds: float = 0.0
-    written: bool = True
-    """False if the file was already there, or with `dry_run`."""
+from phasegan.store.plan import Plan, Share
+from phasegan.store.reader import check_replaceable
+from phasegan.store.recipes import Recipe, override, resolve_recipe
+from phasegan.store.shards import (
+    check_shards,
+    list_path,
+    run_on_cluster,
+    shard_path,
+    shard_paths,
+)
+from phasegan.store.sources import ArrayPictures, Source
 
 
 def prepare(
@@ -71,6 +50,9 @@ def prepare(
     phase_noise: float | None = None,
     phase_bits: int | None = None,
     images: bool | None = None,
+    shards: int | None = None,
+    shard: int | None = None,
+    scheduler: str | None = None,
     workers: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -117,6 +99,17 @@ def prepare(
         Keep the images beside their phases (default). False leaves a file of
         phases alone, as a measurement gives them: no images, and no mean
         magnitude, which is taken from them.
+    shards : int, optional
+        Write that many files, `<output>-0000-of-0016.h5`, …, and beside them the
+        output, a small file that joins them: it is written when the last one is
+        there, and is read as if it were one file. Without `shard`, those that are
+        missing are made here, one after the other.
+    shard : int, optional
+        Make this one only, from 0: for the jobs of an array, which can run at once.
+    scheduler : str, optional
+        Address of a dask scheduler: its workers make the shards, four for each of
+        their threads unless `shards` says how many. Source and output must be
+        where all of them can reach them.
     workers : int, optional
         Processes that decode and transform; one a core by default.
     resume : bool
@@ -172,233 +165,125 @@ def prepare(
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
     if path.is_dir():
         raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
-    wanted = recipe.preprocessing
-    padded = padded_size(wanted.size, wanted.oversample)
-    opened = ArrayPictures(source) if isinstance(source, np.ndarray) else open_source(recipe)
-    with quiet_decoders():
-        bits = opened.depth()
-    layout = wanted.layout(padded, bits)
-    plan = Plan.make(opened.splits(), recipe)
+    check_shards(shards, shard, scheduler)
+    settings = _Settings(recipe, path, worker_count(workers), resume, overwrite)
+    if isinstance(source, np.ndarray):
+        if shards is not None or scheduler is not None:
+            raise InputError("images in an array are prepared in one piece, without shards")
+        return settings.prepare(ArrayPictures(source), progress, dry_run=dry_run)
+    if shards is None and scheduler is None:
+        return settings.prepare(open_source(recipe), progress, dry_run=dry_run)
     if dry_run:
-        return PrepareReport(
-            path, layout, plan.expected("train"), plan.expected("test"),
-            ignored=opened.ignored, written=False,
-        )  # fmt: skip
-    job = Job(path, opened, plan, layout, recipe, worker_count(workers))
-    with locked(path.with_name(f".{path.name}.lock"), str(path)):
-        remove_leftovers(path.parent, path.name)
-        if path.exists():
-            if not overwrite:
-                return _existing(job)
-            check_replaceable(path)
-        return job.run(progress, discard=overwrite and not resume)
+        return settings.prepare(open_source(recipe), progress, dry_run=True)
+    if scheduler is not None:
+        if path.exists() and not overwrite:
+            return settings.prepare(settings.listed(), progress)
+
+        def arguments(number: int, total: int) -> dict[str, Any]:
+            place = None if source is None else os.fspath(source)
+            if place is not None and os.path.exists(place):
+                place = os.path.abspath(place)
+            return options | {
+                "source": place, "output": os.path.abspath(path), "shards": total, "shard": number,
+                "workers": workers or 1, "resume": resume, "overwrite": overwrite,
+            }  # fmt: skip
+
+        settings.listed()
+        shards = run_on_cluster(scheduler, shards, arguments, progress)
+    assert shards is not None
+    return settings.shards(shards, shard, progress)
 
 
 @dataclass(frozen=True)
-class Job:
-    """A file that is to be prepared.
+class _Settings:
+    """What a call of `prepare` asks for."""
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Its name.
-    source : Source
-        The pictures.
-    plan : Plan
-        Which of them become which samples.
-    layout : Layout
-        Sizes and encodings.
-    recipe : Recipe
-        What was asked for.
-    workers : int
-        Processes that decode.
-    """
-
-    path: Path
-    source: Source
-    plan: Plan
-    layout: Layout
     recipe: Recipe
+    path: Path
     workers: int
+    resume: bool
+    overwrite: bool
 
-    def run(self, progress: Progress, *, discard: bool) -> PrepareReport:
-        """Begin or continue, and finish the file; its lock must be held.
-
-        Parameters
-        ----------
-        progress : Progress
-            Where to report.
-        discard : bool
-            Throw away what an interrupted preparation of something else left.
-
-        Raises
-        ------
-        InputError
-            If such a thing is in the way, or there are too few usable pictures.
-        RunError
-            If the disk is too small.
-        """
-        start = time.monotonic()
-        listing, described = self.source.listing(), described_recipe(self.recipe)
-        self._check_left(listing, discard)
-        about = self._about(listing)
-        capacity = {split: self.plan.expected(split) for split in ("train", "test")}
-        if Unfinished.about(self.path) is None:
-            check_space(self.path, sum(capacity.values()) * self.layout.sample_bytes)
-        with told_how_to_go_on(self.path):
-            unfinished = Unfinished(self.path, self.layout, capacity, about)
-            hopeless = False
-            try:
-                outcome = self._fill(unfinished, listing, described, progress)
-            except InputError:
-                hopeless = True
-                raise
-            finally:
-                unfinished.close()
-                if hopeless:
-                    unfinished.names.remove()
-            replace(unfinished.names.part, self.path)
-        unfinished.names.remove()
-        return PrepareReport(
-            path=self.path,
-            layout=self.layout,
-            train=outcome.counts["train"],
-            test=outcome.counts["test"],
-            skipped=outcome.skipped,
-            ignored=self.source.ignored,
-            shared=outcome.shared,
-            resumed=outcome.resumed,
-            seconds=time.monotonic() - start,
-        )
-
-    def _fill(
-        self,
-        unfinished: Unfinished,
-        listing: str,
-        described: dict[str, Any],
-        progress: Progress,
-    ) -> Outcome:
-        wanted, seed = self.recipe.preprocessing, self.recipe.split.seed
-        encoder = Encoder(self.source.loader(), self.layout, wanted.fit, seed)
-        filling = Filling(unfinished, self.plan, self.source, encoder, self.workers, progress)
+    def prepare(
+        self, source: Source, progress: Progress, *, share: Share | None = None,
+        dry_run: bool = False,
+    ) -> PrepareReport:  # fmt: skip
+        """Prepare one file: of everything, or of a share."""
+        wanted = self.recipe.preprocessing
+        padded = padded_size(wanted.size, wanted.oversample)
         with quiet_decoders():
-            outcome = filling.run()
-        checksum = outcome.source_checksum()
-        if self.recipe.source.checksum not in (None, checksum):
-            raise InputError(
-                f"{self.source.label}: its pictures have checksum {checksum}, the recipe "
-                f"{self.recipe.name} asks for {self.recipe.source.checksum}; they are not the "
-                "same set"
-            )
-        unfinished.settle()
-        mean = filling.magnitudes.mean(outcome.counts["train"]) if self.layout.has_images else None
-        about = About(described, listing, checksum)
-        complete(
-            unfinished.names.part, self.layout, outcome.counts, unfinished.longest,
-            unfinished.entries(), mean, about,
-        )  # fmt: skip
-        return outcome
+            bits = source.depth()
+        layout = wanted.layout(padded, bits)
+        whole = Plan.make(source.splits(), self.recipe)
+        plan = whole if share is None else whole.share(share)
+        path = self.path if share is None else shard_path(self.path, *share)
+        if dry_run:
+            return PrepareReport(
+                path, layout, plan.expected("train"), plan.expected("test"),
+                ignored=source.ignored, written=False,
+            )  # fmt: skip
+        count = whole.expected("train")
+        job = Job(path, source, plan, layout, self.recipe, self.workers, count, share)
+        with locked(path.with_name(f".{path.name}.lock"), str(path)):
+            remove_leftovers(path.parent, path.name)
+            if path.exists():
+                if not self.overwrite:
+                    return existing(job)
+                check_replaceable(path)
+            return job.run(progress, discard=self.overwrite and not self.resume)
 
-    def _about(self, listing: str) -> dict[str, Any]:
-        """Return what decides every byte of the file."""
-        return {
-            "recipe": described_recipe(self.recipe),
-            "samples": {split: self.plan.expected(split) for split in ("train", "test")},
-            "bits": self.layout.bits,
-            "source_listing": listing,
-            "phasegan": __version__,
-            "numpy": np.__version__,
-            "pillow": PIL.__version__,
-        }
+    def listed(self) -> Source:
+        """Return the source; a folder is walked by the first job alone, which writes a list."""
+        if self.recipe.source.kind != "folder" or (self.path.exists() and not self.overwrite):
+            return open_source(self.recipe)
+        folder, noted = self.recipe.source.path, list_path(self.path)
+        with locked(noted.with_name(f"{noted.name}.lock"), str(noted), wait=True):
+            found = PictureFolder.restore(folder, noted)
+            if found is None:
+                found = PictureFolder(folder)
+                with quiet_decoders():
+                    found.save(noted)
+        return found
 
-    def _check_left(self, listing: str, discard: bool) -> None:
-        """Refuse, or throw away, what was left by a preparation of something else."""
-        names, left = Names.of(self.path), Unfinished.about(self.path)
-        if left is None:
-            names.remove()
-            return
-        changed = differences(left, self._about(listing))
-        if changed and not discard:
-            raise InputError(
-                f"{self.path}: an interrupted preparation is in the way, of something else "
-                f"({'; '.join(changed)}); finish that one, or add --overwrite to throw it away"
-            )
-        if changed:
-            names.remove()
-
-
-@contextlib.contextmanager
-def told_how_to_go_on(path: Path) -> Iterator[None]:
-    """Say how to go on after an interruption or on a full disk; what is written stays."""
-    try:
-        with room_for(path):
-            yield
-    except KeyboardInterrupt as error:
-        raise Interrupted(
-            f"{path}: interrupted; what is prepared so far is kept, continue with --resume",
-            getattr(error, "number", signal.SIGINT),
-        ) from None
-
-
-def described_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as it is written into files: complete, but for where a folder stands."""
-    values = recipe.model_dump(mode="json")
-    if recipe.source.kind == "folder":
-        values["source"]["path"] = Path(recipe.source.path).name
-    return values
-
-
-def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Give a stored recipe the options that are newer than its file, at their defaults."""
-    known = Preprocessing().model_dump(mode="json") | recipe["preprocessing"]
-    return recipe | {"preprocessing": known}
-
-
-def check_space(path: Path, needed: int) -> None:
-    """Refuse to begin what does not fit on the disk.
-
-    Raises
-    ------
-    RunError
-        Saying how much is missing.
-    """
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise RunError(
-            f"{path}: needs about {needed / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB free; "
-            "free some space, or choose another -o or fewer --samples"
+    def shards(self, total: int, number: int | None, progress: Progress) -> PrepareReport:
+        """Make one shard, or all that are missing; join them when the last one is there."""
+        if self.path.exists() and not self.overwrite:
+            return self.prepare(self.listed(), progress)
+        source = self.listed()
+        reports = []
+        for i in range(total) if number is None else [number]:
+            report = self.prepare(source, progress, share=Share(i, total))
+            reports.append(report)
+        paths = shard_paths(self.path, total)
+        there = sum(path.exists() for path in paths)
+        made = replace_fields(
+            reports[-1],
+            skipped=[entry for report in reports for entry in report.skipped],
+            resumed=sum(report.resumed for report in reports),
+            seconds=sum(report.seconds for report in reports),
+            shards=(there, total),
         )
-
-
-def _existing(job: Job) -> PrepareReport:
-    path, source = job.path, job.source
-    try:
-        opened = PreparedFile(path)
-    except InputError as error:
-        raise InputError(f"{error}; it is in the way, choose another -o") from None
-    with opened as file:
-        changed = differences(_completed(file.attributes["recipe"]), described_recipe(job.recipe))
-        if changed:
-            raise InputError(
-                f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
-                "choose another -o, or add --overwrite"
-            )
-        if file.attributes["source_listing"] != source.listing() or not _unchanged(file, source):
-            raise InputError(
-                f"{path} is there, but the source's files have changed since; "
-                "choose another -o, or add --overwrite"
-            )
-        Names.of(path).remove()
-        return PrepareReport(path, file.layout, len(file.train), len(file.test), written=False)
-
-
-def _unchanged(file: PreparedFile, source: Source) -> bool:
-    """Tell whether the pictures of all samples are what they were."""
-    if not source.external:
-        return True  # the listing has seen every byte
-    numbers = {source.item(i).name: i for own in source.splits().values() for i in own}
-    return all(
-        name in numbers and source.holds(numbers[name], sha256)
-        for part in (file.train, file.test)
-        for name, sha256 in zip(part.sources(), part.source_sha256(), strict=True)
-    )
+        if there < total:
+            return made
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with told_how_to_go_on(self.path), locked(lock, str(self.path), wait=True):
+            if self.path.exists():
+                if not self.overwrite:
+                    return made  # another job was as fast
+                check_replaceable(self.path)
+            joined = join(self.path, paths, described_recipe(self.recipe))
+            list_path(self.path).unlink(missing_ok=True)
+        for name in joined.left_out:
+            progress.warn(f"left out {name}: the same file stands in the train split")
+        return replace_fields(
+            made,
+            path=self.path,
+            train=joined.counts["train"],
+            test=joined.counts["test"],
+            skipped=[
+                *made.skipped,
+                *((name, "the same file stands in the train split") for name in joined.left_out),
+            ],
+            shared=joined.shared,
+            written=True,
+        )

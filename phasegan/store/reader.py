@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.files import allow_open_files
 from phasegan.spectra.encoding import decode
 from phasegan.store.batches import InBatches
 from phasegan.store.hdf5 import HDF5_SIGNATURE, open_hdf5, text
 from phasegan.store.raw import RawFile
-from phasegan.store.schema import Layout, read_layout
+from phasegan.store.schema import SHARDS, Layout, read_layout
 from phasegan.store.stored import StoredSplit
 
 Indices = slice | Sequence[int] | NDArray[np.integer]
@@ -49,6 +50,29 @@ class PreparedSplit(InBatches):
         self._parent, self.name, self._parts = parent, name, list(parts)
         self._starts = np.cumsum([0, *(len(part.rows) for part in parts)])
         self._count = int(self._starts[-1])
+
+    @classmethod
+    def joined(
+        cls, parent: PreparedFile, name: str, files: Sequence[PreparedFile], pieces: Iterable[Any]
+    ) -> Self:
+        """Return the rows of several files after one another.
+
+        Parameters
+        ----------
+        parent : PreparedFile
+            The file that they are read through.
+        name : str
+            `train` or `test`.
+        files : sequence of PreparedFile
+            The shards.
+        pieces : iterable
+            Of (split, shard, start, stop).
+        """
+        parts = [
+            Part(files[shard].split(name).parts[0].split, range(int(start), int(stop)))
+            for _, shard, start, stop in pieces
+        ]
+        return cls(parent, name, parts)
 
     def __len__(self) -> int:
         return self._count
@@ -201,7 +225,10 @@ class PreparedFile:
             self.layout: Layout
             self.layout, self.attributes = read_layout(file.attrs, str(path))
             self.shards: list[PreparedFile] = []
-            self.train, self.test = (self._split(file, name) for name in ("train", "test"))
+            if SHARDS in file:
+                self.train, self.test = self._join(file)
+            else:
+                self.train, self.test = (self._split(file, name) for name in ("train", "test"))
             if self.layout.has_images:
                 self._check_mean(file)
         except InputError:
@@ -215,6 +242,36 @@ class PreparedFile:
     def _split(self, file: h5py.File, name: str) -> PreparedSplit:
         stored = StoredSplit(self, name, file)
         return PreparedSplit(self, name, [Part(stored, range(stored.count))])
+
+    def _join(self, file: h5py.File) -> Iterator[PreparedSplit]:
+        """Open the shards, and make sure that they are there and the right ones."""
+        names = [text(value) for value in file[f"{SHARDS}/file"][()]]
+        identities = [text(value) for value in file[f"{SHARDS}/identity"][()]]
+        pieces = file[f"{SHARDS}/pieces"][()]
+        allow_open_files(2 * len(names))
+        for name, identity in zip(names, identities, strict=True):
+            if Path(name).name != name:
+                raise InputError(f"{self.path}: damaged, {name!r} is not the name of a shard")
+            self.shards.append(self._shard(name, identity))
+        for i, name in enumerate(("train", "test")):
+            yield PreparedSplit.joined(self, name, self.shards, pieces[pieces[:, 0] == i])
+
+    def _shard(self, name: str, identity: str) -> PreparedFile:
+        path = self.path.with_name(name)
+        if not path.exists():
+            raise InputError(
+                f"{path}: missing, a shard of {self.path.name}; put it beside that, or prepare it "
+                "again"
+            )
+        shard = PreparedFile(path, check=self.check)
+        found = shard.attributes["attributes_checksum"], shard.attributes["intact"]
+        if found != (identity, True) or shard.layout != self.layout:
+            shard.close()
+            raise InputError(
+                f"{path}: not the shard that {self.path.name} was joined from; restore it, or "
+                "join the shards again"
+            )
+        return shard
 
     def _open(self) -> h5py.File:
         handle = open_hdf5(self.path, "make one with `phasegan prepare`")

@@ -42,6 +42,8 @@ SAMPLE_DATASETS = (
     "phase", "images", "undefined", "source", "source_sha256", "phase_sha256", "images_sha256",
 )  # fmt: skip
 DIGEST_BYTES = 32
+SHARDS = "shards"
+"""Group of a file that joins shards; see `phasegan.store.join`."""
 CHECKSUM = "sha256 of each sample"
 FFT_CONVENTION = "numpy.fft.rfft2(image, s=(M, M)): image in the top left corner, zeros elsewhere"
 
@@ -188,6 +190,7 @@ def axis_labels(name: str, layout: Layout) -> list[str]:
 
 
 _ATTRIBUTES = {
+    "magnitude_steps": int,
     "phasegan_version": str,
     "seed": int,
     "recipe": dict,

@@ -70,8 +70,6 @@ class Unfinished:
     ----------
     counts : dict of int
         Samples by split.
-    longest : int
-        Bytes of the longest name of a source.
     """
 
     def __init__(
@@ -79,7 +77,6 @@ class Unfinished:
     ) -> None:
         self.final, self.layout, self.names = final, layout, Names.of(final)
         self.counts = dict.fromkeys(SPLITS, 0)
-        self.longest = 1
         self._sizes = {
             name: int(np.prod(shape)) * dtype.itemsize
             for name, (shape, dtype) in ((n, layout.dataset(n)) for n in layout.raw)
@@ -150,17 +147,11 @@ class Unfinished:
     def record(self, entries: list[Entry]) -> None:
         """Append to the journal what became of some pictures, after their values."""
         self.journal.append(entries)
-        for entry in entries:
-            self._measure(entry)
         if self._unflushed > _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
             if self._flushing is not None:
                 self._flushing.result()
             self._unflushed = 0
             self._flushing = self._pool.submit(_flush, self._file.descriptor)
-
-    def _measure(self, entry: Entry) -> None:
-        if entry.split is not None:
-            self.longest = max(self.longest, len(entry.source.encode()))
 
     def again(self, entry: Entry) -> NDArray[np.generic] | bool | None:
         """Count a sample that is there already.
@@ -183,7 +174,6 @@ class Unfinished:
             if digest(values) != entry.digests.get(name):
                 return False
             image = values if name == "images" else image
-        self._measure(entry)
         self.counts[entry.split] += 1
         return image
 

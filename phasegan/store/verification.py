@@ -10,7 +10,7 @@ import numpy as np
 from phasegan.errors import InputError
 from phasegan.progress import Progress, Task
 from phasegan.store.reader import PreparedFile, PreparedSplit
-from phasegan.store.schema import axis_labels, dataset_attributes
+from phasegan.store.schema import SHARDS, axis_labels, dataset_attributes
 from phasegan.store.writer import row_and_mask
 
 _NAMED = 5
@@ -39,6 +39,8 @@ def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str
     if prepared.has_images:
         names.append("train/mean_magnitude")
     wrong = [] if prepared.attributes["intact"] else ["attributes"]
+    for shard in prepared.shards:
+        wrong += [f"{shard.path.name}: {found}" for found in verify(shard, progress)]
     total = len(prepared.layout.raw) * (len(prepared.train) + len(prepared.test))
     with (progress or Progress()).task("verifying", total) as task:
         wrong += [found for name in names if (found := _check(prepared, name, task))]
@@ -54,6 +56,8 @@ def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str
 def _strangers(prepared: PreparedFile, names: list[str]) -> list[str]:
     """Return objects that the format does not know."""
     known = {"train", "test", *names}
+    if prepared.shards:
+        known |= {SHARDS, *(f"{SHARDS}/{name}" for name in ("file", "identity", "pieces"))}
 
     def find(file: h5py.File) -> list[str]:
         found: list[str] = []
@@ -91,7 +95,7 @@ def _check(prepared: PreparedFile, name: str, task: Task) -> str:
     split = prepared.split(group)
     try:
         if short in prepared.layout.raw:
-            return _check_samples(split, short, name, expected, task)
+            return _check_samples(split, short, name, expected, task, bool(prepared.shards))
         if short == "mean_magnitude":
             found = hashlib.sha256(prepared.mean_magnitude().data).hexdigest()
         elif short == "undefined":
@@ -113,9 +117,10 @@ def _check(prepared: PreparedFile, name: str, task: Task) -> str:
 
 
 def _check_samples(
-    split: PreparedSplit, short: str, name: str, expected: str | None, task: Task
+    split: PreparedSplit, short: str, name: str, expected: str | None, task: Task, shards: bool
 ) -> str:
-    wrong = [row for row, intact in split.check(short, lambda: task.advance()) if not intact]
+    checked = [] if shards else split.check(short, task.advance)  # each shard was, by itself
+    wrong = [row for row, intact in checked if not intact]
     if wrong:
         shown = ", ".join(map(str, wrong[:_NAMED])) + (", …" if len(wrong) > _NAMED else "")
         plural = "" if len(wrong) == 1 else "s"

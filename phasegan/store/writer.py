@@ -44,6 +44,10 @@ class About:
     """Digest of the source's names and sizes."""
     source_checksum: str
     """Over split, name and hash of each sample."""
+    steps: int
+    """Magnitudes are rounded to 2^−steps before they are summed."""
+    shard: str = ""
+    """`3 of 16`, counted from 0, in the file of a shard."""
 
 
 def describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
@@ -192,6 +196,7 @@ def write_attributes(
         "phase_noise": float(layout.phase_noise),
         "phase_bits": layout.phase_bits or 0,
         "undefined_below": UNDEFINED_BELOW,
+        "magnitude_steps": about.steps,
         "channels": layout.channels,
         "bits": layout.bits,
         "has_images": layout.has_images,
@@ -202,5 +207,7 @@ def write_attributes(
         "checksum": CHECKSUM,
         "checksums": json.dumps(checksums, sort_keys=True),
     }
+    if about.shard:
+        attributes["shard"] = about.shard
     attributes["attributes_checksum"] = attributes_checksum(attributes)
     hdf5.set_attributes(file, attributes)

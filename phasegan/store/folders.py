@@ -1,0 +1,229 @@
+"""Pictures in folders, a source of images; and the list of them, which several jobs can share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phasegan.errors import InputError
+from phasegan.files import atomic_file
+from phasegan.store.deep import PNG_SIGNATURE, UnreadablePictureError
+from phasegan.store.pictures import bit_depth, picture_suffixes, read_picture, read_square
+from phasegan.store.sources import SPLITS, Item, Loaded, read_file, safe_name
+
+_FORMAT = "phasegan list of pictures 1"
+
+
+class Names:
+    """Paths, in little memory: one after the other in one piece."""
+
+    def __init__(self, encoded: Iterable[bytes]) -> None:
+        self._bytes = bytearray()
+        ends = [0]
+        for name in encoded:
+            self._bytes += name
+            ends.append(len(self._bytes))
+        self._ends = np.array(ends, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, number: int) -> str:
+        return os.fsdecode(bytes(self._bytes[self._ends[number] : self._ends[number + 1]]))
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[number] for number in range(len(self)))
+
+
+@dataclass(frozen=True)
+class FileLoader:
+    """Loads pictures below a folder; a ticket is the path from there."""
+
+    root: Path
+
+    def load(self, ticket: str) -> Loaded:
+        """Read and decode one picture."""
+        data = read_file(os.path.join(self.root, ticket))
+        return Loaded(safe_name(ticket), read_picture(data), hashlib.sha256(data).hexdigest())
+
+    def square(self, ticket: str, size: int, channels: str, bits: int, how: str) -> Loaded:
+        """Read, decode and fit one picture."""
+        data = read_file(os.path.join(self.root, ticket))
+        pixels = read_square(data, size, channels, bits, how)
+        return Loaded(safe_name(ticket), pixels, hashlib.sha256(data).hexdigest())
+
+
+class PictureFolder:
+    """Pictures in a folder and the folders below it.
+
+    Parameters
+    ----------
+    root : path
+        The folder. Where it holds `train` and `test`, those are the split and
+        nothing else in it is looked at.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder or it holds no pictures.
+    """
+
+    external = True
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self.label = str(root)
+        self.ignored = 0
+        self._depth: int | None = None
+        self._listing: str | None = None
+        self._splits: dict[str | None, range] = {}
+        if not self.root.is_dir():
+            raise InputError(f"{root}: no such folder")
+        presplit = all((self.root / name).is_dir() for name in SPLITS)
+        names: list[str] = []
+        for split in SPLITS if presplit else (None,):
+            found = sorted(self._walk(split or ""), key=lambda name: name.split(os.sep))
+            self._splits[split] = range(len(names), len(names) + len(found))
+            names += found
+        if not names:
+            ignored = f" ({self.ignored} other files)" if self.ignored else ""
+            raise InputError(f"{root}: no pictures in it or below it{ignored}")
+        self._names = Names(map(os.fsencode, names))
+
+    def _walk(self, base: str) -> Iterator[str]:
+        """Yield paths from the root; links to folders are not followed."""
+        suffixes = picture_suffixes()
+        folders = [base]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = os.scandir(os.path.join(self.root, folder))
+            except OSError:
+                continue
+            with entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(os.path.join(folder, entry.name))
+                    elif _is_file(entry):
+                        if os.path.splitext(entry.name)[1].lower() in suffixes:
+                            yield os.path.join(folder, entry.name)
+                        else:
+                            self.ignored += 1
+
+    def splits(self) -> dict[str | None, range]:
+        """Return the pictures' numbers, in the order of their paths."""
+        return self._splits
+
+    def item(self, number: int) -> Item:
+        """Return a picture's name and split."""
+        split = next(split for split, own in self._splits.items() if number in own)
+        return Item(safe_name(self._names[number]), split, number)
+
+    def ticket(self, number: int) -> str:
+        """Return the path from the folder."""
+        return self._names[number]
+
+    def loader(self) -> FileLoader:
+        """Return what reads and decodes."""
+        return FileLoader(self.root)
+
+    def depth(self) -> int:
+        """Look at headers until a picture with more than 8 bits turns up."""
+        if self._depth is None:
+            self._depth = 16 if any(map(self._is_deep, self._names)) else 8
+        return self._depth
+
+    def _is_deep(self, name: str) -> bool:
+        path = os.path.join(self.root, name)
+        try:
+            with open(path, "rb") as stream:
+                data = stream.read(32)
+            if data[:2] != b"\xff\xd8" and not data.startswith(PNG_SIGNATURE):
+                data = read_file(path)
+        except (OSError, UnreadablePictureError):
+            return False
+        return bit_depth(data) == 16
+
+    def listing(self) -> str:
+        """Digest of the relative paths and sizes, taken once."""
+        if self._listing is None:
+            digest = hashlib.sha256()
+            for name in self._names:
+                try:
+                    size = os.stat(os.path.join(self.root, name)).st_size
+                except OSError:
+                    size = -1  # it is named when it is loaded
+                digest.update(f"{safe_name(name)}\0{size}\n".encode())
+            self._listing = digest.hexdigest()
+        return self._listing
+
+    def longest(self) -> int:
+        """Of the longest path."""
+        return max(len(safe_name(name).encode()) for name in self._names)
+
+    def holds(self, number: int, sha256: str) -> bool:
+        """Hash the file again."""
+        try:
+            data = read_file(os.path.join(self.root, self._names[number]))
+        except (OSError, UnreadablePictureError):
+            return False
+        return hashlib.sha256(data).hexdigest() == sha256
+
+    def save(self, path: Path) -> None:
+        """Write down what there is, for other jobs over the same folder."""
+        head = {
+            "format": _FORMAT,
+            "root": str(self.root.resolve()),
+            "splits": [[split, own.start, own.stop] for split, own in self._splits.items()],
+            "ignored": self.ignored,
+            "depth": self.depth(),
+            "listing": self.listing(),
+        }
+        with atomic_file(path) as temporary, open(temporary, "wb") as stream:
+            stream.write(json.dumps(head).encode() + b"\n")
+            for name in self._names:
+                stream.write(os.fsencode(name) + b"\0")
+
+    @classmethod
+    def restore(cls, root: str | os.PathLike[str], path: Path) -> PictureFolder | None:
+        """Return what another job wrote down; None if it is of another folder, or damaged."""
+        try:
+            with open(path, "rb") as stream:
+                head: dict[str, Any] = json.loads(stream.readline())
+                data = stream.read()
+            found = cls.__new__(cls)
+            found.root, found.label = Path(root), str(root)
+            found._splits = {split: range(a, b) for split, a, b in head["splits"]}
+            found.ignored, found._depth = int(head["ignored"]), int(head["depth"])
+            found._listing = str(head["listing"])
+            same = (head["format"], head["root"]) == (_FORMAT, str(found.root.resolve()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        found._names = Names(data.split(b"\0")[:-1])
+        whole = len(found._names) == max(own.stop for own in found._splits.values())
+        return found if same and whole else None
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads in a circle
+        return False
+
+
+class PictureFile(PictureFolder):
+    """A single picture, whatever its suffix."""
+
+    def __init__(self, path: Path) -> None:
+        self.root, self.label, self.ignored = path.parent, str(path), 0
+        self._names, self._splits = Names([os.fsencode(path.name)]), {None: range(1)}
+        self._depth = self._listing = None

@@ -1,0 +1,255 @@
+"""Joining shards: a small file of HDF5 virtual datasets, through which they are read as one.
+
+HDF5 reads a missing shard as zeros without a word. So the file also says what each
+shard is, and phasegan's reader asks every one of them on opening.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.errors import InputError
+from phasegan.files import atomic_file
+from phasegan.settings import differences
+from phasegan.spectra.exact_sum import ExactSum, sum_of
+from phasegan.store import hdf5
+from phasegan.store.reader import PreparedFile, PreparedSplit
+from phasegan.store.schema import SHARDS, Layout
+from phasegan.store.writer import (
+    SPLITS,
+    About,
+    describe,
+    row_and_mask,
+    write_attributes,
+    write_mean,
+)
+
+_BLOCK = 4096
+
+
+class Piece(NamedTuple):
+    """Rows of a shard that the whole has."""
+
+    split: int
+    """0 train, 1 test."""
+    shard: int
+    start: int
+    stop: int
+
+
+class Joined(NamedTuple):
+    """What `join` wrote."""
+
+    counts: dict[str, int]
+    shared: int
+    """Test samples whose file also stands in the training split."""
+    left_out: list[str]
+    """Names of test samples that were left out because another shard trains on them."""
+
+
+def join(path: Path, shards: Sequence[Path], recipe: dict[str, object]) -> Joined:
+    """Write the file that joins shards.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; the shards stand in the same folder.
+    shards : sequence of pathlib.Path
+        In their order.
+    recipe : dict
+        That all of them were prepared by.
+
+    Returns
+    -------
+    Joined
+        Of a source without a split, a file that stands in two shards is never on
+        both sides: the test sample is left out.
+
+    Raises
+    ------
+    InputError
+        If a shard is missing, damaged, or of something else.
+    """
+    files = [PreparedFile(shard) for shard in shards]
+    try:
+        _check_alike(files, recipe)
+        pieces, shared, left_out = _pieces(files)
+        splits = {
+            name: PreparedSplit.joined(files[0], name, files, [p for p in pieces if p.split == i])
+            for i, name in enumerate(SPLITS)
+        }
+        with atomic_file(path) as temporary, hdf5.create(temporary) as file:
+            _write(file, path, files, splits, pieces, recipe)
+    finally:
+        for opened in files:
+            opened.close()
+    return Joined({name: len(split) for name, split in splits.items()}, shared, left_out)
+
+
+def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> None:
+    first = files[0]
+    for number, file in enumerate(files):
+        if file.attributes.get("shard") != f"{number} of {len(files)}":
+            raise InputError(
+                f"{file.path}: not shard {number} of {len(files)} but "
+                f"{file.attributes.get('shard', 'no shard')}; prepare it again with --overwrite"
+            )
+        if file.layout != first.layout:
+            raise InputError(
+                f"{file.path}: {file.layout.describe()}, where {first.path.name} is "
+                f"{first.layout.describe()}; prepare that shard again with --overwrite"
+            )
+        changed = differences(recipe, file.attributes["recipe"])
+        if file.attributes["magnitude_steps"] != first.attributes["magnitude_steps"]:
+            changed.append("another number of samples in all")
+        if file.attributes["source_listing"] != first.attributes["source_listing"]:
+            changed.append("other pictures in the source")
+        if changed:
+            raise InputError(
+                f"{file.path}: a shard of something else ({'; '.join(changed)}); prepare it again "
+                "with --overwrite"
+            )
+
+
+def _pieces(files: Sequence[PreparedFile]) -> tuple[list[Piece], int, list[str]]:
+    """Return which rows are kept, how many are shared, and the names of those left out."""
+    trained = {sha for file in files for sha in _hashes(file.train)}
+    split_given = files[0].attributes["recipe"]["source"]["kind"] != "folder" or any(
+        name.startswith(("train/", "test/")) for name in files[0].train.sources(slice(0, 1))
+    )
+    pieces = [Piece(0, i, 0, len(file.train)) for i, file in enumerate(files) if len(file.train)]
+    shared, left_out = 0, []
+    for i, file in enumerate(files):
+        twice = [row for row, sha in enumerate(_hashes(file.test)) if sha in trained]
+        if split_given or not twice:
+            shared += len(twice)
+            twice = []
+        left_out += file.test.sources(twice)
+        ends = [*twice, len(file.test)]
+        for start, stop in zip([0, *(row + 1 for row in twice)], ends, strict=True):
+            if stop > start:
+                pieces.append(Piece(1, i, start, stop))
+    return pieces, shared, left_out
+
+
+def _hashes(split: PreparedSplit) -> list[bytes]:
+    found: list[bytes] = []
+    for start in range(0, len(split), _BLOCK):
+        texts = split.source_sha256(slice(start, start + _BLOCK))
+        found += [bytes.fromhex(text)[:16] for text in texts]
+    return found
+
+
+def _write(
+    file: h5py.File,
+    path: Path,
+    files: Sequence[PreparedFile],
+    splits: dict[str, PreparedSplit],
+    pieces: Sequence[Piece],
+    recipe: dict[str, object],
+) -> None:
+    layout = files[0].layout
+    checksums: dict[str, str] = {}
+    source = hashlib.sha256()
+    for i, (name, split) in enumerate(splits.items()):
+        group = file.create_group(name)
+        for dataset in layout.datasets:
+            _virtual(group, dataset, files, [p for p in pieces if p.split == i], layout)
+            describe(group[dataset], dataset, layout)
+        checksums |= _sums(split, layout, group, source)
+    if layout.has_images:
+        checksums |= write_mean(file, _mean(files), layout)
+    _write_shards(file, files, pieces)
+    about = About(
+        recipe=recipe,
+        listing=files[0].attributes["source_listing"],
+        source_checksum=f"sha256:{source.hexdigest()}",
+        steps=files[0].attributes["magnitude_steps"],
+    )
+    write_attributes(file, layout, about, checksums)
+
+
+def _virtual(
+    group: h5py.Group,
+    name: str,
+    files: Sequence[PreparedFile],
+    pieces: Sequence[Piece],
+    layout: Layout,
+) -> None:
+    """Map the pieces of a dataset after one another."""
+    split = group.name.lstrip("/")
+    count = sum(piece.stop - piece.start for piece in pieces)
+    if name.startswith("source"):
+        shape: tuple[int, ...] = ()
+        dtype = files[0].read(lambda f: f[f"{split}/{name}"].dtype)
+    else:
+        shape, dtype = layout.dataset(name)
+    if not count:
+        group.create_dataset(name, (0, *shape), dtype)
+        return
+    whole = h5py.VirtualLayout((count, *shape), dtype)
+    row = 0
+    for piece in pieces:
+        length = len(files[piece.shard].split(split))
+        own = h5py.VirtualSource(
+            files[piece.shard].path.name, f"{split}/{name}", (length, *shape), dtype
+        )
+        stop = row + piece.stop - piece.start
+        whole[row:stop] = own[piece.start : piece.stop]
+        row = stop
+    group.create_virtual_dataset(name, whole)
+
+
+def _sums(
+    split: PreparedSplit, layout: Layout, group: h5py.Group, source: hashlib._Hash
+) -> dict[str, str]:
+    """Return the checksums that one file of the same samples would have."""
+    sums = {
+        name: hashlib.sha256() for name in (*layout.raw, "undefined", "source", "source_sha256")
+    }
+    for start in range(0, len(split), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        names, hashes = split.sources(rows), split.source_sha256(rows)
+        for key, texts in (("source", names), ("source_sha256", hashes)):
+            sums[key].update(b"".join(text.encode() + b"\0" for text in texts))
+        for name, sha in zip(names, hashes, strict=True):
+            source.update(f"{split.name} {name} {sha}\n".encode())
+        for key in layout.raw:
+            sums[key].update(split.digests(key, rows).tobytes())
+    undefined = 0
+    for row in split.undefined_rows():
+        mask = split.undefined([row])[0]
+        if mask.any():
+            sums["undefined"].update(row_and_mask(row, mask))
+            undefined += int(mask.sum())
+    group["undefined"].attrs["count"] = undefined
+    return {f"{split.name}/{name}": found.hexdigest() for name, found in sums.items()}
+
+
+def _mean(files: Sequence[PreparedFile]) -> NDArray[np.float64]:
+    """Return the mean magnitude of all training samples: what one file would have."""
+    steps = files[0].attributes["magnitude_steps"]
+    total = ExactSum(steps)
+    for file in files:
+        total.merge(sum_of(file.mean_magnitude(), len(file.train), steps))
+    return total.mean(sum(len(file.train) for file in files))
+
+
+def _write_shards(file: h5py.File, files: Sequence[PreparedFile], pieces: Sequence[Piece]) -> None:
+    group = file.create_group(SHARDS)
+    for key, texts in (
+        ("file", [opened.path.name for opened in files]),
+        ("identity", [opened.attributes["attributes_checksum"] for opened in files]),
+    ):
+        encoded = [text.encode() for text in texts]
+        kind = hdf5.text_type(max(map(len, encoded)))
+        hdf5.checked(group, key, len(encoded), (), kind, hdf5.ROWS)[:] = np.array(encoded, kind)
+    rows = np.array(pieces, np.int64).reshape(-1, 4)
+    hdf5.checked(group, "pieces", len(rows), (4,), rows.dtype, hdf5.ROWS)[:] = rows
