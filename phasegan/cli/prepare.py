@@ -21,6 +21,7 @@ _PHASES = [
     "phase_noise",
     "phase_bits",
     "images",
+    "add",
     "shards",
     "shard",
     "scheduler",
@@ -98,6 +99,12 @@ _PAIRS = ["domain_a", "domain_b", "load", "alpha"]
     "--alpha",
     type=click.Choice(["drop", "keep"]),
     help="Domains: what becomes of alpha.  [default: drop]",
+)
+@click.option(
+    "--add",
+    is_flag=True,
+    default=None,
+    help="Add to OUTPUT the pictures that it does not hold yet.",
 )
 @click.option(
     "--shards",
@@ -204,6 +211,7 @@ def _phases(
     from phasegan.store.prepare import prepare
 
     dry_run = options["dry_run"]
+    options["add"] = bool(options["add"])
     report = prepare(source, output, seed=manners.seed, **options)
     if report.resumed:
         manners.say(f"continued after {report.resumed} pictures that were done already")
@@ -214,10 +222,15 @@ def _phases(
     if dry_run:
         size_mb = (report.train + report.test) * report.layout.sample_bytes / 1e6
         manners.say(f"would write {report.path}: {counts}, about {size_mb:,.1f} MB")
+    elif options["add"] and not report.written:
+        manners.say(f"{report.path} holds all of these pictures already: {counts}")
     elif not report.written:
         manners.say(f"{report.path} is there already: {counts}")
     else:
         manners.say(f"wrote {report.path}: {counts}, in {format_duration(report.seconds)}")
+    if report.added is not None:
+        train, test = report.added
+        manners.say(f"added {train} train + {test} test samples; {report.known} were there already")
     if report.shards is not None and report.shards[0] == report.shards[1]:
         manners.say(f"joined from {report.shards[1]} shards, which belong beside it")
     if report.skipped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,31 @@ from phasegan.store.pictures import bit_depth, picture_suffixes, read_picture, r
 from phasegan.store.sources import SPLITS, Item, Loaded, read_file, safe_name
 
 _FORMAT = "phasegan list of pictures 1"
+_PART = 2**24
 
 
 class Names:
-    """Paths, in little memory: one after the other in one piece."""
+    """Paths, in little memory: one after the other in one piece.
 
-    def __init__(self, encoded: Iterable[bytes]) -> None:
-        self._bytes = bytearray()
-        ends = [0]
-        for name in encoded:
-            self._bytes += name
-            ends.append(len(self._bytes))
-        self._ends = np.array(ends, np.int64)
+    Parameters
+    ----------
+    data : bytes
+        Each path as the file system has it, ended by a zero byte.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        ends = [
+            np.flatnonzero(np.frombuffer(data[start : start + _PART], np.uint8) == 0) + start
+            for start in range(0, len(data), _PART)
+        ]
+        self._starts = np.concatenate([[0], *(found + 1 for found in ends)]).astype(np.int64)
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self._starts) - 1
 
     def __getitem__(self, number: int) -> str:
-        return os.fsdecode(bytes(self._bytes[self._ends[number] : self._ends[number + 1]]))
+        return os.fsdecode(self.data[self._starts[number] : self._starts[number + 1] - 1])
 
     def __iter__(self) -> Iterator[str]:
         return (self[number] for number in range(len(self)))
@@ -83,30 +90,34 @@ class PictureFolder:
         self.ignored = 0
         self._depth: int | None = None
         self._listing: str | None = None
+        self._longest: int | None = None
+        self._folders: list[tuple[str, int]] = []
         self._splits: dict[str | None, range] = {}
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder")
         presplit = all((self.root / name).is_dir() for name in SPLITS)
         names: list[str] = []
         for split in SPLITS if presplit else (None,):
-            found = sorted(self._walk(split or ""), key=lambda name: name.split(os.sep))
+            found = sorted(self._walk(split or ""))
             self._splits[split] = range(len(names), len(names) + len(found))
             names += found
         if not names:
             ignored = f" ({self.ignored} other files)" if self.ignored else ""
             raise InputError(f"{root}: no pictures in it or below it{ignored}")
-        self._names = Names(map(os.fsencode, names))
+        self._names = Names(b"".join(_stored(name) for name in names))
 
     def _walk(self, base: str) -> Iterator[str]:
-        """Yield paths from the root; links to folders are not followed."""
+        """Yield paths from the root, parted by zeros; links to folders are not followed."""
         suffixes = picture_suffixes()
         folders = [base]
         while folders:
             folder = folders.pop()
             try:
+                changed = os.stat(os.path.join(self.root, folder)).st_mtime_ns
                 entries = os.scandir(os.path.join(self.root, folder))
             except OSError:
                 continue
+            self._folders.append((folder, changed))
             with entries:
                 for entry in entries:
                     if entry.name.startswith("."):
@@ -115,7 +126,7 @@ class PictureFolder:
                         folders.append(os.path.join(folder, entry.name))
                     elif _is_file(entry):
                         if os.path.splitext(entry.name)[1].lower() in suffixes:
-                            yield os.path.join(folder, entry.name)
+                            yield os.path.join(folder, entry.name).replace(os.sep, "\0")
                         else:
                             self.ignored += 1
 
@@ -167,16 +178,22 @@ class PictureFolder:
         return self._listing
 
     def longest(self) -> int:
-        """Of the longest path."""
-        return max(len(safe_name(name).encode()) for name in self._names)
+        """Of the longest path, looked for once."""
+        if self._longest is None:
+            self._longest = max(len(safe_name(name).encode()) for name in self._names)
+        return self._longest
 
-    def holds(self, number: int, sha256: str) -> bool:
-        """Hash the file again."""
+    def sha256(self, number: int) -> str:
+        """Of the file; empty if it cannot be read."""
         try:
             data = read_file(os.path.join(self.root, self._names[number]))
         except (OSError, UnreadablePictureError):
-            return False
-        return hashlib.sha256(data).hexdigest() == sha256
+            return ""
+        return hashlib.sha256(data).hexdigest()
+
+    def holds(self, number: int, sha256: str) -> bool:
+        """Hash the file again."""
+        return self.sha256(number) == sha256
 
     def save(self, path: Path) -> None:
         """Write down what there is, for other jobs over the same folder."""
@@ -187,30 +204,57 @@ class PictureFolder:
             "ignored": self.ignored,
             "depth": self.depth(),
             "listing": self.listing(),
+            "longest": self.longest(),
+            "folders": self._folders,
         }
+        data = json.dumps(head).encode() + b"\n"
+        digest = hashlib.sha256(data)
+        digest.update(self._names.data)
         with atomic_file(path) as temporary, open(temporary, "wb") as stream:
-            stream.write(json.dumps(head).encode() + b"\n")
-            for name in self._names:
-                stream.write(os.fsencode(name) + b"\0")
+            stream.write(digest.hexdigest().encode() + b"\n" + data)
+            stream.write(self._names.data)
 
     @classmethod
     def restore(cls, root: str | os.PathLike[str], path: Path) -> PictureFolder | None:
-        """Return what another job wrote down; None if it is of another folder, or damaged."""
+        """Return what another job wrote down; None if that is damaged, or no longer so.
+
+        A folder that names came to or went from since then shows it by its time of change,
+        unless it is the one that the list itself is in.
+        """
         try:
             with open(path, "rb") as stream:
-                head: dict[str, Any] = json.loads(stream.readline())
+                written = stream.readline().decode().strip()
+                line = stream.readline()
                 data = stream.read()
+            digest = hashlib.sha256(line)
+            digest.update(data)
+            head: dict[str, Any] = json.loads(line)
+            if digest.hexdigest() != written or head["format"] != _FORMAT:
+                return None
             found = cls.__new__(cls)
             found.root, found.label = Path(root), str(root)
             found._splits = {split: range(a, b) for split, a, b in head["splits"]}
             found.ignored, found._depth = int(head["ignored"]), int(head["depth"])
-            found._listing = str(head["listing"])
-            same = (head["format"], head["root"]) == (_FORMAT, str(found.root.resolve()))
+            found._listing, found._longest = str(head["listing"]), int(head["longest"])
+            found._folders = [(folder, int(changed)) for folder, changed in head["folders"]]
+            if head["root"] != str(found.root.resolve()) or not found._unchanged(path.parent):
+                return None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        found._names = Names(data.split(b"\0")[:-1])
-        whole = len(found._names) == max(own.stop for own in found._splits.values())
-        return found if same and whole else None
+        found._names = Names(data)
+        return found
+
+    def _unchanged(self, own: Path) -> bool:
+        """Tell whether no names came or went, in any folder but our own."""
+        root, own = self.root.resolve(), own.resolve()
+        return all(
+            root / folder == own or os.stat(root / folder).st_mtime_ns == changed
+            for folder, changed in self._folders
+        )
+
+
+def _stored(name: str) -> bytes:
+    return os.fsencode(name.replace("\0", os.sep)) + b"\0"
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -225,5 +269,6 @@ class PictureFile(PictureFolder):
 
     def __init__(self, path: Path) -> None:
         self.root, self.label, self.ignored = path.parent, str(path), 0
-        self._names, self._splits = Names([os.fsencode(path.name)]), {None: range(1)}
-        self._depth = self._listing = None
+        self._names, self._splits = Names(_stored(path.name)), {None: range(1)}
+        self._depth = self._listing = self._longest = None
+        self._folders = []

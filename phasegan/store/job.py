@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,10 @@ class PrepareReport:
     resumed: int = 0
     """Pictures that an interrupted preparation had done already."""
     seconds: float = 0.0
+    known: int = 0
+    """Pictures that the file held already, when some were added to it."""
+    added: tuple[int, int] | None = None
+    """Training and test samples that were added to those of the file; None: it is a new one."""
     shards: tuple[int, int] | None = None
     """How many shards are there, and of how many; None without shards."""
     written: bool = True
@@ -189,7 +194,7 @@ def described_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as it is written into files: complete, but for where a folder stands."""
     values = recipe.model_dump(mode="json")
     if recipe.source.kind == "folder":
-        values["source"]["path"] = Path(recipe.source.path).name
+        values["source"]["path"] = Path(os.path.abspath(recipe.source.path)).name
     return values
 
 
@@ -199,8 +204,16 @@ def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
     return recipe | {"preprocessing": known}
 
 
-def existing(job: Job) -> PrepareReport:
+def existing(job: Job, *, thorough: bool) -> PrepareReport:
     """Return what there is, if it is what a job would make.
+
+    Parameters
+    ----------
+    job : Job
+        What would be made.
+    thorough : bool
+        Read all pictures again, to see whether they are the same; otherwise their names
+        and sizes are enough.
 
     Raises
     ------
@@ -224,7 +237,7 @@ def existing(job: Job) -> PrepareReport:
                 f"{path} is there and is not what its name says; add --overwrite to replace it"
             )
         listed = file.attributes["source_listing"] == source.listing()
-        if not listed or not (job.share or _unchanged(file, source)):
+        if not listed or (thorough and not _unchanged(file, source)):
             raise InputError(
                 f"{path} is there, but the source's files have changed since; "
                 "choose another -o, or add --overwrite"

@@ -129,6 +129,10 @@ class Photographs:
         names = [name for own in self._names.values() for name in own]
         return max(len(name.encode()) for name in names) + len("#row,column,side") + 3
 
+    def sha256(self, number: int) -> str:
+        """Of the photograph's file."""
+        return self._loader.photograph(self.ticket(number)[0])[1]
+
     def holds(self, number: int, sha256: str) -> bool:
         """Compare with the hash of the photograph's file."""
-        return self._loader.photograph(self.ticket(number)[0])[1] == sha256
+        return self.sha256(number) == sha256

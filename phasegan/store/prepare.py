@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from dataclasses import replace as replace_fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.files import locked, remove_leftovers
 from phasegan.progress import Progress
-from phasegan.spectra.fourier import padded_size
+from phasegan.store.additions import add as add_pictures
 from phasegan.store.fill import worker_count
-from phasegan.store.folders import PictureFolder
-from phasegan.store.interrupted import told_how_to_go_on
-from phasegan.store.job import Job, PrepareReport, described_recipe, existing
-from phasegan.store.join import join
+from phasegan.store.job import PrepareReport
 from phasegan.store.opening import open_source
-from phasegan.store.pictures import quiet_decoders
-from phasegan.store.plan import Plan, Share
-from phasegan.store.reader import check_replaceable
-from phasegan.store.recipes import Recipe, override, resolve_recipe
-from phasegan.store.shards import (
-    check_shards,
-    list_path,
-    run_on_cluster,
-    shard_path,
-    shard_paths,
-)
-from phasegan.store.sources import ArrayPictures, Source
+from phasegan.store.preparation import Preparation
+from phasegan.store.recipes import Preprocessing, override, resolve_recipe
+from phasegan.store.shards import check_shards
+from phasegan.store.sources import ArrayPictures
 
 
 def prepare(
@@ -50,6 +36,7 @@ def prepare(
     phase_noise: float | None = None,
     phase_bits: int | None = None,
     images: bool | None = None,
+    add: bool = False,
     shards: int | None = None,
     shard: int | None = None,
     scheduler: str | None = None,
@@ -99,6 +86,10 @@ def prepare(
         Keep the images beside their phases (default). False leaves a file of
         phases alone, as a measurement gives them: no images, and no mean
         magnitude, which is taken from them.
+    add : bool
+        Add to the output the pictures that it does not hold yet, by their content;
+        options that it was prepared with need not be said again. What it holds stays
+        as it is and comes first; `samples` and `test` count new ones.
     shards : int, optional
         Write that many files, `<output>-0000-of-0016.h5`, …, and beside them the
         output, a small file that joins them: it is written when the last one is
@@ -166,124 +157,21 @@ def prepare(
     if path.is_dir():
         raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
     check_shards(shards, shard, scheduler)
-    settings = _Settings(recipe, path, worker_count(workers), resume, overwrite)
+    if add:
+        if shards is not None or scheduler is not None or overwrite or dry_run:
+            raise InputError("--add goes without --shards, --scheduler, --overwrite and --dry-run")
+        opened = ArrayPictures(source) if isinstance(source, np.ndarray) else open_source(recipe)
+        asked = {name: options[name] for name in Preprocessing.model_fields}
+        return add_pictures(path, opened, recipe, asked, worker_count(workers), progress)
+    made = Preparation(recipe, path, worker_count(workers), resume, overwrite)
     if isinstance(source, np.ndarray):
         if shards is not None or scheduler is not None:
             raise InputError("images in an array are prepared in one piece, without shards")
-        return settings.prepare(ArrayPictures(source), progress, dry_run=dry_run)
-    if shards is None and scheduler is None:
-        return settings.prepare(open_source(recipe), progress, dry_run=dry_run)
-    if dry_run:
-        return settings.prepare(open_source(recipe), progress, dry_run=True)
-    if scheduler is not None:
-        if path.exists() and not overwrite:
-            return settings.prepare(settings.listed(), progress)
-
-        def arguments(number: int, total: int) -> dict[str, Any]:
-            place = None if source is None else os.fspath(source)
-            if place is not None and os.path.exists(place):
-                place = os.path.abspath(place)
-            return options | {
-                "source": place, "output": os.path.abspath(path), "shards": total, "shard": number,
-                "workers": workers or 1, "resume": resume, "overwrite": overwrite,
-            }  # fmt: skip
-
-        settings.listed()
-        shards = run_on_cluster(scheduler, shards, arguments, progress)
-    assert shards is not None
-    return settings.shards(shards, shard, progress)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """What a call of `prepare` asks for."""
-
-    recipe: Recipe
-    path: Path
-    workers: int
-    resume: bool
-    overwrite: bool
-
-    def prepare(
-        self, source: Source, progress: Progress, *, share: Share | None = None,
-        dry_run: bool = False,
-    ) -> PrepareReport:  # fmt: skip
-        """Prepare one file: of everything, or of a share."""
-        wanted = self.recipe.preprocessing
-        padded = padded_size(wanted.size, wanted.oversample)
-        with quiet_decoders():
-            bits = source.depth()
-        layout = wanted.layout(padded, bits)
-        whole = Plan.make(source.splits(), self.recipe)
-        plan = whole if share is None else whole.share(share)
-        path = self.path if share is None else shard_path(self.path, *share)
-        if dry_run:
-            return PrepareReport(
-                path, layout, plan.expected("train"), plan.expected("test"),
-                ignored=source.ignored, written=False,
-            )  # fmt: skip
-        count = whole.expected("train")
-        job = Job(path, source, plan, layout, self.recipe, self.workers, count, share)
-        with locked(path.with_name(f".{path.name}.lock"), str(path)):
-            remove_leftovers(path.parent, path.name)
-            if path.exists():
-                if not self.overwrite:
-                    return existing(job)
-                check_replaceable(path)
-            return job.run(progress, discard=self.overwrite and not self.resume)
-
-    def listed(self) -> Source:
-        """Return the source; a folder is walked by the first job alone, which writes a list."""
-        if self.recipe.source.kind != "folder" or (self.path.exists() and not self.overwrite):
-            return open_source(self.recipe)
-        folder, noted = self.recipe.source.path, list_path(self.path)
-        with locked(noted.with_name(f"{noted.name}.lock"), str(noted), wait=True):
-            found = PictureFolder.restore(folder, noted)
-            if found is None:
-                found = PictureFolder(folder)
-                with quiet_decoders():
-                    found.save(noted)
-        return found
-
-    def shards(self, total: int, number: int | None, progress: Progress) -> PrepareReport:
-        """Make one shard, or all that are missing; join them when the last one is there."""
-        if self.path.exists() and not self.overwrite:
-            return self.prepare(self.listed(), progress)
-        source = self.listed()
-        reports = []
-        for i in range(total) if number is None else [number]:
-            report = self.prepare(source, progress, share=Share(i, total))
-            reports.append(report)
-        paths = shard_paths(self.path, total)
-        there = sum(path.exists() for path in paths)
-        made = replace_fields(
-            reports[-1],
-            skipped=[entry for report in reports for entry in report.skipped],
-            resumed=sum(report.resumed for report in reports),
-            seconds=sum(report.seconds for report in reports),
-            shards=(there, total),
-        )
-        if there < total:
-            return made
-        lock = self.path.with_name(f".{self.path.name}.lock")
-        with told_how_to_go_on(self.path), locked(lock, str(self.path), wait=True):
-            if self.path.exists():
-                if not self.overwrite:
-                    return made  # another job was as fast
-                check_replaceable(self.path)
-            joined = join(self.path, paths, described_recipe(self.recipe))
-            list_path(self.path).unlink(missing_ok=True)
-        for name in joined.left_out:
-            progress.warn(f"left out {name}: the same file stands in the train split")
-        return replace_fields(
-            made,
-            path=self.path,
-            train=joined.counts["train"],
-            test=joined.counts["test"],
-            skipped=[
-                *made.skipped,
-                *((name, "the same file stands in the train split") for name in joined.left_out),
-            ],
-            shared=joined.shared,
-            written=True,
-        )
+        return made.whole(ArrayPictures(source), progress, dry_run=dry_run)
+    if shards is not None and dry_run:
+        return made.would_shard(shards, shard)
+    if scheduler is not None and not dry_run:
+        return replace(made, workers=workers or 1).on_cluster(scheduler, shards, progress)
+    if shards is not None:
+        return made.shards(shards, shard, progress)
+    return made.whole(open_source(recipe), progress, dry_run=dry_run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -77,6 +78,9 @@ class Source(Protocol):
     def longest(self) -> int:
         """Return how many bytes the longest name of a sample's source can have."""
 
+    def sha256(self, number: int) -> str:
+        """Return the hash of an item's file; empty if it cannot be read."""
+
     def holds(self, number: int, sha256: str) -> bool:
         """Tell whether the item of that number still has that content."""
 
@@ -102,17 +106,18 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def safe_name(name: str) -> str:
-    """Return a path as it is written: with slashes, bytes that are not UTF-8 as `\\xff`."""
+    r"""Return a path as it is written: with slashes, bytes that are not UTF-8 as `\xff`."""
     if os.sep != "/":
         name = name.replace(os.sep, "/")
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-class FittedLater:
+class FittedLater(ABC):
     """Loaders that have pixels at hand fit them in two steps."""
 
+    @abstractmethod
     def load(self, ticket: Any) -> Loaded:
-        raise NotImplementedError
+        """Decode one; raises UnreadablePictureError with the reason."""
 
     def square(self, ticket: Any, size: int, channels: str, bits: int, how: str) -> Loaded:
         """Load one and fit it."""
@@ -188,7 +193,10 @@ class ArrayPictures:
         """Of the last one."""
         return len(f"array[{len(self._images)}]")
 
+    def sha256(self, number: int) -> str:
+        """Of an image's pixels."""
+        return hashlib.sha256(np.ascontiguousarray(self._images[number]).data).hexdigest()
+
     def holds(self, number: int, sha256: str) -> bool:
         """Hash the image again."""
-        pixels = np.ascontiguousarray(self._images[number])
-        return hashlib.sha256(pixels.data).hexdigest() == sha256
+        return self.sha256(number) == sha256

@@ -10,9 +10,7 @@ so that a crash between is undone.
 
 from __future__ import annotations
 
-import base64
 import os
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
@@ -27,6 +25,7 @@ from phasegan.store.encode import Encoded, digest
 from phasegan.store.journal import Entry, Journal
 from phasegan.store.raw import RawFile
 from phasegan.store.schema import Layout
+from phasegan.store.skeleton import remember, restore
 
 SPLITS = ("train", "test")
 _FLUSH_BYTES = 2**26
@@ -87,7 +86,7 @@ class Unfinished:
             self.journal = Journal(self.names.journal, self._elements)
             self.journal.begin(head)
         else:
-            _restore(self.names.part, head)
+            restore(self.names.part, head)
             self.journal = Journal(self.names.journal, self._elements)
             self.journal.cut(None)
         self._places: dict[str, int] = head["places"]
@@ -118,20 +117,11 @@ class Unfinished:
                     places[f"{split}/{name}"] = hdf5.in_one_piece(
                         group, name, capacity[split], shape, dtype
                     )
-        taken = sorted(
-            (place, place + max(capacity[key.split("/")[0]], 1) * self._sizes[key.split("/")[1]])
-            for key, place in places.items()
+        values = (
+            (place, place + max(capacity[split], 1) * self._sizes[name])
+            for (split, name), place in ((key.split("/"), at) for key, at in places.items())
         )
-        end = self.names.part.stat().st_size
-        gaps = zip([0, *(stop for _, stop in taken)], [*(start for start, _ in taken), end],
-                   strict=True)  # fmt: skip
-        metadata = []
-        with open(self.names.part, "rb") as stream:
-            for start, stop in gaps:
-                stream.seek(start)
-                packed = zlib.compress(stream.read(max(stop - start, 0)))
-                metadata.append([start, base64.b85encode(packed).decode()])
-        return {"places": places, "end": end, "metadata": metadata}
+        return {"places": places} | remember(self.names.part, values)
 
     def write(self, split: str, encoded: Encoded) -> None:
         """Write the values of the next sample of a split; `record` makes them count."""
@@ -197,12 +187,3 @@ class Unfinished:
 
 def _flush(descriptor: int) -> None:
     getattr(os, "fdatasync", os.fsync)(descriptor)
-
-
-def _restore(part: Path, head: dict[str, Any]) -> None:
-    """Bring the metadata of an unfinished file back to where they were at the start."""
-    with open(part, "r+b") as stream:
-        stream.truncate(head["end"])
-        for start, packed in head["metadata"]:
-            stream.seek(start)
-            stream.write(zlib.decompress(base64.b85decode(packed)))
