@@ -38,8 +38,8 @@ def encode(phase: NDArray[np.floating], dtype: str) -> NDArray[np.generic]:
         If the encoding is unknown.
     """
     if dtype == "uint16":
-        codes = np.rint(np.asarray(phase, np.float64) * (UINT16_CODES / TURN)).astype(np.int64)
-        return (codes % UINT16_CODES).astype(np.uint16)
+        codes = np.rint(np.asarray(phase, np.float64) * (UINT16_CODES / TURN)).astype(np.int32)
+        return codes.astype(np.uint16)  # modulo 65536
     if dtype not in PHASE_DTYPES:
         raise InputError(f"phase dtype {dtype!r}: choose one of {', '.join(PHASE_DTYPES)}")
     kept = np.asarray(phase).astype(dtype)

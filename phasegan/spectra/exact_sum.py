@@ -28,7 +28,8 @@ class ExactSum:
 
     def add(self, value: NDArray[np.floating], sign: int = 1) -> None:
         """Add one array; with `sign` −1 take it away again."""
-        self.merge(np.rint(np.ldexp(value, self._steps)).astype(np.int64) * sign)
+        steps = np.rint(value * 2.0**self._steps).astype(np.int64)
+        self.merge(steps if sign == 1 else -steps)
 
     def merge(self, total: NDArray[np.int64] | None) -> None:
         """Add the `total` of another sum of the same steps."""
