@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from phasegan.errors import InputError
+from phasegan.errors import InputError, printable
+from phasegan.reading import LARGEST_TEXT, UnreadableFileError, read_regular
 
 
 class Settings(BaseModel):
@@ -37,7 +38,7 @@ def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 def _explain(model: type[BaseModel], problem: Any) -> str:
     location = tuple(problem["loc"])
-    name = ".".join(str(part) for part in location) or "settings"
+    name = printable(".".join(str(part) for part in location)) or "settings"
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
@@ -90,11 +91,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         If it is missing, unreadable or not TOML.
     """
     try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
+        return tomllib.loads(read_regular(path, LARGEST_TEXT).decode("utf-8"))
+    except UnreadableFileError as error:
+        reason = "no such file" if not path.exists() else f"not readable as TOML ({error})"
+        raise InputError(f"{path}: {reason}") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as TOML ({error})") from None
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from phasegan.arrays import read_npy
+from phasegan.errors import InputError
 from phasegan.figures.sheet import Tile, contact_sheet, image_tile
 from phasegan.files import atomic_file
 
@@ -234,8 +236,8 @@ class FrameStore:
         """
         read: list[Frame] = []
         for epoch in self.epochs():
-            with contextlib.suppress(OSError, ValueError, EOFError):
-                frame = np.load(self._path(epoch), allow_pickle=False)
+            with contextlib.suppress(InputError):
+                frame = read_npy(self._path(epoch))
                 if frame.dtype.kind == "u" and frame.ndim in (3, 4):
                     read.append((epoch, frame))
         wanted = shape or (read[-1][1].shape if read else ())

@@ -20,6 +20,9 @@ from phasegan.models.build import DISCRIMINATORS, GENERATORS, make_discriminator
 from phasegan.models.state_dicts import canonical, unpickled
 
 _HEADER_KEY = "phasegan"
+_TENSORS_DIGEST = "sha256"
+_OWN_DIGEST = "header_sha256"
+"""Of the other texts in the header; files of the first versions have none."""
 
 DESIGN_KEY = "design"
 """Of the text in the header from which a network is rebuilt."""
@@ -51,26 +54,40 @@ def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None 
         Texts to keep in the file's header, beside the tensors' checksum.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    about = {"sha256": tensor_digest(state), **(metadata or {})}
+    about = {_TENSORS_DIGEST: tensor_digest(state), **(metadata or {})}
     if isinstance(design := getattr(module, "design", None), dict):
         about[DESIGN_KEY] = json.dumps(design, sort_keys=True)
+    about[_OWN_DIGEST] = _text_digest(about)
     header = {_HEADER_KEY: json.dumps(about, sort_keys=True)}  # one key: its order is not fixed
     with atomic_file(path) as temporary:
         temporary.write_bytes(save(state, metadata=header))  # save_file has a temporary of its own
 
 
+def _text_digest(about: Mapping[str, str]) -> str:
+    texts = {key: value for key, value in about.items() if key != _OWN_DIGEST}
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()
+
+
 def _read_header(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as file:
-        about = json.loads((file.metadata() or {}).get(_HEADER_KEY, "{}"))
-    if not isinstance(about, dict):
+        metadata = file.metadata() or {}
+    try:
+        about = json.loads(metadata.get(_HEADER_KEY, "{}"))
+    except RecursionError:
+        about = None
+    if not isinstance(about, dict) or not all(isinstance(v, str) for v in about.values()):
         raise ValueError("a header that is not phasegan's")
+    if about and _TENSORS_DIGEST not in about:
+        raise ValueError("its header has no checksum")
+    if about.get(_OWN_DIGEST, own := _text_digest(about)) != own:
+        raise ValueError("its header does not match its checksum")
     return about
 
 
 def weights_intact(path: Path) -> bool:
     """Tell whether a weights file is there and its tensors match the checksum in its header."""
     try:
-        expected = _read_header(path).get("sha256")
+        expected = _read_header(path).get(_TENSORS_DIGEST)
         return expected is not None and tensor_digest(load_file(path)) == expected
     except (SafetensorError, OSError, ValueError):
         return False
@@ -94,7 +111,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def check_digest(path: Path, state: dict[str, Tensor], header: dict[str, str]) -> None:
     """Refuse tensors that do not match the checksum in their file's header, if it has one."""
-    if header.get("sha256", digest := tensor_digest(state)) != digest:
+    if header.get(_TENSORS_DIGEST, digest := tensor_digest(state)) != digest:
         raise InputError(f"{path}: damaged weights file, its tensors do not match its checksum")
 
 

@@ -9,6 +9,7 @@ one array needs no name. In MATLAB samples come last: an array of (M, M, n) or
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +20,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.arrays import NPY_MAGIC, ZIP_MAGIC, npz_names, read_npy, read_npz
 from phasegan.errors import InputError
+from phasegan.reading import UnreadableFileError, check_growth, open_regular
+from phasegan.reconstruction.matlab import read_mat
 from phasegan.spectra.encoding import TURN, UINT16_CODES, decode
 from phasegan.spectra.layouts import TOLERANCE, to_half_plane
+from phasegan.store.hdf5 import open_hdf5
 
 SEPARATOR = "::"
 NUMPY_SUFFIXES = (".npy", ".npz")
@@ -171,19 +176,23 @@ def _load(source: Any, where: str) -> _Found:
             return _read_numpy(path, wanted)
         if suffix == MATLAB_SUFFIX and not h5py.is_hdf5(path):
             return _read_matlab(path, wanted)
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, f"{SEPARATOR} is for these") as file:
             return _read_hdf5(file, path, wanted, matlab=suffix == MATLAB_SUFFIX)
-    except (InputError, MemoryError):
+    except UnreadableFileError as error:
+        if "pickled" in str(error):
+            raise InputError(f"{path}: {error}") from None
+        raise InputError(
+            f"{path}: cannot be read; is it damaged, truncated or in use? ({error})"
+        ) from None
+    except InputError:
         raise
+    except MemoryError:
+        raise InputError(f"{path}: larger than the memory, or damaged") from None
     except Exception as error:  # damaged files fail in many ways inside these libraries
         reason = " ".join(str(error).split()) or type(error).__name__
-        if "signature not found" in reason:
-            what = f"not an HDF5 file, which {SEPARATOR} is for"
-        elif "Object arrays" in reason:
-            what = "holds pickled Python objects, not numbers; save it with numpy.save again"
-        else:
-            what = f"cannot be read; is it damaged, truncated or in use? ({reason})"
-        raise InputError(f"{path}: {what}") from None
+        raise InputError(
+            f"{path}: cannot be read; is it damaged, truncated or in use? ({reason})"
+        ) from None
 
 
 def _as_array(source: Any, where: str) -> NDArray[Any]:
@@ -203,6 +212,7 @@ def _choose(names: list[str], wanted: str | None, path: Path) -> str:
     """Return the array that is meant; names are those that can be read."""
     if wanted in names:
         return str(wanted)
+    names = [name for name in names if name.isprintable()]  # others are damaged
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     if not names:
         raise InputError(f"{path}: holds no array of numbers")
@@ -219,30 +229,28 @@ def _choose(names: list[str], wanted: str | None, path: Path) -> str:
 
 
 def _read_numpy(path: Path, wanted: str | None) -> _Found:
-    with open(path, "rb") as stream:
-        head = stream.read(6)
-    if head[:2] != b"PK" and head != b"\x93NUMPY":
-        raise InputError(f"{path}: not a file that numpy.save or numpy.savez wrote")
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
+    with open_regular(path) as stream:
+        head = stream.read(len(NPY_MAGIC))
+    if head == NPY_MAGIC:
         if wanted is not None:
             raise InputError(f"{path}: one array without a name; leave out {SEPARATOR}{wanted}")
-        return _Found(loaded, loaded.dtype)
-    with loaded:
-        values = loaded[_choose(list(loaded.files), wanted, path)]
+        values = read_npy(path)
+    elif head.startswith(ZIP_MAGIC):
+        values = read_npz(path, _choose(npz_names(path), wanted, path))
+    else:
+        raise InputError(f"{path}: not a file that numpy.save or numpy.savez wrote")
     return _Found(values, values.dtype)
 
 
 def _read_matlab(path: Path, wanted: str | None) -> _Found:
-    from scipy.io import loadmat, whosmat
+    def choose(kinds: dict[str, str]) -> str:
+        if wanted in kinds and kinds[wanted] not in _MATLAB_CLASSES:
+            raise InputError(f"{path}: {wanted} is a MATLAB {kinds[wanted]}; save a numeric array")
+        return _choose([n for n, kind in kinds.items() if kind in _MATLAB_CLASSES], wanted, path)
 
-    kinds = {name: kind for name, _, kind in whosmat(path, appendmat=False)}
-    if wanted in kinds and kinds[wanted] not in _MATLAB_CLASSES:
-        raise InputError(f"{path}: {wanted} is a MATLAB {kinds[wanted]}; save a numeric array")
-    name = _choose([n for n, kind in kinds.items() if kind in _MATLAB_CLASSES], wanted, path)
-    values = loadmat(path, appendmat=False, variable_names=[name])[name]
+    values, matlab_class = read_mat(path, choose)
     if values.dtype.kind != "c":  # MATLAB keeps whole doubles as small integers
-        kind = {"double": "f8", "single": "f4", "logical": "?"}.get(kinds[name], values.dtype)
+        kind = {"double": "f8", "single": "f4", "logical": "?"}.get(matlab_class, values.dtype)
         values = values.astype(kind)
     return _Found(_samples_first(values), values.dtype)
 
@@ -274,6 +282,8 @@ def _read_hdf5(file: h5py.File, path: Path, wanted: str | None, *, matlab: bool)
         node = file[_choose(_dataset_names(file), slashed, path)]
     if not isinstance(node, h5py.Dataset):
         raise InputError(f"{path}: {wanted} is not a dataset")
+    if node.shape is not None:
+        check_growth(math.prod(node.shape) * node.dtype.itemsize, path)
     values = node[()]
     if isinstance(values, h5py.Empty):
         raise InputError(f"{path}: {node.name} is empty")

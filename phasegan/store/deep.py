@@ -6,13 +6,18 @@ Pixels are uint8 or uint16 arrays, (rows, columns) or (rows, columns, channels).
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import zlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from phasegan.errors import InputError
+from phasegan.reading import LARGEST_PICTURE
 
 Pixels = NDArray[np.generic]
 
@@ -20,11 +25,39 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BLOCK = 1 << 20
+_DEFLATE = ("DEFLATE", "ADOBE_DEFLATE")
+_GROWTH = 10_000
+"""Bytes that a byte of a compressed strip may become."""
 _PNM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)\s")
 
 
 class UnreadablePictureError(InputError):
     """A picture cannot be used; the message is the reason alone."""
+
+
+def check_size(columns: int, rows: int, bytes_each: int = 1) -> None:
+    """Refuse a picture by its header, before memory is taken for it.
+
+    Parameters
+    ----------
+    columns, rows : int
+        As the header claims.
+    bytes_each : int
+        Of all channels of a pixel.
+
+    Raises
+    ------
+    UnreadablePictureError
+        If it has no pixels, more than `PIL.Image.MAX_IMAGE_PIXELS`, or more bytes
+        than `phasegan.reading.LARGEST_PICTURE`.
+    """
+    if columns < 1 or rows < 1:
+        raise UnreadablePictureError(f"{columns}×{rows} pixels")
+    if Image.MAX_IMAGE_PIXELS and columns * rows > Image.MAX_IMAGE_PIXELS:
+        raise UnreadablePictureError(f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels")
+    if columns * rows * bytes_each > LARGEST_PICTURE:
+        raise UnreadablePictureError(f"larger than the limit of {LARGEST_PICTURE:,} bytes")
 
 
 def turn(pixels: Pixels, orientation: int) -> Pixels:
@@ -45,10 +78,41 @@ def decode_png(data: bytes) -> Pixels:
     """Decode a PNG with pypng: (rows, columns, 2, 3 or 4), uint16."""
     import png
 
-    columns, rows, values, info = png.Reader(bytes=data).asDirect()
-    pixels = np.array([np.asarray(row, dtype=np.float64) for row in values])
+    reader = png.Reader(bytes=data)
+    columns, rows, values, info = reader.asDirect()
+    check_size(columns, rows, 8)
+    least = rows * columns * reader.planes * reader.bitdepth // 8
+    most = least + 2 * rows + 16  # a byte a row, or nearly two where it is interlaced
+    if not least <= _inflated(zlib.decompressobj(), _png_data(data), most) <= most:
+        raise UnreadablePictureError("damaged (its data are not as large as its header says)")
+    pixels = np.empty((rows, columns * info["planes"]), np.uint16)
     scale = 65535 / (2 ** info["bitdepth"] - 1)  # an sBIT chunk narrows the values
-    return np.rint(pixels * scale).astype(np.uint16).reshape(rows, columns, info["planes"])
+    for position, row in enumerate(values):
+        pixels[position] = row if scale == 1 else np.rint(np.asarray(row, np.float64) * scale)
+    return pixels.reshape(rows, columns, info["planes"])
+
+
+def _png_data(data: bytes) -> Iterator[bytes]:
+    """Give the compressed pixels of a PNG."""
+    place = len(PNG_SIGNATURE)
+    while place + 8 <= len(data):
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] == b"IDAT":
+            yield data[place + 8 : end]
+        place = end + 4
+
+
+def _inflated(decompressor: Any, blocks: Iterable[bytes], most: int) -> int:
+    """Return how many bytes come out, or one that is larger than `most`."""
+    size = 0
+    for block in blocks:
+        while size <= most and not decompressor.eof:
+            found = decompressor.decompress(block, _BLOCK)
+            size += len(found)
+            block = getattr(decompressor, "unconsumed_tail", b"")
+            if not block and len(found) < _BLOCK:
+                break
+    return size
 
 
 def is_deep_pnm(data: bytes) -> bool:
@@ -63,6 +127,7 @@ def decode_pnm(data: bytes) -> Pixels:
     assert header is not None
     kind, columns, rows, top = (int(group) for group in header.groups())
     planes = 3 if kind == 6 else 1
+    check_size(columns, rows, 2 * planes)
     count = rows * columns * planes
     if top > 65535 or len(data) < header.end() + 2 * count:
         raise UnreadablePictureError("damaged (its header promises more than there is)")
@@ -94,6 +159,30 @@ def tiff_depth(data: bytes) -> int:
         return 8
 
 
+def check_page(page: Any) -> None:
+    """Refuse a page of a TIFF, opened by tifffile, before memory is taken for it.
+
+    Raises
+    ------
+    UnreadablePictureError
+        If it, or one of its tiles, is larger than `check_size` allows, or its strips
+        unpack to more than that.
+    """
+    each = page.samplesperpixel * max(page.bitspersample // 8, 1)
+    check_size(page.imagewidth, page.imagelength * max(page.imagedepth, 1), each)
+    if page.is_tiled:
+        check_size(page.tilewidth, page.tilelength * max(page.tiledepth, 1), each)
+    name = getattr(page.compression, "name", "")
+    if name in (*_DEFLATE, "LZMA"):  # which tifffile unpacks without a limit
+        stream = page.parent.filehandle
+        for place, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+            if count * _GROWTH > LARGEST_PICTURE:
+                stream.seek(place)
+                unpacker = zlib.decompressobj() if name in _DEFLATE else lzma.LZMADecompressor()
+                if _inflated(unpacker, [stream.read(count)], LARGEST_PICTURE) > LARGEST_PICTURE:
+                    raise UnreadablePictureError("damaged (a strip is larger than the picture)")
+
+
 def decode_tiff(data: bytes) -> Pixels:
     """Decode the first page of a TIFF with tifffile.
 
@@ -112,9 +201,10 @@ def decode_tiff(data: bytes) -> Pixels:
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages.first
+        check_page(page)
         if page.dtype not in (np.uint8, np.uint16):
             raise UnreadablePictureError(
-                f"{page.dtype} pixels; only 8- and 16-bit integers are taken"
+                f"{page.dtype or 'unknown'} pixels; only 8- and 16-bit integers are taken"
             )
         try:
             pixels = page.asarray()

@@ -6,13 +6,15 @@ Pixels are uint8, uint16 or float32 arrays (rows, columns, channels).
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from phasegan.arrays import Header, read_npy
+from phasegan.reading import UnreadableFileError, read_regular
 from phasegan.store import deep
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.pictures import decode_picture, picture_suffixes
@@ -82,39 +84,41 @@ def read_pixels(path: Path) -> Picture:
     """
     try:
         if path.suffix.lower() == ARRAY_SUFFIX:
-            return Picture(_from_array(_load_array(path)), None)
-        return _from_file(path.read_bytes())
+            return Picture(_from_array(read_npy(path, _check_header)), None)
+        return _from_file(read_regular(path))
     except UnreadablePictureError:
         raise
-    except OSError as error:
-        raise UnreadablePictureError(error.strerror or "cannot be read") from None
+    except UnreadableFileError as error:
+        raise UnreadablePictureError(str(error)) from None
     except MemoryError:
         raise UnreadablePictureError("larger than the memory") from None
-    except (ValueError, EOFError, SyntaxError) as error:
-        reason = " ".join(str(error).split())
-        raise UnreadablePictureError(f"not an array of numbers ({reason})") from None
 
 
-def _load_array(path: Path) -> NDArray[np.generic]:
-    values = np.load(path, allow_pickle=False)
-    if not isinstance(values, np.ndarray):  # np.load goes by the content, not by the name
-        values.close()
-        raise UnreadablePictureError("an archive of arrays; save one array with numpy.save")
-    return values
+def _check_header(header: Header) -> None:
+    _check_array(header.shape, header.dtype)
+
+
+def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any], channels_last: bool = False) -> None:
+    """Refuse what is no picture, or too large a one."""
+    if len(shape) not in (2, 3) or dtype.kind not in "uifb" or not math.prod(shape):
+        raise UnreadablePictureError(
+            f"an array of shape {shape} and dtype {dtype}; expected numbers, "
+            "(rows, columns) or (rows, columns, channels)"
+        )
+    rows, columns, channels = (*shape, 1)[:3]
+    if len(shape) == 3 and rows < channels and not channels_last:
+        channels, rows, columns = shape
+    if channels > MAX_CHANNELS:
+        raise UnreadablePictureError(f"{channels} channels, at most {MAX_CHANNELS}")
+    deep.check_size(columns, rows, channels * dtype.itemsize)
 
 
 def _from_array(values: NDArray[np.generic], channels_last: bool = False) -> Pixels:
-    if values.ndim not in (2, 3) or values.dtype.kind not in "uifb" or not values.size:
-        raise UnreadablePictureError(
-            f"an array of shape {values.shape} and dtype {values.dtype}; expected numbers, "
-            "(rows, columns) or (rows, columns, channels)"
-        )
+    _check_array(values.shape, values.dtype, channels_last)
     if values.ndim == 2:
         values = values[..., None]
     elif values.shape[0] < values.shape[2] and not channels_last:
         values = np.moveaxis(values, 0, -1)
-    if values.shape[2] > MAX_CHANNELS:
-        raise UnreadablePictureError(f"{values.shape[2]} channels, at most {MAX_CHANNELS}")
     if values.dtype.name not in _WHITE:
         with np.errstate(over="ignore"):
             values = _finite(values.astype(np.float32))
@@ -151,11 +155,12 @@ def _float_tiff(data: bytes) -> NDArray[np.generic] | None:
             if usual:
                 return None
             if page.dtype is None or page.dtype.kind not in "uif":
-                raise UnreadablePictureError(f"{page.dtype} pixels")
-            if page.imagewidth * page.imagelength > (Image.MAX_IMAGE_PIXELS or np.inf):
+                raise UnreadablePictureError(f"pixels of {page.dtype or 'an unknown kind'}")
+            if page.samplesperpixel > MAX_CHANNELS:
                 raise UnreadablePictureError(
-                    f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels"
+                    f"{page.samplesperpixel} channels, at most {MAX_CHANNELS}"
                 )
+            deep.check_page(page)
             values = page.asarray()
             if values.ndim == 3 and page.planarconfig.name == "SEPARATE":
                 values = np.moveaxis(values, 0, -1)

@@ -7,9 +7,13 @@ the whole archive suspect. Only plain files are ever made.
 
 from __future__ import annotations
 
+import bz2
+import errno
+import gzip
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal
+from typing import IO, Any, Literal, cast
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress
@@ -34,6 +38,13 @@ LONGEST_NAME = 1000
 MEGABYTE = 1_000_000
 _BLOCK = 1 << 20
 _UNIX, _ENCRYPTED = 3, 1
+_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"\x5d\0\0": lzma.LZMAFile,
+}
+_LONGEST_MAGIC = max(map(len, _OPENERS))
 _DRIVE = re.compile("[A-Za-z]:")
 
 Place = Callable[[PurePosixPath], PurePosixPath | None]
@@ -96,8 +107,9 @@ def unpack(
     most = archive.stat().st_size * MOST_GROWTH + SLACK if most_bytes is None else most_bytes
     written, left, seen, done = 0, most, 0, 0
     whole = archive.stat().st_size // MEGABYTE
+    limit = max(most, archive.stat().st_size * MOST_GROWTH + SLACK)
     with _readable(archive), progress.task(f"unpacking {archive.name}, MB", whole) as task:
-        for member in _zip(archive) if kind == "zip" else _tar(archive):
+        for member in _zip(archive) if kind == "zip" else _tar(archive, limit):
             seen += 1
             if seen > most_members:
                 raise InputError(
@@ -125,9 +137,7 @@ def _write(member: _Member, path: Path, left: int, archive: Path) -> int:
             while block := source.read(_BLOCK):
                 size += len(block)
                 if size > left:
-                    raise InputError(
-                        f"{archive}: unpacks to far more than its own size; do not use it"
-                    )
+                    raise _too_much(archive)
                 stream.write(block)
     except (FileExistsError, NotADirectoryError):
         raise InputError(
@@ -168,13 +178,45 @@ def _zip(archive: Path) -> Iterator[_Member]:
             read += info.compress_size
 
 
-def _tar(archive: Path) -> Iterator[_Member]:
-    with open(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as opened:
+def _tar(archive: Path, limit: int) -> Iterator[_Member]:
+    with (
+        open(archive, "rb") as stream,
+        _Unpacked(stream, archive, limit) as unpacked,
+        tarfile.open(fileobj=cast(IO[bytes], unpacked), mode="r|") as opened,
+    ):
         for info in opened:
             if not (info.isreg() or info.isdir()):
                 raise _not_plain(archive, info.name)
             contents = partial(_extracted, opened, info)
             yield _Member(info.name, info.isreg(), stream.tell(), contents)
+
+
+class _Unpacked:
+    """The bytes inside a compressed archive, no more of them than a limit.
+
+    Also what is skipped counts: it is unpacked all the same, and headers of tar files
+    may claim any size.
+    """
+
+    def __init__(self, stream: IO[bytes], archive: Path, limit: int) -> None:
+        head = stream.read(_LONGEST_MAGIC)
+        stream.seek(0)
+        opener = next((o for magic, o in _OPENERS.items() if head.startswith(magic)), None)
+        self._inner: IO[bytes] = stream if opener is None else opener(stream)
+        self._archive, self._left = archive, limit
+
+    def read(self, size: int) -> bytes:
+        block = self._inner.read(min(size, self._left + 1))
+        self._left -= len(block)
+        if self._left < 0:
+            raise _too_much(self._archive)
+        return block
+
+    def __enter__(self) -> _Unpacked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._inner.close()
 
 
 def _extracted(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -184,6 +226,10 @@ def _extracted(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     return stream
 
 
+def _too_much(archive: Path) -> InputError:
+    return InputError(f"{archive}: unpacks to far more than its own size; do not use it")
+
+
 def _not_plain(archive: Path, name: str) -> InputError:
     return InputError(f"{archive}: {name[:80]!r} is a link or a device, not a file; do not use it")
 
@@ -191,8 +237,8 @@ def _not_plain(archive: Path, name: str) -> InputError:
 @contextmanager
 def _readable(archive: Path) -> Iterator[None]:
     damaged = (
-        zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError,
-        NotImplementedError, RuntimeError, ValueError, OverflowError,
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError, struct.error,
+        NotImplementedError, RuntimeError, ValueError, OverflowError, LookupError, MemoryError,
     )  # fmt: skip
     try:
         yield
@@ -202,6 +248,6 @@ def _readable(archive: Path) -> Iterator[None]:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{archive}: not a readable archive ({reason})") from None
     except OSError as error:
-        if error.errno is not None:
+        if error.errno not in (None, errno.EINVAL):  # offsets before the archive's begin
             raise
         raise InputError(f"{archive}: not a readable archive ({error})") from None

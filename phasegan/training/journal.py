@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from phasegan.errors import room_for
 from phasegan.figures.filmstrip import FrameStore
 from phasegan.figures.training import training_figure
 from phasegan.files import atomic_file, write_text
 from phasegan.runs.config import TrainConfig
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig
+
+_MOST = 2**53
+"""More steps than there can be."""
+_SMALLEST, _LARGEST = 1e-30, 1e30
+"""Between them is every number of a training that could be drawn."""
 
 
 class Journal:
@@ -33,6 +39,7 @@ class Journal:
         self._folder = folder
         self._trim(start)
         FrameStore(folder.samples_path, 255).trim(epoch)
+        self._board_path = folder.path / "tensorboard"
         self._lines = open(folder.losses_path, "a", encoding="utf-8")
         self._board = self._open_board(start)
 
@@ -52,14 +59,17 @@ class Journal:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return None
-        return SummaryWriter(str(self._folder.path / "tensorboard"), purge_step=start + 1)
+        with room_for(self._board_path):
+            return SummaryWriter(str(self._board_path), purge_step=start + 1)
 
     def _write(self, record: dict[str, Any], scalars: dict[str, float]) -> None:
-        self._lines.write(json.dumps(record, allow_nan=False) + "\n")
-        self._lines.flush()
+        with room_for(self._folder.losses_path):
+            self._lines.write(json.dumps(record, allow_nan=False) + "\n")
+            self._lines.flush()
         if self._board is not None:
-            for name, value in scalars.items():
-                self._board.add_scalar(name, value, record["step"])
+            with room_for(self._board_path):
+                for name, value in scalars.items():
+                    self._board.add_scalar(name, value, record["step"])
 
     def losses(
         self, step: int, epoch: int, rate: float, means: dict[str, float], pace: float
@@ -91,7 +101,8 @@ class Journal:
         """Write something that happened."""
         self._write({"step": step, "epoch": epoch, "event": text}, {})
         if self._board is not None:
-            self._board.add_text("events", text, step)
+            with room_for(self._board_path):
+                self._board.add_text("events", text, step)
 
     def draw(self, config: TrainConfig, interrupted_at: int | None) -> None:
         """Write `training.png`: the whole record at one look."""
@@ -112,13 +123,18 @@ class Journal:
         with atomic_file(self._folder.samples_path / f"epoch-{epoch:04d}.png") as path:
             sheet.save(path, format="PNG")
         if self._board is not None:
-            self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
+            with room_for(self._board_path):
+                self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
 
     def close(self) -> None:
         """Close the files."""
-        self._lines.close()
-        if self._board is not None:
-            self._board.close()
+        try:
+            with room_for(self._folder.losses_path):
+                self._lines.close()
+        finally:
+            if self._board is not None:
+                with room_for(self._board_path):
+                    self._board.close()
 
 
 def _of_pictures(config: TrainConfig) -> dict[str, Any]:
@@ -137,7 +153,18 @@ def read_records(folder: RunFolder) -> list[dict[str, Any]]:
     """Return the lines of a run's `losses.jsonl`, without those that a kill left unfinished."""
     found = []
     for line in folder.losses_path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
             record = json.loads(line)
-            found.append(record | {"step": int(record["step"])})
+            whole = record | {"step": int(record["step"]), "epoch": int(record["epoch"])}
+            if all(abs(whole[name]) < _MOST for name in ("step", "epoch")) and _numbers(record):
+                found.append(whole)
     return found
+
+
+def _numbers(record: dict[str, Any]) -> bool:
+    """Tell whether what is no event is numbers, or numbers by name; raises where it is not."""
+    if not isinstance(record.get("validation", {}), dict):
+        return False
+    values = [v for k, v in record.items() if k != "event" and not isinstance(v, dict)]
+    nested = [v for inside in record.values() if isinstance(inside, dict) for v in inside.values()]
+    return all(v is None or v == 0 or _SMALLEST < abs(float(v)) < _LARGEST for v in values + nested)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
+from phasegan.files import locked
 from phasegan.progress import Progress
 from phasegan.store.pixels import pixel_suffixes
 from phasegan.translation.engine import Engine
@@ -130,7 +131,7 @@ def translate(
     Raises
     ------
     InputError
-        If something does not fit, or is there already.
+        If something does not fit, is there already, or another process writes there.
     RunError
         If there is not enough memory or room on the disk.
     """
@@ -157,7 +158,13 @@ def translate(
         choose=None if steadying is None else steadying.moments,
     )
     progress.detail(f"{translator.label} on {where.type}, precision {engine.precision}")
-    if film:
+    with locked(target.with_name(f".{target.name}.lock"), str(target)):
+        _check_target(given, target, overwrite)
+        if not film:
+            manner = Manner(depth, alpha, limits)
+            pictures = PictureTranslation(translator, engine, manner, progress)
+            done = _pictures(pictures, given, target, batch, overwrite, skip_existing)
+            return _report(translator, target, done, start)
         from phasegan.translation.video import translate_film
 
         outcome = translate_film(
@@ -170,18 +177,15 @@ def translate(
             batch_size=batch,
             progress=progress,
         )
-        return TranslateReport(
-            translator.label,
-            target,
-            [target],
-            size=(outcome.rows, outcome.columns),
-            frames=outcome.frames,
-            steadiness=outcome.steadiness,
-            seconds=time.monotonic() - start,
-        )
-    pictures = PictureTranslation(translator, engine, Manner(depth, alpha, limits), progress)
-    done = _pictures(pictures, given, target, batch, overwrite, skip_existing)
-    return _report(translator, target, done, start)
+    return TranslateReport(
+        translator.label,
+        target,
+        [target],
+        size=(outcome.rows, outcome.columns),
+        frames=outcome.frames,
+        steadiness=outcome.steadiness,
+        seconds=time.monotonic() - start,
+    )
 
 
 def _report(translator: Translator, target: Path, done: Outcome, start: float) -> TranslateReport:

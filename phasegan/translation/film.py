@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress
+from phasegan.store.deep import check_size
 from phasegan.translation.sound import Sound
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ class FilmReader:
         if not path.is_file():
             raise InputError(f"{path}: no such film")
         try:
-            self.container: InputContainer = av.open(str(path))
-        except av.error.FFmpegError as error:
-            raise InputError(f"{path}: not a film that can be read ({error.strerror})") from None
+            self.container: InputContainer = av.open(str(path), metadata_errors="replace")
+        except (av.error.FFmpegError, ValueError, MemoryError) as error:
+            raise InputError(f"{path}: not a film that can be read ({_said(error)})") from None
         if not self.container.streams.video:
             self.container.close()
             raise InputError(f"{path}: holds no moving pictures")
@@ -153,13 +154,14 @@ class FilmReader:
                         yield self._shot(frame)
                 elif packet.dts is not None:
                     yield packet
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as error:
             raise InputError(
-                f"{self.path}: damaged after {count} frames ({error.strerror})"
+                f"{self.path}: damaged after {count} frames ({_said(error)})"
             ) from None
 
     def _shot(self, frame: VideoFrame) -> Shot:
         rows = frame.height
+        check_size(frame.width, rows, 3)
         colours = _BT709 if _is_hd(frame.colorspace, rows) else _BT601
         pixels: Any = frame.to_ndarray(
             format="rgb24", src_colorspace=colours, interpolation=exact_conversion()
@@ -172,6 +174,11 @@ class FilmReader:
         self._last = time
         upright = np.ascontiguousarray(np.rot90(pixels, turns))
         return Shot(upright, time, frame.duration or step)
+
+
+def _said(error: Exception) -> str:
+    said = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return str(said) or type(error).__name__
 
 
 def exact_conversion() -> int:

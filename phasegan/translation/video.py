@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phasegan.errors import InputError, RunError
+from phasegan.errors import InputError, NoRoom, RunError, no_room
 from phasegan.files import atomic_file
 from phasegan.progress import Progress
 from phasegan.store.pixels import Picture
@@ -107,6 +107,9 @@ def translate_film(
         try:
             return work.run(temporary, output.suffix.lower(), batch_size)
         except (av.error.FFmpegError, OSError) as error:
+            full = no_room(error)
+            if full is not None:
+                raise NoRoom(output, full) from None
             reason = getattr(error, "strerror", None) or str(error)
             raise RunError(f"{output}: cannot be written ({reason})") from None
 

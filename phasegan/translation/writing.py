@@ -6,6 +6,7 @@ Pixels are uint8, uint16 or float32 arrays (rows, columns, channels); alpha is
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,9 @@ def write_pixels(path: Path, pixels: Pixels, alpha: Pixels | None = None) -> Non
         else:
             plain = whole[..., 0] if whole.shape[2] == 1 else whole
             image = Image.fromarray(np.ascontiguousarray(plain))
-            image.save(temporary, format=_EIGHT_BIT.get(suffix, "PNG"), quality=_QUALITY)
+            encoded = io.BytesIO()  # Pillow itself does not notice a full disk in every format
+            image.save(encoded, format=_EIGHT_BIT.get(suffix, "PNG"), quality=_QUALITY)
+            temporary.write_bytes(encoded.getbuffer())
 
 
 def _write_tiff(path: Path, whole: Pixels, alpha: bool) -> None:

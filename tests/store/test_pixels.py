@@ -8,7 +8,6 @@ import pytest
 import tifffile
 from PIL import Image
 
-from phasegan.store import pixels
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.pixels import Picture, pixel_suffixes, read_pixels, white
@@ -182,7 +181,7 @@ def test_missing_files_are_named(tmp_path):
 def test_pictures_beyond_the_limit_are_refused(tmp_path, monkeypatch, dtype):
     tifffile.imwrite(tmp_path / "p.tif", np.zeros((40, 30), dtype))
     assert read_pixels(tmp_path / "p.tif").pixels.shape == (40, 30, 1)
-    monkeypatch.setattr(pixels.Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     refused = pytest.raises(UnreadablePictureError, match="limit of 1000 pixels")
     with quiet_decoders(), refused:
         read_pixels(tmp_path / "p.tif")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
 
 from phasegan.errors import InputError
+from phasegan.store import unpack as module
 from phasegan.store.unpack import unpack
 
 
@@ -142,6 +145,36 @@ def test_bombs_are_stopped_while_they_unpack(make, target, kind):
     with pytest.raises(InputError, match="far more than its own size"):
         unpack(archive, target, kind, everything, most_bytes=3_000_000)
     assert sum(p.stat().st_size for p in target.rglob("*")) <= 3_000_000
+
+
+def test_what_is_skipped_counts_too(tmp_path, target, monkeypatch):
+    monkeypatch.setattr(module, "SLACK", 1_000_000)
+    archive = make_tar(tmp_path / "t", [("other.bin", bytes(50_000_000)), ("a.png", b"1")])
+    with pytest.raises(InputError, match="far more than its own size"):
+        unpack(archive, target, "tar", lambda path: path if path.suffix == ".png" else None)
+
+
+def test_a_name_cannot_be_larger_than_an_archive(tmp_path, target, monkeypatch):
+    monkeypatch.setattr(module, "SLACK", 1_000_000)
+    header = bytearray(tarfile.TarInfo("././@LongLink").tobuf(tarfile.GNU_FORMAT))
+    header[156:157], header[124:136] = b"L", b"77777777777\0"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    (tmp_path / "t").write_bytes(gzip.compress(bytes(header) + bytes(50_000_000)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="far more than its own size"):
+            unpack(tmp_path / "t", target, "tar", everything)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_member_of_a_zip_without_a_name_is_none(tmp_path, target):
+    data = make_zip(tmp_path / "z", [("a.png", b"1")]).read_bytes()
+    (tmp_path / "z").write_bytes(data.replace(b"a.png", b"\0.png"))
+    with pytest.raises(InputError, match="not a readable archive"):
+        unpack(tmp_path / "z", target, "zip", everything)
 
 
 def test_many_small_files_count_together(make, target, kind):

@@ -1,0 +1,165 @@
+"""Files that others made: opened only where they are files, read only as far as is sane.
+
+A name can belong to a pipe that never ends, a device or a folder, and a header can
+promise what would not fit into any memory. The limits of what is believed stand here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from phasegan.errors import InputError
+
+LARGEST_PICTURE = 1 << 32
+"""Bytes of a picture's file, and of its pixels in memory; the number of pixels has a
+limit of its own, `PIL.Image.MAX_IMAGE_PIXELS`."""
+
+LARGEST_TEXT = 1 << 16
+"""Bytes of a file of settings, which people write; parsers take long over hostile ones."""
+
+MOST_GROWTH = 100
+"""Bytes in memory per byte of a compressed file of numbers."""
+SLACK = 1 << 30
+"""Bytes in memory that a file of numbers may hold however small it is."""
+_BLOCK = 1 << 20
+
+
+class UnreadableFileError(InputError):
+    """A file cannot be used; the message is the reason alone."""
+
+
+def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a file for reading, never waiting for a writer.
+
+    Parameters
+    ----------
+    path : path
+        The file; links are followed.
+
+    Returns
+    -------
+    file
+        Binary, buffered, of a regular file.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is missing, may not be read, or is a pipe, a socket, a device or a folder.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOCTTY"):
+        flags |= getattr(os, name, 0)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # before opening: devices notice that
+            raise UnreadableFileError("not a regular file")
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        raise UnreadableFileError(_said(error)) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnreadableFileError("not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: str | os.PathLike[str], most: int = LARGEST_PICTURE) -> bytes:
+    """Read a whole file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    most : int
+        Bytes that it may have.
+
+    Raises
+    ------
+    UnreadableFileError
+        As `open_regular`; if it is larger; or if reading fails.
+    """
+    with open_regular(path) as stream:
+        try:
+            size = os.fstat(stream.fileno()).st_size
+            if size > most:
+                raise too_large(size, most)
+            data = stream.read(size + 1)  # one more, so that a growing file is noticed
+            while len(data) > size and len(data) <= most and (more := stream.read(_BLOCK)):
+                data += more
+        except OSError as error:
+            raise UnreadableFileError(_said(error)) from None
+    if len(data) > most:
+        raise too_large(len(data), most)
+    return data
+
+
+def walk(root: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give everything in a folder and below it that is no folder, nor hidden, in any order.
+
+    However deep it goes. Links to folders are not followed, so that they cannot loop;
+    pipes, sockets and links to nothing are given, to be refused by who opens them.
+
+    Raises
+    ------
+    UnreadableFileError
+        If a folder cannot be listed: its files would be missing without a word. The
+        message names it.
+    """
+    folders = [os.fspath(root)]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif not _leads_to_folder(entry):
+                        yield Path(entry.path)
+        except OSError as error:
+            raise UnreadableFileError(f"{folder}: {_said(error)}") from None
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a loop
+        return False
+
+
+def too_large(size: int, most: int) -> UnreadableFileError:
+    """Return what is said of more bytes than are taken."""
+    return UnreadableFileError(f"{size:,} bytes, more than the limit of {most:,}")
+
+
+def check_growth(size: int, source: str | os.PathLike[str] | int) -> None:
+    """Refuse numbers that need far more memory than their file has bytes.
+
+    Parameters
+    ----------
+    size : int
+        Bytes in memory, as a header claims.
+    source : path or int
+        The file, or its size in bytes.
+
+    Raises
+    ------
+    UnreadableFileError
+        If that is more than `SLACK` and more than `MOST_GROWTH` times the file.
+    """
+    whole = source if isinstance(source, int) else Path(source).stat().st_size
+    if size > max(SLACK, MOST_GROWTH * whole):
+        raise UnreadableFileError(
+            f"its header claims {size:,} bytes of numbers in a file of {whole:,} bytes; at most "
+            f"{MOST_GROWTH} times the file is taken, or {SLACK:,}"
+        )
+
+
+def _said(error: OSError) -> str:
+    if error.errno == errno.ENXIO:  # a socket
+        return "not a regular file"
+    return error.strerror or "cannot be read"
