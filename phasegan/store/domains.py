@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from phasegan.errors import InputError
+from phasegan.reading import UnreadableFileError, read_regular, walk
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.picture_file import DomainsFile
 from phasegan.store.pixels import Picture, pixel_suffixes, read_pixels
@@ -37,6 +38,9 @@ class PictureSet(Protocol):
     def read(self, index: int) -> Picture:
         """Decode one; raises UnreadablePictureError with the reason."""
 
+    def path(self, index: int) -> Path | None:
+        """Return the file of a picture; None where it has none of its own."""
+
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of the file that a picture came from."""
 
@@ -62,15 +66,7 @@ class FolderPictures:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder")
         suffixes, self.label, self.root = pixel_suffixes(), str(root), root
-        self._paths: list[Path] = []
-        for folder, folders, names in os.walk(root):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            self._paths += [
-                Path(folder, name)
-                for name in names
-                if not name.startswith(".") and Path(name).suffix.lower() in suffixes
-            ]
-        self._paths.sort()
+        self._paths = sorted(p for p in walk(root) if p.suffix.lower() in suffixes)
         if not self._paths:
             raise InputError(f"{root}: no pictures in it or below it")
         self.names = [path.relative_to(root).as_posix() for path in self._paths]
@@ -81,12 +77,16 @@ class FolderPictures:
         """Decode one picture."""
         return read_pixels(self._paths[index])
 
+    def path(self, index: int) -> Path:
+        """Return the file of a picture."""
+        return self._paths[index]
+
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of a picture's file."""
         try:
-            return hashlib.sha256(self._paths[index].read_bytes()).hexdigest()
-        except OSError as error:
-            raise UnreadablePictureError(error.strerror or "cannot be read") from None
+            return hashlib.sha256(read_regular(self._paths[index])).hexdigest()
+        except UnreadableFileError as error:
+            raise UnreadablePictureError(str(error)) from None
 
     def digest(self) -> str:
         """Digest of relative paths and sizes."""
@@ -139,6 +139,10 @@ class Part:
             If it cannot be read.
         """
         return self._take(self._pictures.read, index)
+
+    def path(self, index: int) -> Path | None:
+        """Return the file of a picture; None where it has none of its own."""
+        return self._pictures.path(self._rows[index])
 
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of the file that a picture came from."""

@@ -6,22 +6,21 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.store import hdf5
 from phasegan.store.deep import UnreadablePictureError
-from phasegan.store.picture_schema import DATASETS, LABELS, dataset_type, read_facts
+from phasegan.store.encode import digest
+from phasegan.store.picture_schema import DATASETS, LABELS, SUMMED, dataset_type, read_facts
 from phasegan.store.pixels import Picture
 from phasegan.store.planes import Kind
-from phasegan.store.hdf5 import HDF5_SIGNATURE
-from phasegan.store.schema import PICTURES_NAME
-
-_BLOCK = 2**22
-"""Elements that are read at once where all are."""
+from phasegan.store.raw import RawFile
+from phasegan.store.schema import DIGEST_BYTES, PICTURES_NAME, one_line
 
 T = TypeVar("T")
 
@@ -32,12 +31,26 @@ def is_pair_file(path: str | os.PathLike[str] | None) -> bool:
         return False
     try:
         with open(path, "rb") as stream:
-            if stream.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
+            if stream.read(len(hdf5.HDF5_SIGNATURE)) != hdf5.HDF5_SIGNATURE:
                 return False
-        with h5py.File(path, "r") as file:
-            return bool(file.attrs.get("format") == PICTURES_NAME)
+        with hdf5.open_hdf5(path) as file:
+            return hdf5.text(file.attrs.get("format")) == PICTURES_NAME
     except Exception:  # damaged files fail in many ways inside libhdf5
         return False
+
+
+class Tables(NamedTuple):
+    """Where the pictures of a group stand, and what they are called."""
+
+    names: list[str]
+    offsets: NDArray[np.int64]
+    """(n + 1,), elements."""
+    shapes: NDArray[np.int32]
+    """(n, 2), rows and columns."""
+    pixels: int
+    """Where the pixels begin in the file, in bytes."""
+    digests: int
+    """Where their checksums do."""
 
 
 class StoredPictures:
@@ -49,28 +62,21 @@ class StoredPictures:
         The file.
     name : str
         trainA, trainB, testA or testB.
-    names : list of str
-        One a picture.
-    offsets : numpy.ndarray
-        (n + 1,), int64.
-    shapes : numpy.ndarray
-        (n, 2), int32.
+    tables : Tables
+        Of the group.
     """
 
-    def __init__(
-        self,
-        parent: DomainsFile,
-        name: str,
-        names: list[str],
-        offsets: NDArray[np.int64],
-        shapes: NDArray[np.int32],
-    ) -> None:
+    def __init__(self, parent: DomainsFile, name: str, tables: Tables) -> None:
         self._parent, self._name, self.label = parent, name, f"{parent.path}/{name}"
-        self.names = names
-        self._offsets, self._shapes = offsets, shapes
+        self._tables = tables
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self._tables.names)
+
+    @property
+    def names(self) -> list[str]:
+        """One a picture."""
+        return self._tables.names
 
     @property
     def kind(self) -> Kind:
@@ -83,44 +89,81 @@ class StoredPictures:
         Raises
         ------
         UnreadablePictureError
-            If HDF5 cannot read it; the message is the reason alone.
+            If it cannot be read, or is not what was written; the message is the
+            reason alone.
         """
-        start, stop = int(self._offsets[index]), int(self._offsets[index + 1])
         try:
-            flat = self._parent.read(lambda file: file[f"{self._name}/pixels"][start:stop])
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            raise UnreadablePictureError(f"damaged ({' '.join(str(error).split())})") from None
-        rows, columns = map(int, self._shapes[index])
-        pixels = np.moveaxis(flat.reshape(self.kind.channels, rows, columns), 0, -1)
+            planes = self._planes(index)
+            intact = not self._parent.check or self._matches(index, planes)
+        except OSError as error:
+            raise UnreadablePictureError(
+                f"damaged, cannot be read ({error.strerror or error})"
+            ) from None
+        if not intact:
+            raise UnreadablePictureError(
+                "damaged, it is not what was written; restore the file from a copy or prepare the "
+                "pictures again"
+            )
+        pixels = np.moveaxis(planes, 0, -1)
         if self.kind.alpha:
             return Picture(pixels[..., :-1], pixels[..., -1])
         return Picture(pixels, None)
 
+    def _planes(self, index: int) -> NDArray[np.generic]:
+        tables, kind = self._tables, self.kind
+        rows, columns = map(int, tables.shapes[index])
+        planes = np.empty((kind.channels, rows, columns), kind.dtype)
+        place = tables.pixels + int(tables.offsets[index]) * planes.itemsize
+        self._parent.raw.read(place, planes)
+        return planes
+
+    def _matches(self, index: int, planes: NDArray[np.generic]) -> bool:
+        known = np.empty(DIGEST_BYTES, np.uint8)
+        self._parent.raw.read(self._tables.digests + index * DIGEST_BYTES, known)
+        return digest(planes) == known.tobytes()
+
+    def intact(self, index: int) -> bool:
+        """Tell whether a picture is what was written."""
+        try:
+            return self._matches(index, self._planes(index))
+        except OSError:
+            return False
+
+    def path(self, index: int) -> None:
+        """Return None: a picture has no file of its own."""
+
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of the file that a picture came from."""
-        return self._parent.read(lambda f: _text(f[f"{self._name}/source_sha256"][index]))
+        return self._parent.read(lambda f: hdf5.text(f[f"{self._name}/source_sha256"][index]))
+
+    def all_source_sha256(self) -> list[str]:
+        """Return the SHA-256 of the files that all pictures came from."""
+        values = self._parent.read(lambda f: f[f"{self._name}/source_sha256"][()])
+        return [hdf5.text(value) for value in values]
 
     def digest(self) -> str:
         """Digest of the group's data."""
         sums = self._parent.facts.checksums
-        joined = "\n".join(f"{name} {sums[f'{self._name}/{name}']}" for name in DATASETS)
+        joined = "\n".join(f"{name} {sums[f'{self._name}/{name}']}" for name in SUMMED)
         return hashlib.sha256(joined.encode()).hexdigest()
 
     def shapes(self) -> NDArray[np.int32]:
         """Return rows and columns of all pictures, (n, 2)."""
-        return self._shapes
+        return self._tables.shapes
 
 
 class DomainsFile:
-    """A file of two picture domains; opened lazily, once per process.
+    """A file of two picture domains.
 
-    Instances can be pickled and survive a fork: the HDF5 handle is never shared
-    between processes.
+    Instances can be pickled, survive a fork and can be used by several threads: no
+    HDF5 handle is kept, and pictures are read at their places in the file.
 
     Parameters
     ----------
     path : path
         The HDF5 file.
+    check : bool
+        Compare each picture that is read with its checksum (default).
 
     Attributes
     ----------
@@ -136,142 +179,108 @@ class DomainsFile:
         contradict one another.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self._handle: h5py.File | None = None
-        self._process = 0
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: no such file")
-        try:
-            file = self._open()
-        except OSError as error:
-            reason = str(error)
-            if "truncated file" in reason:
-                what = "a truncated HDF5 file: its copy or download did not finish"
-            elif "signature not found" in reason:
-                what = "not an HDF5 file; make one with `phasegan prepare FOLDER`"
-            else:
-                what = f"cannot be opened ({' '.join(reason.split())})"
-            raise InputError(f"{self.path}: {what}") from None
-        try:
-            self.facts = read_facts(file.attrs, str(path))
-            self.groups = {name: self._group(file, name) for name in self.facts.groups}
-        except InputError:
-            self.close()
-            raise
-        except Exception as error:  # damaged files fail in many ways inside libhdf5
-            self.close()
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self.path}: damaged ({reason})") from None
+    def __init__(self, path: str | os.PathLike[str], *, check: bool = True) -> None:
+        self.path, self.check = Path(path), check
+        self.raw = RawFile(self.path)
+        with self._open() as file:
+            try:
+                self.facts = read_facts(file.attrs, str(path))
+                self.groups = {
+                    name: StoredPictures(self, name, self._tables(file, name))
+                    for name in self.facts.groups
+                }
+            except InputError:
+                raise
+            except Exception as error:  # damaged files fail in many ways inside libhdf5
+                raise InputError(f"{path}: damaged ({one_line(error)})") from None
 
     def _open(self) -> h5py.File:
-        # No cache of chunks: a picture is read once, and straight into its array.
-        self._handle, self._process = h5py.File(self.path, "r", rdcc_nbytes=0), os.getpid()
-        return self._handle
+        return hdf5.open_hdf5(self.path, "make one with `phasegan prepare FOLDER`")
 
-    def _group(self, file: h5py.File, name: str) -> StoredPictures:
+    def _tables(self, file: h5py.File, name: str) -> Tables:
         kind = self.facts.kind(name)
-        for dataset in DATASETS:
-            stored, wanted = file.get(f"{name}/{dataset}"), dataset_type(dataset, kind)
-            if not isinstance(stored, h5py.Dataset):
-                raise InputError(f"{self.path}: damaged, dataset {name}/{dataset} is missing")
-            if stored.ndim != len(LABELS[dataset]) or (wanted and stored.dtype != wanted):
-                raise InputError(
-                    f"{self.path}: {name}/{dataset} is {stored.shape} {stored.dtype}, expected "
-                    f"{wanted or 'strings'} along {' and '.join(LABELS[dataset])}"
-                )
-        group = file[name]
-        names = [_text(value) for value in group["names"][()]]
-        offsets, shapes = group["offsets"][()], group["shapes"][()]
-        count = len(names)
+        found = {dataset: self._dataset(file, name, dataset, kind) for dataset in DATASETS}
+        # Not more than there is in the file: memory is taken for them.
+        small = {n: found[n] for n in ("names", "source_sha256", "offsets", "shapes")}
+        sound = all(d.id.get_storage_size() >= d.size * d.dtype.itemsize for d in small.values())
+        count = found["names"].shape[0]
+        places = {n: hdf5.place(found[n]) if found[n].size else 0 for n in _RAW}
+        sound = (
+            sound
+            and found["offsets"].shape == (count + 1,)
+            and found["shapes"].shape == (count, 2)
+            and found["source_sha256"].shape == (count,)
+            and found["pixels_sha256"].shape == (count, DIGEST_BYTES)
+            and (count > 0 or not name.startswith("train"))
+        )
+        if not sound:
+            raise self._contradicting(name)
+        offsets, shapes = found["offsets"][()], found["shapes"][()]
+        elements = kind.channels * shapes.astype(np.float64).prod(1)
         if not (
-            offsets.shape == (count + 1,)
-            and shapes.shape == (count, 2)
-            and group["source_sha256"].shape == (count,)
-            and offsets[0] == 0
-            and offsets[-1] == group["pixels"].shape[0]
+            offsets[0] == 0
+            and offsets[-1] == found["pixels"].shape[0]
             and (shapes > 0).all()
-            and (np.diff(offsets) == kind.channels * shapes.astype(np.int64).prod(1)).all()
-            and (count or not name.startswith("train"))
+            and (np.diff(offsets) == elements).all()
         ):
-            raise InputError(f"{self.path}: damaged, the datasets of {name} contradict one another")
-        return StoredPictures(self, name, names, offsets, shapes)
+            raise self._contradicting(name)
+        end = self.path.stat().st_size
+        for dataset, place in places.items():
+            if place is None:
+                raise InputError(
+                    f"{self.path}: {name}/{dataset} does not lie in one piece: rewritten by "
+                    "another program; prepare the pictures again, or restore the file from a copy"
+                )
+            if place + found[dataset].size * found[dataset].dtype.itemsize > end:
+                raise InputError(f"{self.path}: damaged, {name}/{dataset} goes beyond its end")
+        names = [hdf5.text(value) for value in found["names"][()]]
+        return Tables(names, offsets, shapes, places["pixels"] or 0, places["pixels_sha256"] or 0)
+
+    def _dataset(self, file: h5py.File, group: str, name: str, kind: Kind) -> h5py.Dataset:
+        try:
+            stored = file.get(f"{group}/{name}")
+        except Exception:  # damaged links fail in many ways inside libhdf5
+            stored = None
+        if not isinstance(stored, h5py.Dataset):
+            raise InputError(
+                f"{self.path}: damaged, dataset {group}/{name} is missing or unreadable"
+            )
+        wanted, strings = dataset_type(name, kind), h5py.check_string_dtype(stored.dtype)
+        fits = strings is not None and strings.length if wanted is None else stored.dtype == wanted
+        if stored.ndim != len(LABELS[name]) or not fits:
+            raise InputError(
+                f"{self.path}: {group}/{name} is {stored.shape} {stored.dtype}, expected "
+                f"{wanted or 'strings of fixed length'} along {' and '.join(LABELS[name])}"
+            )
+        return stored
+
+    def _contradicting(self, name: str) -> InputError:
+        return InputError(f"{self.path}: damaged, the datasets of {name} contradict one another")
 
     def read(self, function: Callable[[h5py.File], T]) -> T:
-        """Call a function with the open HDF5 file."""
-        if self._handle is None or not self._handle or self._process != os.getpid():
-            self._open()
-        assert self._handle is not None
-        return function(self._handle)
+        """Call a function with the open HDF5 file.
+
+        Raises
+        ------
+        InputError
+            If HDF5 cannot read the data.
+        """
+        with self._open() as file:
+            try:
+                return function(file)
+            except (OSError, KeyError, ValueError, RuntimeError) as error:
+                raise InputError(
+                    f"{self.path}: damaged, data cannot be read ({one_line(error)})"
+                ) from None
 
     def close(self) -> None:
-        """Close the HDF5 handle of this process; the next read opens it again."""
-        if self._handle is not None and self._process == os.getpid():
-            self._handle.close()
-        self._handle = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_handle": None, "_process": 0}
+        """Close the file; the next read opens it again."""
+        self.raw.close()
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(group)} {name}" for name, group in self.groups.items())
         return f"<DomainsFile {self.path}: {counts}>"
 
 
-def verify_pictures(file: DomainsFile) -> list[str]:
-    """Compute every checksum of a file of picture domains again.
-
-    Returns
-    -------
-    list of str
-        What does not match: `attributes`, datasets, and objects that the format does
-        not know; empty when all is well.
-    """
-    names = [f"{group}/{name}" for group in file.groups for name in DATASETS]
-    expected = file.facts.checksums
-    wrong = [] if file.facts.intact else ["attributes"]
-    wrong += [name for name in names if _checksum(file, name) != expected.get(name)]
-    wrong += [
-        f"{name} (description)"
-        for name in names
-        if name not in wrong and not _described(file, name)
-    ]
-    found: list[str] = []
-    file.read(lambda opened: opened.visit(found.append))
-    known = {*file.groups, *names}
-    return wrong + [f"{name} (unknown)" for name in found if name not in known]
-
-
-def _described(file: DomainsFile, name: str) -> bool:
-    labels = LABELS[name.split("/")[1]]
-
-    def compare(opened: h5py.File) -> bool:
-        dataset = opened[name]
-        alone = set(dataset.attrs) == {"DIMENSION_LABELS"}
-        return alone and tuple(d.label for d in dataset.dims) == labels
-
-    try:
-        return file.read(compare)
-    except Exception:  # damaged descriptions fail in many ways inside libhdf5
-        return False
-
-
-def _checksum(file: DomainsFile, name: str) -> str:
-    def compute(opened: h5py.File) -> str:
-        dataset, digest = opened[name], hashlib.sha256()
-        if h5py.check_string_dtype(dataset.dtype):
-            for value in dataset[()]:
-                digest.update((value if isinstance(value, bytes) else value.encode()) + b"\0")
-        else:
-            for start in range(0, len(dataset), _BLOCK):
-                digest.update(np.ascontiguousarray(dataset[start : start + _BLOCK]).data)
-        return digest.hexdigest()
-
-    try:
-        return file.read(compute)
-    except (OSError, ValueError, RuntimeError, UnicodeError):
-        return "unreadable"
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+_RAW = ("pixels", "pixels_sha256")
+"""Datasets that are read at their places."""

@@ -5,6 +5,7 @@ hold n pictures of any size and of the C channels of their domain:
 
     pixels            (elements,)   uint8, uint16 or float32: pictures after each other,
                                     each (C, rows, columns) in row-major order
+    pixels_sha256     (n, 32)       uint8, of each picture's values in `pixels`
     offsets           (n + 1,)      int64, picture i is pixels[offsets[i]:offsets[i + 1]]
     shapes            (n, 2)        int32, rows and columns
     names             (n,)          path relative to the domain's folder
@@ -22,23 +23,37 @@ import numpy as np
 
 from phasegan.errors import InputError
 from phasegan.store.planes import FITS, Kind
+from phasegan.store.schema import (
+    CHECKSUM,
+    attributes_checksum,
+    check_version,
+    one_line,
+    plain_attributes,
+)
 from phasegan.store.schema import FORMAT_NAME as PHASES_NAME
 from phasegan.store.schema import PICTURES_NAME as FORMAT_NAME
-from phasegan.store.schema import attributes_checksum, check_version, one_line, plain_attributes
 
 FORMAT_VERSION = 1
 GROUPS = ("trainA", "trainB", "testA", "testB")
-DATASETS = ("pixels", "offsets", "shapes", "names", "source_sha256")
+DATASETS = ("pixels", "pixels_sha256", "offsets", "shapes", "names", "source_sha256")
+SUMMED = tuple(name for name in DATASETS if name != "pixels_sha256")
+"""Datasets with a checksum of their own; that of `pixels` is over `pixels_sha256`."""
 LABELS = {
     "pixels": ("element",),
+    "pixels_sha256": ("picture", "byte"),
     "offsets": ("picture",),
     "shapes": ("picture", "rows and columns"),
     "names": ("picture",),
     "source_sha256": ("picture",),
 }
-"""Dimension labels."""
+"""What the axes are, as the attribute `axes` says. HDF5's own dimension labels would stand in
+a heap without checksums, and flipped bits in that can crash the library."""
 
-_TYPES: dict[str, np.dtype[Any]] = {"offsets": np.dtype("int64"), "shapes": np.dtype("int32")}
+_TYPES: dict[str, np.dtype[Any]] = {
+    "pixels_sha256": np.dtype("uint8"),
+    "offsets": np.dtype("int64"),
+    "shapes": np.dtype("int32"),
+}
 
 
 class Facts(NamedTuple):
@@ -59,7 +74,7 @@ class Facts(NamedTuple):
     listings : dict of str
         By group: SHA-256 of its sources' names and sizes.
     checksums : dict of str
-        By dataset: SHA-256 of its values.
+        By dataset: SHA-256 of its values; of `pixels` that of `pixels_sha256`.
     intact : bool
         Whether the attributes match their own checksum.
     versions : dict of str
@@ -104,6 +119,7 @@ def to_attributes(facts: Facts) -> dict[str, Any]:
         "alpha": facts.alpha,
         "kinds": json.dumps(dict(zip("ab", (k._asdict() for k in facts.kinds), strict=True))),
         "source_listings": json.dumps(facts.listings, sort_keys=True),
+        "checksum": CHECKSUM,
         "checksums": json.dumps(facts.checksums, sort_keys=True),
     }
     attributes["attributes_checksum"] = attributes_checksum(attributes)
@@ -137,9 +153,14 @@ def read_facts(attributes: Any, where: str) -> Facts:
             "`phasegan prepare FOLDER`, where FOLDER holds trainA and trainB"
         )
     check_version(plain, FORMAT_VERSION, where)
+    if plain.get("checksum") != CHECKSUM:
+        raise InputError(
+            f"{where}: written by a phasegan from before its first release, without checksums of "
+            "pictures; prepare the pictures again"
+        )
     try:
         facts = _facts(plain)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
     if not _sound(facts):
         raise InputError(f"{where}: damaged attributes, they contradict the format")

@@ -89,8 +89,7 @@ def _complete(stored: h5py.Group, group: Group, digests: NDArray[np.uint8]) -> d
         if len(table):
             dataset[...] = table
     for name, labels in LABELS.items():
-        for position, label in enumerate(labels):
-            stored[name].dims[position].label = label
+        hdf5.set_attributes(stored[name], {"axes": ", ".join(labels)})
     covered: dict[str, NDArray[Any]] = values | {"pixels": digests}
     return {name: checksum(covered[name]) for name in SUMMED}
 

@@ -145,13 +145,18 @@ def loaded(planes: Planes, load: int, fit: str) -> Planes:
     fit : {"stretch", "short-side", "none"}
         Both sides become `load`, as published; the short one does; or neither.
     """
-    if fit == "none":
-        return planes
-    if fit == "stretch":
-        return resize(planes, load, load)
     rows, columns = planes.shape[1:]
+    return resize(planes, *loaded_size(rows, columns, load, fit))
+
+
+def loaded_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
+    """Return the rows and columns that `loaded` gives."""
+    if fit == "none":
+        return rows, columns
+    if fit == "stretch":
+        return load, load
     scale = load / min(rows, columns)
-    return resize(planes, max(load, round(rows * scale)), max(load, round(columns * scale)))
+    return max(load, round(rows * scale)), max(load, round(columns * scale))
 
 
 def unit(planes: Planes, kind: Kind) -> NDArray[np.float32]:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
 import PIL
 
 from phasegan._version import __version__
-from phasegan.errors import InputError, RunError
-from phasegan.files import atomic_file, locked, remove_leftovers
+from phasegan.errors import InputError
+from phasegan.files import locked, remove_leftovers, replace
 from phasegan.progress import Progress
 from phasegan.settings import differences
 from phasegan.store.domains import Domains, Part, open_domains
+from phasegan.store.fill import worker_count
+from phasegan.store.interrupted import check_left, check_space, told_how_to_go_on
 from phasegan.store.picture_file import DomainsFile
-from phasegan.store.picture_schema import GROUPS, Facts, to_attributes
-from phasegan.store.picture_writer import DomainsWriter
+from phasegan.store.picture_fill import Outcome, PictureFilling
+from phasegan.store.picture_plan import printable_name
+from phasegan.store.picture_schema import GROUPS, Facts
+from phasegan.store.picture_unfinished import UnfinishedPictures
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.planes import FITS, Kind
 from phasegan.store.reader import check_replaceable
-from phasegan.store.survey import survey
+from phasegan.store.unfinished import Names
 
 DEFAULT_LOAD = 286
 _ALPHA = ("drop", "keep")
@@ -42,9 +45,12 @@ class DomainsReport:
     load: int
     fit: str
     left_out: list[tuple[str, str]] = field(default_factory=list)
-    """Name and reason of each test picture that was left out."""
+    """Name and reason of each picture that was left out."""
     shared: int = 0
     """Test pictures whose file also stands among the training pictures."""
+    resumed: int = 0
+    """Pictures that an interrupted preparation had written already; where there were
+    none, those that it had looked at."""
     seconds: float = 0.0
     written: bool = True
     """False if the file was already there, or with `dry_run`."""
@@ -60,6 +66,7 @@ def prepare_domains(
     fit: str | None = None,
     alpha: str | None = None,
     workers: int | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -85,9 +92,13 @@ def prepare_domains(
     alpha : {"drop", "keep"}, optional
         What becomes of alpha: nothing, or the last channel. Default drop.
     workers : int, optional
-        Threads that decode; one a core by default.
+        Processes that decode; one a core by default.
+    resume : bool
+        Never throw away what an interrupted preparation left. One of the same
+        pictures and options is continued in any case.
     overwrite : bool
-        Replace a file that holds something else.
+        Replace a file that holds something else, and throw away what an
+        interrupted preparation of something else left.
     dry_run : bool
         Count the pictures and say what would be done, write nothing.
     progress : Progress, optional
@@ -98,11 +109,17 @@ def prepare_domains(
     InputError
         If the folders, an option or an existing output does not fit.
     RunError
-        If the disk is too small.
+        If the disk is too small or becomes full, or a picture changes meanwhile.
+
+    Notes
+    -----
+    Killed at any moment, it leaves no file or a whole one, and continues when
+    called again; the file is then, byte by byte, that of an uninterrupted run.
     """
     progress = progress or Progress()
     load, fit, alpha = load or DEFAULT_LOAD, fit or "stretch", alpha or "drop"
-    _check(load, fit, alpha, workers)
+    _check(load, fit, alpha)
+    count = worker_count(workers)
     domains = open_domains(folder, domain_a, domain_b)
     if domains.prepared is not None:
         raise InputError(f"{folder}: is a prepared file already; train on it as it is")
@@ -113,101 +130,157 @@ def prepare_domains(
     counts = {name: len(part) for name, part in parts.items()}
     if dry_run:
         return DomainsReport(path, counts, None, load, fit, written=False)
-    start = time.monotonic()
+    job = _Job(path, domains.name, parts, load, fit, alpha, count)
     with locked(path.with_name(f".{path.name}.lock"), str(path)):
         remove_leftovers(path.parent, path.name)
         if path.exists():
             if not overwrite:
-                return _existing(path, domains.name, parts, load, fit, alpha)
+                return job.existing()
             check_replaceable(path)
-        surveyed = [
-            survey(parts[name], alpha=alpha == "keep", progress=progress) for name in GROUPS[:2]
-        ]
-        listings = {name: part.digest() for name, part in parts.items()}
-        parts |= {name: part for name, (_, part) in zip(GROUPS, surveyed, strict=False)}
-        kinds = (surveyed[0][0], surveyed[1][0])
-        if fit != "none":
-            _check_space(path, parts, kinds, load)
-        threads = workers or os.cpu_count() or 1
-        with (
-            quiet_decoders(),
-            atomic_file(path) as temporary,
-            h5py.File(temporary, "x") as file,
-            progress.task("preparing", sum(map(len, parts.values()))) as task,
-        ):
-            writer = DomainsWriter(file, threads, task, progress)
-            for name, part in parts.items():
-                kind = kinds[0 if name.endswith("A") else 1]
-                writer.write(name, part, kind, load, "none" if name.startswith("test") else fit)
-            versions = {"phasegan": __version__, "pillow": PIL.__version__}
-            facts = Facts(
-                domains.name, kinds, load, fit, alpha, listings, writer.checksums, True, versions
+        return job.run(progress, discard=overwrite and not resume)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A file that is to be prepared."""
+
+    path: Path
+    name: str
+    parts: dict[str, Part]
+    load: int
+    fit: str
+    alpha: str
+    workers: int
+
+    def run(self, progress: Progress, *, discard: bool) -> DomainsReport:
+        """Begin or continue, and finish the file; its lock must be held."""
+        start, listings = time.monotonic(), self._listings()
+        check_left(self.path, self._about(listings), discard=discard)
+        with told_how_to_go_on(self.path):
+            unfinished = UnfinishedPictures(self.path, self._about(listings))
+            hopeless = False
+            try:
+                kinds, outcome = self._fill(unfinished, listings, progress)
+            except InputError:
+                hopeless = True
+                raise
+            finally:
+                unfinished.close()
+                if hopeless:
+                    unfinished.names.remove()
+            replace(unfinished.names.part, self.path)
+        unfinished.names.remove()
+        hashes = {group.name: set(group.hashes) for group in outcome.groups}
+        trained = hashes["trainA"] | hashes["trainB"]
+        tested = hashes.get("testA", set()) | hashes.get("testB", set())
+        return DomainsReport(
+            path=self.path,
+            counts={group.name: len(group.rows) for group in outcome.groups},
+            kinds=kinds,
+            load=self.load,
+            fit=self.fit,
+            left_out=outcome.left_out,
+            shared=len(trained & tested),
+            resumed=outcome.resumed or outcome.known,
+            seconds=time.monotonic() - start,
+        )
+
+    def _fill(
+        self, unfinished: UnfinishedPictures, listings: dict[str, str], progress: Progress
+    ) -> tuple[tuple[Kind, Kind], Outcome]:
+        keep_alpha = self.alpha == "keep"
+        filling = PictureFilling(
+            unfinished, self.parts, self.load, self.fit, keep_alpha, self.workers, progress
+        )
+        with quiet_decoders(), filling.pool() as pool:
+            kinds = filling.look(pool)
+            groups = filling.outcome.groups
+            if not unfinished.laid_out(groups):
+                needed = sum(group.nbytes for group in groups)
+                check_space(self.path, needed, "a smaller --load")
+            unfinished.lay_out(groups)
+            filling.make(pool)
+        versions = {"phasegan": __version__, "pillow": PIL.__version__}
+        unfinished.finish(
+            Facts(
+                name=self.name,
+                kinds=kinds,
+                load=self.load,
+                fit=self.fit,
+                alpha=self.alpha,
+                listings=listings,
+                checksums={},
+                intact=True,
+                versions=versions,
             )
-            file.attrs.update(to_attributes(facts))
-    trained = writer.hashes["trainA"] | writer.hashes["trainB"]
-    tested = writer.hashes.get("testA", set()) | writer.hashes.get("testB", set())
-    return DomainsReport(
-        path=path,
-        counts=writer.counts,
-        kinds=kinds,
-        load=load,
-        fit=fit,
-        left_out=writer.left_out,
-        shared=len(trained & tested),
-        seconds=time.monotonic() - start,
-    )
+        )
+        return kinds, filling.outcome
+
+    def _listings(self) -> dict[str, str]:
+        return {name: part.digest() for name, part in self.parts.items()}
+
+    def _about(self, listings: dict[str, str]) -> dict[str, Any]:
+        """Return what decides every byte of the file."""
+        return {
+            "name": self.name,
+            "load": self.load,
+            "fit": self.fit,
+            "alpha": self.alpha,
+            "source_listings": listings,
+            "phasegan": __version__,
+            "numpy": np.__version__,
+            "pillow": PIL.__version__,
+        }
+
+    def existing(self) -> DomainsReport:
+        """Accept a file that is there and holds what is wanted, refuse another."""
+        path = self.path
+        try:
+            file = DomainsFile(path)
+        except InputError as error:
+            raise InputError(f"{error}; it is in the way, choose another -o") from None
+        file.close()
+        facts = file.facts
+        changed = differences(
+            {"name": facts.name, "load": facts.load, "fit": facts.fit, "alpha": facts.alpha},
+            {"name": self.name, "load": self.load, "fit": self.fit, "alpha": self.alpha},
+        )
+        if changed:
+            raise InputError(
+                f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
+                "choose another -o, or add --overwrite"
+            )
+        if facts.listings != self._listings() or not self._unchanged(file):
+            raise InputError(
+                f"{path} is there, but the folders' files have changed since; "
+                "choose another -o, or add --overwrite"
+            )
+        Names.of(path).remove()
+        counts = {group: len(pictures) for group, pictures in file.groups.items()}
+        return DomainsReport(path, counts, facts.kinds, self.load, self.fit, written=False)
+
+    def _unchanged(self, file: DomainsFile) -> bool:
+        """Tell whether the files of all pictures are what they were."""
+        for name, group in file.groups.items():
+            part, hashes = self.parts[name], group.all_source_sha256()
+            rows = {printable_name(own): row for row, own in enumerate(part.names)}
+            for own, sha256 in zip(group.names, hashes, strict=True):
+                try:
+                    if own not in rows or part.source_sha256(rows[own]) != sha256:
+                        return False
+                except InputError:
+                    return False
+        return True
 
 
-def _check(load: int, fit: str, alpha: str, workers: int | None) -> None:
+def _check(load: int, fit: str, alpha: str) -> None:
     if not 8 <= load <= 16384:
         raise InputError(f"load = {load}: must be 8 to 16384")
     for name, value, known in (("fit", fit, FITS), ("alpha", alpha, _ALPHA)):
         if value not in known:
             raise InputError(f"{name} {value!r}: choose one of {', '.join(known)} for pictures")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers = {workers}: must be at least 1")
 
 
 def _parts(domains: Domains) -> dict[str, Part]:
     found = dict(zip(GROUPS, (*domains.train, *domains.test), strict=True))
     return {name: part for name, part in found.items() if part is not None}
-
-
-def _check_space(path: Path, parts: dict[str, Part], kinds: tuple[Kind, Kind], load: int) -> None:
-    needed = sum(
-        len(parts[name]) * kind.channels * load**2 * np.dtype(kind.dtype).itemsize
-        for name, kind in zip(GROUPS, kinds, strict=False)
-    )
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise RunError(
-            f"{path}: needs at least {needed / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB "
-            "free; free some space, or choose another -o or a smaller --load"
-        )
-
-
-def _existing(
-    path: Path, name: str, parts: dict[str, Part], load: int, fit: str, alpha: str
-) -> DomainsReport:
-    try:
-        file = DomainsFile(path)
-    except InputError as error:
-        raise InputError(f"{error}; it is in the way, choose another -o") from None
-    file.close()
-    facts = file.facts
-    changed = differences(
-        {"name": facts.name, "load": facts.load, "fit": facts.fit, "alpha": facts.alpha},
-        {"name": name, "load": load, "fit": fit, "alpha": alpha},
-    )
-    if changed:
-        raise InputError(
-            f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
-            "choose another -o, or add --overwrite"
-        )
-    if facts.listings != {group: part.digest() for group, part in parts.items()}:
-        raise InputError(
-            f"{path} is there, but the folders' files have changed since; "
-            "choose another -o, or add --overwrite"
-        )
-    counts = {group: len(pictures) for group, pictures in file.groups.items()}
-    return DomainsReport(path, counts, facts.kinds, load, fit, written=False)

@@ -116,6 +116,23 @@ def test_inspect_describes_and_verifies(run_cli, pair):
     assert "checksums do not match for trainB/pixels" in damaged.err
 
 
+def test_an_interrupted_preparation_is_continued_or_refused(run_cli, pair, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("phasegan.store.prepare_domains.replace", interrupt)
+        stopped = run_cli("prepare", pair, "--load", 20)
+    assert stopped.status == 130
+    assert "continue with --resume" in stopped.err
+    other = run_cli("prepare", pair, "--load", 21, "--resume")
+    assert other.status == 2
+    assert "an interrupted preparation is in the way" in other.err
+    outcome = run_cli("prepare", pair, "--load", 20, "--resume")
+    assert outcome.status == 0, outcome.err
+    assert "continued after 6 pictures that were done already" in outcome.out
+
+
 def test_commands_for_phases_say_what_the_file_is(run_cli, pair):
     run_cli("prepare", pair, "--load", 20)
     outcome = run_cli("evaluate", "flowers.h5", "--method", "zero")

@@ -1,0 +1,109 @@
+"""Lines that outlive a crash: JSON values in a file, each behind its own CRC-32.
+
+A line that a crash cut short or left as garbage ends the file there. The first one is
+the head, an object that says what the others are about.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+FORMAT = "phasegan journal 1"
+
+
+class Lines:
+    """Values that are appended, and read again from the start.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
+        )
+
+    @classmethod
+    def head(cls, path: Path) -> dict[str, Any] | None:
+        """Return what `begin` wrote; None if there is no file, or no whole first line."""
+        try:
+            with open(path, "rb") as stream:
+                value = _read(stream.readline())
+        except OSError:
+            return None
+        known = isinstance(value, dict) and value.get("format") == FORMAT
+        return value if known else None
+
+    def begin(self, head: dict[str, Any]) -> None:
+        """Start anew with a head."""
+        os.ftruncate(self._descriptor, 0)
+        self._write(_line({"format": FORMAT} | head))
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Append values, all in one write."""
+        self._write(b"".join(map(_line, values)))
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def values(self) -> Iterator[tuple[int, Any]]:
+        """Yield each value with the place where it begins, up to the first damaged line."""
+        with open(self.path, "rb") as stream:
+            place = len(stream.readline())
+            for line in stream:
+                value = _read(line)
+                if value is None:
+                    return
+                yield place, value
+                place += len(line)
+
+    def take(self) -> Iterator[Any]:
+        """Yield the values, then drop what is damaged at the end."""
+        for _, value in self.values():
+            yield value
+        self.cut(None)
+
+    def cut(self, place: int | None) -> None:
+        """Drop what begins at a place; None: what is damaged at the end."""
+        if place is None:
+            with open(self.path, "rb") as stream:
+                place = 0
+                for line in stream:
+                    if _read(line) is None:
+                        break
+                    place += len(line)
+        os.ftruncate(self._descriptor, place)
+
+    def sync(self) -> None:
+        """Wait until the disk has it."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def _line(value: Any) -> bytes:
+    text = json.dumps(value, separators=(",", ":")).encode()
+    return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def _read(line: bytes) -> Any:
+    """Return what a line says; None if it is damaged."""
+    check, _, text = line.rstrip(b"\n").partition(b" ")
+    try:
+        if line.endswith(b"\n") and int(check, 16) == zlib.crc32(text):
+            return json.loads(text)
+    except ValueError:
+        pass
+    return None
