@@ -2,7 +2,8 @@
 
 The functions of this module are imported when they are first used:
 `prepare`, `open`, `train`, `evaluate`, `reconstruct`, `bench`, `atlas`; of translations
-`prepare_domains`, `translate`, `score_translations`, `export`, `fetch`.
+`prepare_domains`, `translate`, `score_translations`, `export`, `fetch`; for torch the
+datasets `PhaseDataset` and `PhaseBatches`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from phasegan.harness.runner import bench
     from phasegan.harness.translation import score_translations
     from phasegan.reconstruction.api import reconstruct
+    from phasegan.store.dataset import PhaseBatches, PhaseDataset
     from phasegan.store.fetching import fetch
     from phasegan.store.prepare import prepare
     from phasegan.store.prepare_domains import prepare_domains
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from phasegan.translation.exporting import export
 
 __all__ = [
+    "PhaseBatches",
+    "PhaseDataset",
     "__version__",
     "atlas",
     "bench",
@@ -44,6 +48,8 @@ __all__ = [
 _WHERE = {
     "prepare": ("phasegan.store.prepare", "prepare"),
     "open": ("phasegan.store.reader", "open_prepared"),
+    "PhaseDataset": ("phasegan.store.dataset", "PhaseDataset"),
+    "PhaseBatches": ("phasegan.store.dataset", "PhaseBatches"),
     "train": ("phasegan.training.api", "train"),
     "evaluate": ("phasegan.harness.evaluate", "evaluate"),
     "reconstruct": ("phasegan.reconstruction.api", "reconstruct"),

@@ -69,9 +69,12 @@ def decode(codes: NDArray[np.generic], dtype: type = np.float64) -> NDArray[np.f
         If the codes are of another dtype.
     """
     if codes.dtype == np.uint16:
-        signed = codes.astype(np.int32)
-        signed[signed > UINT16_CODES // 2] -= UINT16_CODES
-        return (signed * (TURN / UINT16_CODES)).astype(dtype)
+        wanted = np.dtype(dtype)
+        found: NDArray[np.floating] = np.empty(codes.shape, wanted)
+        signed = codes.view(np.int16)  # modulo one turn; only π comes out as −π
+        np.multiply(signed, TURN / UINT16_CODES, out=found, dtype=np.float64, casting="unsafe")
+        np.copyto(found, wanted.type(np.pi), where=codes == UINT16_CODES // 2)
+        return found
     if codes.dtype.name in PHASE_DTYPES:
         return np.minimum(codes.astype(np.float64), np.pi).astype(dtype)
     raise InputError(f"phases of dtype {codes.dtype}: expected one of {', '.join(PHASE_DTYPES)}")

@@ -14,8 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_LOCK = threading.Lock()
-"""For platforms without positional reads, where the position is shared."""
+
+def process_lock() -> threading.Lock:
+    """Return a lock that no fork leaves locked in the child."""
+    lock = threading.Lock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+        )
+    return lock
+
+
+_LOCK = process_lock()
+"""For opening, and for platforms without positional reads, where the position is shared."""
 
 
 class RawFile:
@@ -58,7 +69,9 @@ class RawFile:
         OSError
             If the bytes cannot be read, or the file ends before.
         """
-        view = memoryview(into.reshape(-1).view(np.uint8).data)
+        if not into.size:
+            return
+        view = into.data.cast("B")
         descriptor, done = self.descriptor, 0
         while done < len(view):
             count = _read_at(descriptor, view[done:], offset + done)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +17,18 @@ from phasegan.errors import InputError
 from phasegan.files import allow_open_files
 from phasegan.spectra.encoding import decode
 from phasegan.store.batches import InBatches
-from phasegan.store.hdf5 import HDF5_SIGNATURE, open_hdf5, text
-from phasegan.store.raw import RawFile
+from phasegan.store.fields import TEXTS
+from phasegan.store.hdf5 import is_hdf5, open_hdf5, text
+from phasegan.store.raw import RawFile, process_lock
 from phasegan.store.schema import SHARDS, Layout, read_layout
 from phasegan.store.stored import StoredSplit
 
 Indices = slice | Sequence[int] | NDArray[np.integer]
 T = TypeVar("T")
+_OPEN_BESIDES = 32
+"""Files that a process has open, besides shards."""
+
+_OPENING = process_lock()
 
 
 class Part(NamedTuple):
@@ -50,6 +54,8 @@ class PreparedSplit(InBatches):
         self._parent, self.name, self._parts = parent, name, list(parts)
         self._starts = np.cumsum([0, *(len(part.rows) for part in parts)])
         self._count = int(self._starts[-1])
+        layout = parent.layout
+        self._shapes = {n: layout.dataset(n) for n in layout.datasets if n not in TEXTS}
 
     @classmethod
     def joined(
@@ -86,7 +92,7 @@ class PreparedSplit(InBatches):
                 f"{self._parent.path}: indices of shape {wanted.shape} and dtype "
                 f"{wanted.dtype}; expected a slice or a sequence of integers"
             )
-        rows = wanted.astype(np.int64)
+        rows = wanted.astype(np.int64, copy=False)
         if len(rows) and not 0 <= rows.min() <= rows.max() < self._count:
             outside = rows.min() if rows.min() < 0 else rows.max()
             raise InputError(
@@ -114,7 +120,7 @@ class PreparedSplit(InBatches):
         elif name.startswith("source"):
             values = np.empty(len(rows), object)
         else:
-            shape, dtype = self._parent.layout.dataset(name)
+            shape, dtype = self._shapes[name]
             values = np.empty((len(rows), *shape), dtype)
         if len(self._parts) == 1 and self._parts[0].whole:
             self._parts[0].split.take(name, rows, values)
@@ -219,7 +225,6 @@ class PreparedFile:
         self.raw = RawFile(self.path)
         self._handle: h5py.File | None = None
         self._process = 0
-        self._opening = threading.Lock()
         file = self._open()
         try:
             self.layout: Layout
@@ -248,20 +253,23 @@ class PreparedFile:
         names = [text(value) for value in file[f"{SHARDS}/file"][()]]
         identities = [text(value) for value in file[f"{SHARDS}/identity"][()]]
         pieces = file[f"{SHARDS}/pieces"][()]
-        allow_open_files(2 * len(names))
+        room_for_shards(self.path, len(names))
         for name, identity in zip(names, identities, strict=True):
             if Path(name).name != name:
                 raise InputError(f"{self.path}: damaged, {name!r} is not the name of a shard")
             self.shards.append(self._shard(name, identity))
+            self.shards[-1].close()  # it is opened again when it is read
         for i, name in enumerate(("train", "test")):
             yield PreparedSplit.joined(self, name, self.shards, pieces[pieces[:, 0] == i])
 
     def _shard(self, name: str, identity: str) -> PreparedFile:
         path = self.path.with_name(name)
+        if not path.exists() and self.path.is_symlink():
+            path = self.path.resolve().with_name(name)
         if not path.exists():
             raise InputError(
-                f"{path}: missing, a shard of {self.path.name}; put it beside that, or prepare it "
-                "again"
+                f"{path}: missing, a shard of {self.path.name}; put it beside that, or give the "
+                "command that prepared it again"
             )
         shard = PreparedFile(path, check=self.check)
         found = shard.attributes["attributes_checksum"], shard.attributes["intact"]
@@ -269,7 +277,7 @@ class PreparedFile:
             shard.close()
             raise InputError(
                 f"{path}: not the shard that {self.path.name} was joined from; restore it, or "
-                "join the shards again"
+                f"remove {self.path.name} and prepare again, which joins what is there"
             )
         return shard
 
@@ -298,7 +306,7 @@ class PreparedFile:
         InputError
             If HDF5 cannot read the data.
         """
-        with self._opening:
+        with _OPENING:
             if self._handle is None or not self._handle or self._process != os.getpid():
                 self._open()
             handle = self._handle
@@ -376,16 +384,35 @@ class PreparedFile:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_handle": None, "_process": 0, "_opening": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._opening = threading.Lock()
+        return self.__dict__ | {"_handle": None, "_process": 0}
 
     def __repr__(self) -> str:
         return (
             f"<PreparedFile {self.path}: {len(self.train)} train, {len(self.test)} test, "
             f"{self.layout.describe()}>"
+        )
+
+
+def room_for_shards(path: Path, count: int) -> None:
+    """Make sure that this process may open all shards at once.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file that joins them.
+    count : int
+        How many there are.
+
+    Raises
+    ------
+    InputError
+        If the system's limit on open files is lower.
+    """
+    limit = allow_open_files(2 * count)
+    if limit < count + _OPEN_BESIDES:
+        raise InputError(
+            f"{path}: has {count:,} shards, and this process may open {limit:,.0f} files; raise "
+            "that limit (ulimit -n)"
         )
 
 
@@ -397,9 +424,7 @@ def check_replaceable(path: Path) -> None:
     InputError
         Naming it.
     """
-    with open(path, "rb") as stream:
-        head = stream.read(len(HDF5_SIGNATURE))
-    if head and head != HDF5_SIGNATURE:
+    if path.stat().st_size and not is_hdf5(path):
         raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")
 
 

@@ -25,10 +25,8 @@ class _Place(NamedTuple):
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+    size: int
+    """Bytes of a value."""
 
 
 class StoredSplit:
@@ -63,7 +61,8 @@ class StoredSplit:
                     f"{parent.path}: {name}/{key} does not lie in one piece: rewritten by another "
                     "program; prepare the pictures again, or restore the file from a copy"
                 )
-            self._places[key] = _Place(offset, shape, dtype)
+            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            self._places[key] = _Place(offset, shape, dtype, size)
         self._nowhere_undefined = datasets["undefined"].id.get_storage_size() == 0
 
     def _dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
@@ -183,6 +182,8 @@ class StoredSplit:
 
 def _runs(rows: Rows) -> Iterator[tuple[int, int]]:
     """Yield where consecutive rows start and stop."""
-    if len(rows):
+    if len(rows) == 1:
+        yield 0, 1
+    elif len(rows):
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         yield from zip([0, *breaks.tolist()], [*breaks.tolist(), len(rows)], strict=True)

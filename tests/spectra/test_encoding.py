@@ -121,3 +121,13 @@ def test_phases_of_few_bits_lie_within_half_a_step(dtype, bits, rng):
     kept = np.s_[:, :, 1:]  # column 0 holds k and −k, one of which is replaced
     error = circular(decode(codes), phase)[kept]
     assert (error <= same_code(phase, codes, bits)[kept] * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_every_code_is_its_angle_rounded_once(dtype):
+    codes = np.arange(65536, dtype=np.uint16).reshape(2, -1)[:, ::-1]
+    turns = codes.astype(np.int64) - 65536 * (codes > 32768)
+    found = decode(codes, dtype)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, (turns * (2 * np.pi / 65536)).astype(dtype))
+    assert not np.signbit(found[codes == 32768]).any()

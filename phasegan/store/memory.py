@@ -1,0 +1,83 @@
+"""How much memory is free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from phasegan.errors import RunError
+
+_GROUPS = Path("/sys/fs/cgroup")
+_UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
+
+
+def free_memory() -> int | None:
+    """Return the bytes that this process may still take; None where that is not known.
+
+    Of the machine, or of the control group (container, batch job) that the process is in,
+    whichever is less. What the system keeps of files to read them again counts as free.
+    """
+    found = [_of_machine(), *_of_groups()]
+    known = [value for value in found if value is not None]
+    return min(known) if known else None
+
+
+def check_room(needed: int, free: int | None, what: str, where: str, advice: str) -> None:
+    """Refuse to begin what does not fit into memory.
+
+    Parameters
+    ----------
+    needed, free : int
+        Bytes; None where it is not known how many are free.
+    what, where, advice : str
+        For the message: `{what} need 3.0 GiB {where}, 2.0 GiB are free: {advice}`.
+
+    Raises
+    ------
+    RunError
+        If more is needed than is free.
+    """
+    if free is not None and needed > free:
+        raise RunError(
+            f"{what} need {format_bytes(needed)} {where}, {format_bytes(free)} are free: {advice}"
+        )
+
+
+def format_bytes(count: int) -> str:
+    """Return a number of bytes as `512 bytes`, `3.2 MiB` or `1.0 TiB`."""
+    size, unit = next(((s, u) for s, u in _UNITS if count >= s), _UNITS[-1])
+    return f"{count} {unit}" if size == 1 else f"{count / size:.1f} {unit}"
+
+
+def _of_machine() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _of_groups() -> list[int | None]:
+    """Return what the limits of the process's control group and of those above it leave."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    inside = next((line[3:] for line in lines if line.startswith("0::")), "/")
+    folder = _GROUPS / inside.lstrip("/")
+    folders = [f for f in (folder, *folder.parents) if f.is_relative_to(_GROUPS)]
+    return [_of_group(one) for one in folders]
+
+
+def _of_group(folder: Path) -> int | None:
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        if limit == "max":
+            return None
+        used = int((folder / "memory.current").read_text(encoding="ascii"))
+        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        kept = dict(line.split(maxsplit=1) for line in lines)
+        return max(0, int(limit) - used + int(kept.get("inactive_file", 0)))
+    except (OSError, ValueError):
+        return None
