@@ -17,7 +17,9 @@ _REASONS = {
     getattr(errno, "EDQUOT", errno.ENOSPC): "the quota of this disk is used up; make room",
     errno.EFBIG: "larger than files may be here; raise that limit (ulimit -f)",
 }
-_CUT_SHORT = re.compile(r"\d+ requested and \d+ written|encoder error -2 when writing")
+_CUT_SHORT = re.compile(
+    r"\d+ requested and \d+ written|problem writing element \d+ to file|encoder error -2 when"
+)
 _ERRNO_OF_HDF5 = re.compile(r"\berrno = (\d+)")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from phasegan.errors import InputError
+from phasegan.errors import InputError, room_for
+
+_LONGEST_NAME = 230
+"""Bytes: file systems take 255, and something is put before and behind."""
 
 
 def _check_parent(path: Path) -> None:
@@ -55,12 +59,20 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(path)
     _check_parent(final)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    temporary = final.with_name(_temporary_name(final.name))
     try:
-        yield temporary
-        replace(temporary, final)
+        with room_for(final):
+            yield temporary
+            replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(name: str) -> str:
+    """Return a name for the time of writing, no longer than file systems take."""
+    while len(os.fsencode(name)) > _LONGEST_NAME:
+        name = name[1:]
+    return f".{name}.{os.getpid()}.tmp"
 
 
 def replace(temporary: Path, final: Path) -> None:
@@ -103,7 +115,8 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     old = temporary.with_suffix(".old")
     try:
         temporary.chmod(0o755)
-        yield temporary
+        with room_for(final):
+            yield temporary
         if final.exists():
             os.replace(final, old)
         os.replace(temporary, final)
@@ -255,7 +268,8 @@ def locked(path: str | os.PathLike[str], what: str, *, wait: bool = False) -> It
             ) from None
         raise InputError(f"{what} is being written by another process; wait for it") from None
     try:
-        holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        with room_for(what):
+            holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -279,13 +293,18 @@ def shipped_folder(installed: str, checkout: str) -> Path:
     return inside if inside.is_dir() else package.parent / checkout
 
 
-def allow_open_files(count: int) -> None:
+def allow_open_files(count: int) -> float:
     """Raise this process's limit on open files, where the system lets it.
 
     Parameters
     ----------
     count : int
         How many more are going to be opened.
+
+    Returns
+    -------
+    float
+        The limit then; infinite where there is none that is known.
     """
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
@@ -293,5 +312,8 @@ def allow_open_files(count: int) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = count + 256
         if soft != resource.RLIM_INFINITY and soft < wanted:
-            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft != resource.RLIM_INFINITY:
+            return float(soft)
+    return math.inf

@@ -76,8 +76,18 @@ def cli() -> None:
     """
 
 
+_received: set[int] = set()
+"""Signals that raised something in this command."""
+
+
 def _terminate(number: int, frame: Any) -> None:
+    _received.add(number)
     raise Terminated
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    _received.add(number)
+    raise KeyboardInterrupt
 
 
 def _fail(message: str, status: int) -> int:
@@ -118,6 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # no character may end a command
     with contextlib.suppress(ValueError):  # not the main thread: others look after signals
         signal.signal(signal.SIGTERM, _terminate)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
+    _received.clear()
     threading.excepthook = _in_thread
     try:
         status = cli.main(args=given, prog_name="phasegan", standalone_mode=False, obj=given)
@@ -138,12 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             traceback.print_exc()
         return _fail(str(error), error.exit_status)
-    except (KeyboardInterrupt, click.Abort) as error:
-        if isinstance(error, Terminated) or isinstance(error.__cause__, Terminated):
-            _say("terminated; nothing half-written is left")
-            return 143
-        _say("interrupted; nothing half-written is left")
-        return 130
+    except (KeyboardInterrupt, click.Abort):
+        return _stopped()
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -152,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
+        if _received:  # what it raised was swallowed, as by imports that fail then
+            return _stopped()
         reason = no_room(error)
         if reason is not None:
             return _fail(str(NoRoom(_file_of(error) or _output_of(given), reason)), 1)
@@ -164,6 +175,14 @@ _BAD_PLACE = {
     errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
     errno.ENOENT, errno.ELOOP, errno.EBUSY, errno.EINVAL,
 }  # fmt: skip
+
+
+def _stopped() -> int:
+    if signal.SIGTERM in _received:
+        _say("terminated; nothing half-written is left")
+        return 143
+    _say("interrupted; nothing half-written is left")
+    return 130
 
 
 def _in_thread(failed: threading.ExceptHookArgs) -> None:

@@ -19,7 +19,7 @@ def command(manners: Manners, path: str, as_json: bool, verify: bool) -> None:
     """Say what a prepared file or a run is, from its metadata."""
     from phasegan.harness.inspection import inspect
 
-    found = inspect(path, verify=verify)
+    found = inspect(path, verify=verify, progress=manners.progress)
     if as_json:
         click.echo(json.dumps(found.facts, indent=2, ensure_ascii=False, allow_nan=False))
     else:

@@ -216,12 +216,11 @@ def _phases(
     if report.resumed:
         manners.say(f"continued after {report.resumed} pictures that were done already")
     counts = f"{report.train} train + {report.test} test samples, {report.layout.describe()}"
-    if report.shards is not None and report.shards[0] < report.shards[1]:
-        there, total = report.shards
-        manners.say(f"{there} of {total} shards are there; the last one joins them")
+    there, total = report.shards or (0, 0)
     if dry_run:
         size_mb = (report.train + report.test) * report.layout.sample_bytes / 1e6
-        manners.say(f"would write {report.path}: {counts}, about {size_mb:,.1f} MB")
+        cut = f" in {total} shards" if total else ""
+        manners.say(f"would write {report.path}: {counts}, about {size_mb:,.1f} MB{cut}")
     elif options["add"] and not report.written:
         manners.say(f"{report.path} holds all of these pictures already: {counts}")
     elif not report.written:
@@ -231,8 +230,12 @@ def _phases(
     if report.added is not None:
         train, test = report.added
         manners.say(f"added {train} train + {test} test samples; {report.known} were there already")
-    if report.shards is not None and report.shards[0] == report.shards[1]:
-        manners.say(f"joined from {report.shards[1]} shards, which belong beside it")
+    if there < total and not dry_run:
+        manners.say(
+            f"{there} of {total} shards are there; the job that makes the last one joins them"
+        )
+    elif total and not dry_run:
+        manners.say(f"joined from {total} shards, which belong beside it")
     if report.skipped:
         manners.say(f"skipped {len(report.skipped)} pictures, each named above with its reason")
     if report.ignored:

@@ -102,36 +102,37 @@ def command(
     """
     from phasegan.reconstruction.api import reconstruct
     from phasegan.reconstruction.outcome import describe_outcome
-    from phasegan.reconstruction.output import check_output, write_output
+    from phasegan.reconstruction.output import check_output, claim, write_output
 
     check_output(output, source, overwrite)
-    result = reconstruct(
-        source,
-        method=method,
-        run=run,
-        statistics=statistics,
-        split=split,
-        limit=limit,
-        preprocessing={
-            "size": size,
-            "channels": channels,
-            "fit": fit,
-            "oversample": oversample,
-            "phase_noise": phase_noise,
-            "phase_bits": phase_bits,
-        },
-        shape=None if shape is None else (shape, shape),
-        layout=layout,
-        units=units,
-        mask=mask,
-        symmetrise=symmetrise or None,
-        noise=noise,
-        iterations=iterations,
-        dtype=dtype,
-        device=manners.device,
-        progress=manners.progress,
-    )
-    sheet = write_output(result, output, overwrite=overwrite)
+    with claim(output):
+        result = reconstruct(
+            source,
+            method=method,
+            run=run,
+            statistics=statistics,
+            split=split,
+            limit=limit,
+            preprocessing={
+                "size": size,
+                "channels": channels,
+                "fit": fit,
+                "oversample": oversample,
+                "phase_noise": phase_noise,
+                "phase_bits": phase_bits,
+            },
+            shape=None if shape is None else (shape, shape),
+            layout=layout,
+            units=units,
+            mask=mask,
+            symmetrise=symmetrise or None,
+            noise=noise,
+            iterations=iterations,
+            dtype=dtype,
+            device=manners.device,
+            progress=manners.progress,
+        )
+        sheet = write_output(result, output, overwrite=overwrite, claimed=True)
     manners.say(f"wrote {len(result.estimate)} reconstructions by {result.method} to {output}")
     for line in describe_outcome(result):
         manners.say(line)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from phasegan.devices import memory_guard
-from phasegan.errors import RunError
+from phasegan.errors import NoRoom, RunError
 from phasegan.harness.evaluate import BLOCK, open_baseline, open_run, score_method
 from phasegan.harness.plan import PlannedRow
 from phasegan.models.weights import save_weights
@@ -97,6 +97,8 @@ class Estimator:
             try:
                 with memory_guard(advice):
                     trials[config] = try_run(config, self._file, None, self._device)
+            except NoRoom:
+                raise
             except RunError as error:
                 failed[row] = str(error)
         warn_of_others(list(trials.values()), self._progress)

@@ -10,17 +10,13 @@ from typing import Any
 from phasegan.errors import InputError
 from phasegan.harness.run_lines import run_lines
 from phasegan.models.weights import weights_intact
-from phasegan.progress import format_duration
+from phasegan.progress import Progress, format_duration
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.loading import phase_error
 from phasegan.reconstruction.protocol import Problem
 from phasegan.runs.folder import RunFolder
-from phasegan.store.picture_file import (
-    DomainsFile,
-    StoredPictures,
-    is_pair_file,
-    verify_pictures,
-)
+from phasegan.store.picture_file import DomainsFile, StoredPictures, is_pair_file
+from phasegan.store.picture_verification import verify_pictures
 from phasegan.store.reader import PreparedFile
 from phasegan.store.schema import Layout
 from phasegan.store.verification import verify as verify_prepared
@@ -36,7 +32,9 @@ class Inspection:
     """Parts whose checksums do not match; only filled when asked to verify."""
 
 
-def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection:
+def inspect(
+    path: str | os.PathLike[str], *, verify: bool = False, progress: Progress | None = None
+) -> Inspection:
     """Describe a prepared file or a run folder.
 
     Parameters
@@ -45,6 +43,8 @@ def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection
         An HDF5 file of phases or of picture domains, or a folder.
     verify : bool
         Compute every checksum again.
+    progress : Progress, optional
+        Follows that; silent by default.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection
     if target.is_dir():
         found = _run(target, verify)
     else:
-        found = (_domains if is_pair_file(target) else _prepared)(target, verify)
+        found = (_domains if is_pair_file(target) else _prepared)(target, verify, progress)
     if verify and not found.damaged:
         found.lines.append("every checksum matches")
     if verify:
@@ -66,11 +66,11 @@ def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection
     return found
 
 
-def _prepared(path: Path, verify: bool) -> Inspection:
+def _prepared(path: Path, verify: bool, progress: Progress | None) -> Inspection:
     with PreparedFile(path) as file:
         layout, attributes = file.layout, file.attributes
         undefined = {s.name: s.undefined_count for s in (file.train, file.test)}
-        damaged = verify_prepared(file) if verify else []
+        damaged = verify_prepared(file, progress) if verify else []
         recipe = attributes["recipe"]
         facts = {
             "kind": "prepared file",
@@ -80,6 +80,7 @@ def _prepared(path: Path, verify: bool) -> Inspection:
             "has_images": file.has_images,
             "undefined_phases": undefined,
             "digest": file.digest,
+            "shards": [shard.path.name for shard in file.shards],
             **{k: v for k, v in attributes.items() if k != "intact"},
         }
     ratio = layout.padded / layout.size
@@ -104,6 +105,7 @@ def _prepared(path: Path, verify: bool) -> Inspection:
         + _expectation(layout),
         f"  undefined   {sum(undefined.values())} phases of zero magnitude",
         f"  source      {recipe['name']}, {recipe['source']['kind']}, seed {attributes['seed']}",
+        *_shards(facts["shards"]),
         f"  checksum    {attributes['source_checksum']} of the source's pictures",
         f"  written by  phasegan {attributes['phasegan_version']}, format version "
         f"{attributes['format_version']}",
@@ -111,9 +113,16 @@ def _prepared(path: Path, verify: bool) -> Inspection:
     return Inspection(facts, lines, damaged)
 
 
-def _domains(path: Path, verify: bool) -> Inspection:
+def _shards(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    between = "" if len(names) == 1 else f" to {names[-1]}"
+    return [f"  shards      {len(names)}, {names[0]}{between}, all there"]
+
+
+def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
     file = DomainsFile(path)
-    facts, damaged = file.facts, verify_pictures(file) if verify else []
+    facts, damaged = file.facts, verify_pictures(file, progress) if verify else []
     counts = {name: len(group) for name, group in file.groups.items()}
     found = {
         "kind": "picture domains",

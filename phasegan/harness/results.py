@@ -92,7 +92,7 @@ def measured_rows(document: Any, where: str) -> dict[Key, list[Measured]]:
             if row["status"] == "ok":
                 key, measured = _numbered(number, row, document)
                 found.setdefault(key, []).append(measured)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{where}: damaged ({_said(error)}); measure it again") from None
     return found
 
@@ -103,7 +103,7 @@ def _numbered(
     key = Key(row["method"], row["samples"], row["epochs"], row.get("split", "test"))
     try:
         return key, _measured(row, key.split, document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"row {number}, {list_keys([key])}: {_said(error)}") from None
 
 

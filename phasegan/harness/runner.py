@@ -195,7 +195,8 @@ def bench(
         name = "" if against is None else Path(against).name
         context = Context(folder, chosen, file, where, leaks, tuple(command), budget, name)
         with locked(folder / ".lock", str(folder)):
-            remove_leftovers(folder)
+            for part in (folder, folder / "rows", folder / "estimates"):
+                remove_leftovers(part)
             session.recall(force)
             for rows in session.measure():
                 write_tables(context, [*rows, *_quoted(chosen)])

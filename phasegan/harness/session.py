@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from phasegan.errors import InputError, RunError
+from phasegan.errors import InputError, NoRoom, RunError
 from phasegan.files import read_json, write_json
 from phasegan.harness.cases import OPTIONAL_SECONDS
 from phasegan.harness.estimates import Estimator, RowEstimate
@@ -259,6 +259,8 @@ class Session:
             self._remove(row)
         try:
             return measure_row(row, self._file, self._folder, self._device, first, self._progress)
+        except NoRoom:
+            raise  # none for the other rows either
         except RunError as error:
             return self._fail(row, str(error))
 

@@ -18,7 +18,7 @@ from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.files import atomic_file, atomic_folder, locked
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.reconstruction.protocol import Result
-from phasegan.store.hdf5 import HDF5_SUFFIXES
+from phasegan.store.hdf5 import HDF5_SUFFIXES, open_hdf5
 
 SHEET_ROWS = 6
 FORMAT_NAME = "phasegan reconstructions"
@@ -68,9 +68,9 @@ def check_output(
 
 def _is_ours(path: Path) -> bool:
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return bool(file.attrs.get("format") == FORMAT_NAME)
-    except OSError:
+    except (InputError, OSError):
         return False
 
 
@@ -120,7 +120,7 @@ def _write_claimed(result: Result, path: Path, overwrite: bool) -> Path:
         if path.exists() and not overwrite:
             raise InputError(f"{path} is there already; choose another -o or add --overwrite")
         with atomic_file(path) as temporary:
-            _write_hdf5(result, temporary)
+            temporary.write_bytes(_as_hdf5(result))
         sheet = _sheet_path(path)
         with atomic_file(sheet) as temporary:
             _sheet(result).save(temporary, format="PNG")
@@ -160,8 +160,9 @@ def _write_deep_rgb(path: Path, pixels: Any) -> None:
         writer.write(stream, pixels.reshape(rows, -1).tolist())
 
 
-def _write_hdf5(result: Result, path: Path) -> None:
-    with h5py.File(path, "x") as file:
+def _as_hdf5(result: Result) -> bytes:
+    """Return the bytes of a file; libhdf5 crashes where it writes to a full disk itself."""
+    with h5py.File("in memory", "w", driver="core", backing_store=False) as file:
         estimate = file.create_dataset("estimate", data=result.estimate.astype(np.float32))
         labels = ["sample", *(["channel"] if result.estimate.ndim == 4 else []), "row", "column"]
         for axis, label in enumerate(labels):
@@ -186,6 +187,9 @@ def _write_hdf5(result: Result, path: Path) -> None:
                 "comment": "estimate: pixel units, 0 to data_range, not clipped or rounded",
             }
         )
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image
 
 
 def _sheet(result: Result) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 
 from phasegan.errors import InputError
 from phasegan.files import atomic_file
+from phasegan.reading import open_regular
 from phasegan.store.deep import PNG_SIGNATURE, UnreadablePictureError
 from phasegan.store.pictures import bit_depth, picture_suffixes, read_picture, read_square
 from phasegan.store.sources import SPLITS, Item, Loaded, read_file, safe_name
@@ -88,6 +89,7 @@ class PictureFolder:
         self.root = Path(root)
         self.label = str(root)
         self.ignored = 0
+        self.unlisted: list[tuple[str, str]] = []
         self._depth: int | None = None
         self._listing: str | None = None
         self._longest: int | None = None
@@ -104,7 +106,11 @@ class PictureFolder:
         if not names:
             ignored = f" ({self.ignored} other files)" if self.ignored else ""
             raise InputError(f"{root}: no pictures in it or below it{ignored}")
-        self._names = Names(b"".join(_stored(name) for name in names))
+        data = bytearray()
+        for name in names:
+            data += _stored(name)
+        del names
+        self._names = Names(bytes(data))
 
     def _walk(self, base: str) -> Iterator[str]:
         """Yield paths from the root, parted by zeros; links to folders are not followed."""
@@ -115,7 +121,8 @@ class PictureFolder:
             try:
                 changed = os.stat(os.path.join(self.root, folder)).st_mtime_ns
                 entries = os.scandir(os.path.join(self.root, folder))
-            except OSError:
+            except OSError as error:
+                self.unlisted.append((safe_name(folder), error.strerror or "cannot be listed"))
                 continue
             self._folders.append((folder, changed))
             with entries:
@@ -156,11 +163,11 @@ class PictureFolder:
     def _is_deep(self, name: str) -> bool:
         path = os.path.join(self.root, name)
         try:
-            with open(path, "rb") as stream:
+            with open_regular(path) as stream:
                 data = stream.read(32)
             if data[:2] != b"\xff\xd8" and not data.startswith(PNG_SIGNATURE):
                 data = read_file(path)
-        except (OSError, UnreadablePictureError):
+        except (OSError, InputError, UnreadablePictureError):
             return False
         return bit_depth(data) == 16
 
@@ -202,6 +209,7 @@ class PictureFolder:
             "root": str(self.root.resolve()),
             "splits": [[split, own.start, own.stop] for split, own in self._splits.items()],
             "ignored": self.ignored,
+            "unlisted": self.unlisted,
             "depth": self.depth(),
             "listing": self.listing(),
             "longest": self.longest(),
@@ -235,6 +243,7 @@ class PictureFolder:
             found.root, found.label = Path(root), str(root)
             found._splits = {split: range(a, b) for split, a, b in head["splits"]}
             found.ignored, found._depth = int(head["ignored"]), int(head["depth"])
+            found.unlisted = [(name, reason) for name, reason in head["unlisted"]]
             found._listing, found._longest = str(head["listing"]), int(head["longest"])
             found._folders = [(folder, int(changed)) for folder, changed in head["folders"]]
             if head["root"] != str(found.root.resolve()) or not found._unchanged(path.parent):
@@ -271,4 +280,4 @@ class PictureFile(PictureFolder):
         self.root, self.label, self.ignored = path.parent, str(path), 0
         self._names, self._splits = Names(_stored(path.name)), {None: range(1)}
         self._depth = self._listing = self._longest = None
-        self._folders = []
+        self._folders, self.unlisted = [], []

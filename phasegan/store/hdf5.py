@@ -8,6 +8,7 @@ small datasets beside them have HDF5's own checksum (fletcher32).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.reading import open_regular
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -29,17 +31,48 @@ PROBE_SECONDS = 120.0
 """After which a file that keeps the library busy counts as damaged."""
 
 _VERSION = ("v110", "v110")
+_ROOM = 2**20
+_SEAL, _SEAL_BYTES = b"phasegan sealed ", 512
 _CHECKSUMMED = 2
 """Version of the superblock from which metadata carry checksums."""
 
 
-def create(path: Path) -> h5py.File:
-    """Create a file; it must not be there."""
-    return h5py.File(path, "x", libver=_VERSION)
+def create(path: Path, *, sealed: bool = False) -> h5py.File:
+    """Create a file; it must not be there.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    sealed : bool
+        Leave room for `seal`: HDF5 keeps virtual datasets where no checksum guards them.
+    """
+    return h5py.File(path, "x", libver=_VERSION, userblock_size=_SEAL_BYTES if sealed else None)
 
 
-def reopen(path: Path) -> h5py.File:
-    """Open a file that `create` made for writing."""
+def seal(path: Path) -> None:
+    """Write the SHA-256 of a whole file, small as it is, into the block before it."""
+    with open(path, "r+b") as stream:
+        stream.seek(_SEAL_BYTES)
+        digest = hashlib.sha256(stream.read()).hexdigest()
+        stream.seek(0)
+        stream.write(_SEAL + digest.encode() + b"\n")
+
+
+def reopen(path: Path, room: int = 0) -> h5py.File:
+    """Open a file that `create` made for writing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    room : int
+        Bytes that are going to be written, roughly. They are asked of the disk now: where a
+        write of its own fails, libhdf5 cannot go on and may crash.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as stream:
+            os.posix_fallocate(stream.fileno(), os.path.getsize(path), _ROOM + room)
     return h5py.File(path, "r+", libver=_VERSION)
 
 
@@ -151,12 +184,13 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "") -> h5py.File:
     if not file.is_file():
         raise InputError(f"{path}: not a regular file")
     try:
-        version = _superblock(file)
+        found = _superblock(file)
+        broken = found is not None and found[0] > 0 and not _seal_holds(file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if version is None:
+    if found is None:
         raise InputError(f"{path}: not an HDF5 file{hint}")
-    if version < _CHECKSUMMED:
+    if broken or found[1] < _CHECKSUMMED:
         _probe(file)
     try:
         return h5py.File(file, "r", locking="best-effort")
@@ -168,9 +202,17 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "") -> h5py.File:
         raise InputError(f"{path}: {what}") from None
 
 
-def _superblock(path: Path) -> int | None:
-    """Return the version of the superblock: at byte 0, or behind a block of the user's."""
-    with open(path, "rb") as stream:
+def is_hdf5(path: Path) -> bool:
+    """Tell whether a regular file begins as HDF5 does; False for one that cannot be read."""
+    try:
+        return _superblock(path) is not None
+    except (OSError, InputError):
+        return False
+
+
+def _superblock(path: Path) -> tuple[int, int] | None:
+    """Return place and version of the superblock: at byte 0, or behind a block of the user's."""
+    with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size == 0:
             raise InputError(f"{path}: the file is empty")
@@ -179,9 +221,33 @@ def _superblock(path: Path) -> int | None:
             stream.seek(offset)
             head = stream.read(len(HDF5_SIGNATURE) + 1)
             if head.startswith(HDF5_SIGNATURE):
-                return head[-1]
-            offset = 2 * offset or 512
+                return offset, head[-1]
+            offset = 2 * offset or _SEAL_BYTES
     return None
+
+
+def _seal_holds(path: Path) -> bool:
+    """Tell whether there is a seal.
+
+    Raises
+    ------
+    InputError
+        If there is one, of other bytes.
+    """
+    with open_regular(path) as stream:
+        block = stream.read(_SEAL_BYTES)
+        if not block.startswith(_SEAL):
+            return False
+        if (
+            block[len(_SEAL) :].split(b"\n")[0].decode("ascii", "replace")
+            != hashlib.sha256(stream.read()).hexdigest()
+            or block.rstrip(b"\0") != block[: len(_SEAL) + 65]
+        ):
+            raise InputError(
+                f"{path}: damaged, its bytes are not those that were written; restore it from a "
+                "copy or make it again"
+            )
+    return True
 
 
 _WALK = """

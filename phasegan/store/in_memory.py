@@ -10,10 +10,10 @@ from phasegan.progress import Progress
 from phasegan.settings import build
 from phasegan.spectra.fourier import padded_size
 from phasegan.store.encode import Encoder, Sample
+from phasegan.store.folders import PictureFile, PictureFolder
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.recipes import Preprocessing
 from phasegan.store.schema import Layout
-from phasegan.store.folders import PictureFile, PictureFolder
 
 
 def encode_pictures(

@@ -121,6 +121,8 @@ class Job:
         if not begun:
             needed = sum(capacity.values()) * self.layout.sample_bytes
             check_space(self.path, needed, "fewer --samples")
+        for name, reason in self.source.unlisted:
+            progress.warn(f"left out the folder {name or '.'}: {reason}")
         with told_how_to_go_on(self.path):
             unfinished = Unfinished(self.path, self.layout, capacity, about)
             hopeless = False

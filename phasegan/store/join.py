@@ -20,7 +20,9 @@ from phasegan.files import atomic_file
 from phasegan.settings import differences
 from phasegan.spectra.exact_sum import ExactSum, sum_of
 from phasegan.store import hdf5
-from phasegan.store.reader import PreparedFile, PreparedSplit
+from phasegan.store.hdf5 import open_hdf5
+from phasegan.store.reader import PreparedFile, PreparedSplit, room_for_shards
+from phasegan.store.recipes import Recipe
 from phasegan.store.schema import SHARDS, Layout
 from phasegan.store.writer import (
     SPLITS,
@@ -54,7 +56,25 @@ class Joined(NamedTuple):
     """Names of test samples that were left out because another shard trains on them."""
 
 
-def join(path: Path, shards: Sequence[Path], recipe: dict[str, object]) -> Joined:
+class OtherShardError(InputError):
+    """A shard that was prepared otherwise than the others."""
+
+
+def is_joined(path: Path) -> bool:
+    """Tell whether an HDF5 file joins shards.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened.
+    """
+    with open_hdf5(path) as file:
+        return SHARDS in file
+
+
+def join(
+    path: Path, shards: Sequence[Path], recipe: Recipe, described: dict[str, object]
+) -> Joined:
     """Write the file that joins shards.
 
     Parameters
@@ -63,8 +83,10 @@ def join(path: Path, shards: Sequence[Path], recipe: dict[str, object]) -> Joine
         The file; the shards stand in the same folder.
     shards : sequence of pathlib.Path
         In their order.
-    recipe : dict
+    recipe : Recipe
         That all of them were prepared by.
+    described : dict
+        The same as files have it.
 
     Returns
     -------
@@ -77,16 +99,22 @@ def join(path: Path, shards: Sequence[Path], recipe: dict[str, object]) -> Joine
     InputError
         If a shard is missing, damaged, or of something else.
     """
-    files = [PreparedFile(shard) for shard in shards]
+    files: list[PreparedFile] = []
+    room_for_shards(path, len(shards))
     try:
-        _check_alike(files, recipe)
+        for shard in shards:
+            files.append(PreparedFile(shard))
+            files[-1].close()
+        _check_alike(files, described)
         pieces, shared, left_out = _pieces(files)
         splits = {
             name: PreparedSplit.joined(files[0], name, files, [p for p in pieces if p.split == i])
             for i, name in enumerate(SPLITS)
         }
-        with atomic_file(path) as temporary, hdf5.create(temporary) as file:
-            _write(file, path, files, splits, pieces, recipe)
+        with atomic_file(path) as temporary:
+            with hdf5.create(temporary, sealed=True) as file:
+                _write(file, files, splits, pieces, described, recipe.source.checksum)
+            hdf5.seal(temporary)
     finally:
         for opened in files:
             opened.close()
@@ -97,12 +125,12 @@ def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> No
     first = files[0]
     for number, file in enumerate(files):
         if file.attributes.get("shard") != f"{number} of {len(files)}":
-            raise InputError(
+            raise OtherShardError(
                 f"{file.path}: not shard {number} of {len(files)} but "
                 f"{file.attributes.get('shard', 'no shard')}; prepare it again with --overwrite"
             )
         if file.layout != first.layout:
-            raise InputError(
+            raise OtherShardError(
                 f"{file.path}: {file.layout.describe()}, where {first.path.name} is "
                 f"{first.layout.describe()}; prepare that shard again with --overwrite"
             )
@@ -112,7 +140,7 @@ def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> No
         if file.attributes["source_listing"] != first.attributes["source_listing"]:
             changed.append("other pictures in the source")
         if changed:
-            raise InputError(
+            raise OtherShardError(
                 f"{file.path}: a shard of something else ({'; '.join(changed)}); prepare it again "
                 "with --overwrite"
             )
@@ -120,18 +148,17 @@ def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> No
 
 def _pieces(files: Sequence[PreparedFile]) -> tuple[list[Piece], int, list[str]]:
     """Return which rows are kept, how many are shared, and the names of those left out."""
-    trained = {sha for file in files for sha in _hashes(file.train)}
-    split_given = files[0].attributes["recipe"]["source"]["kind"] != "folder" or any(
-        name.startswith(("train/", "test/")) for name in files[0].train.sources(slice(0, 1))
-    )
+    trained = np.sort(np.concatenate([_hashes(file, "train") for file in files]))
+    split_given = _split_given(files)
     pieces = [Piece(0, i, 0, len(file.train)) for i, file in enumerate(files) if len(file.train)]
     shared, left_out = 0, []
     for i, file in enumerate(files):
-        twice = [row for row, sha in enumerate(_hashes(file.test)) if sha in trained]
+        twice = np.flatnonzero(_among(_hashes(file, "test"), trained)).tolist()
         if split_given or not twice:
             shared += len(twice)
             twice = []
         left_out += file.test.sources(twice)
+        file.close()
         ends = [*twice, len(file.test)]
         for start, stop in zip([0, *(row + 1 for row in twice)], ends, strict=True):
             if stop > start:
@@ -139,38 +166,69 @@ def _pieces(files: Sequence[PreparedFile]) -> tuple[list[Piece], int, list[str]]
     return pieces, shared, left_out
 
 
-def _hashes(split: PreparedSplit) -> list[bytes]:
-    found: list[bytes] = []
+def _split_given(files: Sequence[PreparedFile]) -> bool:
+    """Tell whether the source had a split: then it had both folders, and without one it had not."""
+    if files[0].attributes["recipe"]["source"]["kind"] != "folder":
+        return True
+    first = {
+        split.name: split.sources([0])[0]
+        for file in reversed(files)
+        for split in (file.train, file.test)
+        if len(split)
+    }
+    return all(name.startswith(f"{split}/") for split, name in first.items())
+
+
+def _hashes(file: PreparedFile, name: str) -> NDArray[np.bytes_]:
+    """Return half of each file's SHA-256: (n,), 16 bytes each."""
+    split = file.split(name)
+    found = np.empty(len(split), "S16")
     for start in range(0, len(split), _BLOCK):
         texts = split.source_sha256(slice(start, start + _BLOCK))
-        found += [bytes.fromhex(text)[:16] for text in texts]
+        found[start : start + len(texts)] = np.frombuffer(
+            b"".join(bytes.fromhex(text)[:16] for text in texts), "S16"
+        )
+    file.close()
+    return found
+
+
+def _among(values: NDArray[np.bytes_], ordered: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[place] == values
     return found
 
 
 def _write(
     file: h5py.File,
-    path: Path,
     files: Sequence[PreparedFile],
     splits: dict[str, PreparedSplit],
     pieces: Sequence[Piece],
     recipe: dict[str, object],
+    wanted: str | None,
 ) -> None:
     layout = files[0].layout
     checksums: dict[str, str] = {}
     source = hashlib.sha256()
     for i, (name, split) in enumerate(splits.items()):
         group = file.create_group(name)
+        own = [piece for piece in pieces if piece.split == i]
         for dataset in layout.datasets:
-            _virtual(group, dataset, files, [p for p in pieces if p.split == i], layout)
+            _virtual(group, dataset, files, own, layout)
             describe(group[dataset], dataset, layout)
-        checksums |= _sums(split, layout, group, source)
+        checksums |= _sums(files, split, own, layout, group, source)
     if layout.has_images:
         checksums |= write_mean(file, _mean(files), layout)
     _write_shards(file, files, pieces)
+    checksum = f"sha256:{source.hexdigest()}"
+    if wanted not in (None, checksum):
+        raise InputError(
+            f"{file.filename}: the pictures of all shards have checksum {checksum}, the recipe "
+            f"{recipe['name']} asks for {wanted}; they are not the same set"
+        )
     about = About(
         recipe=recipe,
         listing=files[0].attributes["source_listing"],
-        source_checksum=f"sha256:{source.hexdigest()}",
+        source_checksum=checksum,
         steps=files[0].attributes["magnitude_steps"],
     )
     write_attributes(file, layout, about, checksums)
@@ -194,21 +252,29 @@ def _virtual(
     if not count:
         group.create_dataset(name, (0, *shape), dtype)
         return
-    whole = h5py.VirtualLayout((count, *shape), dtype)
-    row = 0
+    created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    created.set_obj_track_times(False)
+    extent, rest, row = (count, *shape), (0,) * len(shape), 0
     for piece in pieces:
         length = len(files[piece.shard].split(split))
-        own = h5py.VirtualSource(
-            files[piece.shard].path.name, f"{split}/{name}", (length, *shape), dtype
-        )
-        stop = row + piece.stop - piece.start
-        whole[row:stop] = own[piece.start : piece.stop]
-        row = stop
-    group.create_virtual_dataset(name, whole)
+        block = (piece.stop - piece.start, *shape)
+        here, there = h5py.h5s.create_simple(extent), h5py.h5s.create_simple((length, *shape))
+        here.select_hyperslab((row, *rest), block)
+        there.select_hyperslab((piece.start, *rest), block)
+        own = files[piece.shard].path.name.encode()
+        created.set_virtual(here, own, f"{split}/{name}".encode(), there)
+        row += block[0]
+    kind = h5py.h5t.py_create(dtype, logical=True)
+    h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple(extent), created)
 
 
 def _sums(
-    split: PreparedSplit, layout: Layout, group: h5py.Group, source: hashlib._Hash
+    files: Sequence[PreparedFile],
+    split: PreparedSplit,
+    pieces: Sequence[Piece],
+    layout: Layout,
+    group: h5py.Group,
+    source: hashlib._Hash,
 ) -> dict[str, str]:
     """Return the checksums that one file of the same samples would have."""
     sums = {
@@ -223,12 +289,18 @@ def _sums(
             source.update(f"{split.name} {name} {sha}\n".encode())
         for key in layout.raw:
             sums[key].update(split.digests(key, rows).tobytes())
-    undefined = 0
-    for row in split.undefined_rows():
-        mask = split.undefined([row])[0]
-        if mask.any():
-            sums["undefined"].update(row_and_mask(row, mask))
-            undefined += int(mask.sum())
+        for opened in files:  # a thousand open ones take half a gigabyte
+            opened.close()
+    undefined = first = 0
+    for part, piece in zip(split.parts, pieces, strict=True):
+        alone = PreparedSplit(files[piece.shard], split.name, [part])
+        for row in alone.undefined_rows():
+            mask = alone.undefined([row])[0]
+            if mask.any():
+                sums["undefined"].update(row_and_mask(first + row, mask))
+                undefined += int(mask.sum())
+        first += len(alone)
+        files[piece.shard].close()
     group["undefined"].attrs["count"] = undefined
     return {f"{split.name}/{name}": found.hexdigest() for name, found in sums.items()}
 
@@ -239,6 +311,7 @@ def _mean(files: Sequence[PreparedFile]) -> NDArray[np.float64]:
     total = ExactSum(steps)
     for file in files:
         total.merge(sum_of(file.mean_magnitude(), len(file.train), steps))
+        file.close()
     return total.mean(sum(len(file.train) for file in files))
 
 

@@ -107,6 +107,11 @@ class Plan:
         InputError
             If there would be shares without a training sample.
         """
+        if share.total > self.most_shards:
+            raise InputError(
+                f"--shards {share.total}: there would be shards without a training sample; "
+                f"ask for at most {self.most_shards}"
+            )
         targets: dict[str, int | None] = dict(self.targets)
         queues = []
         for names, queue in self.queues:
@@ -122,13 +127,14 @@ class Plan:
                 parts.append(share.of(wanted))
                 targets[name] = None if target is None else len(parts[-1])
             queues.append((names, np.concatenate([*parts, share.of(rest)])))
-        plan = Plan(queues, targets, self.by_share)
-        if not plan.expected("train"):
-            raise InputError(
-                f"--shards {share.total}: there would be shards without a training sample; "
-                "ask for fewer shards"
-            )
-        return plan
+        return Plan(queues, targets, self.by_share)
+
+    @property
+    def most_shards(self) -> int:
+        """How many shares there can be, each with a training sample."""
+        if self.by_share:
+            return -(-len(self.queues[0][1]) // TEST_EVERY)
+        return self.expected("train")
 
     def take(self, accepted: int, open_splits: list[str]) -> str:
         """Return the split for the next usable picture, after `accepted` others."""

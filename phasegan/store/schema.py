@@ -160,24 +160,27 @@ class Layout:
 
 def dataset_attributes(name: str, layout: Layout) -> dict[str, Any]:
     """Return the attributes that a dataset has, but for the count of undefined phases."""
+    found: dict[str, Any] = {"axes": ", ".join(_axes(name, layout))}
     if name == "phase":
-        found: dict[str, Any] = {"units": "rad", "encoding": layout.phase_dtype}
+        found |= {"units": "rad", "encoding": layout.phase_dtype}
         if layout.phase_dtype == "uint16":
             found["scale_factor"] = TURN / UINT16_CODES
             found["comment"] = "phase = code * scale_factor, modulo one turn"
-        return found
-    if name == "undefined":
+    elif name == "undefined":
         limit = f"|X| < {UNDEFINED_BELOW:g} of the image's largest"
-        return {"comment": f"True where {limit}; the phase is then 0"}
-    if name == "mean_magnitude":
-        return {"units": "pixel units of the unnormalised transform"}
-    if name.endswith("_sha256") and not name.startswith("source"):
-        return {"comment": f"SHA-256 of each sample's values in {name.removesuffix('_sha256')}"}
-    return {}
+        found["comment"] = f"True where {limit}; the phase is then 0"
+    elif name == "mean_magnitude":
+        found["units"] = "pixel units of the unnormalised transform"
+    elif name in ("phase_sha256", "images_sha256"):
+        found["comment"] = f"SHA-256 of each sample's values in {name.removesuffix('_sha256')}"
+    return found
 
 
-def axis_labels(name: str, layout: Layout) -> list[str]:
-    """Return the dimension labels of a dataset."""
+def _axes(name: str, layout: Layout) -> list[str]:
+    """Return what the axes are.
+
+    HDF5 has labels for that, but h5py keeps them outside of the checksummed metadata.
+    """
     if name.startswith("source"):
         return ["sample"]
     if name.endswith("_sha256"):
@@ -310,7 +313,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             and 0 <= (layout.phase_bits or 0) <= MAX_PHASE_BITS
             and isinstance(layout.has_images, bool)
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
     if not sound:
         raise InputError(f"{where}: damaged attributes, they contradict the format")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from pathlib import Path
-from typing import Any
 
 from phasegan.errors import InputError, PhaseganError, RunError
 from phasegan.progress import Progress
+from phasegan.store.job import PrepareReport
 
 MAX_SHARDS = 9999
+CONNECT_SECONDS = 30.0
+"""How long a scheduler is waited for."""
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://\S+:\d+")
 
 
 def shard_path(path: Path, number: int, total: int) -> Path:
@@ -48,9 +53,24 @@ def check_shards(shards: int | None, shard: int | None, scheduler: str | None) -
         raise InputError(f"--shard {shard}: must be 0 to {shards - 1}, of --shards {shards}")
 
 
+def begun(path: Path) -> set[int]:
+    """Return into how many shards a preparation was cut that has begun: the numbers found."""
+    shard = re.compile(
+        rf"\.?{re.escape(path.stem)}-\d{{4}}-of-(\d{{4}}){re.escape(path.suffix)}(\.part)?"
+    )
+    if not path.parent.is_dir():
+        return set()
+    found = (shard.fullmatch(name) for name in os.listdir(path.parent))
+    return {int(match[1]) for match in found if match is not None}
+
+
 def run_on_cluster(
-    address: str, shards: int | None, make: Callable[[int, int], dict[str, Any]], progress: Progress
-) -> int:
+    address: str,
+    shards: int | None,
+    most: int,
+    make: Callable[[int, int], PrepareReport],
+    progress: Progress,
+) -> list[PrepareReport]:
     """Have all shards made by the workers of a dask cluster.
 
     Parameters
@@ -59,15 +79,17 @@ def run_on_cluster(
         Of its scheduler, `tcp://host:8786`.
     shards : int or None
         How many; four for each thread of the cluster by default.
+    most : int
+        How many there can be.
     make : callable
-        Given number and total, the arguments of `phasegan.prepare` for a shard.
+        Given number and total, makes a shard; it can be pickled.
     progress : Progress
         Follows the shards.
 
     Returns
     -------
-    int
-        How many shards.
+    list of PrepareReport
+        Of each shard.
 
     Raises
     ------
@@ -76,6 +98,8 @@ def run_on_cluster(
     PhaseganError
         Whatever a shard failed of; the others are finished or left as they are.
     """
+    if not _ADDRESS.fullmatch(address):
+        raise InputError(f"--scheduler {address}: give an address such as tcp://host:8786")
     try:
         from distributed import Client
     except ImportError:
@@ -83,40 +107,50 @@ def run_on_cluster(
             "--scheduler needs dask.distributed: pip install 'phasegan[cluster]'"
         ) from None
     try:
-        client = Client(address, timeout=30, set_as_default=False)
-    except (OSError, ValueError) as error:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except Exception as error:  # addresses can be wrong in many ways
         reason = " ".join(str(error).split())
         raise InputError(f"--scheduler {address}: no scheduler answers there ({reason})") from None
     with client:
         threads = sum(client.nthreads().values())
         if not threads:
             raise RunError(f"--scheduler {address}: the cluster has no workers; start some first")
-        total = shards or 4 * threads
-        check_shards(total, None, None)
+        total = shards or min(4 * threads, most, MAX_SHARDS)
         executor = client.get_executor(pure=False)
-        futures = [executor.submit(_make, make(i, total)) for i in range(total)]
+        numbers = {executor.submit(_make, make, i, total): i for i in range(total)}
+        reports: dict[int, PrepareReport] = {}
         try:
             with progress.task("shards", total) as task:
-                for future in as_completed(futures):
-                    failed = future.result()
-                    if failed is not None:
-                        raise _failure(*failed)
+                for future in as_completed(numbers):
+                    number = numbers[future]
+                    reports[number] = report = _result(future, number)
+                    for name, reason in report.skipped:
+                        progress.warn(f"skipped {name}: {reason}")
                     task.advance()
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
-    return total
+            executor.shutdown(wait=False)  # cancels what has not begun
+    return [reports[number] for number in range(total)]
 
 
-def _make(arguments: dict[str, Any]) -> tuple[int, str] | None:
+def _make(
+    make: Callable[[int, int], PrepareReport], number: int, total: int
+) -> PrepareReport | tuple[int, str]:
     """Make a shard, in a worker of a cluster; return exit status and message if it fails."""
-    from phasegan.store.prepare import prepare
-
     try:
-        prepare(**arguments)
+        return make(number, total)
     except PhaseganError as error:
         return error.exit_status, str(error)
-    return None
 
 
-def _failure(status: int, message: str) -> PhaseganError:
-    return InputError(message) if status == InputError.exit_status else RunError(message)
+def _result(future: Future[PrepareReport | tuple[int, str]], number: int) -> PrepareReport:
+    try:
+        result = future.result()
+    except Exception as error:  # whatever ends a worker, or keeps it from beginning
+        reason = " ".join(str(error).split())
+        raise RunError(f"shard {number}: {type(error).__name__}: {reason}") from None
+    if isinstance(result, PrepareReport):
+        return result
+    status, message = result
+    if status == InputError.exit_status:
+        raise InputError(f"shard {number}: {message}")
+    raise RunError(f"shard {number}: {message}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Protocol
 
@@ -12,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.reading import UnreadableFileError, read_regular
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.pictures import Pixels, square
 
 SPLITS = ("train", "test")
-MAX_FILE_BYTES = 2**30
-"""No picture file is larger: 16-bit RGB of Pillow's limit on pixels takes half of it."""
 
 
 class Item(NamedTuple):
@@ -54,6 +52,8 @@ class Source(Protocol):
     label: str
     ignored: int
     """Files that are not pictures by their name."""
+    unlisted: list[tuple[str, str]]
+    """Name of each folder that cannot be listed, and why."""
     external: bool
     """Whether pictures are files that somebody else made and may change."""
 
@@ -86,23 +86,18 @@ class Source(Protocol):
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return what a file holds; never waits for a pipe.
+    """Return what a picture's file holds; never waits for a pipe.
 
     Raises
     ------
     UnreadablePictureError
-        If it is not a regular file, or larger than `MAX_FILE_BYTES`.
-    OSError
-        If it cannot be read.
+        If it cannot be read, is not a regular file or too large; the message is the
+        reason alone.
     """
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    with open(os.open(path, flags), "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadablePictureError("not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise UnreadablePictureError(f"larger than the limit of {MAX_FILE_BYTES:,} bytes")
-        return stream.read(MAX_FILE_BYTES)
+    try:
+        return read_regular(path)
+    except UnreadableFileError as error:
+        raise UnreadablePictureError(str(error)) from None
 
 
 def safe_name(name: str) -> str:
@@ -161,6 +156,7 @@ class ArrayPictures:
         if not len(images):
             raise InputError("an array without images")
         self.label, self.ignored, self._images = "the array", 0, images
+        self.unlisted: list[tuple[str, str]] = []
 
     def splits(self) -> dict[str | None, range]:
         """Return the images' numbers."""

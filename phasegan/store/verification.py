@@ -10,7 +10,7 @@ import numpy as np
 from phasegan.errors import InputError
 from phasegan.progress import Progress, Task
 from phasegan.store.reader import PreparedFile, PreparedSplit
-from phasegan.store.schema import SHARDS, axis_labels, dataset_attributes
+from phasegan.store.schema import SHARDS, dataset_attributes
 from phasegan.store.writer import row_and_mask
 
 _NAMED = 5
@@ -68,19 +68,18 @@ def _strangers(prepared: PreparedFile, names: list[str]) -> list[str]:
 
 
 def _described(prepared: PreparedFile, name: str) -> bool:
-    """Tell whether a dataset has the attributes and labels of the format."""
+    """Tell whether a dataset has the attributes of the format."""
     short = name.split("/")[1]
     wanted = dataset_attributes(short, prepared.layout)
-    labels = axis_labels(short, prepared.layout)
 
     def compare(file: h5py.File) -> bool:
         dataset = file[name]
         found = {
             k: v.decode() if isinstance(v, bytes) else v
             for k, v in dataset.attrs.items()
-            if k not in ("DIMENSION_LABELS", "count")
+            if k != "count"
         }
-        return found == wanted and [d.label for d in dataset.dims] == labels
+        return found == wanted
 
     try:
         return prepared.read(compare)

@@ -20,12 +20,12 @@ from phasegan.store import hdf5
 from phasegan.store.journal import Entry
 from phasegan.store.schema import (
     CHECKSUM,
+    DIGEST_BYTES,
     FFT_CONVENTION,
     FORMAT_NAME,
     FORMAT_VERSION,
     Layout,
     attributes_checksum,
-    axis_labels,
     dataset_attributes,
 )
 
@@ -51,9 +51,7 @@ class About:
 
 
 def describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
-    """Give a dataset its labels and attributes."""
-    for position, label in enumerate(axis_labels(name, layout)):
-        dataset.dims[position].label = label
+    """Give a dataset its attributes."""
     hdf5.set_attributes(dataset, dataset_attributes(name, layout))
 
 
@@ -153,7 +151,8 @@ def complete(
     about : About
         What to write of the samples' origin.
     """
-    with hdf5.reopen(path) as file:
+    room = sum(counts.values()) * (longest + 64 + DIGEST_BYTES * len(layout.raw))
+    with hdf5.reopen(path, room) as file:
         for split in SPLITS:
             for name in layout.raw:
                 file[split][name].resize(counts[split], axis=0)

@@ -106,11 +106,8 @@ def test_the_file_says_how_to_read_it(tiny):
             assert f[split]["phase"].shape == (count, 32, 17)
             assert f[split]["phase"].chunks == (1, 32, 17)
             assert f[split]["images"].dtype == np.uint8
-            assert [d.label for d in f[split]["phase"].dims] == [
-                "sample",
-                "row frequency",
-                "column frequency",
-            ]
+            axes = f[split]["phase"].attrs["axes"].decode()
+            assert axes == "sample, row frequency, column frequency"
             kept = [name for name in f[split] if "image" in name]
             assert kept == ["images", "images_sha256"]
         magnitude = np.abs(np.fft.rfft2(f["train/images"][()].astype(float))).mean(axis=0)
@@ -282,7 +279,7 @@ def test_a_failure_while_writing_keeps_the_old_file(pictures, tmp_path, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match="--resume"):
-        patch.setattr("phasegan.store.prepare.complete", fail)
+        patch.setattr("phasegan.store.job.complete", fail)
         phasegan.prepare(pictures, path, size=20, overwrite=True)
     assert path.read_bytes() == before
     kept = [".p.h5.journal", ".p.h5.part", "p.h5", "pictures"]

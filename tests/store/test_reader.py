@@ -93,7 +93,7 @@ def test_verify_finds_changed_descriptions_and_strangers(tiny, tmp_path):
     shutil.copy(tiny, copy)
     with h5py.File(copy, "r+") as f:
         f["train/phase"].attrs["scale_factor"] *= 2
-        f["test/phase"].dims[1].label = "row"
+        f["test/phase"].attrs["axes"] = "sample, row, column"
         f["test/undefined"].attrs["count"] = 5
         f["train/evil"] = 1
     with phasegan.open(copy) as file:

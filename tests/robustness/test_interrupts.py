@@ -1,0 +1,70 @@
+"""Signals end a command with their own status, and what kills left is cleared away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+import phasegan
+from phasegan.cli import main
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+@pytest.fixture
+def handlers():
+    """Put the handlers of signals back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_has_its_status_even_where_it_breaks_an_import(
+    number, status, word, swallowed, monkeypatch, capsys, handlers
+):
+    def work(*_, **__):
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            if not swallowed:
+                raise
+        raise AttributeError("module 'half' has no attribute 'imported'")
+
+    monkeypatch.setattr("phasegan.store.prepare.prepare", work)
+    assert main(["prepare", "-o", "x.h5", "-q"]) == status
+    said = capsys.readouterr().err
+    assert f"phasegan: {word}; nothing half-written is left" in said
+    assert "attribute" not in said
+
+
+def test_a_signal_of_an_earlier_command_is_forgotten(monkeypatch, capsys, handlers):
+    def interrupted(*_, **__):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def broken(*_, **__):
+        raise AttributeError("of its own")
+
+    for work, status in ((interrupted, 130), (broken, 1)):
+        monkeypatch.setattr("phasegan.store.prepare.prepare", work)
+        assert main(["prepare", "-o", "x.h5", "-q"]) == status
+    assert "of its own" in capsys.readouterr().err
+
+
+def test_a_bench_clears_away_what_a_kill_left(tiny, tmp_path):
+    folder = tmp_path / "b"
+    for name in (".report.html.1.tmp", "rows/.a.json.1.tmp", "estimates/.b.json.1.tmp"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("half")
+    sizes = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
+    phasegan.bench(2, 1, data=tiny, output=folder, methods=("zero",), **sizes)
+    assert list(folder.rglob(".*")) == []
