@@ -36,7 +36,7 @@ from survival.rows import make_row, print_rows, write_rows
 SHARES = {"prepare": 6, "train physics": 3, "train paper": 3, "train translation": 3, "bench": 5}
 """How the kills are shared out."""
 SIGNALS = (signal.SIGKILL,) * 7 + (signal.SIGTERM,) * 2 + (signal.SIGINT,)
-CAUGHT = {signal.SIGKILL: {-9}, signal.SIGTERM: {143, -15, 0}, signal.SIGINT: {130, -2, 0}}
+CAUGHT = {signal.SIGKILL: {-9, 0}, signal.SIGTERM: {143, -15, 0}, signal.SIGINT: {130, -2, 0}}
 """Exit statuses after a signal: said by the command, or before it had begun, or too late."""
 MOMENTS = ("anywhere",) * 13 + ("the first milliseconds",) * 2 + ("a write",) * 3 + ("the end",) * 2
 FIRST, LAST, AFTER_WRITE = 0.1, 0.05, 0.004

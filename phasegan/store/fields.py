@@ -138,4 +138,3 @@ class Fields:
 def dataset(field: str) -> str:
     """Return the dataset that a field is made from."""
     return "phase" if field == "codes" else field
-
