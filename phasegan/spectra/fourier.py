@@ -103,6 +103,12 @@ def inverse(spectrum: Any, frame: tuple[int, int], shape: tuple[int, int] | None
     return xp.fft.irfft(kept, n=frame[1], axis=-1)[..., :columns]
 
 
+def real_bins(frame: tuple[int, int]) -> tuple[list[int], list[int]]:
+    """Return the rows and the columns at whose crossings the spectrum of a real image is real."""
+    rows, columns = ([0, size // 2] if size % 2 == 0 else [0] for size in frame)
+    return rows, columns
+
+
 def self_conjugate(frame: tuple[int, int]) -> np.ndarray:
     """Return where the half-plane of a real image must be real.
 
@@ -112,8 +118,7 @@ def self_conjugate(frame: tuple[int, int]) -> np.ndarray:
         (M₁, M₂ // 2 + 1), bool: frequency 0 and, for even sizes, the Nyquist
         frequency on each axis. 4 bins for even M, 1 for odd.
     """
-    rows = [0] + ([frame[0] // 2] if frame[0] % 2 == 0 else [])
-    columns = [0] + ([frame[1] // 2] if frame[1] % 2 == 0 else [])
+    rows, columns = real_bins(frame)
     mask = np.zeros(half_plane(frame), dtype=bool)
     mask[np.ix_(rows, columns)] = True
     return mask

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.spectra.fourier import forward, self_conjugate
+from phasegan.spectra.fourier import forward, real_bins
 
 UNDEFINED_BELOW = 1e-12
 """Share of an image's largest magnitude below which a phase is rounding noise."""
+
+
+_TINY = np.nextafter(0.0, 1.0)
 
 
 class PolarSpectrum(NamedTuple):
@@ -48,13 +51,17 @@ def analyse(image: NDArray[np.generic], frame: tuple[int, int]) -> PolarSpectrum
         and −π never occurs.
     """
     spectrum = forward(np.asarray(image, dtype=np.float64), frame)
-    spectrum.imag[..., self_conjugate(frame)] = 0.0
+    rows, columns = real_bins(frame)
+    for row in rows:
+        for column in columns:
+            spectrum.imag[..., row, column] = 0.0
     magnitude = np.abs(spectrum)
-    undefined = magnitude < UNDEFINED_BELOW * magnitude.max(axis=(-2, -1), keepdims=True)
-    undefined |= magnitude == 0.0
+    smallest = UNDEFINED_BELOW * magnitude.max(axis=(-2, -1), keepdims=True)
+    undefined = magnitude < np.maximum(smallest, _TINY)
     phase = np.angle(spectrum)
-    phase[phase == -np.pi] = np.pi
-    phase[undefined] = 0.0
+    np.copyto(phase, np.pi, where=phase == -np.pi)
+    if undefined.any():
+        phase[undefined] = 0.0
     return PolarSpectrum(phase, magnitude, undefined)
 
 

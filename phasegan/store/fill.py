@@ -104,6 +104,7 @@ class Filling:
         self._encoder = encoder
         self._workers = workers
         self._in_flight = 0
+        self._unsplit = None in source.splits()
         self._replay: Iterator[tuple[int, Entry]] | None = unfinished.journal.entries()
         self.outcome = Outcome()
 
@@ -232,19 +233,20 @@ class Filling:
         self._unfinished.record(entries)
 
     def _accept(self, open_splits: list[str], number: int, result: Encoded | str) -> Entry:
-        outcome, item = self.outcome, self._source.item(number)
+        outcome = self.outcome
         split = self._plan.take(sum(outcome.counts.values()), open_splits)
         if isinstance(result, str):
             reason = result
-        elif item.split is None and outcome.stands_opposite(split, result.source_sha256):
+        elif self._unsplit and outcome.stands_opposite(split, result.source_sha256):
             reason = f"the same file stands in the {'train' if split == 'test' else 'test'} split"
         else:
             self._unfinished.write(split, result)
             outcome.accept(split, result.source, result.source_sha256)
             return accepted(split, result)
-        outcome.skipped.append((item.name, reason))
-        self._progress.warn(f"skipped {item.name}: {reason}")
-        return skipped(item.name, reason)
+        name = self._source.item(number).name
+        outcome.skipped.append((name, reason))
+        self._progress.warn(f"skipped {name}: {reason}")
+        return skipped(name, reason)
 
     def _check(self) -> None:
         outcome, label = self.outcome, self._source.label

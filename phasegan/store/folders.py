@@ -14,7 +14,7 @@ import numpy as np
 
 from phasegan.errors import InputError
 from phasegan.files import atomic_file
-from phasegan.reading import open_regular
+from phasegan.reading import read_head
 from phasegan.store.deep import PNG_SIGNATURE, UnreadablePictureError
 from phasegan.store.pictures import bit_depth, picture_suffixes, read_picture, read_square
 from phasegan.store.sources import SPLITS, Item, Loaded, read_file, safe_name
@@ -163,8 +163,7 @@ class PictureFolder:
     def _is_deep(self, name: str) -> bool:
         path = os.path.join(self.root, name)
         try:
-            with open_regular(path) as stream:
-                data = stream.read(32)
+            data = read_head(path, 32)
             if data[:2] != b"\xff\xd8" and not data.startswith(PNG_SIGNATURE):
                 data = read_file(path)
         except (OSError, InputError, UnreadablePictureError):

@@ -39,6 +39,7 @@ _NOT_FORMATS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 @functools.cache
+@functools.cache
 def _formats() -> tuple[str, ...]:
     """Return Pillow's names of the formats that are taken, whatever a file's name is."""
     Image.init()
@@ -142,7 +143,12 @@ def _open(data: bytes) -> Pixels | Image.Image:
         return deep.turn(deep.decode_png(data), orientation)
     if picture.format == "TIFF" and deep.is_deep_tiff(picture):
         return deep.decode_tiff(data)
+    if picture.format == "JPEG" and not picture.info.keys() & _MAY_TURN:
+        return picture  # the right way up, and not to be copied
     return ImageOps.exif_transpose(picture)
+
+
+_MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp"}
 
 
 def _decode_shallow(picture: Image.Image) -> Pixels:

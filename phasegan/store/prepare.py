@@ -19,6 +19,7 @@ from phasegan.store.preparation import Preparation
 from phasegan.store.recipes import Preprocessing, override, resolve_recipe
 from phasegan.store.shards import check_shards
 from phasegan.store.sources import ArrayPictures
+from phasegan.store.workers import started_ahead
 
 
 def prepare(
@@ -174,4 +175,6 @@ def prepare(
         return replace(made, workers=workers or 1).on_cluster(scheduler, shards, progress)
     if shards is not None:
         return made.shards(shards, shard, progress)
-    return made.whole(open_source(recipe), progress, dry_run=dry_run)
+    idle = dry_run or recipe.source.kind != "folder" or (path.exists() and not overwrite)
+    with started_ahead(0 if idle else worker_count(workers)):
+        return made.whole(open_source(recipe), progress, dry_run=dry_run)

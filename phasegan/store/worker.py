@@ -11,6 +11,7 @@ import pickle
 import signal
 import sys
 
+import phasegan.store.encode  # noqa: F401 - what is unpickled needs it: loaded while waiting
 from phasegan.store.pictures import quiet_decoders
 
 

@@ -60,6 +60,62 @@ class Here:
         return future
 
 
+_spares: list[subprocess.Popen[bytes]] = []
+"""Processes that were started ahead, and wait for what they are to do."""
+
+
+@contextlib.contextmanager
+def started_ahead(count: int) -> Iterator[None]:
+    """Start processes for the next `Workers`, so that they are ready when they are needed.
+
+    Those that nobody took are ended at the end of the block.
+
+    Raises
+    ------
+    RunError
+        If they cannot be started.
+    """
+    own = [_start_process() for _ in range(count)]
+    _spares.extend(own)
+    try:
+        yield
+    finally:
+        for process in own:
+            if process in _spares:
+                _spares.remove(process)
+                Workers.end(process)
+
+
+def _take_spare() -> subprocess.Popen[bytes] | None:
+    try:
+        return _spares.pop()
+    except IndexError:
+        return None
+
+
+def _start_process() -> subprocess.Popen[bytes]:
+    paths = [path or os.getcwd() for path in sys.path]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+    except OSError as error:
+        raise RunError(
+            f"a process that decodes cannot be started ({error.strerror or error}); try --workers 1"
+        ) from None
+    _widen(process.stdout)
+    return process
+
+
 class Workers:
     """Processes that work.
 
@@ -98,26 +154,7 @@ class Workers:
         return future
 
     def _start(self) -> subprocess.Popen[bytes]:
-        paths = [path or os.getcwd() for path in sys.path]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _SERVE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-            )
-        except OSError as error:
-            raise RunError(
-                f"a process that decodes cannot be started ({error.strerror or error}); "
-                "try --workers 1"
-            ) from None
-        _widen(process.stdout)
+        process = _take_spare() or _start_process()
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # who asks it finds out
             process.stdin.write(self._work)
@@ -167,7 +204,7 @@ class Workers:
             done: Done = pickle.load(process.stdout)
             return done
         except (OSError, EOFError, pickle.UnpicklingError, ValueError):
-            self._end(process)
+            self.end(process)
             self._processes[number] = None
             return None
 
@@ -183,7 +220,8 @@ class Workers:
             ) from None
 
     @staticmethod
-    def _end(process: subprocess.Popen[bytes]) -> None:
+    def end(process: subprocess.Popen[bytes]) -> None:
+        """Close the pipes of a process and stop it."""
         for stream in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):
                 if stream is not None:
@@ -211,7 +249,7 @@ class Workers:
             thread.join()
         for process in self._processes:
             if process is not None:
-                self._end(process)
+                self.end(process)
 
 
 def _widen(stream: Any) -> None:
