@@ -8,8 +8,9 @@ In one run, by turns, over the same pictures:
             picture after the other
 - phasegan  `phasegan.prepare`, from walking the folder to the whole file, with one process
             that decodes and with one a core
-- work      decode, resize, transform, angle, hash with the same libraries, nothing stored, in
-            processes that are running already, one and one a core
+- work      decode, resize, transform, angle, round, and hash what was read and what would be
+            written, with the same libraries; nothing is stored, the processes are running
+            already, one and one a core
 - write     the bytes of the file alone, in pieces of 1 MB, and fsync
 
 On one core all of a contender's processes are bound to it. Rates are pictures a second,
@@ -75,7 +76,9 @@ def work(paths: list[Path], size: int) -> int:
         square = image.crop((left, top, left + side, top + side))
         pixels = np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
         angle = np.angle(np.fft.rfft2(pixels))
-        (np.rint(angle * CODES).astype(np.int64) % 65536).astype(np.uint16)
+        codes = np.rint(angle * CODES).astype(np.int32).astype(np.uint16)
+        hashlib.sha256(codes.data).digest()
+        hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
     return len(paths)
 
 

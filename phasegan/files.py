@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from phasegan.errors import InputError, room_for
+from phasegan.reading import UnreadableFileError, read_regular
 
 _LONGEST_NAME = 230
 """Bytes: file systems take 255, and something is put before and behind."""
@@ -226,11 +227,11 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     InputError
         If the file is missing, unreadable or not JSON.
     """
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: no such file")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(read_regular(path).decode("utf-8"))
+    except (UnreadableFileError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
 
 

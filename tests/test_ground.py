@@ -208,3 +208,10 @@ def run_examples(subject):
     for example in examples:
         result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
         assert result.failed == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_json_from_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "status.json")
+    with pytest.raises(InputError, match=r"status\.json: not readable as JSON \(not a regular"):
+        files.read_json(tmp_path / "status.json")
