@@ -14,6 +14,7 @@ from phasegan.progress import Task as ProgressTask
 from phasegan.spectra.exact_sum import ExactSum
 from phasegan.spectra.phase import analyse
 from phasegan.store.encode import Done, Encoded, Encoder, Task
+from phasegan.store.file_hashes import FileHashes
 from phasegan.store.journal import Entry, accepted, skipped
 from phasegan.store.plan import Plan
 from phasegan.store.sources import Source
@@ -36,37 +37,41 @@ class Outcome:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     resumed: int = 0
     """Pictures that an earlier process had done."""
-    hashes: dict[str, set[bytes]] = field(default_factory=lambda: {"train": set(), "test": set()})
+    hashes: dict[str, FileHashes] = field(
+        default_factory=lambda: {"train": FileHashes(), "test": FileHashes()}
+    )
     shared: int = 0
     """Test samples whose file also stands in the training split."""
-    _test: list[tuple[bytes, bytes]] = field(default_factory=list)
+    _test: bytearray = field(default_factory=bytearray)
+    """A line for each test sample."""
+    _tested: bytearray = field(default_factory=bytearray)
+    """The hash of each test sample's file, 64 digits."""
     _digest: Any = field(default_factory=hashlib.sha256)
 
     def accept(self, split: str, source: str, source_sha256: str) -> None:
         """Count a sample."""
-        short = bytes.fromhex(source_sha256)[:16]
         self.counts[split] += 1
-        self.hashes[split].add(short)
+        self.hashes[split].add(source_sha256)
         line = f"{split} {source} {source_sha256}\n".encode()
         if split == "test":
-            self._test.append((short, line))
+            self._test += line
+            self._tested += source_sha256.encode()
         else:
             self._digest.update(line)
 
     def stands_opposite(self, split: str, source_sha256: str) -> bool:
         """Tell whether a file stands in the other split."""
-        opposite = "train" if split == "test" else "test"
-        return bytes.fromhex(source_sha256)[:16] in self.hashes[opposite]
+        return source_sha256 in self.hashes["train" if split == "test" else "test"]
 
     def count_shared(self) -> None:
         """Count test samples whose file stands in the training split."""
-        self.shared = sum(short in self.hashes["train"] for short, _ in self._test)
+        trained, tested = self.hashes["train"], self._tested.decode()
+        self.shared = sum(tested[i : i + 64] in trained for i in range(0, len(tested), 64))
 
     def source_checksum(self) -> str:
         """Return the SHA-256 over split, name and hash of each sample, training samples first."""
         whole = self._digest.copy()
-        for _, line in self._test:
-            whole.update(line)
+        whole.update(self._test)
         return f"sha256:{whole.hexdigest()}"
 
 
