@@ -69,21 +69,20 @@ def children(pid: int) -> list[int]:
 
 
 def watch(command: list[str], journal: Path, stop_at: int | None) -> list[dict[str, float]]:
-    """Run a command; return time, pictures done, memory of it and of its children."""
+    """Run a command; return time, MiB of it, of its children and of the journal."""
     rows, start = [], time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    line = 300.0
     while process.poll() is None:
         try:
-            done = journal.stat().st_size / line
+            written = journal.stat().st_size / 2**20
         except OSError:
-            done = 0.0
+            written = 0.0
         rows.append(
             {
                 "seconds": time.monotonic() - start,
                 "writer": resident(process.pid),
                 "workers": sum(map(resident, children(process.pid))),
-                "pictures": done,
+                "journal": written,
             }
         )
         if stop_at is not None and journal.exists() and lines(journal) > stop_at:
@@ -119,7 +118,7 @@ def plot(halves: list[list[dict[str, float]]], count: int, path: Path) -> None:
         offset = time_s[-1]
         if half is halves[0]:
             axes.axvline(offset, color="0.5", linestyle=":", linewidth=1)
-            axes.annotate("killed, continued", (offset, 0.95), xycoords=("data", "axes fraction"),
+            axes.annotate("killed, continued", (offset, 0.05), xycoords=("data", "axes fraction"),
                           xytext=(5, 0), textcoords="offset points", color="0.35")  # fmt: skip
     axes.set(xlabel="seconds", ylabel="resident memory, MiB", xlim=(0, None), ylim=(0, None))
     axes.set_title(f"phasegan prepare, {count:,} pictures", loc="left", fontsize=10)
