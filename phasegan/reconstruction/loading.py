@@ -18,8 +18,9 @@ from phasegan.reconstruction.protocol import Observation
 from phasegan.spectra.encoding import UINT16_CODES, decode, half_steps
 from phasegan.store.hdf5 import HDF5_SIGNATURE, HDF5_SUFFIXES
 from phasegan.store.in_memory import encode_pictures
-from phasegan.store.reader import Indices, PreparedFile, PreparedSplit
+from phasegan.store.reader import PreparedFile
 from phasegan.store.schema import Layout
+from phasegan.store.split import Indices, PreparedSplit
 
 
 @dataclass(frozen=True)

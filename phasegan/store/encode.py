@@ -76,7 +76,7 @@ class Encoder:
     layout : Layout
         Sizes and encodings.
     how : str
-        How pictures are fitted, see `phasegan.store.pictures.fit`.
+        How pictures are fitted, see `phasegan.store.fitting.fit`.
     seed : int
         Of the phase noise.
     steps : int

@@ -16,7 +16,8 @@ from phasegan.errors import InputError
 from phasegan.files import atomic_file
 from phasegan.reading import read_head
 from phasegan.store.deep import PNG_SIGNATURE, UnreadablePictureError
-from phasegan.store.pictures import bit_depth, picture_suffixes, read_picture, read_square
+from phasegan.store.fitting import read_square
+from phasegan.store.pictures import bit_depth, picture_suffixes, read_picture
 from phasegan.store.sources import SPLITS, Item, Loaded, read_file, safe_name
 
 _FORMAT = "phasegan list of pictures 1"

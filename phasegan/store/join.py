@@ -21,9 +21,10 @@ from phasegan.settings import differences
 from phasegan.spectra.exact_sum import ExactSum, sum_of
 from phasegan.store import hdf5
 from phasegan.store.hdf5 import open_hdf5
-from phasegan.store.reader import PreparedFile, PreparedSplit, room_for_shards
+from phasegan.store.reader import PreparedFile, room_for_shards
 from phasegan.store.recipes import Recipe
 from phasegan.store.schema import SHARDS, Layout
+from phasegan.store.split import PreparedSplit
 from phasegan.store.writer import (
     SPLITS,
     About,

@@ -32,7 +32,8 @@ from scipy.fft import dct
 
 from phasegan.errors import printable
 from phasegan.progress import Progress, Task
-from phasegan.store.reader import PreparedFile, PreparedSplit
+from phasegan.store.reader import PreparedFile
+from phasegan.store.split import PreparedSplit
 
 THUMBNAIL = 32
 """Pixels along a side of a thumbnail, as in [1]."""

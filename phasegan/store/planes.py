@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phasegan.store.deep import UnreadablePictureError
-from phasegan.store.pictures import BYTE_TO_WORD, to_channels
+from phasegan.store.fitting import BYTE_TO_WORD, to_channels
 from phasegan.store.pixels import Picture
 
 Planes = NDArray[np.generic]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from phasegan.errors import InputError
 from phasegan.reading import UnreadableFileError, read_regular
 from phasegan.store.deep import UnreadablePictureError
-from phasegan.store.pictures import Pixels, square
+from phasegan.store.fitting import square
+from phasegan.store.pictures import Pixels
 
 SPLITS = ("train", "test")
 
@@ -43,7 +44,7 @@ class Loader(Protocol):
         """Decode one; raises UnreadablePictureError with the reason."""
 
     def square(self, ticket: Any, size: int, channels: str, bits: int, how: str) -> Loaded:
-        """Decode one and fit it, as `phasegan.store.pictures.square` does."""
+        """Decode one and fit it, as `phasegan.store.fitting.square` does."""
 
 
 class Source(Protocol):

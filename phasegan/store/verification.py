@@ -9,8 +9,9 @@ import numpy as np
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress, Task
-from phasegan.store.reader import PreparedFile, PreparedSplit
+from phasegan.store.reader import PreparedFile
 from phasegan.store.schema import SHARDS, dataset_attributes
+from phasegan.store.split import PreparedSplit
 from phasegan.store.writer import row_and_mask
 
 _NAMED = 5

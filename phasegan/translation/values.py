@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.errors import InputError
-from phasegan.store.pictures import to_channels
+from phasegan.store.fitting import to_channels
 from phasegan.store.pixels import Picture, Pixels, white
 from phasegan.translation.opening import Domain
 

@@ -12,14 +12,12 @@ import tifffile
 from PIL import Image
 
 from phasegan.errors import InputError
+from phasegan.store.fitting import fit, to_channels, to_depth
 from phasegan.store.pictures import (
     UnreadablePictureError,
     bit_depth,
-    fit,
     picture_suffixes,
     read_picture,
-    to_channels,
-    to_depth,
 )
 
 
