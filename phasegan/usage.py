@@ -124,3 +124,10 @@ class Load:
         cores = len(os.sched_getaffinity(0))
         others = (now - busy) - (time.process_time() - own)
         self.others = min(1.0, max(0.0, others / (passed * cores)))
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use: fewer than the machine has, in many jobs."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

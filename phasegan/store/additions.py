@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from phasegan.store.sources import Item, Loader, Source
 from phasegan.store.unfinished import SPLITS
 from phasegan.store.workers import in_order
 from phasegan.store.writer import About, complete
+from phasegan.usage import available_cores
 
 _BLOCK_BYTES = 2**24
 
@@ -58,7 +58,7 @@ class Newcomers:
         new: list[int] = []
         with (
             progress.task("looking for new pictures", len(numbers)) as task,
-            ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+            ThreadPoolExecutor(available_cores()) as pool,
         ):
             for number, sha in in_order(lambda n: pool.submit(source.sha256, n), numbers, 256):
                 if sha not in held:

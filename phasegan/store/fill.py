@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from phasegan.store.plan import Plan
 from phasegan.store.sources import Source
 from phasegan.store.unfinished import Unfinished
 from phasegan.store.workers import Here, Workers, in_order
+from phasegan.usage import available_cores
 
 _TASK = 16
 """Pictures that are encoded together, at most."""
@@ -268,7 +268,7 @@ class Filling:
 
 
 def worker_count(workers: int | None) -> int:
-    """Return how many processes to use: one a core by default."""
+    """Return how many processes to use: one for each core that this one may use, by default."""
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
-    return workers or os.cpu_count() or 1
+    return workers or available_cores()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -16,6 +15,7 @@ from phasegan.progress import Progress
 from phasegan.store.fields import TEXTS, Batch, Fields, Samples
 from phasegan.store.memory import check_room, format_bytes, free_memory
 from phasegan.store.sampling import check_integer
+from phasegan.usage import available_cores
 
 if TYPE_CHECKING:
     import torch
@@ -90,13 +90,6 @@ def check_device(fields: Fields, device: Any) -> torch.device | None:
         raise InputError(f"device {device!r}: choose one of {', '.join(DEVICES)}") from None
     choose_device(chosen.type)
     return chosen
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _fill(

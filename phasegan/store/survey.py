@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ from phasegan.store.domains import Part
 from phasegan.store.kinds import Limits, Look, common, look
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.planes import Kind
+from phasegan.usage import available_cores
 
 
 def survey(
@@ -54,7 +54,7 @@ def survey(
     seen: list[Look | str] = []
     with (
         quiet_decoders(),
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        ThreadPoolExecutor(available_cores()) as pool,
         progress.task(f"looking at {part.label}", len(part)) as task,
     ):
         for found in pool.map(_looker(part), range(len(part))):
