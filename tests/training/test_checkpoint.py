@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from phasegan.errors import InputError
+from phasegan.errors import InputError, NoRoom
 from phasegan.progress import Progress
 from phasegan.runs.config import DataConfig, NetworkConfig, PaperConfig
 from phasegan.runs.physics import PhysicsConfig, SpectralConfig
@@ -479,7 +479,7 @@ def test_a_full_disk_leaves_the_old_ones(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("phasegan.files.os.replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(NoRoom, match=r"step-000000002\.safetensors: the disk is full"):
         made.save(2, {})
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == [path]
