@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from phasegan.errors import InputError, Interrupted, RunError, room_for
+from phasegan.files import replace
 from phasegan.settings import differences
 from phasegan.store.unfinished import Names, Unfinished
 
@@ -46,6 +47,47 @@ def check_left(path: Path, about: dict[str, Any], *, discard: bool) -> bool:
     if left is None or changed:
         names.remove()
     return left is not None and not changed
+
+
+class Unwhole(Protocol):
+    """A file that is being written: of phases, or of pictures."""
+
+    names: Names
+
+    def close(self) -> None:
+        """Close what is open; everything stays on the disk."""
+
+
+U = TypeVar("U", bound=Unwhole)
+
+
+@contextlib.contextmanager
+def made_whole(path: Path, begin: Callable[[], U]) -> Iterator[U]:
+    """Begin or continue a file, and give it its name when the block has filled it.
+
+    What an interruption or a full disk leaves stays, to be continued; bad input leaves
+    nothing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+    begin : callable
+        Opens what is not whole yet.
+    """
+    with told_how_to_go_on(path):
+        unwhole, hopeless = begin(), False
+        try:
+            yield unwhole
+        except InputError:
+            hopeless = True
+            raise
+        finally:
+            unwhole.close()
+            if hopeless:
+                unwhole.names.remove()
+        replace(unwhole.names.part, path)
+    unwhole.names.remove()
 
 
 @contextlib.contextmanager

@@ -13,13 +13,12 @@ import PIL
 
 from phasegan._version import __version__
 from phasegan.errors import InputError
-from phasegan.files import replace
 from phasegan.progress import Progress
 from phasegan.settings import differences
 from phasegan.spectra.exact_sum import steps_for
 from phasegan.store.encode import Encoder
 from phasegan.store.fill import Filling, Outcome
-from phasegan.store.interrupted import check_left, check_space, told_how_to_go_on
+from phasegan.store.interrupted import check_left, check_space, made_whole
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.plan import Plan, Share
 from phasegan.store.reader import PreparedFile
@@ -123,20 +122,10 @@ class Job:
             check_space(self.path, needed, "fewer --samples")
         for name, reason in self.source.unlisted:
             progress.warn(f"left out the folder {name or '.'}: {reason}")
-        with told_how_to_go_on(self.path):
-            unfinished = Unfinished(self.path, self.layout, capacity, about)
-            hopeless = False
-            try:
-                outcome = self._fill(unfinished, listing, described, progress)
-            except InputError:
-                hopeless = True
-                raise
-            finally:
-                unfinished.close()
-                if hopeless:
-                    unfinished.names.remove()
-            replace(unfinished.names.part, self.path)
-        unfinished.names.remove()
+        with made_whole(
+            self.path, lambda: Unfinished(self.path, self.layout, capacity, about)
+        ) as unfinished:
+            outcome = self._fill(unfinished, listing, described, progress)
         return PrepareReport(
             path=self.path,
             layout=self.layout,

@@ -13,12 +13,12 @@ import PIL
 
 from phasegan._version import __version__
 from phasegan.errors import InputError
-from phasegan.files import locked, remove_leftovers, replace
+from phasegan.files import locked, remove_leftovers
 from phasegan.progress import Progress
 from phasegan.settings import differences
 from phasegan.store.domains import Domains, Part, open_domains
 from phasegan.store.fill import worker_count
-from phasegan.store.interrupted import check_left, check_space, told_how_to_go_on
+from phasegan.store.interrupted import check_left, check_space, made_whole
 from phasegan.store.picture_file import DomainsFile
 from phasegan.store.picture_fill import Outcome, PictureFilling
 from phasegan.store.picture_plan import printable_name
@@ -155,21 +155,10 @@ class _Job:
     def run(self, progress: Progress, *, discard: bool) -> DomainsReport:
         """Begin or continue, and finish the file; its lock must be held."""
         start, listings = time.monotonic(), self._listings()
-        check_left(self.path, self._about(listings), discard=discard)
-        with told_how_to_go_on(self.path):
-            unfinished = UnfinishedPictures(self.path, self._about(listings))
-            hopeless = False
-            try:
-                kinds, outcome = self._fill(unfinished, listings, progress)
-            except InputError:
-                hopeless = True
-                raise
-            finally:
-                unfinished.close()
-                if hopeless:
-                    unfinished.names.remove()
-            replace(unfinished.names.part, self.path)
-        unfinished.names.remove()
+        about = self._about(listings)
+        check_left(self.path, about, discard=discard)
+        with made_whole(self.path, lambda: UnfinishedPictures(self.path, about)) as unfinished:
+            kinds, outcome = self._fill(unfinished, listings, progress)
         hashes = {group.name: set(group.hashes) for group in outcome.groups}
         trained = hashes["trainA"] | hashes["trainB"]
         tested = hashes.get("testA", set()) | hashes.get("testB", set())

@@ -21,7 +21,9 @@ from phasegan.store.prepare_domains import prepare_domains
 
 _CHILD = """
 import os, signal, sys
-from phasegan.store import picture_fill, picture_unfinished, picture_writer, prepare_domains
+from phasegan.store import (
+    interrupted, picture_fill, picture_unfinished, picture_writer, prepare_domains
+)
 place, count, when, folder, output = sys.argv[1:]
 picture_fill._TASK = 1
 *owner, name = place.split(".")
@@ -85,7 +87,7 @@ def kill(place, count, when, pair, output):
         ("picture_unfinished.RawFile.write", 3, "after", 2),
         ("picture_writer.to_attributes", 1, "before", 9),
         ("picture_unfinished.complete", 1, "after", 9),
-        ("prepare_domains.replace", 1, "before", 9),
+        ("interrupted.replace", 1, "before", 9),
     ],
 )
 def test_a_killed_preparation_goes_on_where_it_was(whole, tmp_path, place, count, when, resumed):
@@ -114,7 +116,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(whole, tmp_path):
 def test_killed_with_the_file_in_its_place_nothing_is_left_to_do(whole, tmp_path):
     pair, expected = whole
     output = tmp_path / "p.h5"
-    kill("prepare_domains.replace", 1, "after", pair, output)
+    kill("interrupted.replace", 1, "after", pair, output)
     assert output.read_bytes() == expected
     assert not prepare(pair, output).written
     assert [path.name for path in tmp_path.iterdir()] == ["p.h5"]
