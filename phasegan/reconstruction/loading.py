@@ -16,7 +16,7 @@ from phasegan.progress import Progress
 from phasegan.reconstruction.inputs import is_phase_source, read_phase
 from phasegan.reconstruction.protocol import Observation
 from phasegan.spectra.encoding import UINT16_CODES, decode, half_steps
-from phasegan.store.hdf5 import HDF5_SIGNATURE, HDF5_SUFFIXES
+from phasegan.store.hdf5 import HDF5_SUFFIXES, is_hdf5
 from phasegan.store.in_memory import encode_pictures
 from phasegan.store.reader import PreparedFile
 from phasegan.store.schema import Layout
@@ -227,6 +227,4 @@ def _load_prepared(
 
 
 def _is_hdf5(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        head = stream.read(len(HDF5_SIGNATURE))
-    return head == HDF5_SIGNATURE or path.suffix in HDF5_SUFFIXES
+    return path.suffix in HDF5_SUFFIXES or is_hdf5(path)

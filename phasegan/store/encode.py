@@ -6,7 +6,6 @@ What is imported here is imported by each of them: numpy and Pillow, little else
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -168,16 +167,6 @@ def encode_sample(
         undefined=spectrum.undefined,
         magnitude=spectrum.magnitude,
     )
-
-
-def summed_magnitudes(
-    images: Iterable[NDArray[np.generic]], layout: Layout, steps: int
-) -> ExactSum:
-    """Return the sum of the magnitudes of stored images."""
-    total = ExactSum(steps)
-    for image in images:
-        total.add(analyse(image, layout.frame).magnitude)
-    return total
 
 
 def _generator(seed: int, source: str, source_sha256: str) -> np.random.Generator:

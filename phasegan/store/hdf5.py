@@ -18,7 +18,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.reading import open_regular
@@ -285,11 +284,3 @@ def _probe(path: Path) -> None:
         said = lines[-1].partition(": ")[2] or lines[-1]
         what = "a truncated HDF5 file: its copy or download did not finish"
         raise InputError(f"{path}: {what if 'truncated file' in said else f'damaged ({said})'}")
-
-
-def read_block(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
-    """Return rows start to stop of a dataset; zeros, without a look, where none was written."""
-    if dataset.id.get_storage_size() == 0 and dataset.dtype == np.bool_:
-        return np.zeros((stop - start, *dataset.shape[1:]), bool)
-    values: NDArray[Any] = dataset[start:stop]
-    return values

@@ -27,12 +27,9 @@ T = TypeVar("T")
 
 def is_pair_file(path: str | os.PathLike[str] | None) -> bool:
     """Tell a file of two picture domains, by one attribute; False for all that is not one."""
-    if path is None or not Path(path).is_file():
+    if path is None or not hdf5.is_hdf5(Path(path)):
         return False
     try:
-        with open(path, "rb") as stream:
-            if stream.read(len(hdf5.HDF5_SIGNATURE)) != hdf5.HDF5_SIGNATURE:
-                return False
         with hdf5.open_hdf5(path) as file:
             return hdf5.text(file.attrs.get("format")) == PICTURES_NAME
     except Exception:  # damaged files fail in many ways inside libhdf5

@@ -10,9 +10,7 @@ from phasegan.store import hdf5
 from phasegan.store.picture_file import DomainsFile, StoredPictures
 from phasegan.store.picture_schema import DATASETS, LABELS, SUMMED
 from phasegan.store.picture_writer import checksum
-
-_NAMED = 5
-"""Damaged pictures of a group that are named."""
+from phasegan.store.verification import counted
 
 
 def verify_pictures(file: DomainsFile, progress: Progress | None = None) -> list[str]:
@@ -55,9 +53,7 @@ def _check_group(file: DomainsFile, name: str, group: StoredPictures, task: Task
             damaged.append(own)
         task.advance()
     if damaged:
-        shown = ", ".join(damaged[:_NAMED]) + (", …" if len(damaged) > _NAMED else "")
-        plural = "" if len(damaged) == 1 else "s"
-        wrong.append(f"{name}/pixels ({len(damaged)} picture{plural}: {shown})")
+        wrong.append(f"{name}/pixels ({counted(damaged, 'picture')})")
     for dataset in SUMMED:
         key = f"{name}/{dataset}"
         if _checksum(file, key) != file.facts.checksums.get(key):

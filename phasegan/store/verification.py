@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
@@ -14,9 +15,9 @@ from phasegan.store.schema import SHARDS, dataset_attributes
 from phasegan.store.split import PreparedSplit
 from phasegan.store.writer import row_and_mask
 
-_NAMED = 5
-"""Damaged samples of a dataset that are named."""
 _BLOCK = 4096
+_NAMED = 5
+"""Damaged samples, or pictures, that are named."""
 
 
 def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str]:
@@ -52,6 +53,12 @@ def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str
         if name not in damaged and not _described(prepared, name)
     ]
     return wrong + _strangers(prepared, names)
+
+
+def counted(found: Sequence[object], what: str) -> str:
+    """Return `7 samples: 0, 3, 4, 9, 12, …`."""
+    shown = ", ".join(map(str, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
+    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}: {shown}"
 
 
 def _strangers(prepared: PreparedFile, names: list[str]) -> list[str]:
@@ -122,9 +129,7 @@ def _check_samples(
     checked = [] if shards else split.check(short, task.advance)  # each shard was, by itself
     wrong = [row for row, intact in checked if not intact]
     if wrong:
-        shown = ", ".join(map(str, wrong[:_NAMED])) + (", …" if len(wrong) > _NAMED else "")
-        plural = "" if len(wrong) == 1 else "s"
-        return f"{name} ({len(wrong)} sample{plural}: {shown})"
+        return f"{name} ({counted(wrong, 'sample')})"
     digest = hashlib.sha256()
     for start in range(0, len(split), _BLOCK):
         digest.update(split.digests(short, slice(start, start + _BLOCK)).data)

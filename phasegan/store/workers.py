@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -36,13 +36,6 @@ _SERVE = "from phasegan.store.worker import serve; serve()"
 _PIPE_BYTES = 2**20
 _F_SETPIPE_SZ = 1031
 """Of Linux: as many results as fit wait in the pipe."""
-
-
-class Pool(Protocol):
-    """Something that does work, now or later."""
-
-    def submit(self, task: Task) -> Future[Done]:
-        """Hand a task in."""
 
 
 class Here:
