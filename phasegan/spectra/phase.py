@@ -58,7 +58,8 @@ def analyse(image: NDArray[np.generic], frame: tuple[int, int]) -> PolarSpectrum
     magnitude = np.abs(spectrum)
     smallest = UNDEFINED_BELOW * magnitude.max(axis=(-2, -1), keepdims=True)
     undefined = magnitude < np.maximum(smallest, _TINY)
-    phase = np.angle(spectrum)
+    # The angle; of parts that lie in one piece, which takes half the time.
+    phase = np.arctan2(np.ascontiguousarray(spectrum.imag), np.ascontiguousarray(spectrum.real))
     np.copyto(phase, np.pi, where=phase == -np.pi)
     if undefined.any():
         phase[undefined] = 0.0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = "phasegan journal 1"
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class Lines:
@@ -94,7 +95,7 @@ class Lines:
 
 
 def _line(value: Any) -> bytes:
-    text = json.dumps(value, separators=(",", ":")).encode()
+    text = _ENCODER.encode(value).encode()
     return b"%08x %b\n" % (zlib.crc32(text), text)
 
 
@@ -103,7 +104,7 @@ def _read(line: bytes) -> Any:
     check, _, text = line.rstrip(b"\n").partition(b" ")
     try:
         if line.endswith(b"\n") and int(check, 16) == zlib.crc32(text):
-            return json.loads(text)
+            return json.loads(text.decode())
     except ValueError:
         pass
     return None

@@ -29,15 +29,21 @@ _NOT_PICTURES = {
     ".ps", ".wmf",
 }  # fmt: skip
 
+_USUAL = {"JPEG", "PNG", "BMP", "GIF"}
+
 # Formats that Pillow hands to other programs or libraries, or unpacks without a limit.
 _NOT_FORMATS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    """Return Pillow's names of the formats that are taken, whatever a file's name is."""
+    """Return Pillow's names of the formats that are taken, whatever a file's name is.
+
+    The usual ones come first: some of the others are only known by trying to read them.
+    """
     Image.init()
-    return tuple(name for name in Image.ID if name not in _NOT_FORMATS)
+    known = [name for name in Image.ID if name not in _NOT_FORMATS]
+    return tuple(sorted(known, key=lambda name: name not in _USUAL))
 
 
 def picture_suffixes() -> frozenset[str]:

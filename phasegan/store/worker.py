@@ -1,7 +1,7 @@
-"""A process that works on pictures: reads tasks from its input, writes results to its output.
+"""A process that works on pictures: reads tasks from its input, sends results to its output.
 
 Both are pickles between this process and the one that started it, see
-`phasegan.store.workers`. It ends when its input does.
+`phasegan.store.program`. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -12,24 +12,31 @@ import signal
 import sys
 
 import phasegan.store.encode  # noqa: F401 - what is unpickled needs it: loaded while waiting
+from phasegan.store.passing import attach, send
 from phasegan.store.pictures import quiet_decoders
 
 
-def serve() -> None:
-    """Take what is to be done, then tasks, until there are no more."""
+def serve(descriptor: int) -> None:
+    """Take what is to be done, then tasks, until there are no more.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the memory for results, see `phasegan.store.passing`.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that writes
     source = sys.stdin.buffer
     # What decoders print must not get between the results.
     target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    memory = attach(descriptor)
     work = pickle.load(source)
     pickle.dump(True, target)
     target.flush()
     with quiet_decoders():
         while True:
             try:
-                task = pickle.load(source)
+                task, slot = pickle.load(source)
             except EOFError:
                 return
-            pickle.dump(work(task), target, protocol=5)
-            target.flush()
+            send(work(task), slot, memory, target)

@@ -8,22 +8,20 @@ little memory, is started again; the picture that did it is left out.
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import queue
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
 from phasegan.errors import RunError
 from phasegan.store.encode import Done, Task
+from phasegan.store.program import Died, Program
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,11 +29,6 @@ R = TypeVar("R")
 Work = Callable[[Task], Done]
 """What processes do, for example an `Encoder`; it can be pickled. A task without a result
 would be one that it died of: so it returns reasons, and raises nothing."""
-
-_SERVE = "from phasegan.store.worker import serve; serve()"
-_PIPE_BYTES = 2**20
-_F_SETPIPE_SZ = 1031
-"""Of Linux: as many results as fit wait in the pipe."""
 
 
 class Here:
@@ -53,8 +46,8 @@ class Here:
         return future
 
 
-_spares: list[subprocess.Popen[bytes]] = []
-"""Processes that were started ahead, and wait for what they are to do."""
+_spares: list[Program] = []
+"""Programs that were started ahead, and wait for what they are to do."""
 
 
 @contextlib.contextmanager
@@ -68,45 +61,22 @@ def started_ahead(count: int) -> Iterator[None]:
     RunError
         If they cannot be started.
     """
-    own = [_start_process() for _ in range(count)]
+    own = [Program() for _ in range(count)]
     _spares.extend(own)
     try:
         yield
     finally:
-        for process in own:
-            if process in _spares:
-                _spares.remove(process)
-                Workers.end(process)
+        for program in own:
+            if program in _spares:
+                _spares.remove(program)
+                program.end()
 
 
-def _take_spare() -> subprocess.Popen[bytes] | None:
+def _take_spare() -> Program | None:
     try:
         return _spares.pop()
     except IndexError:
         return None
-
-
-def _start_process() -> subprocess.Popen[bytes]:
-    paths = [path or os.getcwd() for path in sys.path]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
-    except OSError as error:
-        raise RunError(
-            f"a process that decodes cannot be started ({error.strerror or error}); try --workers 1"
-        ) from None
-    _widen(process.stdout)
-    return process
 
 
 class Workers:
@@ -130,13 +100,12 @@ class Workers:
         self._work = pickle.dumps(work, protocol=5)
         self._tasks: queue.SimpleQueue[tuple[Task, Future[Done]] | None] = queue.SimpleQueue()
         self._closing = False
-        self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
-        self._ready = [False] * count
+        self._programs: list[Program | None] = [None] * count
         self._threads = [
             threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)
         ]
         for i in range(count):
-            self._processes[i] = self._start()
+            self._programs[i] = self._start()
         for thread in self._threads:
             thread.start()
 
@@ -146,13 +115,10 @@ class Workers:
         self._tasks.put((task, future))
         return future
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        process = _take_spare() or _start_process()
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):  # who asks it finds out
-            process.stdin.write(self._work)
-            process.stdin.flush()
-        return process
+    def _start(self) -> Program:
+        program = _take_spare() or Program()
+        program.begin(self._work)
+        return program
 
     def _run(self, number: int) -> None:
         while (entry := self._tasks.get()) is not None:
@@ -183,44 +149,21 @@ class Workers:
 
     def _ask(self, number: int, task: Task) -> Done | None:
         """Return None if the process died of it."""
-        process = self._processes[number]
-        if process is None:
-            process = self._processes[number] = self._start()
-            self._ready[number] = False
-        assert process.stdin is not None
-        assert process.stdout is not None
-        if not self._ready[number]:
-            self._ready[number] = self._greeted(process)
-        try:
-            pickle.dump(task, process.stdin, protocol=5)
-            process.stdin.flush()
-            done: Done = pickle.load(process.stdout)
-            return done
-        except (OSError, EOFError, pickle.UnpicklingError, ValueError):
-            self.end(process)
-            self._processes[number] = None
-            return None
-
-    def _greeted(self, process: subprocess.Popen[bytes]) -> bool:
-        assert process.stdout is not None
-        try:
-            return bool(pickle.load(process.stdout))
-        except (OSError, EOFError, pickle.UnpicklingError):
+        program = self._programs[number]
+        if program is None:
+            program = self._programs[number] = self._start()
+        if not program.greeted():
             if self._closing:
-                return False
+                return None
             raise RunError(
                 "a process that decodes ended as soon as it was started; try --workers 1"
-            ) from None
-
-    @staticmethod
-    def end(process: subprocess.Popen[bytes]) -> None:
-        """Close the pipes of a process and stop it."""
-        for stream in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                if stream is not None:
-                    stream.close()
-        process.kill()
-        process.wait()
+            )
+        try:
+            return program.ask(task)
+        except Died:
+            program.end()
+            self._programs[number] = None
+            return None
 
     def __enter__(self) -> Self:
         return self
@@ -235,21 +178,14 @@ class Workers:
         for _ in self._threads:
             self._tasks.put(None)
         if error is not None:
-            for process in self._processes:
-                if process is not None:
-                    process.kill()
+            for program in self._programs:
+                if program is not None:
+                    program.kill()
         for thread in self._threads:
             thread.join()
-        for process in self._processes:
-            if process is not None:
-                self.end(process)
-
-
-def _widen(stream: Any) -> None:
-    with contextlib.suppress(Exception):  # smaller pipes work too
-        import fcntl
-
-        fcntl.fcntl(stream, _F_SETPIPE_SZ, _PIPE_BYTES)
+        for program in self._programs:
+            if program is not None:
+                program.end()
 
 
 def in_order(

@@ -88,10 +88,10 @@ def test_nothing_is_left_of_the_processes(rng):
         pytest.raises(ZeroDivisionError),
         Workers(Encoder(ArrayLoader(), LAYOUT, "crop", 0), 2) as pool,
     ):
-        processes = [pool._processes[0], pool._processes[1]]
+        programs = [pool._programs[0], pool._programs[1]]
         pool.submit(Task(tickets(rng, 3), [True] * 3)).result()
         _ = 1 / 0
-    assert all(process.poll() is not None for process in processes)
+    assert not any(program.alive for program in programs)
     assert threading.active_count() == before
 
 
