@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from shard_helper import make
 
 import phasegan
-import phasegan.store.workers
 from phasegan.errors import InputError, RunError
 from phasegan.store import shards
 from phasegan.store.job import Job
@@ -21,30 +21,13 @@ from phasegan.store.shards import shard_path
 distributed = pytest.importorskip("distributed")
 
 
-class Here(phasegan.store.workers.Here):
-    """Decodes in the worker itself: the tests of workers see to the others."""
-
-    def __init__(self, work, count):
-        super().__init__(work)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-
 @pytest.fixture(scope="module")
 def cluster():
     """A scheduler and two workers, all of them in this process."""
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, protocol="tcp",
-            dashboard_address=":0", silence_logs=logging.CRITICAL,
-        ) as made,
-    ):  # fmt: skip
-        patch.setattr("phasegan.store.fill.Workers", Here)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp",
+        dashboard_address=":0", silence_logs=logging.CRITICAL,
+    ) as made:  # fmt: skip
         yield made.scheduler_address
 
 
@@ -57,10 +40,6 @@ def thirty(tmp_path_factory):
     for i in range(30):
         Image.fromarray(draw.integers(0, 256, (16, 16), dtype=np.uint8)).save(root / f"{i}.png")
     return root
-
-
-def make(source, path, **options):
-    return phasegan.prepare(source, path, **{"size": 8, "workers": 1} | options)
 
 
 def digest(path):
