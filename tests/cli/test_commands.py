@@ -207,11 +207,11 @@ def test_an_interrupted_train_saves_and_resumes(tiny, tmp_path, start_cli, numbe
     sizes = ["--preset", "paper", "--base-channels", 2, "--blocks", 1]
     options = ["train", tiny, "-o", run, "--epochs", 400, *sizes]
     process = start_cli(*options)
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while not list((run / "checkpoints").glob("step-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == status
     assert "continue with --resume" in err
     assert "Traceback" not in err
@@ -228,26 +228,26 @@ def test_an_interrupted_prepare_is_continued(tmp_path, start_cli, number, status
     arguments = ("prepare", "--samples", 3000, "--test", 1, "--size", 32)
     process = start_cli(*arguments, cwd=folder)
     journal = folder / ".builtin.h5.journal"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not _lines(journal) > 100 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == status
     assert err.count("\n") <= 2
     assert "Traceback" not in err
     assert "--resume" in err
     assert sorted(p.name for p in folder.iterdir()) == [".builtin.h5.journal", ".builtin.h5.part"]
     other = start_cli(*arguments, "--resume", "--seed", 1, cwd=folder)
-    _, err = other.communicate(timeout=60)
+    _, err = other.communicate(timeout=300)
     assert other.returncode == 2
     assert "an interrupted preparation is in the way" in err
     again = start_cli(*arguments, "--resume", cwd=folder)
-    out, _ = again.communicate(timeout=120)
+    out, _ = again.communicate(timeout=300)
     assert again.returncode == 0
     assert "continued after" in out
     whole = start_cli(*arguments, "-o", "whole.h5", cwd=folder)
-    whole.communicate(timeout=120)
+    whole.communicate(timeout=300)
     assert (folder / "builtin.h5").read_bytes() == (folder / "whole.h5").read_bytes()
     assert sorted(p.name for p in folder.iterdir()) == ["builtin.h5", "whole.h5"]
 

@@ -63,7 +63,7 @@ def test_child_processes_open_their_own_handle(tiny, method):
         children = [context.Process(target=_sum_in_child, args=(file, queue)) for _ in range(3)]
         for child in children:
             child.start()
-        assert [queue.get(timeout=60) for _ in children] == [expected] * 3
+        assert [queue.get(timeout=300) for _ in children] == [expected] * 3
         for child in children:
             child.join()
         assert int(file.train.images().sum()) == expected

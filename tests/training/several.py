@@ -35,7 +35,7 @@ NAN = float("nan")
 TOLERANCE = 1e-4
 FAINT = 1e-5
 """What is smaller is rounding, such as the distance of phases that were projected."""
-LONGEST = 120.0
+LONGEST = 240.0
 """Seconds that a job may take on the slowest machine."""
 
 # Batches of 5, 5 and 1: shares are uneven, and in the last step only one process has any.

@@ -217,14 +217,14 @@ def test_bad_input_is_said_once_and_ends_all(files, together, tmp_path):
         (line,) = outcomes[0].err.splitlines()
         assert line.startswith("phasegan: error: ")
         assert message in line
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 300
 
 
 def test_a_killed_process_ends_all_and_the_run_goes_on(files, alone, together, tmp_path, in_double):
     run, data, options = tmp_path / "run", files["paper"], OPTIONS["paper"]
     start = time.monotonic()
     outcomes = together(3, "train", data, "-o", run, *flags(options), trick="die-5-1")
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 300
     assert [outcome.status for outcome in outcomes] == [1, -signal.SIGKILL, 1]
     assert_only_main_speaks(outcomes)
     last = outcomes[0].err.splitlines()[-1]

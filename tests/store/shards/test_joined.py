@@ -159,7 +159,7 @@ def test_an_open_set_is_read_by_other_processes(three, method):
         expected, queue = file.train.codes().sum(), context.Queue()
         child = context.Process(target=_codes_in_child, args=(file, queue))
         child.start()
-        assert queue.get(timeout=60) == expected
+        assert queue.get(timeout=300) == expected
         child.join()
         assert file.train.sources()
 
@@ -203,7 +203,7 @@ def test_more_shards_than_open_files(many, soft, hard, said):
         [sys.executable, "-c", _READ, str(many), str(soft), str(hard)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert said in done.stdout, done.stderr
