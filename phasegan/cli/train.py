@@ -134,8 +134,8 @@ if TYPE_CHECKING:
 @click.option(
     "--average",
     type=click.FloatRange(0, 1, max_open=True),
-    help="physics, translation: decay of the average of the weights; 0 for none.  [default: "
-    "physics 0.999, else 0]",
+    help="physics, translation: decay of the average of the weights; 0 for none.  "
+    "[default: 0.999]",
 )
 @click.option(
     "--clip-norm",

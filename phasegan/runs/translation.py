@@ -81,7 +81,7 @@ class TranslationLosses(LossConfig):
 class TranslationOptimiser(OptimiserConfig):
     """Adam, and the moving average of the generators' weights."""
 
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Decay of the average that is kept; 0: the weights themselves, as published."""
 
 

@@ -85,7 +85,7 @@ class CycleGAN:
         for network in self.nets.trained.values():
             self.mechanics.place(network)
         for network in self.nets.averages.values():
-            network.to(device)
+            self.mechanics.bring(network)
         adam = design.optimiser
         betas = (adam.beta1, adam.beta2)
         make = self.mechanics.adam

@@ -67,8 +67,12 @@ class Mechanics:
 
     def place(self, network: nn.Module) -> None:
         """Bring a convolutional network to the device, in its layout, and compile it if asked."""
-        network.to(self.device, memory_format=self._format)  # type: ignore[call-overload]
+        self.bring(network)
         self.speed_up(network)
+
+    def bring(self, network: nn.Module) -> None:
+        """Bring a convolutional network to the device, in its layout."""
+        network.to(self.device, memory_format=self._format)  # type: ignore[call-overload]
 
     def speed_up(self, network: nn.Module) -> None:
         """Set how a convolutional network is computed."""

@@ -113,13 +113,13 @@ def compute_in_double(put=setattr):
     In float32 a rectifier near 0 turns rounding into another gradient, and Adam makes
     whole steps of what rounding leaves of a gradient of 0.
     """
-    place, laid_out, picture = Mechanics.place, Mechanics.laid_out, cyclegan.phase_picture
+    bring, laid_out, picture = Mechanics.bring, Mechanics.laid_out, cyclegan.phase_picture
 
-    def placed(self, network):
-        place(self, network)
+    def brought(self, network):
+        bring(self, network)
         network.double()
 
-    put(Mechanics, "place", placed)
+    put(Mechanics, "bring", brought)
     put(Mechanics, "laid_out", lambda self, pictures: laid_out(self, pictures).double())
     put(cyclegan, "phase_picture", lambda phase: picture(phase).astype(np.float64))
     put(api, "estimate_run", lambda *_, **__: SECOND)

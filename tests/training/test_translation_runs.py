@@ -92,6 +92,14 @@ def holds(sheet, tile):
     )
 
 
+def test_a_run_keeps_the_average_of_the_weights_unless_told_otherwise(pair, tmp_path):
+    for name, options in (("average", {}), ("latest", {"average": 0.0})):
+        phasegan.train(pair, tmp_path / name, epochs=1, **SMALL, **options)
+    average, latest = weights(tmp_path / "average"), weights(tmp_path / "latest")
+    same = {name for name in NETWORKS if average[name] == latest[name]}
+    assert same == {"discriminator_a", "discriminator_b"}  # the training is the same
+
+
 def test_networks_are_rebuilt_from_their_files(run):
     network = load_generator(run / "generator_ab.safetensors")
     assert network.design["base_channels"] == 2
