@@ -139,12 +139,12 @@ def _print_rows(manners: Manners, report: BenchReport) -> None:
     )
     summaries = summarise_seeds(report.rows)
     if summaries:
-        manners.say("\nOver seeds:")
+        click.echo("\nOver seeds:")
         dropped = ("SSIM", "affine fit", "scale fit")
         print_table(COMPACT_SUMMARY, summary_cells(summaries, COMPACT_SUMMARY), optional=dropped)
     if report.against is not None:
         table = against_table(report.against, "")
-        manners.say("\nWhat changed:")
+        click.echo("\nWhat changed:")
         print_table([column.name for column in table.columns], [line.cells for line in table.lines])
         for text in table.notes:
             manners.note(text)

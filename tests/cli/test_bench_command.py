@@ -78,6 +78,11 @@ def test_a_bench_says_how_long_and_leaves_a_report(run_cli, tiny, tmp_path):
     assert "4 rows were there already" in again.out
     for name in ("table.md", "report.html"):
         assert "Changes against b" in (folder / name).read_text()
+    quiet = run_cli(*words, "--seeds", "0,1", "--against", "b", "-q").out
+    assert [line for line in quiet.splitlines() if line.endswith(":")] == [
+        "Over seeds:",
+        "What changed:",
+    ]
 
 
 @pytest.mark.parametrize(
