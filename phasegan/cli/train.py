@@ -134,8 +134,7 @@ if TYPE_CHECKING:
 @click.option(
     "--average",
     type=click.FloatRange(0, 1, max_open=True),
-    help="physics, translation: decay of the average of the weights; 0 for none.  "
-    "[default: 0.999]",
+    help="physics, translation: decay of the average of the weights; 0 for none.  [default: 0.999]",
 )
 @click.option(
     "--clip-norm",

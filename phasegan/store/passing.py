@@ -71,8 +71,11 @@ class Memory:
 
 
 def attach(descriptor: int) -> mmap.mmap | None:
-    """Return the memory of a descriptor that this process was started with."""
-    return mmap.mmap(descriptor, SLOTS * SLOT_BYTES) if descriptor >= 0 else None
+    """Return the memory of a descriptor that this process was started with, if it can be had."""
+    try:
+        return mmap.mmap(descriptor, SLOTS * SLOT_BYTES) if descriptor >= 0 else None
+    except OSError:
+        return None
 
 
 def send(result: Any, slot: int | None, memory: mmap.mmap | None, stream: IO[bytes]) -> None:

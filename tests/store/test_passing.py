@@ -70,6 +70,16 @@ def test_what_does_not_fit_goes_through_the_pipe(both):
     assert 200 < length < 2000
 
 
+@in_memory
+def test_a_process_that_cannot_have_the_memory_sends_all(both, rng):
+    memory, _ = both
+    nothing = os.open(os.devnull, os.O_RDWR)
+    assert attach(nothing) is None
+    os.close(nothing)
+    sent = rng.random((9, 9))
+    np.testing.assert_array_equal(passed(memory, None, sent, memory.take())[0], sent)
+
+
 def test_without_memory_the_pipe_carries_all(rng, monkeypatch):
     monkeypatch.delattr(os, "memfd_create", raising=False)
     memory = Memory()
