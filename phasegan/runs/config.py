@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -93,7 +94,7 @@ class ValidationConfig(Settings):
     """Stop after so many validations without a better one; 0: never."""
 
 
-class TrainConfig(Settings):
+class TrainConfig(Settings, ABC):
     """What every preset decides about the weights at the end of a run."""
 
     preset: str
@@ -109,29 +110,29 @@ class TrainConfig(Settings):
     """The option that makes the networks smaller."""
 
     @property
+    @abstractmethod
     def label(self) -> str:
         """`<preset>-<variant>`, or the preset and the sizes for others than a variant's."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def learning_rate(self) -> float:
         """The generator's largest learning rate."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def network_names(self) -> tuple[str, ...]:
         """The networks that the run folder keeps."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def samples(self) -> int:
         """Samples in an epoch."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """Rows and columns of what is trained on."""
-        raise NotImplementedError
 
     def without_amount(self) -> Self:
         """Return what decides the cost of a step: nothing of how much is trained, nor the seed."""
