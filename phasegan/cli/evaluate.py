@@ -93,7 +93,12 @@ def command(
         progress=manners.progress,
     )
     proved = any(row.values.get("certified") for row in result.rows)
-    unasked = () if proved else ("certified", "fitted dB")
+    shapes = any(
+        row.values.get("unique_up_to_scale", 0) > row.values.get("certified", 0)
+        for row in result.rows
+    )
+    unasked: tuple[str, ...] = () if proved or shapes else ("certified", "fitted dB")
+    unasked += () if shapes else ("up to scale",)
     columns = {name: cell for name, cell in SCORE_COLUMNS.items() if name not in unasked}
     print_table(
         list(columns),
@@ -101,7 +106,7 @@ def command(
         optional=("exact", "mean known", "fitted dB", "± s.e.", "SSIM"),
     )
     smoke = (SMOKE_NOTE,) if result.smoke_test else ()
-    for note in (*smoke, *SCORE_NOTES, *((CERTIFIED_NOTE,) if proved else ())):
+    for note in (*smoke, *SCORE_NOTES, *((CERTIFIED_NOTE,) if proved or shapes else ())):
         manners.note(note)
     if json_path is not None:
         write_json(json_path, result.as_json())

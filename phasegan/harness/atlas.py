@@ -21,7 +21,13 @@ from phasegan.harness.cells import ATLAS_FORMAT, Cell, document_of, read_cells, 
 from phasegan.harness.contenders import Contender, methods_and_runs
 from phasegan.metrics.ruler import score, summarise
 from phasegan.progress import Progress
-from phasegan.reconstruction.protocol import Observation, Problem, Settings, certified_samples
+from phasegan.reconstruction.protocol import (
+    Observation,
+    Problem,
+    Settings,
+    certified_samples,
+    unique_samples,
+)
 from phasegan.reconstruction.registry import check_method
 from phasegan.reconstruction.statistics import Statistics
 from phasegan.spectra.degradation import add_phase_noise, quantise_phase
@@ -269,7 +275,13 @@ def _measure(
     seconds = (time.perf_counter() - start) / len(pictures)
     claims = certified_samples(solution.certificates, len(pictures))
     values = summarise(
-        score(solution.estimate, pictures, data_range=problem.data_range, certified=claims)
+        score(
+            solution.estimate,
+            pictures,
+            data_range=problem.data_range,
+            certified=claims,
+            unique_up_to_scale=unique_samples(solution.certificates, len(pictures)),
+        )
     )
     return Cell(
         method=contender.name,
@@ -288,6 +300,7 @@ def _measure(
         certified=values["certified"],
         certified_wrong=values["certified_wrong"],
         seconds_per_image=seconds,
+        unique_up_to_scale=values["unique_up_to_scale"],
     )
 
 

@@ -39,6 +39,8 @@ class Cell:
     certified: int
     certified_wrong: int
     seconds_per_image: float
+    unique_up_to_scale: int = 0
+    """Images proved up to a factor; certified ones are among them."""
 
 
 def document_of(cells: dict[str, Cell]) -> dict[str, Any]:

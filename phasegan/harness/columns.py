@@ -162,6 +162,7 @@ SCORE_COLUMNS: dict[str, Column] = {
     "SSIM": _score("ssim", _plain(".3f")),
     "exact": _count("exact"),
     "certified": _count("certified"),
+    "up to scale": _count("unique_up_to_scale"),
 }
 """Of `evaluate`."""
 

@@ -23,7 +23,13 @@ from phasegan.progress import Progress
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.loading import observe, phase_error
-from phasegan.reconstruction.protocol import Method, Problem, Settings, certified_samples
+from phasegan.reconstruction.protocol import (
+    Method,
+    Problem,
+    Settings,
+    certified_samples,
+    unique_samples,
+)
 from phasegan.reconstruction.registry import (
     BASELINES,
     NEEDS_STATISTICS,
@@ -179,6 +185,7 @@ def score_method(
                         references,
                         data_range=layout.data_range,
                         certified=claims,
+                        unique_up_to_scale=unique_samples(solution.certificates, len(references)),
                     )
                 )
             except RunError as error:

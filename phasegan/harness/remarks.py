@@ -29,7 +29,9 @@ SCORE_NOTES = (
 )
 
 CERTIFIED_NOTE = (
-    "certified: images proved exact from the phase alone, by encoding them again and by nullity 1; "
+    "certified: images proved exact from the phase alone, by encoding them again, by nullity 1 and "
+    "by excluding other integers; up to scale: images proved up to a factor, certified ones "
+    "among them; "
     "fitted dB: the PSNR after the scale fit."
 )
 

@@ -46,6 +46,8 @@ class Scores:
     """Whether every pixel of the rounded, clipped estimate equals the reference."""
     certified: NDArray[np.bool_]
     """Whether the method proved its estimate exact."""
+    unique_up_to_scale: NDArray[np.bool_]
+    """Whether it proved it up to a factor; certified ones are among them."""
     certified_wrong: NDArray[np.bool_]
     """Whether it did so wrongly: the estimate is not the reference divided by the
     common factor of its pixels."""
@@ -57,6 +59,7 @@ def score(
     *,
     data_range: int,
     certified: NDArray[np.bool_] | None = None,
+    unique_up_to_scale: NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Score a stack of estimates.
 
@@ -70,6 +73,9 @@ def score(
         255 for 8-bit references, 65535 for 16-bit ones.
     certified : numpy.ndarray, optional
         (n,), bool: estimates that the method calls exact; none by default.
+    unique_up_to_scale : numpy.ndarray, optional
+        (n,), bool: estimates that it calls the only ones up to a factor; those that are
+        certified by default.
 
     Returns
     -------
@@ -107,6 +113,7 @@ def score(
         ssim=np.array([_ssim(clipped[i], reference[i]) for i in range(count)]),
         exact=exact.reshape(count, -1).all(axis=1),
         certified=claims,
+        unique_up_to_scale=claims if unique_up_to_scale is None else unique_up_to_scale | claims,
         certified_wrong=claims & ~_reduced_equal(estimates, references),
     )
 
@@ -196,7 +203,8 @@ def summarise(scores: Scores) -> dict[str, Any]:
         `test_images`; `mse`, `mse_scale`, `mse_affine`, `mse_mean`,
         `mse_published`, `ssim`, each with `…_stderr` (sample standard deviation over √n; None
         for one image); `psnr` and `psnr_scale` in dB, of the mean `mse` and
-        `mse_scale`; `exact`, `certified`, `certified_wrong`: counts.
+        `mse_scale`; `exact`, `certified`, `unique_up_to_scale`,
+        `certified_wrong`: counts.
         None stands for what is not a finite number.
     """
     row: dict[str, Any] = {"test_images": len(scores.mse)}
@@ -207,7 +215,7 @@ def summarise(scores: Scores) -> dict[str, Any]:
         row[f"{name}_stderr"] = _finite(spread)
     row["psnr"] = psnr(row["mse"])
     row["psnr_scale"] = psnr(row["mse_scale"])
-    for name in ("exact", "certified", "certified_wrong"):
+    for name in ("exact", "certified", "unique_up_to_scale", "certified_wrong"):
         row[name] = int(getattr(scores, name).sum())
     return row
 

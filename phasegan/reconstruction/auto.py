@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from phasegan.reconstruction import iterative
+from phasegan.reconstruction.certificate import Certificate, Verdict
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 from phasegan.reconstruction.shipped import learned, learned_refusal
 from phasegan.reconstruction.shrinkage import can_fit, shrinkage
 
+AS_NOISY = Certificate(Verdict.NOT_TRIED, reason="solved again with map, as noisy")
 CLEAN = 2e-3
 """Radians of noise and rounding up to which phases are taken to be exact."""
 
@@ -56,7 +58,7 @@ def automatic(problem: Problem) -> Method:
         else:
             found = iterative.exact(problem)(observation)
             found = _noticing_noise(found, observation, problem)
-        return replace(found, method=name)
+        return replace(found, method=found.method or name)
 
     return method
 
@@ -91,8 +93,19 @@ def _noticing_noise(solution: Solution, observation: Observation, problem: Probl
     assert again.converged is not None
     estimate[bad], found[bad] = again.estimate, again.residual
     iterations[bad], converged[bad] = again.iterations, again.converged
+    planes = np.repeat(bad, len(solution.certificates) // count)
+    certificates = [
+        AS_NOISY if noisy else certificate
+        for certificate, noisy in zip(solution.certificates, planes, strict=True)
+    ]
     return replace(
-        solution, estimate=estimate, residual=found, iterations=iterations, converged=converged
+        solution,
+        estimate=estimate,
+        residual=found,
+        iterations=iterations,
+        converged=converged,
+        certificates=None if bad.all() else certificates,
+        method="map" if bad.all() else "cg, map",
     )
 
 

@@ -6,9 +6,10 @@ The steps, each only for the planes that need it:
    and encoded again, and a plane whose every phase comes out is done;
 2. pixels near integers are fixed and the others solved for again, which mends
    badly conditioned planes;
-3. the second-smallest singular value says whether anything else fits;
-4. where it does, or nothing was found, the smallest window that still explains
-   the phase is searched, and 1 to 3 repeated there.
+3. the second-smallest singular value says whether any other shape fits, and other
+   integer images near the ray of this one are excluded;
+4. where another shape fits, or nothing was found, the smallest window that still
+   explains the phase is searched, and 1 to 3 repeated there.
 """
 
 from __future__ import annotations
@@ -21,24 +22,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.reconstruction.blurs import excludes_blurs
 from phasegan.reconstruction.certificate import (
     Certificate,
     Measured,
     Verdict,
-    has_neighbour,
     second_singular_value,
 )
 from phasegan.reconstruction.cg import conjugate_gradients
+from phasegan.reconstruction.exclusion import COARSE, exclude_others
 from phasegan.reconstruction.explaining import Scene, explaining_integers, mend
 from phasegan.reconstruction.support import Window, centrosymmetry, tightest_support, windowed
 from phasegan.spectra.operator import PhaseOperator
 
 FIRST_CHECK = 50
 CENTROSYMMETRIC = 0.99
-FEWEST_PIXELS = 9
-"""Of a picture whose rounded phases may prove something."""
-COARSE = 1e-3
-"""Error of phases, radians, above which an integer image that gives them proves nothing."""
 TIGHT_ITERATIONS = 3000
 TIGHTEN_BELOW = 2e-3
 """Residual above which phases are noisy, not those of a picture with borders."""
@@ -82,16 +80,16 @@ def reconstruct_exactly(
     symmetric = likeness > CENTROSYMMETRIC - scene.accuracy**2
     found = _solve(measured, phase, trusted, scene, whole, scene.iterations, callback)
     for i in range(len(measured)):
-        if found.certificates[i].certified:
-            continue
-        if symmetric[i]:
+        if symmetric[i] and not found.certificates[i].certified:
             found.certificates[i] = Certificate(
                 Verdict.NOT_UNIQUE,
                 support=whole,
                 reason="the picture equals itself turned by 180°, or nearly: half of all "
                 "directions are free",
             )
-        elif scene.tighten and found.residual[i] < TIGHTEN_BELOW:
+        elif (
+            not found.certificates[i].unique and scene.tighten and found.residual[i] < TIGHTEN_BELOW
+        ):
             mask = None if trusted is None or bool(trusted[i].all()) else trusted[i : i + 1]
             _tighten(found, i, measured[i], phase[i : i + 1], mask, scene)
     return found
@@ -139,8 +137,7 @@ def _solve(
     moved = phase if window[0] == window[2] == 0 else windowed(phase, scene.frame, window)
     operator = PhaseOperator(moved, scene.frame, shape, trusted, scene.dtype)
     anchor = anchor_of(moved, trusted, scene.frame, shape)
-    integers: dict[int, NDArray[np.int64]] = {}
-    doubtful: set[int] = set()
+    integers: dict[int, list[NDArray[np.int64]]] = {}
 
     def check(k: int, index: Tensor, images: Tensor) -> Tensor:
         if callback is not None:
@@ -152,10 +149,8 @@ def _solve(
             image = images[position].cpu().numpy()
             explained = explaining_integers(image, measured[i], scene, window)
             if explained:
-                integers[i] = explained[0]
+                integers[i] = explained
                 stop[position] = True
-                if len(explained) > 1:
-                    doubtful.add(i)
         return stop
 
     start = torch.sign(anchor) if trusted is None else anchor
@@ -173,38 +168,47 @@ def _solve(
             one = torch.tensor([i], device=phase.device)
             mended = mend(fine.select(one), result.image[i], measured[i], scene, window)
             if mended is not None:
-                integers[i] = mended
-    certificates = [
-        _unexplained(i in integers, window, residual[i], scene) for i in range(len(phase))
-    ]
-    if integers:
-        order = sorted(integers)
-        solutions = torch.stack([torch.from_numpy(integers[i][inside]).double() for i in order])
-        some = torch.tensor(order, device=phase.device)
-        gaps = second_singular_value(fine.select(some), solutions.to(phase.device), scene.least_gap)
-        for i, gap in zip(order, gaps, strict=True):
-            estimate[i] = integers[i]
-            certificates[i] = _explained(float(gap), window, scene)
-            if certificates[i].certified and (
-                scene.accuracy > COARSE
-                or (scene.accuracy > 0 and solutions[0].numel() < FEWEST_PIXELS)
-                or i in doubtful
-                or has_neighbour(integers[i], measured[i], window, scene.frame)
-            ):
-                certificates[i] = replace(
+                integers[i] = [mended]
+    certificates = [_unsolved(window, residual[i], scene) for i in range(len(phase))]
+    solved = [i for i in range(len(phase)) if i in integers or _solved(residual[i], scene)]
+    if solved:
+        some = torch.tensor(solved, device=phase.device)
+        images = result.image[some]
+        for position, i in enumerate(solved):
+            if i in integers:
+                estimate[i] = integers[i][0]
+                images[position] = torch.from_numpy(estimate[i][inside]).to(images)
+        gaps = second_singular_value(fine.select(some), images, scene.least_gap)
+        for position, i in enumerate(solved):
+            certificates[i] = _certificate(float(gaps[position]), i in integers, window, scene)
+            if not certificates[i].unique:
+                continue
+            if i in integers:
+                certificates[i] = exclude_others(
                     certificates[i],
-                    verdict=Verdict.NOT_UNIQUE,
-                    unique=False,
-                    reason="the phases are too coarse: other integer images may give them too",
+                    integers[i],
+                    fine.select(some[position : position + 1]),
+                    measured[i],
+                    scene,
                 )
+            elif images[position].max() <= 0:
+                reason = "no pixel is positive: the phases look half a turn off (± π, ± 0.5 turns)"
+                certificates[i] = replace(certificates[i], reason=reason)
     converged = result.converged.numpy() | np.array([i in integers for i in range(len(phase))])
     return ExactPlanes(estimate, result.iterations.numpy(), converged, residual, certificates)
 
 
-def _unexplained(explained: bool, window: Window, residual: float, scene: Scene) -> Certificate:
-    if explained:
-        return Certificate(Verdict.NOT_EXPLAINED, support=window)
-    if 2 * scene.shape[0] * scene.shape[1] > scene.frame[0] * scene.frame[1]:
+def _determined(scene: Scene) -> bool:
+    return 2 * scene.shape[0] * scene.shape[1] <= scene.frame[0] * scene.frame[1]
+
+
+def _solved(residual: float, scene: Scene) -> bool:
+    """Tell whether a plane is solved as well as its phases allow, up to scale."""
+    return residual <= scene.floor and scene.accuracy <= COARSE and _determined(scene)
+
+
+def _unsolved(window: Window, residual: float, scene: Scene) -> Certificate:
+    if not _determined(scene):
         reason = "too few phases for the pixels: M/N is below √2"
         return Certificate(Verdict.NOT_UNIQUE, support=window, reason=reason)
     if residual <= scene.floor:
@@ -216,16 +220,21 @@ def _unexplained(explained: bool, window: Window, residual: float, scene: Scene)
     return Certificate(Verdict.NOT_EXPLAINED, support=window, reason=reason)
 
 
-def _explained(gap: float, window: Window, scene: Scene) -> Certificate:
+def _certificate(gap: float, explains: bool, window: Window, scene: Scene) -> Certificate:
+    """Say what the second singular value proves about a solved plane."""
     if gap > scene.least_gap:
-        return Certificate(Verdict.CERTIFIED, True, True, gap, window)
+        reason = "no integer image in range was found that gives every phase"
+        return Certificate(
+            Verdict.UNIQUE_UP_TO_SCALE, explains, True, gap, support=window, reason=reason
+        )
     known = None if np.isnan(gap) else gap
     reason = (
         "whether other images fit could not be decided within the allowed steps"
         if known is None
         else f"other images have this phase: second singular value {gap:.2g}"
     )
-    return Certificate(Verdict.NOT_UNIQUE, True, False, known, window, reason)
+    verdict = Verdict.NOT_UNIQUE if explains or known is not None else Verdict.NOT_EXPLAINED
+    return Certificate(verdict, explains, False, known, support=window, reason=reason)
 
 
 def _tighten(
@@ -244,19 +253,31 @@ def _tighten(
     certificate = tight.certificates[0]
     found.iterations[i] += tight.iterations[0]
     rows, columns = f"{window[0]}–{window[1] - 1}", f"{window[2]}–{window[3] - 1}"
-    if certificate.certified:
+    if certificate.unique:
         reason = (
             f"within rows {rows}, columns {columns}, the smallest window that explains the "
             "phase; in the whole frame symmetric blurs of it have the same phase"
         )
-        certificate = Certificate(Verdict.CERTIFIED, True, True, certificate.gap, window, reason)
+        if certificate.certified:
+            reason += ", none of them integer and in range"
+            content = tight.estimate[0, window[0] : window[1], window[2] : window[3]]
+            border = (
+                min(window[0], scene.shape[0] - window[1]),
+                min(window[2], scene.shape[1] - window[3]),
+            )
+            if not excludes_blurs(content.astype(np.int64), border, scene.data_range):
+                reason = f"{reason.rpartition(',')[0]}, and integer ones are not excluded"
+                certificate = replace(certificate, verdict=Verdict.UNIQUE_UP_TO_SCALE, exclusion="")
+        elif certificate.reason:
+            reason = f"{certificate.reason}; {reason}"
+        certificate = replace(certificate, reason=reason)
     elif not certificate.explains:
         reason = (
             f"black borders on opposite sides (content in rows {rows}, columns {columns}): "
             "symmetric blurs have the same phase, and the content was not found"
         )
         certificate = Certificate(Verdict.NOT_UNIQUE, support=window, reason=reason)
-    if certificate.explains or not found.certificates[i].explains:
+    if certificate.explains or certificate.unique or not found.certificates[i].explains:
         found.estimate[i] = tight.estimate[0]
         found.converged[i] = tight.converged[0]
         found.certificates[i] = certificate

@@ -65,14 +65,15 @@ def explaining_integers(
     list of numpy.ndarray
         (N₁, N₂), int64; one, where the phases are good enough.
     """
-    sign = -1 if image.sum() < 0 else 1
-    explaining = []
-    for candidate in integer_scales(sign * image, scene.data_range):
-        full = np.zeros(scene.shape, dtype=np.int64)
-        full[window[0] : window[1], window[2] : window[3]] = sign * candidate
-        if misfit(full, measured, scene.frame) == 0:
-            explaining.append(full)
-    return explaining
+    candidates = (placed(c, scene, window) for c in integer_scales(image, scene.data_range))
+    return [full for full in candidates if misfit(full, measured, scene.frame) == 0]
+
+
+def placed(content: NDArray[np.int64], scene: Scene, window: Window) -> NDArray[np.int64]:
+    """Return the image, (N₁, N₂), whose window has this content and that is 0 elsewhere."""
+    full = np.zeros(scene.shape, dtype=np.int64)
+    full[window[0] : window[1], window[2] : window[3]] = content
+    return full
 
 
 def mend(
@@ -91,8 +92,7 @@ def mend(
             current = torch.where(free, current, nearest)
             current = _solve_free(operator, current[None], free[None])[0]
         mended = without_common_factor(current.round().cpu().numpy().astype(np.int64))
-        full = np.zeros(scene.shape, dtype=np.int64)
-        full[window[0] : window[1], window[2] : window[3]] = mended
+        full = placed(mended, scene, window)
         within = full.min() >= 0 and full.max() <= scene.data_range
         if within and misfit(full, measured, scene.frame) == 0:
             return full

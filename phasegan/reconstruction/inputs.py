@@ -27,6 +27,7 @@ from phasegan.reconstruction.matlab import read_mat
 from phasegan.spectra.encoding import TURN, UINT16_CODES, decode
 from phasegan.spectra.layouts import TOLERANCE, to_half_plane
 from phasegan.store.hdf5 import open_hdf5
+from phasegan.store.unwritten import refuse_unwritten
 
 SEPARATOR = "::"
 NUMPY_SUFFIXES = (".npy", ".npz")
@@ -66,6 +67,7 @@ class _Found:
     dtype: np.dtype[Any]
     step: float | None = None  # of integer codes, in the units
     units: str | None = None
+    missing: NDArray[np.bool_] | None = None  # marked by _FillValue or missing_value
 
 
 def is_phase_source(path: str | os.PathLike[str]) -> bool:
@@ -87,8 +89,10 @@ def read_phase(
     """Read phases that did not come from phasegan.
 
     In HDF5 files `scale_factor` and `add_offset` attributes are applied, as the
-    CF conventions have it (phasegan's own `/test/phase` holds such codes), and a
-    `units` attribute must not contradict `units`.
+    CF conventions have it (phasegan's own `/test/phase` holds such codes), values
+    equal to `_FillValue` or `missing_value` are not trusted, and a `units` attribute
+    must not contradict `units`. Chunks that were never written and virtual sources
+    that are gone are refused.
 
     Parameters
     ----------
@@ -133,6 +137,10 @@ def read_phase(
     if mask is not None:
         named = isinstance(mask, str | os.PathLike)
         mask = _load(mask, f"the mask {os.fspath(mask)}" if named else "the mask").values
+    if found.missing is not None:
+        count = int(found.missing.sum())
+        warn(f"{where}: {count} of {found.missing.size} values are marked missing: not trusted")
+        mask = ~found.missing if mask is None else _both(mask, ~found.missing, where)
     radians = {"deg": TURN / 360.0, "turns": TURN}.get(units, 1.0)
     half = to_half_plane(
         found.values, layout=layout, units=units, where=where, mask=mask,
@@ -155,6 +163,15 @@ def read_phase(
     if single:
         phase, trusted = phase[None], None if trusted is None else trusted[None]
     return OwnPhase(phase, trusted, half.resolution, single, where, found.dtype)
+
+
+def _both(mask: NDArray[Any], trusted: NDArray[np.bool_], where: str) -> NDArray[np.bool_]:
+    try:
+        return (np.asarray(mask) != 0) & trusted
+    except ValueError:
+        raise InputError(
+            f"{where}: a mask of shape {np.shape(mask)} for phases of shape {trusted.shape}"
+        ) from None
 
 
 def _load(source: Any, where: str) -> _Found:
@@ -284,6 +301,7 @@ def _read_hdf5(file: h5py.File, path: Path, wanted: str | None, *, matlab: bool)
         raise InputError(f"{path}: {wanted} is not a dataset")
     if node.shape is not None:
         check_growth(math.prod(node.shape) * node.dtype.itemsize, path)
+    refuse_unwritten(node, path)
     values = node[()]
     if isinstance(values, h5py.Empty):
         raise InputError(f"{path}: {node.name} is empty")
@@ -299,10 +317,11 @@ def _read_hdf5(file: h5py.File, path: Path, wanted: str | None, *, matlab: bool)
 
 
 def _unpacked(values: NDArray[Any], node: h5py.Dataset, path: Path) -> _Found:
-    """Apply the CF attributes of packed data."""
+    """Apply the CF attributes: of packed data, and of values that are missing."""
     units = _UNIT_NAMES.get(_text(node.attrs.get("units", "")).strip().lower())
+    missing = _missing(values, node)
     if not {"scale_factor", "add_offset"} & set(node.attrs) or values.dtype.kind not in "iuf":
-        return _Found(values, values.dtype, units=units)
+        return _Found(values, values.dtype, units=units, missing=missing)
     try:
         scale = float(np.squeeze(node.attrs.get("scale_factor", 1.0)))
         offset = float(np.squeeze(node.attrs.get("add_offset", 0.0)))
@@ -311,10 +330,21 @@ def _unpacked(values: NDArray[Any], node: h5py.Dataset, path: Path) -> _Found:
     if not (np.isfinite(scale) and np.isfinite(offset) and scale):
         raise InputError(f"{path}: {node.name} has a scale_factor or add_offset that is no number")
     if values.dtype.kind == "f":
-        return _Found(values * scale + offset, values.dtype, units=units)
+        return _Found(values * scale + offset, values.dtype, units=units, missing=missing)
     own = np.isclose(scale, TURN / UINT16_CODES, rtol=1e-9, atol=0.0) and offset == 0.0
     angles = decode(values) if own and values.dtype == np.uint16 else values * scale + offset
-    return _Found(angles, values.dtype, abs(scale), units)
+    return _Found(angles, values.dtype, abs(scale), units, missing)
+
+
+def _missing(values: NDArray[Any], node: h5py.Dataset) -> NDArray[np.bool_] | None:
+    """Return which values, as stored, equal one of the marks of the CF conventions."""
+    missing = np.zeros(values.shape, dtype=bool)
+    for name in ("_FillValue", "missing_value"):
+        for mark in np.atleast_1d(node.attrs.get(name, [])):
+            if not isinstance(mark, np.number):
+                continue
+            missing |= np.isnan(values) if np.isnan(mark) else values == mark
+    return missing if missing.any() else None
 
 
 def _dataset_names(file: h5py.File) -> list[str]:

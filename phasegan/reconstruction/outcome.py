@@ -46,11 +46,17 @@ def _certified(result: Result) -> list[str]:
     proved = sum(c.certified for c in certificates)
     what = "images" if np.ndim(result.phase) < 4 else "planes"
     claim = (
-        ": they give every phase, and nothing else does (brightness: the smallest integers)"
+        ": they give every phase, and no other integers do (brightness: the smallest integers)"
         if proved
         else ""
     )
     lines = [f"{proved} of {len(certificates)} {what} certified exact{claim}"]
+    shapes = sum(c.verdict is Verdict.UNIQUE_UP_TO_SCALE for c in certificates)
+    if shapes:
+        lines.append(
+            f"{shapes} of {len(certificates)} {what} unique up to scale: nothing but multiples of "
+            "them has these phases"
+        )
     left = [(i, c) for i, c in enumerate(certificates) if not c.certified or c.reason]
     per_sample = len(certificates) // max(1, len(result.sources or certificates))
     for i, certificate in left[:NAMED]:

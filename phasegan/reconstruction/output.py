@@ -175,6 +175,7 @@ def _as_hdf5(result: Result) -> bytes:
             text = [f"{c.verdict}: {c.reason}".rstrip(": ") for c in result.certificates]
             file.create_dataset("certificate", data=text, dtype=h5py.string_dtype())
             file.create_dataset("certified", data=result.certified)
+            file.create_dataset("unique_up_to_scale", data=result.unique_up_to_scale)
         if result.sources is not None:
             file.create_dataset("source", data=result.sources, dtype=h5py.string_dtype())
         file.attrs.update(
@@ -194,7 +195,10 @@ def _as_hdf5(result: Result) -> bytes:
 
 def _sheet(result: Result) -> Any:
     count = min(SHEET_ROWS, len(result.estimate))
-    certified = result.certified
+    proofs = [
+        "certified exact" if exact else "unique up to scale" if shape else ""
+        for exact, shape in zip(result.certified, result.unique_up_to_scale, strict=True)
+    ][:count]
     titles = ["phase", result.method]
     columns = [
         [phase_tile(phase) for phase in result.phase[:count]],
@@ -207,12 +211,14 @@ def _sheet(result: Result) -> Any:
         titles.append("original")
         columns.append([image_tile(image, result.data_range) for image in references])
         marks = [
-            "certified exact" if proved else f"MSE {error:,.0f}"
-            for error, proved in zip(errors, certified[:count], strict=True)
+            proof
+            if proof == "certified exact"
+            else ", ".join(filter(None, (f"MSE {e:,.0f}", proof)))
+            for e, proof in zip(errors, proofs, strict=True)
         ]
         captions = [[""] * count, marks, [""] * count]
-    elif certified.any():
-        captions[1] = ["certified exact" if proved else "" for proved in certified[:count]]
+    else:
+        captions[1] = proofs
     return contact_sheet(
         list(zip(*columns, strict=True)), titles, list(zip(*captions, strict=True))
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.reconstruction.certificate import Certificate
+from phasegan.reconstruction.certificate import Certificate, Verdict
 from phasegan.reconstruction.statistics import Statistics
 
 Phase = NDArray[np.floating]
@@ -107,13 +107,31 @@ class Result:
         count = 1 if np.ndim(self.phase) == 2 else len(self.phase)
         return certified_samples(self.certificates, count)
 
+    @property
+    def unique_up_to_scale(self) -> NDArray[np.bool_]:
+        """Which samples are proved up to a factor in all their planes: (n,), bool.
+
+        Certified samples are among them.
+        """
+        count = 1 if np.ndim(self.phase) == 2 else len(self.phase)
+        return unique_samples(self.certificates, count)
+
 
 def certified_samples(certificates: list[Certificate] | None, count: int) -> NDArray[np.bool_]:
     """Return which of `count` samples have all their planes certified."""
-    if not certificates:
+    return _samples([c.certified for c in certificates or []], count)
+
+
+def unique_samples(certificates: list[Certificate] | None, count: int) -> NDArray[np.bool_]:
+    """Return which of `count` samples have all their planes proved up to a factor."""
+    proved = (Verdict.CERTIFIED, Verdict.UNIQUE_UP_TO_SCALE)
+    return _samples([c.verdict in proved for c in certificates or []], count)
+
+
+def _samples(planes: list[bool], count: int) -> NDArray[np.bool_]:
+    if not planes:
         return np.zeros(count, dtype=bool)
-    proved = np.array([c.certified for c in certificates]).reshape(count, -1)
-    return np.asarray(proved.all(axis=1))
+    return np.asarray(np.array(planes).reshape(count, -1).all(axis=1))
 
 
 @dataclass(frozen=True)

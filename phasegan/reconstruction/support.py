@@ -149,14 +149,17 @@ def tightest_support(
 
         if not (inside(low, 1) and inside(high, 1)):
             continue
-        window[low] = _deepest(partial(inside, low), size - 1)
-        window[high] = size - _deepest(partial(inside, high), size - 1 - window[low])
+        window[low] = _deepest(partial(inside, low), 1, size - 1)
+        window[high] = size - _deepest(partial(inside, high), 0, size - 1 - window[low])
     return window[0], window[1], window[2], window[3]
 
 
-def _deepest(holds: Callable[[int], bool], limit: int) -> int:
-    """Return the largest depth, 1 to limit, for which a falling condition holds."""
-    good, step = 1, 1
+def _deepest(holds: Callable[[int], bool], good: int, limit: int) -> int:
+    """Return the largest depth up to a limit for which a falling condition holds.
+
+    It is known to hold at the depth `good`.
+    """
+    step = 1
     while good + step <= limit and holds(good + step):
         good += step
         step *= 2

@@ -180,7 +180,7 @@ def to_half_plane(
     if negative.any():
         doubts.append(
             f"the phase at frequency 0 is π in {negative.sum()} of {negative.size} planes, as if "
-            f"pixels summed to less than 0; is --layout {layout} right?"
+            f"pixels summed to less than 0; is --layout {layout} right? are they half a turn off?"
         )
     counts = pairs, worst, inconsistent, int(far.sum())
     return HalfPlane(phase, trusted, rounding, *counts, tuple(doubts))

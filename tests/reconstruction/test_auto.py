@@ -9,6 +9,7 @@ from skimage import data
 import phasegan
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import CLEAN, choose
+from phasegan.reconstruction.certificate import Verdict
 from phasegan.reconstruction.protocol import Problem
 from phasegan.reconstruction.statistics import Statistics
 from phasegan.spectra.degradation import add_phase_noise, quantise_phase
@@ -134,6 +135,8 @@ def test_noise_that_nobody_declared_is_noticed_and_taken_into_account(sigma):
     assert len(listening.warnings) == 1
     assert "taken as noisy" in listening.warnings[0]
     assert not found.certified.any()
+    assert found.method == "auto (map)"
+    assert found.certificates is None
     least = phasegan.reconstruct(noisy, shape=(32, 32), method="cg")
     ours, theirs = (scaled_error(r.estimate, images) for r in (found, least))
     assert ours.mean() < 0.8 * theirs.mean()
@@ -158,6 +161,9 @@ def test_one_noisy_sample_among_clean_ones_changes_nothing_for_them():
     found = phasegan.reconstruct(phase, shape=(32, 32), progress=listening)
     assert "of 1 of 4 samples" in listening.warnings[0]
     assert found.certified.tolist() == [True, True, False, True]
+    assert found.method == "auto (cg, map)"
+    assert found.certificates[2].verdict is Verdict.NOT_TRIED
+    assert "map" in found.certificates[2].reason
     for i in (0, 1, 3):
         np.testing.assert_array_equal(found.estimate[i], images[i])
     assert found.residual[2] > 0.01

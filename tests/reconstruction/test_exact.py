@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import convolve2d
 from skimage import data
 
 import phasegan
@@ -94,6 +95,7 @@ def test_other_oversamplings_are_certified_too(frame):
 def test_a_certificate_brings_what_it_rests_on():
     images = textured(24, 3)
     for certificate in solve(images).certificates:
+        assert certificate.exclusion == "bound"
         assert certificate.explains
         assert certificate.unique
         assert certificate.gap > 1e-6
@@ -142,6 +144,7 @@ def test_opposite_black_borders_are_certified_on_the_smallest_window_or_not_at_a
         if certificate.certified:
             assert certificate.support == window
             assert "smallest window" in certificate.reason
+            assert "none of them integer and in range" in certificate.reason
         else:
             assert certificate.reason
 
@@ -252,17 +255,79 @@ def test_values_under_the_mask_do_not_matter():
     np.testing.assert_array_equal(result.estimate, images)
 
 
-def test_a_negative_image_keeps_its_sign():
+def test_a_negative_image_is_not_certified_and_its_phases_are_said_to_be_half_a_turn_off():
     images = -textured(16, 2, seed=8)
     result = solve(images)
-    np.testing.assert_array_equal(result.estimate[result.certified], images[result.certified])
+    assert not result.certified.any()
     assert (result.estimate.sum((1, 2)) < 0).all()
+    for certificate in result.certificates:
+        assert certificate.verdict is Verdict.UNIQUE_UP_TO_SCALE
+        assert "half a turn off" in certificate.reason
 
 
-def test_images_that_are_no_integers_are_not_explained():
-    rng = np.random.default_rng(9)
-    result = solve(rng.random((4, 16, 16)))
-    assert {c.verdict for c in result.certificates} == {Verdict.NOT_EXPLAINED}
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_images_that_are_no_integers_are_unique_up_to_scale(dtype):
+    images = np.random.default_rng(9).random((4, 16, 16)) - 0.2
+    result = solve(images, dtype=dtype)
+    assert {c.verdict for c in result.certificates} == {Verdict.UNIQUE_UP_TO_SCALE}
+    assert result.unique_up_to_scale.all()
+    assert not result.certified.any()
+    assert not any(c.explains for c in result.certificates)
+    assert all(c.unique and c.gap > 1e-6 for c in result.certificates)
+    scale = (result.estimate * images).sum((1, 2)) / (images**2).sum((1, 2))
+    fitted = scale[:, None, None] * images
+    error = np.abs(result.estimate - fitted).max((1, 2)) / np.abs(fitted).max((1, 2))
+    assert (error < (1e-4 if dtype == "float32" else 1e-8)).all()
+
+
+def test_noisy_and_unsolved_images_are_not_called_unique():
+    phase = analyse(textured(16, 3), (32, 32)).phase
+    noisy = add_phase_noise(phase, 0.01, np.random.default_rng(0), (32, 32))
+    for given in (
+        phasegan.reconstruct(noisy, shape=(16, 16), method="cg"),
+        phasegan.reconstruct(phase, shape=(16, 16), method="cg", iterations=3),
+        solve(textured(16, 3), frame=20),
+        solve(centrosymmetric(3)),
+    ):
+        assert not given.unique_up_to_scale.any()
+
+
+@pytest.mark.parametrize(("n", "apart"), [(32, 16), (16, 3)])
+def test_two_pixels_are_never_certified_with_another_ratio(n, apart):
+    rng = np.random.default_rng(3)
+    images = np.zeros((40, n, n), np.int64)
+    images[:, 0, 0], images[:, 0, apart] = rng.integers(1, 256, (2, 40))
+    spectrum = analyse(images, (2 * n, 2 * n))
+    codes = encode(spectrum.phase, "uint16")
+    trusted = ~spectrum.undefined
+    observation = Observation(decode(codes), trusted, half_steps(codes))
+    found = make_method("cg", Problem((n, n), (2 * n, 2 * n)))(observation)
+    right = (found.estimate == reduced(images)).all(axis=(1, 2))
+    reasons = set()
+    for certificate, same in zip(found.certificates, right, strict=True):
+        assert same or not certificate.certified
+        if not certificate.certified and certificate.unique:
+            assert certificate.verdict is Verdict.UNIQUE_UP_TO_SCALE
+            reasons.add(certificate.reason.split(",")[0])
+    assert "other integers give the same phases" in reasons
+    assert right.sum() > 4
+
+
+@pytest.mark.parametrize("dtype", ["float64", "uint16"])
+def test_integer_blurs_of_a_picture_are_not_certified_as_that_picture(dtype):
+    rng = np.random.default_rng(11)
+    content = rng.integers(1, 60, (12, 8, 12))
+    images = np.stack([convolve2d(c, np.outer([1, 2, 1], [1])) for c in content])
+    images = np.pad(images, ((0, 0), (0, 2), (0, 0)))
+    if dtype == "float64":
+        certified, estimate = solve(images).certified, solve(images).estimate
+    else:
+        certified, estimate = kept(images, dtype)
+    right = (estimate == reduced(images)).all(axis=(1, 2))
+    assert not (certified & ~right).any()
+
+
+def test_images_with_both_signs_are_not_certified():
     signed = textured(16, 6)
     signed = signed - (signed.max(axis=(1, 2), keepdims=True) * 2) // 3
     assert (signed.min((1, 2)) < 0).all()

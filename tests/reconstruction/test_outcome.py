@@ -23,6 +23,17 @@ def test_certified_and_other_samples_are_told_apart(rng):
     assert "image 1: not unique, the picture equals itself turned by 180°, or nearly" in text
 
 
+def test_real_objects_are_told_unique_up_to_scale(rng, tmp_path):
+    result = phasegan.reconstruct(phases(rng.random((2, 16, 16)), 32), shape=(16, 16))
+    text = "\n".join(describe_outcome(result))
+    assert "2 of 2 images unique up to scale" in text
+    assert "image 1: unique up to scale, no integer image in range was found" in text
+    write_output(result, tmp_path / "r.h5", overwrite=False)
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file["unique_up_to_scale"][()].all()
+        assert not file["certified"][()].any()
+
+
 def test_many_samples_are_counted_not_listed(rng):
     images = rng.integers(0, 256, (NAMED + 3, 12, 12))
     result = phasegan.reconstruct(phases(images, 12), method="cg")
