@@ -47,7 +47,10 @@ def augment(
     data_range : int
         255 or 65535: the number of grey levels above 0.
     part : Part, optional
-        Which images of a batch these are: each is changed as if all were here.
+        Which images of a batch these are: each is changed as if all were here. Tones are
+        computed in float64, where the device has it. The way in which threads divide a
+        batch decides the last digit of a mean or a power; in float32 that digit would
+        now and then decide a pixel's grey level.
 
     Returns
     -------
@@ -67,6 +70,7 @@ def augment(
         images = torch.where(column(rng.random(count) < 0.5) > 0, images.flip(-1), images)
     if config.crop < 1:
         images = _crop(images, config.crop, rng, part)
+    images = images.to(torch.float32 if images.device.type == "mps" else torch.float64)
     if config.gamma > 0:
         images = images.clamp(0.0, 1.0) ** column(np.exp(config.gamma * rng.normal(size=count)))
     if config.contrast > 0:
@@ -75,7 +79,7 @@ def augment(
         images = mean + factor * (images - mean)
     if config.brightness > 0:
         images = images + column(config.brightness * rng.normal(size=count))
-    return torch.round(images.clamp(0.0, 1.0) * data_range) / data_range
+    return torch.round(images.clamp(0.0, 1.0) * data_range).to(torch.float32) / data_range
 
 
 def _crop(images: Tensor, least: float, rng: np.random.Generator, part: Part) -> Tensor:

@@ -12,6 +12,7 @@ from phasegan.spectra.fourier import self_conjugate
 from phasegan.spectra.phase import analyse
 from phasegan.training.augmentation import augment
 from phasegan.training.encoder import PhaseEncoder
+from phasegan.training.parts import Part
 
 CPU = torch.device("cpu")
 EVERYTHING = AugmentationConfig(flip=True, crop=0.5, contrast=0.5, brightness=0.3, gamma=0.5)
@@ -42,6 +43,22 @@ def test_equal_generators_give_equal_images(rng):
     one, same, other = (augment(before, EVERYTHING, source(s)) for s in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+@pytest.mark.numerical
+def test_an_image_is_changed_as_if_alone_however_threads_divide_the_batch(rng):
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        for seed in range(4):
+            before = images(rng, 6, 3, 256)
+            whole = augment(before, EVERYTHING, source(seed))
+            for i in range(6):
+                part = Part(i, i + 1, 6)
+                alone = augment(before[part.rows], EVERYTHING, source(seed), part=part)
+                assert torch.equal(alone, whole[part.rows])
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_nothing_on_changes_nothing(rng):
