@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test test-portable lint bench clean
 
 help:
 	@echo "make demo   prepare, train, reconstruct, score: tables and pictures in demo/ (minutes)"
 	@echo "make test   the test suite"
+	@echo "make test-portable  the numerical tests as on other processors and with more threads"
 	@echo "make lint   style, docstrings, import floors, types"
 	@echo "make bench  the published table, on DATA=file.h5 or the builtin photographs"
 	@echo "make clean  remove what these made"
@@ -43,6 +44,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-portable: install
+	$(BIN)/python tests/portable.py
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -17,7 +17,8 @@ from PIL import Image
 import phasegan
 from phasegan.cli import main
 
-torch.set_num_threads(1)
+if "OMP_NUM_THREADS" not in os.environ:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={"OMP_NUM_THREADS": "1", **os.environ},
         )
         started.append(process)
         return process

@@ -268,7 +268,7 @@ def _sliced(one: Tensor, other: Tensor, directions: NDArray[np.float64]) -> floa
     """Return the mean over directions, (dimensions, projections), of the 1-D distances."""
     import torch
 
-    columns = torch.from_numpy(directions.astype(np.float32))
+    columns = torch.from_numpy(directions).to(one.dtype)
     total = 0.0
     for part in columns.split(_TOGETHER, dim=1):
         total += float(wasserstein((one @ part).T, (other @ part).T).sum())

@@ -9,6 +9,8 @@ import torch
 from phasegan.losses.circular import circular_distance, phase_weights
 from phasegan.losses.reconstruction import squared
 
+pytestmark = pytest.mark.numerical
+
 
 def spectrum(rng, size=16, count=2):
     values = np.fft.rfft2(rng.uniform(0, 1, (count, 1, size, size)))

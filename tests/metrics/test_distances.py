@@ -23,6 +23,7 @@ def mean(a, b, **options):
     return sliced_wasserstein(a, b, projections=32, **options).mean
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize(("n", "m"), [(5, 5), (4, 6), (7, 3), (1, 9), (8, 16)])
 def test_one_dimension_agrees_with_scipy(rng, n, m):
     one, other = rng.normal(size=(3, n)), rng.normal(size=(3, m))

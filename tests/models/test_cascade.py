@@ -95,12 +95,14 @@ def test_every_step_lowers_the_error_of_the_fit_images(crops):
     assert errors == sorted(errors, reverse=True)
 
 
+@pytest.mark.numerical
 def test_equal_images_give_equal_bits(crops):
     phase = phase_of(crops[1][:4])
     first, second = (fit_shrinkage(crops[0][:30], data_range=255)(phase) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.numerical
 def test_a_batch_is_its_images_one_by_one(crops, cascade):
     phase = phase_of(crops[1][:5])
     one_by_one = np.concatenate([cascade(p[None]) for p in phase])
@@ -140,6 +142,7 @@ def test_of_many_images_an_even_selection_is_fitted_to(crops, monkeypatch):
     assert fit_shrinkage(crops[0], data_range=255).samples == 10
 
 
+@pytest.mark.numerical
 def test_mirror_images_count_below_a_number(crops, monkeypatch):
     half = crops[0][:40]
     whole = np.stack([half, half[:, :, ::-1]], axis=1).reshape(80, 32, 32)
@@ -149,6 +152,7 @@ def test_mirror_images_count_below_a_number(crops, monkeypatch):
     np.testing.assert_allclose(joined, given, rtol=1e-4)
 
 
+@pytest.mark.numerical
 def test_expanded_terms_are_gradients_of_an_energy(crops):
     # D G_s e of small gradients is kept whole: ⟨e, T(e)⟩ → ‖D G_s e‖², here with s = 0
     image = torch.from_numpy(crops[0][:2].astype(np.float32)) / 255

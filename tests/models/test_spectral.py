@@ -10,6 +10,8 @@ from phasegan.models.cascade_fit import fit_shrinkage
 from phasegan.models.spectral import LEAST_MAGNITUDE, Given, SpectralGenerator
 from phasegan.models.weights import load_weights, save_weights
 
+pytestmark = pytest.mark.numerical
+
 SIZE = 16
 
 

@@ -7,6 +7,8 @@ import torch
 
 from phasegan.models.unet import UNet
 
+pytestmark = pytest.mark.numerical
+
 
 def network(widths=(4, 6, 8), out=2):
     with torch.random.fork_rng(devices=[]):

@@ -9,6 +9,8 @@ import torch
 from phasegan.errors import InputError
 from phasegan.spectra.fourier import forward, half_plane, inverse, padded_size, self_conjugate
 
+pytestmark = pytest.mark.numerical
+
 SIZES = [(8, 8), (8, 12), (7, 7), (5, 9), (16, 24), (9, 16)]
 
 

@@ -10,6 +10,8 @@ from phasegan.spectra.fourier import half_plane, self_conjugate
 from phasegan.spectra.operator import PhaseOperator, plane_weight
 from phasegan.spectra.phase import analyse, full_plane
 
+pytestmark = pytest.mark.numerical
+
 SIZES = [
     ((8, 8), (16, 16)), ((7, 7), (13, 13)), ((8, 8), (8, 8)), ((7, 7), (7, 7)),
     ((6, 9), (11, 14)), ((5, 4), (5, 9)), ((1, 1), (1, 1)), ((3, 1), (4, 2)),

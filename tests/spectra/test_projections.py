@@ -10,6 +10,8 @@ from phasegan.spectra.operator import PhaseOperator
 from phasegan.spectra.phase import analyse
 from phasegan.spectra.projections import magnitude_kept, onto_phase, onto_range, onto_simplex
 
+pytestmark = pytest.mark.numerical
+
 
 def make(shape, frame, count=3, trusted=None):
     image = np.random.default_rng(0).integers(0, 256, (count, *shape))

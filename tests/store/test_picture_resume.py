@@ -72,7 +72,7 @@ def prepare(pair, output, **options):
 
 def kill(place, count, when, pair, output):
     child = [sys.executable, "-c", _CHILD, place, str(count), when, str(pair), str(output)]
-    done = subprocess.run(child, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(child, capture_output=True, env={"OMP_NUM_THREADS": "1", **os.environ})
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 

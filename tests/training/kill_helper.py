@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.numpy
-import torch
 from PIL import Image
 
 import phasegan
@@ -256,5 +255,4 @@ def watch_files(folder: Path, act: Callable[[str, str, bool], object]) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     print(json.dumps(Helper(json.loads(sys.argv[1])).run()))

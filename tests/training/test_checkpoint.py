@@ -204,6 +204,7 @@ ENGINES = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.numerical
 @ENGINES
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_an_engine_goes_on_to_the_same_weights(tmp_path, make, step, precision):

@@ -67,6 +67,7 @@ def test_losses_are_what_their_names_say():
         torch.testing.assert_close(value, expected[name])
 
 
+@pytest.mark.numerical
 def test_generators_follow_the_published_objective():
     gan = CycleGAN(config(), CPU)
     a, b = batch(1), batch(2)
@@ -87,6 +88,7 @@ def test_generators_follow_the_published_objective():
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.numerical
 def test_discriminators_follow_the_published_objective_on_pooled_pictures():
     gan = CycleGAN(config(), CPU)
     a, b, old_a, old_b = batch(1), batch(2), batch(3), batch(4)

@@ -53,6 +53,7 @@ def test_orders_differ_by_epoch_domain_and_seed(pair):
     assert orders(batches, 0) != orders(other, 0)
 
 
+@pytest.mark.numerical
 def test_parts_of_a_batch_are_the_batch(pair):
     config, data = opened(pair, batch_size=4)
     batches = DomainBatches(data, config, CPU)

@@ -99,7 +99,7 @@ def test_a_training_that_is_killed_again_and_again_ends_the_same(preset, data, t
     temporary.mkdir()
     done = subprocess.run(
         [sys.executable, HELPER, json.dumps(task)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)},
+        env={"OMP_NUM_THREADS": "1", **os.environ, "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
         timeout=550,
@@ -146,7 +146,7 @@ def test_a_command_that_is_stopped_and_resumed_ends_the_same(
         options += [f"--{name.replace('_', '-')}", text]
     for attempt in range(5):  # a machine that stalls here may let the command finish first
         run = tmp_path / f"run{attempt}"
-        arguments = ["train", tiny, "-o", run, "--device", "cpu", "--threads", 1, *options]
+        arguments = ["train", tiny, "-o", run, "--device", "cpu", *options]
         found, err = stop(start_cli, arguments, run, number)
         if found != 0:
             break

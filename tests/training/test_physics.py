@@ -117,6 +117,7 @@ def test_all_terms_off_is_one_line():
         build(PhysicsConfig, config().model_dump() | {"losses": losses}, "train")
 
 
+@pytest.mark.numerical
 def test_losses_are_what_their_names_say():
     gan = PhysicsGAN(config(pool_size=0, networks={"unrolled": 2}), CPU)
     magnitude = torch.rand(1, 32, 17) + 0.1
@@ -143,6 +144,7 @@ def test_losses_are_what_their_names_say():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.numerical
 def test_the_generator_follows_the_objective_and_domain_a_counts_as_often_as_it_is_left_out():
     settings = {"cycle_a": 0.5, "cycle_b": 2.0, "structure": 0.7}
     settings |= {"adversarial": 0.1, "adversarial_every": 3}

@@ -265,6 +265,7 @@ def normalised(norm, x, weight):
 CONTIGUOUS, LAST = torch.contiguous_format, torch.channels_last
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("kind", "mean", "layout"),
     [
@@ -328,6 +329,7 @@ def computed(crops):
     return compute
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize(("preset", "precision", "switch"), CHANGES)
 def test_switches_change_nothing_but_rounding(computed, preset, precision, switch):
     base, base_losses, base_count = computed(preset, precision)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +18,7 @@ from phasegan.errors import Interrupted
 from phasegan.processes import Processes
 from phasegan.runs.execution import Execution
 from phasegan.runs.folder import RunFolder
+from phasegan.training.encoder import UNDEFINED_BELOW
 from phasegan.training.engine import load_batch, make_batches
 from phasegan.training.physics import PhysicsGAN
 from phasegan.training.resolve import resolve_config
@@ -41,7 +41,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signa
 
 
 @pytest.mark.parametrize("case", PHASES)
-def test_every_sample_is_taken_once_whoever_takes_it(files, case):
+@pytest.mark.numerical
+def test_every_sample_is_taken_once_whoever_takes_it(files, case, in_double):
     with phasegan.open(files[case]) as file:
         options = {**OPTIONS[case], "adversarial_every": 1} if case != "paper" else OPTIONS[case]
         config = resolve_config(file, CPU, None, **options)
@@ -70,9 +71,14 @@ def engine(rank, count, most):
 
 
 def assert_rows(found, whole):
-    """Assert that parts of a batch are the rows of the whole one, in order."""
+    """Assert that parts of a batch are the rows of the whole one, in order.
+
+    A transform is off by at most some 40 roundings of the largest magnitude, and a phase
+    by that over its own magnitude, which is at least `UNDEFINED_BELOW` of the largest.
+    """
     if torch.is_tensor(whole):
-        torch.testing.assert_close(torch.cat(list(found)), whole, rtol=0, atol=1e-5)
+        rounding = 40 * torch.finfo(torch.float64).eps / UNDEFINED_BELOW
+        torch.testing.assert_close(torch.cat(list(found)), whole, rtol=0, atol=rounding)
         return
     for field, value in whole._asdict().items():
         parts = [getattr(part, field) for part in found]
@@ -101,6 +107,7 @@ def test_the_batches_of_an_epoch_are_all_samples(files, case):
 # --- whole runs -----------------------------------------------------------------------
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize(("case", "most"), [("paper", 1), ("noisy", 2), ("exact", 1)])
 def test_one_process_learns_in_parts_what_it_learns_at_once(
     files, alone, tmp_path, case, most, in_double
@@ -110,6 +117,7 @@ def test_one_process_learns_in_parts_what_it_learns_at_once(
     assert_alike(alone[case], tmp_path / "run")
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("case", "count", "others"),
     [
@@ -203,7 +211,6 @@ def test_bad_input_is_said_once_and_ends_all(files, together, tmp_path):
     full = tmp_path / "full"
     full.mkdir()
     (full / "thesis.tex").write_text("precious")
-    start = time.monotonic()
     for message, *arguments in (
         ("none.h5", tmp_path / "none.h5"),
         ("samples", files["paper"], "--samples", 99),
@@ -217,14 +224,11 @@ def test_bad_input_is_said_once_and_ends_all(files, together, tmp_path):
         (line,) = outcomes[0].err.splitlines()
         assert line.startswith("phasegan: error: ")
         assert message in line
-    assert time.monotonic() - start < 300
 
 
 def test_a_killed_process_ends_all_and_the_run_goes_on(files, alone, together, tmp_path, in_double):
     run, data, options = tmp_path / "run", files["paper"], OPTIONS["paper"]
-    start = time.monotonic()
     outcomes = together(3, "train", data, "-o", run, *flags(options), trick="die-5-1")
-    assert time.monotonic() - start < 300
     assert [outcome.status for outcome in outcomes] == [1, -signal.SIGKILL, 1]
     assert_only_main_speaks(outcomes)
     last = outcomes[0].err.splitlines()[-1]
@@ -235,13 +239,16 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(files, alone, together, t
     assert_alike(alone["paper"], run)
 
 
-def test_torchrun_starts_two_that_learn_what_one_learns(files, alone, torchrun, tmp_path):
+@pytest.mark.numerical
+def test_torchrun_starts_two_that_learn_what_one_learns(files, torchrun, tmp_path):
     executable = Path(sys.executable).with_name("phasegan")
     how = ["--no-python", executable] if executable.exists() else ["-m", "phasegan"]
-    run = tmp_path / "run"
-    outcome = torchrun(*how, "train", files["noisy"], "-o", run, *flags(OPTIONS["noisy"]))
+    run, data, options = tmp_path / "run", files["exact"], OPTIONS["exact"]
+    phasegan.train(data, tmp_path / "alone", device="cpu", **options)
+    outcome = torchrun(*how, "train", data, "-o", run, *flags(options))
     assert outcome.status == 0, outcome
-    assert_alike_losses(alone["noisy"], run, 1e-3)  # the discriminator is in float32 here
+    # No conjugate gradients here, whose rounding float32 would show.
+    assert_alike_losses(tmp_path / "alone", run, torch.float32)
     for line in ("trained ", "look at ", "score it: "):
         assert outcome.out.count(line) == 1
     assert outcome.err.count(" steps left, estimated ") == 1

@@ -144,6 +144,7 @@ def test_a_state_that_is_restored_goes_on_the_same():
         assert all(torch.equal(v, theirs[k]) for k, v in network.state_dict().items())
 
 
+@pytest.mark.numerical
 def test_parts_of_a_batch_with_changes_are_the_batch():
     made = config(augment=CHANGES, batch_size=4, pool_size=0)
     one, other = CycleGAN(made, CPU), CycleGAN(made, CPU)

@@ -106,6 +106,7 @@ def test_networks_are_rebuilt_from_their_files(run):
     assert network(torch.zeros(1, 3, 25, 31)).shape == (1, 3, 25, 31)
 
 
+@pytest.mark.numerical
 def test_a_run_that_is_interrupted_goes_on_to_the_same_end(pair, run, tmp_path, monkeypatch):
     from phasegan.training import loop
 

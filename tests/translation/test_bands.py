@@ -65,6 +65,7 @@ def in_bands(
     return torch.cat(rows, 2)
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("rows", "columns"), [(63, 41), (40, 66)])
 @pytest.mark.parametrize(("dear", "budget"), [(0, PLENTY), (1000, PLENTY), (1000, 0)])

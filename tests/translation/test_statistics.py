@@ -11,6 +11,7 @@ from torch import nn
 from phasegan.translation.statistics import Moments, MomentSum, SteadyMoments
 
 
+@pytest.mark.numerical
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.floats(-1e4, 1e4))
 def test_moments_do_not_depend_on_the_bands(heights, offset):
     source = torch.Generator().manual_seed(sum(heights))

@@ -154,6 +154,7 @@ def test_a_folder_keeps_names_and_goes_on(weights, rng, tmp_path):
     assert (out / "d.png").stat().st_mtime_ns > before
 
 
+@pytest.mark.numerical
 def test_batches_change_nothing(weights, rng, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
