@@ -136,6 +136,7 @@ def noisy(tmp_path_factory):
     return path
 
 
+@pytest.mark.numerical
 def test_a_resumed_run_has_the_cascades_it_had(tmp_path, monkeypatch):
     phasegan.prepare("builtin", tmp_path / "d.h5", size=32, samples=40, test=2)
     options = {**SMALL, "epochs": 2, "batch_size": 10}
@@ -345,9 +346,3 @@ def test_auto_precision_asks_the_processor(tiny, tmp_path, monkeypatch):
         assert precision(preset="paper", variant="full") == expected
         assert precision(precision="32") == "32"
         assert precision(precision="bf16") == "bf16"
-
-
-def test_an_estimate_is_of_the_right_size(tiny, tmp_path):
-    options = {**SMALL, "widths": (32, 64), "epochs": 30}
-    report = phasegan.train(tiny, tmp_path / "r", **options)
-    assert 0.1 * report.seconds < report.estimate.seconds < 10 * report.seconds
