@@ -13,7 +13,7 @@ from pydantic import Field
 
 import phasegan
 from phasegan import files
-from phasegan.devices import choose_device, describe_machine, set_threads
+from phasegan.devices import SPINNING, choose_device, describe_machine, set_threads
 from phasegan.errors import InputError
 from phasegan.progress import TerminalProgress, format_duration
 from phasegan.settings import Settings, build, differences
@@ -215,3 +215,33 @@ def test_json_from_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "status.json")
     with pytest.raises(InputError, match=r"status\.json: not readable as JSON \(not a regular"):
         files.read_json(tmp_path / "status.json")
+
+
+WAITING = {
+    "nothing said": ({}, SPINNING),
+    "a policy": ({"OMP_WAIT_POLICY": "ACTIVE"}, {}),
+    "a count": ({"GOMP_SPINCOUNT": "7"}, {}),
+    "a time": ({"KMP_BLOCKTIME": "infinite"}, {}),
+}
+
+
+@pytest.mark.parametrize(("said", "added"), WAITING.values(), ids=WAITING)
+def test_the_command_limits_spinning_before_torch_and_the_package_does_not(said, added):
+    code = (
+        "import os, sys; before = dict(os.environ); import phasegan.cli, phasegan.devices;"
+        "assert dict(os.environ) == before; phasegan.cli.main(['--version']);"
+        "assert 'torch' not in sys.modules; added = dict(os.environ.items() - before.items());"
+        "print(added); import torch; assert dict(os.environ) == before | added"
+    )
+    names = {"OMP_WAIT_POLICY", *SPINNING}
+    plain = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=plain | said | {"OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert eval(done.stdout.splitlines()[-1]) == added
+    if "GOMP_SPINCOUNT" in done.stderr and "GOMP_SPINCOUNT" in said | added:  # GNU's OpenMP
+        assert f"GOMP_SPINCOUNT = '{(said | added)['GOMP_SPINCOUNT']}'" in done.stderr
