@@ -62,7 +62,7 @@ from fuzzing.children import Case, run_cases
 from fuzzing.targets import Target
 from phasegan.errors import InputError
 whole = Path("whole.bin"); whole.write_bytes(bytes(100))
-children.SECONDS = 2.0
+children.SECONDS = 10.0
 def read(what):
     def function(path):
         data = path.read_bytes()
