@@ -101,8 +101,9 @@ def reconstruct(
     iterations : int, optional
         Of iterative methods, at most; each has a default of its own.
     tolerance : float, optional
-        At which iterative methods end: the residual, for `cg` and `map` the
-        relative gradient.
+        At which iterative methods end: the residual, for `cg` the relative gradient,
+        for `map` and `pnp` the relative residual of their linear systems, which by
+        default end where the posterior hardly grows.
     dtype : {"float64", "float32"}, optional
         Precision of iterations; that of the array, float64 for files.
     callback : callable, optional

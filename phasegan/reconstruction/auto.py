@@ -8,6 +8,7 @@ import numpy as np
 
 from phasegan.reconstruction import iterative
 from phasegan.reconstruction.certificate import Certificate, Verdict
+from phasegan.reconstruction.noise import estimated_noise, share_left
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 from phasegan.reconstruction.shipped import learned, learned_refusal
 from phasegan.reconstruction.shrinkage import can_fit, shrinkage
@@ -66,8 +67,8 @@ def automatic(problem: Problem) -> Method:
 def _noticing_noise(solution: Solution, observation: Observation, problem: Problem) -> Solution:
     """Solve again, as noisy, the samples whose phases no image can have.
 
-    The residual of least squares is the phase noise less what the unknowns
-    absorb of it: σ² (1 − 2N²/M²).
+    The residual of least squares gives a first guess of their noise, and each
+    sample is then solved with an estimate of its own, see `estimated_noise`.
     """
     assert solution.residual is not None
     assert solution.certificates is not None
@@ -75,24 +76,28 @@ def _noticing_noise(solution: Solution, observation: Observation, problem: Probl
     assert solution.converged is not None
     count = len(observation)
     residual = solution.residual.reshape(count, -1).max(axis=1)
+    guess = residual / np.sqrt(share_left(problem))
     unexplained = [not c.explains for c in solution.certificates]
-    bad = np.array(unexplained).reshape(count, -1).any(axis=1) & (residual > CLEAN)
+    bad = np.array(unexplained).reshape(count, -1).any(axis=1) & (guess > CLEAN)
     if not bad.any():
         return solution
-    absorbed = max(1.0 - 2.0 / problem.oversampling**2, 0.05)
-    noise = float(np.median(residual[bad]) / np.sqrt(absorbed))
+    noise = estimated_noise(_chosen(observation, bad), problem, guess[bad])
+    about = " to ".join(f"{sigma:g}" for sigma in sorted({noise.min(), noise.max()}))
     problem.settings.progress.warn(
         f"the phases of {int(bad.sum())} of {count} samples are those of no image: taken as noisy, "
-        f"about {noise:.2g} rad; if you know it better, --noise SIGMA (noise=…)"
+        f"about {about} rad; if you know it better, --noise SIGMA (noise=…)"
     )
-    again = iterative.posterior(replace(problem, noise=noise))(_chosen(observation, bad))
     estimate, found = solution.estimate.copy(), solution.residual.copy()
     iterations, converged = solution.iterations.copy(), solution.converged.copy()
-    assert again.residual is not None
-    assert again.iterations is not None
-    assert again.converged is not None
-    estimate[bad], found[bad] = again.estimate, again.residual
-    iterations[bad], converged[bad] = again.iterations, again.converged
+    for sigma in np.unique(noise):
+        rows = np.flatnonzero(bad)[noise == sigma]
+        solve = iterative.posterior(replace(problem, noise=float(sigma)))
+        again = solve(_chosen(observation, rows))
+        assert again.residual is not None
+        assert again.iterations is not None
+        assert again.converged is not None
+        estimate[rows], found[rows] = again.estimate, again.residual
+        iterations[rows], converged[rows] = again.iterations, again.converged
     planes = np.repeat(bad, len(solution.certificates) // count)
     certificates = [
         AS_NOISY if noisy else certificate

@@ -16,9 +16,9 @@ from phasegan.reconstruction.hlo import hayes_lim_oppenheim, phase_only
 from phasegan.reconstruction.planes import Block, Solved, over_planes
 from phasegan.reconstruction.pnp import plug_and_play
 from phasegan.reconstruction.pocs import alternating_projections
-from phasegan.reconstruction.power_law import power_law_magnitude
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 from phasegan.reconstruction.unit_magnitude import neutral_level
+from phasegan.spectra.magnitude_prior import photograph_prior
 from phasegan.spectra.maximum_posterior import maximum_posterior, tuned
 
 DEFAULT_ITERATIONS = {
@@ -28,8 +28,8 @@ DEFAULT_ITERATIONS = {
     "cg": 1000,
     "cg-undetermined": 200,
     "fista": 500,
-    "map": 400,
-    "pnp": 400,
+    "map": 4000,
+    "pnp": 4000,
 }
 DEFAULT_TOLERANCE = 1e-7
 """Residual at which the fixed-point methods end."""
@@ -147,11 +147,11 @@ def exact(problem: Problem) -> Method:
 
 
 def prior_magnitude(block: Block) -> Tensor:
-    """Return the prior of each plane, (n, M, M // 2 + 1): training images' or a power law."""
+    """Return the prior of each plane, (n, M, M // 2 + 1): training images' or photographs'."""
     problem = block.problem
     if problem.statistics is None:
-        law = power_law_magnitude(problem.frame, problem.shape, problem.data_range / 2)
-        return torch.from_numpy(law).to(block.device).expand(block.phase.shape)
+        prior = photograph_prior().magnitude(problem.frame, problem.shape, problem.data_range)
+        return torch.from_numpy(prior).to(block.device).expand(block.phase.shape)
     mean: NDArray[np.float64] = problem.statistics.mean_magnitude
     planes = mean.reshape(-1, *mean.shape[-2:])
     least = 1e-9 * planes.max()
@@ -165,32 +165,24 @@ def posterior(problem: Problem, denoising: bool = False) -> Method:
     def method(observation: Observation) -> Solution:
         noise = effective_noise(observation, problem)
         determined = problem.oversampling**2 >= 2
-        spread, rounds = tuned(noise, problem.oversampling, problem.statistics is not None)
+        tuning = tuned(noise, problem.oversampling, problem.statistics is not None)._asdict()
 
         def solve(block: Block) -> Solved:
             told = block.callback()
             index = torch.arange(len(block.phase))
             trace = None if told is None else lambda k, image: told(k, index, image)
             arguments = (block.operator(torch.float64), prior_magnitude(block), noise)
-            iterations = _iterations(problem, name)
+            options = {
+                **tuning,
+                "iterations": _iterations(problem, name),
+                "tolerance": problem.settings.tolerance,
+                "callback": trace,
+            }
             if denoising:
-                found = plug_and_play(
-                    *arguments,
-                    spread=spread,
-                    rounds=rounds,
-                    iterations=iterations,
-                    callback=trace,
-                )
+                found = plug_and_play(*arguments, **options)
             else:
-                found = maximum_posterior(
-                    *arguments,
-                    spread=spread,
-                    rounds=rounds,
-                    limits=None if determined else (0.0, float(problem.data_range)),
-                    iterations=iterations,
-                    tolerance=problem.settings.tolerance,
-                    callback=trace,
-                )
+                limits = None if determined else (0.0, float(problem.data_range))
+                found = maximum_posterior(*arguments, limits=limits, **options)
             return Solved(*found, scaled=determined)
 
         return over_planes(observation, problem, name, solve)

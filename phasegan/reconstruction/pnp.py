@@ -7,16 +7,20 @@ import torch
 from torch import Tensor
 
 from phasegan.spectra.maximum_posterior import (
-    FLATNESS,
-    QuadraticSystem,
+    LEAST_NOISE,
     Trace,
+    is_determined,
     maximum_posterior,
+    reweighted,
 )
 from phasegan.spectra.operator import PhaseOperator
+from phasegan.spectra.quadratic_system import QuadraticSystem
 
 STRENGTH = 0.5
 """What the denoiser is told the noise is, over the level that was estimated, and
 what error its output is taken to have, over the same."""
+TOLERANCE = 1e-3
+"""Of the fit to the cleaned image, by default: its relative residual."""
 WIDTH = 2.0
 """Spread of magnitudes about the estimate's own, in the last step."""
 
@@ -28,7 +32,9 @@ def plug_and_play(
     *,
     spread: float,
     rounds: int,
+    adaptation: float | None = None,
     iterations: int,
+    tolerance: float | None = None,
     steps: int = 1,
     callback: Trace | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,7 +56,7 @@ def plug_and_play(
         (n, M₁, M₂ // 2 + 1) or without n: the prior m.
     noise : float
         σ of the phases, radians.
-    spread, rounds, iterations, callback
+    spread, rounds, adaptation, iterations, tolerance, callback
         As in `maximum_posterior`.
     steps : int
         How often to denoise; more than one or two removes texture.
@@ -61,22 +67,21 @@ def plug_and_play(
         Images (n, N₁, N₂); iterations (n,), int64; converged (n,), bool.
     """
     image, used, converged = maximum_posterior(
-        operator, magnitude, noise,
-        spread=spread, rounds=rounds, iterations=iterations, callback=callback,
+        operator, magnitude, noise, spread=spread, rounds=rounds, adaptation=adaptation,
+        iterations=iterations, tolerance=tolerance, callback=callback,
     )  # fmt: skip
     prior = magnitude.expand(operator.phasor.shape)
-    found = operator.spectrum(image).abs()
-    scale = (found * prior).sum((-2, -1), keepdim=True) / prior.square().sum((-2, -1), keepdim=True)
-    prior = scale * prior
-    weight = (found**2 + (FLATNESS * prior) ** 2).sqrt()
-    system = QuadraticSystem(operator, prior, weight, noise, 2 * WIDTH)
+    prior, weight = reweighted(operator, image, prior, adaptation)
+    sigma = max(noise, LEAST_NOISE)
+    system = QuadraticSystem(operator, prior, weight, sigma, 2 * WIDTH, is_determined(operator))
     size = operator.frame[0] * operator.frame[1]
     for step in range(steps):
         level = noise_level(image)
         cleaned = denoised(image, STRENGTH * level)
         penalty = system.unit * (2.0 / size) / (STRENGTH * level) ** 2
-        image, more, _ = system.solve(image, 30, 1e-3, penalty, cleaned)
-        used = used + more
+        left = (iterations - used).to(image.device)
+        image, more, reached = system.solve(image, left, tolerance or TOLERANCE, penalty, cleaned)
+        used, converged = used + more, converged & reached
         if callback is not None:
             callback(100 + step, image)
     return image, used, converged

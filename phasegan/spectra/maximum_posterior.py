@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from phasegan.spectra.operator import PhaseOperator, inner_product
+from phasegan.spectra.quadratic_system import QuadraticSystem, smoothed
 
 FLATNESS = 0.3
 """Share of the prior magnitude below which an estimated magnitude is not believed."""
 RAYLEIGH = 0.5
 """Standard deviation of a magnitude over its mean; the Rayleigh distribution's is 0.52."""
 LEAST_NOISE = 1e-3
-REWEIGHTED_ITERATIONS = 150
-"""Of each solve where there are several: more change nothing that noise leaves."""
+DEFICIT, FIRST_DEFICIT = 0.01, 0.3
+"""What the logarithm of the posterior may lack where the last solve ends, and those
+before it, whose images only give weights: at 0.01 the PSNR is within 0.1 dB of its limit."""
 MILD, STRONG = 0.05, 0.2
 """Phase noise, radians, between which the prior's part is chosen by M/N."""
 COMFORTABLE = 1.7
 """M/N from which the phases need little of the prior."""
-REWEIGHTED_FROM = 0.02
+REWEIGHTED_FROM = 0.005
 """Phase noise, radians, from which weights by the estimate's own spectrum pay."""
 
 Trace = Callable[[int, Tensor], None]
@@ -30,12 +35,13 @@ Trace = Callable[[int, Tensor], None]
 def maximum_posterior(
     operator: PhaseOperator,
     magnitude: Tensor,
-    noise: float,
+    noise: float | Tensor,
     *,
     spread: float = 2 * RAYLEIGH,
     rounds: int = 1,
+    adaptation: float | None = None,
     limits: tuple[float, float] | None = None,
-    iterations: int = 400,
+    iterations: int = 4000,
     tolerance: float | None = None,
     callback: Trace | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,8 +54,8 @@ def maximum_posterior(
     c mₖ scaled to it by least squares and 2τ in the place of τ: noise is weighted
     by the image's own spectrum, and the prior, which fixes the scale, keeps the
     collapse to a flat image out that weights of 1/|X|² alone have. The minimiser
-    is that of a linear system, solved by conjugate gradients preconditioned with
-    its diagonal in the aligned spectrum, which is exact without padding.
+    is that of a linear system, see `QuadraticSystem`; samples of a stack are
+    solved as if alone.
 
     Parameters
     ----------
@@ -57,20 +63,25 @@ def maximum_posterior(
         For n phases, float64.
     magnitude : torch.Tensor
         (n, M₁, M₂ // 2 + 1) or without n, m > 0.
-    noise : float
-        σ, radians; at least 1e-3 is used, for the conditioning.
+    noise : float or torch.Tensor
+        σ, radians, or of each sample, (n, 1, 1); at least 1e-3 is used, for the
+        conditioning.
     spread : float
         τ.
     rounds : int
         Re-weightings.
+    adaptation : float, optional
+        In each re-weighting the prior is also multiplied by dₖ/mₖ, smoothed in the
+        logarithm by a Gaussian of that standard deviation, samples of the spectrum:
+        for a prior of other images than these.
     limits : (float, float), optional
         Least and largest pixel: the constraint is kept by alternating directions
         (ADMM, Boyd et al. 2011, doi:10.1561/2200000016).
     iterations : int
-        Of each linear solve, at most; with `rounds` and σ ≥ 0.05, at most 150.
+        For each sample, all solves together, at most.
     tolerance : float, optional
-        Relative residual of the preconditioned system at which a solve ends; a
-        hundredth of σ by default.
+        Relative residual of the preconditioned system at which a solve ends; by
+        default it ends where the logarithm of the posterior lacks 0.01.
     callback : callable, optional
         Called after each solve.
 
@@ -78,32 +89,60 @@ def maximum_posterior(
     -------
     (torch.Tensor, torch.Tensor, torch.Tensor)
         Images (n, N₁, N₂), in the units of `magnitude`; iterations (n,), int64;
-        converged (n,), bool.
+        converged (n,), bool: whether the last solve ended before the iterations did.
     """
-    sigma = max(noise, LEAST_NOISE)
-    tolerance = 0.01 * sigma if tolerance is None else tolerance
+    sigma = torch.as_tensor(noise, dtype=torch.float64, device=magnitude.device)
+    sigma = sigma.clamp(min=LEAST_NOISE)
     prior = magnitude.expand(operator.phasor.shape)
-    system = QuadraticSystem(operator, prior, prior, sigma, spread)
-    if rounds and noise >= MILD:
-        iterations = min(iterations, REWEIGHTED_ITERATIONS)
-    image, used, converged = system.solve(None, iterations, tolerance)
+    blind = is_determined(operator)
+    system = QuadraticSystem(operator, prior, prior, sigma, spread, blind)
+    image, used, converged = system.solve(
+        None, iterations, tolerance, deficit=FIRST_DEFICIT if rounds else DEFICIT
+    )
     if callback is not None:
         callback(0, image)
     for step in range(1, rounds + 1):
-        found = operator.spectrum(image).abs()
-        scale = (found * prior).sum((-2, -1), keepdim=True)
-        prior = prior * (scale / (prior * prior).sum((-2, -1), keepdim=True))
-        weight = (found**2 + (FLATNESS * prior) ** 2).sqrt()
-        system = QuadraticSystem(operator, prior, weight, sigma, 2 * spread)
-        image, more, converged = system.solve(image, iterations, tolerance)
-        used = used + more
+        prior, weight = reweighted(operator, image, prior, adaptation)
+        system = QuadraticSystem(operator, prior, weight, sigma, 2 * spread, blind)
+        # samples whose iterations are used up keep their image, in its own scale
+        start = torch.where(
+            converged.to(image.device)[:, None, None], system.rescaled(image), image
+        )
+        image, more, reached = system.solve(
+            start,
+            torch.where(converged, iterations - used, 0).to(image.device),
+            tolerance,
+            deficit=DEFICIT if step == rounds else FIRST_DEFICIT,
+        )
+        used, converged = used + more, converged & reached
         if callback is not None:
             callback(step, image)
     if limits is not None:
-        left = iterations - int(used.max())
-        image, spent, converged = _within(system, image, limits, left, callback)
-        used = used + spent
+        image, more, converged = _within(system, image, limits, iterations - used, callback)
+        used = used + more
     return image, used, converged
+
+
+def is_determined(operator: PhaseOperator) -> bool:
+    """Tell whether there are enough phases to determine an image: M₁M₂ ≥ 2N₁N₂."""
+    return operator.frame[0] * operator.frame[1] >= 2 * operator.shape[0] * operator.shape[1]
+
+
+def reweighted(
+    operator: PhaseOperator, image: Tensor, prior: Tensor, adaptation: float | None
+) -> tuple[Tensor, Tensor]:
+    """Return the prior in an estimate's scale, and the weights d by its spectrum."""
+    found = operator.spectrum(image).abs()
+
+    def scaled(prior: Tensor) -> Tensor:
+        scale = (found * prior).sum((-2, -1), keepdim=True)
+        return prior * (scale / (prior * prior).sum((-2, -1), keepdim=True))
+
+    prior = scaled(prior)
+    if adaptation is not None:
+        weight = (found**2 + (FLATNESS * prior) ** 2).sqrt()
+        prior = scaled(prior * smoothed(weight / prior, operator.frame, adaptation))
+    return prior, (found**2 + (FLATNESS * prior) ** 2).sqrt()
 
 
 FEW_ITERATIONS = (20, 40)
@@ -156,6 +195,7 @@ def few_steps(
 
 
 ADMM_STEPS = 80
+"""At least; more where pixels are still outside, as long as there are iterations."""
 PENALTY = 0.005
 """ρ over the geometric mean of the prior's weights: pixels leave the range by low
 frequencies, whose weights are the smallest."""
@@ -167,109 +207,71 @@ def _within(
     system: QuadraticSystem,
     image: Tensor,
     limits: tuple[float, float],
-    iterations: int,
+    iterations: Tensor,
     callback: Trace | None,
-) -> tuple[Tensor, int, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Solve under least ≤ x ≤ largest by ADMM with unscaled penalty `system.middle`."""
-    kept, dual, spent = image.clamp(*limits), torch.zeros_like(image), 0
+    kept, dual = image.clamp(*limits), torch.zeros_like(image)
+    spent = torch.zeros_like(iterations)
     penalty = PENALTY * system.middle
-    for step in range(ADMM_STEPS):
-        if spent >= iterations:
+
+    def inside() -> Tensor:
+        outside = (image - kept).abs().amax((-2, -1)) / (limits[1] - limits[0])
+        return (outside < NEARLY).cpu()
+
+    for step in count():
+        left = (iterations - spent).clamp(0, 10)
+        if step >= ADMM_STEPS:
+            left = torch.where(inside(), 0, left)
+        if not bool(left.any()):
             break
-        image, used, _ = system.solve(
-            image, min(10, iterations - spent), 1e-4, penalty, kept - dual
-        )
-        spent += max(1, int(used.max()))
-        before, kept = kept, (image + dual).clamp(*limits)
-        dual = dual + image - kept
+        left = left.to(image.device)
+        working = (left > 0)[:, None, None]
+        image, used, _ = system.solve(image, left, 1e-4, penalty, kept - dual)
+        spent = spent + torch.where(left.cpu() > 0, used.clamp(min=1), 0)
+        before, kept = kept, torch.where(working, (image + dual).clamp(*limits), kept)
+        dual = torch.where(working, dual + image - kept, dual)
         apart, moved = (
             inner_product(image - kept, image - kept),
             inner_product(kept - before, kept - before),
         )
         factor = torch.where(apart > 100 * moved, 2.0, torch.where(moved > 100 * apart, 0.5, 1.0))
+        factor = torch.where(working, factor, 1.0)
         penalty, dual = penalty * factor, dual / factor
         if callback is not None:
             callback(step + 2, image)
-    outside = (image - kept).abs().amax((-2, -1)) / (limits[1] - limits[0])
-    return image, spent, (outside < NEARLY).cpu()
+    return image, spent, inside()
 
 
-class QuadraticSystem:
-    """The linear system H x = g of one such objective, multiplied by `unit`, the mean of m².
+class Tuning(NamedTuple):
+    """What `maximum_posterior` is called with."""
 
-    Parameters
-    ----------
-    operator : PhaseOperator
-        For n phases.
-    prior, weight : torch.Tensor
-        (n, M₁, M₂ // 2 + 1): m and d.
-    sigma, spread : float
-        σ and τ.
-    """
-
-    def __init__(
-        self, operator: PhaseOperator, prior: Tensor, weight: Tensor, sigma: float, spread: float
-    ) -> None:
-        self.operator = operator
-        self.unit = prior.square().mean((-2, -1), keepdim=True)
-        self.across = self.unit / (sigma * weight).square()
-        self.along = self.unit / (spread * prior).square()
-        self.target = self.along * prior
-        self.middle = self.along.log().mean((-2, -1), keepdim=True).exp()
-
-    def solve(
-        self,
-        start: Tensor | None,
-        iterations: int,
-        tolerance: float,
-        penalty: Tensor | None = None,
-        pull: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Solve (H + ρ) x = g + ρ v by preconditioned conjugate gradients."""
-        operator = self.operator
-
-        def apply(image: Tensor) -> Tensor:
-            s = operator.aligned(image)
-            product = operator.unaligned(torch.complex(self.along * s.real, self.across * s.imag))
-            return product if penalty is None else product + penalty * image
-
-        more = 0.0 if penalty is None else penalty
-
-        def precondition(image: Tensor) -> Tensor:
-            s = operator.aligned(image)
-            return operator.unaligned(
-                torch.complex(s.real / (self.along + more), s.imag / (self.across + more))
-            )
-
-        goal = operator.unaligned(torch.complex(self.target, torch.zeros_like(self.target)))
-        if penalty is not None and pull is not None:
-            goal = goal + penalty * pull
-        image = torch.zeros_like(goal) if start is None else start
-        residual = goal - apply(image)
-        better = precondition(residual)
-        direction, power = better.clone(), inner_product(residual, better)
-        first = inner_product(goal, precondition(goal))
-        used = torch.zeros(len(goal), dtype=torch.int64)
-        working = power > tolerance**2 * first
-        for _ in range(iterations):
-            if not bool(working.any()):
-                break
-            used += working.flatten().cpu()
-            curved = apply(direction)
-            bend = inner_product(direction, curved)
-            length = torch.where(working & (bend > 0), power / bend, 0.0)
-            image = image + length * direction
-            residual = residual - length * curved
-            better = precondition(residual)
-            power, before = inner_product(residual, better), power
-            turn = torch.where(working & (before > 0), power / before, 0.0)
-            direction = better + turn * direction
-            working = working & (power > tolerance**2 * first)
-        return image, used, ~working.flatten().cpu()
+    spread: float
+    rounds: int
+    adaptation: float | None
 
 
-def tuned(noise: float, oversampling: float, informed: bool) -> tuple[float, int]:
-    """Return the spread and the number of re-weightings that serve a problem.
+ADAPTATION = 4.0
+"""Samples of the spectrum over which the prior of photographs in general is bent."""
+FEW_AND_NOISY = 0.075
+"""Phase noise, radians, from which that prior is left as it is where phases are few."""
+TIGHTER = (0.14, 0.2)
+"""Phase noise, radians, between which its spread falls to a half where phases are not
+few: without a step, as σ may be an estimate."""
+
+
+LESS_WIDE = (0.1, 0.2)
+"""The same where they are few: between them it falls from 1.2 of `RAYLEIGH` to that."""
+
+
+def _share(noise: float, low: float, high: float) -> float:
+    """Return where σ lies between two levels, in the logarithm: 0 to 1."""
+    position = np.log(max(noise, LEAST_NOISE) / low) / np.log(high / low)
+    return float(np.clip(position, 0.0, 1.0))
+
+
+def tuned(noise: float, oversampling: float, informed: bool) -> Tuning:
+    """Return the spread, the number of re-weightings and the adaptation that serve a problem.
 
     Measured on photographs. Where phases alone nearly determine the image the
     prior, of the mean of all images, is a bias and gets a wide spread; under
@@ -282,16 +284,20 @@ def tuned(noise: float, oversampling: float, informed: bool) -> tuple[float, int
     oversampling : float
         M/N.
     informed : bool
-        Whether the prior comes from training images.
+        Whether the prior comes from training images like these.
     """
     if oversampling**2 < 2:
-        return RAYLEIGH, 0
-    if not informed:
-        return 4 * RAYLEIGH, 2 if noise >= REWEIGHTED_FROM else 0
-    tight = noise >= STRONG or (oversampling < COMFORTABLE and noise > MILD)
-    spread = RAYLEIGH if tight else 2 * RAYLEIGH
+        return Tuning(RAYLEIGH, 0, None)
+    few = oversampling < COMFORTABLE
+    if informed:
+        tight = noise >= STRONG or (few and noise > MILD)
+        spread, rounds, adaptation = RAYLEIGH * (1 if tight else 2), int(not (tight and few)), None
+    elif few:
+        kept = noise >= FEW_AND_NOISY
+        spread = 2 * RAYLEIGH if not kept else RAYLEIGH * 1.2 ** (1 - _share(noise, *LESS_WIDE))
+        rounds, adaptation = int(not kept), None if kept else ADAPTATION
+    else:
+        spread, rounds, adaptation = 2 * RAYLEIGH * 0.5 ** _share(noise, *TIGHTER), 1, ADAPTATION
     if noise < REWEIGHTED_FROM:
-        return 2 * spread, 0
-    if noise > 0.7 or (tight and oversampling < COMFORTABLE):
-        return spread, 0
-    return spread, 1
+        return Tuning(2 * spread, 0, None)
+    return Tuning(spread, rounds if noise <= 0.7 else 0, adaptation)

@@ -64,9 +64,9 @@ class PhaseOperator:
         """Keep e^{iφ} and e^{−2iφ} in the memory order in which transforms come."""
         self.dtype = dtype
         kind = torch.complex64 if dtype == torch.float32 else torch.complex128
-        self.phasor = _ordered(self._fine.to(kind), self.frame, self.shape, dtype)
+        self.phasor = in_transform_order(self._fine.to(kind), self.frame, self.shape, dtype)
         twist = self._fine.conj() * self._fine.conj()
-        self._twist = _ordered(twist.to(kind), self.frame, self.shape, dtype)
+        self._twist = in_transform_order(twist.to(kind), self.frame, self.shape, dtype)
 
     def __len__(self) -> int:
         return len(self.phasor)
@@ -90,7 +90,7 @@ class PhaseOperator:
         part.phase, part._fine = self.phase[index], self._fine[index]
         for name in ("phasor", "_twist"):
             chosen = getattr(self, name)[index]
-            setattr(part, name, _ordered(chosen, self.frame, self.shape, self.dtype))
+            setattr(part, name, in_transform_order(chosen, self.frame, self.shape, self.dtype))
         if self.trusted is not None:
             part.trusted = self.trusted[index]
         return part
@@ -149,7 +149,7 @@ class PhaseOperator:
         return torch.where(total > 0, across / total.clamp(min=1e-300), 1.0).sqrt()
 
 
-def _ordered(
+def in_transform_order(
     spectrum: Tensor, frame: tuple[int, int], shape: tuple[int, int], dtype: torch.dtype
 ) -> Tensor:
     """Return a spectrum with the strides that `forward` gives, so that products run fast."""

@@ -234,16 +234,26 @@ def test_colour_planes_are_certified_one_by_one(rng):
     np.testing.assert_array_equal(result.estimate[0], colour[0])
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("method", ITERATIVE)
 def test_one_plane_is_told_as_one_and_a_stack_as_a_stack(method, images):
     phase = padded(images)
     options = {"method": method, "shape": (16, 16), "iterations": 20}
+    close = 1e-6
+    if method in ("map", "pnp"):
+        # conjugate gradients amplify rounding up to what they lack, here everything after 20
+        # iterations: images agree where both solves ended, to the relative residual times the
+        # square root of the condition number, which (τ/σ)² times what the weights range over,
+        # 1e5, stays below
+        tolerance = 1e-9
+        options |= {"noise": 0.1, "iterations": 4000, "tolerance": tolerance}
+        close = 2 * tolerance * 1e5**0.5 * 255 * 3
     stack, one = (phasegan.reconstruct(p, **options) for p in (phase, phase[1]))
     assert stack.residual.shape == stack.iterations.shape == stack.converged.shape == (3,)
     assert np.ndim(one.residual) == np.ndim(one.iterations) == np.ndim(one.converged) == 0
     assert one.certified.shape == (1,)
     assert stack.certified.shape == (3,)
-    np.testing.assert_allclose(one.estimate, stack.estimate[1], atol=1e-6)
+    np.testing.assert_allclose(one.estimate, stack.estimate[1], atol=close)
     assert 0 <= one.residual <= 1
 
 

@@ -10,7 +10,8 @@ import phasegan
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import CLEAN, choose
 from phasegan.reconstruction.certificate import Verdict
-from phasegan.reconstruction.protocol import Problem
+from phasegan.reconstruction.noise import estimated_noise
+from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.statistics import Statistics
 from phasegan.spectra.degradation import add_phase_noise, quantise_phase
 from phasegan.spectra.phase import analyse
@@ -142,6 +143,49 @@ def test_noise_that_nobody_declared_is_noticed_and_taken_into_account(sigma):
     assert ours.mean() < 0.8 * theirs.mean()
     stated = phasegan.reconstruct(noisy, shape=(32, 32), noise=sigma)
     assert ours.mean() < 1.5 * scaled_error(stated.estimate, images).mean()
+
+
+@pytest.mark.parametrize("ratio", [1.5, 2.0])
+@pytest.mark.parametrize("sigma", [0.01, 0.03, 0.1, 0.3])
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_the_noise_is_estimated_from_the_phases_alone(ratio, sigma, factor):
+    images, m = photographs(48, 3), round(48 * ratio)
+    noisy = add_phase_noise(analyse(images, (m, m)).phase, sigma, np.random.default_rng(0), (m, m))
+    found = estimated_noise(Observation(noisy), problem(48, m), np.full(3, factor * sigma))
+    assert (found > 0.7 * sigma).all()
+    assert (found < 1.6 * sigma).all()
+
+
+@pytest.mark.numerical
+def test_the_noise_of_a_sample_does_not_depend_on_its_neighbours():
+    images = photographs(24, 3)
+    phase = analyse(images, (48, 48)).phase
+    for i, sigma in enumerate((0.02, 0.1, 0.3)):
+        phase[i] = add_phase_noise(phase[i], sigma, np.random.default_rng(i), (48, 48))
+    together = phasegan.reconstruct(phase, shape=(24, 24))
+    stack = estimated_noise(Observation(phase), problem(24, 48), np.array([0.02, 0.1, 0.3]))
+    for i, guess in enumerate((0.02, 0.1, 0.3)):
+        alone = estimated_noise(Observation(phase[i : i + 1]), problem(24, 48), np.array([guess]))
+        # of two significant digits, of which rounding may shift the last by one
+        np.testing.assert_allclose(alone[0], stack[i], rtol=0.11)
+        single = phasegan.reconstruct(phase[i], shape=(24, 24))
+        errors = [
+            scaled_error(e[None], images[i : i + 1])
+            for e in (single.estimate, together.estimate[i])
+        ]
+        np.testing.assert_allclose(*errors, rtol=0.1)
+
+
+@pytest.mark.parametrize("ratio", [1.5, 2.0])
+def test_little_noise_is_noticed_too(ratio):
+    images, m = photographs(32, 4), round(32 * ratio)
+    noisy = add_phase_noise(analyse(images, (m, m)).phase, 0.01, np.random.default_rng(1), (m, m))
+    listening = Listening()
+    found = phasegan.reconstruct(noisy, shape=(32, 32), progress=listening)
+    assert "of 4 of 4 samples" in listening.warnings[0]
+    stated = phasegan.reconstruct(noisy, shape=(32, 32), noise=0.01)
+    ours, theirs = (scaled_error(r.estimate, images) for r in (found, stated))
+    assert (ours < 1.26 * theirs).all()  # 1 dB
 
 
 def test_coarse_phases_that_nobody_declared_are_noticed():
