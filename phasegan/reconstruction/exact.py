@@ -92,6 +92,9 @@ def reconstruct_exactly(
         ):
             mask = None if trusted is None or bool(trusted[i].all()) else trusted[i : i + 1]
             _tighten(found, i, measured[i], phase[i : i + 1], mask, scene)
+        if found.certificates[i].certified:
+            content = found.estimate[i].astype(np.int64)
+            found.certificates[i] = _without_blurs(found.certificates[i], content, scene)
     return found
 
 
@@ -237,6 +240,30 @@ def _certificate(gap: float, explains: bool, window: Window, scene: Scene) -> Ce
     return Certificate(verdict, explains, False, known, support=window, reason=reason)
 
 
+def _without_blurs(certificate: Certificate, image: NDArray[np.int64], scene: Scene) -> Certificate:
+    """Withdraw a certificate if a blur into black borders may be an integer image too.
+
+    The borders are those of the image itself: a window may be wider than its content.
+    """
+    (top, bottom), (left, right) = (
+        (int(filled[0]), int(filled[-1]) + 1)
+        for filled in (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    )
+    border = min(top, scene.shape[0] - bottom), min(left, scene.shape[1] - right)
+    if border == (0, 0):
+        return certificate
+    if excludes_blurs(image[top:bottom, left:right], border, scene.data_range):
+        return replace(
+            certificate, reason=f"{certificate.reason}, none of them integer and in range"
+        )
+    return replace(
+        certificate,
+        verdict=Verdict.UNIQUE_UP_TO_SCALE,
+        exclusion="",
+        reason=f"{certificate.reason}, and integer ones are not excluded",
+    )
+
+
 def _tighten(
     found: ExactPlanes,
     i: int,
@@ -258,17 +285,7 @@ def _tighten(
             f"within rows {rows}, columns {columns}, the smallest window that explains the "
             "phase; in the whole frame symmetric blurs of it have the same phase"
         )
-        if certificate.certified:
-            reason += ", none of them integer and in range"
-            content = tight.estimate[0, window[0] : window[1], window[2] : window[3]]
-            border = (
-                min(window[0], scene.shape[0] - window[1]),
-                min(window[2], scene.shape[1] - window[3]),
-            )
-            if not excludes_blurs(content.astype(np.int64), border, scene.data_range):
-                reason = f"{reason.rpartition(',')[0]}, and integer ones are not excluded"
-                certificate = replace(certificate, verdict=Verdict.UNIQUE_UP_TO_SCALE, exclusion="")
-        elif certificate.reason:
+        if certificate.reason:
             reason = f"{certificate.reason}; {reason}"
         certificate = replace(certificate, reason=reason)
     elif not certificate.explains:

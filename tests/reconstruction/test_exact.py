@@ -327,6 +327,15 @@ def test_integer_blurs_of_a_picture_are_not_certified_as_that_picture(dtype):
     assert not (certified & ~right).any()
 
 
+def test_borders_are_those_of_the_content_where_the_window_is_wider():
+    content = np.array(
+        [[60, 9, 5, 1, 0], [28, 30, 13, 11, 10], [18, 56, 29, 2, 24]],
+    )
+    image = convolve2d(content, [[1], [2], [1]])[None]
+    certified, estimate = kept(image, "float32")
+    assert not certified.any() or np.array_equal(estimate, image)
+
+
 def test_images_with_both_signs_are_not_certified():
     signed = textured(16, 6)
     signed = signed - (signed.max(axis=(1, 2), keepdims=True) * 2) // 3
