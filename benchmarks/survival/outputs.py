@@ -112,10 +112,13 @@ def contents(output: Path) -> dict[str, Any]:
     """Return what must not depend on kills, by name.
 
     Bytes of prepared files, weights, samples and configurations; losses and rows without
-    what depends on the clock; of checkpoints and of figures that show times only the names.
+    what depends on the clock; of the last checkpoint (which is left beside it depends on where
+    a run was interrupted) and of figures that show times only the names.
     """
-    top = output.parent
-    return {str(path.relative_to(top)): _content(path) for path in files(output)}
+    top, every = output.parent, files(output)
+    last = {p.parent: p for p in every if p.parent.name == "checkpoints"}  # sorted by step
+    kept = [p for p in every if last.get(p.parent, p) == p]
+    return {str(path.relative_to(top)): _content(path) for path in kept}
 
 
 def _content(path: Path) -> Any:

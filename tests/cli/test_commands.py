@@ -220,7 +220,7 @@ def test_an_interrupted_train_saves_and_resumes(tiny, tmp_path, start_cli, numbe
 def test_an_interrupted_prepare_is_continued(tmp_path, start_cli, number, status):
     folder = tmp_path / "work"
     folder.mkdir()
-    arguments = ("prepare", "--samples", 3000, "--test", 1, "--size", 32)
+    arguments = ("prepare", "--samples", 9000, "--test", 1, "--size", 32)
     process = start_cli(*arguments, cwd=folder)
     journal = folder / ".builtin.h5.journal"
     deadline = time.monotonic() + 300
