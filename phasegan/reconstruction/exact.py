@@ -252,15 +252,14 @@ def _without_blurs(certificate: Certificate, image: NDArray[np.int64], scene: Sc
     border = min(top, scene.shape[0] - bottom), min(left, scene.shape[1] - right)
     if border == (0, 0):
         return certificate
+    reason = certificate.reason or "black borders on opposite sides leave room for symmetric blurs"
     if excludes_blurs(image[top:bottom, left:right], border, scene.data_range):
-        return replace(
-            certificate, reason=f"{certificate.reason}, none of them integer and in range"
-        )
+        return replace(certificate, reason=f"{reason}, none of them integer and in range")
     return replace(
         certificate,
         verdict=Verdict.UNIQUE_UP_TO_SCALE,
         exclusion="",
-        reason=f"{certificate.reason}, and integer ones are not excluded",
+        reason=f"{reason}, and integer ones are not excluded",
     )
 
 
