@@ -1,4 +1,4 @@
-"""Choice of the device, of the number of threads and of how they wait."""
+"""Choice of the device and of the number of threads."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-SPINNING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
-"""How long a thread spins before it sleeps: turns in GNU's OpenMP, milliseconds in LLVM's
-and Intel's. Their defaults, 300000 and 200, are some 3 and 200 ms."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -47,17 +44,6 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "mps" and not torch.backends.mps.is_available():
         raise InputError("device mps: this machine has no Apple GPU; use --device cpu")
     return torch.device(name)
-
-
-def limit_spinning() -> None:
-    """Let threads that wait for others sleep soon, unless the environment says how they wait.
-
-    OpenMP reads `SPINNING` once, when torch is imported: it has no effect after that. A
-    thread that spins while the one it waits for wants its core makes both late. One that
-    sleeps at once is woken for every layer, which takes longer than most waits.
-    """
-    if not {"OMP_WAIT_POLICY", *SPINNING} & os.environ.keys():
-        os.environ |= SPINNING
 
 
 def set_threads(count: int | None) -> None:

@@ -131,3 +131,14 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def idle_cores(seconds: float = 0.2) -> int:
+    """Watch for some seconds; return how many of this process's cores others leave idle.
+
+    At least 1; all of them where it is not known.
+    """
+    with Load() as load:
+        time.sleep(seconds)
+    cores = available_cores()
+    return max(1, cores - round(load.others * cores))

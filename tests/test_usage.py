@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from phasegan import usage
 from phasegan.harness import provenance as module
 from phasegan.harness.provenance import provenance
 from phasegan.usage import Load, Meter
@@ -77,3 +78,10 @@ def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
     module._commit.cache_clear()
     assert provenance()["commit"] is None
     module._commit.cache_clear()
+
+
+@pytest.mark.parametrize(("others", "idle"), [(0.1, 4), (0.25, 3), (0.6, 2), (1.0, 1)])
+def test_idle_cores_are_those_that_other_work_leaves(monkeypatch, others, idle):
+    monkeypatch.setattr(usage, "available_cores", lambda: 4)
+    monkeypatch.setattr(Load, "__exit__", lambda self, *_: setattr(self, "others", others))
+    assert usage.idle_cores(0.0) == idle

@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from phasegan._version import __version__
-from phasegan.devices import limit_spinning
 from phasegan.errors import Elsewhere, Interrupted, NoRoom, PhaseganError, no_room, printable
 from phasegan.launch import is_main
 
@@ -122,7 +121,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
-    limit_spinning()  # before a command imports torch
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbose = any(a == "--verbose" or (a[:1] == "-" and a[1:2] == "v") for a in given)
     for stream in (sys.stdout, sys.stderr):

@@ -94,6 +94,7 @@ def command(
     """
     from phasegan.harness.runner import bench
 
+    manners.spare_busy_cores()
     options["seeds"] = options["seeds"] or ()
     report = bench(
         samples,

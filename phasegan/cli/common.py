@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ import click
 from phasegan.devices import DEVICES, choose_device, set_threads
 from phasegan.errors import printable
 from phasegan.progress import TerminalProgress
+from phasegan.usage import idle_cores
 
 _GAP = 3
 """Characters between two columns of a drawn table."""
@@ -44,6 +46,26 @@ class Manners:
             width = shutil.get_terminal_size().columns
             text = textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
         self.say(text)
+
+    def spare_busy_cores(self) -> None:
+        """Train with a thread for each idle core, unless the user named a number of threads.
+
+        Threads meet at the end of every layer: one that other work keeps from its core holds
+        all of them up.
+        """
+        import torch
+
+        named = self.threads or {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys()
+        cores = torch.get_num_threads()
+        if named or cores == 1 or choose_device(self.device).type != "cpu":
+            return
+        idle = idle_cores()
+        if idle < cores:
+            set_threads(idle)
+            self.progress.say(
+                f"other work keeps {cores - idle} of {cores} cores busy: training with {idle} "
+                f"thread{'s' * (idle > 1)} (--threads {cores} takes all)"
+            )
 
 
 @contextlib.contextmanager
@@ -85,7 +107,9 @@ def _with_options(function: Callable[..., Any], heavy: bool) -> Callable[..., An
         help="Where networks run; auto takes a GPU when there is one.",
     )
     @click.option(
-        "--threads", type=click.IntRange(1, 4096), help="CPU threads.  [default: all cores]"
+        "--threads",
+        type=click.IntRange(1, 4096),
+        help="CPU threads.  [default: all cores; training: idle cores]",
     )
     @click.option(
         "--seed",

@@ -228,6 +228,7 @@ def command(
     """
     from phasegan.training.api import train
 
+    manners.spare_busy_cores()
     report = train(
         data,
         output,

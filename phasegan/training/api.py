@@ -282,6 +282,8 @@ def train_config(
         found = processes.from_main(open_folder)
         if found.finished is not None:
             return TrainReport(run.path, config, found.finished.seconds, None, trained=False)
+        if found.done and device.type == "cpu":
+            _say_threads(run, progress)
         left = config.steps - found.done
         if estimate is None or found.goes_on:
             estimate = processes.from_main(
@@ -301,6 +303,16 @@ def train_config(
         processes.wait()
         status = processes.from_main(run.read_status)
         return TrainReport(run.path, config, spent, estimate, trained=True, status=status)
+
+
+def _say_threads(run: RunFolder, progress: Progress) -> None:
+    """Say how the bits of an uninterrupted run come about, where they would not."""
+    before, now = run.read_status().threads, torch.get_num_threads()
+    if before != now:
+        progress.say(
+            f"{run.path} was trained with --threads {before} so far, now with {now}: rounding "
+            "differs from that of an uninterrupted run"
+        )
 
 
 def _say_shared(config: TrainConfig, file: Data, progress: Progress) -> None:
