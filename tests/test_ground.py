@@ -9,6 +9,7 @@ import sys
 from typing import Annotated
 
 import pytest
+import torch
 from pydantic import Field
 
 import phasegan
@@ -227,23 +228,23 @@ def test_json_from_a_pipe_is_refused_and_not_waited_for(tmp_path):
     ],
 )
 def test_training_leaves_busy_cores_unless_a_number_of_threads_is_named(
-    monkeypatch, capsys, tmp_path, options, environment, threads
+    monkeypatch, capsys, options, environment, threads
 ):
-    import torch
-
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("phasegan.cli.common.idle_cores", lambda: 1)
-    phasegan.prepare("builtin", tmp_path / "a.h5", size=16, samples=4, test=2)
-    before = torch.get_num_threads()
+    used = []
+    monkeypatch.setattr("phasegan.training.api.train", lambda *_, **__: used.append(count()))
+    monkeypatch.setattr("phasegan.cli.train._say", lambda *_: None)
+    count = torch.get_num_threads
+    before = count()
     try:
         torch.set_num_threads(2)
-        line = ["train", f"{tmp_path / 'a.h5'}", "-o", f"{tmp_path / 'run'}", "--epochs", "1"]
-        assert main([*line, "--widths", "4", "--device", "cpu", *options]) == 0
+        assert main(["train", "a.h5", "--device", "cpu", *options]) == 0
     finally:
         torch.set_num_threads(before)
-    assert files.read_json(tmp_path / "run" / "status.json")["threads"] == threads
+    assert used == [threads]
     said = "other work keeps 1 of 2 cores busy: training with 1 thread (--threads 2 takes all)"
     assert (said in capsys.readouterr().err) == (threads == 1)

@@ -73,7 +73,6 @@ def fit_shrinkage(
     stages: int = 4,
     data_range: int,
     photographs: int | None = None,
-    steady: bool = False,
     estimates: NDArray[np.floating] | None = None,
     progress: Progress | None = None,
 ) -> Cascade:
@@ -96,9 +95,6 @@ def fit_shrinkage(
         there are images by default. The regressions are made as cautious as
         that many images demand: a thousand crops of ten photographs say little
         about an eleventh.
-    steady : bool
-        Start from what the mean magnitude of few images tells of that of many,
-        `steadied`.
     estimates : numpy.ndarray, optional
         As `images`: what another method made of each. The cascade then corrects
         that method: u and the first r are those of the estimates' spectra, and
@@ -133,9 +129,7 @@ def fit_shrinkage(
         torch.no_grad(),
         (progress or Progress()).task("fitting the shrinkage cascade", total) as task,
     ):
-        return _Fit(chosen, data_range, independent, mirrored, steady, grid, task, estimates).run(
-            stages
-        )
+        return _Fit(chosen, data_range, independent, mirrored, grid, task, estimates).run(stages)
 
 
 def _select(images: NDArray[np.generic], stages: int, data_range: int) -> NDArray[np.generic]:
@@ -179,7 +173,6 @@ class _Fit:
         data_range: int,
         independent: int,
         mirrored: bool,
-        steady: bool,
         grid: Grid,
         task: Task,
         estimates: NDArray[np.floating] | None = None,
@@ -195,7 +188,7 @@ class _Fit:
         for _, true, _ in self._parts():
             total += true.sum(0, dtype=torch.float64)
         mean = (total / self.count).numpy()
-        if steady:
+        if estimates is None:
             mean = steadied(mean, independent, grid.frame, WHITE)
         self.mean_magnitude = torch.from_numpy(mean).float()
         self.magnitude = self.mean_magnitude.repeat(self.count, 1, 1)

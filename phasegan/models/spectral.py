@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +57,9 @@ LEAST_MAGNITUDE = 1e-3
 
 LEAST_CONTRAST = 0.02
 """Added to a start's standard deviation, by which the network's pictures are scaled."""
+
+FAINT = 1e-8
+"""Variance of a picture that has no contrast to speak of."""
 
 START_ROUNDS = 2
 """Re-weightings behind the encoding `posterior`."""
@@ -108,6 +112,10 @@ class SpectralGenerator(nn.Module):
     mean_magnitude: Tensor
     mean_image: Tensor
     cascade_mean_magnitude: Tensor
+    shares: Tensor
+
+    LATER = ("shares",)
+    """Buffers that weights of earlier versions lack; as made they are what those had."""
 
     def __init__(
         self,
@@ -134,6 +142,7 @@ class SpectralGenerator(nn.Module):
         if "cascade" in encodings:
             for name, value in _untrained(self.unpadded, channels)._asdict().items():
                 self.register_buffer(f"cascade_{name}", value)
+        self.register_buffer("shares", torch.ones(2))
         self.folds: list[list[Coefficients]] = []
         """Cascades, one a channel, that leave a part of the training images out."""
         seen = channels * (len(encodings) + 1)
@@ -143,6 +152,23 @@ class SpectralGenerator(nn.Module):
         if noise > 0 and projection == "sign":
             self.softness = nn.Parameter(torch.full((unrolled,), SOFTNESS))
         self._grid: Grid | None = None
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in self.LATER:
+            state_dict.setdefault(f"{prefix}{name}", torch.ones_like(getattr(self, name)))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def set_shares(self, contrast: float, rest: float) -> None:
+        """Take less than all of what the networks change, except while they train.
+
+        Parameters
+        ----------
+        contrast : float
+            Share of the change that is a multiple of the start, 0 to 1.
+        rest : float
+            Share of the remaining change.
+        """
+        self.shares.copy_(torch.tensor([contrast, rest]))
 
     def set_statistics(
         self, mean_magnitude: Tensor, mean_image: Tensor, cascades: list[Coefficients] | None = None
@@ -229,6 +255,9 @@ class SpectralGenerator(nn.Module):
             for step, unet in enumerate(self.unets):
                 pictures = [*seen, x.clamp(0.0, 1.0)] if step == 0 else [*seen, x, x.clamp(0, 1)]
                 change = spread * self._refine(unet, pictures, level, spread)
+                if not self.training:
+                    contrast = _contrast(change, start)
+                    change = self.shares[0] * contrast + self.shares[1] * (change - contrast)
                 x = self._project(x + change, phasor, trusted, least, step)
                 found.append(2.0 * x - 1.0)
             return found
@@ -278,6 +307,13 @@ class SpectralGenerator(nn.Module):
         if trusted is not None:
             turned = turned + ~trusted * spectrum
         return inverse(turned, self.unpadded)
+
+
+def _contrast(change: Tensor, start: Tensor) -> Tensor:
+    """Return the part of a change that is a multiple of the start, mean apart, by channel."""
+    centred = start - start.mean((-2, -1), keepdim=True)
+    power = (centred * centred).mean((-2, -1), keepdim=True)
+    return (change * centred).mean((-2, -1), keepdim=True) / power.clamp(min=FAINT) * centred
 
 
 def _untrained(frame: tuple[int, int], channels: int) -> Coefficients:

@@ -126,7 +126,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """
     state, header = read_weights(path)
     expected = module.state_dict()
-    for key in sorted({*expected, *state}):
+    for key in sorted({*expected, *state} - {*getattr(module, "LATER", ())} | {*state}):
         if key not in state:
             raise InputError(f"{path}: holds no {key}, which the network needs")
         if key not in expected:

@@ -128,7 +128,6 @@ def _fit(
             images[:, channel],
             data_range=white,
             photographs=max(1, round(batches.photographs * share)),
-            steady=encode is None,
             estimates=None if estimates is None else estimates[:, channel],
             progress=progress,
         ).coefficients(device)

@@ -16,14 +16,38 @@ from phasegan.processes import Processes
 from phasegan.progress import Progress
 from phasegan.runs.physics import PhysicsConfig
 from phasegan.spectra.fourier import half_plane
-from phasegan.training.batches import PhysicsBatches
+from phasegan.training.batches import FOLDED_BELOW, PhysicsBatches
 from phasegan.training.encoder import PhaseEncoder
 from phasegan.training.fitting import fit_cascades, rehearse_fits
 
 REHEARSED = 64
 """Images that rough statistics are taken from."""
 
+HALF = 15
+"""Photographs from which half of what a network learns holds on others."""
+
 Family = list[Coefficients]
+
+
+def shares(photographs: int) -> tuple[float, float]:
+    """Return the shares of its changes that a network is granted after training.
+
+    What is learned from n photographs holds on others in part only. The least squared error has
+    n / (n + 15) of the change, and of its part in contrast the square of that; measured on
+    photographs that were neither trained on nor tested on (docs/methods.md).
+
+    Parameters
+    ----------
+    photographs : int
+        n; above `FOLDED_BELOW` everything is granted.
+
+    Returns
+    -------
+    (float, float)
+        Of contrast and of the rest; see `SpectralGenerator.set_shares`.
+    """
+    share = photographs / (photographs + HALF) if photographs <= FOLDED_BELOW else 1.0
+    return share**2, share
 
 
 class Knowledge:
@@ -91,6 +115,8 @@ class Knowledge:
         self._processes.from_main(fit)
         fitted = [part for fold in self._generator.folds for cascade in fold for part in cascade]
         self._processes.copy([*self._generator.buffers(), *fitted])
+        if self._generator.exact and self._config.networks.encodings[0] == "cascade":
+            self._generator.set_shares(*shares(batches.photographs))
         self._follow()
 
     def rehearse(self, batches: PhysicsBatches) -> float:

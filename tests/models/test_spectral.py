@@ -135,6 +135,43 @@ def test_before_training_the_output_is_the_first_encoding_projected(projection, 
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shares", [(1.0, 1.0), (0.0, 1.0), (0.25, 0.5)])
+def test_shares_scale_what_a_trained_network_changes(shares, channels):
+    generator = woken(make(channels=channels, projection="off", unrolled=1), gain=10.0)
+    phase = phase_of(pictures(1, channels=channels), SIZE)
+    phasor = torch.polar(torch.ones_like(phase), phase)
+    with torch.no_grad():
+        start = generator.encode(generator.encodings[0], Given(phasor, None, None))
+        free = (generator(phase) + 1) / 2 - start
+        generator.set_shares(*shares)
+        granted = (generator(phase) + 1) / 2 - start
+        training = (generator.train()(phase) + 1) / 2 - start
+    torch.testing.assert_close(training, free, rtol=1e-4, atol=1e-6)
+    centred = start - start.mean((2, 3), keepdim=True)
+    power = (centred**2).mean((2, 3), keepdim=True)
+
+    def contrast(change):
+        return (change * centred).mean((2, 3), keepdim=True) / power * centred
+
+    assert contrast(free).abs().amax() > 1e-3
+    torch.testing.assert_close(contrast(granted), shares[0] * contrast(free), rtol=1e-3, atol=1e-6)
+    rest, kept = free - contrast(free), granted - contrast(granted)
+    torch.testing.assert_close(kept, shares[1] * rest, rtol=1e-3, atol=1e-6)
+
+
+def test_weights_of_earlier_versions_grant_all_of_the_change(tmp_path):
+    generator, other = woken(make()), make()
+    del generator._buffers["shares"]
+    other.set_shares(0.5, 0.5)
+    other.load_state_dict(generator.state_dict())
+    assert other.shares.tolist() == [1, 1]
+    save_weights(generator, tmp_path / "old.safetensors")
+    loaded = make()
+    load_weights(loaded, tmp_path / "old.safetensors")
+    assert loaded.shares.tolist() == [1, 1]
+
+
 def test_encodings_are_what_they_are_called():
     net = woken(make(encodings=("cascade", "mean", "posterior", "white", "image"), channels=3))
     images = pictures(1, channels=3)

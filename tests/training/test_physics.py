@@ -10,6 +10,7 @@ import phasegan
 from phasegan.errors import InputError
 from phasegan.losses.circular import circular_distance, phase_weights
 from phasegan.losses.reconstruction import dissimilarity, squared
+from phasegan.models.cascade_fit import fit_shrinkage
 from phasegan.progress import Progress
 from phasegan.runs.config import DataConfig
 from phasegan.runs.physics import (
@@ -20,9 +21,11 @@ from phasegan.runs.physics import (
     SpectralConfig,
 )
 from phasegan.settings import build
+from phasegan.spectra.encoding import decode
 from phasegan.training.batches import FOLDS, PhysicsBatches
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
 from phasegan.training.encoder import Images
+from phasegan.training.knowledge import shares
 from phasegan.training.physics import LOSSES, PhysicsGAN
 from phasegan.training.schedule import warm_cosine
 
@@ -404,6 +407,44 @@ def test_few_and_many_photographs_are_not_divided(crops, monkeypatch):
     assert made.at(0, 0)[1].fold is None
     monkeypatch.setattr("phasegan.training.batches.FOLDED_BELOW", 5)
     assert divided(crops, 40)[1] == []
+
+
+def test_before_training_a_run_is_the_method_shrinkage_of_the_same_samples(crops):
+    gan = PhysicsGAN(config(data={"samples": 40}), CPU)
+    made, _, _ = divided(crops, 40)
+    gan.begin(made, Progress())
+    with phasegan.open(crops) as file:
+        phase = decode(file.test.codes(np.arange(4)), np.float64)
+        chosen = file.train.images(made.indices_b)
+    method = fit_shrinkage(chosen, data_range=255, photographs=made.photographs)
+    pixels = 127.5 * (gan.pictures(phase, None)[:, 0] + 1)
+    np.testing.assert_allclose(np.clip(pixels, 0, 255), method(phase), atol=0.05)
+
+
+def test_the_fewer_photographs_the_less_of_a_change_is_granted(crops, monkeypatch):
+    granted = np.array([shares(n) for n in (1, 8, 50, 200, 1000, 1001)])
+    assert (np.diff(granted, axis=0) > 0).all()
+    assert (granted[-1] == 1).all()
+    assert (granted[:-1, 0] < granted[:-1, 1]).all()
+    gan = PhysicsGAN(config(data={"samples": 40}), CPU)
+    made, _, _ = divided(crops, 40)
+    gan.begin(made, Progress())
+    expected = shares(made.photographs)
+    assert gan.generator_ab.shares.tolist() == pytest.approx(expected)
+    assert gan.average.shares.tolist() == pytest.approx(expected)
+    gan.step(*made.at(0, 0))
+    phase, _, _ = gan.encode(images(1), None)
+    with torch.no_grad():
+        free = gan.average.train()(phase)
+        held = gan.average.eval()(phase)
+    assert (free - held).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("networks", [{"encodings": ("mean",)}, {"encodings": ("mean", "cascade")}])
+def test_a_start_that_is_no_method_is_left_entirely(crops, networks):
+    gan = PhysicsGAN(config(data={"samples": 40}, networks=networks), CPU)
+    gan.begin(divided(crops, 40)[0], Progress())
+    assert gan.generator_ab.shares.tolist() == [1, 1]
 
 
 def test_disjoint_phases_use_the_full_cascade(crops):
