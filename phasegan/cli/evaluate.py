@@ -30,8 +30,8 @@ from phasegan.cli.common import Manners, common_options, print_table
 @click.option(
     "--features",
     type=click.Path(),
-    metavar="FILE",
-    help="translation: weights of a feature network, for FID and KID.",
+    metavar="FILE.onnx",
+    help="translation: a feature network, for FID and KID.",
 )
 @click.option(
     "--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True,

@@ -16,7 +16,7 @@ from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.metrics.classifier import DomainClassifier, train_classifier
 from phasegan.metrics.distances import sliced_wasserstein
-from phasegan.metrics.features import feature_distances
+from phasegan.metrics.features import feature_distances, load_features
 from phasegan.metrics.ruler import score, summarise
 from phasegan.progress import Progress
 from phasegan.runs.config import RunStatus
@@ -161,7 +161,7 @@ def score_translations(
     device : {"auto", "cpu", "cuda", "mps"}
         Where networks run.
     features : path, optional
-        Weights of a feature network, for FID and KID; see `phasegan.metrics.features`.
+        An ONNX file of a feature network, for FID and KID; see `phasegan.metrics.features`.
     progress : Progress, optional
         Where to report; silent by default.
 
@@ -174,6 +174,7 @@ def score_translations(
     if not runs:
         raise InputError("no run to score: give --run RUN")
     chosen = choose_device(device)
+    measure = None if features is None else _Features(features, seed, chosen.type)
     domains = open_domains(data, domain_a, domain_b)
     opened = [TranslationRun(run, chosen) for run in runs]
     sizes = {run.config.size for run in opened}
@@ -196,7 +197,6 @@ def score_translations(
         classifier = train_classifier(
             _shares(train[0]), _shares(train[1]), seed=seed, device=chosen.type, progress=progress
         )
-    measure = None if features is None else _Features(features, seed, chosen.type)
     ruler = _Ruler(test, classifier, domains.paired and same, measure)
     rows = []
     for way in WAYS if any("ba" in run.judged for run in opened) else ("ab",):
@@ -276,13 +276,11 @@ class _Features:
     """FID and KID with a feature network."""
 
     def __init__(self, path: str | os.PathLike[str], seed: int, device: str) -> None:
-        self._path, self._seed, self._device = path, seed, device
+        self._network, self._seed = load_features(path, device), seed
         self.remarks: list[str] = []
 
     def __call__(self, pictures: Pictures, target: Pictures) -> dict[str, float]:
-        found = feature_distances(
-            pictures, target, features=self._path, seed=self._seed, device=self._device
-        )
+        found = feature_distances(pictures, target, features=self._network, seed=self._seed)
         if found.remark and found.remark not in self.remarks:
             self.remarks.append(found.remark)
         return {"fid": found.fid, "kid": found.kid}

@@ -13,19 +13,20 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.metrics.distances import check_pictures
+from phasegan.metrics.feature_file import load_feature_file
 from phasegan.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Network = Callable[[Tensor], Tensor]
+    Network: TypeAlias = Callable[[Tensor], Tensor]
 
 LEAST_PICTURES = 4
 SUBSETS = 100
@@ -34,6 +35,13 @@ UNIT = 1e3
 """KID is reported in thousandths, as is customary."""
 INCEPTION = "Inception v3, 2048 features, of torch-fidelity"
 _BATCH = 32
+
+
+class FeatureNetwork(NamedTuple):
+    """A network and its name, for tables."""
+
+    compute: Network
+    label: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ def feature_distances(
     a: NDArray[np.floating],
     b: NDArray[np.floating],
     *,
-    features: str | os.PathLike[str] | None = None,
+    features: str | os.PathLike[str] | FeatureNetwork | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -99,17 +107,16 @@ def feature_distances(
     a, b : numpy.ndarray
         (n, C, rows, columns), float in 0..1, C 1 or 3, at least 4 pictures each;
         n and the sizes may differ. One channel is repeated to three.
-    features : path, optional
-        A TorchScript file: a network from (n, 3, rows, columns), float32 in
-        0..1, to (n, d), which brings the pictures to its own size. One whose
-        `forward` takes `return_features` gets what such networks ask for:
-        uint8 pictures, and `return_features=True`. Without a file, the
-        Inception network of torch-fidelity, if that is installed: it keeps its
-        weights in torch's cache, and downloads them on first use.
+    features : path or FeatureNetwork, optional
+        An ONNX file: a network from (n, 3, rows, columns), float32 in 0..1 or
+        uint8, to (n, d), which brings the pictures to its own size. It is computed by
+        onnxruntime on the CPU; see `phasegan.metrics.feature_file` for what is refused.
+        Without a file, the Inception network of torch-fidelity, if that is installed: it
+        keeps its weights in torch's cache, and downloads them on first use.
     seed : int
         Of the subsets.
     device : str
-        Where the network runs.
+        Where torch-fidelity's network runs.
     progress : Progress, optional
         Where to report; silent by default.
 
@@ -121,8 +128,8 @@ def feature_distances(
     Raises
     ------
     InputError
-        If torchmetrics or the network is missing, the file is no TorchScript,
-        the network does not take the pictures, or there are too few of them.
+        If torchmetrics or the network is missing, the file is no such network,
+        it does not take the pictures, or there are too few of them.
     """
     progress = progress or Progress()
     for name, pictures in (("a", a), ("b", b)):
@@ -135,9 +142,9 @@ def feature_distances(
             raise InputError(
                 f"{name} holds {len(pictures)} pictures; FID and KID need {LEAST_PICTURES} at least"
             )
-    if importlib.util.find_spec("torchmetrics") is None:
-        raise InputError("FID and KID need torchmetrics: pip install 'phasegan[fid]'")
-    network, label = _inception(device) if features is None else _scripted(features, device)
+    if not isinstance(features, FeatureNetwork):
+        features = load_features(features, device)
+    network, label = features
     with progress.task("features", len(a) + len(b)) as task:
 
         def featured(pictures: NDArray[np.floating]) -> Tensor:
@@ -155,30 +162,22 @@ def feature_distances(
     )
 
 
-def _scripted(path: str | os.PathLike[str], device: str) -> tuple[Network, str]:
-    """Load a TorchScript network: data and a fixed set of operations, no Python code."""
+def load_features(features: str | os.PathLike[str] | None, device: str = "cpu") -> FeatureNetwork:
+    """Load a feature network; parameters and errors as of `feature_distances`."""
+    if importlib.util.find_spec("torchmetrics") is None:
+        raise InputError("FID and KID need torchmetrics: pip install 'phasegan[fid]'")
+    if features is None:
+        return _inception(device)
     import torch
 
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; --features names a TorchScript network")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            module = torch.jit.load(str(path), map_location=device).eval()
-    except (RuntimeError, ValueError, OSError, EOFError):
-        raise InputError(
-            f"{path}: not a TorchScript network; save one with torch.jit.trace(…).save(…)"
-        ) from None
-    arguments = [argument.name for argument in module.forward.schema.arguments]
-    if "return_features" in arguments:
-        return lambda x: module(_bytes(x), return_features=True), Path(path).name
-    return module, Path(path).name
+    compute = load_feature_file(features, torch.get_num_threads())
+    return FeatureNetwork(lambda x: torch.from_numpy(compute(x.cpu().numpy())), Path(features).name)
 
 
-def _inception(device: str) -> tuple[Network, str]:
+def _inception(device: str) -> FeatureNetwork:
     if importlib.util.find_spec("torch_fidelity") is None:
         raise InputError(
-            "FID and KID need a network: give a TorchScript file with --features FILE, or "
+            "FID and KID need a network: give an ONNX file with --features FILE, or "
             "install torch-fidelity, which brings the usual one"
         )
     from torchmetrics.image.fid import NoTrainInceptionV3
@@ -188,10 +187,10 @@ def _inception(device: str) -> tuple[Network, str]:
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"the weights of torch-fidelity's Inception cannot be had ({_line(error)}); put them "
-            "into torch's cache, or give a TorchScript file with --features FILE"
+            "into torch's cache, or give an ONNX file with --features FILE"
         ) from None
     module = module.to(device)
-    return lambda x: module(_bytes(x)), INCEPTION
+    return FeatureNetwork(lambda x: module(_bytes(x)), INCEPTION)
 
 
 def _bytes(x: Tensor) -> Tensor:
