@@ -14,7 +14,7 @@ from phasegan.devices import memory_guard
 from phasegan.errors import NoRoom, RunError
 from phasegan.harness.evaluate import BLOCK, open_baseline, open_run, score_method
 from phasegan.harness.plan import PlannedRow
-from phasegan.models.weights import save_weights
+from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.runs.config import RunStatus, TrainConfig
@@ -150,7 +150,8 @@ class Estimator:
             folder = RunFolder(name)
             folder.write_config(config)
             for network_name, network in make_engine(config, self._device).networks().items():
-                save_weights(network, folder.weights_path(network_name), {"label": config.label})
+                about = {"label": config.label, NETWORK_KEY: network_name}
+                save_weights(network, folder.weights_path(network_name), about)
             folder.write_status(
                 RunStatus(
                     state="finished",

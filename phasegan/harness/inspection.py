@@ -67,7 +67,7 @@ def inspect(
 
 
 def _prepared(path: Path, verify: bool, progress: Progress | None) -> Inspection:
-    with PreparedFile(path) as file:
+    with PreparedFile(path, check=not verify) as file:
         layout, attributes = file.layout, file.attributes
         undefined = {s.name: s.undefined_count for s in (file.train, file.test)}
         damaged = verify_prepared(file, progress) if verify else []
@@ -121,7 +121,7 @@ def _shards(names: list[str]) -> list[str]:
 
 
 def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
-    file = DomainsFile(path)
+    file = DomainsFile(path, check=not verify)
     facts, damaged = file.facts, verify_pictures(file, progress) if verify else []
     counts = {name: len(group) for name, group in file.groups.items()}
     found = {
@@ -232,5 +232,6 @@ def _run(path: Path, verify: bool) -> Inspection:
     lines += [f"  fell back   {text}" for text in status.fell_back]
     whole = folder.checkpoints_path.exists()
     names = config.network_names if whole else ("generator_ab",)
-    files = [folder.weights_path(name) for name in names] if verify else []
-    return Inspection(facts, lines, [file.name for file in files if not weights_intact(file)])
+    files = {name: folder.weights_path(name) for name in names} if verify else {}
+    damaged = [file.name for name, file in files.items() if not weights_intact(file, name)]
+    return Inspection(facts, lines, damaged)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from phasegan.errors import InputError
+from phasegan.errors import InputError, printable
 from phasegan.files import atomic_file
 from phasegan.models import layouts
 from phasegan.models.build import DISCRIMINATORS, GENERATORS, make_discriminator, make_generator
@@ -23,6 +23,9 @@ _HEADER_KEY = "phasegan"
 _TENSORS_DIGEST = "sha256"
 _OWN_DIGEST = "header_sha256"
 """Of the other texts in the header; files of the first versions have none."""
+
+NETWORK_KEY = "network"
+"""Of the text in the header that says which network of a run it is: `generator_ab`, …"""
 
 DESIGN_KEY = "design"
 """Of the text in the header from which a network is rebuilt."""
@@ -51,7 +54,8 @@ def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None 
     path : pathlib.Path
         The file.
     metadata : dict, optional
-        Texts to keep in the file's header, beside the tensors' checksum.
+        Texts to keep in the file's header, beside the tensors' checksum: `label`, and
+        `network`, which of a run's networks it is.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     about = {_TENSORS_DIGEST: tensor_digest(state), **(metadata or {})}
@@ -84,10 +88,16 @@ def _read_header(path: Path) -> dict[str, str]:
     return about
 
 
-def weights_intact(path: Path) -> bool:
-    """Tell whether a weights file is there and its tensors match the checksum in its header."""
+def weights_intact(path: Path, network: str | None = None) -> bool:
+    """Tell whether a weights file is there and its tensors match the checksum in its header.
+
+    Where `network` names one of a run's networks, a file of another one is not intact.
+    """
     try:
-        expected = _read_header(path).get(_TENSORS_DIGEST)
+        header = _read_header(path)
+        expected = header.get(_TENSORS_DIGEST)
+        if None not in (network, header.get(NETWORK_KEY)) and header[NETWORK_KEY] != network:
+            return False
         return expected is not None and tensor_digest(load_file(path)) == expected
     except (SafetensorError, OSError, ValueError):
         return False
@@ -115,8 +125,27 @@ def check_digest(path: Path, state: dict[str, Tensor], header: dict[str, str]) -
         raise InputError(f"{path}: damaged weights file, its tensors do not match its checksum")
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def _check_network(path: Path, header: Mapping[str, str], network: str | None) -> None:
+    """Refuse a file whose header says that it is another network of a run."""
+    own = header.get(NETWORK_KEY)
+    if None not in (own, network) and own != network:
+        raise InputError(
+            f"{path}: the weights of {printable(str(own))}, where those of {network} are wanted; "
+            "were the files exchanged?"
+        )
+
+
+def load_weights(module: nn.Module, path: Path, network: str | None = None) -> None:
     """Read a network's weights in place.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+    path : pathlib.Path
+        The file.
+    network : str, optional
+        Which network of a run it must be, where the file says so.
 
     Raises
     ------
@@ -125,6 +154,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
         first key that does not fit is named.
     """
     state, header = read_weights(path)
+    _check_network(path, header, network)
     expected = module.state_dict()
     for key in sorted({*expected, *state} - {*getattr(module, "LATER", ())} | {*state}):
         if key not in state:
@@ -144,7 +174,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
     module.load_state_dict(state)
 
 
-def load_generator(path: Path, padding: str | None = None, norm: str | None = None) -> nn.Module:
+def load_generator(
+    path: Path,
+    padding: str | None = None,
+    norm: str | None = None,
+    network: str | None = None,
+) -> nn.Module:
     """Return a trained generator, in evaluation mode, on the CPU.
 
     Parameters
@@ -157,6 +192,8 @@ def load_generator(path: Path, padding: str | None = None, norm: str | None = No
         reflection, which is assumed, from replication.
     norm : {"affine-instance", "batch"}, optional
         Normalisation, where a file without a design fits both.
+    network : {"generator_ab", "generator_ba"}, optional
+        Which of a run's generators it must be, where the file says so.
 
     Returns
     -------
@@ -171,6 +208,7 @@ def load_generator(path: Path, padding: str | None = None, norm: str | None = No
         contradicts an argument.
     """
     state, header = _read_any(path, "generator")
+    _check_network(path, header, network)
     design = _stated_design(path, header, GENERATORS, "generator")
     if design is None:
         design = layouts.generator_design(path, state, padding, norm)
@@ -179,9 +217,12 @@ def load_generator(path: Path, padding: str | None = None, norm: str | None = No
     return _filled(path, make_generator, design, state)
 
 
-def load_discriminator(path: Path, norm: str | None = None) -> nn.Module:
+def load_discriminator(
+    path: Path, norm: str | None = None, network: str | None = None
+) -> nn.Module:
     """Return a trained discriminator, in evaluation mode, on the CPU; as `load_generator`."""
     state, header = _read_any(path, "discriminator")
+    _check_network(path, header, network)
     design = _stated_design(path, header, DISCRIMINATORS, "discriminator")
     if design is None:
         design = layouts.discriminator_design(path, state, norm)

@@ -105,7 +105,7 @@ class LearnedMethod:
         self.data_range = data_range or self.config.data_range
         self.mirror = mirror and isinstance(self.config, PhysicsConfig)
         network, self._generate = _GENERATORS[type(self.config)](self.config, device)
-        load_weights(network, self.folder.weights_path("generator_ab"))
+        load_weights(network, self.folder.weights_path("generator_ab"), "generator_ab")
         self.weights_digest = tensor_digest(network.state_dict())
         network.to(device).eval()
 

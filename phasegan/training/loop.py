@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from phasegan.errors import Interrupted, RunError
-from phasegan.models.weights import save_weights
+from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress, Task
 from phasegan.runs.config import RunStatus, TrainConfig, Validated
@@ -349,7 +349,8 @@ class Trainer:
     def _save_weights(self) -> None:
         if self.processes.main:
             for name, network in self.gan.networks().items():
-                save_weights(network, self.folder.weights_path(name), {"label": self.config.label})
+                about = {"label": self.config.label, NETWORK_KEY: name}
+                save_weights(network, self.folder.weights_path(name), about)
 
     def _restore(self) -> None:
         """Take everything from the newest checkpoint."""

@@ -104,7 +104,7 @@ def load_start(path: str | os.PathLike[str], padding: str | None = None) -> Star
     networks: dict[str, nn.Module] = {}
     for name, file in files.items():
         if name.startswith("generator"):
-            networks[name] = load_generator(file, padding)
+            networks[name] = load_generator(file, padding, network=name)
         else:
-            networks[name] = load_discriminator(file)
+            networks[name] = load_discriminator(file, network=name)
     return Start(folder, networks)

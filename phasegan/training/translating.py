@@ -69,7 +69,7 @@ class KeptGenerators:
     def __init__(self, folder: RunFolder, config: TranslationConfig, device: torch.device) -> None:
         self._device = device
         self._networks = {
-            name[-2:]: load_generator(folder.weights_path(name)).to(device)
+            name[-2:]: load_generator(folder.weights_path(name), network=name).to(device)
             for name in config.network_names
             if name.startswith("generator")
         }

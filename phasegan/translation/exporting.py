@@ -126,6 +126,8 @@ def _all_networks(source: Path, padding: str | None) -> dict[str, nn.Module]:
         return {"generator_ab": load_generator(source, padding)}
     files = find_networks(source)
     return {
-        name: load_generator(file, padding) if name.startswith("gen") else load_discriminator(file)
+        name: load_generator(file, padding, network=name)
+        if name.startswith("gen")
+        else load_discriminator(file, network=name)
         for name, file in files.items()
     }

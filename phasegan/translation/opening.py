@@ -125,7 +125,8 @@ def _from_run(run: RunFolder, direction: str | None, padding: str | None) -> Tra
     run.read_status()
     known = [d for d in DIRECTIONS if _NETWORKS[d] in config.network_names]
     chosen = _choose(run.path, direction, known)
-    network = load_generator(run.weights_path(_NETWORKS[chosen]), padding)
+    name = _NETWORKS[chosen]
+    network = load_generator(run.weights_path(name), padding, network=name)
     a, b = _domain(config.data.a), _domain(config.data.b)
     taken, given = (a, b) if chosen == "a2b" else (b, a)
     return Translator(network, f"{config.label} {chosen}", chosen, taken, given)
@@ -136,7 +137,8 @@ def _domain(config: DomainConfig) -> Domain:
 
 
 def _known_by_weights(path: Path, direction: str | None, padding: str | None) -> Translator:
-    network = load_generator(path, padding)
+    wanted = None if direction is None else _NETWORKS[direction]
+    network = load_generator(path, padding, network=wanted)
     design = network.design
     assert isinstance(design, dict)
     return Translator(

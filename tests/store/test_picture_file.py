@@ -326,7 +326,7 @@ def test_parts_that_contradict_one_another_are_damage(file, change, message):
 def test_verification_names_what_changed(file, change, wrong):
     with h5py.File(file, "r+") as f:
         change(f)
-    assert verify_pictures(DomainsFile(file)) == wrong
+    assert verify_pictures(DomainsFile(file, check=False)) == wrong
 
 
 def test_every_dataset_has_a_checksum(file):

@@ -66,7 +66,8 @@ def stop_at(monkeypatch, step, number=signal.SIGINT):
 def test_a_run_leaves_what_its_docs_say(tiny, tiny_run):
     folder = RunFolder(tiny_run)
     assert folder.read_status().state == "finished"
-    assert all(weights_intact(folder.weights_path(name)) for name in NETWORKS)
+    assert all(weights_intact(folder.weights_path(name), name) for name in NETWORKS)
+    assert not weights_intact(folder.weights_path("generator_ab"), "generator_ba")
     assert folder.read_config().data.samples == 3
     assert [line["step"] for line in lines(tiny_run)] == [3]
     assert set(LOSSES) <= set(lines(tiny_run)[0])

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from phasegan.errors import InputError
+from phasegan.harness.inspection import inspect
 from phasegan.models.foreign import save_foreign
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.models.weights import save_weights
+from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.runs.config import RunStatus
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig
 from phasegan.store.pixels import read_pixels
+from phasegan.training.start import load_start
 from phasegan.translation.api import translate
 from phasegan.translation.opening import open_translator
 from phasegan.translation.writing import write_pixels
@@ -137,3 +139,25 @@ def test_floats_have_the_values_of_their_domain(tmp_path, rng):
     found = np.load(tmp_path / "b.npy")
     assert found.dtype == np.float32
     assert 100 <= found.min() < 300 < 700 < found.max() <= 900
+
+
+def test_exchanged_weights_of_a_run_are_refused_and_old_ones_pass(tmp_path):
+    rgb = domain(3, "uint8", 255)
+    folder = make_run(tmp_path / "run", rgb, rgb)
+    ab, ba = (folder / f"generator_{way}.safetensors" for way in ("ab", "ba"))
+    for direction in ("a2b", "b2a"):  # weights of before networks were named
+        open_translator(folder, direction)
+    for path in (ab, ba):
+        network = enlivened(ResNetGenerator(3, 3, 4, 1))
+        save_weights(network, path, {NETWORK_KEY: path.stem})
+    open_translator(folder, "a2b")
+    ab.rename(tmp_path / "kept")
+    ba.rename(ab)
+    (tmp_path / "kept").rename(ba)
+    for direction, own in (("a2b", "generator_ba"), ("b2a", "generator_ab")):
+        with pytest.raises(InputError, match=rf"the weights of {own}, where those of generator_"):
+            open_translator(folder, direction)
+    with pytest.raises(InputError, match="were the files exchanged"):
+        load_start(folder)
+    assert inspect(folder, verify=True).damaged == [ab.name, ba.name][:1]
+    assert open_translator(ab).direction is None  # one file says which it is, and needs none
