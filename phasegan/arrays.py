@@ -54,7 +54,9 @@ Check = Callable[[Header], None]
 """Looks at a header before memory is taken, and raises an InputError."""
 
 
-def read_npy(path: str | os.PathLike[str], check: Check | None = None) -> NDArray[Any]:
+def read_npy(
+    path: str | os.PathLike[str], check: Check | None = None, samples: int | None = None
+) -> NDArray[Any]:
     """Read a file that `numpy.save` wrote.
 
     Parameters
@@ -63,6 +65,8 @@ def read_npy(path: str | os.PathLike[str], check: Check | None = None) -> NDArra
         The file.
     check : callable, optional
         Refuses headers, before memory is taken.
+    samples : int, optional
+        Only the first so many along the first axis, of an array with three axes or more.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def read_npy(path: str | os.PathLike[str], check: Check | None = None) -> NDArra
             raise UnreadableFileError(
                 f"its header promises {header.nbytes:,} bytes of numbers, there are {left:,}"
             )
-        return _read_values(stream, header, check)
+        return _read_values(stream, header, check, samples)
 
 
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
@@ -100,7 +104,12 @@ def npz_names(path: str | os.PathLike[str]) -> list[str]:
         return [n.removesuffix(_SUFFIX) for n in archive.namelist() if n.endswith(_SUFFIX)]
 
 
-def read_npz(path: str | os.PathLike[str], name: str, check: Check | None = None) -> NDArray[Any]:
+def read_npz(
+    path: str | os.PathLike[str],
+    name: str,
+    check: Check | None = None,
+    samples: int | None = None,
+) -> NDArray[Any]:
     """Read one array of a file that `numpy.savez` wrote.
 
     Parameters
@@ -111,6 +120,8 @@ def read_npz(path: str | os.PathLike[str], name: str, check: Check | None = None
         As in `npz_names`.
     check : callable, optional
         Refuses headers, before memory is taken.
+    samples : int, optional
+        Only the first so many along the first axis, of an array with three axes or more.
 
     Returns
     -------
@@ -132,14 +143,16 @@ def read_npz(path: str | os.PathLike[str], name: str, check: Check | None = None
             raise UnreadableFileError("an encrypted archive")
         with archive.open(member) as inside:
             header = _read_header(inside)
-            check_growth(header.nbytes, os.fstat(stream.fileno()).st_size)
+            size = os.fstat(stream.fileno()).st_size
+            check_growth(_first(header, samples).nbytes, size)
             if header.nbytes > member.file_size:
                 raise UnreadableFileError(
                     f"the header of {name} promises {header.nbytes:,} bytes, it has "
                     f"{member.file_size:,}"
                 )
-            values = _read_values(inside, header, check)
-            inside.read(1)  # the checksum is compared at the end
+            values = _read_values(inside, header, check, samples)
+            while inside.read(_BLOCK):  # the checksum is compared at the end
+                pass
             return values
 
 
@@ -175,11 +188,35 @@ def _read_header(stream: IO[bytes]) -> Header:
     return Header(tuple(int(length) for length in shape), dtype, bool(fortran_order))
 
 
-def _read_values(stream: IO[bytes], header: Header, check: Check | None) -> NDArray[Any]:
+def _first(header: Header, samples: int | None) -> Header:
+    """Return what the header of the first samples alone would be."""
+    if samples is None or len(header.shape) < 3 or samples >= header.shape[0]:
+        return header
+    return header._replace(shape=(samples, *header.shape[1:]))
+
+
+def _read_values(
+    stream: IO[bytes], header: Header, check: Check | None, samples: int | None
+) -> NDArray[Any]:
     if check is not None:
         check(header)
-    values = np.empty(math.prod(header.shape), header.dtype)
+    wanted = _first(header, samples)
+    values = np.empty(math.prod(wanted.shape), wanted.dtype)
     view = values.view(np.uint8).data
+    if not header.fortran_order:
+        _fill(stream, view)
+        return values.reshape(wanted.shape)
+    if wanted is header:
+        _fill(stream, view)
+    else:  # the samples of each pixel stand together
+        every = np.empty(header.shape[0], header.dtype)
+        for place in range(0, len(values), wanted.shape[0]):
+            _fill(stream, every.view(np.uint8).data)
+            values[place : place + wanted.shape[0]] = every[: wanted.shape[0]]
+    return values.reshape(wanted.shape[::-1]).transpose()
+
+
+def _fill(stream: IO[bytes], view: memoryview) -> None:
     done = 0
     while done < len(view):
         block = stream.read(min(_BLOCK, len(view) - done))
@@ -187,9 +224,6 @@ def _read_values(stream: IO[bytes], header: Header, check: Check | None) -> NDAr
             raise UnreadableFileError(f"ends after {done:,} of {len(view):,} bytes of numbers")
         view[done : done + len(block)] = block
         done += len(block)
-    if header.fortran_order:
-        return values.reshape(header.shape[::-1]).transpose()
-    return values.reshape(header.shape)
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes:

@@ -157,3 +157,26 @@ def test_numpy_reads_the_same(tmp_path, rng):
     np.save(buffer, np.zeros(3))  # what follows an array is left alone
     (tmp_path / "a.npy").write_bytes(buffer.getvalue())
     np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), np.load(tmp_path / "a.npy"))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_first_samples_alone(tmp_path, order, rng):
+    values = np.asarray(rng.normal(size=(5, 4, 3)), order=order)
+    np.save(tmp_path / "a.npy", values)
+    np.savez_compressed(tmp_path / "a.npz", x=values, flat=values[:, :, 0])
+    for samples in (1, 3, 5, 9):
+        for found in (
+            read_npy(tmp_path / "a.npy", samples=samples),
+            read_npz(tmp_path / "a.npz", "x", samples=samples),
+        ):
+            np.testing.assert_array_equal(found, values[:samples])
+    assert read_npz(tmp_path / "a.npz", "flat", samples=2).shape == (5, 4)
+
+
+def test_bits_behind_the_first_samples_are_checked_too(tmp_path, rng):
+    np.savez(tmp_path / "a.npz", x=rng.normal(size=(5, 4, 3)))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[len(data) // 2 + 100] ^= 1
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(InputError, match="damaged"):
+        read_npz(tmp_path / "a.npz", "x", samples=1)

@@ -9,10 +9,11 @@ one array needs no name. In MATLAB samples come last: an array of (M, M, n) or
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,22 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.arrays import NPY_MAGIC, ZIP_MAGIC, npz_names, read_npy, read_npz
-from phasegan.errors import InputError
+from phasegan.arrays import NPY_MAGIC, ZIP_MAGIC, Header, npz_names, read_npy, read_npz
+from phasegan.errors import InputError, printable
 from phasegan.reading import UnreadableFileError, check_growth, open_regular
 from phasegan.reconstruction.matlab import read_mat
 from phasegan.spectra.encoding import TURN, UINT16_CODES, decode
 from phasegan.spectra.layouts import TOLERANCE, to_half_plane
-from phasegan.store.hdf5 import open_hdf5
+from phasegan.store.hdf5 import is_hdf5, open_hdf5
+from phasegan.store.links import find
 from phasegan.store.unwritten import refuse_unwritten
 
 SEPARATOR = "::"
 NUMPY_SUFFIXES = (".npy", ".npz")
 MATLAB_SUFFIX = ".mat"
 _SHOWN = 8
+_MOST_MARKS = 16
+"""Values of an attribute."""
 _MATLAB_CLASSES = (
     "double", "single", "logical", "int8", "int16", "int32", "int64",
     "uint8", "uint16", "uint32", "uint64",
@@ -68,6 +72,7 @@ class _Found:
     step: float | None = None  # of integer codes, in the units
     units: str | None = None
     missing: NDArray[np.bool_] | None = None  # marked by _FillValue or missing_value
+    samples: int | None = None  # of the source, of which `values` may be the first; None: one
 
 
 def is_phase_source(path: str | os.PathLike[str]) -> bool:
@@ -84,6 +89,7 @@ def read_phase(
     mask: Any = None,
     symmetrise: bool = False,
     tolerance: float = TOLERANCE,
+    limit: int | None = None,
     warn: Callable[[str], None],
 ) -> OwnPhase:
     """Read phases that did not come from phasegan.
@@ -92,7 +98,8 @@ def read_phase(
     CF conventions have it (phasegan's own `/test/phase` holds such codes), values
     equal to `_FillValue` or `missing_value` are not trusted, and a `units` attribute
     must not contradict `units`. Chunks that were never written and virtual sources
-    that are gone are refused.
+    that are gone are refused, and so is what leads to other files: links, values kept
+    outside, virtual sources that do not stand beside the file or below.
 
     Parameters
     ----------
@@ -111,6 +118,8 @@ def read_phase(
         Average the copies at k and −k where they differ, instead of refusing.
     tolerance : float
         Radians by which they may differ.
+    limit : int, optional
+        Only the first so many samples; the others are neither read nor checked.
     warn : callable
         Takes one line about what is allowed but looks wrong.
 
@@ -126,7 +135,7 @@ def read_phase(
         values are not the phase of real images in that layout and those units.
     """
     where = os.fspath(source) if isinstance(source, str | os.PathLike) else "the phase array"
-    found = _load(source, where)
+    found = _load(source, where, limit)
     if found.units not in (None, units) and units != "phasor":
         raise InputError(
             f"{where}: its units attribute says {found.units}, not {units}; "
@@ -136,7 +145,8 @@ def read_phase(
         mask = ~np.ma.getmaskarray(source)
     if mask is not None:
         named = isinstance(mask, str | os.PathLike)
-        mask = _load(mask, f"the mask {os.fspath(mask)}" if named else "the mask").values
+        known = _load(mask, f"the mask {os.fspath(mask)}" if named else "the mask", None)
+        mask = _first_of_mask(known.values, found, limit)
     if found.missing is not None:
         count = int(found.missing.sum())
         warn(f"{where}: {count} of {found.missing.size} values are marked missing: not trusted")
@@ -165,6 +175,12 @@ def read_phase(
     return OwnPhase(phase, trusted, half.resolution, single, where, found.dtype)
 
 
+def _first_of_mask(mask: NDArray[Any], found: _Found, limit: int | None) -> NDArray[Any]:
+    """Return a mask's part for the first samples, if it has one for every sample."""
+    whole = found.samples is not None and mask.ndim == found.values.ndim
+    return mask[:limit] if whole and len(mask) == found.samples else mask
+
+
 def _both(mask: NDArray[Any], trusted: NDArray[np.bool_], where: str) -> NDArray[np.bool_]:
     try:
         return (np.asarray(mask) != 0) & trusted
@@ -174,10 +190,9 @@ def _both(mask: NDArray[Any], trusted: NDArray[np.bool_], where: str) -> NDArray
         ) from None
 
 
-def _load(source: Any, where: str) -> _Found:
+def _load(source: Any, where: str, limit: int | None) -> _Found:
     if not isinstance(source, str | os.PathLike):
-        values = _as_array(source, where)
-        return _Found(values, values.dtype)
+        return _first(_as_array(source, where), limit)
     text = os.fspath(source)
     name, _, inside = text.partition(SEPARATOR)
     path, wanted = Path(name), inside or None
@@ -190,11 +205,11 @@ def _load(source: Any, where: str) -> _Found:
     suffix = path.suffix.lower()
     try:
         if suffix in NUMPY_SUFFIXES:
-            return _read_numpy(path, wanted)
-        if suffix == MATLAB_SUFFIX and not h5py.is_hdf5(path):
-            return _read_matlab(path, wanted)
+            return _read_numpy(path, wanted, limit)
+        if suffix == MATLAB_SUFFIX and not is_hdf5(path):
+            return _read_matlab(path, wanted, limit)
         with open_hdf5(path, f"{SEPARATOR} is for these") as file:
-            return _read_hdf5(file, path, wanted, matlab=suffix == MATLAB_SUFFIX)
+            return _read_hdf5(file, path, wanted, limit, matlab=suffix == MATLAB_SUFFIX)
     except UnreadableFileError as error:
         if "pickled" in str(error):
             raise InputError(f"{path}: {error}") from None
@@ -204,9 +219,11 @@ def _load(source: Any, where: str) -> _Found:
     except InputError:
         raise
     except MemoryError:
-        raise InputError(f"{path}: larger than the memory, or damaged") from None
+        raise InputError(
+            f"{path}: larger than the memory, or damaged; --limit N (limit=…) reads the first N"
+        ) from None
     except Exception as error:  # damaged files fail in many ways inside these libraries
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
         raise InputError(
             f"{path}: cannot be read; is it damaged, truncated or in use? ({reason})"
         ) from None
@@ -225,11 +242,19 @@ def _as_array(source: Any, where: str) -> NDArray[Any]:
         raise InputError(f"{where}: not an array of numbers ({reason})") from None
 
 
+def _first(values: NDArray[Any], limit: int | None) -> _Found:
+    """Return an array, or its first samples, as what was found."""
+    if values.ndim < 3:
+        return _Found(values, values.dtype)
+    return _Found(values[:limit], values.dtype, samples=len(values))
+
+
 def _choose(names: list[str], wanted: str | None, path: Path) -> str:
     """Return the array that is meant; names are those that can be read."""
     if wanted in names:
         return str(wanted)
     names = [name for name in names if name.isprintable()]  # others are damaged
+    wanted = None if wanted is None else printable(wanted)
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     if not names:
         raise InputError(f"{path}: holds no array of numbers")
@@ -245,90 +270,115 @@ def _choose(names: list[str], wanted: str | None, path: Path) -> str:
     raise InputError(f"{path}: no array {wanted}; {hint}")
 
 
-def _read_numpy(path: Path, wanted: str | None) -> _Found:
+def _read_numpy(path: Path, wanted: str | None, limit: int | None) -> _Found:
+    headers: list[Header] = []
     with open_regular(path) as stream:
         head = stream.read(len(NPY_MAGIC))
     if head == NPY_MAGIC:
         if wanted is not None:
-            raise InputError(f"{path}: one array without a name; leave out {SEPARATOR}{wanted}")
-        values = read_npy(path)
+            raise InputError(
+                f"{path}: one array without a name; leave out {SEPARATOR}{printable(wanted)}"
+            )
+        values = read_npy(path, headers.append, limit)
     elif head.startswith(ZIP_MAGIC):
-        values = read_npz(path, _choose(npz_names(path), wanted, path))
+        values = read_npz(path, _choose(npz_names(path), wanted, path), headers.append, limit)
     else:
         raise InputError(f"{path}: not a file that numpy.save or numpy.savez wrote")
-    return _Found(values, values.dtype)
+    return _Found(values, values.dtype, samples=headers[0].shape[0] if values.ndim > 2 else None)
 
 
-def _read_matlab(path: Path, wanted: str | None) -> _Found:
+def _read_matlab(path: Path, wanted: str | None, limit: int | None) -> _Found:
     def choose(kinds: dict[str, str]) -> str:
         if wanted in kinds and kinds[wanted] not in _MATLAB_CLASSES:
             raise InputError(f"{path}: {wanted} is a MATLAB {kinds[wanted]}; save a numeric array")
         return _choose([n for n, kind in kinds.items() if kind in _MATLAB_CLASSES], wanted, path)
 
     values, matlab_class = read_mat(path, choose)
-    if values.dtype.kind != "c":  # MATLAB keeps whole doubles as small integers
-        kind = {"double": "f8", "single": "f4", "logical": "?"}.get(matlab_class, values.dtype)
-        values = values.astype(kind)
-    return _Found(_samples_first(values), values.dtype)
+    found = _first(_samples_first(values), limit)
+    if values.dtype.kind == "c":  # MATLAB keeps whole doubles as small integers
+        return found
+    kind = {"double": "f8", "single": "f4", "logical": "?"}.get(matlab_class, values.dtype)
+    values = found.values.astype(kind)
+    return _Found(values, values.dtype, samples=found.samples)
 
 
 def _samples_first(values: NDArray[Any]) -> NDArray[Any]:
     return values.transpose(*range(values.ndim - 1, 1, -1), *range(min(values.ndim, 2)))
 
 
-def _read_hdf5(file: h5py.File, path: Path, wanted: str | None, *, matlab: bool) -> _Found:
-    try:
-        node = None if wanted is None else file.get(wanted)
-    except Exception:  # damaged links fail in many ways inside libhdf5
-        node = None
+def _read_hdf5(
+    file: h5py.File, path: Path, wanted: str | None, limit: int | None, *, matlab: bool
+) -> _Found:
+    node = None if wanted is None else find(file, wanted, path)
+    label = "" if wanted is None else printable(wanted)
     if matlab:
-        kind = "" if node is None else _text(node.attrs.get("MATLAB_class", ""))
+        kind = "" if node is None else _text(node, "MATLAB_class")
         if node is not None and kind not in _MATLAB_CLASSES:
-            what = f"a MATLAB {kind}" if kind else "no MATLAB variable"
-            raise InputError(f"{path}: {wanted} is {what}; save a numeric array")
+            what = f"a MATLAB {printable(kind)}" if kind else "no MATLAB variable"
+            raise InputError(f"{path}: {label} is {what}; save a numeric array")
         if node is None:
-            node = file[_choose(_matlab_names(file), wanted, path)]
+            node = find(file, _choose(_matlab_names(file, path), wanted, path), path)
         if "MATLAB_empty" in node.attrs:
-            raise InputError(f"{path}: {node.name.lstrip('/')} is empty")
+            raise InputError(f"{path}: {printable(node.name.lstrip('/'))} is empty")
     elif isinstance(node, h5py.Group):
-        inside = [f"{node.name.rstrip('/')}/{n}" for n in node]
+        inside = [printable(f"{node.name.rstrip('/')}/{n}") for n in itertools.islice(node, 1)]
         example = f", such as {path}{SEPARATOR}{inside[0]}" if inside else ""
-        raise InputError(f"{path}: {wanted} is a group, not a dataset; name one inside it{example}")
+        raise InputError(f"{path}: {label} is a group, not a dataset; name one inside it{example}")
     elif node is None:
         slashed = None if wanted is None else f"/{wanted.strip('/')}"
-        node = file[_choose(_dataset_names(file), slashed, path)]
+        node = find(file, _choose(_dataset_names(file), slashed, path), path)
     if not isinstance(node, h5py.Dataset):
-        raise InputError(f"{path}: {wanted} is not a dataset")
-    if node.shape is not None:
-        check_growth(math.prod(node.shape) * node.dtype.itemsize, path)
-    refuse_unwritten(node, path)
-    values = node[()]
-    if isinstance(values, h5py.Empty):
-        raise InputError(f"{path}: {node.name} is empty")
-    values = np.asarray(values)
+        raise InputError(f"{path}: {label} is not a dataset")
+    if node.shape is None:
+        raise InputError(f"{path}: {printable(node.name)} is empty")
+    _check_type(node, path)
+    first = _first_of(node, limit)
+    check_growth(math.prod(first) * node.dtype.itemsize, path)
+    samples = node.shape[0] if len(node.shape) > 2 else None
+    refuse_unwritten(node, path, first[0] if samples else None)
+    values = np.asarray(node[: first[0]] if samples else node[()])
     if values.dtype.names is not None:
-        if set(values.dtype.names) != {"real", "imag"}:
-            fields = ", ".join(values.dtype.names)
-            raise InputError(f"{path}: {node.name} is a table ({fields}), not an array of numbers")
         values = values["real"] + 1j * values["imag"]
     if matlab:
-        return _Found(_samples_first(values.T), values.dtype)
-    return _unpacked(values, node, path)
+        return _Found(_samples_first(values.T), values.dtype, samples=samples)
+    return replace(_unpacked(values, node, path), samples=samples)
+
+
+def _first_of(node: h5py.Dataset, limit: int | None) -> tuple[int, ...]:
+    """Return the shape of the first samples; they come first in MATLAB's files of HDF5 too."""
+    if limit is None or len(node.shape) < 3:
+        return tuple(node.shape)
+    return (min(limit, node.shape[0]), *node.shape[1:])
+
+
+def _check_type(node: h5py.Dataset, path: Path) -> None:
+    """Refuse what is no array of numbers before it is read."""
+    dtype, label = node.dtype, printable(node.name)
+    if dtype.names is not None and set(dtype.names) != {"real", "imag"}:
+        fields = printable(", ".join(dtype.names))
+        raise InputError(f"{path}: {label} is a table ({fields}), not an array of numbers")
+    parts = [dtype] if dtype.names is None else [dtype[name] for name in dtype.names]
+    if any(part.kind not in "biufc" for part in parts):
+        raise InputError(
+            f"{path}: {label}: dtype {printable(str(dtype))} is no phase; expected numbers"
+        )
 
 
 def _unpacked(values: NDArray[Any], node: h5py.Dataset, path: Path) -> _Found:
     """Apply the CF attributes: of packed data, and of values that are missing."""
-    units = _UNIT_NAMES.get(_text(node.attrs.get("units", "")).strip().lower())
+    units = _UNIT_NAMES.get(_text(node, "units").strip().lower())
     missing = _missing(values, node)
     if not {"scale_factor", "add_offset"} & set(node.attrs) or values.dtype.kind not in "iuf":
         return _Found(values, values.dtype, units=units, missing=missing)
     try:
-        scale = float(np.squeeze(node.attrs.get("scale_factor", 1.0)))
-        offset = float(np.squeeze(node.attrs.get("add_offset", 0.0)))
+        scale = float(np.squeeze(_attribute(node, "scale_factor", 1.0)))
+        offset = float(np.squeeze(_attribute(node, "add_offset", 0.0)))
     except (TypeError, ValueError):
         scale = offset = np.nan
     if not (np.isfinite(scale) and np.isfinite(offset) and scale):
-        raise InputError(f"{path}: {node.name} has a scale_factor or add_offset that is no number")
+        raise InputError(
+            f"{path}: {printable(node.name)} has a scale_factor or add_offset that is no number"
+        )
     if values.dtype.kind == "f":
         return _Found(values * scale + offset, values.dtype, units=units, missing=missing)
     own = np.isclose(scale, TURN / UINT16_CODES, rtol=1e-9, atol=0.0) and offset == 0.0
@@ -340,7 +390,7 @@ def _missing(values: NDArray[Any], node: h5py.Dataset) -> NDArray[np.bool_] | No
     """Return which values, as stored, equal one of the marks of the CF conventions."""
     missing = np.zeros(values.shape, dtype=bool)
     for name in ("_FillValue", "missing_value"):
-        for mark in np.atleast_1d(node.attrs.get(name, [])):
+        for mark in np.atleast_1d(_attribute(node, name, [])):
             if not isinstance(mark, np.number):
                 continue
             missing |= np.isnan(values) if np.isnan(mark) else values == mark
@@ -358,14 +408,26 @@ def _dataset_names(file: h5py.File) -> list[str]:
     return names
 
 
-def _matlab_names(file: h5py.File) -> list[str]:
+def _matlab_names(file: h5py.File, path: Path) -> list[str]:
+    names = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+    nodes = {name: find(file, name, path) for name in names}
     return [
         name
-        for name, node in file.items()
-        if isinstance(node, h5py.Dataset)
-        and _text(node.attrs.get("MATLAB_class", "")) in _MATLAB_CLASSES
+        for name, node in nodes.items()
+        if isinstance(node, h5py.Dataset) and _text(node, "MATLAB_class") in _MATLAB_CLASSES
     ]
 
 
-def _text(value: Any) -> str:
+def _attribute(node: Any, name: str, otherwise: Any) -> Any:
+    """Return an attribute of few values; `otherwise` where there is none."""
+    if name not in node.attrs:
+        return otherwise
+    count = math.prod(node.attrs.get_id(name).shape or ())
+    if count > _MOST_MARKS:
+        raise UnreadableFileError(f"its attribute {name} has {count} values")
+    return node.attrs[name]
+
+
+def _text(node: Any, name: str) -> str:
+    value = _attribute(node, name, "")
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

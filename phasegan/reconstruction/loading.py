@@ -91,9 +91,10 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
         units=options.units or "rad",
         mask=options.mask,
         symmetrise=bool(options.symmetrise),
+        limit=limit,
         warn=progress.warn,
     )
-    phase, trusted = own.phase[:limit], own.trusted
+    phase, trusted = own.phase, own.trusted
     frame = (phase.shape[-2], phase.shape[-2])
     shape = _checked_shape(options.shape, frame)
     if shape[0] > frame[0] or shape[1] > frame[1] or min(shape) < 1:
@@ -106,7 +107,7 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
     steps: NDArray[np.float64] | float = own.resolution
     if own.dtype.kind == "f" and (options.units or "rad") == "rad":
         steps = half_steps(phase.astype(own.dtype))
-    observation = Observation(phase, None if trusted is None else trusted[:limit], steps)
+    observation = Observation(phase, trusted, steps)
     is_file = isinstance(source, str | os.PathLike)
     named = [own.where] * len(phase) if is_file else None
     return Loaded(

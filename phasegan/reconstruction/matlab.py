@@ -69,7 +69,7 @@ def read_mat(path: Path, choose: Callable[[dict[str, str]], str]) -> tuple[NDArr
     with tempfile.TemporaryDirectory(prefix="phasegan-") as folder:
         target = Path(folder, "values.npy")
         child = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, os.fspath(path.resolve()), os.fspath(target)],
+            [sys.executable, "-P", "-c", _CHILD, os.fspath(path.resolve()), os.fspath(target)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

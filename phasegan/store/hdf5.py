@@ -8,19 +8,22 @@ small datasets beside them have HDF5's own checksum (fletcher32).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from phasegan.errors import InputError
-from phasegan.reading import open_regular
+from phasegan.errors import InputError, printable
+from phasegan.reading import UnreadableFileError, open_regular
+from phasegan.store.filters import missing_filter
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -30,8 +33,14 @@ PROBE_SECONDS = 120.0
 """After which a file that keeps the library busy counts as damaged."""
 
 _VERSION = ("v110", "v110")
+_LOCK_FAILED = re.compile(r"unable to lock file.*?(?:errno|GetLastError\(\)) = (\d+)")
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+_IN_USE = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, 33)  # 33: Windows' lock violation
 _ROOM = 2**20
 _SEAL, _SEAL_BYTES = b"phasegan sealed ", 512
+_MOST_WALKED = 2**26
+_WALK = "import sys; from phasegan.store.hdf5 import walk; [walk(p) for p in sys.argv[1:]]"
+_PROBED_TOGETHER = 100
 _CHECKSUMMED = 2
 """Version of the superblock from which metadata carry checksums."""
 
@@ -46,7 +55,7 @@ def create(path: Path, *, sealed: bool = False) -> h5py.File:
     sealed : bool
         Leave room for `seal`: HDF5 keeps virtual datasets where no checksum guards them.
     """
-    return h5py.File(path, "x", libver=_VERSION, userblock_size=_SEAL_BYTES if sealed else None)
+    return _open(path, "x", libver=_VERSION, userblock_size=_SEAL_BYTES if sealed else None)
 
 
 def seal(path: Path) -> None:
@@ -72,7 +81,39 @@ def reopen(path: Path, room: int = 0) -> h5py.File:
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as stream:
             os.posix_fallocate(stream.fileno(), os.path.getsize(path), _ROOM + room)
-    return h5py.File(path, "r+", libver=_VERSION)
+    return _open(path, "r+", libver=_VERSION)
+
+
+def _open(path: Path, mode: str, **options: Any) -> h5py.File:
+    """Open a file, without a lock where the file system has none."""
+    try:
+        return h5py.File(path, mode, locking="best-effort", **options)
+    except OSError as error:
+        if _lock_error(str(error)) not in _WITHOUT_LOCKS:
+            raise
+    if mode == "x":  # made by the first attempt
+        mode = "w"
+    return h5py.File(path, mode, locking=False, **options)
+
+
+def _lock_error(reason: str) -> int | None:
+    """Return the number of the error with which locking a file failed, if that is what failed."""
+    found = _LOCK_FAILED.search(reason)
+    return None if found is None else int(found[1])
+
+
+def _said(reason: str, otherwise: str) -> str:
+    """Return what is wrong with a file that HDF5 does not open."""
+    if "truncated file" in reason:
+        return "a truncated HDF5 file: its copy or download did not finish"
+    if _lock_error(reason) in _IN_USE:
+        return "in use by another program that writes it; close it there, or give a copy"
+    if "already open for" in reason:
+        return (
+            "another program writes it, or ended without closing it; close it there, or remove "
+            "the mark that it left: h5clear -s FILE"
+        )
+    return otherwise
 
 
 def in_one_piece(
@@ -156,11 +197,8 @@ def set_attributes(node: Any, attributes: Mapping[str, Any]) -> None:
             node.attrs[name] = value
 
 
-def open_hdf5(path: str | os.PathLike[str], hint: str = "") -> h5py.File:
+def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, examined: bool = False) -> h5py.File:
     """Open an HDF5 file for reading, also one that is damaged or of unknown origin.
-
-    Files without checksums in their metadata are first walked through by a child
-    process, because they can crash the library.
 
     Parameters
     ----------
@@ -168,37 +206,64 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "") -> h5py.File:
         The file.
     hint : str
         What to do if there is none, or it is not HDF5: the end of the message.
+    examined : bool
+        `examine` has seen it.
 
     Raises
     ------
     InputError
-        If it is missing, not a regular file, empty, not HDF5, truncated or damaged.
+        If it is missing, not a regular file, empty, not HDF5, truncated, damaged or in use.
     """
-    file = Path(path)
-    hint = f"; {hint}" if hint else ""
-    if not file.exists():
-        raise InputError(f"{path}: no such file{hint}")
-    if file.is_dir():
-        raise InputError(f"{path}: a folder, not an HDF5 file{hint}")
-    if not file.is_file():
-        raise InputError(f"{path}: not a regular file")
+    if not examined:
+        examine([Path(path)], hint)
     try:
-        found = _superblock(file)
-        broken = found is not None and found[0] > 0 and not _seal_holds(file)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if found is None:
-        raise InputError(f"{path}: not an HDF5 file{hint}")
-    if broken or found[1] < _CHECKSUMMED:
-        _probe(file)
-    try:
-        return h5py.File(file, "r", locking="best-effort")
+        return _open(Path(path), "r")
     except OSError as error:
         reason = " ".join(str(error).split())
-        what = f"cannot be opened ({reason})"
-        if "truncated file" in reason:
-            what = "a truncated HDF5 file: its copy or download did not finish"
-        raise InputError(f"{path}: {what}") from None
+        raise InputError(f"{path}: {_said(reason, f'cannot be opened ({reason})')}") from None
+
+
+def examine(paths: Sequence[Path], hint: str = "") -> None:
+    """Make sure that files can be opened without harm.
+
+    Files without checksums in their metadata are walked through by a child process,
+    because they can crash the library.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        The files.
+    hint : str
+        As of `open_hdf5`.
+
+    Raises
+    ------
+    InputError
+        As `open_hdf5`, naming the first such file.
+    """
+    old = [path for path in paths if _is_old(path, f"; {hint}" if hint else "")]
+    for start in range(0, len(old), _PROBED_TOGETHER):
+        _probe(old[start : start + _PROBED_TOGETHER])
+
+
+def _is_old(path: Path, hint: str) -> bool:
+    """Tell whether a file has metadata without checksums."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file{hint}")
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, not an HDF5 file{hint}")
+    if not path.is_file():
+        raise InputError(f"{path}: not a regular file")
+    try:
+        found = _superblock(path)
+        broken = found is not None and found[0] > 0 and not _seal_holds(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except UnreadableFileError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    if found is None:
+        raise InputError(f"{path}: not an HDF5 file{hint}")
+    return broken or found[1] < _CHECKSUMMED
 
 
 def is_hdf5(path: Path) -> bool:
@@ -249,38 +314,55 @@ def _seal_holds(path: Path) -> bool:
     return True
 
 
-_WALK = """
-import sys, h5py, numpy
-def show(name, node):
-    list(node.attrs.items())
-    if isinstance(node, h5py.Dataset):
-        node.shape, node.dtype, node.chunks
-        if node.size and node.size * node.dtype.itemsize < 2**26:
-            node[()]
-with h5py.File(sys.argv[1], "r") as file:
-    list(file.attrs.items())
-    file.visititems(show)
-"""
+def walk(path: str) -> None:
+    """Read all of a file that stands in it: what can crash the library does so here.
+
+    Links, values in other files and virtual sources are not followed.
+    """
+
+    def attributes(node: Any) -> None:
+        for name in node.attrs:
+            stored = node.attrs.get_id(name)
+            if not (stored.dtype.hasobject and stored.shape):  # many names of one long text
+                node.attrs.get(name)
+
+    def show(name: str, node: Any) -> None:
+        attributes(node)
+        if isinstance(node, h5py.Dataset):
+            left_out = node.external or node.is_virtual or node.dtype.hasobject
+            small = node.size and node.size * node.dtype.itemsize < _MOST_WALKED
+            if small and not left_out and missing_filter(node) is None:
+                node[()]
+
+    with _open(Path(path), "r") as file:
+        attributes(file)
+        file.visititems(show)
 
 
-def _probe(path: Path) -> None:
-    """Walk through a file in a child process, which may die of it."""
+def _probe(paths: Sequence[Path]) -> None:
+    """Walk through files in a child process, which may die of one."""
+    path = paths[0]
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _WALK, os.fspath(path.resolve())],
+            [sys.executable, "-P", "-c", _WALK, *(os.fspath(p.resolve()) for p in paths)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PROBE_SECONDS,
             check=False,
         )
+        reason = ""
     except subprocess.TimeoutExpired:
-        raise InputError(
-            f"{path}: damaged, HDF5 does not get through it in {PROBE_SECONDS:.0f} s"
-        ) from None
-    if done.returncode < 0:
-        raise InputError(f"{path}: damaged, it makes the HDF5 library crash")
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["unreadable"]
-        said = lines[-1].partition(": ")[2] or lines[-1]
-        what = "a truncated HDF5 file: its copy or download did not finish"
-        raise InputError(f"{path}: {what if 'truncated file' in said else f'damaged ({said})'}")
+        reason = f"damaged, HDF5 does not get through it in {PROBE_SECONDS:.0f} s"
+    else:
+        if done.returncode < 0:
+            reason = "damaged, it makes the HDF5 library crash"
+        elif done.returncode:
+            lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["unreadable"]
+            said = lines[-1].partition(": ")[2] or lines[-1]
+            reason = _said(said, f"damaged ({printable(said)})")
+    if reason and len(paths) > 1:  # which one, a child for each says
+        for path in paths:
+            _probe([path])
+    elif reason:
+        raise InputError(f"{path}: {reason}")

@@ -21,6 +21,7 @@ from phasegan.settings import differences
 from phasegan.spectra.exact_sum import ExactSum, sum_of
 from phasegan.store import hdf5
 from phasegan.store.hdf5 import open_hdf5
+from phasegan.store.links import has
 from phasegan.store.reader import PreparedFile, room_for_shards
 from phasegan.store.recipes import Recipe
 from phasegan.store.schema import SHARDS, Layout
@@ -70,7 +71,7 @@ def is_joined(path: Path) -> bool:
         If it cannot be opened.
     """
     with open_hdf5(path) as file:
-        return SHARDS in file
+        return has(file, SHARDS)
 
 
 def join(

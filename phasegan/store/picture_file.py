@@ -16,11 +16,12 @@ from phasegan.errors import InputError
 from phasegan.store import hdf5
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.encode import digest
+from phasegan.store.links import refuse_links
 from phasegan.store.picture_schema import DATASETS, LABELS, SUMMED, dataset_type, read_facts
 from phasegan.store.pixels import Picture
 from phasegan.store.planes import Kind
 from phasegan.store.raw import RawFile
-from phasegan.store.schema import DIGEST_BYTES, PICTURES_NAME, one_line
+from phasegan.store.schema import DIGEST_BYTES, PICTURES_NAME, edited, one_line
 
 T = TypeVar("T")
 
@@ -160,7 +161,7 @@ class DomainsFile:
     path : path
         The HDF5 file.
     check : bool
-        Compare each picture that is read with its checksum (default).
+        Compare the attributes and each picture that is read with their checksums (default).
 
     Attributes
     ----------
@@ -172,8 +173,8 @@ class DomainsFile:
     Raises
     ------
     InputError
-        If it is missing, not such a file, of another format version, or its parts
-        contradict one another.
+        If it is missing, not such a file, of another format version, edited, leads to other
+        files, or its parts contradict one another.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, check: bool = True) -> None:
@@ -182,6 +183,9 @@ class DomainsFile:
         with self._open() as file:
             try:
                 self.facts = read_facts(file.attrs, str(path))
+                if check and not self.facts.intact:
+                    raise edited(str(path))
+                refuse_links(file, self.path, self.facts.groups)
                 self.groups = {
                     name: StoredPictures(self, name, self._tables(file, name))
                     for name in self.facts.groups

@@ -44,7 +44,7 @@ class Program:
         shared = self._memory.descriptor
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SERVE.format(shared)],
+                [sys.executable, "-P", "-c", _SERVE.format(shared)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

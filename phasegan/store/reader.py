@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from phasegan.errors import InputError
 from phasegan.files import allow_open_files
 from phasegan.store.hdf5 import is_hdf5, open_hdf5, text
+from phasegan.store.links import refuse_links
 from phasegan.store.raw import RawFile, process_lock
-from phasegan.store.schema import SHARDS, Layout, read_layout
+from phasegan.store.schema import SHARDS, Layout, edited, read_layout
 from phasegan.store.split import Part, PreparedSplit
 from phasegan.store.stored import StoredSplit
 
@@ -40,16 +41,21 @@ class PreparedFile:
     path : path
         The HDF5 file; of a sharded set the file that joins the shards.
     check : bool
-        Compare each sample that is read with its checksum (default).
+        Compare the attributes, each sample that is read and the mean magnitude with their
+        checksums (default).
+    joined : bool
+        Take a file that joins shards (default); a shard must not be one.
 
     Raises
     ------
     InputError
         If it is missing, not HDF5, truncated, not phasegan's, of another format
-        version, or its parts contradict one another.
+        version, edited, leads to other files, or its parts contradict one another.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, check: bool = True) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, check: bool = True, joined: bool = True
+    ) -> None:
         self.path, self.check = Path(path), check
         self.raw = RawFile(self.path)
         self._handle: h5py.File | None = None
@@ -58,8 +64,15 @@ class PreparedFile:
         try:
             self.layout: Layout
             self.layout, self.attributes = read_layout(file.attrs, str(path))
+            if check and not self.attributes["intact"]:
+                raise edited(str(path))
+            refuse_links(file, self.path, (SHARDS,))
+            shards = SHARDS in file
+            refuse_links(file, self.path, ("train", "test"), virtual=shards)
             self.shards: list[PreparedFile] = []
-            if SHARDS in file:
+            if shards:
+                if not joined:
+                    raise InputError(f"{path}: joins shards, where a shard is wanted")
                 self.train, self.test = self._join(file)
             else:
                 self.train, self.test = (self._split(file, name) for name in ("train", "test"))
@@ -100,7 +113,7 @@ class PreparedFile:
                 f"{path}: missing, a shard of {self.path.name}; put it beside that, or give the "
                 "command that prepared it again"
             )
-        shard = PreparedFile(path, check=self.check)
+        shard = PreparedFile(path, check=self.check, joined=False)
         found = shard.attributes["attributes_checksum"], shard.attributes["intact"]
         if found != (identity, True) or shard.layout != self.layout:
             shard.close()
@@ -120,7 +133,7 @@ class PreparedFile:
             mean = file.get("train/mean_magnitude")
         except Exception:  # damaged links fail in many ways inside libhdf5
             mean = None
-        if not isinstance(mean, h5py.Dataset):
+        if not isinstance(mean, h5py.Dataset) or mean.is_virtual:
             raise InputError(
                 f"{self.path}: damaged, dataset train/mean_magnitude is missing or unreadable"
             )
@@ -181,10 +194,17 @@ class PreparedFile:
         Raises
         ------
         InputError
-            If the file holds phases alone.
+            If the file holds phases alone, or the mean is not what was written.
         """
         self.require_images("a mean magnitude is taken from images, of another prepared file")
-        return self.read(lambda file: file["train/mean_magnitude"][()])
+        mean = self.read(lambda file: file["train/mean_magnitude"][()])
+        found = hashlib.sha256(np.ascontiguousarray(mean).data).hexdigest()
+        if self.check and found != self.attributes["checksums"].get("train/mean_magnitude"):
+            raise InputError(
+                f"{self.path}: damaged, train/mean_magnitude is not what was written; restore the "
+                "file from a copy or prepare the pictures again"
+            )
+        return mean
 
     @property
     def digest(self) -> str:

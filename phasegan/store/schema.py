@@ -224,6 +224,8 @@ def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
         If they cannot be read.
     """
     try:
+        if any(attributes.get_id(key).shape for key in attributes):
+            raise ValueError("a list, where single values are expected")
         return {key: _plain(value) for key, value in attributes.items()}
     except Exception as error:  # damaged attributes fail in many ways inside libhdf5
         raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
@@ -318,6 +320,14 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
     if not sound:
         raise InputError(f"{where}: damaged attributes, they contradict the format")
     return layout, plain
+
+
+def edited(where: str) -> InputError:
+    """Return what is said of a file whose attributes do not match their checksum."""
+    return InputError(
+        f"{where}: damaged, its attributes are not those that were written; restore the file from "
+        "a copy or prepare the pictures again"
+    )
 
 
 def one_line(error: BaseException) -> str:

@@ -86,7 +86,7 @@ class StoredSplit:
                         f"{path}: {self.name}/{name} is {dataset.shape} {dataset.dtype}, "
                         f"expected (n, {', '.join(map(str, shape))}) {dtype}"
                     )
-            elif dataset.ndim != 1 or h5py.check_string_dtype(dataset.dtype) is None:
+            elif dataset.ndim != 1 or dataset.dtype.kind != "S":
                 raise InputError(f"{path}: {self.name}/{name} is not a list of strings")
             lengths.add(dataset.shape[0])
         if len(lengths) != 1:

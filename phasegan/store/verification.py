@@ -52,6 +52,8 @@ def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str
         for name in names
         if name not in damaged and not _described(prepared, name)
     ]
+    if prepared.shards:
+        wrong += [f"{name} (sources)" for name in names if not _of_shards(prepared, name)]
     return wrong + _strangers(prepared, names)
 
 
@@ -73,6 +75,20 @@ def _strangers(prepared: PreparedFile, names: list[str]) -> list[str]:
         return [f"{name} (unknown)" for name in found if name not in known]
 
     return prepared.read(find)
+
+
+def _of_shards(prepared: PreparedFile, name: str) -> bool:
+    """Tell whether a dataset takes its values from the same dataset of the shards alone."""
+    shards = {shard.path.name for shard in prepared.shards}
+
+    def compare(file: h5py.File) -> bool:
+        dataset = file[name]
+        return not dataset.is_virtual or all(
+            source.file_name in shards and source.dset_name.strip("/") == name
+            for source in dataset.virtual_sources()
+        )
+
+    return prepared.read(compare)
 
 
 def _described(prepared: PreparedFile, name: str) -> bool:

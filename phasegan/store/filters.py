@@ -1,0 +1,66 @@
+"""Filters of HDF5, by which datasets are compressed: those that h5py lacks are named."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from pathlib import Path
+
+import h5py
+
+from phasegan.errors import InputError, printable
+
+_PLUGIN = "hdf5plugin"
+_OF_PLUGIN = {
+    307: "BZip2", 32001: "Blosc", 32004: "LZ4", 32008: "bitshuffle", 32013: "ZFP",
+    32015: "Zstandard", 32017: "SZ", 32018: "FCIDECOMP", 32024: "SZ3", 32026: "Blosc2",
+    32028: "SPERR",
+}  # fmt: skip
+"""Names of the registered filters that the Python package hdf5plugin brings."""
+
+
+def missing_filter(dataset: h5py.Dataset) -> tuple[int, str] | None:
+    """Return number and name of the first filter that is not installed; None if all are.
+
+    Those of the package hdf5plugin are taken from there where it is installed.
+    """
+    created = dataset.id.get_create_plist()
+    for i in range(created.get_nfilters()):
+        number, _, _, name = created.get_filter(i)
+        if h5py.h5z.filter_avail(number):
+            continue
+        if number in _OF_PLUGIN:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(_PLUGIN)
+            if h5py.h5z.filter_avail(number):
+                continue
+        return number, _OF_PLUGIN.get(number) or printable(name.decode("utf-8", "replace"))
+    return None
+
+
+def refuse_missing_filters(dataset: h5py.Dataset, path: Path) -> None:
+    """Refuse a dataset that is compressed in a way that cannot be undone here.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Of any layout.
+    path : pathlib.Path
+        Its file, for messages.
+
+    Raises
+    ------
+    InputError
+        Naming the filter, and what to install.
+    """
+    found = missing_filter(dataset)
+    if found is None:
+        return
+    number, name = found
+    advice = "install its plugin for HDF5 where HDF5_PLUGIN_PATH says"
+    if number in _OF_PLUGIN:
+        advice = f"pip install {_PLUGIN}"
+    raise InputError(
+        f"{path}: {printable(str(dataset.name))} is compressed with filter {number}"
+        f"{f' ({name})' if name else ''}, which is not installed: {advice}, or save it without"
+    )
