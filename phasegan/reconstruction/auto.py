@@ -8,6 +8,8 @@ import numpy as np
 
 from phasegan.reconstruction import iterative
 from phasegan.reconstruction.certificate import Certificate, Verdict
+from phasegan.reconstruction.conventions import name_convention, name_signs
+from phasegan.reconstruction.exact import OTHER_CORNER
 from phasegan.reconstruction.noise import estimated_noise, share_left
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 from phasegan.reconstruction.shipped import learned, learned_refusal
@@ -58,6 +60,7 @@ def automatic(problem: Problem) -> Method:
             found = iterative.posterior(problem)(observation)
         else:
             found = iterative.exact(problem)(observation)
+            _notice_signs(found, problem)
             found = _noticing_noise(found, observation, problem)
         return replace(found, method=found.method or name)
 
@@ -83,10 +86,18 @@ def _noticing_noise(solution: Solution, observation: Observation, problem: Probl
         return solution
     noise = estimated_noise(_chosen(observation, bad), problem, guess[bad])
     about = " to ".join(f"{sigma:g}" for sigma in sorted({noise.min(), noise.max()}))
-    problem.settings.progress.warn(
-        f"the phases of {int(bad.sum())} of {count} samples are those of no image: taken as noisy, "
-        f"about {about} rad; if you know it better, --noise SIGMA (noise=…)"
-    )
+    some = f"the phases of {int(bad.sum())} of {count} samples are those of no image"
+    other = _other_convention(observation, problem, int(np.flatnonzero(bad)[0]), residual)
+    if other is None:
+        problem.settings.progress.warn(
+            f"{some}: taken as noisy, about {about} rad; if you know it better, --noise SIGMA "
+            "(noise=…)"
+        )
+    else:
+        problem.settings.progress.warn(
+            f"{some} in the top left corner of the frame; those of the first are those of {other}; "
+            "what follows is the image in the corner that has the least unlike phases"
+        )
     estimate, found = solution.estimate.copy(), solution.residual.copy()
     iterations, converged = solution.iterations.copy(), solution.converged.copy()
     for sigma in np.unique(noise):
@@ -112,6 +123,36 @@ def _noticing_noise(solution: Solution, observation: Observation, problem: Probl
         certificates=None if bad.all() else certificates,
         method="map" if bad.all() else "cg, map",
     )
+
+
+def _other_convention(
+    observation: Observation, problem: Problem, number: int, residual: np.ndarray
+) -> str | None:
+    """Say of which convention the phases of a sample may be, by its first plane."""
+    plane = (number, *(0,) * (observation.phase.ndim - 3))
+    trusted = None if observation.trusted is None else observation.trusted[plane]
+    return name_convention(
+        observation.phase[plane], trusted, problem.frame, problem.shape, float(residual[number])
+    )
+
+
+def _notice_signs(solution: Solution, problem: Problem) -> None:
+    """Say what images with negative pixels may be that have all phases."""
+    assert solution.certificates is not None
+    planes = solution.estimate.reshape(-1, *problem.shape)
+    names = [
+        _odd(plane, certificate)
+        for plane, certificate in zip(planes, solution.certificates, strict=True)
+    ]
+    for name in dict.fromkeys(filter(None, names)):
+        problem.settings.progress.warn(f"{names.count(name)} of {len(names)} planes: {name}")
+
+
+def _odd(image: np.ndarray, certificate: Certificate) -> str | None:
+    if certificate.reason == OTHER_CORNER:
+        return OTHER_CORNER
+    name = name_signs(image) if certificate.unique and not certificate.explains else None
+    return None if name is None else f"their phases are those of {name}"
 
 
 def _chosen(observation: Observation, which: np.ndarray) -> Observation:

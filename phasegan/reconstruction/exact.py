@@ -38,6 +38,12 @@ from phasegan.spectra.operator import PhaseOperator
 FIRST_CHECK = 50
 CENTROSYMMETRIC = 0.99
 TIGHT_ITERATIONS = 3000
+TURNED = 1e-3
+"""Share of the energy that may be half a turn off: the linear condition does not tell signs."""
+OTHER_CORNER = (
+    "solved but for signs: phases of the estimate are half a turn off; does the image stand in "
+    "another corner of the frame (fftshift after padding)?"
+)
 TIGHTEN_BELOW = 2e-3
 """Residual above which phases are noisy, not those of a picture with borders."""
 
@@ -194,11 +200,21 @@ def _solve(
                     measured[i],
                     scene,
                 )
+            elif _turned(fine.select(some[position : position + 1]), images[position]) > TURNED:
+                certificates[i] = Certificate(
+                    Verdict.NOT_EXPLAINED, support=window, reason=OTHER_CORNER
+                )
             elif images[position].max() <= 0:
                 reason = "no pixel is positive: the phases look half a turn off (± π, ± 0.5 turns)"
                 certificates[i] = replace(certificates[i], reason=reason)
     converged = result.converged.numpy() | np.array([i in integers for i in range(len(phase))])
     return ExactPlanes(estimate, result.iterations.numpy(), converged, residual, certificates)
+
+
+def _turned(operator: PhaseOperator, image: Tensor) -> float:
+    """Return the share of an image's energy whose phases are half a turn off."""
+    aligned = operator.aligned(image[None]).real
+    return float(aligned.clamp(max=0.0).square().sum() / aligned.square().sum())
 
 
 def _determined(scene: Scene) -> bool:

@@ -1,0 +1,179 @@
+"""Clean phases of another convention, told from noisy ones: where the image stands, its sign.
+
+Phases are taken to be those of an image in the top left corner of the frame. Those of an
+image elsewhere, or of the conjugate transform, are those of no image there, like noisy
+ones. But the image that has their phases and unit magnitudes keeps most of its energy
+where the image stood, and there least squares explain them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phasegan.reconstruction.cg import conjugate_gradients
+from phasegan.reconstruction.support import windowed
+from phasegan.spectra.operator import PhaseOperator
+
+ITERATIONS = 150
+CLEARLY = 0.1
+"""Share of the residual that another convention may leave to be named."""
+NEAR = 4
+"""Pixels by which the energy's place may miss the image's."""
+NEGATIVE = 0.01
+"""Share of an image's energy in negative pixels from which on something was subtracted."""
+
+Place = tuple[int, int]
+
+
+class _Convention(NamedTuple):
+    place: Place
+    what: str
+    advice: str
+
+
+def _conventions(frame: tuple[int, int], shape: tuple[int, int]) -> list[_Convention]:
+    """Return where images stand in the frame by the conventions that are known."""
+    found = []
+    room = [m - n for m, n in zip(frame, shape, strict=True)]
+    for what, first in (
+        ("an image in the middle of the frame (zeros on all sides)", [r // 2 for r in room]),
+        ("an image in the middle of the frame (zeros on all sides)", [-(-r // 2) for r in room]),
+        ("an image around the frame's origin (after ifftshift)", [-(n // 2) for n in shape]),
+        ("the image", [0, 0]),
+    ):
+        place = first[0] % frame[0], first[1] % frame[1]
+        if place != (0, 0):
+            found.append(_Convention(place, what, _moved(place, frame)))
+        turned = tuple((1 - p - n) % m for p, n, m in zip(place, shape, frame, strict=True))
+        advice = "negate them" if place == (0, 0) else f"negate them, then {_moved(place, frame)}"
+        found.append(
+            _Convention((turned[0], turned[1]), f"the conjugate transform of {what}", advice)
+        )
+    return found
+
+
+def _moved(place: Place, frame: tuple[int, int]) -> str:
+    rows, columns = (p if 2 * p <= m else p - m for p, m in zip(place, frame, strict=True))
+    return (
+        f"add 2π({rows}k/{frame[0]} + {columns}l/{frame[1]}) at frequency (k, l), which moves it "
+        "to the top left corner"
+    )
+
+
+def name_convention(
+    phase: NDArray[np.floating],
+    trusted: NDArray[np.bool_] | None,
+    frame: tuple[int, int],
+    shape: tuple[int, int],
+    residual: float,
+) -> str | None:
+    """Say of which convention one plane of phases may be.
+
+    Parameters
+    ----------
+    phase : numpy.ndarray
+        (M, M // 2 + 1), radians, that no image in the top left corner has.
+    trusted : numpy.ndarray, optional
+        As `phase`.
+    frame, shape : (int, int)
+        (M, M) and (N, N), M/N ≥ √2.
+    residual : float
+        That of the best image in the top left corner, 0 to 1.
+
+    Returns
+    -------
+    str or None
+        What the phases are those of and what to do; None where no other convention
+        explains them clearly better, with less than `CLEARLY` of the residual.
+    """
+    angles = torch.from_numpy(np.asarray(phase, np.float64))[None]
+    known = torch.ones_like(angles, dtype=torch.bool)
+    if trusted is not None:
+        known &= torch.from_numpy(np.ascontiguousarray(trusted))
+    known[:, 0, 0] = False  # of an image without its mean it says nothing
+    enough = CLEARLY * residual
+    if _residual(angles, known, frame, shape, (0, 0)) < enough:
+        return "an image whose mean was subtracted: take the phase before that"
+    top = _brightest(angles, known, frame, shape)
+
+    def near(place: Place) -> bool:
+        away = [
+            abs((p - t + m // 2) % m - m // 2) for p, t, m in zip(place, top, frame, strict=True)
+        ]
+        return max(away) <= NEAR
+
+    if near((0, 0)):
+        return None
+    for place, what, advice in _conventions(frame, shape):
+        if near(place) and _residual(angles, known, frame, shape, place) < enough:
+            return f"{what}: {advice}"
+    around = [
+        ((top[0] + i) % frame[0], (top[1] + j) % frame[1]) for i in (0, 1, -1) for j in (0, 1, -1)
+    ]
+    for place in around:
+        if _residual(angles, known, frame, shape, place) < enough:
+            return (
+                f"an image that begins at row {place[0]}, column {place[1]} of the frame: "
+                f"{_moved(place, frame)}"
+            )
+    return None
+
+
+def _residual(
+    phase: Tensor, trusted: Tensor, frame: tuple[int, int], shape: tuple[int, int], place: Place
+) -> float:
+    """Return the residual of the best image that stands at a place of the frame."""
+    moved = windowed(phase, frame, (place[0], place[0] + shape[0], place[1], place[1] + shape[1]))
+    operator = PhaseOperator(moved, frame, shape, trusted)
+    anchor = operator.unaligned(torch.ones_like(moved))
+    found = conjugate_gradients(operator, anchor, anchor, iterations=ITERATIONS)
+    return float(operator.residual(found.image)[0])
+
+
+def _brightest(
+    phase: Tensor, trusted: Tensor, frame: tuple[int, int], shape: tuple[int, int]
+) -> Place:
+    """Return where a window of the frame holds most energy of the phase-only image."""
+    whole = torch.fft.irfftn(torch.polar(trusted.to(phase.dtype), phase)[0], s=frame)
+    window = torch.zeros(frame, dtype=phase.dtype)
+    window[: shape[0], : shape[1]] = 1.0
+    energy = torch.fft.rfftn(whole.square()) * torch.fft.rfftn(window).conj()
+    number = int(torch.fft.irfftn(energy, s=frame).argmax())
+    return number // frame[1], number % frame[1]
+
+
+def name_signs(image: NDArray[np.floating]) -> str | None:
+    """Say what an image with negative pixels that has all phases may be.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (N, N), in any scale.
+
+    Returns
+    -------
+    str or None
+        None where no pixel is negative, or all are.
+    """
+    if _negative(image) <= NEGATIVE:
+        return None
+    rows, columns = (np.arange(n) % 2 for n in image.shape)
+    pattern = 1 - 2 * ((rows[:, None] + columns) % 2)
+    if _negative(image * pattern) <= NEGATIVE:
+        return (
+            "an image whose pixels change their sign like a chessboard, as if its phases were "
+            "those after fftshift: --layout centred for a full plane, or numpy.fft.ifftshift first"
+        )
+    return "an image with negative pixels: was its mean or a background subtracted?"
+
+
+def _negative(image: NDArray[np.floating]) -> float:
+    """Return the lesser of the shares of an image's energy in pixels of either sign."""
+    energy = float((image**2).sum())
+    below = float((np.minimum(image, 0.0) ** 2).sum())
+    return min(below, energy - below) / energy if energy else 0.0
