@@ -107,6 +107,16 @@ def atlas(
     InputError
         If an option or the file does not fit, or a method or a run takes no
         cell at all.
+
+    Examples
+    --------
+    >>> import phasegan
+    >>> _ = phasegan.prepare("builtin", "tiny.h5", size=16, samples=4, test=2)
+    >>> found = phasegan.atlas(
+    ...     "tiny.h5", methods=["zero", "cg"], oversampling=[1, 2], noise=[0.0], bits=[8]
+    ... )
+    >>> str(found.path), len(found.cells)
+    ('atlas/tiny', 8)
     """
     progress = progress or Progress()
     if methods is None:

@@ -169,6 +169,23 @@ def score_translations(
     ------
     InputError
         If there are no test pictures, or the runs do not fit them or one another.
+
+    Examples
+    --------
+    >>> import numpy, pathlib, phasegan
+    >>> from PIL import Image
+    >>> rng = numpy.random.default_rng(0)
+    >>> for name in ("trainA", "trainB", "testA", "testB"):
+    ...     folder = pathlib.Path("pair", name)
+    ...     folder.mkdir(parents=True)
+    ...     for i in range(12):
+    ...         pixels = rng.integers(0, 256, (32, 32, 3), "uint8")
+    ...         Image.fromarray(pixels).save(folder / f"{i}.png")
+    >>> sizes = {"base_channels": 4, "discriminator_channels": 4, "size": 32, "load": 32}
+    >>> run = phasegan.train("pair", "runs/pair", epochs=1, device="cpu", **sizes)
+    >>> scores = phasegan.score_translations("pair", ["runs/pair"], device="cpu")
+    >>> [row.label for row in scores.rows if row.run and row.way == "ab"]
+    ['pair: translation-4ch-unet']
     """
     progress = progress or Progress()
     if not runs:

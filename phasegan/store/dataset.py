@@ -139,6 +139,14 @@ class PhaseBatches(IterableDataset[Any]):
     InputError
         As of `phasegan.open`; if a value is out of range; and of a sample that is
         damaged, when it is read.
+
+    Examples
+    --------
+    >>> import phasegan
+    >>> report = phasegan.prepare("builtin", "builtin.h5", samples=5, test=2)
+    >>> batches = phasegan.PhaseBatches("builtin.h5", 2)
+    >>> [len(batch["phase"]) for batch in batches]
+    [2, 2, 1]
     """
 
     def __init__(

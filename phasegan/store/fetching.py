@@ -92,6 +92,33 @@ def fetch(
         If it cannot be downloaded, or the disk is full.
     Interrupted
         If Ctrl-C is pressed; what has come is kept.
+
+    Examples
+    --------
+    An archive that is there is not downloaded.
+
+    >>> import numpy, pathlib, phasegan, shutil
+    >>> from PIL import Image
+    >>> for name in ("dusk", "dawn"):
+    ...     folder = pathlib.Path("skies", name)
+    ...     folder.mkdir(parents=True)
+    ...     for i in range(5):
+    ...         Image.fromarray(numpy.full((32, 32, 3), 40 * i, "uint8")).save(folder / f"{i}.png")
+    >>> _ = shutil.make_archive("skies", "zip", ".", "skies")
+    >>> recipe = '''
+    ... name = "sky"
+    ... [download]
+    ... url = "https://example.org/skies.zip"
+    ... archive = "zip"
+    ... [layout]
+    ... A = "skies/dusk"
+    ... B = "skies/dawn"
+    ... test_share = 0.2
+    ... '''
+    >>> _ = pathlib.Path("sky.toml").write_text(recipe)
+    >>> folder = phasegan.fetch("sky.toml", keep_archive=True)
+    >>> sorted(path.name for path in folder.iterdir() if path.is_dir())
+    ['testA', 'testB', 'trainA', 'trainB']
     """
     progress = progress or Progress()
     recipe = load_pair(name)

@@ -115,6 +115,21 @@ def prepare_domains(
     -----
     Killed at any moment, it leaves no file or a whole one, and continues when
     called again; the file is then, byte by byte, that of an uninterrupted run.
+
+    Examples
+    --------
+    >>> import numpy, pathlib, phasegan
+    >>> from PIL import Image
+    >>> rng = numpy.random.default_rng(0)
+    >>> for name in ("trainA", "trainB", "testA", "testB"):
+    ...     folder = pathlib.Path("pair", name)
+    ...     folder.mkdir(parents=True)
+    ...     for i in range(4):
+    ...         pixels = rng.integers(0, 256, (32, 32, 3), "uint8")
+    ...         Image.fromarray(pixels).save(folder / f"{i}.png")
+    >>> report = phasegan.prepare_domains("pair", load=36)
+    >>> str(report.path), report.counts["trainA"]
+    ('pair.h5', 4)
     """
     progress = progress or Progress()
     load, fit, alpha = load or DEFAULT_LOAD, fit or "stretch", alpha or "drop"

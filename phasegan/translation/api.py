@@ -134,6 +134,19 @@ def translate(
         If something does not fit, is there already, or another process writes there.
     RunError
         If there is not enough memory or room on the disk.
+
+    Examples
+    --------
+    >>> import pathlib, phasegan
+    >>> from phasegan.models.resnet import ResNetGenerator
+    >>> from phasegan.models.weights import save_weights
+    >>> save_weights(ResNetGenerator(3, 3, 8, 1), pathlib.Path("generator.safetensors"))
+    >>> from PIL import Image
+    >>> from skimage import data
+    >>> Image.fromarray(data.astronaut()[:100, :150]).save("astronaut.png")
+    >>> report = phasegan.translate("generator.safetensors", "astronaut.png", "translated.png")
+    >>> Image.open(report.output).size
+    (150, 100)
     """
     start = time.monotonic()
     progress = progress or Progress()

@@ -66,6 +66,16 @@ def export(
         or something is in the way.
     RunError
         If what was written does not compute the same.
+
+    Examples
+    --------
+    >>> import pathlib, phasegan
+    >>> from phasegan.models.resnet import ResNetGenerator
+    >>> from phasegan.models.weights import save_weights
+    >>> save_weights(ResNetGenerator(3, 3, 8, 1), pathlib.Path("generator.safetensors"))
+    >>> report = phasegan.export("generator.safetensors", "generator.pt2")
+    >>> report.difference < 1e-3
+    True
     """
     target, source = Path(output), Path(run)
     _refuse_phases(source)
