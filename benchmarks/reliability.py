@@ -33,6 +33,7 @@ TITLES = {
     "fuzz": "Damaged files",
     "kills": "Kills",
     "disk-full": "Full disks",
+    "attacks": "Attacks",
 }
 """Headings of files, in this order; others follow under their own names."""
 FAILURES = ("wrong accept", "traceback", "crash", "hang", "memory")
@@ -60,9 +61,10 @@ counted, where one picture of a folder is bad. Nothing else on the disk is touch
 
 All limits are checked before memory is taken. Pipes, sockets and devices are told from
 files before they are opened, whatever they are called. Files of torch are read by its
-restricted unpickler, arrays without pickles; PostScript and other formats that Pillow
-hands to other programs are no pictures, whatever their names. Archives are those of
-`phasegan datasets fetch`.
+restricted unpickler, arrays without pickles, feature networks as ONNX; PostScript and other
+formats that Pillow hands to other programs are no pictures, whatever their names. HDF5 and
+ONNX files are not followed to other files, but for virtual sources beside or below a file of
+others. Archives are those of `phasegan datasets fetch`.
 
 Words in the tables:
 

@@ -7,7 +7,7 @@ import json
 import click
 
 from phasegan.cli.common import Manners, common_options
-from phasegan.errors import InputError
+from phasegan.errors import InputError, printable
 
 
 @click.command("inspect")
@@ -24,7 +24,7 @@ def command(manners: Manners, path: str, as_json: bool, verify: bool) -> None:
         click.echo(json.dumps(found.facts, indent=2, ensure_ascii=False, allow_nan=False))
     else:
         for line in found.lines:
-            click.echo(line)
+            click.echo(printable(line))
     if found.damaged:
         raise InputError(
             f"{path}: damaged, checksums do not match for {', '.join(found.damaged)}; "

@@ -107,6 +107,8 @@ def canonical(path: Path, state: Mapping[str, Tensor], kind: str) -> dict[str, T
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such weights file")
+    if path.suffix.lower() == ".onnx":
+        raise InputError(f"{path}: an ONNX program; phasegan reads weights, a state_dict()")
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:

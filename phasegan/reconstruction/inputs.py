@@ -29,6 +29,7 @@ from phasegan.spectra.encoding import TURN, UINT16_CODES, decode
 from phasegan.spectra.layouts import TOLERANCE, to_half_plane
 from phasegan.store.hdf5 import is_hdf5, open_hdf5
 from phasegan.store.links import find
+from phasegan.store.memory import format_bytes, free_memory
 from phasegan.store.unwritten import refuse_unwritten
 
 SEPARATOR = "::"
@@ -333,7 +334,14 @@ def _read_hdf5(
         raise InputError(f"{path}: {printable(node.name)} is empty")
     _check_type(node, path)
     first = _first_of(node, limit)
-    check_growth(math.prod(first) * node.dtype.itemsize, path)
+    size = math.prod(first) * node.dtype.itemsize
+    check_growth(size, path)
+    free = free_memory()
+    if free is not None and size > free:
+        raise InputError(
+            f"{path}: {printable(node.name)} needs {format_bytes(size)} of memory, "
+            f"{format_bytes(free)} are free; --limit N (limit=…) reads the first N samples"
+        )
     samples = node.shape[0] if len(node.shape) > 2 else None
     refuse_unwritten(node, path, first[0] if samples else None)
     values = np.asarray(node[: first[0]] if samples else node[()])

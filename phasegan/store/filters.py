@@ -19,6 +19,13 @@ _OF_PLUGIN = {
 """Names of the registered filters that the Python package hdf5plugin brings."""
 
 
+def compressed(dataset: h5py.Dataset) -> bool:
+    """Tell whether values take another number of bytes in the file than in memory."""
+    created = dataset.id.get_create_plist()
+    numbers = {created.get_filter(i)[0] for i in range(created.get_nfilters())}
+    return bool(numbers - {h5py.h5z.FILTER_FLETCHER32})
+
+
 def missing_filter(dataset: h5py.Dataset) -> tuple[int, str] | None:
     """Return number and name of the first filter that is not installed; None if all are.
 

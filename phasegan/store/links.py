@@ -13,9 +13,12 @@ from typing import Any
 import h5py
 
 from phasegan.errors import InputError, printable
-from phasegan.store.filters import refuse_missing_filters
+from phasegan.reading import UnreadableFileError, check_growth
+from phasegan.store.filters import compressed, refuse_missing_filters
 
 _MOST_LINKS = 32
+_MAY_LACK_VALUES = "undefined"
+"""Dataset of which only samples that have any are stored."""
 _KINDS = {h5py.h5l.TYPE_SOFT: "a soft link", h5py.h5l.TYPE_EXTERNAL: "a link to another file"}
 
 
@@ -38,9 +41,9 @@ def refuse_links(
     Raises
     ------
     InputError
-        Naming the first link that is not a plain one, object with two names, dataset with
-        values elsewhere, or filter that is not installed. What cannot be opened is left to
-        who reads it.
+        Naming the first link that is not a plain one, object with two names, dataset without
+        its values or with values elsewhere, or filter that is not installed. What cannot be
+        opened is left to who reads it.
     """
     _refuse_links(file, path, False)
     for name in groups:
@@ -81,6 +84,15 @@ def _oddity(node: Any, path: Path, virtual: bool) -> str | None:
     if node.is_virtual:
         return None if virtual else "a virtual dataset"
     refuse_missing_filters(node, path)
+    size = (node.size or 0) * node.dtype.itemsize
+    if node.id.get_storage_size() >= size or node.name.endswith(f"/{_MAY_LACK_VALUES}"):
+        return None
+    if not compressed(node):
+        return "a dataset that lacks values"
+    try:
+        check_growth(size, path)
+    except UnreadableFileError as error:
+        return f"a dataset that cannot be all there ({error})"
     return None
 
 
@@ -157,7 +169,7 @@ def _outside(group: h5py.Group, name: str, link: Any, path: Path) -> InputError:
     label = printable(f"{group.name.rstrip('/')}/{name}")
     if not isinstance(link, h5py.ExternalLink):
         return InputError(f"{path}: {label} is a link of a plugin, which is not followed")
-    target = printable(f"{link.filename}::{link.path}")
+    target = printable(f"{path.parent / link.filename}::{link.path}")
     return InputError(
         f"{path}: {label} is a link to another file, which is not followed; if you trust that, "
         f"name it: {target}"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from phasegan.errors import InputError
+from phasegan.reconstruction import inputs
 from phasegan.reconstruction.inputs import read_phase
 from phasegan.spectra.phase import analyse
 from phasegan.store import hdf5
@@ -127,7 +128,7 @@ def test_links_and_values_in_other_files_are_refused(folder, phase):
         file["out"] = h5py.ExternalLink("pipe", "/phase")
         file.create_dataset("raw", phase.shape, "f8", external=[("pipe", 0, phase.nbytes)])
     np.testing.assert_array_equal(read(f"{folder}/f.h5::inside").phase, phase)
-    refused(f"{folder}/f.h5::/out", "/out is a link to another file.*name it: pipe::/phase")
+    refused(f"{folder}/f.h5::/out", "/out is a link to another file.*name it: .*/pipe::/phase")
     refused(f"{folder}/f.h5::/raw", r"/raw keeps its values in another file \(pipe\)")
 
 
@@ -176,6 +177,14 @@ def test_only_the_first_samples_are_read_and_checked(phase, tmp_path, chunk):
     refused(f"{tmp_path}/f.h5::/x", "its header claims")
     assert len(read(f"{tmp_path}/f.h5::/cut", limit=2).phase) == 2
     refused(f"{tmp_path}/f.h5::/cut", "3 of 5 chunks of /cut were never written, .* \\[4–5, ")
+
+
+def test_what_does_not_fit_into_memory_is_told_before_it_is_read(phase, tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["x"] = phase
+    monkeypatch.setattr(inputs, "free_memory", lambda: phase.nbytes - 1)
+    refused(f"{tmp_path}/f.h5::/x", r"/x needs 1\.2 KiB of memory.*--limit N")
+    assert len(read(f"{tmp_path}/f.h5::/x", limit=3).phase) == 3
 
 
 def test_masks_of_all_samples_fit_the_first(phase, tmp_path):

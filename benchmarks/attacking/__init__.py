@@ -1,0 +1,1 @@
+"""Hostile inputs by what they attack; `attacks.py` tries all that `LISTS` names."""
