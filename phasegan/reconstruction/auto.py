@@ -96,7 +96,7 @@ def _noticing_noise(solution: Solution, observation: Observation, problem: Probl
     else:
         problem.settings.progress.warn(
             f"{some} in the top left corner of the frame; those of the first are those of {other}; "
-            "what follows is the image in the corner that has the least unlike phases"
+            "solved is only what in the corner fits best"
         )
     estimate, found = solution.estimate.copy(), solution.residual.copy()
     iterations, converged = solution.iterations.copy(), solution.converged.copy()

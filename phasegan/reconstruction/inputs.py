@@ -366,7 +366,7 @@ def _check_type(node: h5py.Dataset, path: Path) -> None:
         fields = printable(", ".join(dtype.names))
         raise InputError(f"{path}: {label} is a table ({fields}), not an array of numbers")
     parts = [dtype] if dtype.names is None else [dtype[name] for name in dtype.names]
-    if any(part.kind not in "biufc" for part in parts):
+    if any(part.base.kind not in "biufc" for part in parts):
         raise InputError(
             f"{path}: {label}: dtype {printable(str(dtype))} is no phase; expected numbers"
         )

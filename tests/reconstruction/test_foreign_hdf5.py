@@ -179,6 +179,12 @@ def test_only_the_first_samples_are_read_and_checked(phase, tmp_path, chunk):
     refused(f"{tmp_path}/f.h5::/cut", "3 of 5 chunks of /cut were never written, .* \\[4–5, ")
 
 
+def test_planes_as_a_type_of_arrays_are_read(phase, tmp_path):
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("x", (4,), np.dtype(("f8", (8, 5))))[...] = phase
+    np.testing.assert_array_equal(read(f"{tmp_path}/f.h5::/x").phase, phase)
+
+
 def test_what_does_not_fit_into_memory_is_told_before_it_is_read(phase, tmp_path, monkeypatch):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["x"] = phase
