@@ -73,7 +73,12 @@ Words in the tables:
   flipped bit in a BMP is another picture;
 - **wrong accept**: read, and different, in a format that has checksums (prepared files,
   weights, checkpoints): a failure;
+- **done, nothing else touched**: of attacks, what is fine beside them, done as it should be;
 - **traceback**, **crash**, **hang**, **memory**: failures.
+
+Attacks stand in a folder beside what they aim at: files whose bytes are compared afterwards, and
+pipes that nobody writes to. Changing them, waiting for them, or a result where the input has to be
+refused, would be a failure.
 """
 
 

@@ -67,7 +67,8 @@ def run(pair, tmp_path_factory):
 
 def test_what_translates_exactly_scores_as_the_other_domain(pair, run, monkeypatch):
     monkeypatch.setattr(
-        "phasegan.training.translating.load_generator", lambda path: Exact(path.stem[-2:]).eval()
+        "phasegan.training.translating.load_generator",
+        lambda path, network: Exact(network[-2:]).eval(),
     )
     found = score_translations(pair, [run], device="cpu")
     assert (found.counts, found.size, found.paired) == ((8, 8), SIDE, True)
