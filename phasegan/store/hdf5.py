@@ -197,7 +197,7 @@ def set_attributes(node: Any, attributes: Mapping[str, Any]) -> None:
             node.attrs[name] = value
 
 
-def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, examined: bool = False) -> h5py.File:
+def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, check: bool = True) -> h5py.File:
     """Open an HDF5 file for reading, also one that is damaged or of unknown origin.
 
     Parameters
@@ -206,15 +206,15 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, examined: bool = 
         The file.
     hint : str
         What to do if there is none, or it is not HDF5: the end of the message.
-    examined : bool
-        `examine` has seen it.
+    check : bool
+        `examine` it first (default).
 
     Raises
     ------
     InputError
         If it is missing, not a regular file, empty, not HDF5, truncated, damaged or in use.
     """
-    if not examined:
+    if check:
         examine([Path(path)], hint)
     try:
         return _open(Path(path), "r")

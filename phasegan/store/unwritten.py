@@ -23,13 +23,14 @@ from phasegan.store.filters import refuse_missing_filters
 from phasegan.store.hdf5 import examine, open_hdf5
 from phasegan.store.links import find
 
-_MOST_NESTED = 8
-"""Virtual datasets whose sources are virtual in turn, which could go round in a circle."""
 _PREFIX = "HDF5_VDS_PREFIX"
 
 
 def refuse_unwritten(
-    dataset: h5py.Dataset, path: Path, rows: int | None = None, nested: int = 0
+    dataset: h5py.Dataset,
+    path: Path,
+    rows: int | None = None,
+    known: dict[tuple[Path, str], bool] | None = None,
 ) -> None:
     """Refuse a dataset of which values are missing, or stand where they may not.
 
@@ -42,8 +43,9 @@ def refuse_unwritten(
         Its file, for messages.
     rows : int, optional
         Only so many along the first axis are going to be read; all by default.
-    nested : int
-        How many virtual datasets it is the source of.
+    known : dict of bool, optional
+        Virtual datasets by file and name that were looked at, as it is a source: False for
+        those whose sources are still looked at, of which it may not be one.
 
     Raises
     ------
@@ -62,9 +64,14 @@ def refuse_unwritten(
         )
     shape = dataset.shape if rows is None else (min(rows, dataset.shape[0]), *dataset.shape[1:])
     if dataset.is_virtual:
-        if nested > _MOST_NESTED:
+        known = {} if known is None else known
+        key = path.resolve(), str(dataset.name)
+        if known.get(key) is False:
             raise InputError(f"{path}: the sources of {label} go round in a circle")
-        _check_sources(dataset, path, shape, nested)
+        if key not in known:
+            known[key] = False
+            _check_sources(dataset, path, shape, known)
+            known[key] = True
         return
     refuse_missing_filters(dataset, path)
     if dataset.chunks is None:
@@ -80,7 +87,7 @@ def _refuse_missing_chunks(dataset: h5py.Dataset, path: Path, shape: tuple[int, 
     whole = [-(-size // chunk) for size, chunk in zip(dataset.shape, chunks, strict=True)]
     if dataset.id.get_num_chunks() >= math.prod(whole):
         return
-    written: set[int] = set()
+    numbers: set[int] = set()
 
     def note(chunk: Any) -> None:
         place = [o // c for o, c in zip(chunk.chunk_offset, chunks, strict=True)]
@@ -88,13 +95,13 @@ def _refuse_missing_chunks(dataset: h5py.Dataset, path: Path, shape: tuple[int, 
             number = 0
             for index, count in zip(place, counts, strict=True):
                 number = number * count + index
-            written.add(number)
+            numbers.add(number)
 
     dataset.id.chunk_iter(note)
     total = math.prod(counts)
-    if len(written) >= total:
+    if len(numbers) >= total:
         return
-    number = next(i for i in range(total) if i not in written)
+    number = next(i for i in range(total) if i not in numbers)
     first: list[int] = []
     for count, chunk in zip(reversed(counts), reversed(chunks), strict=True):
         number, index = divmod(number, count)
@@ -105,13 +112,18 @@ def _refuse_missing_chunks(dataset: h5py.Dataset, path: Path, shape: tuple[int, 
     ]
     region = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in zip(first, last, strict=True))
     raise InputError(
-        f"{path}: {total - len(written)} of {total} chunks of {printable(str(dataset.name))} were "
+        f"{path}: {total - len(numbers)} of {total} chunks of {printable(str(dataset.name))} were "
         f"never written, the first at [{region}]; was the acquisition stopped? save what was "
         "measured, or name what to trust, --mask FILE (mask=…), with the rest as NaN"
     )
 
 
-def _check_sources(dataset: h5py.Dataset, path: Path, shape: tuple[int, ...], nested: int) -> None:
+def _check_sources(
+    dataset: h5py.Dataset,
+    path: Path,
+    shape: tuple[int, ...],
+    known: dict[tuple[Path, str], bool],
+) -> None:
     label = printable(str(dataset.name))
     if os.environ.get(_PREFIX):
         raise InputError(f"{path}: {label} is virtual, and {_PREFIX} is set; unset it")
@@ -126,25 +138,25 @@ def _check_sources(dataset: h5py.Dataset, path: Path, shape: tuple[int, ...], ne
             sources.setdefault(str(source.file_name), []).append((source, virtual))
     places = {name: path if name == "." else _beside(path, name, label) for name in sources}
     examine([where for name, where in places.items() if name != "."])
-    covered: list[list[NDArray[np.int64]]] = []
+    parts: list[list[NDArray[np.int64]]] = []
     for name, where in places.items():
         own = name == "."
-        with nullcontext(dataset.file) if own else open_hdf5(where, examined=True) as file:
+        with nullcontext(dataset.file) if own else open_hdf5(where, check=False) as file:
             for source, virtual in sources[name]:
                 inside = str(source.dset_name)
                 said = printable(inside) if own else f"{printable(inside)} in {where}"
                 part = find(file, inside, where)
                 if not isinstance(part, h5py.Dataset):
                     raise InputError(f"{path}: {label} lacks its source {said}")
-                refuse_unwritten(part, where, nested=nested + 1)
+                refuse_unwritten(part, where, known=known)
                 try:
-                    covered += _covered(virtual, source.src_space, shape, part.shape)
+                    parts += _indices(virtual, source.src_space, shape, part.shape)
                 except IndexError:
                     raise InputError(
                         f"{path}: {label} asks for more than its source {said} has"
                     ) from None
     values = math.prod(shape)
-    missing = values - _count(covered, shape)
+    missing = values - _count(parts, shape)
     if missing:
         raise InputError(f"{path}: {missing} of {values} values of {label} have no source")
 
@@ -210,7 +222,7 @@ def _slabs(space: Any, shape: tuple[int, ...]) -> list[list[_Axis]]:
     ]
 
 
-def _covered(
+def _indices(
     virtual: list[list[_Axis]], source: Any, shape: tuple[int, ...], there: tuple[int, ...]
 ) -> list[list[NDArray[np.int64]]]:
     """Return the indices along each axis that a source gives, for each part of a selection.
@@ -237,14 +249,14 @@ def _covered(
     ]
 
 
-def _count(covered: list[list[NDArray[np.int64]]], shape: tuple[int, ...]) -> int:
+def _count(parts: list[list[NDArray[np.int64]]], shape: tuple[int, ...]) -> int:
     """Return how many values some parts cover together; they may overlap."""
     partly = [
         axis
         for axis, size in enumerate(shape)
-        if any(len(np.unique(part[axis])) < size for part in covered)
+        if any(len(np.unique(part[axis])) < size for part in parts)
     ]
     mask = np.zeros([shape[axis] for axis in partly], dtype=bool)
-    for part in covered:
+    for part in parts:
         mask[np.ix_(*(part[axis] for axis in partly)) if partly else ()] = True
     return int(mask.sum()) * math.prod(shape) // max(mask.size, 1)
