@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.errors import InputError
+from phasegan.errors import InputError, PhaseganError
 from phasegan.progress import Progress
 from phasegan.store.deep import check_size
 from phasegan.translation.sound import Sound
@@ -37,7 +39,18 @@ _OPTIONS = {
     "libx264": {"crf": "16", "preset": "medium"},
     "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
 }
-_BT709, _BT601, _LIMITED = 1, 5, 1
+_BT709, _FCC, _BT601, _SMPTE240M, _BT2020, _LIMITED = 1, 4, 5, 7, 9, 1
+_MATRICES = {_BT709: _BT709, _FCC: _FCC, _SMPTE240M: _SMPTE240M, 9: _BT2020, 10: _BT2020}
+"""Of RGB into luma and chroma, by what a film says; others have that of BT.601."""
+_HDR = {16: "HDR film (PQ)", 18: "HDR film (HLG)"}
+_WIDE = {9, 11, 12}
+"""Primaries of BT.2020 and of P3."""
+_PROGRESSIVE = {0, 1}
+_INDEX_LAST = {".mp4", ".m4v", ".mov", ".3gp"}
+_JITTER = 0.1
+"""Share of a step that times are rounded by, at most."""
+_FEW_GAPS = 0.02
+"""Share of the steps of an even film that are wider, at most, where nothing else is damaged."""
 _HD_ROWS = 720
 """Rows from which on players take colours without a mark for those of HDTV."""
 
@@ -102,17 +115,26 @@ class FilmReader:
         try:
             self.container: InputContainer = av.open(str(path), metadata_errors="replace")
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
-            raise InputError(f"{path}: not a film that can be read ({_said(error)})") from None
-        if not self.container.streams.video:
+            last = path.suffix.lower() in _INDEX_LAST
+            index = "; one that is cut short has lost its index" if last else ""
+            raise InputError(
+                f"{path}: not a film that can be read ({_said(error)}{index})"
+            ) from None
+        cover = av.stream.Disposition.attached_pic
+        videos = [s for s in self.container.streams.video if not s.disposition & cover]
+        if not videos:
             self.container.close()
             raise InputError(f"{path}: holds no moving pictures")
-        self.video = self.container.streams.video[0]
+        self.video = videos[0]
         self.video.thread_type = "AUTO"
         self.sound = list(self.container.streams.audio)
         self.rate = self.video.average_rate or self.video.guessed_rate or Fraction(25)
         self.time_base = self.video.time_base or 1 / self.rate
         self._counted = self.container.format.name == "avi"  # its frames have no times of their own
         self._last: int | None = None
+        self._losses = Losses(self)
+        self.turns = 0
+        """Quarter turns that make frames upright."""
 
     def __enter__(self) -> FilmReader:
         return self
@@ -124,6 +146,50 @@ class FilmReader:
         trace: TracebackType | None,
     ) -> None:
         self.container.close()
+
+    @property
+    def aspect(self) -> Fraction | None:
+        """Width of a pixel of an upright frame by its height, where the film says it."""
+        found = self.video.sample_aspect_ratio
+        if not found:
+            return None
+        return 1 / found if self.turns % 2 else found
+
+    @property
+    def wide(self) -> bool:
+        """Whether colours are coded otherwise than those of other films are."""
+        context = self.video.codec_context
+        return context.color_trc in _HDR or context.color_primaries in _WIDE
+
+    def remarks(self) -> list[str]:
+        """Return what of the film is not in its frames and its sound, a line a kind."""
+        context, lines = self.video.codec_context, []
+        if self.wide:
+            what = _HDR.get(context.color_trc, "film of wide gamut")
+            lines.append(f"{what}: colours are taken as they are coded, and are marked so")
+        form = context.format
+        bits = max((component.bits for component in form.components), default=8) if form else 8
+        if bits > 8:
+            lines.append(f"{bits} bits a channel: read and written with 8")
+        if form and any(component.is_alpha for component in form.components):
+            lines.append("alpha is left out")
+        if context.field_order not in _PROGRESSIVE:
+            lines.append("interlaced: both fields of a frame go through as one picture")
+        others = Counter(
+            "picture" if stream.type == "video" else stream.type
+            for stream in self.container.streams
+            if stream is not self.video and stream not in self.sound
+        )
+        if others:
+            named = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+            plural = "" if sum(others.values()) == 1 else "s"
+            lines.append(f"left out: {named} stream{plural}; sound and one picture are taken")
+        return lines
+
+    @property
+    def losses(self) -> Losses:
+        """What could not be read, once all parts were given."""
+        return self._losses
 
     @property
     def frames(self) -> int:
@@ -139,40 +205,72 @@ class FilmReader:
     def parts(self) -> Iterator[Shot | Any]:
         """Give shots, and packets of sound as they are.
 
+        What is damaged is passed over, as ffmpeg does, and counted in `losses`.
+
         Raises
         ------
         InputError
-            If the film is damaged.
+            If nothing can be read, or a frame cannot be taken.
         """
-        av = require_av()
-        count = 0
         try:
-            for packet in self.container.demux(self.video, *self.sound):
+            for packet in self._packets():
                 if packet.stream is self.video:
-                    for frame in packet.decode():
-                        count += 1
-                        yield self._shot(frame)
+                    for frame in self._decoded(packet):
+                        shot = self._shot(frame)
+                        self._losses.add(shot, bool(frame.is_corrupt))
+                        yield shot
                 elif packet.dts is not None:
                     yield packet
-        except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as error:
+        except PhaseganError as error:
+            raise InputError(f"{self.path}: frame {self._losses.given + 1}: {error}") from None
+        except (ValueError, OverflowError, MemoryError) as error:
             raise InputError(
-                f"{self.path}: damaged after {count} frames ({_said(error)})"
+                f"{self.path}: damaged after {self._losses.given} frames ({_said(error)})"
             ) from None
+        if not self._losses.given and self._losses.error is not None:
+            raise InputError(f"{self.path}: damaged ({_said(self._losses.error)})")
+
+    def _packets(self) -> Iterator[Any]:
+        """Give packets up to the end, or to where nothing more can be read."""
+        av = require_av()
+        try:
+            yield from self.container.demux(self.video, *self.sound)
+        except av.error.FFmpegError as error:
+            self._losses.error = self._losses.error or error
+            packet = av.Packet()  # has the decoder give what it still holds
+            packet.stream = self.video
+            yield packet
+
+    def _decoded(self, packet: Any) -> list[VideoFrame]:
+        av = require_av()
+        try:
+            frames: list[VideoFrame] = packet.decode()
+        except av.error.FFmpegError as error:
+            self._losses.error = self._losses.error or error
+            if self._counted and self._last is not None:
+                self._last += self._step
+            return []
+        self._losses.discarded += bool(packet.is_discard)
+        return frames
+
+    @property
+    def _step(self) -> int:
+        return max(round(1 / (self.rate * self.time_base)), 1)
 
     def _shot(self, frame: VideoFrame) -> Shot:
         rows = frame.height
         check_size(frame.width, rows, 3)
-        colours = _BT709 if _is_hd(frame.colorspace, rows) else _BT601
+        colours = matrix(frame.colorspace, rows)
         pixels: Any = frame.to_ndarray(
             format="rgb24", src_colorspace=colours, interpolation=exact_conversion()
         )
-        turns = round((frame.rotation or 0) / 90) % 4
-        step = max(round(1 / (self.rate * self.time_base)), 1)
+        self.turns = round((frame.rotation or 0) / 90) % 4
+        step = self._step
         time = None if self._counted else frame.pts
         if time is None or (self._last is not None and time <= self._last):
             time = 0 if self._last is None else self._last + step
         self._last = time
-        upright = np.ascontiguousarray(np.rot90(pixels, turns))
+        upright = np.ascontiguousarray(np.rot90(pixels, self.turns))
         return Shot(upright, time, frame.duration or step)
 
 
@@ -191,8 +289,105 @@ def exact_conversion() -> int:
     return int(How.BICUBIC | How.ACCURATE_RND | How.FULL_CHR_H_INT | How.FULL_CHR_H_INP)
 
 
-def _is_hd(colorspace: int, rows: int) -> bool:
-    return colorspace == _BT709 or (colorspace in (0, 2) and rows >= _HD_ROWS)
+def matrix(colorspace: int, rows: int) -> int:
+    """Return the matrix between RGB and what is coded, as swscale numbers them."""
+    if colorspace in (0, 2):  # not said
+        return _BT709 if rows >= _HD_ROWS else _BT601
+    return _MATRICES.get(colorspace, _BT601)
+
+
+class Losses:
+    """What of a film could not be read.
+
+    Parameters
+    ----------
+    reader : FilmReader
+        The film.
+
+    Attributes
+    ----------
+    given : int
+        Frames that were read.
+    discarded : int
+        Frames that the film itself hides, by an edit list.
+    error : Exception or None
+        The first that was passed over.
+    """
+
+    def __init__(self, reader: FilmReader) -> None:
+        self._reader = reader
+        self.given = self.discarded = 0
+        self.error: Exception | None = None
+        self._damaged = 0
+        self._last: int | None = None
+        self._gaps: Counter[int] = Counter()
+
+    def add(self, shot: Shot, damaged: bool) -> None:
+        """Count a frame."""
+        self.given += 1
+        self._damaged += damaged
+        if self._last is not None:
+            self._gaps[shot.time - self._last] += 1
+        self._last = shot.time
+
+    def drop(self) -> None:
+        """Count a frame as not read after all."""
+        self.given -= 1
+
+    @property
+    def missing(self) -> int:
+        """Frames that are missing, as far as the film tells."""
+        video = self._reader.video
+        promised = video.frames or _number(video.metadata, "NUMBER_OF_FRAMES")
+        if promised:
+            return max(promised - self.discarded - self.given, 0)
+        step = self._usual_step()
+        if step is None or self._last is None:
+            return int(self.error is not None)
+        inside = sum(count * (round(gap / step) - 1) for gap, count in self._gaps.items())
+        left = (self._promised_end() - self._last * self._reader.time_base) / (
+            step * self._reader.time_base
+        )
+        return inside + max(round(left - 1), 0)
+
+    def _usual_step(self) -> int | None:
+        """Return the time between frames, where only few gaps are wider, by whole steps."""
+        total = sum(self._gaps.values())
+        if not total:
+            return None
+        step, _ = self._gaps.most_common(1)[0]
+        most = max(_JITTER, 1 / step)
+        wide = {gap: n for gap, n in self._gaps.items() if abs(gap / step - 1) > most}
+        whole = all(abs(gap / step - round(gap / step)) <= most for gap in wide)
+        few = sum(wide.values()) <= max(1, _FEW_GAPS * total)
+        return step if whole and (few or self._damaged or self.error is not None) else None
+
+    def _promised_end(self) -> float:
+        """Return the time, in seconds, at which the film promises to end; 0 if it does not say."""
+        reader = self._reader
+        text = next((v for k, v in reader.video.metadata.items() if k.startswith("DURATION")), "")
+        found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text.strip())
+        if found is not None:
+            return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
+        return 0.0
+
+    def describe(self) -> str | None:
+        """Return what is missing or damaged, in one line; None if all is there."""
+        missing, parts = self.missing, []
+        if missing:
+            whole = missing + self.given
+            parts.append(f"{missing} of {whole} frames {'is' if missing == 1 else 'are'} missing")
+        if self._damaged:
+            what = "frame is" if self._damaged == 1 else "frames are"
+            parts.append(f"{self._damaged} {what} damaged")
+        if not parts:
+            return None
+        return f"{' and '.join(parts)}: the film is damaged or cut short; the others are written"
+
+
+def _number(metadata: dict[str, str], name: str) -> int:
+    text = next((v for k, v in metadata.items() if k.startswith(name)), "")
+    return int(text) if text.isdecimal() else 0
 
 
 class FilmWriter:
@@ -244,10 +439,20 @@ class FilmWriter:
         context = stream.codec_context
         self._base = 1 / like.rate if self._fixed else like.time_base
         context.time_base = stream.time_base = self._base
-        hd = _is_hd(like.video.codec_context.colorspace, shape[0])
-        self._colours = _BT709 if hd else _BT601
+        source = like.video.codec_context
+        found = matrix(source.colorspace, shape[0])
+        self._colours = found if found in (_BT709, _BT2020) else _BT601
         context.colorspace = self._colours
         context.color_range = _LIMITED
+        if like.wide:
+            context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
+        if like.aspect not in (None, 1):
+            context.sample_aspect_ratio = like.aspect
+            if codec == "libvpx-vp9":  # which has no place for it, and PyAV reaches no other
+                progress.warn(
+                    f"{form} is written without the pixels' aspect ratio, {like.aspect}; write "
+                    ".mp4 or .mkv to keep it"
+                )
         self._stream = stream
         self._sound = {s.index: Sound(self._container, form, s, progress) for s in like.sound}
         self._count = 0

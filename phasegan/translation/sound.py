@@ -51,8 +51,18 @@ class Sound:
             packet.stream = self._stream
             self._container.mux(packet)
             return
-        for frame in packet.decode():
+        for frame in self._decoded(packet):
             self._container.mux(self._stream.encode(frame))
+
+    def _decoded(self, packet: Any) -> list[Any]:
+        """Return the sound of a packet; what is damaged is passed over."""
+        import av
+
+        try:
+            frames: list[Any] = packet.decode()
+        except av.error.InvalidDataError:
+            return []
+        return frames
 
     def finish(self) -> None:
         """Write what the decoder and the encoder still hold."""

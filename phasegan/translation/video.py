@@ -21,6 +21,8 @@ from phasegan.translation.operations import Band
 from phasegan.translation.temporal import Steadiness, SteadinessMeter, Steadying
 from phasegan.translation.values import Kinds, choose_kinds, fit_channels
 
+_ODD = 8
+"""Damaged frames in a row that claim another size, at most."""
 _EIGHT_BIT: np.dtype[Any] = np.dtype(np.uint8)
 
 
@@ -131,9 +133,11 @@ class _FilmWork:
         self._meter = SteadinessMeter(reader.frames)
         self._writer: FilmWriter | None = None
         self._shape = (0, 0)
-        self._frames = 0
+        self._frames = self._odd = 0
 
     def run(self, temporary: Path, suffix: str, batch_size: int) -> FilmOutcome:
+        for line in self._reader.remarks():
+            self._progress.warn(f"{self._reader.path}: {line}")
         complete = False
         waiting: list[Shot] = []
         sound: list[Any] = []
@@ -144,7 +148,8 @@ class _FilmWork:
                         sound.append(part)
                         self._copy(sound)
                         continue
-                    self._open(part, temporary, suffix)
+                    if not self._open(part, temporary, suffix):
+                        continue
                     self._copy(sound)
                     together = len(waiting) < batch_size and self._engine.whole(
                         *self._shape, len(waiting) + 1
@@ -161,19 +166,29 @@ class _FilmWork:
             finally:
                 if self._writer is not None:
                     self._writer.close(complete)
+        lost = self._reader.losses.describe()
+        if lost is not None:
+            self._progress.warn(f"{self._reader.path}: {lost}")
         return FilmOutcome(self._frames, *self._shape, self._meter.result())
 
-    def _open(self, shot: Shot, temporary: Path, suffix: str) -> None:
+    def _open(self, shot: Shot, temporary: Path, suffix: str) -> bool:
+        """Begin the result with the first shot; tell whether a shot is of the same size."""
         rows, columns = shot.pixels.shape[:2]
         if self._writer is None:
             self._engine.check_size(rows, columns)
             self._shape = rows, columns
             self._writer = FilmWriter(temporary, suffix, self._reader, self._shape, self._progress)
         elif self._shape != (rows, columns):
-            raise InputError(
-                f"{self._reader.path}: frames change their size after {self._frames}; films of "
-                "one size are taken"
-            )
+            self._odd += 1
+            if self._odd > _ODD:
+                raise InputError(
+                    f"{self._reader.path}: frames change their size after {self._frames}; films "
+                    "of one size are taken"
+                )
+            self._reader.losses.drop()
+            return False
+        self._odd = 0
+        return True
 
     def _copy(self, sound: list[Any]) -> None:
         if self._writer is not None:

@@ -199,7 +199,7 @@ def test_a_film_of_too_many_pixels(run_cli, generator, film, tmp_path, monkeypat
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 48 - 1)
     outcome = run_cli("translate", generator, tmp_path / "a.mp4", "-o", "out.mp4")
     assert outcome.status == 2
-    assert "a.mp4: damaged after 1 frames (larger than the limit of 3071 pixels)" in outcome.err
+    assert "a.mp4: frame 1: larger than the limit of 3071 pixels" in outcome.err
 
 
 @pytest.mark.parametrize("error", ["9" * 400, "null", '"x"', "[1]", "1e999", "NaN"])
