@@ -50,7 +50,7 @@ counted, where one picture of a folder is bad. Nothing else on the disk is touch
 
 | limit | value | where it stands |
 |---|---|---|
-| pixels of a picture, array or frame of a film | {pixels:,} | Pillow's `MAX_IMAGE_PIXELS` |
+| pixels of a picture, array or film | {pixels:,} | `MAX_IMAGE_PIXELS`, `PHASEGAN_MAX_PIXELS` |
 | channels of a picture | {channels} | `phasegan.store.pixels.MAX_CHANNELS` |
 | bytes of a picture, as a file and in memory | {picture:,} | `phasegan.reading.LARGEST_PICTURE` |
 | bytes of a recipe or case | {text:,} | `phasegan.reading.LARGEST_TEXT` |

@@ -114,11 +114,18 @@ def read_regular(path: str | os.PathLike[str], most: int = LARGEST_PICTURE) -> b
     return data
 
 
-def walk(root: str | os.PathLike[str]) -> Iterator[Path]:
+def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Iterator[Path]:
     """Give everything in a folder and below it that is no folder, nor hidden, in any order.
 
     However deep it goes. Links to folders are not followed, so that they cannot loop;
     pipes, sockets and links to nothing are given, to be refused by who opens them.
+
+    Parameters
+    ----------
+    root : path
+        The folder.
+    linked : list of str, optional
+        Gets the path of each link to a folder.
 
     Raises
     ------
@@ -136,16 +143,19 @@ def walk(root: str | os.PathLike[str]) -> Iterator[Path]:
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif not _leads_to_folder(entry):
+                    elif not leads_to_folder(entry):
                         yield Path(entry.path)
+                    elif linked is not None:
+                        linked.append(entry.path)
         except OSError as error:
             raise UnreadableFileError(f"{folder}: {_said(error)}") from None
 
 
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+def leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell a folder or a link to one; a link in a loop is none."""
     try:
         return entry.is_dir()
-    except OSError:  # a link in a loop
+    except OSError:
         return False
 
 

@@ -66,6 +66,17 @@ class Outcome:
 
 
 @pytest.fixture
+def wide_profile() -> bytes:
+    """An ICC profile of RGB that is not sRGB: red and blue stand in one another's place."""
+    from PIL import ImageCms
+
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, blue = profile.index(b"rXYZ"), profile.index(b"bXYZ")
+    profile[red : red + 1], profile[blue : blue + 1] = b"b", b"r"
+    return bytes(profile)
+
+
+@pytest.fixture
 def run_cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:

@@ -206,7 +206,7 @@ def score_translations(
         if [_kind(run.config, d)[:4] for d in (0, 1)] != [_kind(first, d)[:4] for d in (0, 1)]:
             raise InputError(f"{run.folder.path}: its pictures have other channels or values")
     kinds = (_kind(first, 0), _kind(first, 1))
-    test = _test_pictures(domains, kinds, size)
+    test = _test_pictures(domains, kinds, size, progress)
     train = [_pictures(part, kinds[d], size, seed) for d, part in enumerate(domains.train)]
     same = kinds[0].channels == kinds[1].channels
     classifier = None
@@ -326,7 +326,9 @@ def _shares(pictures: Pictures) -> Pictures:
     return np.clip(0.5 * (pictures + 1.0), 0.0, 1.0).astype(np.float32)
 
 
-def _test_pictures(domains: Domains, kinds: tuple[Kind, Kind], size: int) -> list[Pictures]:
+def _test_pictures(
+    domains: Domains, kinds: tuple[Kind, Kind], size: int, progress: Progress
+) -> list[Pictures]:
     found = []
     for domain, part in enumerate(domains.test):
         if part is None:
@@ -334,13 +336,13 @@ def _test_pictures(domains: Domains, kinds: tuple[Kind, Kind], size: int) -> lis
                 f"{domains.name}: no test pictures of domain {'AB'[domain]}; scores need "
                 "pictures that were not trained on, in testA and testB (or DIR/test)"
             )
-        found.append(_pictures(part, kinds[domain], size, None))
+        found.append(squares(part, kinds[domain], size, range(len(part)), progress))
     return found
 
 
-def _pictures(part: Part, kind: Kind, size: int, seed: int | None) -> Pictures:
+def _pictures(part: Part, kind: Kind, size: int, seed: int) -> Pictures:
     """Return the middle squares of the pictures of a part; of many, some."""
     rows = list(range(len(part)))
-    if seed is not None and len(rows) > MOST_TRAINING:
+    if len(rows) > MOST_TRAINING:
         rows = sorted(np.random.default_rng(seed).permutation(len(rows))[:MOST_TRAINING].tolist())
     return squares(part, kind, size, rows)

@@ -52,7 +52,7 @@ class Newcomers:
     def __init__(self, source: Source, file: PreparedFile, progress: Progress) -> None:
         self._source = source
         self.label, self.ignored, self.external = source.label, source.ignored, source.external
-        self.unlisted = source.unlisted
+        self.linked, self.unlisted = source.linked, source.unlisted
         held = {sha for split in (file.train, file.test) for sha in split.source_sha256()}
         numbers = [number for own in source.splits().values() for number in own]
         new: list[int] = []

@@ -6,7 +6,9 @@ Pixels are uint8 or uint16 arrays, (rows, columns) or (rows, columns, channels).
 from __future__ import annotations
 
 import io
+import itertools
 import lzma
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -18,12 +20,24 @@ from PIL import Image
 
 from phasegan.errors import InputError
 from phasegan.reading import LARGEST_PICTURE
+from phasegan.store.remarks import BAND, FRAMES, MASK, NO_DATA, Notes
 
 Pixels = NDArray[np.generic]
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112
-_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+PIXELS_VARIABLE = "PHASEGAN_MAX_PIXELS"
+"""Of the environment: how many pixels a picture may have, instead of Pillow's limit."""
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLES = 258, 262, 277
+_TIFF_EXTRA, _TIFF_FORMAT, _TIFF_DEPTH = 338, 339, 32997
+_ICC_PROFILE, _GDAL_NODATA = 34675, 42113
+_SIGNED = 2
+_ALPHA = (1, 2, 999)
+"""Values of ExtraSamples that mean alpha: premultiplied, not, and as Corel Draw 10 writes it."""
+_PREMULTIPLIED = 1
+_COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}
+"""Bands that are colours by PhotometricInterpretation: RGB, CMYK, YCbCr, Lab; others have one."""
+_REDUCED, _MASK = 1, 4
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BLOCK = 1 << 20
 _DEFLATE = ("DEFLATE", "ADOBE_DEFLATE")
@@ -52,12 +66,37 @@ def check_size(columns: int, rows: int, bytes_each: int = 1) -> None:
         If it has no pixels, more than `PIL.Image.MAX_IMAGE_PIXELS`, or more bytes
         than `phasegan.reading.LARGEST_PICTURE`.
     """
+    allow_pixels()
     if columns < 1 or rows < 1:
         raise UnreadablePictureError(f"{columns}×{rows} pixels")
     if Image.MAX_IMAGE_PIXELS and columns * rows > Image.MAX_IMAGE_PIXELS:
-        raise UnreadablePictureError(f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels")
+        raise too_many_pixels()
     if columns * rows * bytes_each > LARGEST_PICTURE:
         raise UnreadablePictureError(f"larger than the limit of {LARGEST_PICTURE:,} bytes")
+
+
+def allow_pixels() -> None:
+    """Take the limit on pixels from the environment, where it stands there.
+
+    Raises
+    ------
+    UnreadablePictureError
+        If it is not a number.
+    """
+    text = os.environ.get(PIXELS_VARIABLE, "")
+    if not text:
+        return
+    if not (text.isdecimal() and int(text)):
+        raise UnreadablePictureError(f"{PIXELS_VARIABLE}={text}: must be a number of pixels")
+    Image.MAX_IMAGE_PIXELS = int(text)
+
+
+def too_many_pixels() -> UnreadablePictureError:
+    """Return what is said of a picture that is too large."""
+    return UnreadablePictureError(
+        f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels; the environment variable "
+        f"{PIXELS_VARIABLE} sets another one"
+    )
 
 
 def turn(pixels: Pixels, orientation: int) -> Pixels:
@@ -143,18 +182,24 @@ def is_tiff(data: bytes) -> bool:
 
 def is_deep_tiff(picture: Any) -> bool:
     """Tell a TIFF, opened by Pillow, that Pillow would reduce to 8 bits or misread."""
-    bits = picture.tag_v2.get(_TIFF_BITS, (1,))
-    white_is_zero = picture.tag_v2.get(_TIFF_PHOTOMETRIC) == 0
+    tags = picture.tag_v2
+    bits = tags.get(_TIFF_BITS, (1,))
+    if tags.get(_TIFF_DEPTH, 1) != 1 or (
+        _SIGNED in tags.get(_TIFF_FORMAT, ()) and picture.mode != "I"
+    ):
+        return True
+    white_is_zero = tags.get(_TIFF_PHOTOMETRIC) == 0
     return max(bits) > 8 and (len(bits) > 1 or picture.mode == "RGB" or white_is_zero)
 
 
 def tiff_depth(data: bytes) -> int:
-    """Return 16 for a TIFF of 16-bit integers, else 8."""
+    """Return 16 for a TIFF of integers with more than 8 bits, else 8."""
     import tifffile
 
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            return 16 if file.pages.first.dtype == np.uint16 else 8
+            dtype = file.pages.first.dtype
+            return 16 if dtype is not None and dtype.kind in "ui" and dtype.itemsize > 1 else 8
     except Exception:  # an unreadable picture is named when it is decoded
         return 8
 
@@ -168,8 +213,10 @@ def check_page(page: Any) -> None:
         If it, or one of its tiles, is larger than `check_size` allows, or its strips
         unpack to more than that.
     """
+    if page.imagedepth > 1:
+        raise UnreadablePictureError(f"a volume of {page.imagedepth} planes, not a picture")
     each = page.samplesperpixel * max(page.bitspersample // 8, 1)
-    check_size(page.imagewidth, page.imagelength * max(page.imagedepth, 1), each)
+    check_size(page.imagewidth, page.imagelength, each)
     if page.is_tiled:
         check_size(page.tilewidth, page.tilelength * max(page.tiledepth, 1), each)
     name = getattr(page.compression, "name", "")
@@ -183,8 +230,115 @@ def check_page(page: Any) -> None:
                     raise UnreadablePictureError("damaged (a strip is larger than the picture)")
 
 
-def decode_tiff(data: bytes) -> Pixels:
+def page_values(page: Any) -> Pixels:
+    """Return the values of a page of a TIFF, opened by tifffile, channels last.
+
+    Raises
+    ------
+    UnreadablePictureError
+        If it takes the package imagecodecs to read them, and that is not installed.
+    """
+    try:
+        values: Pixels = page.asarray()
+    except ValueError as error:
+        if "imagecodecs" in str(error):
+            name = getattr(page.compression, "name", page.compression)
+            raise UnreadablePictureError(
+                f"TIFF with {name} compression; it is read when the package imagecodecs is "
+                "installed (pip install imagecodecs)"
+            ) from None
+        raise
+    if getattr(page.planarconfig, "name", "") == "SEPARATE" and values.ndim == 3:
+        values = np.moveaxis(values, 0, -1)
+    return values
+
+
+def note_pages(data: bytes, notes: Notes) -> None:
+    """Note pages of a TIFF after the first one, but no smaller copies of it."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            for page in itertools.islice(file.pages, 1, None):
+                kind = int(getattr(page, "subfiletype", 0))
+                if kind & _MASK:
+                    notes.remarks.add(MASK)
+                elif not kind & _REDUCED:
+                    notes.remarks.add(FRAMES)
+                    return
+            if file.is_imagej and int((file.imagej_metadata or {}).get("images", 1)) > 1:
+                notes.remarks.add(FRAMES)  # of large stacks ImageJ describes one page alone
+    except Exception:  # decoders raise whatever they like on damaged bytes
+        notes.remarks.add(FRAMES)
+
+
+def missing_value(tags: Any) -> float | None:
+    """Return the value that GDAL_NODATA names, from the tags of tifffile or Pillow."""
+    tag = tags.get(_GDAL_NODATA)
+    text = str(getattr(tag, "value", tag)).strip("\0 \n")
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def is_missing(values: Pixels, mark: float | None) -> bool:
+    """Tell whether any pixel has that value in all its channels."""
+    if mark is None:
+        return False
+    equal = values == np.float64(mark) if values.dtype.kind in "ui" else values == mark
+    return bool((equal.all(axis=2) if values.ndim == 3 else equal).any())
+
+
+def profile_of(page: Any) -> bytes | None:
+    """Return the ICC profile of a page of a TIFF, opened by tifffile."""
+    tag = page.tags.get(_ICC_PROFILE)
+    return tag.value if tag is not None and isinstance(tag.value, bytes) else None
+
+
+def surplus(tags: Any) -> tuple[int, bool]:
+    """Return how many bands follow the colours of a TIFF, and whether the first of them is alpha.
+
+    Parameters
+    ----------
+    tags : mapping
+        As Pillow gives them. A band is alpha only where ExtraSamples says so.
+    """
+    photometric = tags.get(_TIFF_PHOTOMETRIC)
+    count = int(tags.get(_TIFF_SAMPLES, 1)) - _COLOURS.get(photometric, 1)
+    extra = tags.get(_TIFF_EXTRA, ())
+    return max(count, 0), count > 0 and bool(extra) and extra[0] in _ALPHA
+
+
+def _divided(pixels: Any) -> Pixels:
+    """Return colours that were multiplied by alpha as they were before."""
+    top = np.iinfo(pixels.dtype).max
+    alpha = pixels[..., -1:].astype(np.float64)
+    colours = pixels[..., :-1] * (top / np.maximum(alpha, 1))
+    whole = np.concatenate([np.rint(colours.clip(0, top)), alpha], axis=2)
+    return whole.astype(pixels.dtype)
+
+
+def _as_words(values: Pixels) -> Pixels:
+    """Return whole numbers of another type as uint16, as they are."""
+    low, high = int(values.min()), int(values.max())
+    if values.dtype == np.int8 or low < 0 or high > 65535:
+        raise UnreadablePictureError(
+            f"{values.dtype} pixels from {low} to {high}; taken are 8 bits without sign, and whole "
+            "numbers from 0 to 65535"
+        )
+    return values.astype(np.uint16)
+
+
+def decode_tiff(data: bytes, notes: Notes) -> Pixels:
     """Decode the first page of a TIFF with tifffile.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    notes : Notes
+        Told of what is left out.
 
     Returns
     -------
@@ -195,31 +349,27 @@ def decode_tiff(data: bytes) -> Pixels:
     Raises
     ------
     UnreadablePictureError
-        If its pixels are not 8- or 16-bit integers in grey, RGB or CMYK.
+        If its pixels are not whole numbers from 0 to 65535 in grey, RGB or CMYK.
     """
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages.first
         check_page(page)
-        if page.dtype not in (np.uint8, np.uint16):
+        if page.dtype is None or page.dtype.kind not in "ui":
             raise UnreadablePictureError(
                 f"{page.dtype or 'unknown'} pixels; only 8- and 16-bit integers are taken"
             )
-        try:
-            pixels = page.asarray()
-        except ValueError as error:
-            if "imagecodecs" in str(error):
-                raise UnreadablePictureError(
-                    f"16-bit TIFF with {page.compression.name} compression; it is read when the "
-                    "package imagecodecs is installed"
-                ) from None
-            raise
+        pixels: Any = page_values(page)
+        if pixels.dtype not in (np.uint8, np.uint16):
+            pixels = _as_words(pixels)
         photometric = getattr(page.photometric, "name", "unknown")
-        if getattr(page.planarconfig, "name", "") == "SEPARATE" and pixels.ndim == 3:
-            pixels = np.moveaxis(pixels, 0, -1)
         tag = page.tags.get(ORIENTATION)
         orientation = 1 if tag is None else int(tag.value)
+        extra = tuple(map(int, page.extrasamples))
+        if is_missing(pixels, missing_value(page.tags)):
+            notes.remarks.add(NO_DATA)
+    note_pages(data, notes)
     top = np.iinfo(pixels.dtype).max
     planes = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.ndim == 3 and planes == 1:
@@ -230,11 +380,14 @@ def decode_tiff(data: bytes) -> Pixels:
         ink = pixels.astype(np.float64) / top
         colour = (1 - ink[..., :3]) * (1 - ink[..., 3:])
         pixels = np.rint(colour * top).astype(pixels.dtype)
-    elif (photometric, planes) not in (
-        ("MINISBLACK", 1),
-        ("MINISBLACK", 2),
-        ("RGB", 3),
-        ("RGB", 4),
-    ):
-        raise UnreadablePictureError(f"TIFF with {planes} channels of {photometric}")
+    elif (photometric, planes) in (("MINISBLACK", 2), ("RGB", 4)):
+        if not extra or extra[0] not in _ALPHA:
+            notes.remarks.add(BAND)
+            pixels = pixels[..., 0] if planes == 2 else pixels[..., :-1]
+        elif extra[0] == _PREMULTIPLIED:
+            pixels = _divided(pixels)
+    elif (photometric, planes) not in (("MINISBLACK", 1), ("RGB", 3)):
+        raise UnreadablePictureError(
+            f"{planes} bands that the file calls {photometric}; taken are grey, RGB and CMYK"
+        )
     return turn(pixels, orientation)

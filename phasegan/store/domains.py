@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from phasegan.errors import InputError
+from phasegan.progress import Progress
 from phasegan.reading import UnreadableFileError, read_regular, walk
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.picture_file import DomainsFile
 from phasegan.store.pixels import Picture, pixel_suffixes, read_pixels
 from phasegan.store.planes import Kind
+from phasegan.store.remarks import left_out
 
 TRAIN_NAMES = ("trainA", "trainB")
 TEST_NAMES = ("testA", "testB")
@@ -47,6 +49,9 @@ class PictureSet(Protocol):
     def digest(self) -> str:
         """Return what changes when pictures come, go or change their size."""
 
+    def left_out(self) -> list[str]:
+        """Return what is there and is not taken, a line a kind."""
+
 
 class FolderPictures:
     """The pictures and arrays in a folder and the folders below it, sorted by path.
@@ -66,12 +71,24 @@ class FolderPictures:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder")
         suffixes, self.label, self.root = pixel_suffixes(), str(root), root
-        self._paths = sorted(p for p in walk(root) if p.suffix.lower() in suffixes)
+        linked: list[str] = []
+        self._paths: list[Path] = []
+        others: list[Path] = []
+        for path in walk(root, linked):
+            (self._paths if path.suffix.lower() in suffixes else others).append(path)
+        self._paths.sort()
+        self.linked = sorted(os.path.relpath(path, root) for path in linked)
+        self.ignored = sorted(path.relative_to(root).as_posix() for path in others)
         if not self._paths:
-            raise InputError(f"{root}: no pictures in it or below it")
+            left = "".join(f"; {line}" for line in self.left_out())
+            raise InputError(f"{root}: no pictures in it or below it{left}")
         self.names = [path.relative_to(root).as_posix() for path in self._paths]
 
     kind: Kind | None = None
+
+    def left_out(self) -> list[str]:
+        """Return what is in the folder and is not taken, a line a kind."""
+        return left_out(self.linked, self.ignored)
 
     def read(self, index: int) -> Picture:
         """Decode one picture."""
@@ -154,6 +171,11 @@ class Part:
             return function(row)
         except UnreadablePictureError as error:
             raise InputError(f"{self.label}/{self._pictures.names[row]}: {error}") from None
+
+    def tell_left_out(self, progress: Progress) -> None:
+        """Warn of what is beside the pictures and is not taken."""
+        for line in self._pictures.left_out():
+            progress.warn(f"{self.label}: {line}")
 
     def digest(self) -> str:
         """Of the whole set, and of which of its pictures these are."""

@@ -6,7 +6,7 @@ What is imported here is imported by each of them: numpy and Pillow, little else
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from phasegan.spectra.encoding import encode
 from phasegan.spectra.exact_sum import ExactSum
 from phasegan.spectra.phase import PolarSpectrum, analyse
 from phasegan.store.deep import UnreadablePictureError
+from phasegan.store.remarks import Middle, middle
 from phasegan.store.schema import Layout
 from phasegan.store.sources import Loader
 
@@ -31,6 +32,8 @@ class Sample:
     phase: NDArray[np.generic]
     undefined: NDArray[np.bool_]
     magnitude: NDArray[np.float64]
+    remarks: tuple[str, ...] = ()
+    """What is left out of the picture."""
 
 
 class Encoded(NamedTuple):
@@ -44,6 +47,10 @@ class Encoded(NamedTuple):
     """SHA-256 of each of the values."""
     undefined: NDArray[np.bool_] | None
     """Where the phase is undefined; None: nowhere."""
+    remarks: tuple[str, ...] = ()
+    """What is left out of the picture."""
+    middle: Middle | None = None
+    """Where the image's values lie; None of 8 bit."""
 
 
 class Task(NamedTuple):
@@ -93,7 +100,8 @@ class Encoder:
         layout = self.layout
         try:
             loaded = self.loader.square(ticket, layout.size, layout.channels, layout.bits, self.how)
-            return encode_sample(loaded.pixels, layout, loaded.name, loaded.sha256, self.seed)
+            sample = encode_sample(loaded.pixels, layout, loaded.name, loaded.sha256, self.seed)
+            return replace(sample, remarks=loaded.remarks)
         except UnreadablePictureError as error:
             return str(error)
         except OSError as error:
@@ -124,6 +132,8 @@ class Encoder:
             values,
             {name: digest(value) for name, value in values.items()},
             sample.undefined if sample.undefined.any() else None,
+            sample.remarks,
+            middle(sample.images),
         )
 
 

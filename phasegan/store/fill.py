@@ -16,6 +16,7 @@ from phasegan.store.encode import Done, Encoded, Encoder, Task
 from phasegan.store.file_hashes import FileHashes
 from phasegan.store.journal import Entry, accepted, skipped
 from phasegan.store.plan import Plan
+from phasegan.store.remarks import Middle, Remarks, narrow
 from phasegan.store.sources import Source
 from phasegan.store.unfinished import Unfinished
 from phasegan.store.workers import Here, Workers, in_order
@@ -25,6 +26,8 @@ _TASK = 16
 """Pictures that are encoded together, at most."""
 _TASK_BYTES = 2**22
 """Bytes of samples that are sent between processes at once."""
+_MIDDLES = 10_000
+"""Samples whose values are looked at."""
 _FEW = 64
 """Samples for which no process is started, where the decoders are trusted."""
 
@@ -42,6 +45,10 @@ class Outcome:
     )
     shared: int = 0
     """Test samples whose file also stands in the training split."""
+    remarks: Remarks = field(default_factory=Remarks)
+    """What is left out of samples."""
+    middles: list[Middle] = field(default_factory=list)
+    """Where the values of samples of 16 bit lie; of the first ones."""
     _test: bytearray = field(default_factory=bytearray)
     """A line for each test sample."""
     _tested: bytearray = field(default_factory=bytearray)
@@ -137,7 +144,17 @@ class Filling:
                     self._fill(pool, remaining, size, task)
         self.outcome.count_shared()
         self._check()
+        self._tell()
         return self.outcome
+
+    def _tell(self) -> None:
+        self.outcome.remarks.tell(self._progress)
+        found = narrow(self.outcome.middles, 0, self._encoder.layout.data_range)
+        if found is not None:
+            self._progress.warn(
+                f"{self._source.label}: {found[0]}; they are stored as they are, which phases do "
+                "not depend on; multiply them first if errors are to be on the full range"
+            )
 
     def _repeat(self, splits: tuple[str, ...], queue: Any, task: ProgressTask) -> int | None:
         """Take what the journal has of a queue; return where to go on, None if it is done."""
@@ -172,6 +189,7 @@ class Filling:
         if split == "train" and image is not None:
             self._count(image, 1)
         outcome.accept(split, entry.source, entry.source_sha256)
+        outcome.remarks.add(entry.remarks, entry.source)
         return True
 
     def _count(self, image: Any, sign: int) -> None:
@@ -247,6 +265,9 @@ class Filling:
         else:
             self._unfinished.write(split, result)
             outcome.accept(split, result.source, result.source_sha256)
+            outcome.remarks.add(result.remarks, result.source)
+            if result.middle is not None and len(outcome.middles) < _MIDDLES:
+                outcome.middles.append(result.middle)
             return accepted(split, result)
         name = self._source.item(number).name
         outcome.skipped.append((name, reason))

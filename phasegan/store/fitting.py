@@ -12,6 +12,7 @@ from PIL import Image
 from phasegan.errors import InputError
 from phasegan.store.deep import Pixels, UnreadablePictureError
 from phasegan.store.pictures import flatten_alpha, guarded, open_picture, to_pixels
+from phasegan.store.remarks import Notes
 
 FITS = ("crop", "pad", "stretch")
 CHANNELS = ("gray", "rgb")
@@ -128,20 +129,23 @@ def square(pixels: Pixels, size: int, channels: str, bits: int, how: str) -> Pix
     return fit(to_depth(to_channels(pixels, channels), bits), size, how)
 
 
-def read_square(data: bytes, size: int, channels: str, bits: int, how: str) -> Pixels:
+def read_square(
+    data: bytes, size: int, channels: str, bits: int, how: str, notes: Notes | None = None
+) -> Pixels:
     """Decode a picture file and bring it to a layout: `square(read_picture(data), …)`.
 
     Common pictures stay with Pillow until they are small; the result is the same.
     """
+    noted = Notes() if notes is None else notes
 
     def decode(data: bytes) -> Pixels:
-        found = open_picture(data)
+        found = open_picture(data, noted)
         if isinstance(found, Image.Image):
             plain = found.mode in ("L", "RGB") and "transparency" not in found.info
             if plain and bits == 8 and how != "pad":
                 return _square(found, size, "L" if channels == "gray" else "RGB", how)
             found = to_pixels(found)
-        return square(flatten_alpha(found), size, channels, bits, how)
+        return square(flatten_alpha(found, noted), size, channels, bits, how)
 
     return guarded(decode, data)
 

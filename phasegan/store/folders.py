@@ -14,10 +14,11 @@ import numpy as np
 
 from phasegan.errors import InputError
 from phasegan.files import atomic_file
-from phasegan.reading import read_head
-from phasegan.store.deep import PNG_SIGNATURE, UnreadablePictureError
+from phasegan.reading import leads_to_folder, read_head
+from phasegan.store.deep import PNG_SIGNATURE, Pixels, UnreadablePictureError
 from phasegan.store.fitting import read_square
 from phasegan.store.pictures import bit_depth, picture_suffixes, read_picture
+from phasegan.store.remarks import Notes, left_out
 from phasegan.store.sources import SPLITS, Item, Loaded, read_file, safe_name
 
 _FORMAT = "phasegan list of pictures 1"
@@ -59,14 +60,20 @@ class FileLoader:
 
     def load(self, ticket: str) -> Loaded:
         """Read and decode one picture."""
-        data = read_file(os.path.join(self.root, ticket))
-        return Loaded(safe_name(ticket), read_picture(data), hashlib.sha256(data).hexdigest())
+        data, notes = read_file(os.path.join(self.root, ticket)), Notes()
+        pixels = read_picture(data, notes)
+        return _loaded(ticket, pixels, data, notes)
 
     def square(self, ticket: str, size: int, channels: str, bits: int, how: str) -> Loaded:
         """Read, decode and fit one picture."""
-        data = read_file(os.path.join(self.root, ticket))
-        pixels = read_square(data, size, channels, bits, how)
-        return Loaded(safe_name(ticket), pixels, hashlib.sha256(data).hexdigest())
+        data, notes = read_file(os.path.join(self.root, ticket)), Notes()
+        pixels = read_square(data, size, channels, bits, how, notes)
+        return _loaded(ticket, pixels, data, notes)
+
+
+def _loaded(ticket: str, pixels: Pixels, data: bytes, notes: Notes) -> Loaded:
+    name, sha256 = safe_name(ticket), hashlib.sha256(data).hexdigest()
+    return Loaded(name, pixels, sha256, tuple(sorted(notes.remarks)))
 
 
 class PictureFolder:
@@ -90,6 +97,7 @@ class PictureFolder:
         self.root = Path(root)
         self.label = str(root)
         self.ignored = 0
+        self.linked: list[str] = []
         self.unlisted: list[tuple[str, str]] = []
         self._depth: int | None = None
         self._listing: str | None = None
@@ -104,9 +112,11 @@ class PictureFolder:
             found = sorted(self._walk(split or ""))
             self._splits[split] = range(len(names), len(names) + len(found))
             names += found
+        self.linked.sort()
         if not names:
             ignored = f" ({self.ignored} other files)" if self.ignored else ""
-            raise InputError(f"{root}: no pictures in it or below it{ignored}")
+            left = "".join(f"; {line}" for line in left_out(self.linked, ()))
+            raise InputError(f"{root}: no pictures in it or below it{ignored}{left}")
         data = bytearray()
         for name in names:
             data += _stored(name)
@@ -137,6 +147,8 @@ class PictureFolder:
                             yield os.path.join(folder, entry.name).replace(os.sep, "\0")
                         else:
                             self.ignored += 1
+                    elif leads_to_folder(entry):
+                        self.linked.append(safe_name(os.path.join(folder, entry.name)))
 
     def splits(self) -> dict[str | None, range]:
         """Return the pictures' numbers, in the order of their paths."""
@@ -209,6 +221,7 @@ class PictureFolder:
             "root": str(self.root.resolve()),
             "splits": [[split, own.start, own.stop] for split, own in self._splits.items()],
             "ignored": self.ignored,
+            "linked": self.linked,
             "unlisted": self.unlisted,
             "depth": self.depth(),
             "listing": self.listing(),
@@ -243,6 +256,7 @@ class PictureFolder:
             found.root, found.label = Path(root), str(root)
             found._splits = {split: range(a, b) for split, a, b in head["splits"]}
             found.ignored, found._depth = int(head["ignored"]), int(head["depth"])
+            found.linked = list(map(str, head["linked"]))
             found.unlisted = [(name, reason) for name, reason in head["unlisted"]]
             found._listing, found._longest = str(head["listing"]), int(head["longest"])
             found._folders = [(folder, int(changed)) for folder, changed in head["folders"]]
@@ -280,4 +294,4 @@ class PictureFile(PictureFolder):
         self.root, self.label, self.ignored = path.parent, str(path), 0
         self._names, self._splits = Names(_stored(path.name)), {None: range(1)}
         self._depth = self._listing = self._longest = None
-        self._folders, self.unlisted = [], []
+        self._folders, self.unlisted, self.linked = [], [], []

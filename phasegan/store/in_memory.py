@@ -13,6 +13,7 @@ from phasegan.store.encode import Encoder, Sample
 from phasegan.store.folders import PictureFile, PictureFolder
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.recipes import Preprocessing
+from phasegan.store.remarks import Remarks, left_out, middle, narrow
 from phasegan.store.schema import Layout
 
 
@@ -69,6 +70,7 @@ def _encode_all(
     layout = wanted.layout(padded, source.depth())
     encoder = Encoder(source.loader(), layout, wanted.fit, seed)
     samples: list[Sample] = []
+    remarks = Remarks()
     for number in (i for own in source.splits().values() for i in own):
         if limit is not None and len(samples) == limit:
             break
@@ -77,6 +79,15 @@ def _encode_all(
             progress.warn(f"skipped {source.item(number).name}: {result}")
         else:
             samples.append(result)
+            remarks.add(result.remarks, source.item(number).name)
     if not samples:
         raise InputError(f"{path}: no usable picture")
+    remarks.tell(progress)
+    for line in left_out(source.linked, ()):
+        progress.warn(f"{path}: {line}")
+    found = narrow([middle(sample.images) for sample in samples], 0, layout.data_range)
+    if found is not None:
+        progress.warn(
+            f"{path}: {found[0]}; they are taken as they are, which phases do not depend on"
+        )
     return layout, samples

@@ -23,6 +23,7 @@ from phasegan.store.pictures import quiet_decoders
 from phasegan.store.plan import Plan, Share
 from phasegan.store.reader import PreparedFile
 from phasegan.store.recipes import Preprocessing, Recipe
+from phasegan.store.remarks import left_out
 from phasegan.store.schema import Layout
 from phasegan.store.sources import Source
 from phasegan.store.unfinished import Names, Unfinished
@@ -122,6 +123,8 @@ class Job:
             check_space(self.path, needed, "fewer --samples")
         for name, reason in self.source.unlisted:
             progress.warn(f"left out the folder {name or '.'}: {reason}")
+        for line in left_out(self.source.linked, ()):
+            progress.warn(f"{self.source.label}: {line}")
         with made_whole(
             self.path, lambda: Unfinished(self.path, self.layout, capacity, about)
         ) as unfinished:

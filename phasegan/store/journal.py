@@ -30,6 +30,8 @@ class Entry(NamedTuple):
     """SHA-256 of each of the values."""
     undefined: NDArray[np.bool_] | None
     """Where the phase is undefined, flat; None: nowhere."""
+    remarks: tuple[str, ...] = ()
+    """What is left out of the picture."""
 
     @property
     def reason(self) -> str:
@@ -39,7 +41,14 @@ class Entry(NamedTuple):
 
 def accepted(split: str, encoded: Encoded) -> Entry:
     """Return the entry of a sample."""
-    return Entry(split, encoded.source, encoded.source_sha256, encoded.digests, encoded.undefined)
+    return Entry(
+        split,
+        encoded.source,
+        encoded.source_sha256,
+        encoded.digests,
+        encoded.undefined,
+        encoded.remarks,
+    )
 
 
 def skipped(name: str, reason: str) -> Entry:
@@ -54,6 +63,10 @@ def _to_json(entry: Entry) -> list[Any]:
     if entry.undefined is not None:
         packed = zlib.compress(np.packbits(entry.undefined).tobytes())
         values.append(base64.b85encode(packed).decode())
+    elif entry.remarks:
+        values.append(None)
+    if entry.remarks:
+        values.append(entry.remarks)
     return values
 
 
@@ -61,10 +74,11 @@ def _from_json(values: list[Any], elements: int) -> Entry:
     split, source, second = values[:3]
     digests = {n: bytes.fromhex(d) for n, d in values[3].items()} if len(values) > 3 else {}
     undefined = None
-    if len(values) > 4:
+    if len(values) > 4 and values[4] is not None:
         bits = np.frombuffer(zlib.decompress(base64.b85decode(values[4])), np.uint8)
         undefined = np.unpackbits(bits, count=elements).astype(bool)
-    return Entry(split, source, second, digests, undefined)
+    remarks = tuple(values[5]) if len(values) > 5 else ()
+    return Entry(split, source, second, digests, undefined, remarks)
 
 
 class Journal(Lines):

@@ -11,6 +11,7 @@ from phasegan.errors import InputError
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.pixels import Picture, white
 from phasegan.store.planes import Kind, to_planes
+from phasegan.store.remarks import HIDDEN, middle
 
 Limits = tuple[float, float]
 
@@ -27,6 +28,12 @@ class Look(NamedTuple):
     low: float
     high: float
     """Black and white of integers, least and largest value of floats."""
+    middle: Sequence[float] | None = None
+    """Where its values lie, see `phasegan.store.remarks.middle`."""
+    transparent: bool = False
+    """Whether alpha is anywhere less than opaque."""
+    remarks: Sequence[str] = ()
+    """What is left out of it."""
 
 
 def look(picture: Picture) -> Look:
@@ -35,7 +42,24 @@ def look(picture: Picture) -> Look:
     if high is None:
         low, high = float(pixels.min()), float(pixels.max())
     rows, columns, channels = pixels.shape
-    return Look(rows, columns, channels, pixels.dtype.name, picture.alpha is not None, low, high)
+    alpha = picture.alpha
+    return Look(
+        rows,
+        columns,
+        channels,
+        pixels.dtype.name,
+        alpha is not None,
+        low,
+        high,
+        middle(pixels),
+        alpha is not None and bool(alpha.min() < (white(alpha.dtype) or 1.0)),
+        picture.remarks,
+    )
+
+
+def remarks_of(seen: Look, kind: Kind) -> list[str]:
+    """Return what is left out of a picture that is brought to a kind."""
+    return [*seen.remarks, *([HIDDEN] if seen.transparent and not kind.alpha else [])]
 
 
 def common(

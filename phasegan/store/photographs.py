@@ -78,6 +78,7 @@ class Photographs:
     ) -> None:
         self.label = "scikit-image"
         self.ignored = 0
+        self.linked: list[str] = []
         self.unlisted: list[tuple[str, str]] = []
         self._names = {"train": source.train, "test": source.test}
         self._root = Path(str(resources.files("skimage.data")))

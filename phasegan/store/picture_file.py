@@ -81,6 +81,10 @@ class StoredPictures:
         """What the pictures have in common."""
         return self._parent.facts.kind(self._name)
 
+    def left_out(self) -> list[str]:
+        """Return nothing: it was said when the file was prepared."""
+        return []
+
     def read(self, index: int) -> Picture:
         """Read one picture.
 

@@ -13,10 +13,13 @@ from phasegan.progress import Progress
 from phasegan.progress import Task as ProgressTask
 from phasegan.store.domains import Part
 from phasegan.store.encode import Done, Task
+from phasegan.store.kinds import remarks_of
 from phasegan.store.picture_plan import Group, Seen, find_kind, make_group
 from phasegan.store.picture_unfinished import UnfinishedPictures
 from phasegan.store.picture_work import LookTicket, Made, MakeTicket, serve_pictures
 from phasegan.store.planes import Kind
+from phasegan.store.remarks import Remarks
+from phasegan.store.survey import say_narrow
 from phasegan.store.workers import Workers, in_order
 
 _TASK = 16
@@ -97,10 +100,23 @@ class PictureFilling:
         for name, part in self._parts.items():
             fit = self._fit if name.startswith("train") else "none"
             kind = kind_a if name.endswith("A") else kind_b
-            self.outcome.groups.append(
-                make_group(name, part, self._seen[name], kind, self._load, fit, self._leave_out)
-            )
+            group = make_group(name, part, self._seen[name], kind, self._load, fit, self._leave_out)
+            self.outcome.groups.append(group)
+            self._tell(group)
         return kind_a, kind_b
+
+    def _tell(self, group: Group) -> None:
+        """Warn of what is left out of the pictures of a group."""
+        remarks, part, looks = Remarks(), group.part, []
+        for row, name in zip(group.rows, group.names, strict=True):
+            seen = self._seen[group.name][row]
+            assert isinstance(seen, Seen)
+            looks.append(seen.look)
+            remarks.add(remarks_of(seen.look, group.kind), f"{part.label}/{name}")
+        remarks.tell(self._progress)
+        part.tell_left_out(self._progress)
+        option = f"training with --range-{group.name[-1].lower()}"
+        say_narrow(looks, group.kind, part.label, option, self._progress)
 
     def _leave_out(self, label: str, name: str, reason: str) -> None:
         self._progress.warn(f"left out {label}: {reason}")

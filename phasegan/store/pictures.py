@@ -12,13 +12,15 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from phasegan.store import deep
 from phasegan.store.deep import Pixels, UnreadablePictureError
+from phasegan.store.profiles import is_srgb
+from phasegan.store.remarks import BAND, BLACK, FRAMES, NO_DATA, PROFILE, SIZES, Notes
 
 T = TypeVar("T")
 
@@ -52,7 +54,7 @@ def picture_suffixes() -> frozenset[str]:
     return frozenset(Image.registered_extensions()) - _NOT_PICTURES
 
 
-def read_picture(data: bytes) -> Pixels:
+def read_picture(data: bytes, notes: Notes | None = None) -> Pixels:
     """Decode a picture file.
 
     Parameters
@@ -62,6 +64,8 @@ def read_picture(data: bytes) -> Pixels:
         several frames the first is taken. EXIF orientation is applied,
         palettes are resolved, CMYK becomes RGB, transparent parts are
         composited over black.
+    notes : Notes, optional
+        Told of what is left out.
 
     Returns
     -------
@@ -74,10 +78,11 @@ def read_picture(data: bytes) -> Pixels:
         If the bytes are not a picture, are damaged, are larger than Pillow's
         limit, or hold other numbers than 8- or 16-bit integers.
     """
-    return flatten_alpha(decode_picture(data))
+    notes = Notes() if notes is None else notes
+    return flatten_alpha(decode_picture(data, notes), notes)
 
 
-def decode_picture(data: bytes) -> Pixels:
+def decode_picture(data: bytes, notes: Notes) -> Pixels:
     """Decode a picture file as `read_picture` does, but keep alpha.
 
     Returns
@@ -86,7 +91,12 @@ def decode_picture(data: bytes) -> Pixels:
         uint8 or uint16, (rows, columns) or (rows, columns, 2, 3 or 4); the last of 2
         and of 4 channels is alpha.
     """
-    return guarded(_decode, data)
+
+    def decode(data: bytes) -> Pixels:
+        found = open_picture(data, notes)
+        return found if isinstance(found, np.ndarray) else to_pixels(found)
+
+    return guarded(decode, data)
 
 
 def guarded(decode: Callable[[bytes], T], data: bytes) -> T:
@@ -100,9 +110,7 @@ def guarded(decode: Callable[[bytes], T], data: bytes) -> T:
     except Image.UnidentifiedImageError:
         raise UnreadablePictureError("not a picture in a known format") from None
     except Image.DecompressionBombError:
-        raise UnreadablePictureError(
-            f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels"
-        ) from None
+        raise deep.too_many_pixels() from None
     except Exception as error:  # decoders raise whatever they like on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadablePictureError(f"damaged ({reason})") from None
@@ -122,32 +130,68 @@ def quiet_decoders() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _decode(data: bytes) -> Pixels:
-    found = open_picture(data)
-    return found if isinstance(found, np.ndarray) else to_pixels(found)
-
-
-def open_picture(data: bytes) -> Pixels | Image.Image:
+def open_picture(data: bytes, notes: Notes) -> Pixels | Image.Image:
     """Return pixels, or where Pillow can hold them a picture that is the right way up."""
+    deep.allow_pixels()
     if deep.is_deep_pnm(data):
         return deep.decode_pnm(data)
     try:
         picture: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
         if deep.is_tiff(data):
-            return deep.decode_tiff(data)
+            return deep.decode_tiff(data, notes)
         raise
     deep.check_size(picture.width, picture.height)
+    note_profile(picture.info.get("icc_profile"), notes)
+    if picture.format == "TIFF":
+        return _open_tiff(picture, data, notes)
+    if _has_frames(picture, data):
+        notes.remarks.add(FRAMES)
+    if len(picture.info.get("sizes", ())) > 1:
+        notes.remarks.add(SIZES)
     if deep.is_deep_png(data):
         orientation = picture.getexif().get(deep.ORIENTATION, 1)
         return deep.turn(deep.decode_png(data), orientation)
-    if picture.format == "TIFF" and deep.is_deep_tiff(picture):
-        return deep.decode_tiff(data)
     if picture.format == "JPEG" and not picture.info.keys() & _MAY_TURN:
         return picture  # the right way up, and not to be copied
     return ImageOps.exif_transpose(picture)
 
 
+def _open_tiff(picture: Any, data: bytes, notes: Notes) -> Pixels | Image.Image:
+    if deep.is_deep_tiff(picture):
+        return deep.decode_tiff(data, notes)
+    if picture.is_animated:
+        deep.note_pages(data, notes)
+    missing, surplus, alpha = deep.missing_value(picture.tag_v2), *deep.surplus(picture.tag_v2)
+    upright = ImageOps.exif_transpose(picture)
+    if surplus > alpha:
+        notes.remarks.add(BAND)
+        if not alpha and upright.mode in _WITHOUT_LAST:
+            upright = upright.convert(_WITHOUT_LAST[upright.mode])
+    if deep.is_missing(np.asarray(upright), missing):
+        notes.remarks.add(NO_DATA)
+    return upright
+
+
+def _has_frames(picture: Any, data: bytes) -> bool:
+    """Tell a picture with frames or pages after the first; layers of one are no frames."""
+    if picture.format == "PSD":
+        return False
+    if picture.format == "GIF":  # which is read on to find out
+        with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as another:
+            return bool(getattr(another, "is_animated", False))
+        return False
+    return bool(getattr(picture, "is_animated", False))
+
+
+def note_profile(profile: Any, notes: Notes) -> None:
+    """Note an ICC profile, unless it says what is taken for granted."""
+    if isinstance(profile, bytes) and profile and not is_srgb(profile):
+        notes.profile = profile
+        notes.remarks.add(PROFILE)
+
+
+_WITHOUT_LAST = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "La": "L"}
 _MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp"}
 
 
@@ -159,7 +203,9 @@ def to_pixels(picture: Image.Image) -> Pixels:
     if mode == "I":
         wide = np.asarray(picture)
         if wide.min() < 0 or wide.max() > 65535:
-            raise UnreadablePictureError("32-bit pixels; only 8- and 16-bit integers are taken")
+            raise UnreadablePictureError(
+                f"pixels from {wide.min()} to {wide.max()}; whole numbers from 0 to 65535 are taken"
+            )
         return wide.astype(np.uint16)
     if mode == "F":
         raise UnreadablePictureError("floating-point pixels; only 8- and 16-bit integers are taken")
@@ -172,11 +218,14 @@ def to_pixels(picture: Image.Image) -> Pixels:
     return np.asarray(picture.convert("RGB"))
 
 
-def flatten_alpha(pixels: Pixels) -> Pixels:
+def flatten_alpha(pixels: Pixels, notes: Notes) -> Pixels:
     """Composite pixels with alpha over black."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
-    alpha = pixels[..., -1:].astype(np.float64) / (255 if pixels.dtype == np.uint8 else 65535)
+    top = 255 if pixels.dtype == np.uint8 else 65535
+    if pixels[..., -1].min() < top:
+        notes.remarks.add(BLACK)
+    alpha = pixels[..., -1:].astype(np.float64) / top
     colour = np.rint(pixels[..., :-1].astype(np.float64) * alpha).astype(pixels.dtype)
     return colour[..., 0] if colour.shape[2] == 1 else colour
 
@@ -204,4 +253,4 @@ def bit_depth(data: bytes) -> int:
         return 8
     if picture.format == "TIFF":
         return deep.tiff_depth(data)
-    return 16 if picture.mode.startswith("I;16") else 8
+    return 16 if picture.mode == "I" or picture.mode.startswith("I;16") else 8

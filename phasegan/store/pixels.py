@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from phasegan.arrays import Header, read_npy
 from phasegan.reading import UnreadableFileError, read_regular
 from phasegan.store import deep
 from phasegan.store.deep import UnreadablePictureError
-from phasegan.store.pictures import decode_picture, picture_suffixes
+from phasegan.store.pictures import decode_picture, guarded, note_profile, picture_suffixes
+from phasegan.store.remarks import NO_DATA, Notes
 
 ARRAY_SUFFIX = ".npy"
 MAX_CHANNELS = 512
@@ -35,10 +37,16 @@ class Picture(NamedTuple):
         uint8, uint16 or float32, (rows, columns, C), without alpha.
     alpha : numpy.ndarray or None
         Same dtype, (rows, columns), where the picture has one.
+    remarks : tuple of str
+        What is left out of it, see `phasegan.store.remarks`.
+    profile : bytes or None
+        Its ICC profile, unless that is sRGB.
     """
 
     pixels: Pixels
     alpha: Pixels | None
+    remarks: tuple[str, ...] = ()
+    profile: bytes | None = None
 
     def with_alpha(self) -> Pixels:
         """Return (rows, columns, C + 1); opaque where there is no alpha."""
@@ -127,47 +135,70 @@ def _from_array(values: NDArray[np.generic], channels_last: bool = False) -> Pix
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
-        raise UnreadablePictureError("holds values that are not finite")
+        raise UnreadablePictureError(
+            "holds values that are not finite (NaN or infinite), as missing ones are; fill them in "
+            "first, as numpy.nan_to_num does"
+        )
     return values
 
 
 def _from_file(data: bytes) -> Picture:
-    if deep.is_tiff(data):
-        planes = _float_tiff(data)
-        if planes is not None:
-            return Picture(_from_array(planes, channels_last=True), None)
-    pixels = decode_picture(data)
+    notes = Notes()
+    planes = _planes_of_tiff(data, notes) if deep.is_tiff(data) else None
+    if planes is not None:
+        return _noted(_from_array(planes, channels_last=True), None, notes)
+    pixels = decode_picture(data, notes)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.shape[2] in (2, 4):
-        return Picture(np.ascontiguousarray(pixels[..., :-1]), pixels[..., -1])
-    return Picture(pixels, None)
+        return _noted(np.ascontiguousarray(pixels[..., :-1]), pixels[..., -1], notes)
+    return _noted(pixels, None, notes)
 
 
-def _float_tiff(data: bytes) -> NDArray[np.generic] | None:
+def _noted(pixels: Pixels, alpha: Pixels | None, notes: Notes) -> Picture:
+    return Picture(pixels, alpha, tuple(sorted(notes.remarks)), notes.profile)
+
+
+def _planes_of_tiff(data: bytes, notes: Notes) -> NDArray[np.generic] | None:
     """Return the pixels of a TIFF that is not of grey, RGB or CMYK integers."""
     import tifffile
 
-    try:
+    def decode(data: bytes) -> NDArray[np.generic] | None:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages.first
-            usual = page.dtype in (np.uint8, np.uint16, bool) and page.samplesperpixel <= 4
-            if usual:
+            bands, name = page.samplesperpixel, getattr(page.photometric, "name", "")
+            usual = bands <= (2 if name == "MINISBLACK" else 4)
+            if usual and page.dtype in (np.uint8, np.uint16, bool):
                 return None
             if page.dtype is None or page.dtype.kind not in "uif":
                 raise UnreadablePictureError(f"pixels of {page.dtype or 'an unknown kind'}")
-            if page.samplesperpixel > MAX_CHANNELS:
-                raise UnreadablePictureError(
-                    f"{page.samplesperpixel} channels, at most {MAX_CHANNELS}"
-                )
+            if bands > MAX_CHANNELS:
+                raise UnreadablePictureError(f"{bands} channels, at most {MAX_CHANNELS}")
             deep.check_page(page)
-            values = page.asarray()
-            if values.ndim == 3 and page.planarconfig.name == "SEPARATE":
-                values = np.moveaxis(values, 0, -1)
+            note_profile(deep.profile_of(page), notes)
+            values = _values(page, data)
+            if deep.is_missing(values, deep.missing_value(page.tags)):
+                if values.dtype not in (np.uint8, np.uint16):
+                    raise UnreadablePictureError(
+                        "holds values that GDAL_NODATA marks as missing; fill them in first"
+                    )
+                notes.remarks.add(NO_DATA)
             tag = page.tags.get(deep.ORIENTATION)
-            return deep.turn(values, 1 if tag is None else int(tag.value))
-    except UnreadablePictureError:
-        raise
-    except Exception as error:  # decoders raise whatever they like on damaged bytes
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadablePictureError(f"damaged ({reason})") from None
+        deep.note_pages(data, notes)
+        return deep.turn(values, 1 if tag is None else int(tag.value))
+
+    return guarded(decode, data)
+
+
+def _values(page: Any, data: bytes) -> NDArray[np.generic]:
+    """Return the values of a page as tifffile reads them, or where it cannot as Pillow does."""
+    try:
+        return deep.page_values(page)
+    except UnreadablePictureError as reason:
+        try:
+            with Image.open(io.BytesIO(data), formats=["TIFF"]) as picture:
+                if picture.mode not in ("F", "I") or page.dtype == np.uint32:
+                    raise reason
+                return np.asarray(picture)
+        except Image.UnidentifiedImageError:
+            raise reason from None

@@ -35,6 +35,8 @@ class Loaded(NamedTuple):
     pixels: Pixels
     sha256: str
     """Of the file that the picture came from."""
+    remarks: tuple[str, ...] = ()
+    """What is left out of it."""
 
 
 class Loader(Protocol):
@@ -53,6 +55,8 @@ class Source(Protocol):
     label: str
     ignored: int
     """Files that are not pictures by their name."""
+    linked: list[str]
+    """Links to folders, which are not followed."""
     unlisted: list[tuple[str, str]]
     """Name of each folder that cannot be listed, and why."""
     external: bool
@@ -157,6 +161,7 @@ class ArrayPictures:
         if not len(images):
             raise InputError("an array without images")
         self.label, self.ignored, self._images = "the array", 0, images
+        self.linked: list[str] = []
         self.unlisted: list[tuple[str, str]] = []
 
     def splits(self) -> dict[str | None, range]:

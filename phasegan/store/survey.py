@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.store.domains import Part
-from phasegan.store.kinds import Limits, Look, common, look
+from phasegan.store.kinds import Limits, Look, common, look, remarks_of
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.planes import Kind
+from phasegan.store.remarks import Remarks, narrow
 from phasegan.usage import available_cores
 
 
@@ -19,6 +20,7 @@ def survey(
     *,
     alpha: bool = False,
     limits: Limits | None = None,
+    option: str = "",
     progress: Progress | None = None,
 ) -> tuple[Kind, Part]:
     """Decode every picture once: find what they have in common, leave out what is damaged.
@@ -32,6 +34,8 @@ def survey(
     limits : (float, float), optional
         Values that become −1 and 1; black and white of integers, least and largest
         value of floats by default.
+    option : str
+        What takes other limits, for a remark on values in a small part of the range.
     progress : Progress, optional
         Where to report; silent by default.
 
@@ -68,7 +72,24 @@ def survey(
     if not looks:
         raise InputError(f"{part.label}: none of its {len(part)} pictures can be read")
     kind = common(looks, part.label, alpha=alpha, limits=limits)
+    remarks, names = Remarks(), part.names
+    for row, own in zip(good, looks, strict=True):
+        remarks.add(remarks_of(own, kind), f"{part.label}/{names[row]}")
+    remarks.tell(progress)
+    part.tell_left_out(progress)
+    if limits is None:
+        say_narrow(looks, kind, part.label, option, progress)
     return kind, part.subset(good) if len(good) < len(part) else part
+
+
+def say_narrow(
+    looks: Iterable[Look], kind: Kind, label: str, option: str, progress: Progress
+) -> None:
+    """Warn where pictures take a small part of their kind's range only."""
+    found = narrow([seen.middle for seen in looks], kind.low, kind.high)
+    if found is not None:
+        said, low, high = found
+        progress.warn(f"{label}: {said}; {option} {low:.10g} {high:.10g} makes them fill it")
 
 
 def _looker(part: Part) -> Callable[[int], Look | str]:

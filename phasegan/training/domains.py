@@ -13,8 +13,10 @@ from torch import Tensor
 from phasegan.progress import Progress
 from phasegan.runs.translation import DomainConfig, PicturesConfig, TranslationConfig
 from phasegan.store.domains import Domains, Part
+from phasegan.store.kinds import look, remarks_of
 from phasegan.store.planes import Kind, Planes, loaded, to_planes, unit
-from phasegan.store.survey import survey
+from phasegan.store.remarks import Remarks
+from phasegan.store.survey import say_narrow, survey
 from phasegan.training.data import choose_subset
 from phasegan.training.parts import Part as Rows
 from phasegan.training.parts import whole
@@ -65,8 +67,8 @@ def look_at(
 ) -> PictureData:
     """Look at all training pictures once; see `phasegan.store.domains.survey`."""
     found = [
-        survey(part, alpha=alpha, limits=limit, progress=progress)
-        for part, limit in zip(domains.train, limits, strict=True)
+        survey(part, alpha=alpha, limits=limit, option=f"--range-{name}", progress=progress)
+        for name, part, limit in zip("ab", domains.train, limits, strict=True)
     ]
     return PictureData(domains, (found[0][0], found[1][0]), (found[0][1], found[1][1]))
 
@@ -95,9 +97,30 @@ def centred(planes: Planes, size: int) -> Planes:
     return planes[:, top : top + size, left : left + size]
 
 
-def squares(part: Part, kind: Kind, size: int, rows: Iterable[int]) -> NDArray[np.float32]:
-    """Return the middle squares of some pictures, (n, C, size, size) in [−1, 1]."""
-    return np.stack([unit(centred(to_planes(part.read(r), kind), size), kind) for r in rows])
+def squares(
+    part: Part, kind: Kind, size: int, rows: Iterable[int], progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Return the middle squares of some pictures, (n, C, size, size) in [−1, 1].
+
+    Parameters
+    ----------
+    part, kind, size, rows
+        Which pictures, what they become, and how large.
+    progress : Progress, optional
+        Told what is left out of the pictures; silent by default.
+    """
+    found, remarks, looks, names = [], Remarks(), [], part.names
+    for row in rows:
+        picture = part.read(row)
+        found.append(unit(centred(to_planes(picture, kind), size), kind))
+        if progress is not None:
+            looks.append(look(picture))
+            remarks.add(remarks_of(looks[-1], kind), f"{part.label}/{names[row]}")
+    if progress is not None:
+        remarks.tell(progress)
+        part.tell_left_out(progress)
+        say_narrow(looks, kind, part.label, "training with --range-a or --range-b", progress)
+    return np.stack(found)
 
 
 class DomainBatches:

@@ -14,6 +14,7 @@ from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.store.domains import FolderPictures, Part, is_pair_folder, open_domains
 from phasegan.store.planes import Kind, to_planes
+from phasegan.store.remarks import HIDDEN
 from phasegan.store.survey import survey
 
 
@@ -156,7 +157,8 @@ def test_what_pictures_have_in_common_is_found(tmp_path, rng, stored, expected):
         write(tmp_path / "f" / name, picture(rng, *shape, dtype=dtype))
     kind, part, warnings = look(tmp_path / "f")
     assert kind == expected
-    assert warnings == []
+    hidden = [f"{tmp_path / 'f' / '1.png'} has {HIDDEN}"]
+    assert warnings == (hidden if stored.get("1.png") == ((8, 8, 4), np.uint8) else [])
     for index in range(len(part)):
         planes = to_planes(part.read(index), kind)
         assert (planes.shape[0], planes.dtype) == (expected.channels, expected.dtype)

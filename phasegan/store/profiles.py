@@ -1,0 +1,50 @@
+"""Colour profiles inside pictures."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+_NEAR = 3
+"""Levels of 255 that colours of a profile and of sRGB may differ by."""
+_MODES = {"RGB": "RGB", "GRAY": "L"}
+
+
+@functools.lru_cache(64)
+def is_srgb(profile: bytes) -> bool:
+    """Tell whether colours mean the same with an ICC profile and without one.
+
+    Parameters
+    ----------
+    profile : bytes
+        The profile. One that cannot be read is passed over, as viewers do.
+    """
+    try:
+        from PIL import ImageCms
+    except ImportError:  # a Pillow without LittleCMS
+        return b"sRGB" in profile
+    levels = np.arange(0, 256, 51, dtype=np.uint8)
+    try:
+        own: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = _MODES.get(str(own.profile.xcolor_space).strip())
+        if mode is None:
+            return False
+        grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
+        colours = Image.fromarray(grid if mode == "RGB" else levels[None])
+        shown = ImageCms.profileToProfile(
+            colours, own, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return True
+    change = np.asarray(shown, np.int16) - np.asarray(colours.convert("RGB"), np.int16)
+    return bool(np.abs(change).max() <= _NEAR)
+
+
+def suits(profile: bytes, channels: int) -> bool:
+    """Tell whether a profile is of colours with so many channels."""
+    space = profile[16:20]  # of an ICC header
+    return (space, channels) in ((b"RGB ", 3), (b"GRAY", 1))

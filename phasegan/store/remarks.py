@@ -1,0 +1,166 @@
+"""What is left out of pictures, or may mean something else than it is taken for: said once a kind.
+
+What is imported here is imported by every process that decodes: numpy, little else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.progress import Progress
+
+FRAMES = "several pages or frames; only the first is taken"
+SIZES = "several sizes in one file; only the largest is taken"
+BAND = (
+    "a further band that the file does not call alpha; it is left out (an array .npy, "
+    "(rows, columns, channels), brings all bands)"
+)
+PROFILE = "a colour profile other than sRGB; the values are taken as they are coded"
+NO_DATA = "values that GDAL_NODATA marks as missing; they are taken as they are"
+MASK = "a mask inside the file; it is not applied"
+BLACK = "transparent parts; they become black"
+HIDDEN = "transparent parts; what they hide is taken as it is (--alpha keep keeps alpha)"
+
+NARROW = 1 / 8
+"""Share of a range that 99 % of the values take, below which it is said."""
+_SAMPLES = 256
+"""Rows and columns of a picture that its middle is taken from, at most."""
+
+
+def left_out(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
+    """Return what is in a folder and is not taken, a line a kind.
+
+    Parameters
+    ----------
+    linked : sequence of str
+        Links to folders.
+    ignored : sequence of str
+        Files that are not pictures by their name.
+    """
+    lines = []
+    if linked:
+        what = "linked folders are" if len(linked) > 1 else "linked folder is"
+        lines.append(
+            f"{len(linked)} {what} not followed, such as {linked[0]} (link the pictures instead)"
+        )
+    if ignored:
+        many = len(ignored) > 1
+        what = "files are no pictures by their names" if many else "file is no picture by its name"
+        lines.append(f"{len(ignored)} {what}, such as {ignored[0]}")
+    return lines
+
+
+@dataclass
+class Notes:
+    """What a decoder has to say of one picture.
+
+    Attributes
+    ----------
+    remarks : set of str
+        What is left out of it, or taken as it is.
+    profile : bytes or None
+        Its ICC profile, unless that is sRGB.
+    """
+
+    remarks: set[str] = field(default_factory=set)
+    profile: bytes | None = None
+
+
+class Remarks:
+    """Remarks on many pictures: how many have each, and the first of them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, str]] = {}
+
+    def add(self, remarks: Iterable[str], name: str) -> None:
+        """Count a picture's remarks."""
+        for remark in remarks:
+            count, example = self._found.get(remark, (0, name))
+            self._found[remark] = count + 1, example
+
+    def lines(self) -> list[str]:
+        """Return a line a kind, such as `3 pictures have …, such as a.tif`."""
+        return [
+            f"{count} pictures have {remark}; {example} is one"
+            if count > 1
+            else f"{example} has {remark}"
+            for remark, (count, example) in sorted(self._found.items())
+        ]
+
+    def tell(self, progress: Progress) -> None:
+        """Warn of each kind."""
+        for line in self.lines():
+            progress.warn(line)
+
+
+class Middle(NamedTuple):
+    """Where a picture's values lie."""
+
+    low: float
+    high: float
+    """Between them lie 99 % of the values."""
+    least: float
+    largest: float
+
+
+def middle(pixels: NDArray[Any]) -> Middle | None:
+    """Return where the values of a picture lie; None of 8 bit.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        Two axes are rows and columns; about 256 × 256 of them are looked at.
+    """
+    if pixels.dtype.itemsize == 1 or not pixels.size:
+        return None
+    steps = tuple(slice(None, None, -(-size // _SAMPLES)) for size in pixels.shape)
+    low, high = np.percentile(pixels[steps], [0.5, 99.5])
+    return Middle(float(low), float(high), float(pixels.min()), float(pixels.max()))
+
+
+def narrow(
+    middles: Iterable[Sequence[float] | None], low: float, high: float
+) -> tuple[str, float, float] | None:
+    """Tell whether pictures take a small part of a range only.
+
+    Parameters
+    ----------
+    middles : iterable of Middle
+        Of the pictures; those of 8 bit have none and are passed over.
+    low, high : float
+        The range.
+
+    Returns
+    -------
+    (str, float, float) or None
+        `99 % of the values lie in 6 % of the range 0 to 65535`, and limits that they
+        would fill; None where they take an eighth or more, or are all equal.
+    """
+    known = np.array([found for found in middles if found is not None], np.float64)
+    if not len(known):
+        return None
+    bottom = float(np.percentile(known[:, 0], 1, method="lower"))
+    top = float(np.percentile(known[:, 1], 99, method="higher"))
+    share = (top - bottom) / (high - low)
+    if not 0 < share < NARROW:
+        return None
+    said = f"99 % of the values lie in {100 * share:.2g} % of the range {low:g} to {high:g}"
+    return said, *_limits(bottom, top, known[:, 3].max(), low, high)
+
+
+def _limits(
+    bottom: float, top: float, largest: float, low: float, high: float
+) -> tuple[float, float]:
+    """Return limits for values between a bottom and a top: of whole bits where they begin at 0."""
+    if low == 0 and high == 65535:
+        if top >= NARROW * high:
+            return math.floor(bottom), math.ceil(top)
+        whole = largest if largest < NARROW * high else top
+        return 0, 2 ** math.ceil(math.log2(whole + 1)) - 1
+    return float(f"{bottom:.4g}"), float(f"{top:.4g}")
