@@ -22,6 +22,11 @@ from phasegan.store.reader import PreparedFile
 from phasegan.store.schema import Layout
 from phasegan.store.split import Indices, PreparedSplit
 
+_AS_ARRAY = (
+    "Phases kept as a picture come in as an array .npy in radians, such as "
+    "levels / 255 * 2π − π where 0 to 255 mean −π to π"
+)
+
 
 @dataclass(frozen=True)
 class ArrayOptions:
@@ -176,12 +181,18 @@ def load_path(
         raise InputError(f"{path}: no such file or folder")
     given = options.first_given()
     if given is not None:
+        if path.is_file() and _is_hdf5(path):
+            raise InputError(
+                f"--{given}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; {path} "
+                "brings its own, leave it out"
+            )
         raise InputError(
-            f"--{given}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; {path} "
-            "brings its own, leave it out"
+            f"--{given}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; of {path} "
+            f"the Fourier transform is taken. {_AS_ARRAY}"
         )
     if path.is_file() and _is_hdf5(path):
         return _load_prepared(path, split, limit, preprocessing)
+    progress.say(f"{path}: phases are those of its Fourier transform. {_AS_ARRAY}")
     layout, samples = encode_pictures(path, prescribed(preprocessing), limit, progress)
     codes = np.stack([s.phase for s in samples])
     undefined = np.stack([s.undefined for s in samples])

@@ -19,6 +19,7 @@ from phasegan.files import atomic_file, atomic_folder, locked
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.reconstruction.protocol import Result
 from phasegan.store.hdf5 import HDF5_SUFFIXES, open_hdf5
+from phasegan.store.targets import check_folder_target
 
 SHEET_ROWS = 6
 FORMAT_NAME = "phasegan reconstructions"
@@ -56,6 +57,10 @@ def check_output(
         if path.exists() and not _is_ours(path):
             raise InputError(f"{path} is there and holds something else; choose another -o")
         return
+    check_folder_target(
+        path,
+        "reconstructions are written as a folder of PNG pictures, or as one file ending in .h5",
+    )
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: a file; give a folder for pictures, or a name ending in .h5")
     held = [p.name for p in path.iterdir()] if path.is_dir() else []

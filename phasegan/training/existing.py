@@ -8,6 +8,7 @@ from phasegan.errors import InputError
 from phasegan.files import remove_leftovers
 from phasegan.runs.config import RunStatus, TrainConfig
 from phasegan.runs.folder import RunFolder
+from phasegan.runs.translation import TranslationConfig
 from phasegan.settings import differences
 from phasegan.training.checkpoint import Checkpoints
 
@@ -66,9 +67,12 @@ def _check(folder: RunFolder, config: TrainConfig, resume: bool) -> RunStatus | 
     old = folder.read_config()
     changed = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
     if changed:
+        way = ""
+        if isinstance(config, TranslationConfig):
+            way = f" (with --start-from {folder.path} it begins with the weights of this one)"
         raise InputError(
             f"{folder.path} holds a run of another configuration ({'; '.join(changed)}); "
-            "choose another -o"
+            f"choose another -o{way}"
         )
     if not folder.status_path.is_file():
         return None  # killed before its first checkpoint was complete

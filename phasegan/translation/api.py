@@ -7,11 +7,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.files import locked
 from phasegan.progress import Progress
 from phasegan.store.pixels import pixel_suffixes
+from phasegan.store.targets import check_folder_target
 from phasegan.translation.engine import Engine
 from phasegan.translation.film import is_film
 from phasegan.translation.opening import Translator, open_translator
@@ -80,7 +83,8 @@ def translate(
 ) -> TranslateReport:
     """Translate a picture, a folder of pictures or a film.
 
-    Pictures may have any size. Those that do not fit into memory are computed layer by
+    Pictures may have any size up to `PIL.Image.MAX_IMAGE_PIXELS`, or the environment
+    variable PHASEGAN_MAX_PIXELS. Those that do not fit into memory are computed layer by
     layer in bands of rows, with the statistics of the whole picture, and come out as if
     they had gone through at once.
 
@@ -170,6 +174,11 @@ def translate(
         folder=_existing(target if given.is_dir() else target.parent),
         choose=None if steadying is None else steadying.moments,
     )
+    if any(isinstance(layer, _BatchNorm) for layer in translator.network.modules()):
+        progress.say(
+            f"{translator.label}: batch normalisation uses the statistics of the training "
+            "(as test.py --eval of pytorch-CycleGAN-and-pix2pix does), not those of the picture"
+        )
     progress.detail(f"{translator.label} on {where.type}, precision {engine.precision}")
     with locked(target.with_name(f".{target.name}.lock"), str(target)):
         _check_target(given, target, overwrite)
@@ -264,6 +273,7 @@ def _check_target(given: Path, target: Path, overwrite: bool) -> None:
     if given.is_dir():
         if target.is_file():
             raise InputError(f"{target}: a file; results of a folder need a folder")
+        check_folder_target(target, "results of a folder are written as a folder")
         return
     if target.exists() and target.samefile(given):
         raise InputError(f"{target}: the input itself; choose another -o")

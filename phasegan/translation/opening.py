@@ -91,17 +91,18 @@ def open_translator(
         raise InputError(f"direction = {direction!r}: choose one of {', '.join(DIRECTIONS)}")
     place = Path(path)
     if place.is_file():
+        found = _known_by_weights(place, None, padding)
         if direction is not None:
             raise InputError(f"{place}: one generator's file; leave --direction out")
-        return _known_by_weights(place, None, padding)
+        return found
     run = RunFolder(place)
     if run.exists:
         return _from_run(run, direction, padding)
     if not place.is_dir():
         raise InputError(f"{place}: no such run folder or weights file")
-    found = find_networks(place)
-    chosen = _choose(place, direction, [d for d in DIRECTIONS if _NETWORKS[d] in found])
-    return _known_by_weights(found[_NETWORKS[chosen]], chosen, padding)
+    networks = find_networks(place)
+    chosen = _choose(place, direction, [d for d in DIRECTIONS if _NETWORKS[d] in networks])
+    return _known_by_weights(networks[_NETWORKS[chosen]], chosen, padding)
 
 
 def _choose(place: Path, direction: str | None, known: list[str]) -> str:

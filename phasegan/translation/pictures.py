@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,27 @@ from phasegan.progress import Progress
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.domains import FolderPictures
 from phasegan.store.pictures import quiet_decoders
-from phasegan.store.pixels import Picture, Pixels, read_pixels
+from phasegan.store.pixels import Picture, Pixels, read_pixels, white
+from phasegan.store.profiles import suits
+from phasegan.store.remarks import (
+    HIDDEN,
+    PROFILE,
+    Middle,
+    Remarks,
+    left_out,
+    middle,
+    narrow,
+)
 from phasegan.translation.engine import Engine
+from phasegan.translation.film import is_film
 from phasegan.translation.opening import Translator
 from phasegan.translation.operations import Band
-from phasegan.translation.values import Kinds, choose_kinds, convert_alpha, fit_channels
-from phasegan.translation.writing import OTHERS, suffix_for, write_pixels
+from phasegan.translation.values import Kinds, Scale, choose_kinds, convert_alpha, fit_channels
+from phasegan.translation.writing import OTHERS, holds_profile, suffix_for, write_pixels
+
+_LONGEST = 255
+"""Bytes of a file's name, at most."""
+_NO_PROFILE = "a colour profile that the result cannot hold; it is left out"
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,9 @@ class PictureTranslation:
         self._translator, self._engine = translator, engine
         self._manner, self._progress = manner, progress
         self._said: set[str] = set()
+        self._names: Mapping[str, Mapping[str, str]] = {}
+        self._remarks = Remarks()
+        self._middles: dict[Scale, list[Middle | None]] = {}
 
     def one(self, source: Path, target: Path) -> Outcome:
         """Translate one picture.
@@ -117,6 +136,8 @@ class PictureTranslation:
                 job = self._job(source.name, source, target)
             except InputError as error:
                 raise InputError(f"{source}: {error}") from None
+        self._note(job, target)
+        self._tell(source)
         with self._progress.task(f"translating {source.name}", 1000) as task:
             pixels = self._translated(job, task.advance)
         self._write(job, pixels, target)
@@ -156,11 +177,11 @@ class PictureTranslation:
         if output.resolve().is_relative_to(root.resolve()):
             raise InputError(f"{output}: lies in the folder of the pictures; choose another -o")
         listed = FolderPictures(root)
-        stems = Counter(_stem(name) for name in listed.names)
+        self._say_left_out(listed)
+        self._names = result_names(listed.names)
         outcome, waiting = Outcome(), []
         for name in listed.names:
-            target = output / name
-            if any(path.is_file() for path in _possible(target, name, stems)):
+            if any((output / found).is_file() for found in self._names[name].values()):
                 outcome.there += 1
                 if skip_existing:
                     continue
@@ -177,10 +198,12 @@ class PictureTranslation:
         ):
             for jobs, passed in self._batches(root, output, waiting, batch_size, outcome):
                 for job, pixels in zip(jobs, self._together(jobs), strict=True):
-                    target = self._free(job, pixels, stems)
+                    target = self._free(job, pixels, output)
+                    self._note(job, target)
                     self._write(job, pixels, target)
                     outcome.written.append(target)
                 task.advance(passed)
+        self._tell(root)
         if outcome.skipped and not outcome.written:
             raise InputError(
                 f"{root}: none of its pictures could be translated; the last one, "
@@ -266,29 +289,97 @@ class PictureTranslation:
             return pixels[..., :-1], pixels[..., -1]
         return pixels, self._alpha(job)
 
-    def _free(self, job: _Job, pixels: Pixels, stems: Counter[str]) -> Path:
+    def _free(self, job: _Job, pixels: Pixels, output: Path) -> Path:
         """Return the name of a result in a folder."""
         suffix = suffix_for(job.target.suffix, *self._parts(job, pixels))
-        if suffix == job.target.suffix:
-            return job.target
-        self._say(f"{job.target.suffix} cannot hold these results: written as {suffix}")
-        return _renamed(job.target, suffix, job.name, stems)
+        if suffix != job.target.suffix:
+            self._say(f"{job.target.suffix} cannot hold these results: written as {suffix}")
+        return output / self._names[job.name][suffix]
 
     def _write(self, job: _Job, pixels: Pixels, target: Path) -> None:
         colours, alpha = self._parts(job, pixels)
-        write_pixels(target, colours, alpha)
+        write_pixels(target, colours, alpha, self._profile(job, target))
+
+    def _profile(self, job: _Job, target: Path) -> bytes | None:
+        """Return the profile that a result keeps: colours in are coded as colours out."""
+        profile, given = job.picture.profile, self._translator.given
+        if profile is None or not holds_profile(target.suffix.lower()):
+            return None
+        return profile if suits(profile, given.channels - given.alpha) else None
+
+    def _note(self, job: _Job, target: Path) -> None:
+        """Note what of a picture is not in its result."""
+        remarks, alpha = set(job.picture.remarks) - {PROFILE}, job.picture.alpha
+        if job.picture.profile is not None and self._profile(job, target) is None:
+            remarks.add(_NO_PROFILE)
+        kept = self._translator.taken.alpha or self._alpha(job) is not None
+        if alpha is not None and not kept and alpha.min() < (white(alpha.dtype) or 1.0):
+            remarks.add(HIDDEN)
+        self._remarks.add(remarks, job.name)
+        if self._manner.limits is None:
+            self._middles.setdefault(job.kinds.taken, []).append(middle(job.pixels))
+
+    def _tell(self, source: Path) -> None:
+        """Warn of what was noted."""
+        self._remarks.tell(self._progress)
+        for taken, middles in self._middles.items():
+            found = narrow(middles, taken.low, taken.high)
+            if found is not None:
+                said, low, high = found
+                self._progress.warn(
+                    f"{source}: {said}; --range {low:.10g} {high:.10g} makes them fill it"
+                )
+
+    def _say_left_out(self, listed: FolderPictures) -> None:
+        films = [name for name in listed.ignored if is_film(Path(name))]
+        others = [name for name in listed.ignored if name not in films]
+        for line in left_out(listed.linked, others):
+            self._progress.warn(f"{listed.label}: {line}")
+        if films:
+            what = "films are" if len(films) > 1 else "film is"
+            self._progress.warn(
+                f"{listed.label}: {len(films)} {what} left out, such as {films[0]}; translate "
+                "films one by one"
+            )
 
 
-def _stem(name: str) -> str:
-    return str(Path(name).with_suffix(""))
+def result_names(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return what the results of pictures may be called; no two have a name in common.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Paths from the folder, with slashes.
+
+    Returns
+    -------
+    dict of dict of str
+        By picture, and by the suffix that its result may get: the picture's own name, or
+        `a.png` for `a.jpg`, or `a.jpg.png` where that would be another one's.
+    """
+    stems = Counter(str(PurePosixPath(name).with_suffix("")) for name in names)
+    taken = {*names, *(str(folder) for name in names for folder in PurePosixPath(name).parents)}
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        path = PurePosixPath(name)
+        found[name] = {path.suffix: name}
+        for suffix in OTHERS:
+            if suffix == path.suffix:
+                continue
+            alone = stems[str(path.with_suffix(""))] == 1
+            target = str(path.with_suffix(suffix)) if alone else _named(path, suffix)
+            number = 1
+            while target in taken or len(os.fsencode(PurePosixPath(target).name)) > _LONGEST:
+                target = _named(path, f"-{number}{suffix}" if number > 1 else suffix)
+                number += 1
+            taken.add(target)
+            found[name][suffix] = target
+    return found
 
 
-def _renamed(target: Path, suffix: str, name: str, stems: Counter[str]) -> Path:
-    """Return a target with another suffix; `a.jpg.png` where another picture is `a.png`."""
-    if stems[_stem(name)] == 1:
-        return target.with_suffix(suffix)
-    return target.with_name(target.name + suffix)
-
-
-def _possible(target: Path, name: str, stems: Counter[str]) -> list[Path]:
-    return [target, *(_renamed(target, suffix, name, stems) for suffix in OTHERS)]
+def _named(path: PurePosixPath, tail: str) -> str:
+    """Return a path with something behind its name, which is cut where it gets too long."""
+    name = path.name
+    while len(os.fsencode(name + tail)) > _LONGEST:
+        name = name[:-1]
+    return str(path.with_name(name + tail))

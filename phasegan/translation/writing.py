@@ -7,6 +7,7 @@ Pixels are uint8, uint16 or float32 arrays (rows, columns, channels); alpha is
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ _EIGHT_BIT = {
     ".ppm": "PPM",
     ".pgm": "PPM",
 }
+_PROFILED = {*_TIFF, ".png", ".jpg", ".jpeg", ".webp"}
 _CHANNELS = {".ppm": (3,), ".pgm": (1,), ".webp": (3,)}
 
 
@@ -61,7 +63,14 @@ def suffix_for(wanted: str, pixels: Pixels, alpha: Pixels | None) -> str:
     return next(suffix for suffix in OTHERS if holds(suffix, pixels, alpha))
 
 
-def write_pixels(path: Path, pixels: Pixels, alpha: Pixels | None = None) -> None:
+def holds_profile(suffix: str) -> bool:
+    """Tell whether files with a suffix, lower case and with the dot, hold an ICC profile."""
+    return suffix in _PROFILED
+
+
+def write_pixels(
+    path: Path, pixels: Pixels, alpha: Pixels | None = None, profile: bytes | None = None
+) -> None:
     """Write a picture atomically.
 
     Parameters
@@ -71,11 +80,13 @@ def write_pixels(path: Path, pixels: Pixels, alpha: Pixels | None = None) -> Non
         In an array, alpha is the last channel.
     pixels, alpha : numpy.ndarray
         The picture.
+    profile : bytes, optional
+        Its ICC profile; formats that hold none leave it out, see `holds_profile`.
 
     Raises
     ------
     InputError
-        If the format cannot hold it.
+        If the format cannot hold the pixels.
     """
     suffix = path.suffix.lower()
     if not holds(suffix, pixels, alpha):
@@ -91,18 +102,19 @@ def write_pixels(path: Path, pixels: Pixels, alpha: Pixels | None = None) -> Non
             with open(temporary, "wb") as stream:
                 np.save(stream, whole)
         elif suffix in _TIFF:
-            _write_tiff(temporary, whole, alpha is not None)
+            _write_tiff(temporary, whole, alpha is not None, profile)
         elif whole.dtype == np.uint16:
-            _write_deep_png(temporary, whole)
+            _write_deep_png(temporary, whole, profile)
         else:
             plain = whole[..., 0] if whole.shape[2] == 1 else whole
             image = Image.fromarray(np.ascontiguousarray(plain))
             encoded = io.BytesIO()  # Pillow itself does not notice a full disk in every format
-            image.save(encoded, format=_EIGHT_BIT.get(suffix, "PNG"), quality=_QUALITY)
+            more = {"icc_profile": profile} if profile and holds_profile(suffix) else {}
+            image.save(encoded, format=_EIGHT_BIT.get(suffix, "PNG"), quality=_QUALITY, **more)
             temporary.write_bytes(encoded.getbuffer())
 
 
-def _write_tiff(path: Path, whole: Pixels, alpha: bool) -> None:
+def _write_tiff(path: Path, whole: Pixels, alpha: bool, profile: bytes | None) -> None:
     import tifffile
 
     colours = whole.shape[2] - alpha
@@ -114,10 +126,11 @@ def _write_tiff(path: Path, whole: Pixels, alpha: bool) -> None:
         planarconfig=None if whole.shape[2] == 1 else "contig",
         extrasamples=[("unassalpha" if alpha else "unspecified")] * extra or None,
         compression="zlib",
+        iccprofile=profile,
     )
 
 
-def _write_deep_png(path: Path, whole: Pixels) -> None:
+def _write_deep_png(path: Path, whole: Pixels, profile: bytes | None) -> None:
     import png
 
     rows, columns, planes = whole.shape
@@ -129,5 +142,12 @@ def _write_deep_png(path: Path, whole: Pixels) -> None:
         alpha=planes in (2, 4),
         compression=6,
     )
+    encoded = io.BytesIO()
+    writer.write_packed(encoded, (row.astype(">u2").tobytes() for row in whole))
+    if profile is None:
+        path.write_bytes(encoded.getbuffer())
+        return
+    header, *rest = png.Reader(bytes=encoded.getvalue()).chunks()
+    coded = b"ICC profile\0\0" + zlib.compress(profile)
     with open(path, "wb") as stream:
-        writer.write_packed(stream, (row.astype(">u2").tobytes() for row in whole))
+        png.write_chunks(stream, [header, (b"iCCP", coded), *rest])
