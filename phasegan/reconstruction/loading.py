@@ -192,8 +192,13 @@ def load_path(
         )
     if path.is_file() and _is_hdf5(path):
         return _load_prepared(path, split, limit, preprocessing)
+    try:
+        layout, samples = encode_pictures(path, prescribed(preprocessing), limit, progress)
+    except InputError as error:
+        if path.suffix.lower() in (".tif", ".tiff"):  # where phases may be floats
+            raise InputError(f"{error}. {_AS_ARRAY}") from None
+        raise
     progress.say(f"{path}: phases are those of its Fourier transform. {_AS_ARRAY}")
-    layout, samples = encode_pictures(path, prescribed(preprocessing), limit, progress)
     codes = np.stack([s.phase for s in samples])
     undefined = np.stack([s.undefined for s in samples])
     observation = Observation(
