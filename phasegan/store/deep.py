@@ -374,6 +374,12 @@ def decode_tiff(data: bytes, notes: Notes) -> Pixels:
     planes = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.ndim == 3 and planes == 1:
         pixels = pixels[..., 0]
+    colours = {"RGB": 3, "SEPARATED": 4}.get(photometric, 1)
+    alpha = bool(extra) and extra[0] in _ALPHA and photometric != "SEPARATED"
+    if planes > colours + alpha and (colours > 1 or planes == 2):
+        notes.remarks.add(BAND)
+        planes = colours + alpha
+        pixels = pixels[..., 0] if planes == 1 else pixels[..., :planes]
     if photometric == "MINISWHITE" and planes == 1:
         pixels = top - pixels
     elif photometric == "SEPARATED" and planes == 4:
@@ -381,10 +387,7 @@ def decode_tiff(data: bytes, notes: Notes) -> Pixels:
         colour = (1 - ink[..., :3]) * (1 - ink[..., 3:])
         pixels = np.rint(colour * top).astype(pixels.dtype)
     elif (photometric, planes) in (("MINISBLACK", 2), ("RGB", 4)):
-        if not extra or extra[0] not in _ALPHA:
-            notes.remarks.add(BAND)
-            pixels = pixels[..., 0] if planes == 2 else pixels[..., :-1]
-        elif extra[0] == _PREMULTIPLIED:
+        if extra[0] == _PREMULTIPLIED:
             pixels = _divided(pixels)
     elif (photometric, planes) not in (("MINISBLACK", 1), ("RGB", 3)):
         raise UnreadablePictureError(

@@ -85,6 +85,8 @@ def _encode_all(
     remarks.tell(progress)
     for line in left_out(source.linked, ()):
         progress.warn(f"{path}: {line}")
+    if source.ignored:
+        progress.warn(f"{path}: ignored {source.ignored} files that are no pictures by their name")
     found = narrow([middle(sample.images) for sample in samples], 0, layout.data_range)
     if found is not None:
         progress.warn(

@@ -20,6 +20,7 @@ from phasegan.store.pictures import quiet_decoders
 from phasegan.store.plan import Plan, Share
 from phasegan.store.reader import PreparedFile, check_replaceable
 from phasegan.store.recipes import Recipe
+from phasegan.store.remarks import left_out
 from phasegan.store.shards import begun, list_path, run_on_cluster, shard_path, shard_paths
 from phasegan.store.sources import Source
 
@@ -51,6 +52,8 @@ class Preparation:
             Where the file is there already, read the pictures again to compare them.
         """
         if dry_run:
+            for line in left_out(source.linked, ()):
+                progress.warn(f"{source.label}: {line}")
             return self._would(source, None, self.path)
         return self._prepare(source, progress, None, thorough)
 

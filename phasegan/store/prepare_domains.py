@@ -144,6 +144,8 @@ def prepare_domains(
     parts = _parts(domains)
     counts = {name: len(part) for name, part in parts.items()}
     if dry_run:
+        for part in parts.values():
+            part.tell_left_out(progress)
         return DomainsReport(path, counts, None, load, fit, written=False)
     job = _Job(path, domains.name, parts, load, fit, alpha, count)
     with locked(path.with_name(f".{path.name}.lock"), str(path)):

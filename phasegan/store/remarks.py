@@ -17,10 +17,7 @@ from phasegan.progress import Progress
 
 FRAMES = "several pages or frames; only the first is taken"
 SIZES = "several sizes in one file; only the largest is taken"
-BAND = (
-    "a further band that the file does not call alpha; it is left out (an array .npy, "
-    "(rows, columns, channels), brings all bands)"
-)
+BAND = "a further band that the file does not call alpha; it is left out"
 PROFILE = "a colour profile other than sRGB; the values are taken as they are coded"
 NO_DATA = "values that GDAL_NODATA marks as missing; they are taken as they are"
 MASK = "a mask inside the file; it is not applied"

@@ -31,6 +31,8 @@ class Sound:
         self._container, self._source = container, stream
         name = stream.codec_context.name
         self._stream: Any = None
+        self._progress, self._lost = progress, 0
+        self._last: int | None = None
         self.copied = _takes(form, stream)
         if self.copied:
             self._stream = container.add_stream_from_template(stream)
@@ -48,6 +50,10 @@ class Sound:
         if self._stream is None:
             return
         if self.copied:
+            if self._last is not None and packet.dts < self._last:  # which no format takes
+                self._lost += 1
+                return
+            self._last = packet.dts
             packet.stream = self._stream
             self._container.mux(packet)
             return
@@ -61,11 +67,14 @@ class Sound:
         try:
             frames: list[Any] = packet.decode()
         except av.error.InvalidDataError:
+            self._lost += 1
             return []
         return frames
 
     def finish(self) -> None:
-        """Write what the decoder and the encoder still hold."""
+        """Write what the decoder and the encoder still hold; say what was damaged."""
+        if self._lost:
+            self._progress.warn(f"{self._lost} pieces of the sound are damaged and left out")
         if self._stream is None or self.copied:
             return
         for frame in self._source.codec_context.decode(None):

@@ -118,7 +118,9 @@ def test_a_wrong_suffix_does_not_matter(run_cli, tmp_path):
     for name, data in corpus.mislabelled().items():
         (tmp_path / name).write_bytes(data)
         assert read_pixels(tmp_path / name).pixels.shape == (32, 32, 3)
-        outcome = run_cli("reconstruct", tmp_path / name, "--size", 32, "-o", f"of-{name.replace('.', '-')}")
+        outcome = run_cli(
+            "reconstruct", tmp_path / name, "--size", 32, "-o", f"of-{name.replace('.', '-')}"
+        )
         assert outcome.status == 0, outcome.err
 
 

@@ -129,6 +129,27 @@ def test_a_band_that_is_not_called_alpha_is_left_out(rng, tmp_path, dtype, colou
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("extra", [["unspecified"] * 2, ["unspecified", "unassalpha"]])
+def test_of_many_bands_prepare_takes_the_colours(rng, dtype, extra):
+    values = rng.integers(0, np.iinfo(dtype).max, (8, 9, 5)).astype(dtype)
+    pixels, remarks = noted(tiff(values, photometric="rgb", extrasamples=extra, metadata=None))
+    np.testing.assert_array_equal(pixels, values[..., :3])
+    assert remarks == {BAND}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_bands_are_no_alpha_where_the_file_is_silent(rng, dtype):
+    values = rng.integers(0, np.iinfo(dtype).max, (8, 9, 4)).astype(dtype)
+    data = bytearray(tiff(values, photometric="rgb", extrasamples=["unassalpha"], metadata=None))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        place = file.pages.first.tags["ExtraSamples"].offset
+    data[place : place + 2] = (65000).to_bytes(2, "little")  # a private tag
+    pixels, remarks = noted(bytes(data))
+    np.testing.assert_array_equal(pixels, values[..., :3])
+    assert remarks == {BAND}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_alpha_is_what_the_file_calls_so(rng, dtype):
     top = np.iinfo(dtype).max
     colour = rng.integers(0, top, (8, 9, 3)).astype(dtype)
