@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from phasegan.store import deep
+from phasegan.store import deep, tiff
 from phasegan.store.deep import Pixels, UnreadablePictureError
 from phasegan.store.profiles import is_srgb
 from phasegan.store.remarks import BAND, BLACK, FRAMES, NO_DATA, PROFILE, SIZES, Notes
@@ -138,8 +138,8 @@ def open_picture(data: bytes, notes: Notes) -> Pixels | Image.Image:
     try:
         picture: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
-        if deep.is_tiff(data):
-            return deep.decode_tiff(data, notes)
+        if tiff.is_tiff(data):
+            return tiff.decode_tiff(data, notes)
         raise
     deep.check_size(picture.width, picture.height)
     note_profile(picture.info.get("icc_profile"), notes)
@@ -158,17 +158,17 @@ def open_picture(data: bytes, notes: Notes) -> Pixels | Image.Image:
 
 
 def _open_tiff(picture: Any, data: bytes, notes: Notes) -> Pixels | Image.Image:
-    if deep.is_deep_tiff(picture):
-        return deep.decode_tiff(data, notes)
+    if tiff.is_deep_tiff(picture):
+        return tiff.decode_tiff(data, notes)
     if picture.is_animated:
-        deep.note_pages(data, notes)
-    missing, surplus, alpha = deep.missing_value(picture.tag_v2), *deep.surplus(picture.tag_v2)
+        tiff.note_pages(data, notes)
+    missing, surplus, alpha = tiff.missing_value(picture.tag_v2), *tiff.surplus(picture.tag_v2)
     upright = ImageOps.exif_transpose(picture)
     if surplus > alpha:
         notes.remarks.add(BAND)
         if not alpha and upright.mode in _WITHOUT_LAST:
             upright = upright.convert(_WITHOUT_LAST[upright.mode])
-    if deep.is_missing(np.asarray(upright), missing):
+    if tiff.is_missing(np.asarray(upright), missing):
         notes.remarks.add(NO_DATA)
     return upright
 
@@ -248,9 +248,9 @@ def bit_depth(data: bytes) -> int:
     try:
         picture = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
-        return deep.tiff_depth(data) if deep.is_tiff(data) else 8
+        return tiff.tiff_depth(data) if tiff.is_tiff(data) else 8
     except Exception:  # an unreadable picture is named when it is decoded
         return 8
     if picture.format == "TIFF":
-        return deep.tiff_depth(data)
+        return tiff.tiff_depth(data)
     return 16 if picture.mode == "I" or picture.mode.startswith("I;16") else 8

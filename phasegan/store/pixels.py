@@ -16,7 +16,7 @@ from PIL import Image
 
 from phasegan.arrays import Header, read_npy
 from phasegan.reading import UnreadableFileError, read_regular
-from phasegan.store import deep
+from phasegan.store import deep, tiff
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.pictures import decode_picture, guarded, note_profile, picture_suffixes
 from phasegan.store.remarks import NO_DATA, Notes
@@ -144,7 +144,7 @@ def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _from_file(data: bytes) -> Picture:
     notes = Notes()
-    planes = _planes_of_tiff(data, notes) if deep.is_tiff(data) else None
+    planes = _planes_of_tiff(data, notes) if tiff.is_tiff(data) else None
     if planes is not None:
         return _noted(_from_array(planes, channels_last=True), None, notes)
     pixels = decode_picture(data, notes)
@@ -174,17 +174,17 @@ def _planes_of_tiff(data: bytes, notes: Notes) -> NDArray[np.generic] | None:
                 raise UnreadablePictureError(f"pixels of {page.dtype or 'an unknown kind'}")
             if bands > MAX_CHANNELS:
                 raise UnreadablePictureError(f"{bands} channels, at most {MAX_CHANNELS}")
-            deep.check_page(page)
-            note_profile(deep.profile_of(page), notes)
+            tiff.check_page(page)
+            note_profile(tiff.profile_of(page), notes)
             values = _values(page, data)
-            if deep.is_missing(values, deep.missing_value(page.tags)):
+            if tiff.is_missing(values, tiff.missing_value(page.tags)):
                 if values.dtype not in (np.uint8, np.uint16):
                     raise UnreadablePictureError(
                         "holds values that GDAL_NODATA marks as missing; fill them in first"
                     )
                 notes.remarks.add(NO_DATA)
             tag = page.tags.get(deep.ORIENTATION)
-        deep.note_pages(data, notes)
+        tiff.note_pages(data, notes)
         return deep.turn(values, 1 if tag is None else int(tag.value))
 
     return guarded(decode, data)
@@ -193,7 +193,7 @@ def _planes_of_tiff(data: bytes, notes: Notes) -> NDArray[np.generic] | None:
 def _values(page: Any, data: bytes) -> NDArray[np.generic]:
     """Return the values of a page as tifffile reads them, or where it cannot as Pillow does."""
     try:
-        return deep.page_values(page)
+        return tiff.page_values(page)
     except UnreadablePictureError as reason:
         try:
             with Image.open(io.BytesIO(data), formats=["TIFF"]) as picture:

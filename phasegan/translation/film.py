@@ -1,8 +1,7 @@
-"""Films in and out by PyAV: frames with their time stamps, and sound."""
+"""Films by PyAV: frames with their time stamps, and sound."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError, PhaseganError
-from phasegan.progress import Progress
 from phasegan.store.deep import check_size
-from phasegan.translation.sound import Sound
+from phasegan.translation.losses import Losses
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -35,22 +33,14 @@ FORMATS = {
 READ = frozenset({*FORMATS, ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"})
 """Suffixes that are taken for films."""
 
-_OPTIONS = {
-    "libx264": {"crf": "16", "preset": "medium"},
-    "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
-}
-_BT709, _FCC, _BT601, _SMPTE240M, _BT2020, _LIMITED = 1, 4, 5, 7, 9, 1
-_MATRICES = {_BT709: _BT709, _FCC: _FCC, _SMPTE240M: _SMPTE240M, 9: _BT2020, 10: _BT2020}
+BT709, FCC, BT601, SMPTE240M, BT2020 = 1, 4, 5, 7, 9
+_MATRICES = {BT709: BT709, FCC: FCC, SMPTE240M: SMPTE240M, 9: BT2020, 10: BT2020}
 """Of RGB into luma and chroma, by what a film says; others have that of BT.601."""
 _HDR = {16: "HDR film (PQ)", 18: "HDR film (HLG)"}
 _WIDE = {9, 11, 12}
 """Primaries of BT.2020 and of P3."""
 _PROGRESSIVE = {0, 1}
 _INDEX_LAST = {".mp4", ".m4v", ".mov", ".3gp"}
-_JITTER = 0.1
-"""Share of a step that times are rounded by, at most."""
-_FEW_GAPS = 0.02
-"""Share of the steps of an even film that are wider, at most, where nothing else is damaged."""
 _HD_ROWS = 720
 """Rows from which on players take colours without a mark for those of HDTV."""
 
@@ -132,7 +122,7 @@ class FilmReader:
         self.time_base = self.video.time_base or 1 / self.rate
         self._counted = self.container.format.name == "avi"  # its frames have no times of their own
         self._last: int | None = None
-        self._losses = Losses(self)
+        self._losses = Losses(self.video, self.time_base)
         self.turns = 0
         """Quarter turns that make frames upright."""
 
@@ -217,7 +207,7 @@ class FilmReader:
                 if packet.stream is self.video:
                     for frame in self._decoded(packet):
                         shot = self._shot(frame)
-                        self._losses.add(shot, bool(frame.is_corrupt))
+                        self._losses.add(shot.time, bool(frame.is_corrupt))
                         yield shot
                 elif packet.dts is not None:
                     yield packet
@@ -292,212 +282,5 @@ def exact_conversion() -> int:
 def matrix(colorspace: int, rows: int) -> int:
     """Return the matrix between RGB and what is coded, as swscale numbers them."""
     if colorspace in (0, 2):  # not said
-        return _BT709 if rows >= _HD_ROWS else _BT601
-    return _MATRICES.get(colorspace, _BT601)
-
-
-class Losses:
-    """What of a film could not be read.
-
-    Parameters
-    ----------
-    reader : FilmReader
-        The film.
-
-    Attributes
-    ----------
-    given : int
-        Frames that were read.
-    discarded : int
-        Frames that the film itself hides, by an edit list.
-    error : Exception or None
-        The first that was passed over.
-    """
-
-    def __init__(self, reader: FilmReader) -> None:
-        self._reader = reader
-        self.given = self.discarded = 0
-        self.error: Exception | None = None
-        self._damaged = 0
-        self._last: int | None = None
-        self._gaps: Counter[int] = Counter()
-
-    def add(self, shot: Shot, damaged: bool) -> None:
-        """Count a frame."""
-        self.given += 1
-        self._damaged += damaged
-        if self._last is not None:
-            self._gaps[shot.time - self._last] += 1
-        self._last = shot.time
-
-    def drop(self) -> None:
-        """Count a frame as not read after all."""
-        self.given -= 1
-
-    @property
-    def missing(self) -> int:
-        """Frames that are missing, as far as the film tells."""
-        video = self._reader.video
-        promised = video.frames or _number(video.metadata, "NUMBER_OF_FRAMES")
-        if promised:
-            return max(promised - self.discarded - self.given, 0)
-        step = self._usual_step()
-        if step is None or self._last is None:
-            return int(self.error is not None)
-        inside = sum(count * (round(gap / step) - 1) for gap, count in self._gaps.items())
-        left = (self._promised_end() - self._last * self._reader.time_base) / (
-            step * self._reader.time_base
-        )
-        return inside + max(round(left - 1), 0)
-
-    def _usual_step(self) -> int | None:
-        """Return the time between frames, where only few gaps are wider, by whole steps."""
-        total = sum(self._gaps.values())
-        if not total:
-            return None
-        step, _ = self._gaps.most_common(1)[0]
-        most = max(_JITTER, 1 / step)
-        wide = {gap: n for gap, n in self._gaps.items() if abs(gap / step - 1) > most}
-        whole = all(abs(gap / step - round(gap / step)) <= most for gap in wide)
-        few = sum(wide.values()) <= max(1, _FEW_GAPS * total)
-        return step if whole and (few or self._damaged or self.error is not None) else None
-
-    def _promised_end(self) -> float:
-        """Return the time, in seconds, at which the film promises to end; 0 if it does not say."""
-        reader = self._reader
-        text = next((v for k, v in reader.video.metadata.items() if k.startswith("DURATION")), "")
-        found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text.strip())
-        if found is not None:
-            return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
-        return 0.0
-
-    def describe(self) -> str | None:
-        """Return what is missing or damaged, in one line; None if all is there."""
-        missing, parts = self.missing, []
-        if missing:
-            whole = missing + self.given
-            parts.append(f"{missing} of {whole} frames {'is' if missing == 1 else 'are'} missing")
-        if self._damaged:
-            what = "frame is" if self._damaged == 1 else "frames are"
-            parts.append(f"{self._damaged} {what} damaged")
-        if not parts:
-            return None
-        return f"{' and '.join(parts)}: the film is damaged or cut short; the others are written"
-
-
-def _number(metadata: dict[str, str], name: str) -> int:
-    text = next((v for k, v in metadata.items() if k.startswith(name)), "")
-    return int(text) if text.isdecimal() else 0
-
-
-class FilmWriter:
-    """A film that is being written.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Where; any name.
-    suffix : str
-        That of the final name, which says the format.
-    like : FilmReader
-        The film whose rate, time stamps and sound it takes.
-    shape : (int, int)
-        Rows and columns.
-    progress : Progress
-        Where to report.
-
-    Raises
-    ------
-    InputError
-        If there is no such format.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        suffix: str,
-        like: FilmReader,
-        shape: tuple[int, int],
-        progress: Progress,
-    ) -> None:
-        av = require_av()
-        form, codec = FORMATS[suffix]
-        options = {"movflags": "+faststart"} if form in ("mp4", "mov") else {}
-        self._container = av.open(str(path), "w", format=form, options=options)
-        self._shape, self._like = shape, like
-        choices = dict(_OPTIONS[codec])
-        odd = bool(shape[0] % 2 or shape[1] % 2)
-        whole = codec == "libx264" and odd
-        if whole:
-            progress.say("an odd number of rows or columns: written as H.264 4:4:4")
-        self._fixed = form == "avi"
-        if self._fixed:
-            choices["bf"] = "0"
-        stream = self._container.add_stream(codec, rate=like.rate, options=choices)
-        stream.height, stream.width = shape
-        stream.pix_fmt = "yuv444p" if whole else "yuv420p"
-        context = stream.codec_context
-        self._base = 1 / like.rate if self._fixed else like.time_base
-        context.time_base = stream.time_base = self._base
-        source = like.video.codec_context
-        found = matrix(source.colorspace, shape[0])
-        self._colours = found if found in (_BT709, _BT2020) else _BT601
-        context.colorspace = self._colours
-        context.color_range = _LIMITED
-        if like.wide:
-            context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
-        if like.aspect not in (None, 1):
-            context.sample_aspect_ratio = like.aspect
-            if codec == "libvpx-vp9":  # which has no place for it, and PyAV reaches no other
-                progress.warn(
-                    f"{form} is written without the pixels' aspect ratio, {like.aspect}; write "
-                    ".mp4 or .mkv to keep it"
-                )
-        self._stream = stream
-        self._sound = {s.index: Sound(self._container, form, s, progress) for s in like.sound}
-        self._count = 0
-        self._start: int | None = None
-        self._uneven = False
-        self._progress = progress
-
-    def add(self, shot: Shot, pixels: NDArray[np.uint8]) -> None:
-        """Write a frame, (rows, columns, 3), at the time of a shot."""
-        av = require_av()
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame = frame.reformat(
-            format=self._stream.pix_fmt,
-            dst_colorspace=self._colours,
-            interpolation=exact_conversion(),
-        )
-        self._start = shot.time if self._start is None else self._start
-        if self._fixed:
-            expected = (shot.time - self._start) * self._like.time_base * self._like.rate
-            self._uneven |= abs(expected - self._count) > 1
-            frame.pts = self._count
-        else:
-            frame.pts = shot.time
-            frame.duration = shot.duration
-        frame.time_base = self._base
-        self._count += 1
-        self._container.mux(self._stream.encode(frame))
-
-    def copy(self, packet: Any) -> None:
-        """Write a packet of sound."""
-        sound = self._sound.get(packet.stream.index)
-        if sound is not None:
-            sound.add(packet)
-
-    def close(self, complete: bool) -> None:
-        """Finish the file, or only let go of it."""
-        try:
-            if complete:
-                self._container.mux(self._stream.encode())
-                for sound in self._sound.values():
-                    sound.finish()
-        finally:
-            self._container.close()
-        if complete and self._uneven:
-            self._progress.warn(
-                "avi holds no varying rate: frames are evenly spaced; write .mp4 or .mkv to keep "
-                "their times"
-            )
+        return BT709 if rows >= _HD_ROWS else BT601
+    return _MATRICES.get(colorspace, BT601)

@@ -15,7 +15,8 @@ from phasegan.files import atomic_file
 from phasegan.progress import Progress
 from phasegan.store.pixels import Picture
 from phasegan.translation.engine import Engine
-from phasegan.translation.film import FORMATS, FilmReader, FilmWriter, Shot, require_av
+from phasegan.translation.film import FORMATS, FilmReader, Shot, require_av
+from phasegan.translation.film_writing import FilmWriter
 from phasegan.translation.opening import Translator
 from phasegan.translation.operations import Band
 from phasegan.translation.temporal import Steadiness, SteadinessMeter, Steadying

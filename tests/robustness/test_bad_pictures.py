@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from phasegan.errors import InputError
-from phasegan.store import deep, domains
+from phasegan.store import domains, tiff
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.domains import FolderPictures
 from phasegan.store.folders import PictureFolder
@@ -206,6 +206,6 @@ def test_a_strip_that_unpacks_to_more_than_a_picture_may_have(tmp_path, monkeypa
             place = file.pages.first.tags[tag].valueoffset
             data[place : place + 2] = (8).to_bytes(2, "little")
     (tmp_path / "a.tif").write_bytes(bytes(data))
-    monkeypatch.setattr(deep, "LARGEST_PICTURE", 1_000_000)
+    monkeypatch.setattr(tiff, "LARGEST_PICTURE", 1_000_000)
     with quiet_decoders(), pytest.raises(UnreadablePictureError, match="a strip is larger"):
         read_pixels(tmp_path / "a.tif")

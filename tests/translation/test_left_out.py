@@ -17,7 +17,7 @@ from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
 from phasegan.store import deep
 from phasegan.translation.api import translate
-from phasegan.translation.pictures import result_names
+from phasegan.translation.names import result_names
 
 
 class Listening(Progress):

@@ -1,0 +1,106 @@
+"""What of a film could not be read: counted from what it promises, or from gaps in its times."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from fractions import Fraction
+from typing import Any
+
+_JITTER = 0.1
+"""Share of a step that times are rounded by, at most."""
+_FEW_GAPS = 0.02
+"""Share of the steps of an even film that are wider, at most, where nothing else is damaged."""
+
+
+class Losses:
+    """What of a film could not be read.
+
+    Parameters
+    ----------
+    video : av.VideoStream
+        The film's pictures.
+    time_base : Fraction
+        Unit of their times, seconds.
+
+    Attributes
+    ----------
+    given : int
+        Frames that were read.
+    discarded : int
+        Frames that the film itself hides, by an edit list.
+    error : Exception or None
+        The first that was passed over.
+    """
+
+    def __init__(self, video: Any, time_base: Fraction) -> None:
+        self._video, self._time_base = video, time_base
+        self.given = self.discarded = 0
+        self.error: Exception | None = None
+        self._damaged = 0
+        self._last: int | None = None
+        self._gaps: Counter[int] = Counter()
+
+    def add(self, time: int, damaged: bool) -> None:
+        """Count a frame at a time."""
+        self.given += 1
+        self._damaged += damaged
+        if self._last is not None:
+            self._gaps[time - self._last] += 1
+        self._last = time
+
+    def drop(self) -> None:
+        """Count a frame as not read after all."""
+        self.given -= 1
+
+    @property
+    def missing(self) -> int:
+        """Frames that are missing, as far as the film tells."""
+        video = self._video
+        promised = video.frames or _number(video.metadata, "NUMBER_OF_FRAMES")
+        if promised:
+            return max(promised - self.discarded - self.given, 0)
+        step = self._usual_step()
+        if step is None or self._last is None:
+            return int(self.error is not None)
+        inside = sum(count * (round(gap / step) - 1) for gap, count in self._gaps.items())
+        left = (self._promised_end() - self._last * self._time_base) / (step * self._time_base)
+        return inside + max(round(left - 1), 0)
+
+    def _usual_step(self) -> int | None:
+        """Return the time between frames, where only few gaps are wider, by whole steps."""
+        total = sum(self._gaps.values())
+        if not total:
+            return None
+        step, _ = self._gaps.most_common(1)[0]
+        most = max(_JITTER, 1 / step)
+        wide = {gap: n for gap, n in self._gaps.items() if abs(gap / step - 1) > most}
+        whole = all(abs(gap / step - round(gap / step)) <= most for gap in wide)
+        few = sum(wide.values()) <= max(1, _FEW_GAPS * total)
+        return step if whole and (few or self._damaged or self.error is not None) else None
+
+    def _promised_end(self) -> float:
+        """Return the time, in seconds, at which the film promises to end; 0 if it does not say."""
+        text = next((v for k, v in self._video.metadata.items() if k.startswith("DURATION")), "")
+        found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text.strip())
+        if found is not None:
+            return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
+        return 0.0
+
+    def describe(self) -> str | None:
+        """Return what is missing or damaged, in one line; None if all is there."""
+        missing, parts = self.missing, []
+        if missing:
+            whole = missing + self.given
+            parts.append(f"{missing} of {whole} frames {'is' if missing == 1 else 'are'} missing")
+        if self._damaged:
+            what = "frame is" if self._damaged == 1 else "frames are"
+            parts.append(f"{self._damaged} {what} damaged")
+        if not parts:
+            return None
+        return f"{' and '.join(parts)}: the film is damaged or cut short; the others are written"
+
+
+def _number(metadata: dict[str, str], name: str) -> int:
+    text = next((v for k, v in metadata.items() if k.startswith(name)), "")
+    return int(text) if text.isdecimal() else 0
