@@ -40,9 +40,12 @@ from phasegan.reconstruction.registry import (
 )
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
 from phasegan.store.reader import PreparedFile
+from phasegan.store.remarks import middle, narrow
 from phasegan.training.data import choose_subset
 
 BLOCK = 50
+_MOST_IMAGES = 100
+"""Test images whose values are looked at."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +267,7 @@ def evaluate(
             if reason is not None:
                 raise InputError(f"{file.path}: {reason}")
         sources = file.test.sources()
+        _say_narrow(file, progress)
         classical = [make_method(name, problem) for name in names]
         rows = [
             row_from_scores(name, score_method(file, method, name, progress))
@@ -305,3 +309,13 @@ def evaluate(
     if layout.degraded:
         progress.say(f"{data}: {layout.describe()}")
     return Evaluation(str(data), rows, smoke, sources)
+
+
+def _say_narrow(file: PreparedFile, progress: Progress) -> None:
+    """Warn where images of 16 bits take a small part of the range that errors are given on."""
+    if file.layout.bits < 16:
+        return
+    images = file.test.images(slice(0, _MOST_IMAGES))
+    found = narrow([middle(image) for image in images], 0, file.layout.data_range)
+    if found is not None:
+        progress.warn(f"{file.path}: {found[0]}; errors on the whole range look small")

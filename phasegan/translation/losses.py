@@ -54,15 +54,18 @@ class Losses:
         self.given -= 1
 
     @property
+    def _promised(self) -> int:
+        """Frames that the film says it has; 0 if it does not."""
+        return int(self._video.frames) or _number(self._video.metadata, "NUMBER_OF_FRAMES")
+
+    @property
     def missing(self) -> int:
         """Frames that are missing, as far as the film tells."""
-        video = self._video
-        promised = video.frames or _number(video.metadata, "NUMBER_OF_FRAMES")
-        if promised:
-            return max(promised - self.discarded - self.given, 0)
+        if self._promised:
+            return max(self._promised - self.discarded - self.given, 0)
         step = self._usual_step()
         if step is None or self._last is None:
-            return int(self.error is not None)
+            return 0
         inside = sum(count * (round(gap / step) - 1) for gap, count in self._gaps.items())
         left = (self._promised_end() - self._last * self._time_base) / (step * self._time_base)
         return inside + max(round(left - 1), 0)
@@ -96,9 +99,13 @@ class Losses:
         if self._damaged:
             what = "frame is" if self._damaged == 1 else "frames are"
             parts.append(f"{self._damaged} {what} damaged")
-        if not parts:
+        if not parts and self.error is None:
             return None
-        return f"{' and '.join(parts)}: the film is damaged or cut short; the others are written"
+        if not parts:
+            parts.append("some of it cannot be read")
+        sure = self._damaged or self.error is not None or self._promised
+        why = "damaged or cut short" if sure else "damaged, cut short or of uneven times"
+        return f"{' and '.join(parts)}: the film is {why}; the others are written"
 
 
 def _number(metadata: dict[str, str], name: str) -> int:

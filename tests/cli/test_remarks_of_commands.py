@@ -43,6 +43,8 @@ def test_prepare_counts(run_cli, folder):
     outcome = run_cli("prepare", folder / "trainA", *options, "-o", "a.h5")
     assert outcome.status == 0, outcome.err
     check(outcome.err, 1, COUNT, "stored as they are")
+    scored = run_cli("evaluate", "a.h5", "--method", "zero")
+    assert "% of the range 0 to 65535; errors on the whole range look small" in scored.err
     outcome = run_cli("prepare", folder, "--load", 32, "--workers", 2, "-o", "pair.h5")
     assert outcome.status == 0, outcome.err
     check(outcome.err, 4, COUNT, " 0 4095 makes them fill it")
