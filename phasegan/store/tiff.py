@@ -58,13 +58,18 @@ def is_deep_tiff(picture: Any) -> bool:
 
 
 def tiff_depth(data: bytes) -> int:
-    """Return 16 for a TIFF of integers with more than 8 bits, else 8."""
+    """Return 16 for a TIFF of integers with more than 8 bits that is read, else 8."""
     import tifffile
 
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            dtype = file.pages.first.dtype
-            return 16 if dtype is not None and dtype.kind in "ui" and dtype.itemsize > 1 else 8
+            page: Any = file.pages.first
+            dtype = page.dtype
+            if dtype == np.uint16 or dtype is None or dtype.kind not in "ui" or dtype.itemsize == 1:
+                return 16 if dtype == np.uint16 else 8
+            check_page(page)
+            _as_words(page_values(page))  # most of these are refused for their values
+            return 16
     except Exception:  # an unreadable picture is named when it is decoded
         return 8
 

@@ -201,6 +201,7 @@ def test_whole_numbers_without_sign_are_kept_in_16_bit(rng, dtype):
 def test_other_whole_numbers_are_refused(values, reason):
     with pytest.raises(UnreadablePictureError, match=reason):
         read_picture(tiff(values))
+    assert bit_depth(tiff(values)) == 8
 
 
 def test_floats_that_pillow_can_read_need_no_codecs(rng, tmp_path):
