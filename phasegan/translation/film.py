@@ -122,7 +122,7 @@ class FilmReader:
         self.time_base = self.video.time_base or 1 / self.rate
         self._counted = self.container.format.name == "avi"  # its frames have no times of their own
         self._last: int | None = None
-        self._losses = Losses(self.video, self.time_base)
+        self._losses = Losses(self.video, self.time_base, self._end())
         self.turns = 0
         """Quarter turns that make frames upright."""
 
@@ -136,6 +136,13 @@ class FilmReader:
         trace: TracebackType | None,
     ) -> None:
         self.container.close()
+
+    def _end(self) -> float:
+        """Return when the pictures end by the header, seconds; 0 where that may be the sound's."""
+        container = self.container
+        if container.duration is None or len(container.streams) > 1:
+            return 0.0
+        return (container.duration + (container.start_time or 0)) / 1e6
 
     @property
     def aspect(self) -> Fraction | None:

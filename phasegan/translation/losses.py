@@ -9,6 +9,8 @@ from typing import Any
 
 _JITTER = 0.1
 """Share of a step that times are rounded by, at most."""
+_LEFT = 2
+"""Frames that may be missing at the end by a header that says when the film ends."""
 _FEW_GAPS = 0.02
 """Share of the steps of an even film that are wider, at most, where nothing else is damaged."""
 
@@ -22,6 +24,8 @@ class Losses:
         The film's pictures.
     time_base : Fraction
         Unit of their times, seconds.
+    end : float
+        When the film ends by its header, seconds; 0 if it does not say, or means its sound.
 
     Attributes
     ----------
@@ -33,8 +37,8 @@ class Losses:
         The first that was passed over.
     """
 
-    def __init__(self, video: Any, time_base: Fraction) -> None:
-        self._video, self._time_base = video, time_base
+    def __init__(self, video: Any, time_base: Fraction, end: float) -> None:
+        self._video, self._time_base, self._end = video, time_base, end
         self.given = self.discarded = 0
         self.error: Exception | None = None
         self._damaged = 0
@@ -67,8 +71,15 @@ class Losses:
         if step is None or self._last is None:
             return 0
         inside = sum(count * (round(gap / step) - 1) for gap, count in self._gaps.items())
-        left = (self._promised_end() - self._last * self._time_base) / (step * self._time_base)
-        return inside + max(round(left - 1), 0)
+        return inside + self._left(step)
+
+    def _left(self, step: int) -> int:
+        """Return how many frames are missing at the end."""
+        tagged = self._tagged_end()
+        last = 0.0 if self._last is None else float(self._last * self._time_base)
+        left = (max(tagged, self._end) - last) / float(step * self._time_base)
+        found = max(round(left - 1), 0)
+        return found if tagged or found > _LEFT else 0  # other headers are not as exact
 
     def _usual_step(self) -> int | None:
         """Return the time between frames, where only few gaps are wider, by whole steps."""
@@ -82,8 +93,8 @@ class Losses:
         few = sum(wide.values()) <= max(1, _FEW_GAPS * total)
         return step if whole and (few or self._damaged or self.error is not None) else None
 
-    def _promised_end(self) -> float:
-        """Return the time, in seconds, at which the film promises to end; 0 if it does not say."""
+    def _tagged_end(self) -> float:
+        """Return when the pictures end by a tag of Matroska, seconds; 0 where there is none."""
         text = next((v for k, v in self._video.metadata.items() if k.startswith("DURATION")), "")
         found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text.strip())
         if found is not None:
@@ -103,7 +114,9 @@ class Losses:
             return None
         if not parts:
             parts.append("some of it cannot be read")
-        sure = self._damaged or self.error is not None or self._promised
+        step = self._usual_step()
+        short = step is not None and self._left(step) > 0
+        sure = self._damaged or self.error is not None or self._promised or short
         why = "damaged or cut short" if sure else "damaged, cut short or of uneven times"
         return f"{' and '.join(parts)}: the film is {why}; the others are written"
 

@@ -154,6 +154,23 @@ def test_pixels_keep_their_aspect(identity, tmp_path, suffix):
         assert (frame.height, frame.width) == (32, 48)
 
 
+def test_turned_films_have_turned_pixels(identity, tmp_path):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        video = container.add_stream("libx264", rate=RATE)
+        video.height, video.width, video.pix_fmt = 32, 48, "yuv420p"
+        video.codec_context.sample_aspect_ratio = Fraction(16, 11)
+        video.set_display_rotation(90)
+        for i in range(3):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 9 * i, np.uint8))
+            frame.pts, frame.time_base = i, Fraction(1, RATE)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+    report = translate(identity, tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert report.size == (48, 32)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(11, 16)
+
+
 def test_a_format_that_cannot_keep_the_aspect_says_so(identity, tmp_path, heard):
     write_film(tmp_path / "a.mkv", count=3, sample_aspect_ratio=Fraction(16, 11))
     translate(identity, tmp_path / "a.mkv", tmp_path / "b.webm", progress=heard)
