@@ -147,7 +147,7 @@ def open_picture(data: bytes, notes: Notes) -> Pixels | Image.Image:
         return _open_tiff(picture, data, notes)
     if _has_frames(picture, data):
         notes.remarks.add(FRAMES)
-    if len(picture.info.get("sizes", ())) > 1:
+    if picture.format in ("ICO", "ICNS") and len(picture.info.get("sizes", ())) > 1:
         notes.remarks.add(SIZES)
     if deep.is_deep_png(data):
         orientation = picture.getexif().get(deep.ORIENTATION, 1)
@@ -160,7 +160,7 @@ def open_picture(data: bytes, notes: Notes) -> Pixels | Image.Image:
 def _open_tiff(picture: Any, data: bytes, notes: Notes) -> Pixels | Image.Image:
     if tiff.is_deep_tiff(picture):
         return tiff.decode_tiff(data, notes)
-    if picture.is_animated:
+    if getattr(picture, "is_animated", False):
         tiff.note_pages(data, notes)
     missing, surplus, alpha = tiff.missing_value(picture.tag_v2), *tiff.surplus(picture.tag_v2)
     upright = ImageOps.exif_transpose(picture)
@@ -168,7 +168,7 @@ def _open_tiff(picture: Any, data: bytes, notes: Notes) -> Pixels | Image.Image:
         notes.remarks.add(BAND)
         if not alpha and upright.mode in _WITHOUT_LAST:
             upright = upright.convert(_WITHOUT_LAST[upright.mode])
-    if tiff.is_missing(np.asarray(upright), missing):
+    if missing is not None and tiff.is_missing(np.asarray(upright), missing):
         notes.remarks.add(NO_DATA)
     return upright
 

@@ -312,9 +312,14 @@ class PictureTranslation:
         kept = self._translator.taken.alpha or self._alpha(job) is not None
         if alpha is not None and not kept and alpha.min() < (white(alpha.dtype) or 1.0):
             remarks.add(HIDDEN)
-        self._remarks.add(remarks, job.name)
         if self._manner.limits is None:
-            self._middles.setdefault(job.kinds.taken, []).append(middle(job.pixels))
+            found, taken = middle(job.pixels), job.kinds.taken
+            self._middles.setdefault(taken, []).append(found)
+            if found is not None and not taken.low <= found.low <= found.high <= taken.high:
+                remarks.add(
+                    f"values beyond {taken.low:g} to {taken.high:g}, which are cut (--range)"
+                )
+        self._remarks.add(remarks, job.name)
 
     def _tell(self, source: Path) -> None:
         """Warn of what was noted."""
@@ -329,7 +334,7 @@ class PictureTranslation:
 
     def _say_left_out(self, listed: FolderPictures) -> None:
         films = [name for name in listed.ignored if is_film(Path(name))]
-        others = [name for name in listed.ignored if name not in films]
+        others = [name for name in listed.ignored if not is_film(Path(name))]
         for line in left_out(listed.linked, others):
             self._progress.warn(f"{listed.label}: {line}")
         if films:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -133,6 +134,22 @@ def test_values_in_a_small_part_of_the_range_name_the_option(weights, rng, tmp_p
     assert "--range 0 4095 makes them fill it" in heard.warned[0]
     translate(path, tmp_path / "a.png", tmp_path / "c.png", limits=(0, 4095), progress=heard)
     assert len(heard.warned) == 1
+
+
+def test_values_beyond_the_range_are_told(weights, rng, tmp_path, heard, monkeypatch):
+    from phasegan.translation import api
+    from phasegan.translation.opening import Domain, open_translator
+
+    def trained(*arguments):
+        found = open_translator(*arguments)
+        return replace(found, taken=Domain(1, "uint16", 0.0, 4095.0))
+
+    monkeypatch.setattr(api, "open_translator", trained)
+    path = weights(1)
+    for top in (4096, 65536):
+        Image.fromarray(rng.integers(0, top, (32, 32), np.uint16)).save(tmp_path / "a.png")
+        translate(path, tmp_path / "a.png", tmp_path / f"{top}.png", progress=heard)
+    assert heard.warned == ["a.png has values beyond 0 to 4095, which are cut (--range)"]
 
 
 NAMES = [
