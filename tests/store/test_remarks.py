@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from phasegan.store.deep import UnreadablePictureError
+from phasegan.store.journal import Entry, Journal, skipped
 from phasegan.store.pictures import bit_depth, read_picture
 from phasegan.store.pixels import read_pixels
 from phasegan.store.profiles import is_srgb, suits
@@ -293,3 +294,21 @@ def test_ordinary_pictures_are_not_told(rng):
     assert narrow(map(middle, [night, night, full]), 0, 65535) is None
     assert middle(rng.integers(0, 20, (40, 40), np.uint8)) is None
     assert narrow([middle(np.full((8, 8), 5, np.uint16))], 0, 65535) is None
+
+
+def test_a_journal_keeps_remarks(tmp_path):
+    journal = Journal(tmp_path / "journal", 9)
+    undefined = np.arange(9) == 4
+    entries = [
+        Entry("train", "a", "0" * 64, {"phase": b"1"}, where, remarks)
+        for where in (None, undefined)
+        for remarks in ((), (FRAMES, BAND))
+    ]
+    journal.begin({"about": {}})
+    journal.append([*entries, skipped("b", "damaged")])
+    *found, left = [entry for _, entry in journal.entries()]
+    journal.close()
+    assert left == skipped("b", "damaged")
+    for entry, again in zip(entries, found, strict=True):
+        assert again.remarks == entry.remarks
+        np.testing.assert_array_equal(again.undefined, entry.undefined)
