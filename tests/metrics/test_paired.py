@@ -93,7 +93,7 @@ def test_a_gain_of_three_percent_is_found_where_images_are_paired():
 def test_seeds_of_one_method_differ_in_pairs_and_not_in_fives():
     rows = json.loads(STABILITY.read_text())["rows"]
     for name in ("physics-small", "mean-magnitude"):
-        errors = np.array([[i["mse"] for i in r["per_image"]] for r in rows if r["method"] == name])
+        errors = np.array([r["per_image"]["mse"] for r in rows if r["method"] == name])
         pairs = [compare_paired(*errors[[i, j]]) for i, j in combinations(range(10), 2)]
         assert np.mean([pair.p_value <= 0.05 for pair in pairs]) == pytest.approx(0.5, abs=0.05)
         halves = [
