@@ -37,10 +37,8 @@ demo: install
 	@echo "Look at: demo/bench/builtin/report.html in a browser, contact-sheet.png and table.md,"
 	@echo "         demo/runs/demo/training.png: how the training went,"
 	@echo "         demo/mean-magnitude/contact-sheet.png, demo/cyclegan/contact-sheet.png,"
-	@echo "         demo/exact/contact-sheet.png: padded twofold, the phase gives the picture itself."
-	@echo "The CycleGAN as published (paper) sees phases as pictures, which hides the image from"
-	@echo "its convolutions: grey mush, and a score behind the mean magnitude, are what it gives."
-	@echo "The default (physics) has the transform inside, and needs no more than these samples."
+	@echo "         demo/exact/contact-sheet.png: of phases padded twofold, marked where certified."
+	@echo "What each network is worth on these photographs stands below the table above."
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal

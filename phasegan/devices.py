@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from phasegan.errors import InputError, RunError
+from phasegan.errors import InputError, RunError, no_memory
 
 if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+LEAST_ADDRESS_SPACE = 1_250_000_000
+"""Bytes: with less, torch and its libraries fail anywhere, and some end the process."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -86,6 +88,25 @@ def algorithms(device: torch.device, *, deterministic: bool, autotune: bool) -> 
         torch.backends.cudnn.benchmark = before[1]
 
 
+def check_address_space() -> None:
+    """Refuse to begin under a limit on memory that torch and its libraries do not fit in.
+
+    Raises
+    ------
+    RunError
+        Naming the limit.
+    """
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
+            raise RunError(
+                f"memory is limited to {limit / 1e6:,.0f} MB here (ulimit -v), and torch needs "
+                f"{LEAST_ADDRESS_SPACE / 1e6:,.0f} MB to begin with; raise that limit"
+            )
+
+
 @contextlib.contextmanager
 def memory_guard(advice: str) -> Iterator[None]:
     """Turn running out of memory into one line.
@@ -107,7 +128,7 @@ def memory_guard(advice: str) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise RunError(f"the GPU has not enough memory for {advice}") from None
     except RuntimeError as error:
-        if "allocate memory" not in str(error):
+        if not no_memory(error):
             raise
         raise RunError(f"not enough memory for {advice}") from None
 

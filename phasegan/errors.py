@@ -20,6 +20,11 @@ _REASONS = {
 _CUT_SHORT = re.compile(
     r"\d+ requested and \d+ written|problem writing element \d+ to file|encoder error -2 when"
 )
+_NO_MEMORY = re.compile(
+    r"allocate memory|failed to map segment|could not create a primitive|can't start new thread|"
+    r"bad.alloc"
+)
+"""What Python, the loader of libraries, torch and oneDNN say."""
 _ERRNO_OF_HDF5 = re.compile(r"\berrno = (\d+)")
 
 
@@ -86,6 +91,15 @@ def no_room(error: BaseException | None) -> str | None:
             return "cut short, as if the disk were full; make room"
         error = error.__cause__ or error.__context__
     return None
+
+
+def no_memory(error: BaseException | None) -> bool:
+    """Tell from an error, or from those that it came from, whether there was no memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextlib.contextmanager

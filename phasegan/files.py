@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import json
 import math
 import os
 import re
+import secrets
 import shutil
-import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from phasegan.errors import InputError, room_for
+from phasegan.places import check_file_name, check_plain
 from phasegan.reading import UnreadableFileError, read_regular
 
 _LONGEST_NAME = 230
 """Bytes: file systems take 255, and something is put before and behind."""
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 def _check_parent(path: Path) -> None:
@@ -51,29 +56,67 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        Where to write. It does not exist yet; after an exception nothing is left of it.
+        Where to write: a name that nobody can guess, so that no link can wait there. It does
+        not exist yet; after an exception nothing is left of it.
 
     Raises
     ------
     InputError
         If the parent is not a folder.
     """
-    final = Path(path)
-    _check_parent(final)
-    temporary = final.with_name(_temporary_name(final.name))
+    with atomic_files(path) as (temporary,):
+        yield temporary
+
+
+@contextlib.contextmanager
+def atomic_files(*paths: str | os.PathLike[str]) -> Iterator[list[Path]]:
+    """Give temporary paths beside several; rename all, in order, when the block succeeds.
+
+    Parameters
+    ----------
+    *paths : path
+        The final names, the one that says that all are there last.
+
+    Yields
+    ------
+    list of pathlib.Path
+        Where to write each, as in `atomic_file`.
+
+    Raises
+    ------
+    InputError
+        If the parent of one is not a folder.
+    """
+    finals = [Path(path) for path in paths]
+    for final in finals:
+        _check_parent(final)
+    temporaries = [final.with_name(_temporary_name(final.name)) for final in finals]
+    new: list[Path] = []
     try:
-        with room_for(final):
-            yield temporary
-            replace(temporary, final)
+        with room_for(finals[-1]):
+            yield temporaries
+            for temporary in temporaries:
+                _sync(temporary)
+            for temporary, final in zip(temporaries, finals, strict=True):
+                new += [] if os.path.lexists(final) else [final]
+                os.replace(temporary, final)
     finally:
-        temporary.unlink(missing_ok=True)
+        undone = new if temporaries[-1].exists() else []
+        for path in (*temporaries, *undone):
+            path.unlink(missing_ok=True)
+    for folder in {final.parent for final in finals} if os.name == "posix" else ():
+        _sync(folder)
 
 
 def _temporary_name(name: str) -> str:
     """Return a name for the time of writing, no longer than file systems take."""
+    return f".{_shortened(name)}.{secrets.token_hex(8)}.tmp"
+
+
+def _shortened(name: str) -> str:
     while len(os.fsencode(name)) > _LONGEST_NAME:
         name = name[1:]
-    return f".{name}.{os.getpid()}.tmp"
+    return name
 
 
 def replace(temporary: Path, final: Path) -> None:
@@ -112,7 +155,8 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
             raise InputError(f"{final} is there already; choose another -o or add --overwrite")
         if not final.is_dir():
             raise InputError(f"{final} is a file, not a folder; choose another -o")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".tmp", dir=final.parent))
+    temporary = final.with_name(_temporary_name(final.name))
+    temporary.mkdir(0o700)
     old = temporary.with_suffix(".old")
     try:
         temporary.chmod(0o755)
@@ -131,19 +175,41 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
             shutil.rmtree(old, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Remove temporary files that a killed process left of its atomic writes.
+def leftovers(folder: Path, name: str | None = None) -> list[Path]:
+    """Return temporary files and folders that a killed process left of its atomic writes.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to look.
+    name : str, optional
+        The final name; any by default.
+    """
+    middle = ".+" if name is None else re.escape(_shortened(name))
+    # numbers of processes and mkdtemp's letters: of earlier versions
+    known = re.compile(rf"\.{middle}\.([0-9a-f]{{16}}|[0-9]+|[a-z0-9_]{{8}})\.(tmp|old)", re.DOTALL)
+    with contextlib.suppress(OSError):
+        return [folder / found for found in os.listdir(folder) if known.fullmatch(found)]
+    return []
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove what `leftovers` finds; a folder that was to be replaced, and was not, comes back.
 
     Parameters
     ----------
     folder : pathlib.Path
         Where to look; its lock must be held, so that nobody is writing there.
-    name : str
-        The final name, or a pattern.
+    name : str, optional
+        The final name; any by default, and then files alone.
     """
-    for path in folder.glob(f".{name}.*.tmp"):
-        if path.is_file():
+    for path in leftovers(folder, name):
+        if path.is_symlink() or not path.is_dir():
             path.unlink(missing_ok=True)
+        elif name is not None and path.suffix == ".old" and not (folder / name).exists():
+            os.replace(path, folder / name)
+        elif name is not None:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 _BREAK = re.compile(r"\n *")  # never inside a JSON string
@@ -177,7 +243,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def check_json_target(path: str | os.PathLike[str]) -> None:
-    """Refuse to write JSON over something that is not JSON, or where no file can be.
+    """Refuse to write scores over something that is not such JSON, or where no file can be.
 
     Raises
     ------
@@ -187,6 +253,10 @@ def check_json_target(path: str | os.PathLike[str]) -> None:
     head = _head_of_target(path, "JSON")
     if head and head.lstrip()[:1] not in (b"{", b"["):
         raise InputError(f"{path} is there and is not JSON; name another file")
+    check_file_name(path, "JSON", ".json", ".jsonl", ".txt")
+    document = read_json(path) if head else {"rows": []}
+    if not isinstance(document, dict) or "rows" not in document or "format" in document:
+        raise InputError(f"{path} is there and holds no scores; name another file")
 
 
 def check_png_target(path: str | os.PathLike[str]) -> None:
@@ -257,26 +327,64 @@ def locked(path: str | os.PathLike[str], what: str, *, wait: bool = False) -> It
 
     lock = Path(path)
     _check_parent(lock)
+    check_plain(lock)
     holder = lock.with_name(lock.name + ".pid")
-    guard = filelock.FileLock(lock, timeout=-1 if wait else 0)
+    guard = filelock.FileLock(lock, timeout=-1 if wait else 0, fallback_to_soft=False)
+    held = True
     try:
         guard.acquire()
     except filelock.Timeout:
-        with contextlib.suppress(OSError):
-            process = holder.read_text(encoding="utf-8").strip()
+        process = _read_holder(holder)
+        if process:
             raise InputError(
                 f"{what} is being written by process {process}; wait for it or choose another -o"
             ) from None
         raise InputError(f"{what} is being written by another process; wait for it") from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        held = False
+        _warn_of(lock.parent)
     try:
-        with room_for(what):
-            holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        _write_holder(holder)
         yield
     finally:
-        holder.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # Windows does not remove what is open
-            lock.unlink(missing_ok=True)
-        guard.release()
+        for side in (holder, lock):
+            with contextlib.suppress(OSError):  # Windows does not remove what is open
+                side.unlink(missing_ok=True)
+        if held:
+            guard.release()
+
+
+class NoLocksWarning(UserWarning):
+    """Work goes on without a lock, on a file system that has none."""
+
+
+@functools.cache
+def _warn_of(folder: Path) -> None:
+    """Say once what a file system lacks."""
+    warnings.warn(
+        f"{folder}: this file system has no locks; see to it that nothing else writes there",
+        NoLocksWarning,
+        stacklevel=4,
+    )
+
+
+def _write_holder(path: Path) -> None:
+    """Say who holds a lock, for a message alone: what keeps it from being written is no error."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as stream:
+            stream.write(b"%d\n" % os.getpid())
+
+
+def _read_holder(path: Path) -> str:
+    """Return the number of a process; empty if the file does not say one."""
+    with contextlib.suppress(OSError, ValueError):
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        with os.fdopen(os.open(path, flags), "rb") as stream:
+            return str(int(stream.read(20)))
+    return ""
 
 
 def shipped_folder(installed: str, checkout: str) -> Path:

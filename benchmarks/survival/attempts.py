@@ -91,6 +91,19 @@ class Attempt:
         end = time.monotonic() + seconds
         self.until(lambda _: time.monotonic() >= end)
 
+    def send(self, number: int) -> None:
+        """Send a signal to the command, where it still runs."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def children(self) -> list[int]:
+        """Return the numbers of the processes that it started and that run, on Linux."""
+        found: list[int] = []
+        for path in Path(f"/proc/{self._process.pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, path.read_text().split())
+        return found
+
     def ended(self, number: int | None = None) -> Ended:
         """Wait for the end, after sending a signal to it if one is given.
 

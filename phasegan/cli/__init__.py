@@ -8,13 +8,25 @@ import io
 import signal
 import sys
 import threading
+import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from phasegan._version import __version__
-from phasegan.errors import Elsewhere, Interrupted, NoRoom, PhaseganError, no_room, printable
+from phasegan.errors import (
+    Elsewhere,
+    InputError,
+    Interrupted,
+    NoRoom,
+    PhaseganError,
+    no_memory,
+    no_room,
+    printable,
+)
+from phasegan.files import NoLocksWarning
 from phasegan.launch import is_main
 
 COMMANDS = {
@@ -32,6 +44,8 @@ COMMANDS = {
 
 
 LONGEST_MESSAGE = 1000
+CLEARING_SECONDS = 2.0
+"""How long a command may clear away after a signal before another one ends that too."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -77,17 +91,30 @@ def cli() -> None:
 
 
 _received: set[int] = set()
-"""Signals that raised something in this command."""
+"""Signals that were sent to this command, but those that it saved its state after."""
+_clearing_until = 0.0
+"""By `time.monotonic`: until then a signal does not interrupt what the last one began."""
 
 
 def _terminate(number: int, frame: Any) -> None:
-    _received.add(number)
-    raise Terminated
+    if _is_first(number):
+        raise Terminated
 
 
 def _interrupt(number: int, frame: Any) -> None:
+    if _is_first(number):
+        raise KeyboardInterrupt
+
+
+def _is_first(number: int) -> bool:
+    """Tell whether a signal is to end the command: another one may do so while it clears away."""
+    global _clearing_until
     _received.add(number)
-    raise KeyboardInterrupt
+    now = time.monotonic()
+    if now < _clearing_until:
+        return False
+    _clearing_until = now + CLEARING_SECONDS
+    return True
 
 
 def _fail(message: str, status: int) -> int:
@@ -100,6 +127,17 @@ def _say(message: str) -> None:
     """Say once what all processes of a training know."""
     if is_main():
         click.echo(f"phasegan: {message}", err=True)
+
+
+def _check_names(words: Sequence[str]) -> None:
+    """Refuse names that are not text: files of JSON and HDF5 keep names as UTF-8."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{word}: a name that is not UTF-8; rename the file or folder"
+            ) from None
 
 
 def _usage(error: click.ClickException) -> str:
@@ -121,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
+    global _clearing_until
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbose = any(a == "--verbose" or (a[:1] == "-" and a[1:2] == "v") for a in given)
     for stream in (sys.stdout, sys.stderr):
@@ -131,8 +170,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupt)
     _received.clear()
+    _clearing_until = 0.0
+    warnings.showwarning = _show_warning
     threading.excepthook = _in_thread
     try:
+        _check_names(given)
         status = cli.main(args=given, prog_name="phasegan", standalone_mode=False, obj=given)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
@@ -177,6 +219,17 @@ _BAD_PLACE = {
 }  # fmt: skip
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **to: Any) -> None:
+    """Show our own warning in one line, those of libraries as Python does."""
+    if issubclass(category, NoLocksWarning):
+        click.echo(f"warning: {printable(str(message))}", err=True)
+    else:
+        _python_shows(message, category, *where, **to)
+
+
+_python_shows = warnings.showwarning
+
+
 def _stopped() -> int:
     if signal.SIGTERM in _received:
         _say("terminated; nothing half-written is left")
@@ -211,7 +264,7 @@ def _output_of(given: list[str]) -> str:
 
 def _unexpected(error: Exception) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError):
+    if no_memory(error):
         return "not enough memory; lower --size, --batch-size or --workers"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'a file'}: {error.strerror}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from phasegan.cli.common import (
 from phasegan.errors import RunError
 
 if TYPE_CHECKING:
+    from phasegan.harness.rows import Status
     from phasegan.harness.runner import BenchReport
 
 
@@ -126,6 +128,7 @@ def command(
 def _print_rows(manners: Manners, report: BenchReport) -> None:
     from phasegan.harness.columns import bench_columns
     from phasegan.harness.markup import footnotes
+    from phasegan.harness.remarks import ahead
     from phasegan.harness.summary import COMPACT_SUMMARY, NOTE, summarise_seeds, summary_cells
     from phasegan.harness.tables import against_table, main_table, named_by_status
 
@@ -150,7 +153,7 @@ def _print_rows(manners: Manners, report: BenchReport) -> None:
         for text in table.notes:
             manners.note(text)
     shown = [text for text in footnotes(full) if text.split(":")[0].split(",")[0] in _NOTED]
-    for text in (*report.remarks, *shown, *((NOTE,) if summaries else ())):
+    for text in (*report.remarks, *ahead(report.rows), *shown, *((NOTE,) if summaries else ())):
         manners.note(text)
 
 
@@ -158,6 +161,14 @@ _DROPPED = ("images seen", "not seen", "± s.e.", "published MSE")
 """Columns that a narrow terminal does without."""
 _NOTED = ("samples", "average MSE", "published MSE")
 """Columns that the terminal explains; the other notes stand in the files."""
+
+
+_UNDONE: dict[Status, str] = {
+    "ok": "measured already",
+    "estimated": "left out, as they take longer than the budget, or than optional ones may",
+    "failed": "failed when they were tried",
+    "skipped": "not possible with these data",
+}
 
 
 def _print_estimates(manners: Manners, report: BenchReport) -> None:
@@ -174,7 +185,11 @@ def _print_estimates(manners: Manners, report: BenchReport) -> None:
         lines.append([row.method, *texts, state, estimated, took])
     headings = ("method", "samples", "epochs", "seed", "state", "estimated", "measured")
     print_table(headings, lines, optional=("measured", "seed"))
-    if report.estimate is None:
-        manners.say("nothing to do: every row was measured already")
-    else:
+    counts = Counter(row.status for row in report.rows)
+    if report.estimate is not None:
         manners.say(f"all that is to do: estimated {report.estimate.describe()}")
+    elif set(counts) != {"ok"}:
+        states = [f"{counts[name]} {text}" for name, text in _UNDONE.items() if counts[name]]
+        manners.say(f"nothing would be measured; of {len(report.rows)} rows: {', '.join(states)}")
+    else:
+        manners.say("nothing to do: every row was measured already")

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from phasegan.devices import DEVICES, choose_device, set_threads
+from phasegan.devices import DEVICES, check_address_space, choose_device, set_threads
 from phasegan.errors import printable
 from phasegan.progress import TerminalProgress
 from phasegan.usage import idle_cores
@@ -129,6 +129,7 @@ def _with_options(function: Callable[..., Any], heavy: bool) -> Callable[..., An
     ) -> Any:
         with deferred_signals():
             if heavy:
+                check_address_space()
                 import torch  # noqa: F401
             if device in ("cuda", "mps"):
                 choose_device(device)

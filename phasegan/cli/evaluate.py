@@ -66,9 +66,11 @@ def command(
     from phasegan.harness.columns import SCORE_COLUMNS, cells
     from phasegan.harness.evaluate import evaluate
     from phasegan.harness.remarks import CERTIFIED_NOTE, SCORE_NOTES, SMOKE_NOTE
+    from phasegan.places import check_different
     from phasegan.store.domains import is_pair_folder
     from phasegan.store.picture_file import is_pair_file
 
+    check_different(json_path, sheet)
     if json_path is not None:
         check_json_target(json_path)
     if domain_a is not None or domain_b is not None or is_pair_folder(data) or is_pair_file(data):

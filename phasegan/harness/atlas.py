@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from phasegan._version import __version__
 from phasegan.errors import InputError
-from phasegan.files import locked, write_json
+from phasegan.files import locked, remove_leftovers, write_json
 from phasegan.harness.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
 from phasegan.harness.contenders import Contender, methods_and_runs
 from phasegan.metrics.ruler import score, summarise
@@ -145,11 +145,23 @@ def atlas(
     common = {"digest": digest, "images": count, "seed": seed, "version": __version__}
     with locked(folder.with_name(f".{folder.name}.lock"), str(folder)):
         kept = read_cells(folder)
+        remove_leftovers(folder)
         reused = 0
         with progress.task("atlas", len(plan)) as task:
             for m, kind, level, contender in plan:
                 key = _key(common, m, kind, level, contender.identity)
-                if key in kept:
+                known = kept.get(key)
+                if known is not None and not (
+                    # a run may be called otherwise today: its identity is its weights
+                    (known.method == contender.name or contender.identity != contender.name)
+                    and known.is_of(m, size, kind, level, count, seed)
+                ):
+                    progress.warn(
+                        f"{folder / 'atlas.json'}: the cell {key} is of another sweep, or edited; "
+                        "it is measured again"
+                    )
+                    known = None
+                if known is not None:
                     reused += 1
                 else:
                     problem = ready.problem(m, kind, level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 from phasegan.devices import describe_machine
 from phasegan.errors import InputError
 from phasegan.figures.atlas import draw_atlas
-from phasegan.files import atomic_file, read_json, write_text
+from phasegan.files import atomic_file, leftovers, read_json, write_text
+from phasegan.metrics.ruler import psnr
+from phasegan.places import check_folder_name
 
 ATLAS_FORMAT = 1
 
@@ -42,6 +45,32 @@ class Cell:
     unique_up_to_scale: int = 0
     """Images proved up to a factor; certified ones are among them."""
 
+    def is_of(self, M: int, N: int, kind: str, level: float, images: int, seed: int) -> bool:
+        """Tell whether this is what was measured there, as far as its own values show.
+
+        Parameters
+        ----------
+        M, N : int
+            Sides of the frame and of the images.
+        kind, level : str, float
+            `noise` and σ in radians, or `bits` and their number.
+        images, seed : int
+            How many images, and the seed of their noise.
+        """
+        place = (self.M, self.N, self.kind, self.level, self.images, self.seed, self.oversampling)
+        if place != (M, N, kind, level, images, seed, M / N):
+            return False
+        errors = (self.mse, self.mse_scale, self.mse_affine, self.seconds_per_image)
+        counts = (self.exact, self.certified, self.certified_wrong, self.unique_up_to_scale)
+        if not all(isinstance(v, int) and 0 <= v <= images for v in counts):
+            return False
+        if not all(isinstance(v, int | float) and 0 <= v < math.inf for v in errors):
+            return False
+        fitted, stated = psnr(self.mse_scale), self.psnr_scale_db
+        if fitted is None or stated is None:
+            return fitted is stated
+        return math.isclose(fitted, stated, rel_tol=1e-9)
+
 
 def document_of(cells: dict[str, Cell]) -> dict[str, Any]:
     """Return what `atlas.json` holds."""
@@ -61,8 +90,9 @@ def read_cells(folder: Path) -> dict[str, Cell]:
         If the folder holds something else.
     """
     path = folder / "atlas.json"
+    check_folder_name(folder, "a map, its cells and figures")
     if not path.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*leftovers(folder)}):
             raise InputError(f"{folder} is there and holds something else; choose another -o")
         return {}
     document = read_json(path)

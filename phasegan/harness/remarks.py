@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,33 +35,57 @@ CERTIFIED_NOTE = (
 )
 
 
-def remarks(rows: Sequence[Row]) -> list[str]:
-    """Say in words which trained rows fall behind a baseline of the same samples."""
-    behind: dict[tuple[str, int | None, int | None], list[tuple[Row, Row]]] = {}
-    seeds: Counter[tuple[str, int | None, int | None]] = Counter()
-    for row in rows:
-        if row.epochs is None or row.status != "ok" or row.split != "test":
-            continue
-        key = (row.method, row.samples, row.epochs)
-        seeds[key] += 1
-        better = [
+_Key = tuple[str, int | None, int | None]
+_Pairs = dict[_Key, list[tuple[Row, Row]]]
+
+
+def _beside_best(rows: Sequence[Row]) -> _Pairs:
+    """Return each training beside the best baseline of the same samples, by method and size."""
+    found: _Pairs = {}
+    scored = [row for row in rows if row.status == "ok" and row.split == "test"]
+    for row in scored:
+        others = [
             other
-            for other in rows
+            for other in scored
             if other.epochs is None
-            and other.status == "ok"
-            and other.split == "test"
             and other.samples in (None, row.samples)
             and other.seed in (None, row.seed)
-            and other.values["mse"] < row.values["mse"]
         ]
-        if better:
-            best = min(better, key=lambda other: other.values["mse"])
-            behind.setdefault(key, []).append((row, best))
+        if row.epochs is not None and others:
+            best = min(others, key=lambda other: other.values["mse"])
+            found.setdefault((row.method, row.samples, row.epochs), []).append((row, best))
+    return found
+
+
+def ahead(rows: Sequence[Row]) -> list[str]:
+    """Say in words which trained rows are better than every baseline of their samples."""
+    said = []
+    for (method, samples, epochs), pairs in _beside_best(rows).items():
+        if all(row.values["mse"] < best.values["mse"] for row, best in pairs):
+            row, best = pairs[0]
+            scores = f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f})"
+            seeds = "" if len(pairs) == 1 else f", with all {len(pairs)} seeds"
+            said.append(
+                f"{method} at {samples} × {epochs} scores better {scores}, the best that trains "
+                f"nothing{seeds}."
+            )
+    return said
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """Say in words which trained rows fall behind a baseline of the same samples."""
+    every = _beside_best(rows)
+    seeds = {key: len(pairs) for key, pairs in every.items()}
+    behind = {
+        key: [(row, best) for row, best in pairs if best.values["mse"] < row.values["mse"]]
+        for key, pairs in every.items()
+    }
     return [
         f"{method} at {samples} × {epochs} scores worse {_behind(pairs, seeds[key])}, "
         "which trains nothing: what it draws is not worth more than that."
         for key, pairs in behind.items()
         for method, samples, epochs in [key]
+        if pairs
     ]
 
 

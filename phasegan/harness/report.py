@@ -59,7 +59,6 @@ def _machines(rows: Sequence[Row]) -> list[str]:
 
 def write_report(context: Context, rows: list[Row], compared: Comparison | None = None) -> None:
     """Write everything into the folder; each file atomically."""
-    (context.folder / "rows").mkdir(parents=True, exist_ok=True)
     tables = write_tables(context, rows, compared)
     drawings = draw(rows, context.file)
     for drawing in drawings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ STATUSES: dict[Status, str] = {
 }
 PER_IMAGE = ("mse", "ssim", "exact")
 """The scores that a row keeps of every image."""
+_ROUNDING = 1e-9
+"""Relative error of a float64 mean, with room for any order of summation."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,20 @@ class Row:
         """Whether it has scores."""
         return self.values.get("mse") is not None
 
+    def adds_up(self, images: int) -> bool:
+        """Tell whether means and counts are those of the single images, of so many."""
+        if self.values["test_images"] != images or set(self.per_image) != set(PER_IMAGE):
+            return False
+        if any(len(scores) != images for scores in self.per_image.values()):
+            return False
+        means = {name: self.values[name] for name in ("mse", "ssim")}
+        return sum(self.per_image["exact"]) == self.values["exact"] and all(
+            mean is None
+            if None in self.per_image[name]
+            else math.isclose(math.fsum(self.per_image[name]) / images, mean, rel_tol=_ROUNDING)
+            for name, mean in means.items()
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values; what is not known is null."""
         return {
@@ -111,6 +128,9 @@ class Row:
             fields["cost"] = Cost(**fields["cost"])
         if fields.get("status", "ok") not in STATUSES:
             raise ValueError(f"status {fields['status']!r}")
+        numbers = [*values.values(), fields.get("seconds"), *(document.get("cost") or {}).values()]
+        if not all(value is None or isinstance(value, int | float) for value in numbers):
+            raise ValueError("a score that is no number")
         if values.get("mse") is None:
             values = {key: value for key, value in values.items() if value is not None}
         return cls(values=values, **fields)

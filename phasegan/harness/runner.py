@@ -22,6 +22,7 @@ from phasegan.harness.remarks import is_smoke_test
 from phasegan.harness.report import write_report, write_tables
 from phasegan.harness.rows import Row
 from phasegan.harness.session import Session
+from phasegan.places import check_folder_name
 from phasegan.progress import Progress
 from phasegan.store.leaks import LeakReport, find_leaks
 from phasegan.store.prepare import prepare
@@ -197,6 +198,7 @@ def bench(
         name = "" if against is None else Path(against).name
         context = Context(folder, chosen, file, where, leaks, tuple(command), budget, name)
         with locked(folder / ".lock", str(folder)):
+            (folder / "rows").mkdir(exist_ok=True)
             for part in (folder, folder / "rows", folder / "estimates"):
                 remove_leftovers(part)
             session.recall(force)
@@ -248,6 +250,7 @@ def _check_leaks(file: PreparedFile, allowed: bool, progress: Progress) -> LeakR
 
 
 def _check_folder(folder: Path) -> None:
+    check_folder_name(folder, "rows, tables, figures and a report")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: a file; give the name of a folder for the results")
     if folder.is_dir():

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 
@@ -14,8 +14,8 @@ from phasegan.errors import InputError, NoRoom, RunError
 from phasegan.files import read_json, write_json
 from phasegan.harness.cases import OPTIONAL_SECONDS
 from phasegan.harness.estimates import Estimator, RowEstimate
-from phasegan.harness.measure import measure_row
-from phasegan.harness.plan import PlannedRow
+from phasegan.harness.measure import measure_row, scored_on
+from phasegan.harness.plan import NO_STATISTICS, PlannedRow
 from phasegan.harness.rows import Row
 from phasegan.progress import Progress, format_duration
 from phasegan.runs.folder import RunFolder
@@ -91,7 +91,7 @@ class Session:
         """Take the rows of earlier calls; none of them if they are to be measured again."""
         self._force = force
         for row in [] if force else self._planned:
-            found = None if row in self._known else self._read(self._row_path(row))
+            found = None if row in self._known else self._read(row)
             if found is not None:
                 self._known[row] = found
                 self.reused += 1
@@ -139,25 +139,61 @@ class Session:
     def _row_path(self, row: PlannedRow) -> Path:
         return self._folder / "rows" / f"{row.key(self._file, self._device)}.json"
 
-    def _read(self, path: Path) -> Row | None:
+    def _read(self, planned: PlannedRow) -> Row | None:
         """Return a row from an earlier call, None if it has to be measured."""
+        path = self._row_path(planned)
         if not path.is_file():
             return None
+        other = ""
         try:
             row = Row.from_json(read_json(path))
             failed = row.status == "failed"
-            usable = failed or (math.isfinite(row.values["mse"]) and row.values["test_images"] > 0)
-        except (InputError, TypeError, KeyError, ValueError, AttributeError):
+            other = self._of_another(planned, row)
+            usable = failed or (math.isfinite(row.values["mse"]) and not other)
+        except (InputError, TypeError, KeyError, ValueError, AttributeError, OverflowError):
             usable = failed = False
         if not usable:
-            self._progress.warn(f"{path} is damaged, its row is measured again")
+            reason = f"holds another row, or an edited one ({other})" if other else "is damaged"
+            self._progress.warn(f"{path} {reason}, its row is measured again")
         elif failed:
-            self._progress.say(f"{row.method} failed before ({row.reason}), it is tried again")
+            self._progress.say(f"{planned.method} failed before ({row.reason}), it is tried again")
         elif row.run is not None and not (self._folder / row.run).is_dir():
             self._progress.warn(f"{self._folder / row.run} is gone, its row is measured again")
         else:
             return row
         return None
+
+    def _of_another(self, planned: PlannedRow, row: Row) -> str:
+        """Say what shows that a row is not that of the plan; empty if nothing does."""
+        seeded = planned.config is not None or planned.method not in NO_STATISTICS
+        wanted = {
+            "key": planned.key(self._file, self._device),
+            "method": planned.method,
+            "samples": planned.samples,
+            "epochs": planned.epochs,
+            "seed": planned.seed if seeded else None,
+            "split": planned.split,
+        }
+        for name, value in wanted.items():
+            if getattr(row, name) != value:
+                return f"{name} {getattr(row, name)!s:.40}, not {value}"
+        if row.status == "failed":
+            return ""
+        if row.status != "ok":
+            return f"status {row.status}"
+        if not self._is_own_run(planned, row.run):
+            return f"run {row.run!s:.80}"
+        indices = scored_on(planned, self._file)
+        count = len(self._file.test) if indices is None else len(indices)
+        return "" if row.adds_up(count) else "its scores are not those of its images"
+
+    def _is_own_run(self, planned: PlannedRow, run: str | None) -> bool:
+        """Tell whether a run folder is that of a row, inside the results."""
+        if planned.config is None or run is None:
+            return planned.config is None and run is None
+        folder, *name = PurePosixPath(run).parts
+        digest = self._run_name(planned).rpartition("-")[-1]
+        return folder == "runs" and len(name) == 1 and name[0].endswith(f"-{digest}")
 
     def _estimate(self, missing: list[PlannedRow]) -> dict[PlannedRow, RowEstimate]:
         """Estimate rows, and say what comes out; rows that cannot even be tried fail."""

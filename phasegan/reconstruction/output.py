@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,22 @@ from PIL import Image
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
-from phasegan.files import atomic_file, atomic_folder, locked
+from phasegan.files import (
+    atomic_files,
+    atomic_folder,
+    check_png_target,
+    leftovers,
+    locked,
+    remove_leftovers,
+)
 from phasegan.metrics.ruler import clipped_mse
+from phasegan.places import check_folder_name
 from phasegan.reconstruction.protocol import Result
 from phasegan.store.hdf5 import HDF5_SUFFIXES, open_hdf5
-from phasegan.store.targets import check_folder_target
 
 SHEET_ROWS = 6
+_LONGEST = 255
+"""Bytes of a name, on most file systems."""
 FORMAT_NAME = "phasegan reconstructions"
 _OUR_NAMES = re.compile(r"\d{5}-.*\.png|contact-sheet\.png")
 
@@ -44,22 +54,27 @@ def check_output(
         If the output is there and may not be replaced.
     """
     path = Path(output)
-    inside, real = Path(source).resolve(), path.resolve()
-    if real == inside or real in inside.parents:
-        raise InputError(f"{path}: is or holds the input {source}; choose another -o")
-    if path.suffix in HDF5_SUFFIXES:
+    inside = Path(os.fspath(source).split("::", 1)[0]).resolve()
+    is_file = path.suffix in HDF5_SUFFIXES
+    sheet = _sheet_path(path)
+    for real in (path.resolve(), *([sheet.resolve()] if is_file else [])):
+        if real == inside or real in inside.parents:
+            raise InputError(f"{path}: is or holds the input {source}; choose another -o")
+    if is_file:
         if path.is_dir():
             raise InputError(f"{path}: a folder; give a file name, or one without {path.suffix}")
-        sheet = _sheet_path(path)
-        for taken in (path, sheet):
-            if taken.exists() and not overwrite:
+        # a kill between the two renames leaves the sheet and what was to be the file
+        alone = sheet.exists() and not path.exists() and bool(leftovers(path.parent, path.name))
+        for taken in () if alone or overwrite else (path, sheet):
+            if taken.exists():
                 raise InputError(f"{taken} is there already; choose another -o or add --overwrite")
         if path.exists() and not _is_ours(path):
             raise InputError(f"{path} is there and holds something else; choose another -o")
+        if sheet.exists():
+            check_png_target(sheet)
         return
-    check_folder_target(
-        path,
-        "reconstructions are written as a folder of PNG pictures, or as one file ending in .h5",
+    check_folder_name(
+        path, "PNG pictures and a contact sheet", ", or one ending in .h5 for an HDF5 file"
     )
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: a file; give a folder for pictures, or a name ending in .h5")
@@ -83,8 +98,9 @@ def _sheet_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}-contact-sheet.png")
 
 
-def claim(output: str | os.PathLike[str]) -> AbstractContextManager[None]:
-    """Hold the lock of an output, so that nobody else writes to it.
+@contextmanager
+def claim(output: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock of an output, so that nobody else writes to it; remove what a kill left.
 
     Raises
     ------
@@ -92,7 +108,9 @@ def claim(output: str | os.PathLike[str]) -> AbstractContextManager[None]:
         If another process holds it.
     """
     path = Path(output)
-    return locked(path.with_name(f".{path.name}.lock"), str(path))
+    with locked(path.with_name(f".{path.name}.lock"), str(path)):
+        remove_leftovers(path.parent, path.name)
+        yield
 
 
 def write_output(
@@ -124,11 +142,10 @@ def _write_claimed(result: Result, path: Path, overwrite: bool) -> Path:
     if path.suffix in HDF5_SUFFIXES:
         if path.exists() and not overwrite:
             raise InputError(f"{path} is there already; choose another -o or add --overwrite")
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(_as_hdf5(result))
         sheet = _sheet_path(path)
-        with atomic_file(sheet) as temporary:
-            _sheet(result).save(temporary, format="PNG")
+        with atomic_files(sheet, path) as (drawn, whole):
+            whole.write_bytes(_as_hdf5(result))
+            _sheet(result).save(drawn, format="PNG")
         return sheet
     with atomic_folder(path, overwrite=overwrite) as folder:
         for name, picture in zip(_names(result), _integers(result), strict=True):
@@ -152,7 +169,8 @@ def _names(result: Result) -> list[str]:
     for i, source in enumerate(sources):
         stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0] if source else "reconstruction"
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)[:80]
-        names.append(f"{i:05d}-{safe}.png")
+        short = safe.encode()[: _LONGEST - 25].decode(errors="ignore")
+        names.append(f"{i:05d}-{short}.png")
     return names
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.files import read_json, write_json
+from phasegan.places import check_folder_name
 from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
 from phasegan.runs.presets import CONFIGS, PRESETS
 from phasegan.settings import build
@@ -57,6 +58,7 @@ class RunFolder:
         self.animation_path = self.path / "epochs.webp"
         self.contact_sheet_path = self.path / "contact-sheet.png"
         self.gallery_path = self.path / "gallery.html"
+        self.board_path = self.path / "tensorboard"
 
     @property
     def exists(self) -> bool:
@@ -73,8 +75,9 @@ class RunFolder:
         Raises
         ------
         InputError
-            If it is a file, or a folder with other things in it.
+            If it is a file or named like one, or a folder with other things in it.
         """
+        check_folder_name(self.path, "weights, checkpoints and pictures of a run")
         if self.exists or not self.path.exists():
             return
         if not self.path.is_dir():

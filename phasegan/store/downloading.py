@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasegan.errors import InputError, RunError
 from phasegan.files import read_json, write_json
+from phasegan.places import is_plain, open_append
 from phasegan.progress import Progress, Task
 
 if TYPE_CHECKING:
@@ -19,11 +21,23 @@ if TYPE_CHECKING:
 
 CONNECT_S, READ_S = 15.0, 60.0
 TRIES = 4
-"""In a row without a single byte."""
+"""In a row without a whole block of new bytes."""
 WAITS_S = (1.0, 3.0, 10.0)
 MEGABYTE = 1_000_000
+MOST_BYTES = 10_000_000_000
+"""Of an archive whose recipe does not state its size."""
+SLOWEST = 1000
+"""Bytes a second, over `READ_S` seconds; a server that sends less is given up."""
 _BLOCK = 1 << 18
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+class _OtherFile(RunError):
+    """A server that sends something else: what came of it is of no use."""
+
+
+class _TooSlow(RunError):
+    """A server that sends hardly anything."""
 
 
 class ResumingDownload:
@@ -40,7 +54,7 @@ class ResumingDownload:
     archive : pathlib.Path
         The final name.
     expected : int, optional
-        Bytes, where known beforehand.
+        Bytes, where known beforehand: no more are taken. `MOST_BYTES` otherwise.
     spare : int
         Bytes that are to stay free on the disk for unpacking.
     progress : Progress
@@ -49,6 +63,7 @@ class ResumingDownload:
 
     def __init__(self, archive: Path, expected: int | None, spare: int, progress: Progress) -> None:
         self.archive, self.expected, self.spare = archive, expected, spare
+        self.most = MOST_BYTES if expected is None else expected
         self.part = archive.with_name(f"{archive.name}.part")
         self.state = archive.with_name(f"{archive.name}.part.json")
         self.progress = progress
@@ -59,10 +74,14 @@ class ResumingDownload:
         Raises
         ------
         RunError
-            If the server does not give it, the network fails, or the disk is full.
+            If the server does not give it, or more than there is to be, or hardly anything for
+            a minute; if the network fails, or the disk is full.
         """
         try:
             self._download(url)
+        except _OtherFile:
+            self.forget()
+            raise
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -81,6 +100,8 @@ class ResumingDownload:
 
     def _download(self, url: str) -> None:
         import requests
+        from requests import exceptions
+        from urllib3.exceptions import HTTPError
 
         failures, furthest = 0, -1
         with requests.Session() as session:
@@ -89,10 +110,16 @@ class ResumingDownload:
                     if self._attempt(session, url):
                         return
                     reason = "the connection was closed early"
-                except requests.exceptions.RequestException as error:
+                except (exceptions.TooManyRedirects, exceptions.InvalidSchema) as error:
+                    raise RunError(
+                        f"{url}: the server leads to no file ({error}); give another --url"
+                    ) from None
+                except _TooSlow as error:
+                    raise RunError(f"{error}{self._kept(self.part.stat().st_size)}") from None
+                except (exceptions.RequestException, HTTPError) as error:
                     reason = _reason(error, url)
                 have = self.part.stat().st_size if self.part.exists() else 0
-                failures = 0 if have > furthest >= 0 else failures + 1
+                failures = 0 if 0 <= furthest <= have - _BLOCK else failures + 1
                 furthest = max(furthest, have)
                 if failures >= TRIES:
                     raise RunError(f"{reason}{self._kept(have)}")
@@ -134,14 +161,16 @@ class ResumingDownload:
                 have, total = 0, _length(answer)
                 self.part.unlink(missing_ok=True)
                 write_json(self.state, {"url": url, "version": _version(answer), "bytes": total})
+            if total is not None and total > self.most:
+                raise self._too_long(url, f"{total:,} bytes")
             self._check_space(have, total)
-            return self._receive(response, have, total)
+            return self._receive(response, url, have, total)
 
     def _had(self, url: str) -> tuple[int, dict[str, Any]]:
         """Return the bytes that can be built upon and what is known of them."""
         try:
             known = read_json(self.state)
-            size = self.part.stat().st_size
+            size = self.part.stat().st_size if is_plain(self.part) else 0
         except (InputError, OSError):
             return 0, {}
         if not isinstance(known, dict) or known.get("url") != url or not known.get("version"):
@@ -149,19 +178,43 @@ class ResumingDownload:
         total = known.get("bytes")
         return (0, {}) if isinstance(total, int) and size > total else (size, known)
 
-    def _receive(self, response: requests.Response, have: int, total: int | None) -> bool:
+    def _receive(self, response: requests.Response, url: str, have: int, total: int | None) -> bool:
         whole = total or self.expected or 0
         label = f"{self.archive.name}, MB"
         size = have
         with (
-            open(self.part, "ab") as stream,
+            os.fdopen(open_append(self.part), "ab") as stream,
             self.progress.task(label, whole // MEGABYTE, have // MEGABYTE) as task,
         ):
-            for block in response.iter_content(_BLOCK):
+            for block in self._blocks(response, url):
+                if size + len(block) > self.most:
+                    raise self._too_long(url, "more")
                 stream.write(block)
                 _advance(task, size, size + len(block))
                 size += len(block)
         return total is None or size == total
+
+    def _blocks(self, response: requests.Response, url: str) -> Iterator[bytes]:
+        """Yield bytes as they come, as they are: what is compressed on the way stays so."""
+        received, since = 0, time.monotonic()
+        while block := response.raw.read1(_BLOCK, decode_content=False):
+            yield block
+            received += len(block)
+            now = time.monotonic()
+            if now - since > READ_S:
+                if received < SLOWEST * (now - since):
+                    raise _TooSlow(
+                        f"{url}: only {received:,} bytes came in {now - since:.0f} s; try again "
+                        "later, or another --url"
+                    )
+                received, since = 0, now
+
+    def _too_long(self, url: str, sent: str) -> _OtherFile:
+        stated = "without a stated size may have" if self.expected is None else "has by its recipe"
+        return _OtherFile(
+            f"{url}: the server sends {sent}, where the archive {stated} {self.most:,} bytes; it "
+            "is another file: give the address of the right one with --url"
+        )
 
     def _check_space(self, have: int, total: int | None) -> None:
         needed = (total or self.expected or 0) - have + self.spare
@@ -184,7 +237,7 @@ def _advance(task: Task, before: int, after: int) -> None:
 
 def _length(headers: Mapping[str, str]) -> int | None:
     with contextlib.suppress(KeyError, ValueError):
-        return int(headers["Content-Length"])
+        return max(0, int(headers["Content-Length"]))
     return None
 
 
@@ -207,6 +260,7 @@ def _refused(response: requests.Response, url: str) -> str:
 
 def _reason(error: Exception, url: str) -> str:
     import requests
+    from urllib3.exceptions import ProtocolError
 
     kinds = requests.exceptions
     if isinstance(error, kinds.SSLError):
@@ -217,7 +271,7 @@ def _reason(error: Exception, url: str) -> str:
         return f"{url}: nothing came for {READ_S:.0f} s"
     if isinstance(error, kinds.HTTPError) and error.response is not None:
         return f"{url}: the server is not well (HTTP {error.response.status_code}); try again later"
-    if isinstance(error, kinds.ChunkedEncodingError):
+    if isinstance(error, kinds.ChunkedEncodingError | ProtocolError):
         return f"{url}: the connection was lost"
     if isinstance(error, kinds.ConnectionError):
         return f"{url}: cannot be reached; check the network and the address"

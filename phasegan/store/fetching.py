@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import logging
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,7 +16,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from phasegan.errors import InputError, Interrupted, RunError
-from phasegan.files import atomic_folder, locked, read_json, write_json, write_text
+from phasegan.files import (
+    atomic_folder,
+    locked,
+    read_json,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
+from phasegan.places import check_different, check_folder_name
 from phasegan.progress import Progress
 from phasegan.store.downloading import ResumingDownload
 from phasegan.store.pictures import picture_suffixes
@@ -128,7 +136,9 @@ def fetch(
     folder = Path(recipe.name if output is None else output)
     if not folder.name:
         raise InputError(f"{folder}: give the name of a folder to make")
+    check_folder_name(folder, "folders of pictures")
     archive = folder.parent / recipe.download.file_name
+    check_different(folder, archive)
     with (
         locked(folder.with_name(f".{folder.name}.lock"), str(folder)),
         locked(archive.with_name(f".{archive.name}.lock"), str(archive)),
@@ -207,8 +217,8 @@ def _downloaded(wanted: Download, address: str, archive: Path, download: Resumin
                 "move it away"
             )
     else:
-        staging = archive.with_name(f".{archive.name}.tmp")  # what pooch leaves when it is killed
-        shutil.rmtree(staging, ignore_errors=True)
+        staging = archive.with_name(f".{archive.name}.{secrets.token_hex(8)}.tmp")
+        remove_leftovers(archive.parent, archive.name)
         logger = pooch.get_logger()
         level = logger.level
         logger.setLevel(logging.CRITICAL)
@@ -265,8 +275,7 @@ def _lay_out(
             f"{folder}: unpacking needs about {size / 1e6:,.1f} MB, its disk has "
             f"{free / 1e6:,.1f} MB free; free some space"
         )
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):  # by a killed process
-        shutil.rmtree(left, ignore_errors=True)
+    remove_leftovers(folder.parent, folder.name)
     with atomic_folder(folder) as temporary:
         unpack(
             archive,

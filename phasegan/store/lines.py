@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from phasegan.places import open_append
+
 FORMAT = "phasegan journal 1"
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -28,9 +30,7 @@ class Lines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
-        )
+        self._descriptor = open_append(path)
 
     @classmethod
     def head(cls, path: Path) -> dict[str, Any] | None:

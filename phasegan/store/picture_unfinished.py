@@ -58,7 +58,7 @@ class UnfinishedPictures:
         fresh = Unfinished.about(final) is None
         if fresh:
             self.names.remove()
-            self.names.part.touch()
+            self.names.part.touch(exist_ok=False)
         self._lines = Lines(self.names.journal)
         if fresh:
             self._lines.begin({"about": about})

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.places import check_file_name
 from phasegan.progress import Progress
 from phasegan.store.additions import add as add_pictures
 from phasegan.store.fill import worker_count
+from phasegan.store.hdf5 import HDF5_SUFFIXES
 from phasegan.store.job import PrepareReport
 from phasegan.store.opening import open_source
 from phasegan.store.preparation import Preparation
@@ -155,6 +157,7 @@ def prepare(
     }
     recipe = override(resolve_recipe(source), options)
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
+    check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
     if path.is_dir():
         raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
     check_shards(shards, shard, scheduler)

@@ -14,10 +14,12 @@ import PIL
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.files import locked, remove_leftovers
+from phasegan.places import check_file_name
 from phasegan.progress import Progress
 from phasegan.settings import differences
 from phasegan.store.domains import Domains, Part, open_domains
 from phasegan.store.fill import worker_count
+from phasegan.store.hdf5 import HDF5_SUFFIXES
 from phasegan.store.interrupted import check_left, check_space, made_whole
 from phasegan.store.picture_file import DomainsFile
 from phasegan.store.picture_fill import Outcome, PictureFilling
@@ -139,6 +141,7 @@ def prepare_domains(
     if domains.prepared is not None:
         raise InputError(f"{folder}: is a prepared file already; train on it as it is")
     path = Path(output) if output is not None else Path(f"{domains.name}.h5")
+    check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
     if path.is_dir():
         raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
     parts = _parts(domains)

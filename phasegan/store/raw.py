@@ -37,7 +37,7 @@ class RawFile:
     path : pathlib.Path
         The file; opened at the first use.
     writable : bool
-        Open it for writing too. It must be there.
+        Open it for writing too. It must be there, itself and not as a link.
     """
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
@@ -57,7 +57,8 @@ class RawFile:
         if self._descriptor is None:
             with _LOCK:
                 if self._descriptor is None:
-                    flags = os.O_RDWR if self._writable else os.O_RDONLY
+                    writing = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+                    flags = writing if self._writable else os.O_RDONLY
                     self._descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0))
         return self._descriptor
 

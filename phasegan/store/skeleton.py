@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from phasegan.places import check_plain
+
 
 def remember(path: Path, values: Iterable[tuple[int, int]]) -> dict[str, Any]:
     """Return the metadata of a file, in plain values.
@@ -37,6 +39,7 @@ def remember(path: Path, values: Iterable[tuple[int, int]]) -> dict[str, Any]:
 
 def restore(path: Path, remembered: dict[str, Any]) -> None:
     """Bring the metadata of a file back to what they were when it was new."""
+    check_plain(path)
     with open(path, "r+b") as stream:
         stream.truncate(remembered["end"])
         for start, packed in remembered["metadata"]:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.places import is_plain
 from phasegan.store import hdf5
 from phasegan.store.encode import Encoded, digest
 from phasegan.store.journal import Entry, Journal
@@ -44,6 +45,11 @@ class Names(NamedTuple):
         return cls(
             final.with_name(f".{final.name}.part"), final.with_name(f".{final.name}.journal")
         )
+
+    @property
+    def there(self) -> bool:
+        """Whether both are there themselves: what a link leads to is not continued."""
+        return is_plain(self.part) and is_plain(self.journal)
 
     def remove(self) -> None:
         """Remove both, the journal last: alone it is known to be of no use."""
@@ -80,7 +86,7 @@ class Unfinished:
             name: int(np.prod(shape)) * dtype.itemsize
             for name, (shape, dtype) in ((n, layout.dataset(n)) for n in layout.raw)
         }
-        head = Journal.head(self.names.journal) if self.names.part.exists() else None
+        head = Journal.head(self.names.journal) if self.names.there else None
         if head is None:
             head = self._create(capacity) | {"about": about, "layout": asdict(layout)}
             self.journal = Journal(self.names.journal, self._elements)
@@ -99,7 +105,7 @@ class Unfinished:
     def about(final: Path) -> dict[str, Any] | None:
         """Return what an unfinished preparation is of; None if there is none of use."""
         names = Names.of(final)
-        head = Journal.head(names.journal) if names.part.exists() else None
+        head = Journal.head(names.journal) if names.there else None
         return None if head is None else head["about"]
 
     @property

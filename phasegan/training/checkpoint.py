@@ -167,7 +167,7 @@ class Checkpoints:
         """
         path = self.folder / f"step-{step:09d}.safetensors"
         if self.folder.is_dir():
-            remove_leftovers(self.folder, "step-*")
+            remove_leftovers(self.folder)
         save_checkpoint(path, state)
         paths = self.paths()
         here = paths.index(path) + 1

@@ -78,8 +78,16 @@ class Estimate:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """Read what `as_json` wrote."""
+        """Read what `as_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the interval is none.
+        """
         seconds, low, high = (float(document[name]) for name in ("seconds", "low", "high"))
+        if not 0 <= low <= seconds <= high < math.inf:
+            raise ValueError(f"{low} to {high} s around {seconds} s")
         return cls(seconds, low, high, dict(document.get("parts", {})))
 
 

@@ -47,8 +47,14 @@ def make_ready(run: RunFolder, config: TrainConfig, resume: bool) -> Standing:
     ------
     InputError
         If it holds a run of another configuration, or an unfinished one that is not to
-        be or cannot be continued.
+        be or cannot be continued, or a link where a folder is written to.
     """
+    for folder in (run.checkpoints_path, run.samples_path, run.board_path):
+        if folder.is_symlink():
+            raise InputError(
+                f"{folder}: a link to another folder, into which training would write; make it a "
+                "folder, or keep the whole run elsewhere"
+            )
     for folder in (run.path, run.samples_path):
         remove_leftovers(folder)
     if run.exists:

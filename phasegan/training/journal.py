@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import secrets
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from phasegan.errors import room_for
 from phasegan.figures.filmstrip import FrameStore
 from phasegan.figures.training import training_figure
 from phasegan.files import atomic_file, write_text
+from phasegan.places import open_append
 from phasegan.runs.config import TrainConfig
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig
@@ -39,8 +42,8 @@ class Journal:
         self._folder = folder
         self._trim(start)
         FrameStore(folder.samples_path, 255).trim(epoch)
-        self._board_path = folder.path / "tensorboard"
-        self._lines = open(folder.losses_path, "a", encoding="utf-8")
+        self._board_path = folder.board_path
+        self._lines = os.fdopen(open_append(folder.losses_path), "a", encoding="utf-8")
         self._board = self._open_board(start)
 
     @property
@@ -60,7 +63,9 @@ class Journal:
         except ImportError:
             return None
         with room_for(self._board_path):
-            return SummaryWriter(str(self._board_path), purge_step=start + 1)
+            # TensorBoard opens its file by name: one that nobody can guess
+            name = f".{secrets.token_hex(8)}"
+            return SummaryWriter(str(self._board_path), purge_step=start + 1, filename_suffix=name)
 
     def _write(self, record: dict[str, Any], scalars: dict[str, float]) -> None:
         with room_for(self._folder.losses_path):

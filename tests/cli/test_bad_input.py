@@ -47,6 +47,17 @@ BAD = [
     (["inspect", "nowhere"], "no such file or folder"),
     (["inspect", "{text}"], "not an HDF5 file"),
     (["dance"], "No such command 'dance'"),
+    (["reconstruct", "{tiny}", "-o", "rec.png"], "PNG pictures and a contact sheet are written"),
+    (["reconstruct", "{tiny}", "-o", "rec.H5"], "or one ending in .h5"),
+    (["train", "{tiny}", "-o", "est.npy"], "weights, checkpoints and pictures of a run"),
+    (["bench", "--data", "{tiny}", "-o", "rec.png"], "rows, tables, figures and a report"),
+    (["atlas", "{tiny}", "-o", "est.npy"], "a map, its cells and figures"),
+    (["prepare", "-o", "set.png"], "an HDF5 file is written there"),
+    (["datasets", "fetch", "maps", "-o", "maps.zip"], "folders of pictures are written there"),
+    (["evaluate", "{tiny}", "--json", "scores.png"], "JSON is written there"),
+    (["evaluate", "{tiny}", "--json", "a.png", "--sheet", "./a.png"], "two outputs"),
+    (["prepare", "\udce9"], "\\udce9: a name that is not UTF-8"),
+    (["reconstruct", "{tiny}", "-o", "\udce9"], "\\udce9: a name that is not UTF-8"),
 ]
 
 

@@ -9,6 +9,10 @@ import pytest
 
 import phasegan
 from phasegan.cli.common import Duration, SeedList
+from phasegan.harness.estimates import RowEstimate
+from phasegan.harness.remarks import ahead, remarks
+from phasegan.harness.rows import Row
+from phasegan.training.estimate import Estimate
 
 SMALL = (
     *("--preset", "paper", "--base-channels", 2, "--blocks", 1),
@@ -134,3 +138,37 @@ def test_data_that_leak_are_refused_unless_that_is_wanted(run_cli, leaking, tmp_
         assert "Leak allowed: 1 of 2" in (tmp_path / "work" / "b" / name).read_text()
     document = json.loads((tmp_path / "work" / "b" / "results.json").read_text())
     assert [leak["kind"] for leak in document["leaks"]["leaks"]] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--budget", "1s"), "nothing would be measured; of 2 rows: 2 left out"),
+        ((), "all that is to do: estimated"),
+    ],
+)
+def test_estimates_say_what_is_true(run_cli, tiny, monkeypatch, words, message):
+    def estimate(self, rows, known):
+        return {row: RowEstimate(None, Estimate(100.0, 90.0, 110.0)) for row in rows}, {}
+
+    monkeypatch.setattr("phasegan.harness.estimates.Estimator.estimate", estimate)
+    line = ("bench", "--data", tiny, "--samples", 2, "--epochs", 1, *SMALL, "--estimate-only")
+    outcome = run_cli(*line, *words)
+    assert outcome.status == 0
+    assert message in outcome.out
+    assert "measured already" not in outcome.out
+
+
+def test_what_is_said_of_trainings_is_what_was_measured():
+    def row(method, mse, samples=5, epochs=None, seed=0):
+        return Row(method, {"mse": mse}, samples=samples, epochs=epochs, seed=seed)
+
+    rows = [row("mean-magnitude", 50.0), row("zero", 90.0, samples=None, seed=None)]
+    better, worse, equal = (row("physics", mse, epochs=2) for mse in (40.0, 60.0, 50.0))
+    (said,) = ahead([*rows, better])
+    assert "physics at 5 × 2 scores better (40) than mean-magnitude (50)" in said
+    assert remarks([*rows, better]) == []
+    assert ahead([*rows, worse]) == ahead([*rows, equal]) == ahead([better]) == []
+    assert "scores worse (60) than mean-magnitude (50)" in remarks([*rows, worse])[0]
+    other = row("mean-magnitude", 30.0, seed=1), row("physics", 35.0, epochs=2, seed=1)
+    assert ahead([*rows, better, *other]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 
@@ -190,3 +191,40 @@ def test_observations_are_those_of_a_prepared_file(tmp_path, rng):
         np.testing.assert_array_equal(seen.phase, file.test.phase())
     clean = observe(images, 48, "noise", 0.0, 0).phase
     assert np.abs(clean - analyse(images, (48, 48)).phase).max() <= np.pi / 65536 + 1e-12
+
+
+def test_a_cell_that_is_not_that_of_its_key_is_measured_again(tiny, tmp_path):
+    sweep = {"methods": ["mean-magnitude"], "oversampling": [1.0], "noise": [], "images": 1}
+    first = phasegan.atlas(tiny, tmp_path / "m", bits=[16, 8], **sweep)
+    path = tmp_path / "m" / "atlas.json"
+    whole = json.loads(path.read_text())
+    one, two = whole["cells"]
+
+    def exchanged(cells):
+        cells[one], cells[two] = cells[two], cells[one]
+
+    changes = [
+        exchanged,
+        lambda cells: [cell.update(method="cg") for cell in cells.values()],
+        lambda cells: [cell.update(mse_scale=1.0) for cell in cells.values()],
+        lambda cells: [cell.update(mse="x") for cell in cells.values()],
+        lambda cells: [cell.update(exact=9) for cell in cells.values()],
+        lambda cells: [cell.update(images=5) for cell in cells.values()],
+    ]
+    for change in changes:
+        edited = copy.deepcopy(whole)
+        change(edited["cells"])
+        path.write_text(json.dumps(edited))
+        again = phasegan.atlas(tiny, tmp_path / "m", bits=[16, 8], **sweep)
+        assert again.reused == 0
+        assert [cell.mse for cell in again.cells] == [cell.mse for cell in first.cells]
+    assert phasegan.atlas(tiny, tmp_path / "m", bits=[16, 8], **sweep).reused == 2
+
+
+def test_what_a_kill_left_of_the_first_cell_is_no_other_folder(tiny, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / ".atlas.json.0123456789abcdef.tmp").touch()
+    sweep = {"methods": ["zero"], "oversampling": [1.0], "noise": [], "bits": [16], "images": 1}
+    phasegan.atlas(tiny, tmp_path / "m", **sweep)
+    left = {path.name for path in (tmp_path / "m").iterdir()}
+    assert left == {"atlas.json", "atlas.csv", "atlas.png", "atlas.svg"}

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+from pathlib import Path
 
 import pytest
+import torch
 
 import phasegan
-from phasegan.errors import InputError, RunError
+from phasegan.errors import InputError, Interrupted, RunError
 from phasegan.files import locked
 from phasegan.harness import session as session_module
+from phasegan.harness.plan import plan_rows, resolve_case
+from phasegan.harness.rows import Row
 from phasegan.progress import Progress
+from phasegan.store.reader import PreparedFile
+from phasegan.training.estimate import Estimate
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 TINY = {**SMALL, "methods": ["mean-magnitude"]}
@@ -329,3 +336,95 @@ def test_a_training_that_was_begun_is_not_timed_again(tiny, tmp_path, durations,
     assert {row.status for row in report.rows} == {"ok", "quoted"}
     (row,) = [row for row in report.rows if row.run]
     assert row.estimate.seconds == 2.5
+
+
+CHANGES = {
+    "a mean": lambda row: row.update(mse=1.0),
+    "a count": lambda row: row.update(exact=2),
+    "an image less": lambda row: [scores.pop() for scores in row["per_image"].values()],
+    "a list cut": lambda row: row["per_image"]["ssim"].pop(),
+    "another method": lambda row: row.update(method="zero"),
+    "another seed": lambda row: row.update(seed=7),
+    "another key": lambda row: row.update(key="0" * 12),
+    "no key": lambda row: row.pop("key"),
+    "text": lambda row: row.update(mse_scale="x"),
+    "another status": lambda row: row.update(status="quoted"),
+    "a run elsewhere": lambda row: row.update(run="../elsewhere"),
+    "an absolute run": lambda row: row.update(run="/tmp"),
+}
+
+
+@pytest.fixture(scope="module")
+def measured(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measured") / "b"
+    phasegan.bench([2], [1], data=tiny, output=folder, **TINY)
+    return folder
+
+
+def recalled(tiny, folder, told):
+    """Return how many of two rows are taken from a folder."""
+    case = resolve_case(None, [2], [1], preset="paper", methods=["mean-magnitude"])
+    sizes, device = {"base_channels": 2, "blocks": 1, "precision": "auto"}, torch.device("cpu")
+    with PreparedFile(tiny) as file:
+        planned = plan_rows(case, file, device, sizes)
+        session = session_module.Session(planned, file, folder, device, None, None, told)
+        session.recall()
+    return session.reused
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_row_that_is_not_that_of_its_name_is_measured_again(tiny, tmp_path, measured, change):
+    folder = shutil.copytree(measured, tmp_path / "b")
+    assert recalled(tiny, folder, Told()) == 2
+    for path in (folder / "rows").glob("*.json"):
+        row = json.loads(path.read_text())
+        change(row)
+        path.write_text(json.dumps(row))
+    told = Told()
+    assert recalled(tiny, folder, told) == 0
+    assert sum("measured again" in line for line in told.lines) == 2
+
+
+def test_rows_under_each_other_s_names_are_measured_again(tiny, tmp_path, durations):
+    options = {"data": tiny, "output": tmp_path / "b", **SMALL, "methods": ["zero", "mean-image"]}
+    phasegan.bench([2], [1], **options)
+    one, two = (
+        path
+        for path in sorted((tmp_path / "b" / "rows").glob("*.json"))
+        if json.loads(path.read_text())["epochs"] is None
+    )
+    one.write_bytes(two.read_bytes())
+    again = phasegan.bench([2], [1], **options)
+    assert again.reused == 2
+    assert [row.method for row in again.rows][:2] == ["zero", "mean-image"]
+
+
+def test_committed_rows_add_up():
+    seen = 0
+    for path in (Path(__file__).parents[2] / "benchmarks" / "results").glob("*/results.json"):
+        for document in json.loads(path.read_text())["rows"]:
+            if isinstance(document.get("per_image"), dict) and document["status"] == "ok":
+                row = Row.from_json(document)
+                assert row.adds_up(len(row.per_image["mse"]))
+                seen += 1
+    assert seen > 20
+
+
+def test_an_estimate_is_an_interval():
+    for low, seconds, high in ((-1.0, 1.0, 2.0), (0.0, 1.0, math.inf), (0.0, math.nan, 1.0)):
+        with pytest.raises(ValueError, match="around"):
+            Estimate.from_json({"seconds": seconds, "low": low, "high": high})
+    assert Estimate.from_json({"seconds": 2.0, "low": 1.0, "high": 3.0}).seconds == 2.0
+
+
+def test_a_bench_interrupted_in_its_first_training_goes_on(tiny, tmp_path, durations, monkeypatch):
+    def stopped(*_, **__):
+        (tmp_path / "b" / "runs" / "x").mkdir(parents=True)
+        raise Interrupted("stopped", 2)
+
+    options = {"data": tiny, "output": tmp_path / "b", **SMALL}
+    with monkeypatch.context() as patch:
+        patch.setattr(session_module, "measure_row", stopped)
+        with pytest.raises(Interrupted):
+            phasegan.bench([2], [1], **options)
+    assert {"ok", "quoted"} == set(by_state(phasegan.bench([2], [1], **options)).values())

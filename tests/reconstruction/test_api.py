@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 import phasegan
 from phasegan.errors import InputError
 from phasegan.reconstruction.output import check_output, write_output
+from phasegan.reconstruction.protocol import Result
 from phasegan.spectra.layouts import from_half_plane
 from phasegan.spectra.phase import analyse
 
@@ -166,8 +169,6 @@ def test_hdf5_on_disk_keeps_the_estimates_unclipped(tiny, tmp_path):
 
 def test_16_bit_colour_pictures_are_written_at_16_bit(tmp_path, rng):
     import png
-
-    from phasegan.reconstruction.protocol import Result
 
     values = rng.integers(0, 65536, (1, 3, 9, 9)).astype(float)
     phase = np.zeros((1, 3, 9, 5))
@@ -438,3 +439,46 @@ def test_an_image_of_one_pixel_is_reconstructed(method):
     result = phasegan.reconstruct(np.zeros((2, 2)), method=method, shape=(1, 1), iterations=5)
     assert result.estimate.shape == (1, 1)
     assert np.isfinite(result.estimate).all()
+
+
+def test_an_hdf5_file_and_its_sheet_are_both_there_or_neither(tiny, tmp_path, monkeypatch):
+    result = phasegan.reconstruct(tiny, method="zero")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "phasegan.reconstruction.output.contact_sheet", lambda *_: Image.new("RGB", (0, 0))
+        )
+        with pytest.raises(ValueError, match="empty"):
+            write_output(result, tmp_path / "r.h5", overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+    check_output(tmp_path / "r.h5", tiny, overwrite=False)
+    write_output(result, tmp_path / "r.h5", overwrite=False)
+    assert {p.name for p in tmp_path.iterdir()} == {"r.h5", "r-contact-sheet.png"}
+
+
+def test_a_sheet_that_a_kill_left_alone_is_not_in_the_way(tiny, tmp_path):
+    sheet = tmp_path / "r-contact-sheet.png"
+    Image.new("L", (2, 2)).save(sheet)
+    with pytest.raises(InputError, match="is there already"):
+        check_output(tmp_path / "r.h5", tiny, overwrite=False)
+    (tmp_path / ".r.h5.0123456789abcdef.tmp").touch()
+    check_output(tmp_path / "r.h5", tiny, overwrite=False)
+    write_output(phasegan.reconstruct(tiny, method="zero"), tmp_path / "r.h5", overwrite=False)
+    assert {p.name for p in tmp_path.iterdir()} == {"r.h5", "r-contact-sheet.png"}
+
+
+def test_no_output_is_written_over_the_input(tmp_path):
+    for source in ("r.h5::/estimate", "r-contact-sheet.png"):
+        with pytest.raises(InputError, match="is or holds the input"):
+            check_output(tmp_path / "r.h5", tmp_path / source, overwrite=True)
+    (tmp_path / "r-contact-sheet.png").write_text("mine")
+    with pytest.raises(InputError, match="not a PNG"):
+        check_output(tmp_path / "r.h5", tmp_path / "x.npy", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["\U00020000" * 60, "a" * 200, "x/y.z/ü"])
+def test_names_of_pictures_fit_on_the_disk(name, tmp_path, rng):
+    result = Result(rng.random((2, 8, 8)), "x", 255, np.zeros((2, 8, 5)))
+    result = replace(result, sources=[f"{name}.png"] * 2)
+    write_output(result, tmp_path / "o", overwrite=False)
+    assert len(list((tmp_path / "o").iterdir())) == 3
+    write_output(result, tmp_path / "o", overwrite=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 import phasegan
 from phasegan.cli import main
+from phasegan.files import atomic_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -68,3 +70,52 @@ def test_a_bench_clears_away_what_a_kill_left(tiny, tmp_path):
     sizes = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
     phasegan.bench(2, 1, data=tiny, output=folder, methods=("zero",), **sizes)
     assert list(folder.rglob(".*")) == []
+
+
+def test_a_second_signal_does_not_end_the_clearing_away(monkeypatch, capsys, handlers, tmp_path):
+    def work(*_, **__):
+        try:
+            with atomic_file(tmp_path / "x") as temporary:
+                temporary.touch()
+                os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            (tmp_path / "cleared").touch()
+
+    monkeypatch.setattr("phasegan.store.prepare.prepare", work)
+    assert main(["prepare", "-o", "x.h5", "-q"]) == 143
+    assert [p.name for p in tmp_path.iterdir()] == ["cleared"]
+    (tmp_path / "cleared").unlink()
+    monkeypatch.setattr("phasegan.cli.CLEARING_SECONDS", 0.0)
+    assert main(["prepare", "-o", "x.h5", "-q"]) == 130
+    assert list(tmp_path.iterdir()) == []
+    assert "nothing half-written" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_one_line(monkeypatch, capsys):
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10**9, -1))
+    assert main(["reconstruct", "x.h5", "-o", "out"]) == 1
+    assert "limited to 1,000 MB here (ulimit -v)" in capsys.readouterr().err
+    assert main(["datasets", "list"]) == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("can't start new thread"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_every_library_s_want_of_memory_is_recognised(monkeypatch, capsys, error):
+    def work(*_, **__):
+        raise error
+
+    monkeypatch.setattr("phasegan.store.prepare.prepare", work)
+    assert main(["prepare", "-o", "x.h5", "-q"]) == 1
+    assert "error: not enough memory; lower" in capsys.readouterr().err
