@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from phasegan.errors import InputError
+from phasegan.errors import InputError, printable
 
 _FILES = """
     .avif .avi .bmp .csv .exr .gif .gz .h5 .hdf5 .heic .html .ico .jp2 .jpeg .jpg .json .jsonl
@@ -62,6 +62,22 @@ def check_plain(path: str | os.PathLike[str]) -> None:
         raise InputError(
             f"{os.fspath(path)}: a link, or not a file; phasegan writes there: remove it"
         )
+
+
+def check_text(name: str) -> None:
+    """Refuse a name that is no text: files of JSON and HDF5 keep names as UTF-8.
+
+    Raises
+    ------
+    InputError
+        If the operating system has bytes there that are not UTF-8.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{printable(name)}: a name that is not UTF-8; rename the file or folder"
+        ) from None
 
 
 def check_folder_name(path: str | os.PathLike[str], what: str, instead: str = "") -> None:

@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 
+import phasegan
 from phasegan import files
 from phasegan.errors import InputError
 from phasegan.places import (
@@ -16,9 +17,11 @@ from phasegan.places import (
     check_file_name,
     check_folder_name,
     check_plain,
+    check_text,
     is_plain,
     open_append,
 )
+from phasegan.runs.folder import RunFolder
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
 
@@ -55,6 +58,13 @@ def test_two_outputs_have_two_names(tmp_path):
     check_different(tmp_path / "a", None, None, tmp_path / "b")
     with pytest.raises(InputError, match="two outputs"):
         check_different(tmp_path / "a", tmp_path / "x" / ".." / "a")
+
+
+def test_names_that_are_no_text_are_refused():
+    check_text("ü/x")
+    for use in (check_text, phasegan.prepare, lambda name: RunFolder(name).check_free()):
+        with pytest.raises(InputError, match=r"^x\\udce9: a name that is not UTF-8"):
+            use("x\udce9")
 
 
 @links

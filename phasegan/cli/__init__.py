@@ -18,7 +18,6 @@ import click
 from phasegan._version import __version__
 from phasegan.errors import (
     Elsewhere,
-    InputError,
     Interrupted,
     NoRoom,
     PhaseganError,
@@ -28,6 +27,7 @@ from phasegan.errors import (
 )
 from phasegan.files import NoLocksWarning
 from phasegan.launch import is_main
+from phasegan.places import check_text
 
 COMMANDS = {
     "prepare": "Turn images into phase-only spectra in an HDF5 file.",
@@ -129,17 +129,6 @@ def _say(message: str) -> None:
         click.echo(f"phasegan: {message}", err=True)
 
 
-def _check_names(words: Sequence[str]) -> None:
-    """Refuse names that are not text: files of JSON and HDF5 keep names as UTF-8."""
-    for word in words:
-        try:
-            word.encode()
-        except UnicodeEncodeError:
-            raise InputError(
-                f"{word}: a name that is not UTF-8; rename the file or folder"
-            ) from None
-
-
 def _usage(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
@@ -174,7 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     threading.excepthook = _in_thread
     try:
-        _check_names(given)
+        for word in given:
+            check_text(word)
         status = cli.main(args=given, prog_name="phasegan", standalone_mode=False, obj=given)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:

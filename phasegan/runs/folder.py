@@ -27,7 +27,7 @@ from pathlib import Path
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.files import read_json, write_json
-from phasegan.places import check_folder_name
+from phasegan.places import check_folder_name, check_text
 from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
 from phasegan.runs.presets import CONFIGS, PRESETS
 from phasegan.settings import build
@@ -77,6 +77,7 @@ class RunFolder:
         InputError
             If it is a file or named like one, or a folder with other things in it.
         """
+        check_text(str(self.path))
         check_folder_name(self.path, "weights, checkpoints and pictures of a run")
         if self.exists or not self.path.exists():
             return

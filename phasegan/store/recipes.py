@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from phasegan.errors import InputError
 from phasegan.files import shipped_folder
+from phasegan.places import check_text
 from phasegan.settings import Settings, build, read_toml
 from phasegan.spectra.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
 from phasegan.store.schema import Layout
@@ -263,6 +264,7 @@ def resolve_recipe(source: str | os.PathLike[str] | NDArray[np.integer] | None) 
             f"source of type {type(source).__name__}: give a folder, a recipe, or a numpy array"
         )
     path = Path(source)
+    check_text(str(source))
     if str(source) in ("", "\0"):
         raise InputError("the name of the source is empty; give a folder or a recipe")
     if path.is_dir():

@@ -31,6 +31,10 @@ Work = Callable[[Task], Done]
 would be one that it died of: so it returns reasons, and raises nothing."""
 
 
+STARTS = 3
+"""How often a process is started that ends before it has said that it is there."""
+
+
 class Here:
     """Does work at once, in this process."""
 
@@ -149,15 +153,18 @@ class Workers:
 
     def _ask(self, number: int, task: Task) -> Done | None:
         """Return None if the process died of it."""
-        program = self._programs[number]
-        if program is None:
-            program = self._programs[number] = self._start()
-        if not program.greeted():
+        for _ in range(STARTS):
+            program = self._programs[number]
+            if program is None:
+                program = self._programs[number] = self._start()
+            if program.greeted():
+                break
             if self._closing:
                 return None
-            raise RunError(
-                "a process that decodes ended as soon as it was started; try --workers 1"
-            )
+            program.end()
+            self._programs[number] = None
+        else:
+            raise RunError("processes that decode end as soon as they are started; try --workers 1")
         try:
             return program.ask(task)
         except Died:

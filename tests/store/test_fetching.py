@@ -533,7 +533,7 @@ def test_what_a_server_compressed_is_not_unpacked_on_the_way(server, recipe, tmp
         handler.end_headers()
         handler.wfile.write(packed)
 
-    with pytest.raises((InputError, RunError), match="checksum|recipe"):
+    with pytest.raises((InputError, RunError), match=r"checksum|recipe"):
         fetch_from(bomb, recipe, tmp_path / "pair")
     assert left_in(tmp_path) == []
 
