@@ -41,6 +41,11 @@ def open_append(path: str | os.PathLike[str]) -> int:
     return os.open(path, flags, 0o644)
 
 
+def is_read_only(folder: Path) -> bool:
+    """Tell whether nothing can be written into a folder: what is there is all there will be."""
+    return not os.access(folder, os.W_OK)
+
+
 def is_plain(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is there itself, neither a link nor another name of one elsewhere."""
     try:

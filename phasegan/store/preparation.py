@@ -9,6 +9,7 @@ from pathlib import Path
 
 from phasegan.errors import InputError, RunError, room_for
 from phasegan.files import locked, remove_leftovers
+from phasegan.places import is_read_only
 from phasegan.progress import Progress
 from phasegan.spectra.fourier import padded_size
 from phasegan.store.folders import PictureFolder
@@ -93,6 +94,8 @@ class Preparation:
     ) -> PrepareReport:
         job = self._job(source, share)
         path = job.path
+        if path.exists() and not self.overwrite and is_read_only(path.parent):
+            return existing(job, thorough=thorough)
         with locked(path.with_name(f".{path.name}.lock"), str(path)):
             remove_leftovers(path.parent, path.name)
             if path.exists():
@@ -110,6 +113,7 @@ class Preparation:
             room_for(self.path),
             locked(noted.with_name(f"{noted.name}.lock"), str(noted), wait=True),
         ):
+            remove_leftovers(noted.parent, noted.name)
             found = PictureFolder.restore(folder, noted)
             if found is None:
                 found = PictureFolder(folder)

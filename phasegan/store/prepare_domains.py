@@ -14,7 +14,7 @@ import PIL
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.files import locked, remove_leftovers
-from phasegan.places import check_file_name
+from phasegan.places import check_file_name, is_read_only
 from phasegan.progress import Progress
 from phasegan.settings import differences
 from phasegan.store.domains import Domains, Part, open_domains
@@ -151,6 +151,8 @@ def prepare_domains(
             part.tell_left_out(progress)
         return DomainsReport(path, counts, None, load, fit, written=False)
     job = _Job(path, domains.name, parts, load, fit, alpha, count)
+    if path.exists() and not overwrite and is_read_only(path.parent):
+        return job.existing()
     with locked(path.with_name(f".{path.name}.lock"), str(path)):
         remove_leftovers(path.parent, path.name)
         if path.exists():

@@ -11,6 +11,7 @@ import torch
 
 from phasegan.devices import algorithms, choose_device, memory_guard
 from phasegan.files import locked
+from phasegan.places import is_read_only
 from phasegan.processes import ALONE, Processes, joined
 from phasegan.progress import Progress
 from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
@@ -279,7 +280,8 @@ def train_config(
 
         def open_folder() -> Standing:
             run.check_free()
-            stack.enter_context(locked(run.path / ".lock", str(run.path)))
+            if not (run.exists and is_read_only(run.path)):
+                stack.enter_context(locked(run.path / ".lock", str(run.path)))
             return make_ready(run, config, resume)
 
         found = processes.from_main(open_folder)
