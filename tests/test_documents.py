@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,29 @@ def test_every_case_is_documented_where_users_look():
     for page in ("docs/bench.md", "benchmarks/README.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         assert {name for name in cases if name in text} == cases, page
+
+
+def test_what_is_said_of_estimates_is_what_the_rows_hold():
+    def held(name):
+        rows = json.loads((ROOT / f"benchmarks/results/{name}/results.json").read_text())["rows"]
+        timed = [r for r in rows if r["status"] == "ok" and r.get("estimate") and r["seconds"]]
+        timed = [r for r in timed if r.get("split", "test") == "test"]
+        inside = sum(r["estimate"]["low"] <= r["seconds"] <= r["estimate"]["high"] for r in timed)
+        off = [100 * (r["estimate"]["seconds"] / r["seconds"] - 1) for r in timed]
+        return f"{inside} of {len(timed)}", min(off), max(off)
+
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    bench = " ".join((ROOT / "docs" / "bench.md").read_text(encoding="utf-8").split())
+    alone, low, high = held("estimates")
+    assert f"It held {alone} where hardly anything else ran" in readme
+    assert f"(between {-low:.0f} % too short and {high:.0f} % too long)" in readme
+    assert f"{held('scaling')[0]} in the rows of `scaling`" in readme
+    assert f"{held('published')[0]} in the table above" in readme
+    assert f"of `scaling` it was {held('scaling')[0]}" in bench
+    assert f"in the first minutes, {held('published')[0]}" in bench
+
+
+def test_the_demo_claims_nothing_that_it_does_not_measure():
+    words = re.findall(r'@echo "(.*)"', (ROOT / "Makefile").read_text(encoding="utf-8"))
+    said = " ".join(word for word in words if not word.startswith("make "))
+    assert not re.findall(r"\b(paper|physics|CycleGAN|mush|score)\b", said)
