@@ -471,7 +471,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows: dict[str, Counter[str]] = {}
     names: dict[str, list[str]] = {}
     failures: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="attacks-") as place:
+    with tempfile.TemporaryDirectory(prefix="outputs-attacked-") as place:
         data = Path(place) / "data"
         make_commands(data)
         attacks = [a for group in chosen for a in GROUPS[group]() if options.match in a.name]

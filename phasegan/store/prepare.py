@@ -157,7 +157,8 @@ def prepare(
     }
     recipe = override(resolve_recipe(source), options)
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
-    check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
+    if not path.exists():
+        check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
     if path.is_dir():
         raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
     check_shards(shards, shard, scheduler)

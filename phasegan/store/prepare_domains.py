@@ -141,7 +141,8 @@ def prepare_domains(
     if domains.prepared is not None:
         raise InputError(f"{folder}: is a prepared file already; train on it as it is")
     path = Path(output) if output is not None else Path(f"{domains.name}.h5")
-    check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
+    if not path.exists():
+        check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
     if path.is_dir():
         raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
     parts = _parts(domains)
