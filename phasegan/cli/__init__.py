@@ -44,7 +44,7 @@ COMMANDS = {
 
 
 LONGEST_MESSAGE = 1000
-CLEARING_SECONDS = 2.0
+CLEARING_SECONDS = 0.5
 """How long a command may clear away after a signal before another one ends that too."""
 
 
