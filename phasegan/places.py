@@ -9,7 +9,7 @@ from pathlib import Path
 from phasegan.errors import InputError, printable
 
 _FILES = """
-    .avif .avi .bmp .csv .exr .gif .gz .h5 .hdf5 .heic .html .ico .jp2 .jpeg .jpg .json .jsonl
+    .avif .avi .bmp .ckpt .csv .exr .gif .gz .h5 .hdf5 .heic .html .ico .jp2 .jpeg .jpg .json .jsonl
     .log .mat .md .mkv .mov .mp4 .npy .npz .onnx .pbm .pdf .pgm .pkl .png .pnm .ppm .pt .pth
     .safetensors .svg .tar .tex .tga .tif .tiff .toml .txt .webm .webp .yaml .yml .zip
 """

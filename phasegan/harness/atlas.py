@@ -36,7 +36,6 @@ from phasegan.spectra.fourier import MAX_OVERSAMPLING, forward
 from phasegan.spectra.magnitude import RunningMean
 from phasegan.spectra.phase import analyse
 from phasegan.store.reader import PreparedFile
-from phasegan.store.targets import check_folder_target
 from phasegan.training.opening import data_or_builtin
 
 RATIOS = (1.0, 1.125, 1.25, 1.375, 1.5, 1.75, 2.0, 2.5)
@@ -127,7 +126,6 @@ def atlas(
     _check(methods, runs, oversampling, noise, bits, images)
     path = data_or_builtin(data, progress)
     folder = Path(output) if output is not None else Path("atlas") / path.stem
-    check_folder_target(folder, "an atlas is written as a folder")
     with PreparedFile(path) as file:
         file.require_images("the atlas transforms images again; name a file that holds them")
         if not len(file.test):

@@ -27,7 +27,6 @@ from phasegan.progress import Progress
 from phasegan.store.leaks import LeakReport, find_leaks
 from phasegan.store.prepare import prepare
 from phasegan.store.reader import PreparedFile
-from phasegan.store.targets import check_folder_target
 from phasegan.training.estimate import Estimate
 from phasegan.training.opening import data_or_builtin
 
@@ -176,7 +175,6 @@ def bench(
     where = choose_device(device)
     with PreparedFile(_data(data, chosen, progress)) as file:
         folder = Path(output) if output is not None else DEFAULT_OUTPUT / file.path.stem
-        check_folder_target(folder, "results are written as a folder")
         _check_folder(folder)
         sizes = {
             "precision": precision,

@@ -18,7 +18,6 @@ from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
-from phasegan.store.targets import check_folder_target
 from phasegan.training.engine import Data
 from phasegan.training.estimate import Estimate
 from phasegan.training.existing import Standing, make_ready
@@ -187,8 +186,6 @@ def train(
         "start_from": start_from,
     }
     execution = choose_execution(wanted)
-    if output is not None:
-        check_folder_target(Path(output), "a run is written as a folder")
     with contextlib.ExitStack() as stack:
         processes, chosen = stack.enter_context(joined(choose_device(device)))
         progress = progress if progress is not None and processes.main else Progress()

@@ -12,9 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.files import locked
+from phasegan.places import check_folder_name
 from phasegan.progress import Progress
 from phasegan.store.pixels import pixel_suffixes
-from phasegan.store.targets import check_folder_target
 from phasegan.translation.engine import Engine
 from phasegan.translation.film import is_film
 from phasegan.translation.opening import Translator, open_translator
@@ -273,7 +273,7 @@ def _check_target(given: Path, target: Path, overwrite: bool) -> None:
     if given.is_dir():
         if target.is_file():
             raise InputError(f"{target}: a file; results of a folder need a folder")
-        check_folder_target(target, "results of a folder are written as a folder")
+        check_folder_name(target, "translated pictures")
         return
     if target.exists() and target.samefile(given):
         raise InputError(f"{target}: the input itself; choose another -o")

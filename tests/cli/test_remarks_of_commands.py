@@ -79,7 +79,9 @@ def test_reconstructions_are_no_folder_called_like_a_file(run_cli, tmp_path, rng
     Image.fromarray(rng.integers(0, 256, (32, 32), np.uint8)).save(tmp_path / "a.png")
     outcome = run_cli("reconstruct", tmp_path / "a.png", "--size", 32, "-o", name)
     assert outcome.status == 2
-    assert f"{name}: reconstructions are written as a folder of PNG pictures, or as" in outcome.err
+    assert (
+        f"{name}: PNG pictures and a contact sheet are written there, into a folder" in outcome.err
+    )
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -92,7 +94,7 @@ def test_other_folders_neither(run_cli, tmp_path, rng, arguments):
     assert run_cli("prepare", tmp_path, "--size", 32, "-o", "a.h5").status == 0
     outcome = run_cli(*arguments)
     assert outcome.status == 2
-    assert "written as a folder; choose another -o" in outcome.err
+    assert "are written there, into a folder; give a name without" in outcome.err
 
 
 def test_phases_in_pictures_are_told_from_pictures(run_cli, tmp_path, rng):

@@ -199,7 +199,7 @@ def test_every_picture_of_a_folder_has_its_own_result(weights, rng, tmp_path, na
 def test_a_folder_is_not_called_like_a_file(weights, rng, tmp_path, name):
     (tmp_path / "in").mkdir()
     Image.fromarray(pixels(rng, 16, 16, 3)).save(tmp_path / "in/a.png")
-    with pytest.raises(InputError, match="results of a folder are written as a folder"):
+    with pytest.raises(InputError, match="translated pictures are written there, into a folder"):
         translate(weights(), tmp_path / "in", tmp_path / name)
     assert not (tmp_path / name).exists()
 
