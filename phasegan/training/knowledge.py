@@ -16,7 +16,7 @@ from phasegan.processes import Processes
 from phasegan.progress import Progress
 from phasegan.runs.physics import PhysicsConfig
 from phasegan.spectra.fourier import half_plane
-from phasegan.training.batches import FOLDED_BELOW, PhysicsBatches
+from phasegan.training.batches import FOLDED_BELOW, FOLDS, PhysicsBatches
 from phasegan.training.encoder import PhaseEncoder
 from phasegan.training.fitting import fit_cascades, rehearse_fits
 
@@ -33,8 +33,9 @@ def shares(photographs: int) -> tuple[float, float]:
     """Return the shares of its changes that a network is granted after training.
 
     What is learned from n photographs holds on others in part only. The least squared error has
-    n / (n + 15) of the change, and of its part in contrast the square of that; measured on
-    photographs that were neither trained on nor tested on (docs/methods.md).
+    n / (n + 15) of the change, and of its part in contrast the square of that; measured in
+    docs/methods.md. Below 8 photographs, where starts do not leave any out, the square is
+    taken of all.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def shares(photographs: int) -> tuple[float, float]:
         Of contrast and of the rest; see `SpectralGenerator.set_shares`.
     """
     share = photographs / (photographs + HALF) if photographs <= FOLDED_BELOW else 1.0
-    return share**2, share
+    return share**2, share if photographs >= 2 * FOLDS else share**2
 
 
 class Knowledge:

@@ -239,7 +239,8 @@ def test_measured_baselines_of_one_seed_are_identical():
         read_results(MEASURED / "physics-published"), read_results(MEASURED / "scenes150-small")
     )
     assert {c.comparison.verdict for c in found.changes} == {"identical"}
-    assert {key.method for key in found.only_before} == {"physics-small", "shrinkage"}
+    before = {key.method for key in found.only_before if key.samples != 4500}
+    assert before == {"physics-small", "shrinkage"}
     assert {key.method for key in found.only_after} == {"paper-small"}
     assert len(found.remarks) == 2
 
