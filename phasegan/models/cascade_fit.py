@@ -13,6 +13,7 @@ the band, and f_j is in standard deviations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -184,12 +185,14 @@ class _Fit:
         self.weight = plane_weight(grid.frame).float()
         self.independent = independent
         self.gain_ridge, self.shrinkage_ridge = ridge(independent)
-        total = torch.zeros(grid.band.shape, dtype=torch.float64)
+        total, sums = torch.zeros(grid.band.shape, dtype=torch.float64), []
         for _, true, _ in self._parts():
             total += true.sum(0, dtype=torch.float64)
+            sums.append(true[:, 0, 0])
         mean = (total / self.count).numpy()
         if estimates is None:
-            mean = steadied(mean, independent, grid.frame, WHITE)
+            spread = float(torch.cat(sums).std(correction=0)) / math.prod(grid.frame)
+            mean = steadied(mean, independent, grid.frame, WHITE, spread)
         self.mean_magnitude = torch.from_numpy(mean).float()
         self.magnitude = self.mean_magnitude.repeat(self.count, 1, 1)
         for part in [] if estimates is None else batches(self.count, grid.frame):

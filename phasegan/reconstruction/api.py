@@ -193,6 +193,8 @@ def reconstruct(
         known = _statistics(statistics, loaded, name, problem)
         problem = replace(problem, statistics=known)
         ready = make_method(name, problem)
+    if loaded.remark:
+        progress.say(loaded.remark)
     return _result(ready(loaded.observation), loaded, name, tensor)
 
 

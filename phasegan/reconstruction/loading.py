@@ -62,6 +62,8 @@ class Loaded:
     file: PreparedFile | None = None
     single: bool = False
     """Whether the input had no sample axis."""
+    remark: str = ""
+    """What users should know of how the input was taken."""
 
 
 def observe(part: PreparedSplit, rows: Indices, layout: Layout) -> Observation:
@@ -198,7 +200,6 @@ def load_path(
         if path.suffix.lower() in (".tif", ".tiff"):  # where phases may be floats
             raise InputError(f"{error}. {_AS_ARRAY}") from None
         raise
-    progress.say(f"{path}: phases are those of its Fourier transform. {_AS_ARRAY}")
     codes = np.stack([s.phase for s in samples])
     undefined = np.stack([s.undefined for s in samples])
     observation = Observation(
@@ -214,6 +215,7 @@ def load_path(
         layout.phase_noise,
         [s.source for s in samples],
         np.stack([s.images for s in samples]) if layout.has_images else None,
+        remark=f"{path}: phases are those of its Fourier transform. {_AS_ARRAY}",
     )
 
 

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+VARIED = 0.1
+"""Of white: spread of brightness from which few images do not tell that of many."""
+
 SMOOTHED = 1.5
 """Standard deviation over frequencies, samples of the spectrum, of `steadied`."""
 
@@ -45,14 +48,15 @@ class RunningMean:
 
 
 def steadied(
-    mean: NDArray[np.float64], samples: int, frame: tuple[int, int], white: float
+    mean: NDArray[np.float64], samples: int, frame: tuple[int, int], white: float, spread: float
 ) -> NDArray[np.float64]:
     """Return the mean magnitude of few images, nearer to what that of many would be.
 
     With n images it counts n parts of n + 10 against itself smoothed in the
     logarithm over neighbouring frequencies, and at frequency 0 n parts of n + 5
-    against 0.45 of white. The coordinate axes, which carry the jump across the
-    border, are smoothed along themselves, and the lowest frequencies not at all.
+    against 0.45 of white; less is counted against it where the images are nearly
+    equally bright, and the brightness is known from few of them. The coordinate axes,
+    which carry the jump across the border, are smoothed along themselves, and the lowest frequencies not at all.
 
     Parameters
     ----------
@@ -64,6 +68,8 @@ def steadied(
         (N₁, N₂).
     white : float
         The largest pixel of the images.
+    spread : float
+        Standard deviation of the images' means, in the unit of their pixels.
 
     Returns
     -------
@@ -88,5 +94,6 @@ def steadied(
     share = samples / (samples + 10)
     steady = np.where(mean > 0, share * mean + (1 - share) * smooth, mean)
     grey = 0.45 * white * rows * columns
-    steady[0, 0] = (samples * mean[0, 0] + 5 * grey) / (samples + 5)
+    part = 5 / (samples + 5) * min(1.0, (spread / (VARIED * white)) ** 2)
+    steady[0, 0] = (1 - part) * mean[0, 0] + part * grey
     return np.asarray(steady)
