@@ -57,12 +57,22 @@ def _beside_best(rows: Sequence[Row]) -> _Pairs:
     return found
 
 
+def _rounded(row: Row) -> int:
+    """Return the MSE as tables show it: what they show as equal is not called better or worse."""
+    return round(row.values["mse"])
+
+
 def ahead(rows: Sequence[Row]) -> list[str]:
-    """Say in words which trained rows are better than every baseline of their samples."""
+    """Say in words which trained rows are not behind any baseline of their samples."""
     said = []
     for (method, samples, epochs), pairs in _beside_best(rows).items():
-        if all(row.values["mse"] < best.values["mse"] for row, best in pairs):
-            row, best = pairs[0]
+        row, best = pairs[0]
+        if len(pairs) == 1 and _rounded(row) == _rounded(best):
+            said.append(
+                f"{method} at {samples} × {epochs} scores as {best.method} does "
+                f"({row.values['mse']:,.0f}), the best that trains nothing."
+            )
+        elif all(_rounded(row) < _rounded(best) for row, best in pairs):
             scores = f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f})"
             seeds = "" if len(pairs) == 1 else f", with all {len(pairs)} seeds"
             said.append(
@@ -77,7 +87,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     every = _beside_best(rows)
     seeds = {key: len(pairs) for key, pairs in every.items()}
     behind = {
-        key: [(row, best) for row, best in pairs if best.values["mse"] < row.values["mse"]]
+        key: [(row, best) for row, best in pairs if _rounded(best) < _rounded(row)]
         for key, pairs in every.items()
     }
     return [

@@ -56,7 +56,8 @@ def steadied(
     logarithm over neighbouring frequencies, and at frequency 0 n parts of n + 5
     against 0.45 of white; less is counted against it where the images are nearly
     equally bright, and the brightness is known from few of them. The coordinate axes,
-    which carry the jump across the border, are smoothed along themselves, and the lowest frequencies not at all.
+    which carry the jump across the border, are smoothed along themselves, and the lowest
+    frequencies not at all.
 
     Parameters
     ----------

@@ -164,11 +164,13 @@ def test_what_is_said_of_trainings_is_what_was_measured():
         return Row(method, {"mse": mse}, samples=samples, epochs=epochs, seed=seed)
 
     rows = [row("mean-magnitude", 50.0), row("zero", 90.0, samples=None, seed=None)]
-    better, worse, equal = (row("physics", mse, epochs=2) for mse in (40.0, 60.0, 50.0))
+    better, worse, equal = (row("physics", mse, epochs=2) for mse in (40.0, 60.0, 50.3))
     (said,) = ahead([*rows, better])
     assert "physics at 5 × 2 scores better (40) than mean-magnitude (50)" in said
     assert remarks([*rows, better]) == []
-    assert ahead([*rows, worse]) == ahead([*rows, equal]) == ahead([better]) == []
+    assert ahead([*rows, worse]) == ahead([better]) == remarks([*rows, equal]) == []
+    (said,) = ahead([*rows, equal])
+    assert "physics at 5 × 2 scores as mean-magnitude does (50)" in said
     assert "scores worse (60) than mean-magnitude (50)" in remarks([*rows, worse])[0]
     other = row("mean-magnitude", 30.0, seed=1), row("physics", 35.0, epochs=2, seed=1)
     assert ahead([*rows, better, *other]) == []
