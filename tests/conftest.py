@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -94,6 +95,11 @@ def run_cli(
     return run
 
 
+def _take_interrupts() -> None:
+    """Undo what shells do to jobs in the background: SIGINT is ignored, in their children too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a command in a process of its own."""
@@ -107,6 +113,7 @@ def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
             env={"OMP_NUM_THREADS": "1", **os.environ},
+            preexec_fn=_take_interrupts if os.name == "posix" else None,
         )
         started.append(process)
         return process
