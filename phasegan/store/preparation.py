@@ -90,13 +90,18 @@ class Preparation:
         )  # fmt: skip
 
     def _prepare(
-        self, source: Source, progress: Progress, share: Share | None, thorough: bool
+        self,
+        source: Source,
+        progress: Progress,
+        share: Share | None,
+        thorough: bool,
+        wait: bool = False,
     ) -> PrepareReport:
         job = self._job(source, share)
         path = job.path
         if path.exists() and not self.overwrite and is_read_only(path.parent):
             return existing(job, thorough=thorough)
-        with locked(path.with_name(f".{path.name}.lock"), str(path)):
+        with locked(path.with_name(f".{path.name}.lock"), str(path), wait=wait):
             remove_leftovers(path.parent, path.name)
             if path.exists():
                 if not self.overwrite:
@@ -160,8 +165,13 @@ class Preparation:
         return replace(report, seconds=time.monotonic() - start)
 
     def shard(self, number: int, total: int) -> PrepareReport:
-        """Make one shard and join nothing: for a worker of a cluster."""
-        return self._prepare(self.listed(), Progress(), Share(number, total), thorough=False)
+        """Make one shard and join nothing: for a worker of a cluster.
+
+        Waits for a worker that makes the same shard: a scheduler cannot stop what has begun,
+        so one may still be at it for a command that was interrupted.
+        """
+        share = Share(number, total)
+        return self._prepare(self.listed(), Progress(), share, thorough=False, wait=True)
 
     def _finished(self, total: int | None) -> bool:
         """Tell whether there is a whole file: one that was joined may have lost shards since."""

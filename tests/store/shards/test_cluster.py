@@ -6,6 +6,8 @@ import builtins
 import logging
 import shutil
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from shard_helper import make
 
 import phasegan
 from phasegan.errors import InputError, RunError
+from phasegan.files import locked
 from phasegan.store import shards
 from phasegan.store.job import Job
 from phasegan.store.shards import shard_path
@@ -149,6 +152,20 @@ def test_an_interrupted_cluster_goes_on(cluster, thirty, tmp_path, monkeypatch):
     assert len(calls) == 1
     assert not path.exists()
     report = make(thirty, path, shards=3, scheduler=cluster, resume=True)
+    assert digest(report.path) == digest(make(thirty, tmp_path / "whole.h5").path)
+
+
+def test_a_worker_waits_for_a_shard_that_another_still_makes(cluster, thirty, tmp_path):
+    path = tmp_path / "set.h5"
+    shard = shard_path(path, 0, 3)
+    with ThreadPoolExecutor(1) as pool:
+        with locked(shard.with_name(f".{shard.name}.lock"), str(shard)):
+            waiting = pool.submit(make, thirty, path, shards=3, scheduler=cluster)
+            while not shard_path(path, 2, 3).exists():
+                assert not waiting.done()
+                time.sleep(0.05)
+            assert not shard.exists()
+        report = waiting.result()
     assert digest(report.path) == digest(make(thirty, tmp_path / "whole.h5").path)
 
 
