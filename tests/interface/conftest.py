@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def _make(made: Made) -> Made:
     reports["prepare"] = phasegan.prepare("builtin", "tiny.h5", size=32, samples=6, test=3)
     phasegan.prepare("builtin", "padded.h5", size=16, samples=2, test=2, oversample=2)
     reports["prepare_domains"] = phasegan.prepare_domains("pair", "pair.h5", load=24)
-    training = {"epochs": 1, "device": "cpu"}
+    training = {"epochs": 1, "precision": "32", "device": "cpu"}
     for preset in ("paper", "physics"):
         sizes = {"widths": (4, 4), "discriminator_channels": 2} if preset == "physics" else small
         reports[f"train {preset}"] = phasegan.train(
@@ -106,14 +107,20 @@ def _make(made: Made) -> Made:
         )
     reports["evaluate"] = phasegan.evaluate("tiny.h5", ["zero"], ["physics"], device="cpu")
     command("evaluate", "tiny.h5", "--method", "cg", "--run", "physics", "--json", "scores.json")
-    reports["score_translations"] = phasegan.score_translations("pair", ["translation"], size=16)
+    reports["score_translations"] = phasegan.score_translations(
+        "pair", ["translation"], size=16, device="cpu"
+    )
     command("evaluate", "pair", "--run", "translation", "--size", 16, "--json", "pair-scores.json")
     reports["reconstruct"] = phasegan.reconstruct("padded.h5", method="cg")
     command("reconstruct", "tiny.h5", "--method", "mean-magnitude", "-o", "reconstructed")
     command("reconstruct", "tiny.h5", "--method", "cg", "-o", "reconstructed.h5")
     Path("case.toml").write_text(CASE, encoding="utf-8")
-    sizes = {"base_channels": 2, "blocks": 1, "widths": (4, 4), "device": "cpu"}
-    reports["bench"] = phasegan.bench(case="case.toml", data="tiny.h5", output="bench", **sizes)
+    sizes = {"base_channels": 2, "blocks": 1, "widths": (4, 4), "precision": "32", "device": "cpu"}
+    bench = {"case": "case.toml", "data": "tiny.h5", **sizes}
+    phasegan.bench(output="bench", **bench)
+    shutil.copytree("bench/rows", "before/rows")
+    shutil.copy("bench/results.json", "before")
+    reports["bench"] = phasegan.bench(output="bench", against="before", budget=3600.0, **bench)
     grid = {"oversampling": [1, 2], "noise": [0.0], "bits": [8], "images": 2}
     reports["atlas"] = phasegan.atlas("tiny.h5", "atlas", methods=["cg"], **grid)
     reports["translate"] = phasegan.translate(

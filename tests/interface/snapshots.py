@@ -20,6 +20,12 @@ UNKNOWN = "null"
 """Kind of a value that is not known here; it goes with every other kind."""
 _OF_THE_CHECKOUT = {"commit"}
 """Keys that are there only where phasegan runs from a checkout."""
+_AMONG_MODULES = {
+    *("adds_up", "around", "check", "digests", "from_json", "holds", "is_of", "joined", "parent"),
+    *("parts", "raw", "read", "require_images", "scaled", "take", "undefined_rows", "where"),
+    *("without_amount", "dataset", "datasets", "planes", "generator_sizes", "undefined_count"),
+}
+"""Attributes by which modules of phasegan work together; no document tells of them."""
 
 
 class Snapshots:
@@ -80,7 +86,8 @@ def lost(old: Any, new: Any, where: str) -> Iterator[str]:
             else:
                 yield from lost(value, new[key], f"{where}.{key}")
     elif isinstance(old, list) and isinstance(new, list) and _are_names(old + new):
-        yield from (f"{where}: {name} is gone" for name in old if name not in new)
+        known = {*new, UNKNOWN} if UNKNOWN not in new else {*old}
+        yield from (f"{where}: {name} is gone" for name in old if name not in known)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for i, (before, after) in enumerate(zip(old, new, strict=True)):
             yield from lost(before, after, f"{where}[{i}]")
@@ -151,14 +158,14 @@ def file_names(folder: Path) -> list[str]:
 def hdf5_tree(path: Path) -> dict[str, Any]:
     """Return groups and datasets by path: dtype, number of axes, attributes and their types."""
 
-    def attributes(node: Any) -> dict[str, str]:
+    def kinds(node: Any) -> dict[str, str]:
         return {name: type(value).__name__ for name, value in node.attrs.items()}
 
     with h5py.File(path) as file:
-        found: dict[str, Any] = {"/": {"attributes": attributes(file)}}
+        found: dict[str, Any] = {"/": {"attributes": kinds(file)}}
 
         def note(name: str, node: Any) -> None:
-            found[name] = {"attributes": attributes(node)}
+            found[name] = {"attributes": kinds(node)}
             if isinstance(node, h5py.Dataset):
                 words = "fixed text" if h5py.check_string_dtype(node.dtype) else node.dtype.str
                 found[name] |= {"dtype": words, "axes": node.ndim}
@@ -168,12 +175,26 @@ def hdf5_tree(path: Path) -> dict[str, Any]:
 
 
 def tensor_names(path: Path) -> dict[str, Any]:
-    """Return the types of a safetensors file's tensors by name, and the keys of its metadata."""
+    """Return the types of a safetensors file's tensors, and the keys of its metadata.
+
+    Numbers in names are left out: tensors of layers that differ by them are one.
+    """
     data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     metadata = header.pop("__metadata__", {})
     inner = {k: tree(json.loads(v)) if v[:1] in "{[" else "text" for k, v in metadata.items()}
-    return {"metadata": inner, "tensors": {k: v["dtype"] for k, v in header.items()}}
+    tensors = {k: f"{v['dtype']}, axes: {len(v['shape'])}" for k, v in header.items()}
+    return {"metadata": _without_numbers(inner), "tensors": _without_numbers(tensors)}
+
+
+def _without_numbers(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        name = re.sub(r"\d+", "#", key)
+        found[name] = _both(found.get(name, UNKNOWN), _without_numbers(inner))
+    return found
 
 
 def signature(function: Any) -> dict[str, Any]:
@@ -181,7 +202,7 @@ def signature(function: Any) -> dict[str, Any]:
     return {
         name: {"kind": p.kind.name.lower().replace("_", " "), "default": _default(p.default)}
         for name, p in inspect.signature(function).parameters.items()
-        if name != "self"
+        if name != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     }
 
 
@@ -189,26 +210,40 @@ def _default(value: Any) -> str:
     return "none, required" if value is inspect.Parameter.empty else repr(value)
 
 
+def renamed(function: Any) -> dict[str, str]:
+    """Return the present name of each parameter that is also taken by an earlier one."""
+    return dict(getattr(function, "__renamed__", {}))
+
+
 def accepted(function: Any) -> dict[str, Any]:
-    """Return `signature`, and names that are taken though they are not in it any more."""
-    return dict.fromkeys(getattr(function, "__renamed__", {}), UNKNOWN) | signature(function)
+    """Return `signature`, also by the names that parameters had before."""
+    now = signature(function)
+    return {old: now.get(new, UNKNOWN) for old, new in renamed(function).items()} | now
 
 
-def attributes(value: Any, depth: int = 2) -> Any:
+def places(function: Any) -> list[str]:
+    """Return the parameters that can be given by place, in order."""
+    return [name for name, facts in signature(function).items() if "positional" in facts["kind"]]
+
+
+def attributes(value: Any, depth: int = 3) -> Any:
     """Return the public attributes of an object of phasegan: parameters, or what they hold."""
-    if isinstance(value, list | tuple) and value:
-        return [attributes(value[0], depth)]
     ours = [c for c in type(value).__mro__ if c.__module__.split(".")[0] == "phasegan"]
-    if not ours or depth == 0:
+    if not ours and isinstance(value, list | tuple) and value:
+        every: Any = UNKNOWN
+        for inner in value:
+            every = _both(every, attributes(inner, depth))
+        return [every]
+    if not ours or depth == 0 or isinstance(value, str):
         return _kind(value)
     names = {*getattr(value, "__dict__", {})}
     for kind in ours:
         names |= {*vars(kind), *vars(kind).get("__annotations__", {})}
     found: dict[str, Any] = {}
-    for name in sorted(n for n in names if not n.startswith(("_", "model_"))):
+    for name in sorted(n for n in names - _AMONG_MODULES if not n.startswith(("_", "model_"))):
         inner = getattr(value, name)
         if inspect.ismethod(inner) or inspect.isfunction(inner):
-            found[f"{name}()"] = sorted(accepted(inner))
+            found[name] = {"parameters": dict.fromkeys(accepted(inner), "taken")}
         else:
             found[name] = attributes(inner, depth - 1)
     return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,12 +57,9 @@ def test_keys_of_json(name, made, snapshots):
 
 @pytest.mark.parametrize("name", ["rows", "estimates"])
 def test_keys_of_what_a_bench_reuses(name, made, snapshots):
-    found = [json_tree(path) for path in sorted((made.folder / "bench" / name).iterdir())]
-    assert found
-    rows = tree(
-        [__import__("json").loads(p.read_text()) for p in made.folder.glob(f"bench/{name}/*")]
-    )
-    snapshots.hold(f"documents/bench: {name}", rows)
+    files = sorted((made.folder / "bench" / name).glob("*.json"))
+    found = tree([json.loads(path.read_text(encoding="utf-8")) for path in files])
+    snapshots.hold(f"documents/bench: {name}", found)
 
 
 @pytest.mark.parametrize("name", ["tiny.h5", "pair.h5", "paper", "physics", "translation"])
@@ -116,8 +116,6 @@ def test_hdf5_of_reconstructions(made, snapshots):
 
 def test_values_of_a_prepared_file_mean_what_they_meant(sources, tmp_path):
     """Phases by the formula in docs/file-format.md, from the file alone."""
-    import h5py
-
     phasegan.prepare(sources / "deep", tmp_path / "a.h5", size=8, test=1, oversample=2, workers=1)
     with h5py.File(tmp_path / "a.h5") as file:
         phase = file["train/phase"][0] * file["train/phase"].attrs["scale_factor"]

@@ -9,12 +9,21 @@ import pytest
 
 import phasegan
 from phasegan.errors import InputError
-from tests.interface.snapshots import accepted, attributes
+from tests.interface.snapshots import accepted, attributes, places, renamed
 
 CALLABLE = sorted(name for name in phasegan.__all__ if callable(getattr(phasegan, name)))
 REPORTS = (
     *("prepare", "prepare_domains", "train paper", "train physics", "train translation"),
-    *("evaluate", "score_translations", "reconstruct", "bench", "atlas", "translate", "export"),
+    *(
+        "train one-way",
+        "evaluate",
+        "score_translations",
+        "reconstruct",
+        "bench",
+        "atlas",
+        "translate",
+        "export",
+    ),
 )
 
 
@@ -25,7 +34,14 @@ def test_names(snapshots):
 
 @pytest.mark.parametrize("name", CALLABLE)
 def test_parameters(name, snapshots):
-    snapshots.hold(f"python/{name}", accepted(getattr(phasegan, name)))
+    function = getattr(phasegan, name)
+    snapshots.hold(f"python/{name}", accepted(function))
+    before, now = (
+        snapshots.kept(f"python/places of {name}", lambda: places(function)),
+        places(function),
+    )
+    present = renamed(function)
+    assert [n if n in now else present.get(n) for n in before] == now[: len(before)]
 
 
 def test_options_of_a_training_are_taken_by_name(snapshots, made):
@@ -55,14 +71,14 @@ def test_attributes_of_reports(name, snapshots, made):
 
 def test_attributes_of_prepared_files(snapshots, made):
     with phasegan.open(made.folder / "tiny.h5") as file:
-        snapshots.hold("attributes/open", attributes(file))
+        snapshots.hold("attributes/open", attributes(file, 2))
         with pytest.raises(InputError, match="choose train or test"):
             file.split("validation")
         batch = next(file.train.batches(2))
         snapshots.hold("attributes/batches", {k: str(v.dtype) for k, v in batch.items()})
         fields = ["phase", "codes", "images", "undefined", "index", "source", "source_sha256"]
         loaded = file.test.load(fields)
-        snapshots.hold("attributes/load", {k: str(type(v).__name__) for k, v in loaded.items()})
+        snapshots.hold("attributes/load", {k: type(v).__name__ for k, v in loaded.items()})
         read = {n: str(getattr(file.train, n)([0]).dtype) for n in ("phase", "images", "undefined")}
         snapshots.hold("attributes/read", read)
         assert isinstance(file.train.sources([0])[0], str)
