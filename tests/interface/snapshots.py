@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -14,6 +16,9 @@ from typing import Any
 
 import h5py
 import numpy as np
+from PIL import Image
+
+from phasegan.cli import main
 
 FOLDER = Path(__file__).parent
 UNKNOWN = "null"
@@ -263,3 +268,23 @@ def _kind(value: Any) -> str:
     if isinstance(value, str):
         return "text"
     return type(value).__name__ if type(value).__module__ == "builtins" else "object"
+
+
+def command(*arguments: object) -> str:
+    """Run a command that must end well, and return what it printed."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        status = main([str(a) for a in arguments])
+    assert status == 0, arguments
+    return out.getvalue()
+
+
+def draw(folder: Path, counts: dict[str, int], shape: tuple[int, ...], kind: str = "uint8") -> Path:
+    """Write random pictures into subfolders."""
+    rng = np.random.default_rng(3)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(0, np.iinfo(kind).max, shape, dtype=kind)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 import phasegan
-from tests.interface.conftest import draw
-from tests.interface.snapshots import file_names, hdf5_tree, json_tree, tensor_names, tree
+from tests.interface.snapshots import draw, file_names, hdf5_tree, json_tree, tensor_names, tree
 
 FOLDERS = (
     *("paper", "physics", "translation", "one-way", "bench", "atlas", "translated", "exported"),

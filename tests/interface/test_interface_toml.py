@@ -15,7 +15,7 @@ import pytest
 
 import phasegan
 from phasegan.errors import InputError
-from tests.interface.conftest import draw
+from tests.interface.snapshots import draw
 
 KEYS = Path(__file__).parent / "keys"
 ROOT = Path(__file__).parents[2]
