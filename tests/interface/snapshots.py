@@ -58,6 +58,11 @@ class Snapshots:
             lines += [f"new: {line}" for line in lost(found, known, section)]
         assert not lines, "\n".join(lines)
 
+    def hold_attributes(self, section: str, value: Any, depth: int = 3) -> None:
+        """Compare the attributes of an object; those that it makes when asked count too."""
+        known = self.kept(section, lambda: attributes(value, depth))
+        self.hold(section, attributes(value, depth, known))
+
     def kept(self, section: str, find: Callable[[], Any]) -> Any:
         """Return a part of a snapshot; `find` makes it where it is to be renewed."""
         name, part = section.split("/")
@@ -231,26 +236,32 @@ def places(function: Any) -> list[str]:
     return [name for name, facts in signature(function).items() if "positional" in facts["kind"]]
 
 
-def attributes(value: Any, depth: int = 3) -> Any:
-    """Return the public attributes of an object of phasegan: parameters, or what they hold."""
+def attributes(value: Any, depth: int = 3, known: Any = None) -> Any:
+    """Return the public attributes of an object of phasegan: parameters, or what they hold.
+
+    Attributes that are `known` from before are asked for by name, should they not be listed.
+    """
     ours = [c for c in type(value).__mro__ if c.__module__.split(".")[0] == "phasegan"]
     if not ours and isinstance(value, list | tuple) and value:
         every: Any = UNKNOWN
         for inner in value:
-            every = _both(every, attributes(inner, depth))
+            before = known[0] if isinstance(known, list) else None
+            every = _both(every, attributes(inner, depth, before))
         return [every]
     if not ours or depth == 0 or isinstance(value, str):
         return _kind(value)
     names = {*getattr(value, "__dict__", {})}
     for kind in ours:
         names |= {*vars(kind), *vars(kind).get("__annotations__", {})}
+    known = known if isinstance(known, dict) else {}
+    names |= {name for name in known if hasattr(value, name)}
     found: dict[str, Any] = {}
     for name in sorted(n for n in names - _AMONG_MODULES if not n.startswith(("_", "model_"))):
         inner = getattr(value, name)
         if inspect.ismethod(inner) or inspect.isfunction(inner):
             found[name] = {"parameters": dict.fromkeys(accepted(inner), "taken")}
         else:
-            found[name] = attributes(inner, depth - 1)
+            found[name] = attributes(inner, depth - 1, known.get(name))
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import phasegan
 from phasegan.errors import InputError
-from tests.interface.snapshots import accepted, attributes, places, renamed
+from tests.interface.snapshots import accepted, places, renamed
 
 CALLABLE = sorted(name for name in phasegan.__all__ if callable(getattr(phasegan, name)))
 REPORTS = (
@@ -66,12 +66,12 @@ def _train(made, name):
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_attributes_of_reports(name, snapshots, made):
-    snapshots.hold(f"attributes/{name}", attributes(made.reports[name]))
+    snapshots.hold_attributes(f"attributes/{name}", made.reports[name])
 
 
 def test_attributes_of_prepared_files(snapshots, made):
     with phasegan.open(made.folder / "tiny.h5") as file:
-        snapshots.hold("attributes/open", attributes(file, 2))
+        snapshots.hold_attributes("attributes/open", file, 2)
         with pytest.raises(InputError, match="choose train or test"):
             file.split("validation")
         batch = next(file.train.batches(2))
@@ -90,7 +90,7 @@ def test_attributes_of_datasets(snapshots, made):
     batches.set_epoch(1)
     for value, item in ((dataset, dataset[0]), (batches, next(iter(batches)))):
         name = type(value).__name__
-        snapshots.hold(f"attributes/{name}", attributes(value, 1))
+        snapshots.hold_attributes(f"attributes/{name}", value, 1)
         snapshots.hold(
             f"attributes/item of {name}", {key: str(inner.dtype) for key, inner in item.items()}
         )
