@@ -176,9 +176,9 @@ _DRAWN = {
     *("atlas.svg", "mse-samples.svg", "mse-epochs.svg"),
 }
 """Figures that show times, or hold the date."""
-_DRAWN_FROM = "torch_random"
-"""Of checkpoints: where torch's own generator stands. Estimates of the duration draw from it
-for as long as a clock says; what it decides in a training, dropout, shows in the weights."""
+_UNSEEDED = "torch_random"
+"""Of checkpoints: the state of torch's own generator, which begins anywhere. Nothing but
+dropout draws from it, so no training here has dropout."""
 _UNLIKE = {"tensorboard", "estimates"}
 """Folders whose files depend on the clock."""
 
@@ -224,7 +224,7 @@ def _tensors(path: Path, name: str) -> Iterator[tuple[str, str]]:
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     for tensor, about in json.loads(data[8 : 8 + length]).items():
-        if tensor != "__metadata__" and not tensor.startswith(_DRAWN_FROM):
+        if tensor != "__metadata__" and not tensor.startswith(_UNSEEDED):
             begin, end = (8 + length + place for place in about["data_offsets"])
             kind = f"{about['dtype']} {about['shape']} ".encode()
             yield f"{name}::{tensor}", hashlib.sha256(kind + data[begin:end]).hexdigest()
@@ -516,7 +516,7 @@ def trainings() -> Iterator[Task]:
         ),
         "one-way": (
             (
-                *("pair", "--preset", "one-way", *resnet, "--dropout", "--padding", "replicate"),
+                *("pair", "--preset", "one-way", *resnet, "--padding", "replicate"),
                 *("--gan-loss", "logistic", "--samples", "6"),
             ),
             soon,
@@ -668,7 +668,9 @@ def run_all(places: Places, only: Callable[[str], bool], jobs: int, report: Repo
             report.do(*check)
 
     def all_of(tasks: Iterator[Task], needed: bool = False) -> list[list[tuple[str, Check]]]:
-        return [[*places.checks(t)] for t in tasks if needed or only(t.name)]
+        """Return the checks of tasks; where only the outputs are needed, the first alone."""
+        wanted = [(only(task.name), task) for task in tasks]
+        return [[*places.checks(t)][: None if own else 1] for own, t in wanted if own or needed]
 
     for folder in places.folders:
         write_inputs(folder)
@@ -679,8 +681,7 @@ def run_all(places: Places, only: Callable[[str], bool], jobs: int, report: Repo
                 if not (folder / path.name).exists():
                     shutil.copy2(path, folder / path.name)
         used = any(only(name) for name, _ in uses(places))
-        trained = [task for task in trainings() if used or only(task.name)]
-        left = all_of(iter(trained), needed=True) + all_of(tables(), needed=used)
+        left = all_of(trainings(), needed=used) + all_of(tables(), needed=used)
         list(pool.map(in_turn, left + [[c] for c in methods(places) if only(c[0])]))
         list(pool.map(in_turn, [[c] for c in uses(places) if only(c[0])]))
 
@@ -689,7 +690,7 @@ def main() -> int:
     """Compare two checkouts; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--other", type=Path, required=True, help="another checkout")
-    parser.add_argument("--only", help="checks whose names begin so; prepare is always done: a,b,…")
+    parser.add_argument("--only", help="checks whose names begin so, a,b,…; what they need is made")
     parser.add_argument("--keep", type=Path, help="an empty folder to work in, which is kept")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="commands at a time")
     options = parser.parse_args()

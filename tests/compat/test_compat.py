@@ -82,7 +82,6 @@ def test_a_half_finished_run_goes_on_where_it_was(name, left, do):
     assert lines(run)[: len(first)] == first
     assert len(lines(run)) == 2
     assert sample.stat().st_mtime_ns == stamp
-    assert after["seconds"] > before["seconds"]
 
 
 @pytest.mark.parametrize("name", TRAININGS)
