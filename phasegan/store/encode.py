@@ -16,6 +16,7 @@ from phasegan.spectra.degradation import add_phase_noise, quantise_phase
 from phasegan.spectra.encoding import encode
 from phasegan.spectra.exact_sum import ExactSum
 from phasegan.spectra.phase import PolarSpectrum, analyse
+from phasegan.store.checksums import digest
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.remarks import Middle, middle
 from phasegan.store.schema import Layout
@@ -135,11 +136,6 @@ class Encoder:
             sample.remarks,
             middle(sample.images),
         )
-
-
-def digest(values: NDArray[Any]) -> bytes:
-    """Return the SHA-256 of an array's bytes in row-major order, 32 bytes."""
-    return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 
 def encode_sample(

@@ -20,6 +20,7 @@ from phasegan.files import atomic_file
 from phasegan.settings import differences
 from phasegan.spectra.exact_sum import ExactSum, sum_of
 from phasegan.store import hdf5
+from phasegan.store.checksums import row_and_mask
 from phasegan.store.hdf5 import open_hdf5
 from phasegan.store.links import has
 from phasegan.store.reader import PreparedFile, room_for_shards
@@ -30,7 +31,6 @@ from phasegan.store.writer import (
     SPLITS,
     About,
     describe,
-    row_and_mask,
     write_attributes,
     write_mean,
 )

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.store import hdf5
+from phasegan.store.checksums import digest
 from phasegan.store.deep import UnreadablePictureError
-from phasegan.store.encode import digest
 from phasegan.store.links import refuse_links
 from phasegan.store.picture_schema import DATASETS, LABELS, SUMMED, dataset_type, read_facts
 from phasegan.store.pixels import Picture

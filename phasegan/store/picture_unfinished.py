@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.store import skeleton
-from phasegan.store.encode import digest
+from phasegan.store.checksums import digest
 from phasegan.store.kinds import Look
 from phasegan.store.lines import Lines
 from phasegan.store.picture_plan import Group, Seen

@@ -7,9 +7,9 @@ import h5py
 from phasegan.errors import InputError
 from phasegan.progress import Progress, Task
 from phasegan.store import hdf5
+from phasegan.store.checksums import dataset_checksum
 from phasegan.store.picture_file import DomainsFile, StoredPictures
 from phasegan.store.picture_schema import DATASETS, LABELS, SUMMED
-from phasegan.store.picture_writer import checksum
 from phasegan.store.verification import counted
 
 
@@ -67,7 +67,7 @@ def _check_group(file: DomainsFile, name: str, group: StoredPictures, task: Task
 def _checksum(file: DomainsFile, name: str) -> str:
     source = f"{name}_sha256" if name.endswith("/pixels") else name
     try:
-        return checksum(file.read(lambda opened: opened[source][()]))
+        return dataset_checksum(file.read(lambda opened: opened[source][()]))
     except InputError:
         return "unreadable"
 

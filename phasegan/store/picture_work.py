@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from phasegan.errors import InputError
 from phasegan.reading import read_regular
+from phasegan.store.checksums import digest
 from phasegan.store.deep import UnreadablePictureError
-from phasegan.store.encode import Done, Task, digest
+from phasegan.store.encode import Done, Task
 from phasegan.store.kinds import Look, look
 from phasegan.store.pixels import Picture, read_pixels
 from phasegan.store.planes import Kind, Planes, loaded, to_planes

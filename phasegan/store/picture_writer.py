@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.store import hdf5
+from phasegan.store.checksums import dataset_checksum
 from phasegan.store.picture_plan import Group
 from phasegan.store.picture_schema import LABELS, SUMMED, Facts, to_attributes
 
@@ -91,12 +91,4 @@ def _complete(stored: h5py.Group, group: Group, digests: NDArray[np.uint8]) -> d
     for name, labels in LABELS.items():
         hdf5.set_attributes(stored[name], {"axes": ", ".join(labels)})
     covered: dict[str, NDArray[Any]] = values | {"pixels": digests}
-    return {name: checksum(covered[name]) for name in SUMMED}
-
-
-def checksum(values: NDArray[Any]) -> str:
-    """Return the SHA-256 of a dataset's values; of strings each is ended by a zero byte."""
-    if values.dtype.kind in "SO":
-        joined = b"".join(bytes(text) + b"\0" for text in values.tolist())
-        return hashlib.sha256(joined).hexdigest()
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    return {name: dataset_checksum(covered[name]) for name in SUMMED}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.store import hdf5
-from phasegan.store.encode import digest
+from phasegan.store.checksums import digest
 from phasegan.store.raw import RawFile
 from phasegan.store.schema import DIGEST_BYTES, Layout
 

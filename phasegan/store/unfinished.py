@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from phasegan.places import is_plain
 from phasegan.store import hdf5
-from phasegan.store.encode import Encoded, digest
+from phasegan.store.checksums import digest
+from phasegan.store.encode import Encoded
 from phasegan.store.journal import Entry, Journal
 from phasegan.store.raw import RawFile
 from phasegan.store.schema import Layout

@@ -17,6 +17,7 @@ from phasegan._version import __version__
 from phasegan.spectra.fourier import FFT_NORM
 from phasegan.spectra.phase import UNDEFINED_BELOW
 from phasegan.store import hdf5
+from phasegan.store.checksums import row_and_mask
 from phasegan.store.journal import Entry
 from phasegan.store.schema import (
     CHECKSUM,
@@ -115,11 +116,6 @@ class _Tables:
 def _is_table(name: str) -> bool:
     """Tell datasets of checksums from others."""
     return name.endswith("_sha256") and not name.startswith("source")
-
-
-def row_and_mask(row: int, mask: NDArray[np.bool_]) -> bytes:
-    """Return what the checksum of `undefined` covers: of each sample that has any."""
-    return row.to_bytes(8, "little") + mask.tobytes()
 
 
 def complete(

@@ -1,0 +1,27 @@
+"""Checksums of samples and datasets, as prepared files hold them: SHA-256 throughout."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def digest(values: NDArray[Any]) -> bytes:
+    """Return the SHA-256 of an array's bytes in row-major order, 32 bytes."""
+    return hashlib.sha256(np.ascontiguousarray(values).data).digest()
+
+
+def dataset_checksum(values: NDArray[Any]) -> str:
+    """Return the SHA-256 of a dataset's values; of strings each is ended by a zero byte."""
+    if values.dtype.kind in "SO":
+        joined = b"".join(bytes(text) + b"\0" for text in values.tolist())
+        return hashlib.sha256(joined).hexdigest()
+    return digest(values).hex()
+
+
+def row_and_mask(row: int, mask: NDArray[np.bool_]) -> bytes:
+    """Return what the checksum of `undefined` covers: of each sample that has any."""
+    return row.to_bytes(8, "little") + mask.tobytes()
