@@ -9,7 +9,7 @@ help:
 	@echo "make demo   prepare, train, reconstruct, score: tables and pictures in demo/ (minutes)"
 	@echo "make test   the test suite"
 	@echo "make test-portable  the numerical tests as on other processors and with more threads"
-	@echo "make lint   style, docstrings, import floors, types"
+	@echo "make lint   style, docstrings, import layers, types"
 	@echo "make bench  the published table, on DATA=file.h5 or the builtin photographs"
 	@echo "make clean  remove what these made"
 

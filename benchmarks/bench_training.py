@@ -43,8 +43,8 @@ from training_speed.whole import PUBLISHED, read_amount, train_whole
 import phasegan
 from phasegan.devices import choose_device, set_threads
 from phasegan.errors import InputError, PhaseganError
-from phasegan.files import write_json, write_text
 from phasegan.harness.provenance import provenance
+from phasegan.io.atomic import write_json, write_text
 from phasegan.runs.config import PaperConfig
 from phasegan.store.reader import PreparedFile
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phasegan
-from phasegan.files import atomic_file, write_text
 from phasegan.harness.atlas import observe
+from phasegan.io.atomic import atomic_file, write_text
 from phasegan.reconstruction.protocol import Problem, Settings
 from phasegan.reconstruction.registry import make_method
 from phasegan.reconstruction.statistics import Statistics

@@ -32,7 +32,7 @@ from PIL import Image
 import phasegan
 from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError, PhaseganError, RunError
-from phasegan.files import locked, read_json, write_json, write_text
+from phasegan.io.atomic import locked, read_json, write_json, write_text
 from phasegan.metrics.paired import compare_paired, holm
 from phasegan.metrics.ruler import score
 from phasegan.models.domains import image_picture, picture_to_image

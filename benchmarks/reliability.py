@@ -19,10 +19,10 @@ from typing import Any
 
 from PIL import Image
 
-from phasegan.arrays import LONGEST_HEADER
 from phasegan.errors import InputError
-from phasegan.files import read_json, write_text
-from phasegan.reading import LARGEST_PICTURE, LARGEST_TEXT, MOST_GROWTH, SLACK
+from phasegan.io.arrays import LONGEST_HEADER
+from phasegan.io.atomic import read_json, write_text
+from phasegan.io.untrusted import LARGEST_PICTURE, LARGEST_TEXT, MOST_GROWTH, SLACK
 from phasegan.store import unpack
 from phasegan.store.pixels import MAX_CHANNELS
 
@@ -51,13 +51,13 @@ counted, where one picture of a folder is bad. Nothing else on the disk is touch
 | limit | value | where it stands |
 |---|---|---|
 | pixels of a picture, array or film | {pixels:,} | `MAX_IMAGE_PIXELS`, `PHASEGAN_MAX_PIXELS` |
-| channels of a picture | {channels} | `phasegan.store.pixels.MAX_CHANNELS` |
-| bytes of a picture, as a file and in memory | {picture:,} | `phasegan.reading.LARGEST_PICTURE` |
-| bytes of a recipe or case | {text:,} | `phasegan.reading.LARGEST_TEXT` |
-| bytes of an array's header | {header:,} | `phasegan.arrays.LONGEST_HEADER` |
-| bytes of an array in `.npz`, `.mat`, HDF5 | {slack:,}, {growth} × the file | `phasegan.reading` |
-| bytes in an archive | {archive_slack:,} + {archive_growth} × its own | `phasegan.store.unpack` |
-| files in an archive | {members:,} | `phasegan.store.unpack` |
+| channels of a picture | {channels} | `store.pixels.MAX_CHANNELS` |
+| bytes of a picture, as a file and in memory | {picture:,} | `io.untrusted.LARGEST_PICTURE` |
+| bytes of a recipe or case | {text:,} | `io.untrusted.LARGEST_TEXT` |
+| bytes of an array's header | {header:,} | `io.arrays.LONGEST_HEADER` |
+| bytes of an array in `.npz`, `.mat`, HDF5 | {slack:,}, {growth} × the file | `io.untrusted` |
+| bytes in an archive | {archive_slack:,} + {archive_growth} × its own | `store.unpack` |
+| files in an archive | {members:,} | `store.unpack` |
 
 All limits are checked before memory is taken. Pipes, sockets and devices are told from
 files before they are opened, whatever they are called. Files of torch are read by its

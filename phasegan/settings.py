@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from phasegan.errors import InputError, printable
-from phasegan.reading import LARGEST_TEXT, UnreadableFileError, read_regular
+from phasegan.io.untrusted import LARGEST_TEXT, UnreadableFileError, read_regular
 
 
 class Settings(BaseModel):

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from phasegan.arrays import Header, npz_names, read_npy, read_npz
 from phasegan.errors import InputError
-from phasegan.reading import UnreadableFileError
+from phasegan.io.arrays import Header, npz_names, read_npy, read_npz
+from phasegan.io.untrusted import UnreadableFileError
 
 KINDS = ["?", "u1", ">u2", "<i8", "f2", ">f4", "f8", "c8", ">c16"]
 SHAPES = [(), (0,), (5,), (2, 3), (2, 0, 3), (2, 3, 4)]

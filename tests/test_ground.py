@@ -13,10 +13,10 @@ import torch
 from pydantic import Field
 
 import phasegan
-from phasegan import files
 from phasegan.cli import main
 from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError
+from phasegan.io import atomic
 from phasegan.progress import TerminalProgress, format_duration
 from phasegan.settings import Settings, build, differences
 
@@ -55,8 +55,8 @@ def test_differences_reach_into_sections():
 
 def test_an_atomic_file_is_whole_or_not_there(tmp_path):
     path = tmp_path / "deep" / "x.txt"
-    files.write_text(path, "old")
-    with pytest.raises(RuntimeError), files.atomic_file(path) as temporary:
+    atomic.write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic.atomic_file(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -65,15 +65,15 @@ def test_an_atomic_file_is_whole_or_not_there(tmp_path):
 
 def test_an_atomic_folder_is_whole_or_not_there(tmp_path):
     path = tmp_path / "out"
-    with files.atomic_folder(path) as temporary:
+    with atomic.atomic_folder(path) as temporary:
         (temporary / "a").write_text("1")
-    with pytest.raises(InputError, match="there already"), files.atomic_folder(path):
+    with pytest.raises(InputError, match="there already"), atomic.atomic_folder(path):
         pass
-    with pytest.raises(RuntimeError), files.atomic_folder(path, overwrite=True) as temporary:
+    with pytest.raises(RuntimeError), atomic.atomic_folder(path, overwrite=True) as temporary:
         (temporary / "b").write_text("2")
         raise RuntimeError
     assert [p.name for p in path.iterdir()] == ["a"]
-    with files.atomic_folder(path, overwrite=True) as temporary:
+    with atomic.atomic_folder(path, overwrite=True) as temporary:
         (temporary / "b").write_text("2")
     assert [p.name for p in path.iterdir()] == ["b"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -82,7 +82,7 @@ def test_an_atomic_folder_is_whole_or_not_there(tmp_path):
 @pytest.mark.parametrize("failing", [1, 2])
 def test_an_old_folder_survives_a_failing_rename(tmp_path, monkeypatch, failing):
     path = tmp_path / "out"
-    with files.atomic_folder(path) as temporary:
+    with atomic.atomic_folder(path) as temporary:
         (temporary / "a").write_text("1")
     original, count = os.replace, [0]
 
@@ -93,7 +93,7 @@ def test_an_old_folder_survives_a_failing_rename(tmp_path, monkeypatch, failing)
         original(*arguments)
 
     monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(KeyboardInterrupt), files.atomic_folder(path, overwrite=True) as temporary:
+    with pytest.raises(KeyboardInterrupt), atomic.atomic_folder(path, overwrite=True) as temporary:
         (temporary / "b").write_text("2")
     assert [p.name for p in path.iterdir()] == ["a"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -102,27 +102,27 @@ def test_an_old_folder_survives_a_failing_rename(tmp_path, monkeypatch, failing)
 def test_a_file_in_the_place_of_a_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is not a folder"):
-        files.write_text(tmp_path / "file" / "y", "z")
+        atomic.write_text(tmp_path / "file" / "y", "z")
 
 
 def test_json_refuses_what_is_not_json(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
-        files.write_json(tmp_path / "x.json", {"a": float("nan")})
+        atomic.write_json(tmp_path / "x.json", {"a": float("nan")})
     assert not (tmp_path / "x.json").exists()
 
 
 def test_json_is_readable_and_round_trips(tmp_path):
     names = ["a.png", "a {b}\n  c.png", 'q"{\n  }']
     value = {"rows": [{"source": name, "mse": 1.5, "exact": None} for name in names], "x": {}}
-    files.write_json(tmp_path / "x.json", value)
-    assert files.read_json(tmp_path / "x.json") == value
+    atomic.write_json(tmp_path / "x.json", value)
+    assert atomic.read_json(tmp_path / "x.json") == value
     assert '{ "source": "a.png", "mse": 1.5, "exact": null }' in (tmp_path / "x.json").read_text()
 
 
 def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
     lock = tmp_path / ".lock"
     code = (
-        "import sys; from phasegan.files import locked\n"
+        "import sys; from phasegan.io.atomic import locked\n"
         f"with locked({str(lock)!r}, 'it'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
@@ -132,12 +132,12 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
     assert holder.stdout.readline() == "held\n"
     with (
         pytest.raises(InputError, match=f"it is being written by process {holder.pid}"),
-        files.locked(lock, "it"),
+        atomic.locked(lock, "it"),
     ):
         pass
     holder.kill()
     holder.communicate()
-    with files.locked(lock, "it"):
+    with atomic.locked(lock, "it"):
         pass
     assert not lock.exists()
 
@@ -216,7 +216,7 @@ def run_examples(subject):
 def test_json_from_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "status.json")
     with pytest.raises(InputError, match=r"status\.json: not readable as JSON \(not a regular"):
-        files.read_json(tmp_path / "status.json")
+        atomic.read_json(tmp_path / "status.json")
 
 
 @pytest.mark.parametrize(

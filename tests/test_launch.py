@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phasegan.distributed import ALONE, joined
 from phasegan.errors import InputError
-from phasegan.launch import Launch, first_host, is_main, launched
-from phasegan.processes import ALONE, joined
+from phasegan.launcher import Launch, first_host, is_main, launched
 
 CPU = torch.device("cpu")
 

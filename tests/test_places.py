@@ -10,9 +10,9 @@ import warnings
 import pytest
 
 import phasegan
-from phasegan import files
 from phasegan.errors import InputError
-from phasegan.places import (
+from phasegan.io import atomic
+from phasegan.io.output_paths import (
     check_different,
     check_file_name,
     check_folder_name,
@@ -99,7 +99,7 @@ def test_nobody_can_lay_a_link_where_a_file_will_be_written(tmp_path, canary):
     (tmp_path / f".x.{os.getpid()}.tmp").symlink_to(canary)
     names = set()
     for _ in range(2):
-        with files.atomic_file(tmp_path / "x") as temporary:
+        with atomic.atomic_file(tmp_path / "x") as temporary:
             assert not temporary.exists()
             temporary.write_text("mine")
             names.add(temporary.name)
@@ -110,12 +110,12 @@ def test_nobody_can_lay_a_link_where_a_file_will_be_written(tmp_path, canary):
 def test_links_at_a_lock_are_refused_and_at_its_number_replaced(tmp_path, canary):
     lock = tmp_path / ".lock"
     (tmp_path / ".lock.pid").symlink_to(canary)
-    with files.locked(lock, "it"):
+    with atomic.locked(lock, "it"):
         assert (tmp_path / ".lock.pid").read_text() == f"{os.getpid()}\n"
         assert not (tmp_path / ".lock.pid").is_symlink()
     assert not os.path.lexists(tmp_path / ".lock.pid")
     lock.symlink_to(canary)
-    with pytest.raises(InputError, match="a link"), files.locked(lock, "it"):
+    with pytest.raises(InputError, match="a link"), atomic.locked(lock, "it"):
         pass
 
 
@@ -128,21 +128,21 @@ def test_without_locks_the_work_goes_on_with_one_warning(tmp_path, monkeypatch, 
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    files._warn_of.cache_clear()
+    atomic._warn_of.cache_clear()
     done = []
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for name in (".a.lock", ".b.lock"):
-            with files.locked(tmp_path / name, "it"):
+            with atomic.locked(tmp_path / name, "it"):
                 done.append(name)
     assert len(done) == 2
-    assert [w.category for w in said] == [files.NoLocksWarning]
+    assert [w.category for w in said] == [atomic.NoLocksWarning]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_several_files_are_all_there_or_none(tmp_path, monkeypatch):
     first, second = tmp_path / "a", tmp_path / "b"
-    with pytest.raises(RuntimeError), files.atomic_files(first, second) as (one, _):
+    with pytest.raises(RuntimeError), atomic.atomic_files(first, second) as (one, _):
         one.write_text("1")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -154,7 +154,7 @@ def test_several_files_are_all_there_or_none(tmp_path, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", fail_at_second)
-    with pytest.raises(OSError, match="no"), files.atomic_files(first, second) as (one, two):
+    with pytest.raises(OSError, match="no"), atomic.atomic_files(first, second) as (one, two):
         one.write_text("1")
         two.write_text("2")
     assert list(tmp_path.iterdir()) == []
@@ -164,11 +164,14 @@ def test_several_files_are_all_there_or_none(tmp_path, monkeypatch):
 def test_what_a_kill_left_is_found_again_and_nothing_else(tmp_path, name):
     other = tmp_path / ".x.h5.mine.tmp"
     other.touch()
-    with files.atomic_file(tmp_path / "y") as temporary, files.atomic_file(tmp_path / name) as own:
+    with (
+        atomic.atomic_file(tmp_path / "y") as temporary,
+        atomic.atomic_file(tmp_path / name) as own,
+    ):
         temporary.touch()
         own.touch()
-        assert files.leftovers(tmp_path, name) == [own]
-        files.remove_leftovers(tmp_path, name)
+        assert atomic.leftovers(tmp_path, name) == [own]
+        atomic.remove_leftovers(tmp_path, name)
         assert not own.exists()
         assert temporary.exists()
         own.touch()
@@ -181,7 +184,7 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path):
     (aside / "a").touch()
     half = tmp_path / ".out.0123456789abcdef.tmp"
     half.mkdir()
-    files.remove_leftovers(tmp_path, "out")
+    atomic.remove_leftovers(tmp_path, "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
@@ -191,6 +194,6 @@ def test_scores_do_not_replace_other_json(tmp_path, document):
     path = tmp_path / "x.json"
     path.write_text(document)
     with pytest.raises(InputError, match="holds no scores"):
-        files.check_json_target(path)
+        atomic.check_json_target(path)
     path.write_text('{"rows": []}')
-    files.check_json_target(path)
+    atomic.check_json_target(path)

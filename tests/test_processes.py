@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasegan.processes import ALONE, Processes, Votes
+from phasegan.distributed import ALONE, Processes, Votes
 from phasegan.training.parts import divide
 
 # --- what each takes ------------------------------------------------------------------

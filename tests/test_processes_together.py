@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from phasegan import processes
+from phasegan import distributed
+from phasegan.distributed import joined
 from phasegan.errors import Elsewhere, InputError
-from phasegan.launch import is_main
-from phasegan.processes import joined
+from phasegan.launcher import is_main
 
 CPU = torch.device("cpu")
 
@@ -58,7 +58,7 @@ def start(rank, count, port):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    processes.BUCKET_BYTES = 64
+    distributed.BUCKET_BYTES = 64
     with joined(CPU) as (found, device):
         assert device == CPU
         assert (found.rank, found.count, found.main) == (rank, count, rank == 0)
@@ -87,7 +87,7 @@ def added(found):
             memory_format=torch.channels_last
         )
     )
-    assert len(list(processes._buckets(tensors))) > 3
+    assert len(list(distributed._buckets(tensors))) > 3
     places = [tensor.data_ptr() for tensor in tensors]
     found.add_up(tensors)
     everyone = sum(range(1, found.count + 1))

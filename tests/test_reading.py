@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from phasegan import reading
-from phasegan.reading import (
+from phasegan.io import untrusted
+from phasegan.io.untrusted import (
     UnreadableFileError,
     check_growth,
     open_regular,
@@ -20,7 +20,7 @@ needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs"
 
 
 def test_what_a_file_holds_comes_back(tmp_path):
-    for size in (0, 1, reading._BLOCK, reading._BLOCK + 1):
+    for size in (0, 1, untrusted._BLOCK, untrusted._BLOCK + 1):
         data = os.urandom(size)
         (tmp_path / "x").write_bytes(data)
         assert read_regular(tmp_path / "x") == data
@@ -53,7 +53,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(reading.os, "open", refuse)
+    monkeypatch.setattr(untrusted.os, "open", refuse)
     with pytest.raises(UnreadableFileError, match="Permission denied"):
         read_regular(tmp_path / "x")
 
@@ -75,17 +75,17 @@ def test_a_file_that_grows_while_it_is_read_stops_at_the_limit(tmp_path, monkeyp
         fields[6] = 10
         return os.stat_result(fields)
 
-    monkeypatch.setattr(reading.os, "fstat", smaller)
+    monkeypatch.setattr(untrusted.os, "fstat", smaller)
     assert read_regular(path) == bytes(1000)
     with pytest.raises(UnreadableFileError, match="limit of 500"):
         read_regular(path, 500)
 
 
 def test_headers_may_claim_a_multiple_of_the_file():
-    check_growth(reading.SLACK, 1)
-    check_growth(100 * reading.SLACK, reading.SLACK)
+    check_growth(untrusted.SLACK, 1)
+    check_growth(100 * untrusted.SLACK, untrusted.SLACK)
     with pytest.raises(UnreadableFileError, match="claims 1,073,741,825 bytes"):
-        check_growth(reading.SLACK + 1, 1)
+        check_growth(untrusted.SLACK + 1, 1)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="short paths there")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from phasegan import usage
+from phasegan import resources
 from phasegan.harness import provenance as module
 from phasegan.harness.provenance import provenance
-from phasegan.usage import Load, Meter
+from phasegan.resources import Load, Meter
 
 
 def spin(seconds):
@@ -82,6 +82,6 @@ def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("others", "idle"), [(0.1, 4), (0.25, 3), (0.6, 2), (1.0, 1)])
 def test_idle_cores_are_those_that_other_work_leaves(monkeypatch, others, idle):
-    monkeypatch.setattr(usage, "available_cores", lambda: 4)
+    monkeypatch.setattr(resources, "available_cores", lambda: 4)
     monkeypatch.setattr(Load, "__exit__", lambda self, *_: setattr(self, "others", others))
-    assert usage.idle_cores(0.0) == idle
+    assert resources.idle_cores(0.0) == idle

@@ -116,8 +116,8 @@ def _case(path: Path) -> Any:
 
 
 def _results(path: Path) -> Any:
-    from phasegan.files import read_json
     from phasegan.harness.results import measured_rows
+    from phasegan.io.atomic import read_json
 
     return measured_rows(read_json(path), str(path))
 

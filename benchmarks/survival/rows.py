@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phasegan.devices import describe_machine
-from phasegan.files import read_json, write_json
+from phasegan.io.atomic import read_json, write_json
 
 
 def make_row(what: str, outcomes: Counter[str], command: str, note: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from phasegan.usage import Load, Meter
+from phasegan.resources import Load, Meter
 from training_speed.modes import Mode, Runner
 from training_speed.recipe import Sizes
 

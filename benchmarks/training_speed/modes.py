@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import torch
 
+from phasegan.distributed import ALONE
 from phasegan.errors import InputError
-from phasegan.processes import ALONE
 from phasegan.runs.config import PaperConfig, TrainConfig
 from phasegan.runs.execution import Execution
 from phasegan.store.reader import PreparedFile

@@ -25,9 +25,9 @@ from phasegan.errors import (
     no_room,
     printable,
 )
-from phasegan.files import NoLocksWarning
-from phasegan.launch import is_main
-from phasegan.places import check_text
+from phasegan.io.atomic import NoLocksWarning
+from phasegan.io.output_paths import check_text
+from phasegan.launcher import is_main
 
 COMMANDS = {
     "prepare": "Turn images into phase-only spectra in an HDF5 file.",

@@ -16,7 +16,7 @@ import click
 from phasegan.devices import DEVICES, check_address_space, choose_device, set_threads
 from phasegan.errors import printable
 from phasegan.progress import TerminalProgress
-from phasegan.usage import idle_cores
+from phasegan.resources import idle_cores
 
 _GAP = 3
 """Characters between two columns of a drawn table."""

@@ -62,11 +62,11 @@ def command(
     pocs-accelerated, cg, fista, map, pnp.
     """
     from phasegan.errors import InputError
-    from phasegan.files import check_json_target, write_json
     from phasegan.harness.columns import SCORE_COLUMNS, cells
     from phasegan.harness.evaluate import evaluate
     from phasegan.harness.remarks import CERTIFIED_NOTE, SCORE_NOTES, SMOKE_NOTE
-    from phasegan.places import check_different
+    from phasegan.io.atomic import check_json_target, write_json
+    from phasegan.io.output_paths import check_different
     from phasegan.store.domains import is_pair_folder
     from phasegan.store.picture_file import is_pair_file
 

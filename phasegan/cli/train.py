@@ -8,7 +8,7 @@ import click
 
 from phasegan.cli.common import Manners, NumberList, common_options
 from phasegan.cli.translation_options import translation_options
-from phasegan.launch import is_main
+from phasegan.launcher import is_main
 from phasegan.progress import format_duration
 
 if TYPE_CHECKING:

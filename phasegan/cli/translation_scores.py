@@ -43,8 +43,8 @@ def say_translation_scores(
     json_path: str | None,
 ) -> None:
     """Score runs, print the table, write it as JSON."""
-    from phasegan.files import write_json
     from phasegan.harness.translation import score_translations
+    from phasegan.io.atomic import write_json
 
     found = score_translations(
         data,

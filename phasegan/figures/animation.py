@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from phasegan.figures.filmstrip import Frame
 from phasegan.figures.sheet import image_tile, text_font
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 
 MAX_WIDTH = 1200
 """Pixels; pictures are shrunk to fit."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.files import atomic_file, write_text
+from phasegan.io.atomic import atomic_file, write_text
 from phasegan.progress import format_duration
 
 INK = "#1f2328"

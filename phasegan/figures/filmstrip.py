@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from phasegan.arrays import read_npy
 from phasegan.errors import InputError
 from phasegan.figures.sheet import Tile, contact_sheet, image_tile
-from phasegan.files import atomic_file
+from phasegan.io.arrays import read_npy
+from phasegan.io.atomic import atomic_file
 
 Frame = tuple[int, NDArray[np.generic]]
 """An epoch and the estimates after it, (n[, C], N, N)."""

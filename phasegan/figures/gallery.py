@@ -18,7 +18,7 @@ from PIL import Image
 
 from phasegan.figures.gallery_contents import Gallery
 from phasegan.figures.sheet import Tile
-from phasegan.files import write_text
+from phasegan.io.atomic import write_text
 
 TEMPLATE, STYLE, SCRIPT = "gallery.html.jinja", "gallery.css", "gallery.js"
 

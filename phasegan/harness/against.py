@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.files import read_json
 from phasegan.harness.columns import UNKNOWN, squared_grey_levels
 from phasegan.harness.results import Key, Measured, list_keys, measured_rows
+from phasegan.io.atomic import read_json
 from phasegan.metrics.paired import PairedComparison, compare_paired, holm
 
 RESULTS = "results.json"

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from phasegan._version import __version__
 from phasegan.errors import InputError
-from phasegan.files import locked, remove_leftovers, write_json
 from phasegan.harness.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
 from phasegan.harness.contenders import Contender, methods_and_runs
+from phasegan.io.atomic import locked, remove_leftovers, write_json
 from phasegan.metrics.ruler import score, summarise
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import (

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import Field, create_model, model_validator
 
 from phasegan.errors import InputError
-from phasegan.files import shipped_folder
+from phasegan.io.atomic import shipped_folder
 from phasegan.settings import Settings, build, read_toml
 from phasegan.training.options import PhaseOptions, phase_owners
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from phasegan.devices import choose_device
 from phasegan.errors import InputError, RunError
-from phasegan.files import atomic_file, check_png_target
 from phasegan.harness.comparison import compare, evaluation_columns
 from phasegan.harness.provenance import provenance
 from phasegan.harness.remarks import is_smoke_test
 from phasegan.harness.rows import Row, row_from_scores
+from phasegan.io.atomic import atomic_file, check_png_target
 from phasegan.metrics.ruler import SSIM_DESCRIPTION, Scores, concatenate, score
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import choose

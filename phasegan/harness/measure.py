@@ -19,11 +19,11 @@ from phasegan.harness.rows import Cost, Row, row_from_scores
 from phasegan.metrics.ruler import Scores
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
+from phasegan.resources import Meter
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.api import train_config
 from phasegan.training.data import choose_subset
-from phasegan.usage import Meter
 
 
 def scored_on(row: PlannedRow, file: PreparedFile) -> NDArray[np.int64] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from phasegan.figures.curves import save_figure
-from phasegan.files import atomic_file, write_json, write_text
 from phasegan.harness.against import Comparison
 from phasegan.harness.comparison import bench_columns, compare
 from phasegan.harness.context import Context, open_method
@@ -24,6 +23,7 @@ from phasegan.harness.tables import (
     scaling_table,
     seeds_table,
 )
+from phasegan.io.atomic import atomic_file, write_json, write_text
 
 
 def _tables(context: Context, rows: Sequence[Row], compared: Comparison | None) -> list[Table]:

@@ -33,7 +33,7 @@ class Cost:
     wall_seconds: float
     """From its start to its last score; of a training all attempts."""
     device_seconds: float | None
-    """See `phasegan.usage.Meter`."""
+    """See `phasegan.resources.Meter`."""
     peak_bytes: int | None
     """The most memory held at once; None where it is not known."""
     scoring_seconds: float

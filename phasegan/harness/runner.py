@@ -12,7 +12,6 @@ import numpy as np
 
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
-from phasegan.files import locked, remove_leftovers
 from phasegan.harness.against import Comparison, compare_results, read_results
 from phasegan.harness.cases import Case
 from phasegan.harness.context import Context, heading
@@ -22,7 +21,8 @@ from phasegan.harness.remarks import is_smoke_test
 from phasegan.harness.report import write_report, write_tables
 from phasegan.harness.rows import Row
 from phasegan.harness.session import Session
-from phasegan.places import check_folder_name
+from phasegan.io.atomic import locked, remove_leftovers
+from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
 from phasegan.store.leaks import LeakReport, find_leaks
 from phasegan.store.prepare import prepare

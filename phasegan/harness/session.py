@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 import torch
 
 from phasegan.errors import InputError, NoRoom, RunError
-from phasegan.files import read_json, write_json
 from phasegan.harness.cases import OPTIONAL_SECONDS
 from phasegan.harness.estimates import Estimator, RowEstimate
 from phasegan.harness.measure import measure_row, scored_on
 from phasegan.harness.plan import NO_STATISTICS, PlannedRow
 from phasegan.harness.rows import Row
+from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
 from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile

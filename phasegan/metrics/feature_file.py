@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError, printable
-from phasegan.reading import UnreadableFileError, read_regular
+from phasegan.io.untrusted import UnreadableFileError, read_regular
 
 LARGEST = 2_000_000_000
 """Bytes, of a protocol buffer."""

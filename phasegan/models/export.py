@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from phasegan._version import __version__
 from phasegan.errors import InputError, RunError
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 from phasegan.models.resnet import DOWNSAMPLING
 
 SIZES = ((64, 64), (96, 128), (255, 257))

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from phasegan.errors import InputError
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 from phasegan.models.state_dicts import SUFFIXES
 
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")

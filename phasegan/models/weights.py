@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from phasegan.errors import InputError, printable
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 from phasegan.models import layouts
 from phasegan.models.build import DISCRIMINATORS, GENERATORS, make_discriminator, make_generator
 from phasegan.models.state_dicts import canonical, unpickled

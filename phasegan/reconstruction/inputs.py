@@ -21,15 +21,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.arrays import NPY_MAGIC, ZIP_MAGIC, Header, npz_names, read_npy, read_npz
 from phasegan.errors import InputError, printable
-from phasegan.reading import UnreadableFileError, check_growth, open_regular
+from phasegan.free_memory import format_bytes, free_memory
+from phasegan.io.arrays import NPY_MAGIC, ZIP_MAGIC, Header, npz_names, read_npy, read_npz
+from phasegan.io.untrusted import UnreadableFileError, check_growth, open_regular
 from phasegan.reconstruction.matlab import read_mat
 from phasegan.spectra.encoding import TURN, UINT16_CODES, decode
 from phasegan.spectra.layouts import TOLERANCE, to_half_plane
 from phasegan.store.hdf5 import is_hdf5, open_hdf5
 from phasegan.store.links import find
-from phasegan.store.memory import format_bytes, free_memory
 from phasegan.store.unwritten import refuse_unwritten
 
 SEPARATOR = "::"

@@ -18,8 +18,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from phasegan.arrays import read_npy
-from phasegan.reading import UnreadableFileError, check_growth
+from phasegan.io.arrays import read_npy
+from phasegan.io.untrusted import UnreadableFileError, check_growth
 
 SECONDS = 600.0
 """After which a file that keeps scipy busy counts as damaged."""

@@ -16,7 +16,7 @@ from PIL import Image
 from phasegan._version import __version__
 from phasegan.errors import InputError
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
-from phasegan.files import (
+from phasegan.io.atomic import (
     atomic_files,
     atomic_folder,
     check_png_target,
@@ -24,8 +24,8 @@ from phasegan.files import (
     locked,
     remove_leftovers,
 )
+from phasegan.io.output_paths import check_folder_name
 from phasegan.metrics.ruler import clipped_mse
-from phasegan.places import check_folder_name
 from phasegan.reconstruction.protocol import Result
 from phasegan.store.hdf5 import HDF5_SUFFIXES, open_hdf5
 

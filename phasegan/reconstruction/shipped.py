@@ -8,7 +8,7 @@ from pathlib import Path
 
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
-from phasegan.files import shipped_folder
+from phasegan.io.atomic import shipped_folder
 from phasegan.reconstruction.iterative import effective_noise
 from phasegan.reconstruction.learned import LearnedMethod, extent
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution

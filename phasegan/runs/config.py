@@ -230,7 +230,7 @@ class RunStatus(Settings):
     seconds: Annotated[float, Field(ge=0)]
     """Spent training, over all attempts."""
     device_seconds: Annotated[float, Field(ge=0)] | None = None
-    """Of the device, over all attempts; see `phasegan.usage.Meter`."""
+    """Of the device, over all attempts; see `phasegan.resources.Meter`."""
     peak_bytes: Annotated[int, Field(ge=0)] | None = None
     """The most memory that the last attempt held; None where it is not known."""
     device: str

@@ -26,8 +26,8 @@ from pathlib import Path
 
 from phasegan._version import __version__
 from phasegan.errors import InputError
-from phasegan.files import read_json, write_json
-from phasegan.places import check_folder_name, check_text
+from phasegan.io.atomic import read_json, write_json
+from phasegan.io.output_paths import check_folder_name, check_text
 from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
 from phasegan.runs.presets import CONFIGS, PRESETS
 from phasegan.settings import build

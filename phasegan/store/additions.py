@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from phasegan.errors import InputError
-from phasegan.files import atomic_file, locked, remove_leftovers
+from phasegan.io.atomic import atomic_file, locked, remove_leftovers
 from phasegan.progress import Progress
+from phasegan.resources import available_cores
 from phasegan.settings import differences
 from phasegan.spectra.exact_sum import steps_for
 from phasegan.store import hdf5
@@ -31,7 +32,6 @@ from phasegan.store.sources import Item, Loader, Source
 from phasegan.store.unfinished import SPLITS
 from phasegan.store.workers import in_order
 from phasegan.store.writer import About, complete
-from phasegan.usage import available_cores
 
 _BLOCK_BYTES = 2**24
 

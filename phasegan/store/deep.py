@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phasegan.errors import InputError
-from phasegan.reading import LARGEST_PICTURE
+from phasegan.io.untrusted import LARGEST_PICTURE
 
 Pixels = NDArray[np.generic]
 
@@ -46,7 +46,7 @@ def check_size(columns: int, rows: int, bytes_each: int = 1) -> None:
     ------
     UnreadablePictureError
         If it has no pixels, more than `PIL.Image.MAX_IMAGE_PIXELS`, or more bytes
-        than `phasegan.reading.LARGEST_PICTURE`.
+        than `phasegan.io.untrusted.LARGEST_PICTURE`.
     """
     allow_pixels()
     if columns < 1 or rows < 1:

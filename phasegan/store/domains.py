@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from phasegan.errors import InputError
+from phasegan.io.untrusted import UnreadableFileError, read_regular, walk
 from phasegan.progress import Progress
-from phasegan.reading import UnreadableFileError, read_regular, walk
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.picture_file import DomainsFile
 from phasegan.store.pixels import Picture, pixel_suffixes, read_pixels

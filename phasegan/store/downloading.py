@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasegan.errors import InputError, RunError
-from phasegan.files import read_json, write_json
-from phasegan.places import is_plain, open_append
+from phasegan.io.atomic import read_json, write_json
+from phasegan.io.output_paths import is_plain, open_append
 from phasegan.progress import Progress, Task
 
 if TYPE_CHECKING:

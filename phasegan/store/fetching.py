@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from phasegan.errors import InputError, Interrupted, RunError
-from phasegan.files import (
+from phasegan.io.atomic import (
     atomic_folder,
     locked,
     read_json,
@@ -24,7 +24,7 @@ from phasegan.files import (
     write_json,
     write_text,
 )
-from phasegan.places import check_different, check_folder_name
+from phasegan.io.output_paths import check_different, check_folder_name
 from phasegan.progress import Progress
 from phasegan.store.downloading import ResumingDownload
 from phasegan.store.pictures import picture_suffixes

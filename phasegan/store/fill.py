@@ -10,6 +10,7 @@ from typing import Any
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.progress import Task as ProgressTask
+from phasegan.resources import available_cores
 from phasegan.spectra.exact_sum import ExactSum
 from phasegan.spectra.phase import analyse
 from phasegan.store.encode import Done, Encoded, Encoder, Task
@@ -20,7 +21,6 @@ from phasegan.store.remarks import Middle, Remarks, narrow
 from phasegan.store.sources import Source
 from phasegan.store.unfinished import Unfinished
 from phasegan.store.workers import Here, Workers, in_order
-from phasegan.usage import available_cores
 
 _TASK = 16
 """Pictures that are encoded together, at most."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from phasegan.errors import InputError
-from phasegan.files import atomic_file
-from phasegan.reading import leads_to_folder, read_head
+from phasegan.io.atomic import atomic_file
+from phasegan.io.untrusted import leads_to_folder, read_head
 from phasegan.store.deep import PNG_SIGNATURE, Pixels, UnreadablePictureError
 from phasegan.store.fitting import read_square
 from phasegan.store.pictures import bit_depth, picture_suffixes, read_picture

@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 
 from phasegan.errors import InputError, printable
-from phasegan.reading import UnreadableFileError, open_regular
+from phasegan.io.untrusted import UnreadableFileError, open_regular
 from phasegan.store.filters import missing_filter
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"

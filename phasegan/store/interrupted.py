@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from phasegan.errors import InputError, Interrupted, RunError, room_for
-from phasegan.files import replace
+from phasegan.io.atomic import replace
 from phasegan.settings import differences
 from phasegan.store.unfinished import Names, Unfinished
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 from phasegan.settings import differences
 from phasegan.spectra.exact_sum import ExactSum, sum_of
 from phasegan.store import hdf5

@@ -1,6 +1,6 @@
 """The journal of an unfinished file: what became of each picture, in order.
 
-A line a picture, see `phasegan.store.lines`.
+A line a picture, see `phasegan.io.append_log`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.io.append_log import Lines
 from phasegan.store.encode import Encoded
-from phasegan.store.lines import Lines
 
 
 class Entry(NamedTuple):

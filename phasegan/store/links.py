@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 
 from phasegan.errors import InputError, printable
-from phasegan.reading import UnreadableFileError, check_growth
+from phasegan.io.untrusted import UnreadableFileError, check_growth
 from phasegan.store.filters import compressed, refuse_missing_filters
 
 _MOST_LINKS = 32

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError, RunError
+from phasegan.free_memory import check_room, format_bytes, free_memory
 from phasegan.progress import Progress
+from phasegan.resources import available_cores
 from phasegan.store.fields import TEXTS, Batch, Fields, Samples
-from phasegan.store.memory import check_room, format_bytes, free_memory
 from phasegan.store.sampling import check_integer
-from phasegan.usage import available_cores
 
 if TYPE_CHECKING:
     import torch

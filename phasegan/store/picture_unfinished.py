@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.io.append_log import Lines
 from phasegan.store import skeleton
 from phasegan.store.checksums import digest
 from phasegan.store.kinds import Look
-from phasegan.store.lines import Lines
 from phasegan.store.picture_plan import Group, Seen
 from phasegan.store.picture_schema import GROUPS, Facts
 from phasegan.store.picture_work import Made

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from phasegan.errors import InputError
-from phasegan.reading import read_regular
+from phasegan.io.untrusted import read_regular
 from phasegan.store.checksums import digest
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.encode import Done, Task

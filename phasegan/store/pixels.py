@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from phasegan.arrays import Header, read_npy
-from phasegan.reading import UnreadableFileError, read_regular
+from phasegan.io.arrays import Header, read_npy
+from phasegan.io.untrusted import UnreadableFileError, read_regular
 from phasegan.store import deep, tiff
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.pictures import decode_picture, guarded, note_profile, picture_suffixes

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from phasegan.errors import InputError, RunError, room_for
-from phasegan.files import locked, remove_leftovers
-from phasegan.places import is_read_only
+from phasegan.io.atomic import locked, remove_leftovers
+from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
 from phasegan.spectra.fourier import padded_size
 from phasegan.store.folders import PictureFolder

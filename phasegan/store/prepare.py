@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.places import check_file_name
+from phasegan.io.output_paths import check_file_name
 from phasegan.progress import Progress
 from phasegan.store.additions import add as add_pictures
 from phasegan.store.fill import worker_count

@@ -13,8 +13,8 @@ import PIL
 
 from phasegan._version import __version__
 from phasegan.errors import InputError
-from phasegan.files import locked, remove_leftovers
-from phasegan.places import check_file_name, is_read_only
+from phasegan.io.atomic import locked, remove_leftovers
+from phasegan.io.output_paths import check_file_name, is_read_only
 from phasegan.progress import Progress
 from phasegan.settings import differences
 from phasegan.store.domains import Domains, Part, open_domains

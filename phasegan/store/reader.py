@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.files import allow_open_files
+from phasegan.io.atomic import allow_open_files
 from phasegan.store.hdf5 import is_hdf5, open_hdf5, text
 from phasegan.store.links import refuse_links
 from phasegan.store.raw import RawFile, process_lock

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from phasegan.places import check_plain
+from phasegan.io.output_paths import check_plain
 
 
 def remember(path: Path, values: Iterable[tuple[int, int]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.reading import UnreadableFileError, read_regular
+from phasegan.io.untrusted import UnreadableFileError, read_regular
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.fitting import square
 from phasegan.store.pictures import Pixels

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress
+from phasegan.resources import available_cores
 from phasegan.store.domains import Part
 from phasegan.store.kinds import Limits, Look, common, look, remarks_of
 from phasegan.store.pictures import quiet_decoders
 from phasegan.store.planes import Kind
 from phasegan.store.remarks import Remarks, narrow
-from phasegan.usage import available_cores
 
 
 def survey(

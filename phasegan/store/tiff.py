@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from phasegan.reading import LARGEST_PICTURE
+from phasegan.io.untrusted import LARGEST_PICTURE
 from phasegan.store.deep import (
     ORIENTATION,
     Pixels,

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.places import is_plain
+from phasegan.io.output_paths import is_plain
 from phasegan.store import hdf5
 from phasegan.store.checksums import digest
 from phasegan.store.encode import Encoded

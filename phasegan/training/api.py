@@ -10,9 +10,9 @@ from typing import Any, Unpack
 import torch
 
 from phasegan.devices import algorithms, choose_device, memory_guard
-from phasegan.files import locked
-from phasegan.places import is_read_only
-from phasegan.processes import ALONE, Processes, joined
+from phasegan.distributed import ALONE, Processes, joined
+from phasegan.io.atomic import locked
+from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
 from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
 from phasegan.runs.execution import STANDARD, Execution

@@ -28,7 +28,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from phasegan.errors import InputError, printable
-from phasegan.files import atomic_file, remove_leftovers
+from phasegan.io.atomic import atomic_file, remove_leftovers
 from phasegan.models.weights import tensor_digest
 from phasegan.progress import Progress
 

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phasegan.distributed import ALONE, Processes
 from phasegan.losses.adversarial import adversary
 from phasegan.losses.reconstruction import absolute
 from phasegan.models.domains import phase_picture
-from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
 from phasegan.runs.config import LossConfig, PaperConfig
 from phasegan.runs.execution import STANDARD, Execution

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from phasegan.processes import ALONE, Processes
+from phasegan.distributed import ALONE, Processes
 from phasegan.progress import Progress
 from phasegan.runs.config import PaperConfig, TrainConfig
 from phasegan.runs.execution import STANDARD, Execution

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from phasegan.errors import InputError
-from phasegan.files import remove_leftovers
+from phasegan.io.atomic import remove_leftovers
 from phasegan.runs.config import RunStatus, TrainConfig
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig

@@ -13,8 +13,8 @@ import numpy as np
 from phasegan.errors import room_for
 from phasegan.figures.filmstrip import FrameStore
 from phasegan.figures.training import training_figure
-from phasegan.files import atomic_file, write_text
-from phasegan.places import open_append
+from phasegan.io.atomic import atomic_file, write_text
+from phasegan.io.output_paths import open_append
 from phasegan.runs.config import TrainConfig
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig

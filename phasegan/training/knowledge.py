@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.distributed import Processes
 from phasegan.losses.circular import phase_weights
 from phasegan.models.cascade import Coefficients
 from phasegan.models.spectral import SpectralGenerator
-from phasegan.processes import Processes
 from phasegan.progress import Progress
 from phasegan.runs.physics import PhysicsConfig
 from phasegan.spectra.fourier import half_plane

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import torch
 
+from phasegan.distributed import ALONE, Processes
 from phasegan.errors import Interrupted, RunError
 from phasegan.models.weights import NETWORK_KEY, save_weights
-from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress, Task
+from phasegan.resources import Meter
 from phasegan.runs.config import RunStatus, TrainConfig, Validated
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
@@ -35,7 +36,6 @@ from phasegan.training.parts import Batch
 from phasegan.training.schedule import picture_epochs
 from phasegan.training.sentinel import NotFinite, Sentinel
 from phasegan.training.start import Start
-from phasegan.usage import Meter
 
 LOG_STEPS = 50
 SHOWN = ("cycle_b", "structure", "cycle_a", "discriminator_b")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from phasegan.processes import Processes
+from phasegan.distributed import Processes
 
 
 class LossMeans:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from phasegan.distributed import ALONE, Processes
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.unet import UNet
-from phasegan.processes import ALONE, Processes
 from phasegan.runs.execution import STANDARD, Execution
 
 HALF = {"32": None, "bf16": torch.bfloat16, "fp16": torch.float16}

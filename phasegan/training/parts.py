@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from phasegan.processes import Processes
+from phasegan.distributed import Processes
 
 
 class Part(NamedTuple):

@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phasegan.distributed import ALONE, Processes
 from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
 from phasegan.losses.circular import circular_distance
 from phasegan.losses.reconstruction import dissimilarity, squared
 from phasegan.models.blocks import initialise
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.spectral import SpectralGenerator
-from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.physics import PhysicsConfig

@@ -12,7 +12,7 @@ from phasegan.figures.filmstrip import FrameStore
 from phasegan.figures.gallery import write_gallery
 from phasegan.figures.gallery_contents import Fact, Gallery, Row, Section
 from phasegan.figures.sheet import Tile, contact_sheet
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig
 from phasegan.store.planes import Kind, pixel_values

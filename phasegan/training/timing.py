@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.distributed import ALONE, Processes
 from phasegan.models.weights import save_weights
-from phasegan.processes import ALONE, Processes
 from phasegan.progress import Progress
+from phasegan.resources import Load
 from phasegan.runs.config import TrainConfig
 from phasegan.runs.execution import STANDARD, Execution
 from phasegan.runs.folder import RunFolder
@@ -35,7 +36,6 @@ from phasegan.training.engine import (
 from phasegan.training.estimate import Estimate
 from phasegan.training.schedule import picture_epochs
 from phasegan.training.watching import Watch
-from phasegan.usage import Load
 
 WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3

@@ -11,8 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
-from phasegan.files import locked
-from phasegan.places import check_folder_name
+from phasegan.io.atomic import locked
+from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
 from phasegan.store.pixels import pixel_suffixes
 from phasegan.translation.engine import Engine

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError, NoRoom, RunError, no_room
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 from phasegan.progress import Progress
 from phasegan.store.pixels import Picture
 from phasegan.translation.engine import Engine

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from phasegan.errors import InputError
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 from phasegan.store.pixels import Pixels
 
 OTHERS = (".png", ".tif", ".npy")

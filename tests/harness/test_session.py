@@ -13,10 +13,10 @@ import torch
 
 import phasegan
 from phasegan.errors import InputError, Interrupted, RunError
-from phasegan.files import locked
 from phasegan.harness import session as session_module
 from phasegan.harness.plan import plan_rows, resolve_case
 from phasegan.harness.rows import Row
+from phasegan.io.atomic import locked
 from phasegan.progress import Progress
 from phasegan.store.reader import PreparedFile
 from phasegan.training.estimate import Estimate

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from phasegan.errors import InputError
-from phasegan.reading import SLACK, UnreadableFileError
+from phasegan.io.untrusted import SLACK, UnreadableFileError
 from phasegan.reconstruction import matlab
 from phasegan.reconstruction.inputs import read_phase
 from phasegan.reconstruction.matlab import read_mat

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from phasegan.errors import InputError
-from phasegan.files import read_json
 from phasegan.harness.results import measured_rows
+from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
 from phasegan.runs.folder import RunFolder
 from phasegan.training.journal import read_records

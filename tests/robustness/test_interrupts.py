@@ -11,7 +11,7 @@ import pytest
 
 import phasegan
 from phasegan.cli import main
-from phasegan.files import atomic_file
+from phasegan.io.atomic import atomic_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 

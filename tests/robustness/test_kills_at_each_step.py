@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import phasegan
-from phasegan.files import atomic_files
+from phasegan.io.atomic import atomic_files
 from phasegan.progress import Progress
 from phasegan.training.checkpoint import Checkpoints
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import phasegan
+from phasegan import free_memory
 from phasegan.errors import InputError, RunError
 from phasegan.progress import Progress
-from phasegan.store import loading, memory
+from phasegan.store import loading
 from phasegan.store.sampling import ALL, SHUFFLES, Piece, Sampling
 
 COUNT = 37
@@ -275,19 +276,19 @@ def test_memory_that_runs_out_after_all_is_one_line(file, monkeypatch):
 
 
 def test_the_least_limit_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
-    before = memory.free_memory()
+    monkeypatch.setattr(free_memory, "_GROUPS", tmp_path)
+    before = free_memory.free_memory()
     for name, text in (
         ("memory.max", "5000\n"),
         ("memory.current", "3000\n"),
         ("memory.stat", "anon 5\ninactive_file 700\n"),
     ):
         (tmp_path / name).write_text(text)
-    assert memory.free_memory() == 2700
+    assert free_memory.free_memory() == 2700
     (tmp_path / "memory.max").write_text("max\n")
-    assert before is None or memory.free_memory() > 2**20
-    assert memory.format_bytes(1536) == "1.5 KiB"
-    assert memory.format_bytes(0) == "0 bytes"
+    assert before is None or free_memory.free_memory() > 2**20
+    assert free_memory.format_bytes(1536) == "1.5 KiB"
+    assert free_memory.format_bytes(0) == "0 bytes"
 
 
 def flip(path, target, name="images"):

@@ -479,7 +479,7 @@ def test_a_full_disk_leaves_the_old_ones(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("phasegan.files.os.replace", full)
+    monkeypatch.setattr("phasegan.io.atomic.os.replace", full)
     with pytest.raises(NoRoom, match=r"step-000000002\.safetensors: the disk is full"):
         made.save(2, {})
     monkeypatch.undo()

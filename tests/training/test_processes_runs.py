@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 import phasegan
+from phasegan.distributed import Processes
 from phasegan.errors import Interrupted
-from phasegan.processes import Processes
 from phasegan.runs.execution import Execution
 from phasegan.runs.folder import RunFolder
 from phasegan.training.encoder import UNDEFINED_BELOW

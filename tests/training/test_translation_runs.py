@@ -11,7 +11,7 @@ from PIL import Image
 
 import phasegan
 from phasegan.errors import InputError
-from phasegan.files import read_json
+from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
 from phasegan.runs.folder import RunFolder
 from phasegan.runs.translation import TranslationConfig

@@ -16,7 +16,7 @@ from shard_helper import make
 
 import phasegan
 from phasegan.errors import InputError, RunError
-from phasegan.files import locked
+from phasegan.io.atomic import locked
 from phasegan.store import shards
 from phasegan.store.job import Job
 from phasegan.store.shards import shard_path

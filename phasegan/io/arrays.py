@@ -24,7 +24,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.reading import UnreadableFileError, check_growth, open_regular
+from phasegan.io.untrusted import UnreadableFileError, check_growth, open_regular
 
 LONGEST_HEADER = 10_000
 """Bytes; numpy's own limit. Headers of plain arrays have some 120."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from phasegan.places import open_append
+from phasegan.io.output_paths import open_append
 
 FORMAT = "phasegan journal 1"
 _ENCODER = json.JSONEncoder(separators=(",", ":"))

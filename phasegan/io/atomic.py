@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from phasegan.errors import InputError, room_for
-from phasegan.places import check_file_name, check_plain
-from phasegan.reading import UnreadableFileError, read_regular
+from phasegan.io.output_paths import check_file_name, check_plain
+from phasegan.io.untrusted import UnreadableFileError, read_regular
 
 _LONGEST_NAME = 230
 """Bytes: file systems take 255, and something is put before and behind."""
@@ -397,7 +397,7 @@ def shipped_folder(installed: str, checkout: str) -> Path:
     checkout : str
         Its place in a checkout of the project, where editable installs leave it.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / installed
     return inside if inside.is_dir() else package.parent / checkout
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from phasegan.errors import Elsewhere, InputError, PhaseganError, RunError
-from phasegan.launch import launched
+from phasegan.launcher import launched
 
 if TYPE_CHECKING:
     import torch

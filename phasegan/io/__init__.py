@@ -1,0 +1,1 @@
+"""Files: written atomically, locked, read with limits; arrays and append-only logs."""
