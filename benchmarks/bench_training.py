@@ -41,11 +41,11 @@ from training_speed.session import LATE, Session
 from training_speed.whole import PUBLISHED, read_amount, train_whole
 
 import phasegan
+from phasegan.config.run import PaperConfig
 from phasegan.devices import choose_device, set_threads
 from phasegan.errors import InputError, PhaseganError
 from phasegan.harness.provenance import provenance
 from phasegan.io.atomic import write_json, write_text
-from phasegan.runs.config import PaperConfig
 from phasegan.store.reader import PreparedFile
 
 PICTURES = 200

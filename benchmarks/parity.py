@@ -30,6 +30,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import phasegan
+from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.physics import PhysicsOptimiserConfig
+from phasegan.config.run import DataConfig, NetworkConfig, OptimiserConfig, PaperConfig
 from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError, PhaseganError, RunError
 from phasegan.io.atomic import locked, read_json, write_json, write_text
@@ -37,9 +40,6 @@ from phasegan.metrics.paired import compare_paired, holm
 from phasegan.metrics.ruler import score
 from phasegan.models.domains import image_picture, picture_to_image
 from phasegan.progress import Progress, TerminalProgress, format_duration
-from phasegan.runs.config import DataConfig, NetworkConfig, OptimiserConfig, PaperConfig
-from phasegan.runs.execution import STANDARD, Execution
-from phasegan.runs.physics import PhysicsOptimiserConfig
 from phasegan.store.reader import PreparedFile
 from phasegan.training.cyclegan import CycleGAN
 

@@ -14,11 +14,11 @@ from pydantic import Field
 
 import phasegan
 from phasegan.cli import main
+from phasegan.config.settings import Settings, build, differences
 from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError
 from phasegan.io import atomic
 from phasegan.progress import TerminalProgress, format_duration
-from phasegan.settings import Settings, build, differences
 
 
 class Inner(Settings):

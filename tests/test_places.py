@@ -10,6 +10,7 @@ import warnings
 import pytest
 
 import phasegan
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.io import atomic
 from phasegan.io.output_paths import (
@@ -21,7 +22,6 @@ from phasegan.io.output_paths import (
     is_plain,
     open_append,
 )
-from phasegan.runs.folder import RunFolder
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
 

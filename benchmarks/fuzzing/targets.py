@@ -123,20 +123,20 @@ def _results(path: Path) -> Any:
 
 
 def _config(path: Path) -> Any:
-    from phasegan.runs.folder import RunFolder
+    from phasegan.config.run_folder import RunFolder
 
     return RunFolder(path.parent).read_config()
 
 
 def _status(path: Path) -> Any:
-    from phasegan.runs.folder import RunFolder
+    from phasegan.config.run_folder import RunFolder
 
     return RunFolder(path.parent).read_status()
 
 
 def _losses(path: Path) -> Any:
+    from phasegan.config.run_folder import RunFolder
     from phasegan.figures.training import training_figure
-    from phasegan.runs.folder import RunFolder
     from phasegan.training.journal import read_records
 
     records = read_records(RunFolder(path.parent))

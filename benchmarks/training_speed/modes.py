@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import torch
 
+from phasegan.config.execution import Execution
+from phasegan.config.run import PaperConfig, TrainConfig
 from phasegan.distributed import ALONE
 from phasegan.errors import InputError
-from phasegan.runs.config import PaperConfig, TrainConfig
-from phasegan.runs.execution import Execution
 from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import load_batch, make_batches, make_engine
 from phasegan.training.loop import LOG_STEPS

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 import phasegan
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError, Interrupted, RunError
 from phasegan.progress import TerminalProgress, format_duration
-from phasegan.runs.folder import RunFolder
 
 PUBLISHED = "4500x50"
 

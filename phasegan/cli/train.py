@@ -275,7 +275,7 @@ def _say(manners: Manners, report: TrainReport, dry_run: bool, data: str | None)
 
 
 def _say_next(manners: Manners, report: TrainReport, data: str | None) -> None:
-    from phasegan.runs.config import PhaseConfig
+    from phasegan.config.run import PhaseConfig
 
     config, path = report.config, report.path
     if not isinstance(config, PhaseConfig):

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, create_model, model_validator
 
+from phasegan.config.settings import Settings, build, read_toml
 from phasegan.errors import InputError
 from phasegan.io.atomic import shipped_folder
-from phasegan.settings import Settings, build, read_toml
 from phasegan.training.options import PhaseOptions, phase_owners
 
 CASE_FORMAT = 1

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from phasegan.config.run import degradation_error
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, make_method, refusal
-from phasegan.runs.config import degradation_error
 from phasegan.spectra.fourier import half_plane
 
 

@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from phasegan.config.run import RunStatus, TrainConfig
+from phasegan.config.run_folder import RunFolder
 from phasegan.devices import memory_guard
 from phasegan.errors import NoRoom, RunError
 from phasegan.harness.evaluate import BLOCK, open_baseline, open_run, score_method
@@ -17,8 +19,6 @@ from phasegan.harness.plan import PlannedRow
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
-from phasegan.runs.config import RunStatus, TrainConfig
-from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import make_engine
 from phasegan.training.estimate import Estimate

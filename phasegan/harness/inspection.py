@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.harness.run_lines import run_lines
 from phasegan.models.weights import weights_intact
@@ -14,7 +15,6 @@ from phasegan.progress import Progress, format_duration
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.loading import phase_error
 from phasegan.reconstruction.protocol import Problem
-from phasegan.runs.folder import RunFolder
 from phasegan.store.picture_file import DomainsFile, StoredPictures, is_pair_file
 from phasegan.store.picture_verification import verify_pictures
 from phasegan.store.reader import PreparedFile

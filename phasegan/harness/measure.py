@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import Interrupted
 from phasegan.harness.estimates import RowEstimate
 from phasegan.harness.evaluate import open_baseline, open_run, score_method
@@ -20,7 +21,6 @@ from phasegan.metrics.ruler import Scores
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.resources import Meter
-from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.api import train_config
 from phasegan.training.data import choose_subset

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 from phasegan._version import __version__
+from phasegan.config.presets import PHASE_PRESETS
+from phasegan.config.run import TrainConfig
 from phasegan.errors import InputError
 from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
 from phasegan.harness.evaluate import problem_of, require_test_split
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
-from phasegan.runs.config import TrainConfig
-from phasegan.runs.presets import PHASE_PRESETS
 from phasegan.store.reader import PreparedFile
 from phasegan.training.options import options_of, phase_owners
 from phasegan.training.resolve import resolve_config

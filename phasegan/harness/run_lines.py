@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from phasegan.runs.config import PaperConfig, PhaseConfig, TrainConfig
-from phasegan.runs.physics import PhysicsConfig
-from phasegan.runs.translation import DomainConfig, TranslationConfig
+from phasegan.config.physics import PhysicsConfig
+from phasegan.config.run import PaperConfig, PhaseConfig, TrainConfig
+from phasegan.config.translation import DomainConfig, TranslationConfig
 
 
 def run_lines(config: TrainConfig) -> list[str]:

@@ -11,21 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from phasegan.errors import InputError
-from phasegan.models.domains import phase_picture, picture_to_image
-from phasegan.models.resnet import ResNetGenerator
-from phasegan.models.spectral import SpectralGenerator
-from phasegan.models.weights import load_weights, tensor_digest
-from phasegan.reconstruction.protocol import Observation, Solution
-from phasegan.runs.config import (
+from phasegan.config.physics import PhysicsConfig
+from phasegan.config.run import (
     NEARLY_EXACT,
     DataConfig,
     PaperConfig,
     PhaseConfig,
     degradation_error,
 )
-from phasegan.runs.folder import RunFolder
-from phasegan.runs.physics import PhysicsConfig
+from phasegan.config.run_folder import RunFolder
+from phasegan.errors import InputError
+from phasegan.models.domains import phase_picture, picture_to_image
+from phasegan.models.resnet import ResNetGenerator
+from phasegan.models.spectral import SpectralGenerator
+from phasegan.models.weights import load_weights, tensor_digest
+from phasegan.reconstruction.protocol import Observation, Solution
 from phasegan.spectra.phase import mirrored, mirrored_bins
 
 BATCH = 16

@@ -6,14 +6,14 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from phasegan.config.run import NEARLY_EXACT, PhaseConfig
+from phasegan.config.run_folder import RunFolder
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.io.atomic import shipped_folder
 from phasegan.reconstruction.iterative import effective_noise
 from phasegan.reconstruction.learned import LearnedMethod, extent
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
-from phasegan.runs.config import NEARLY_EXACT, PhaseConfig
-from phasegan.runs.folder import RunFolder
 
 SHIPPED = "photographs128"
 STORAGE = 1.001

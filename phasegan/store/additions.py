@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from phasegan.config.settings import differences
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file, locked, remove_leftovers
 from phasegan.progress import Progress
 from phasegan.resources import available_cores
-from phasegan.settings import differences
 from phasegan.spectra.exact_sum import steps_for
 from phasegan.store import hdf5
 from phasegan.store.fill import Outcome

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from phasegan.config.settings import build
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.settings import build
 from phasegan.spectra.fourier import padded_size
 from phasegan.store.encode import Encoder, Sample
 from phasegan.store.folders import PictureFile, PictureFolder

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from phasegan.config.settings import differences
 from phasegan.errors import InputError, Interrupted, RunError, room_for
 from phasegan.io.atomic import replace
-from phasegan.settings import differences
 from phasegan.store.unfinished import Names, Unfinished
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import PIL
 
 from phasegan._version import __version__
+from phasegan.config.settings import differences
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.settings import differences
 from phasegan.spectra.exact_sum import steps_for
 from phasegan.store.encode import Encoder
 from phasegan.store.fill import Filling, Outcome

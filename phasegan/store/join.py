@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.settings import differences
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
-from phasegan.settings import differences
 from phasegan.spectra.exact_sum import ExactSum, sum_of
 from phasegan.store import hdf5
 from phasegan.store.checksums import row_and_mask

@@ -12,11 +12,11 @@ import numpy as np
 import PIL
 
 from phasegan._version import __version__
+from phasegan.config.settings import differences
 from phasegan.errors import InputError
 from phasegan.io.atomic import locked, remove_leftovers
 from phasegan.io.output_paths import check_file_name, is_read_only
 from phasegan.progress import Progress
-from phasegan.settings import differences
 from phasegan.store.domains import Domains, Part, open_domains
 from phasegan.store.fill import worker_count
 from phasegan.store.hdf5 import HDF5_SUFFIXES

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from phasegan.config.settings import Settings, build, read_toml
 from phasegan.errors import InputError
 from phasegan.io.atomic import shipped_folder
 from phasegan.io.output_paths import check_text
-from phasegan.settings import Settings, build, read_toml
 from phasegan.spectra.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
 from phasegan.store.schema import Layout
 

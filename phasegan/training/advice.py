@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from phasegan.runs.translation import TranslationConfig
+from phasegan.config.translation import TranslationConfig
 
 TREND = 0.25
 """The last share of the validations, at least three, that tells whether it still improves."""

@@ -9,14 +9,14 @@ from typing import Any, Unpack
 
 import torch
 
+from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
+from phasegan.config.run_folder import RunFolder
 from phasegan.devices import algorithms, choose_device, memory_guard
 from phasegan.distributed import ALONE, Processes, joined
 from phasegan.io.atomic import locked
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
-from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
-from phasegan.runs.execution import STANDARD, Execution
-from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import Data
 from phasegan.training.estimate import Estimate
@@ -155,7 +155,7 @@ def train(
             validations without a better one. 0, the default: never.
         compile, channels_last, batched, fused, resident, micro_batch, recompute,
         autotune, deterministic
-            How it is computed: see `phasegan.runs.execution.Execution`.
+            How it is computed: see `phasegan.config.execution.Execution`.
 
     Returns
     -------

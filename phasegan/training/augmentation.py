@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from phasegan.runs.physics import AugmentationConfig
+from phasegan.config.physics import AugmentationConfig
 from phasegan.training.parts import Part, whole
 
 CROPPED = 0.8

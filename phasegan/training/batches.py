@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phasegan.runs.physics import PhysicsConfig
+from phasegan.config.physics import PhysicsConfig
 from phasegan.spectra.encoding import decode
 from phasegan.spectra.fourier import forward
 from phasegan.spectra.magnitude import RunningMean

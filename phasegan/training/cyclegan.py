@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.run import LossConfig, PaperConfig
+from phasegan.config.translation import TranslationConfig
 from phasegan.distributed import ALONE, Processes
 from phasegan.losses.adversarial import adversary
 from phasegan.losses.reconstruction import absolute
 from phasegan.models.domains import phase_picture
 from phasegan.progress import Progress
-from phasegan.runs.config import LossConfig, PaperConfig
-from phasegan.runs.execution import STANDARD, Execution
-from phasegan.runs.translation import TranslationConfig
 from phasegan.training.design import design_of
 from phasegan.training.differentiable import Differentiable
 from phasegan.training.mechanics import Mechanics

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from phasegan.runs.config import LossConfig, OptimiserConfig, PaperConfig
-from phasegan.runs.translation import TranslationConfig
+from phasegan.config.run import LossConfig, OptimiserConfig, PaperConfig
+from phasegan.config.translation import TranslationConfig
 
 UNET_FACTORS = (1, 2, 4, 4)
 """Widths of a U-Net at full, half, quarter and eighth resolution, over the first."""

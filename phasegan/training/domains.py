@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.config.translation import DomainConfig, PicturesConfig, TranslationConfig
 from phasegan.progress import Progress
-from phasegan.runs.translation import DomainConfig, PicturesConfig, TranslationConfig
 from phasegan.store.domains import Domains, Part
 from phasegan.store.kinds import look, remarks_of
 from phasegan.store.planes import Kind, Planes, loaded, to_planes, unit

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.run import PaperConfig, TrainConfig
+from phasegan.config.translation import TranslationConfig
 from phasegan.distributed import ALONE, Processes
 from phasegan.progress import Progress
-from phasegan.runs.config import PaperConfig, TrainConfig
-from phasegan.runs.execution import STANDARD, Execution
-from phasegan.runs.translation import TranslationConfig
 from phasegan.store.reader import PreparedFile
 from phasegan.training.batches import PhysicsBatches
 from phasegan.training.cyclegan import CycleGAN

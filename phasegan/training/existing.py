@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from phasegan.config.run import RunStatus, TrainConfig
+from phasegan.config.run_folder import RunFolder
+from phasegan.config.settings import differences
+from phasegan.config.translation import TranslationConfig
 from phasegan.errors import InputError
 from phasegan.io.atomic import remove_leftovers
-from phasegan.runs.config import RunStatus, TrainConfig
-from phasegan.runs.folder import RunFolder
-from phasegan.runs.translation import TranslationConfig
-from phasegan.settings import differences
 from phasegan.training.checkpoint import Checkpoints
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from phasegan.config.execution import STANDARD, Execution
 from phasegan.distributed import ALONE, Processes
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.unet import UNet
-from phasegan.runs.execution import STANDARD, Execution
 
 HALF = {"32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of the convolutions by the name of a precision; None: float32."""

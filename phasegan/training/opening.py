@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from phasegan.config.run import TrainConfig
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.runs.config import TrainConfig
 from phasegan.store.domains import is_pair_folder, open_domains
 from phasegan.store.picture_file import is_pair_file
 from phasegan.store.prepare import prepare

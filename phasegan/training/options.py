@@ -7,12 +7,12 @@ from typing import Any, TypedDict, get_type_hints
 
 import torch
 
+from phasegan.config.execution import Execution
+from phasegan.config.presets import PHASE_PRESETS, PRESETS
+from phasegan.config.run import ValidationConfig
+from phasegan.config.settings import build
 from phasegan.devices import has_fast_bf16
 from phasegan.errors import InputError
-from phasegan.runs.config import ValidationConfig
-from phasegan.runs.execution import Execution
-from phasegan.runs.presets import PHASE_PRESETS, PRESETS
-from phasegan.settings import build
 
 DEFAULT_EPOCHS = 10
 PRECISIONS = ("auto", "32", "bf16", "fp16")

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.physics import PhysicsConfig
 from phasegan.distributed import ALONE, Processes
 from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
 from phasegan.losses.circular import circular_distance
@@ -24,8 +26,6 @@ from phasegan.models.blocks import initialise
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
-from phasegan.runs.execution import STANDARD, Execution
-from phasegan.runs.physics import PhysicsConfig
 from phasegan.spectra.fourier import forward
 from phasegan.training.averages import follow
 from phasegan.training.batches import PhysicsBatches

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.run_folder import RunFolder
+from phasegan.config.translation import TranslationConfig
 from phasegan.figures.animation import animate
 from phasegan.figures.filmstrip import FrameStore
 from phasegan.figures.gallery import write_gallery
 from phasegan.figures.gallery_contents import Fact, Gallery, Row, Section
 from phasegan.figures.sheet import Tile, contact_sheet
 from phasegan.io.atomic import atomic_file
-from phasegan.runs.folder import RunFolder
-from phasegan.runs.translation import TranslationConfig
 from phasegan.store.planes import Kind, pixel_values
 from phasegan.training.advice import advise
 from phasegan.training.domains import PictureData, kind_of, squares

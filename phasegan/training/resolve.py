@@ -6,10 +6,17 @@ from typing import Any
 
 import torch
 
-from phasegan.errors import InputError
-from phasegan.models.cascade_fit import SMALLEST
-from phasegan.models.patchgan import MIN_SIZE
-from phasegan.runs.config import (
+from phasegan.config.physics import (
+    NO_AUGMENTATION,
+    PHYSICS_VARIANTS,
+    AugmentationConfig,
+    PhysicsConfig,
+    PhysicsLossConfig,
+    PhysicsOptimiserConfig,
+    SpectralConfig,
+)
+from phasegan.config.presets import DEFAULT_PRESET, PHASE_PRESETS
+from phasegan.config.run import (
     NEARLY_EXACT,
     VARIANTS,
     DataConfig,
@@ -20,17 +27,10 @@ from phasegan.runs.config import (
     PhaseConfig,
     full_blocks,
 )
-from phasegan.runs.physics import (
-    NO_AUGMENTATION,
-    PHYSICS_VARIANTS,
-    AugmentationConfig,
-    PhysicsConfig,
-    PhysicsLossConfig,
-    PhysicsOptimiserConfig,
-    SpectralConfig,
-)
-from phasegan.runs.presets import DEFAULT_PRESET, PHASE_PRESETS
-from phasegan.settings import build
+from phasegan.config.settings import build
+from phasegan.errors import InputError
+from phasegan.models.cascade_fit import SMALLEST
+from phasegan.models.patchgan import MIN_SIZE
 from phasegan.store.reader import PreparedFile
 from phasegan.training.options import (
     DEFAULT_EPOCHS,

@@ -6,12 +6,10 @@ from typing import Any
 
 import torch
 
-from phasegan.errors import InputError
-from phasegan.models.patchgan import MIN_SIZE
-from phasegan.progress import Progress
-from phasegan.runs.config import full_blocks
-from phasegan.runs.presets import PHASE_PRESETS
-from phasegan.runs.translation import (
+from phasegan.config.presets import PHASE_PRESETS
+from phasegan.config.run import full_blocks
+from phasegan.config.settings import build
+from phasegan.config.translation import (
     TRANSLATION_VARIANTS,
     USUAL_CYCLES,
     USUAL_GENERATORS,
@@ -21,7 +19,9 @@ from phasegan.runs.translation import (
     TranslationNetworks,
     TranslationOptimiser,
 )
-from phasegan.settings import build
+from phasegan.errors import InputError
+from phasegan.models.patchgan import MIN_SIZE
+from phasegan.progress import Progress
 from phasegan.store.domains import Domains
 from phasegan.training.domains import PictureData, look_at
 from phasegan.training.options import (

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.run import TrainConfig
+from phasegan.config.run_folder import RunFolder
 from phasegan.distributed import ALONE, Processes
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
 from phasegan.resources import Load
-from phasegan.runs.config import TrainConfig
-from phasegan.runs.execution import STANDARD, Execution
-from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.checkpoint import save_checkpoint
 from phasegan.training.engine import (

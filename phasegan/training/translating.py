@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from phasegan.config.run_folder import RunFolder
+from phasegan.config.translation import TranslationConfig
 from phasegan.models.weights import load_generator
-from phasegan.runs.folder import RunFolder
-from phasegan.runs.translation import TranslationConfig
 
 _BLOCK = 8
 """Pictures that go through together."""

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.config.run import PhaseConfig
+from phasegan.config.translation import TranslationConfig
 from phasegan.distributed import Processes
 from phasegan.metrics.distances import sliced_wasserstein
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.domains import picture_to_image
-from phasegan.runs.config import PhaseConfig
-from phasegan.runs.translation import TranslationConfig
 from phasegan.store.domains import Part
 from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset

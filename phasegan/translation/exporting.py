@@ -8,12 +8,12 @@ from pathlib import Path
 
 from torch import nn
 
+from phasegan.config.run import PhaseConfig
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.models.export import export_onnx, export_program
 from phasegan.models.foreign import find_networks, save_foreign
 from phasegan.models.weights import load_discriminator, load_generator
-from phasegan.runs.config import PhaseConfig
-from phasegan.runs.folder import RunFolder
 from phasegan.translation.opening import Translator, open_translator
 
 SUFFIXES = (".onnx", ".pt2")

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from torch import nn
 
+from phasegan.config.presets import PHASE_PRESETS
+from phasegan.config.run_folder import RunFolder
+from phasegan.config.translation import DomainConfig, TranslationConfig
 from phasegan.errors import InputError
 from phasegan.models.foreign import find_networks
 from phasegan.models.weights import load_generator
-from phasegan.runs.folder import RunFolder
-from phasegan.runs.presets import PHASE_PRESETS
-from phasegan.runs.translation import DomainConfig, TranslationConfig
 
 DIRECTIONS = ("a2b", "b2a")
 _NETWORKS = {"a2b": "generator_ab", "b2a": "generator_ba"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from phasegan.runs.config import PaperConfig
+from phasegan.config.run import PaperConfig
 from phasegan.store.reader import PreparedFile
 from phasegan.training.resolve import resolve_config
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasegan.runs.folder import RunFolder
+from phasegan.config.run_folder import RunFolder
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "parity.py"
 SMALL = ("--size", 24, "--base-channels", 2, "--blocks", 1, "--epochs", 1, "--device", "cpu")

@@ -9,6 +9,7 @@ from PIL import Image
 from skimage import data
 
 import phasegan
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.harness.inspection import inspect
 from phasegan.models.weights import weights_intact
@@ -17,7 +18,6 @@ from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.registry import make_method
 from phasegan.reconstruction.shipped import shipped_run
-from phasegan.runs.folder import RunFolder
 from phasegan.spectra.degradation import add_phase_noise, quantise_phase
 from phasegan.spectra.encoding import decode, encode, half_steps
 from phasegan.spectra.phase import analyse, mirrored, mirrored_bins

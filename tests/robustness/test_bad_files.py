@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.harness.results import measured_rows
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
-from phasegan.runs.folder import RunFolder
 from phasegan.training.journal import read_records
 
 pytestmark = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from phasegan.runs.physics import NO_AUGMENTATION, AugmentationConfig
+from phasegan.config.physics import NO_AUGMENTATION, AugmentationConfig
 from phasegan.spectra.degradation import quantise_phase
 from phasegan.spectra.fourier import self_conjugate
 from phasegan.spectra.phase import analyse

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from phasegan.config.physics import PhysicsConfig, SpectralConfig
+from phasegan.config.run import DataConfig, NetworkConfig, PaperConfig
 from phasegan.errors import InputError, NoRoom
 from phasegan.progress import Progress
-from phasegan.runs.config import DataConfig, NetworkConfig, PaperConfig
-from phasegan.runs.physics import PhysicsConfig, SpectralConfig
 from phasegan.training import checkpoint
 from phasegan.training.checkpoint import (
     Checkpoints,

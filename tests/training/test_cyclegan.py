@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from phasegan.runs.config import DataConfig, LossConfig, NetworkConfig, PaperConfig
+from phasegan.config.run import DataConfig, LossConfig, NetworkConfig, PaperConfig
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 

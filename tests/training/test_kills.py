@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import phasegan
-from phasegan.runs.folder import RunFolder
+from phasegan.config.run_folder import RunFolder
 from tests.training.pairs import make_pair
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and POSIX signals")

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 import phasegan
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
-from phasegan.runs.folder import RunFolder
 from phasegan.training.estimate import Estimate
 
 SECOND = Estimate(1.0, 1.0, 1.0)

@@ -7,20 +7,20 @@ import pytest
 import torch
 
 import phasegan
-from phasegan.errors import InputError
-from phasegan.losses.circular import circular_distance, phase_weights
-from phasegan.losses.reconstruction import dissimilarity, squared
-from phasegan.models.cascade_fit import fit_shrinkage
-from phasegan.progress import Progress
-from phasegan.runs.config import DataConfig
-from phasegan.runs.physics import (
+from phasegan.config.physics import (
     NO_AUGMENTATION,
     PhysicsConfig,
     PhysicsLossConfig,
     PhysicsOptimiserConfig,
     SpectralConfig,
 )
-from phasegan.settings import build
+from phasegan.config.run import DataConfig
+from phasegan.config.settings import build
+from phasegan.errors import InputError
+from phasegan.losses.circular import circular_distance, phase_weights
+from phasegan.losses.reconstruction import dissimilarity, squared
+from phasegan.models.cascade_fit import fit_shrinkage
+from phasegan.progress import Progress
 from phasegan.spectra.encoding import decode
 from phasegan.training.batches import FOLDS, PhysicsBatches
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint

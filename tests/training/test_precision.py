@@ -15,13 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import phasegan
+from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.physics import PhysicsConfig
+from phasegan.config.run import PaperConfig
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.blocks import InstanceNorm
 from phasegan.models.domains import image_picture, phase_picture, picture_to_image
 from phasegan.progress import Progress
-from phasegan.runs.config import PaperConfig
-from phasegan.runs.execution import STANDARD, Execution
-from phasegan.runs.physics import PhysicsConfig
 from phasegan.spectra.phase import analyse
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.encoder import Images

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 import phasegan
+from phasegan.config.execution import Execution
+from phasegan.config.run_folder import RunFolder
 from phasegan.distributed import Processes
 from phasegan.errors import Interrupted
-from phasegan.runs.execution import Execution
-from phasegan.runs.folder import RunFolder
 from phasegan.training.encoder import UNDEFINED_BELOW
 from phasegan.training.engine import load_batch, make_batches
 from phasegan.training.physics import PhysicsGAN

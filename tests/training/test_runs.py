@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import phasegan
+from phasegan.config.run_folder import NETWORKS, RunFolder
 from phasegan.errors import InputError, Interrupted, RunError
 from phasegan.models.weights import weights_intact
 from phasegan.progress import Progress
-from phasegan.runs.folder import NETWORKS, RunFolder
 from phasegan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 from phasegan.training.estimate import Estimate

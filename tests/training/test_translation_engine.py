@@ -7,9 +7,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from phasegan.errors import InputError
-from phasegan.losses.adversarial import ADVERSARIES, adversary
-from phasegan.runs.translation import (
+from phasegan.config.translation import (
     DomainConfig,
     PicturesConfig,
     TranslationConfig,
@@ -17,6 +15,8 @@ from phasegan.runs.translation import (
     TranslationNetworks,
     TranslationOptimiser,
 )
+from phasegan.errors import InputError
+from phasegan.losses.adversarial import ADVERSARIES, adversary
 from phasegan.training.averages import follow
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 from phasegan.training.differentiable import CHANGES, Differentiable

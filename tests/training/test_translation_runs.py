@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 import phasegan
+from phasegan.config.run_folder import RunFolder
+from phasegan.config.translation import TranslationConfig
 from phasegan.errors import InputError
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
-from phasegan.runs.folder import RunFolder
-from phasegan.runs.translation import TranslationConfig
 from phasegan.training.advice import advise
 from tests.training.pairs import make_pair
 

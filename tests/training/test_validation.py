@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 import phasegan
+from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError, Interrupted
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.domains import picture_to_image
 from phasegan.progress import Progress
-from phasegan.runs.folder import RunFolder
 from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset
 from phasegan.training.engine import make_engine

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from phasegan.config.run import RunStatus
+from phasegan.config.run_folder import RunFolder
+from phasegan.config.translation import TranslationConfig
 from phasegan.errors import InputError
 from phasegan.harness.inspection import inspect
 from phasegan.models.foreign import save_foreign
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import NETWORK_KEY, save_weights
-from phasegan.runs.config import RunStatus
-from phasegan.runs.folder import RunFolder
-from phasegan.runs.translation import TranslationConfig
 from phasegan.store.pixels import read_pixels
 from phasegan.training.start import load_start
 from phasegan.translation.api import translate

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from phasegan.runs.config import NEARLY_EXACT, PhaseConfig, Positive, Weight
-from phasegan.settings import Settings
+from phasegan.config.run import NEARLY_EXACT, PhaseConfig, Positive, Weight
+from phasegan.config.settings import Settings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from phasegan.runs.config import PaperConfig, TrainConfig
-from phasegan.runs.physics import PhysicsConfig
-from phasegan.runs.translation import ONE_WAY, TranslationConfig
+from phasegan.config.physics import PhysicsConfig
+from phasegan.config.run import PaperConfig, TrainConfig
+from phasegan.config.translation import ONE_WAY, TranslationConfig
 
 CONFIGS: dict[str, type[TrainConfig]] = {
     "physics": PhysicsConfig,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from phasegan.settings import Settings
+from phasegan.config.settings import Settings
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 

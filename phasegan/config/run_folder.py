@@ -25,12 +25,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from phasegan._version import __version__
+from phasegan.config.presets import CONFIGS, PRESETS
+from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
+from phasegan.config.settings import build
 from phasegan.errors import InputError
 from phasegan.io.atomic import read_json, write_json
 from phasegan.io.output_paths import check_folder_name, check_text
-from phasegan.runs.config import PhaseConfig, RunStatus, TrainConfig
-from phasegan.runs.presets import CONFIGS, PRESETS
-from phasegan.settings import build
 
 RUN_FORMAT = 1
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from phasegan.runs.config import LossConfig, OptimiserConfig, Positive, TrainConfig
-from phasegan.settings import Settings
+from phasegan.config.run import LossConfig, OptimiserConfig, Positive, TrainConfig
+from phasegan.config.settings import Settings
 
 Adversarial = Literal["least-squares", "logistic", "hinge"]
 ONE_WAY = "one-way"

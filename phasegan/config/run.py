@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from phasegan.runs.execution import STANDARD, Execution
-from phasegan.settings import Settings
+from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.settings import Settings
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Weight = Annotated[float, Field(ge=0)]

@@ -1,0 +1,1 @@
+"""Configurations: typed, strict, and the run folder that keeps them."""

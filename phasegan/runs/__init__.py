@@ -1,1 +1,0 @@
-"""What a run folder is, and how it is read safely."""
