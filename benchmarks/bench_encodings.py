@@ -23,8 +23,8 @@ import numpy as np
 
 import phasegan
 from phasegan.devices import describe_machine
-from phasegan.spectra.fourier import inverse
-from phasegan.spectra.phase import analyse
+from phasegan.fourier.convention import inverse
+from phasegan.fourier.phase import analyse
 
 ENCODINGS: dict[str, dict[str, Any]] = {
     "uint16": {"phase_dtype": "uint16"},

@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 
 import phasegan
 from phasegan.devices import describe_machine
+from phasegan.fourier.degradation import quantise_phase
+from phasegan.fourier.encoding import decode, encode, half_steps
+from phasegan.fourier.phase import analyse
 from phasegan.harness.atlas import observe
 from phasegan.progress import Progress
 from phasegan.reconstruction.integers import without_common_factor
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
 from phasegan.reconstruction.registry import make_method
-from phasegan.spectra.degradation import quantise_phase
-from phasegan.spectra.encoding import decode, encode, half_steps
-from phasegan.spectra.phase import analyse
 
 Pictures = NDArray[np.integer]
 WIDEST_BORDER = 0.19

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phasegan
+from phasegan.fourier.convention import forward
 from phasegan.harness.atlas import observe
 from phasegan.io.atomic import atomic_file, write_text
 from phasegan.reconstruction.protocol import Problem, Settings
 from phasegan.reconstruction.registry import make_method
 from phasegan.reconstruction.statistics import Statistics
-from phasegan.spectra.fourier import forward
 
 PANELS = (
     ("M/N = 2", 2.0, 0.0),

@@ -4,7 +4,7 @@
 
 Spectra of `scenes150/train` at 128×128 and of `landscapes256/train` at 256×256,
 under a Hann window and without their mean, are averaged in the logarithm; the
-curves of `phasegan.spectra.magnitude_prior` are fitted to them by least squares,
+curves of `phasegan.fourier.magnitude_prior` are fitted to them by least squares,
 octaves of frequency counting alike. A Rayleigh distributed magnitude has
 E ln |X|² = ln S − 0.577.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from phasegan.spectra.magnitude_prior import PRIOR_FILE, RAYLEIGH_MEAN, RIDGE, hat_functions
+from phasegan.fourier.magnitude_prior import PRIOR_FILE, RAYLEIGH_MEAN, RIDGE, hat_functions
 
 VERSION = 1
 KNOTS = np.array([1 / 64, 1 / 32, 1 / 16, 1 / 8, 0.2, 0.3, 0.4, 0.5, 0.7])

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 import phasegan
 from phasegan.devices import describe_machine
+from phasegan.fourier.convention import forward
+from phasegan.fourier.degradation import add_phase_noise
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.iterative import DEFAULT_ITERATIONS
 from phasegan.reconstruction.statistics import Statistics
-from phasegan.spectra.degradation import add_phase_noise
-from phasegan.spectra.fourier import forward
-from phasegan.spectra.phase import analyse
 
 NOISE = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3)
 RATIOS = (1.5, 2.0)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from phasegan.spectra.phase import centred
+from phasegan.fourier.phase import centred
 
 Tile = NDArray[np.uint8]
 

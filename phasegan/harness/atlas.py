@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 
 from phasegan._version import __version__
 from phasegan.errors import InputError
+from phasegan.fourier.convention import MAX_OVERSAMPLING, forward
+from phasegan.fourier.degradation import add_phase_noise, quantise_phase
+from phasegan.fourier.encoding import decode, encode, half_steps
+from phasegan.fourier.magnitude import RunningMean
+from phasegan.fourier.phase import analyse
 from phasegan.harness.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
 from phasegan.harness.contenders import Contender, methods_and_runs
 from phasegan.io.atomic import locked, remove_leftovers, write_json
@@ -30,11 +35,6 @@ from phasegan.reconstruction.protocol import (
 )
 from phasegan.reconstruction.registry import check_method
 from phasegan.reconstruction.statistics import Statistics
-from phasegan.spectra.degradation import add_phase_noise, quantise_phase
-from phasegan.spectra.encoding import decode, encode, half_steps
-from phasegan.spectra.fourier import MAX_OVERSAMPLING, forward
-from phasegan.spectra.magnitude import RunningMean
-from phasegan.spectra.phase import analyse
 from phasegan.store.reader import PreparedFile
 from phasegan.training.opening import data_or_builtin
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from phasegan.config.run import degradation_error
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
+from phasegan.fourier.convention import half_plane
 from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, make_method, refusal
-from phasegan.spectra.fourier import half_plane
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.errors import InputError
-from phasegan.spectra.fourier import forward, half_plane, inverse
+from phasegan.fourier.convention import forward, half_plane, inverse
 
 WHITE = 255.0
 """White inside; images of another depth are scaled to it."""

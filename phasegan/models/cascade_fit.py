@@ -23,6 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.errors import InputError
+from phasegan.fourier.convention import forward, inverse
+from phasegan.fourier.magnitude import steadied
+from phasegan.fourier.operator import plane_weight
+from phasegan.fourier.projections import unit_phasor
 from phasegan.models.cascade import (
     CLIPPING,
     TERMS,
@@ -38,10 +42,6 @@ from phasegan.models.cascade import (
     standardise,
 )
 from phasegan.progress import Progress, Task
-from phasegan.spectra.fourier import forward, inverse
-from phasegan.spectra.magnitude import steadied
-from phasegan.spectra.operator import plane_weight
-from phasegan.spectra.projections import unit_phasor
 
 MAX_FIT_IMAGES = 2000
 """Of more images an even selection is fitted to."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phasegan.spectra.phase import centred
+from phasegan.fourier.phase import centred
 
 Pixels = TypeVar("Pixels", Tensor, NDArray[np.floating])
 

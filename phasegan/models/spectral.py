@@ -34,6 +34,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from phasegan.fourier.convention import forward, half_plane, inverse
+from phasegan.fourier.map_estimate import few_steps
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.projections import unit_phasor
 from phasegan.models.cascade import (
     TERMS,
     WHITE,
@@ -44,10 +48,6 @@ from phasegan.models.cascade import (
     run_cascade,
 )
 from phasegan.models.unet import UNet
-from phasegan.spectra.fourier import forward, half_plane, inverse
-from phasegan.spectra.maximum_posterior import few_steps
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.projections import unit_phasor
 
 LEAK = 0.01
 """Slope of max(·, ·) below its bound while training: samples at the bound still learn."""

@@ -1,6 +1,6 @@
 """Proofs that an integer image is the only one with a given phase.
 
-*Explains*: encoded again by the reference encoder (`phasegan.spectra.phase`,
+*Explains*: encoded again by the reference encoder (`phasegan.fourier.phase`,
 float64), the image gives every phase that was measured. *Unique*: the linear
 condition A x = 0 has nullity 1 on the support, by its second-smallest singular
 value, which proves the shape up to a factor. *Exclusion*: no other integer image
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator, inner_product
-from phasegan.spectra.phase import analyse
+from phasegan.fourier.operator import PhaseOperator, inner_product
+from phasegan.fourier.phase import analyse
 
 LANCZOS_STEPS = 3000
 LANCZOS_CHECK = 25

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator, inner_product
+from phasegan.fourier.operator import PhaseOperator, inner_product
 
 TOLERANCE = 1e-11
 CHECK_EVERY = 25
@@ -43,7 +43,7 @@ def conjugate_gradients(
 ) -> Iterates:
     """Minimise ‖A x‖² subject to ⟨c, x⟩ = 1.
 
-    A is that of `phasegan.spectra.operator`: the condition of Hayes, Lim &
+    A is that of `phasegan.fourier.operator`: the condition of Hayes, Lim &
     Oppenheim 1980 (doi:10.1109/TASSP.1980.1163463) that a phase puts on a
     finite image is linear and homogeneous, so that one linear functional has
     to be fixed. The directions are kept orthogonal to c, the gradient is

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.fourier.operator import PhaseOperator
 from phasegan.reconstruction.cg import conjugate_gradients
 from phasegan.reconstruction.support import windowed
-from phasegan.spectra.operator import PhaseOperator
 
 ITERATIONS = 150
 CLEARLY = 0.1

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.fourier.operator import PhaseOperator
 from phasegan.reconstruction.blurs import excludes_blurs
 from phasegan.reconstruction.certificate import (
     Certificate,
@@ -33,7 +34,6 @@ from phasegan.reconstruction.cg import conjugate_gradients
 from phasegan.reconstruction.exclusion import COARSE, exclude_others
 from phasegan.reconstruction.explaining import Scene, explaining_integers, mend
 from phasegan.reconstruction.support import Window, centrosymmetry, tightest_support, windowed
-from phasegan.spectra.operator import PhaseOperator
 
 FIRST_CHECK = 50
 CENTROSYMMETRIC = 0.99

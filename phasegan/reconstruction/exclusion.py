@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.fourier.operator import PhaseOperator
 from phasegan.reconstruction.certificate import (
     LANCZOS_ACCURACY,
     Certificate,
@@ -24,7 +25,6 @@ from phasegan.reconstruction.uniqueness import (
     other_scales,
     rounding_sensitivity,
 )
-from phasegan.spectra.operator import PhaseOperator
 
 COARSE = 1e-3
 """Error of phases, radians, above which an integer image that gives them proves nothing."""

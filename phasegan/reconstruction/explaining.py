@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.fourier.operator import PhaseOperator
 from phasegan.reconstruction.certificate import Measured, misfit
 from phasegan.reconstruction.cg import TOLERANCE
 from phasegan.reconstruction.integers import integer_scales, without_common_factor
 from phasegan.reconstruction.support import Window
-from phasegan.spectra.operator import PhaseOperator
 
 LEAST_GAP = 1e-6
 MENDING_ROUNDS = 6

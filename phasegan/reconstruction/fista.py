@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.projections import onto_simplex
 from phasegan.reconstruction.iteration import Watch, extrapolate, iterate, momentum
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.projections import onto_simplex
 
 
 def fista(

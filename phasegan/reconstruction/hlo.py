@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.projections import magnitude_kept
 from phasegan.reconstruction.iteration import Watch, iterate
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.projections import magnitude_kept
 
 
 def hayes_lim_oppenheim(

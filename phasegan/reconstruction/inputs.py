@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError, printable
+from phasegan.fourier.encoding import TURN, UINT16_CODES, decode
+from phasegan.fourier.layouts import TOLERANCE, to_half_plane
 from phasegan.free_memory import format_bytes, free_memory
 from phasegan.io.arrays import NPY_MAGIC, ZIP_MAGIC, Header, npz_names, read_npy, read_npz
 from phasegan.io.untrusted import UnreadableFileError, check_growth, open_regular
 from phasegan.reconstruction.matlab import read_mat
-from phasegan.spectra.encoding import TURN, UINT16_CODES, decode
-from phasegan.spectra.layouts import TOLERANCE, to_half_plane
 from phasegan.store.hdf5 import is_hdf5, open_hdf5
 from phasegan.store.links import find
 from phasegan.store.unwritten import refuse_unwritten
@@ -109,7 +109,7 @@ def read_phase(
         one of the kinds this module names. A masked array brings its mask
         where no other is given.
     layout : {"half", "full", "centred"}
-        As in `phasegan.spectra.layouts`.
+        As in `phasegan.fourier.layouts`.
     units : {"rad", "deg", "turns", "phasor"}
         What the values are.
     mask : array or path, optional

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator
+from phasegan.fourier.operator import PhaseOperator
 
 Watch = Callable[[int, Tensor, Tensor], None] | None
 Step = Callable[[PhaseOperator, Tensor, dict[str, Any]], Tensor]

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.fourier.magnitude_prior import photograph_prior
+from phasegan.fourier.map_estimate import maximum_posterior, tuned
 from phasegan.reconstruction.certificate import Measured
 from phasegan.reconstruction.cg import TOLERANCE
 from phasegan.reconstruction.exact import reconstruct_exactly
@@ -18,8 +20,6 @@ from phasegan.reconstruction.pnp import plug_and_play
 from phasegan.reconstruction.pocs import alternating_projections
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 from phasegan.reconstruction.unit_magnitude import neutral_level
-from phasegan.spectra.magnitude_prior import photograph_prior
-from phasegan.spectra.maximum_posterior import maximum_posterior, tuned
 
 DEFAULT_ITERATIONS = {
     "hlo": 1000,

@@ -21,12 +21,12 @@ from phasegan.config.run import (
 )
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
+from phasegan.fourier.phase import mirrored, mirrored_bins
 from phasegan.models.domains import phase_picture, picture_to_image
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.models.weights import load_weights, tensor_digest
 from phasegan.reconstruction.protocol import Observation, Solution
-from phasegan.spectra.phase import mirrored, mirrored_bins
 
 BATCH = 16
 

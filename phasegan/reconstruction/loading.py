@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.fourier.encoding import UINT16_CODES, decode, half_steps
 from phasegan.progress import Progress
 from phasegan.reconstruction.inputs import is_phase_source, read_phase
 from phasegan.reconstruction.protocol import Observation
-from phasegan.spectra.encoding import UINT16_CODES, decode, half_steps
 from phasegan.store.hdf5 import HDF5_SUFFIXES, is_hdf5
 from phasegan.store.in_memory import encode_pictures
 from phasegan.store.reader import PreparedFile

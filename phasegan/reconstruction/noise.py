@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.fourier.map_estimate import maximum_posterior, reweighted
+from phasegan.fourier.operator import plane_weight
 from phasegan.reconstruction.iterative import prior_magnitude
 from phasegan.reconstruction.planes import Block, Solved, over_planes
 from phasegan.reconstruction.protocol import Observation, Problem
-from phasegan.spectra.maximum_posterior import maximum_posterior, reweighted
-from phasegan.spectra.operator import plane_weight
 
 WEAK_SPREAD = 2.0
 """Of the prior while noise is estimated: a stronger one would leave misfits of its own."""

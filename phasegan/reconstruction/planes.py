@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.devices import choose_device, memory_guard
+from phasegan.fourier.operator import PhaseOperator
 from phasegan.reconstruction.certificate import Certificate
 from phasegan.reconstruction.protocol import Observation, Problem, Solution
-from phasegan.spectra.operator import PhaseOperator
 
 CACHE_SAMPLES = 140_000
 """Spectrum samples in a block on a CPU: what stays in its caches."""

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phasegan.spectra.maximum_posterior import (
+from phasegan.fourier.map_estimate import (
     LEAST_NOISE,
     Trace,
     is_determined,
     maximum_posterior,
     reweighted,
 )
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.quadratic_system import QuadraticSystem
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.quadratic_system import QuadraticSystem
 
 STRENGTH = 0.5
 """What the denoiser is told the noise is, over the level that was estimated, and

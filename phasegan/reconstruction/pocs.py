@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.projections import onto_phase, onto_range
 from phasegan.reconstruction.iteration import Watch, extrapolate, iterate, momentum
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.projections import onto_phase, onto_range
 
 
 def alternating_projections(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.fourier.convention import inverse
 from phasegan.reconstruction.protocol import Estimate, Phase
-from phasegan.spectra.fourier import inverse
 
 EXPONENT = 1.2
 CONTRAST = 0.11

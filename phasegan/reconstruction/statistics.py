@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.spectra.fourier import forward
-from phasegan.spectra.magnitude import RunningMean
+from phasegan.fourier.convention import forward
+from phasegan.fourier.magnitude import RunningMean
 
 if TYPE_CHECKING:
     from phasegan.store.reader import PreparedFile

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from phasegan.fourier.operator import PhaseOperator
 from phasegan.reconstruction.cg import conjugate_gradients
-from phasegan.spectra.operator import PhaseOperator
 
 Window = tuple[int, int, int, int]
 """Rows and columns [r₀, r₁, c₀, c₁) of the support."""

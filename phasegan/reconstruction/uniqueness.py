@@ -2,7 +2,7 @@
 
 Symbols: x, an integer image of N₁×N₂ pixels without a common factor, whose phases
 lie within h of the stored ones; X = F P x; A, the operator of the stored phases
-(`phasegan.spectra.operator`); σ₂, its second-smallest singular value, that on
+(`phasegan.fourier.operator`); σ₂, its second-smallest singular value, that on
 images orthogonal to x; y, any integer image in range with the same codes.
 
 Write y = α x + z with z orthogonal to x. Both spectra lie within h of the stored
@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.fourier.convention import self_conjugate
+from phasegan.fourier.operator import PhaseOperator, plane_weight
+from phasegan.fourier.phase import UNDEFINED_BELOW
 from phasegan.reconstruction.cg import conjugate_gradients
-from phasegan.spectra.fourier import self_conjugate
-from phasegan.spectra.operator import PhaseOperator, plane_weight
-from phasegan.spectra.phase import UNDEFINED_BELOW
 
 MOST_LEVELS = 256
 MOST_CELLS = 1_000_000

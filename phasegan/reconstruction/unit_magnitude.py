@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from phasegan.fourier.convention import inverse
 from phasegan.reconstruction.protocol import Estimate, Phase
-from phasegan.spectra.fourier import inverse
 
 
 def unit_magnitude(phase: Phase, shape: tuple[int, int], level: float) -> Estimate:

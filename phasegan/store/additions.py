@@ -14,10 +14,10 @@ import numpy as np
 
 from phasegan.config.settings import differences
 from phasegan.errors import InputError
+from phasegan.fourier.exact_sum import steps_for
 from phasegan.io.atomic import atomic_file, locked, remove_leftovers
 from phasegan.progress import Progress
 from phasegan.resources import available_cores
-from phasegan.spectra.exact_sum import steps_for
 from phasegan.store import hdf5
 from phasegan.store.fill import Outcome
 from phasegan.store.interrupted import check_space, told_how_to_go_on

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.spectra.degradation import add_phase_noise, quantise_phase
-from phasegan.spectra.encoding import encode
-from phasegan.spectra.exact_sum import ExactSum
-from phasegan.spectra.phase import PolarSpectrum, analyse
+from phasegan.fourier.degradation import add_phase_noise, quantise_phase
+from phasegan.fourier.encoding import encode
+from phasegan.fourier.exact_sum import ExactSum
+from phasegan.fourier.phase import PolarSpectrum, analyse
 from phasegan.store.checksums import digest
 from phasegan.store.deep import UnreadablePictureError
 from phasegan.store.remarks import Middle, middle

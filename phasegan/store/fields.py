@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.spectra.encoding import decode
+from phasegan.fourier.encoding import decode
 from phasegan.store.schema import Layout
 
 Rows = slice | NDArray[np.int64]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from phasegan.errors import InputError
+from phasegan.fourier.exact_sum import ExactSum
+from phasegan.fourier.phase import analyse
 from phasegan.progress import Progress
 from phasegan.progress import Task as ProgressTask
 from phasegan.resources import available_cores
-from phasegan.spectra.exact_sum import ExactSum
-from phasegan.spectra.phase import analyse
 from phasegan.store.encode import Done, Encoded, Encoder, Task
 from phasegan.store.file_hashes import FileHashes
 from phasegan.store.journal import Entry, accepted, skipped

@@ -7,8 +7,8 @@ from typing import Any
 
 from phasegan.config.settings import build
 from phasegan.errors import InputError
+from phasegan.fourier.convention import padded_size
 from phasegan.progress import Progress
-from phasegan.spectra.fourier import padded_size
 from phasegan.store.encode import Encoder, Sample
 from phasegan.store.folders import PictureFile, PictureFolder
 from phasegan.store.pictures import quiet_decoders

@@ -14,8 +14,8 @@ import PIL
 from phasegan._version import __version__
 from phasegan.config.settings import differences
 from phasegan.errors import InputError
+from phasegan.fourier.exact_sum import steps_for
 from phasegan.progress import Progress
-from phasegan.spectra.exact_sum import steps_for
 from phasegan.store.encode import Encoder
 from phasegan.store.fill import Filling, Outcome
 from phasegan.store.interrupted import check_left, check_space, made_whole

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from phasegan.config.settings import differences
 from phasegan.errors import InputError
+from phasegan.fourier.exact_sum import ExactSum, sum_of
 from phasegan.io.atomic import atomic_file
-from phasegan.spectra.exact_sum import ExactSum, sum_of
 from phasegan.store import hdf5
 from phasegan.store.checksums import row_and_mask
 from phasegan.store.hdf5 import open_hdf5

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from phasegan.errors import InputError, RunError, room_for
+from phasegan.fourier.convention import padded_size
 from phasegan.io.atomic import locked, remove_leftovers
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
-from phasegan.spectra.fourier import padded_size
 from phasegan.store.folders import PictureFolder
 from phasegan.store.interrupted import told_how_to_go_on
 from phasegan.store.job import Job, PrepareReport, described_recipe, existing

@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 
 from phasegan.config.settings import Settings, build, read_toml
 from phasegan.errors import InputError
+from phasegan.fourier.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
 from phasegan.io.atomic import shipped_folder
 from phasegan.io.output_paths import check_text
-from phasegan.spectra.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
 from phasegan.store.schema import Layout
 
 RECIPE_FORMAT = 1

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from phasegan.errors import InputError
-from phasegan.spectra.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
-from phasegan.spectra.encoding import TURN, UINT16_CODES
-from phasegan.spectra.fourier import half_plane
-from phasegan.spectra.phase import UNDEFINED_BELOW
+from phasegan.fourier.convention import half_plane
+from phasegan.fourier.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
+from phasegan.fourier.encoding import TURN, UINT16_CODES
+from phasegan.fourier.phase import UNDEFINED_BELOW
 
 FORMAT_NAME = "phasegan phase spectra"
 FORMAT_VERSION = 1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.spectra.encoding import decode
+from phasegan.fourier.encoding import decode
 from phasegan.store.batches import InBatches
 from phasegan.store.fields import TEXTS
 from phasegan.store.hdf5 import text

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan._version import __version__
-from phasegan.spectra.fourier import FFT_NORM
-from phasegan.spectra.phase import UNDEFINED_BELOW
+from phasegan.fourier.convention import FFT_NORM
+from phasegan.fourier.phase import UNDEFINED_BELOW
 from phasegan.store import hdf5
 from phasegan.store.checksums import row_and_mask
 from phasegan.store.journal import Entry

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.config.physics import PhysicsConfig
-from phasegan.spectra.encoding import decode
-from phasegan.spectra.fourier import forward
-from phasegan.spectra.magnitude import RunningMean
+from phasegan.fourier.convention import forward
+from phasegan.fourier.encoding import decode
+from phasegan.fourier.magnitude import RunningMean
 from phasegan.store.reader import PreparedFile
 from phasegan.training.augmentation import augment
 from phasegan.training.data import choose_subset

@@ -1,7 +1,7 @@
 """Images to phases on the training device, as a prepared file degrades them.
 
-The exact transform of `spectra.fourier` in float32, with noise and rounding as
-in `spectra.degradation`. It is the half of the cycle that nothing has to learn.
+The exact transform of `fourier.convention` in float32, with noise and rounding as
+in `fourier.degradation`. It is the half of the cycle that nothing has to learn.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phasegan.spectra.encoding import TURN
-from phasegan.spectra.fourier import forward, half_plane, self_conjugate
+from phasegan.fourier.convention import forward, half_plane, self_conjugate
+from phasegan.fourier.encoding import TURN
 
 UNDEFINED_BELOW = 1e-7
 """Share of an image's largest magnitude below which float32 gives no phase."""

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from phasegan.config.physics import PhysicsConfig
 from phasegan.distributed import Processes
+from phasegan.fourier.convention import half_plane
 from phasegan.losses.circular import phase_weights
 from phasegan.models.cascade import Coefficients
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
-from phasegan.spectra.fourier import half_plane
 from phasegan.training.batches import FOLDED_BELOW, FOLDS, PhysicsBatches
 from phasegan.training.encoder import PhaseEncoder
 from phasegan.training.fitting import fit_cascades, rehearse_fits

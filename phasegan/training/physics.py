@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
 from phasegan.distributed import ALONE, Processes
+from phasegan.fourier.convention import forward
 from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
 from phasegan.losses.circular import circular_distance
 from phasegan.losses.reconstruction import dissimilarity, squared
@@ -26,7 +27,6 @@ from phasegan.models.blocks import initialise
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
-from phasegan.spectra.fourier import forward
 from phasegan.training.averages import follow
 from phasegan.training.batches import PhysicsBatches
 from phasegan.training.encoder import Images, PhaseEncoder, Phases

@@ -12,8 +12,8 @@ from PIL import Image
 
 import phasegan
 from phasegan.errors import InputError
+from phasegan.fourier.phase import analyse
 from phasegan.harness.atlas import observe
-from phasegan.spectra.phase import analyse
 
 SWEEP = {
     "methods": ["mean-magnitude", "cg"],

@@ -8,12 +8,12 @@ import torch
 
 import phasegan
 from phasegan.errors import InputError
+from phasegan.fourier.convention import forward, inverse
+from phasegan.fourier.magnitude import steadied
+from phasegan.fourier.phase import analyse
 from phasegan.models import cascade_fit
 from phasegan.models.cascade import describe, expand, make_grid
 from phasegan.models.cascade_fit import fit_shrinkage
-from phasegan.spectra.fourier import forward, inverse
-from phasegan.spectra.magnitude import steadied
-from phasegan.spectra.phase import analyse
 
 PHOTOGRAPHS = 8
 """That the crops to fit to come from."""

@@ -11,10 +11,10 @@ from PIL import Image
 
 import phasegan
 from phasegan.errors import InputError
+from phasegan.fourier.layouts import from_half_plane
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.output import check_output, write_output
 from phasegan.reconstruction.protocol import Result
-from phasegan.spectra.layouts import from_half_plane
-from phasegan.spectra.phase import analyse
 
 
 def test_one_phase_gives_one_image(rng):

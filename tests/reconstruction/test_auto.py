@@ -7,14 +7,14 @@ import pytest
 from skimage import data
 
 import phasegan
+from phasegan.fourier.degradation import add_phase_noise, quantise_phase
+from phasegan.fourier.phase import analyse
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import CLEAN, choose
 from phasegan.reconstruction.certificate import Verdict
 from phasegan.reconstruction.noise import estimated_noise
 from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.statistics import Statistics
-from phasegan.spectra.degradation import add_phase_noise, quantise_phase
-from phasegan.spectra.phase import analyse
 
 
 def photographs(n, count, seed=0):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from skimage import data
 
+from phasegan.fourier.degradation import quantise_phase
+from phasegan.fourier.encoding import decode, encode, half_steps
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.certificate import Measured, misfit, second_singular_value
-from phasegan.spectra.degradation import quantise_phase
-from phasegan.spectra.encoding import decode, encode, half_steps
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.phase import analyse
 
 
 def photographs(n, count, seed=0):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from skimage import data
 
+from phasegan.fourier.degradation import add_phase_noise
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.cg import conjugate_gradients
 from phasegan.reconstruction.integers import integer_scales
-from phasegan.spectra.degradation import add_phase_noise
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.phase import analyse
 
 
 def photographs(n, count, seed=0):

@@ -8,13 +8,13 @@ from scipy.signal import convolve2d
 from skimage import data
 
 import phasegan
+from phasegan.fourier.degradation import add_phase_noise, quantise_phase
+from phasegan.fourier.encoding import decode, encode, half_steps
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.certificate import Measured, Verdict, misfit
 from phasegan.reconstruction.integers import without_common_factor
 from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.registry import make_method
-from phasegan.spectra.degradation import add_phase_noise, quantise_phase
-from phasegan.spectra.encoding import decode, encode, half_steps
-from phasegan.spectra.phase import analyse
 
 
 def photographs(n, count, seed=0):

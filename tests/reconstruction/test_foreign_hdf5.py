@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from phasegan.errors import InputError
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction import inputs
 from phasegan.reconstruction.inputs import read_phase
-from phasegan.spectra.phase import analyse
 from phasegan.store import hdf5
 
 pytestmark = [

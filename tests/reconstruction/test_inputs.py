@@ -10,9 +10,9 @@ import torch
 
 import phasegan
 from phasegan.errors import InputError
+from phasegan.fourier.layouts import from_half_plane
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.inputs import is_phase_source, read_phase
-from phasegan.spectra.layouts import from_half_plane
-from phasegan.spectra.phase import analyse
 
 
 @pytest.fixture

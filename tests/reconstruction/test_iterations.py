@@ -10,11 +10,11 @@ import torch
 from skimage import data
 
 import phasegan
+from phasegan.fourier.operator import PhaseOperator, plane_weight
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.fista import fista
 from phasegan.reconstruction.hlo import hayes_lim_oppenheim, phase_only
 from phasegan.reconstruction.pocs import alternating_projections
-from phasegan.spectra.operator import PhaseOperator, plane_weight
-from phasegan.spectra.phase import analyse
 
 N, M = 20, 40
 

@@ -11,6 +11,9 @@ from skimage import data
 import phasegan
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
+from phasegan.fourier.degradation import add_phase_noise, quantise_phase
+from phasegan.fourier.encoding import decode, encode, half_steps
+from phasegan.fourier.phase import analyse, mirrored, mirrored_bins
 from phasegan.harness.inspection import inspect
 from phasegan.models.weights import weights_intact
 from phasegan.reconstruction.auto import choose
@@ -18,9 +21,6 @@ from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.registry import make_method
 from phasegan.reconstruction.shipped import shipped_run
-from phasegan.spectra.degradation import add_phase_noise, quantise_phase
-from phasegan.spectra.encoding import decode, encode, half_steps
-from phasegan.spectra.phase import analyse, mirrored, mirrored_bins
 
 FRAME = (128, 128)
 SMALL = {"widths": (4, 4), "discriminator_channels": 2, "batch_size": 2, "device": "cpu"}

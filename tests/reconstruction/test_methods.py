@@ -7,12 +7,12 @@ import pytest
 
 import phasegan
 from phasegan.errors import InputError
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.mean_magnitude import mean_magnitude
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
 from phasegan.reconstruction.registry import METHODS, make_method, refusal
 from phasegan.reconstruction.statistics import gather_statistics
 from phasegan.reconstruction.unit_magnitude import neutral_level, unit_magnitude
-from phasegan.spectra.phase import analyse
 
 
 def circular(a, b):

@@ -8,15 +8,15 @@ import torch
 from skimage import data
 
 import phasegan
+from phasegan.fourier.degradation import add_phase_noise
+from phasegan.fourier.magnitude_prior import photograph_prior
+from phasegan.fourier.map_estimate import DEFICIT, maximum_posterior
+from phasegan.fourier.operator import PhaseOperator, plane_weight
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.mean_magnitude import mean_magnitude
 from phasegan.reconstruction.outcome import describe_outcome
 from phasegan.reconstruction.pnp import denoised, noise_level
 from phasegan.reconstruction.power_law import power_law_magnitude
-from phasegan.spectra.degradation import add_phase_noise
-from phasegan.spectra.magnitude_prior import photograph_prior
-from phasegan.spectra.maximum_posterior import DEFICIT, maximum_posterior
-from phasegan.spectra.operator import PhaseOperator, plane_weight
-from phasegan.spectra.phase import analyse
 
 
 def photographs(n, count, seed=0):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from skimage import data
 
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.support import centrosymmetry, fits, tightest_support, windowed
-from phasegan.spectra.phase import analyse
 
 FLOOR = 1e-7
 

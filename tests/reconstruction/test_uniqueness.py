@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from scipy.signal import convolve2d
 from skimage import data
 
+from phasegan.fourier.degradation import quantise_phase
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.blurs import excludes_blurs
 from phasegan.reconstruction.certificate import second_singular_value
 from phasegan.reconstruction.uniqueness import (
@@ -20,9 +23,6 @@ from phasegan.reconstruction.uniqueness import (
     other_scales,
     rounding_sensitivity,
 )
-from phasegan.spectra.degradation import quantise_phase
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.phase import analyse
 
 
 def photograph(n, seed=0):

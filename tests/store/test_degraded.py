@@ -12,10 +12,10 @@ import pytest
 
 import phasegan
 from phasegan.errors import InputError
+from phasegan.fourier.degradation import add_phase_noise, quantise_phase
+from phasegan.fourier.encoding import encode
+from phasegan.fourier.phase import analyse
 from phasegan.progress import Progress
-from phasegan.spectra.degradation import add_phase_noise, quantise_phase
-from phasegan.spectra.encoding import encode
-from phasegan.spectra.phase import analyse
 from phasegan.store.in_memory import encode_pictures
 from phasegan.store.schema import SAMPLE_DATASETS, attributes_checksum, plain_attributes
 from phasegan.store.verification import verify

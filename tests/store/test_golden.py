@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 import phasegan
-from phasegan.spectra.encoding import encode
-from phasegan.spectra.phase import analyse
+from phasegan.fourier.encoding import encode
+from phasegan.fourier.phase import analyse
 from phasegan.store.domains import open_domains
 from phasegan.store.picture_file import DomainsFile
 from phasegan.store.picture_verification import verify_pictures

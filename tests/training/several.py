@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 import phasegan
 from phasegan.cli import main
 from phasegan.config.run_folder import RunFolder
-from phasegan.spectra.operator import PhaseOperator
+from phasegan.fourier.operator import PhaseOperator
 from phasegan.training import api
 from phasegan.training.checkpoint import Checkpoints
 from phasegan.training.cyclegan import CycleGAN

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from phasegan.config.physics import NO_AUGMENTATION, AugmentationConfig
-from phasegan.spectra.degradation import quantise_phase
-from phasegan.spectra.fourier import self_conjugate
-from phasegan.spectra.phase import analyse
+from phasegan.fourier.convention import self_conjugate
+from phasegan.fourier.degradation import quantise_phase
+from phasegan.fourier.phase import analyse
 from phasegan.training.augmentation import augment
 from phasegan.training.encoder import PhaseEncoder
 from phasegan.training.parts import Part

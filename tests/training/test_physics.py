@@ -17,11 +17,11 @@ from phasegan.config.physics import (
 from phasegan.config.run import DataConfig
 from phasegan.config.settings import build
 from phasegan.errors import InputError
+from phasegan.fourier.encoding import decode
 from phasegan.losses.circular import circular_distance, phase_weights
 from phasegan.losses.reconstruction import dissimilarity, squared
 from phasegan.models.cascade_fit import fit_shrinkage
 from phasegan.progress import Progress
-from phasegan.spectra.encoding import decode
 from phasegan.training.batches import FOLDS, PhysicsBatches
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
 from phasegan.training.encoder import Images

@@ -18,11 +18,11 @@ import phasegan
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
 from phasegan.config.run import PaperConfig
+from phasegan.fourier.phase import analyse
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.blocks import InstanceNorm
 from phasegan.models.domains import image_picture, phase_picture, picture_to_image
 from phasegan.progress import Progress
-from phasegan.spectra.phase import analyse
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.encoder import Images
 from phasegan.training.engine import load_batch, make_batches, make_engine

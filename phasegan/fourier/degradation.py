@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.spectra.encoding import TURN
-from phasegan.spectra.fourier import half_plane, self_conjugate
+from phasegan.fourier.convention import half_plane, self_conjugate
+from phasegan.fourier.encoding import TURN
 
 MAX_PHASE_NOISE = np.pi
 """Radians; wrapped noise of this σ is uniform over the turn to within 2 %."""

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phasegan.errors import InputError
-from phasegan.spectra.encoding import TURN
-from phasegan.spectra.fourier import half_plane, self_conjugate
-from phasegan.spectra.phase import centred, full_plane
-from phasegan.spectra.units import (
+from phasegan.fourier.convention import half_plane, self_conjugate
+from phasegan.fourier.encoding import TURN
+from phasegan.fourier.phase import centred, full_plane
+from phasegan.fourier.units import (
     TURN_IN,
     UNITS,
     from_angles,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from phasegan.errors import InputError
-from phasegan.spectra.layouts import LAYOUTS, UNITS, from_half_plane, to_half_plane
-from phasegan.spectra.phase import analyse
+from phasegan.fourier.layouts import LAYOUTS, UNITS, from_half_plane, to_half_plane
+from phasegan.fourier.phase import analyse
 
 
 def phases(rng, m, leading=()):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phasegan.spectra.exact_sum import ExactSum, steps_for, sum_of
+from phasegan.fourier.exact_sum import ExactSum, steps_for, sum_of
 
 
 def test_neither_order_nor_grouping_matters(rng):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from phasegan.spectra.fourier import half_plane, self_conjugate
-from phasegan.spectra.operator import PhaseOperator, plane_weight
-from phasegan.spectra.phase import analyse, full_plane
+from phasegan.fourier.convention import half_plane, self_conjugate
+from phasegan.fourier.operator import PhaseOperator, plane_weight
+from phasegan.fourier.phase import analyse, full_plane
 
 pytestmark = pytest.mark.numerical
 

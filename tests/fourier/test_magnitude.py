@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phasegan.spectra.magnitude import RunningMean, steadied
+from phasegan.fourier.magnitude import RunningMean, steadied
 
 
 def test_it_is_the_mean(rng):

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasegan.spectra.magnitude_prior import (
+from phasegan.fourier.magnitude_prior import (
     PRIOR_FILE,
     RAYLEIGH_MEAN,
     MagnitudePrior,
     hat_functions,
     photograph_prior,
 )
-from phasegan.spectra.operator import plane_weight
+from phasegan.fourier.operator import plane_weight
 
 
 def power_of(prior, frame, shape):

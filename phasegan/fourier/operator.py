@@ -2,7 +2,7 @@
 
 An image x, shape (n, N₁, N₂), has the phase φ where the aligned spectrum
 e^{−iφ} F P x is real and not negative; P pads to M₁×M₂ and F is the
-unnormalised transform of `phasegan.spectra.fourier`. The linear half of that is
+unnormalised transform of `phasegan.fourier.convention`. The linear half of that is
 
     A x = Im(e^{−iφ} F P x) = 0.
 
@@ -19,7 +19,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from phasegan.spectra.fourier import forward, inverse
+from phasegan.fourier.convention import forward, inverse
 
 
 class PhaseOperator:

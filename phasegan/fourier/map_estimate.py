@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator, inner_product
-from phasegan.spectra.quadratic_system import QuadraticSystem, smoothed
+from phasegan.fourier.operator import PhaseOperator, inner_product
+from phasegan.fourier.quadratic_system import QuadraticSystem, smoothed
 
 FLATNESS = 0.3
 """Share of the prior magnitude below which an estimated magnitude is not believed."""

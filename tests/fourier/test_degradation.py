@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from phasegan.errors import InputError
-from phasegan.spectra.degradation import add_phase_noise, quantise_phase
-from phasegan.spectra.fourier import self_conjugate
-from phasegan.spectra.phase import analyse, full_plane
+from phasegan.fourier.convention import self_conjugate
+from phasegan.fourier.degradation import add_phase_noise, quantise_phase
+from phasegan.fourier.phase import analyse, full_plane
 
 FRAMES = [(16, 16), (15, 15), (16, 15), (15, 16), (2, 2), (1, 1), (1, 4), (4, 1)]
 

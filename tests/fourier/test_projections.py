@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from phasegan.spectra.operator import PhaseOperator
-from phasegan.spectra.phase import analyse
-from phasegan.spectra.projections import magnitude_kept, onto_phase, onto_range, onto_simplex
+from phasegan.fourier.operator import PhaseOperator
+from phasegan.fourier.phase import analyse
+from phasegan.fourier.projections import magnitude_kept, onto_phase, onto_range, onto_simplex
 
 pytestmark = pytest.mark.numerical
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phasegan.spectra.fourier import forward, self_conjugate
-from phasegan.spectra.phase import analyse, centred, full_plane, mirrored, mirrored_bins
+from phasegan.fourier.convention import forward, self_conjugate
+from phasegan.fourier.phase import analyse, centred, full_plane, mirrored, mirrored_bins
 
 
 @pytest.mark.parametrize(("n", "m"), [(16, 16), (15, 15), (16, 24), (15, 23), (1, 4)])

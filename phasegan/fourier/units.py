@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.spectra.encoding import TURN, UINT16_CODES
+from phasegan.fourier.encoding import TURN, UINT16_CODES
 
 UNITS = ("rad", "deg", "turns", "phasor")
 TURN_IN = {"rad": TURN, "deg": 360.0, "turns": 1.0}

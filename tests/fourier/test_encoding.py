@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasegan.errors import InputError
-from phasegan.spectra.degradation import quantise_phase
-from phasegan.spectra.encoding import decode, encode, half_steps
+from phasegan.fourier.degradation import quantise_phase
+from phasegan.fourier.encoding import decode, encode, half_steps
 
 ERROR = {"uint16": np.pi / 65536 * 1.001, "float32": 3e-7, "float16": 9.8e-4}
 angles = st.floats(-np.pi, np.pi, exclude_min=True, allow_nan=False)

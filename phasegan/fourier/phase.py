@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.spectra.fourier import forward, real_bins
+from phasegan.fourier.convention import forward, real_bins
 
 UNDEFINED_BELOW = 1e-12
 """Share of an image's largest magnitude below which a phase is rounding noise."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator, in_transform_order, inner_product
+from phasegan.fourier.operator import PhaseOperator, in_transform_order, inner_product
 
 DELAY = 10
 """Iterations over which the error of an iterate is estimated."""

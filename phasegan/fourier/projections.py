@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from phasegan.spectra.operator import PhaseOperator
+from phasegan.fourier.operator import PhaseOperator
 
 TINY = 1e-9
 

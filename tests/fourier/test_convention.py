@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from phasegan.errors import InputError
-from phasegan.spectra.fourier import forward, half_plane, inverse, padded_size, self_conjugate
+from phasegan.fourier.convention import forward, half_plane, inverse, padded_size, self_conjugate
 
 pytestmark = pytest.mark.numerical
 
