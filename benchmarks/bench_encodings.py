@@ -55,7 +55,7 @@ def filters() -> dict[str, dict[str, Any]]:
     }
 
 
-def loss(file: phasegan.store.reader.PreparedFile) -> float:
+def loss(file: phasegan.data.hdf5.reader.PreparedFile) -> float:
     """Return the mean squared error that the stored phases cost."""
     layout, errors = file.layout, []
     for start in range(0, len(file.train), 64):

@@ -160,7 +160,7 @@ class Bench:
                 images[row]
         return len(rows)
 
-    def _each(self, split: phasegan.store.reader.PreparedSplit) -> int:
+    def _each(self, split: phasegan.data.hdf5.reader.PreparedSplit) -> int:
         for row in self.rows:
             split.images([row])
         return len(self.rows)

@@ -24,13 +24,13 @@ import numpy as np
 from PIL import Image
 
 import phasegan
+from phasegan.data.folder_source import Names, PictureFolder
+from phasegan.data.prepare.job import described_recipe
+from phasegan.data.prepare.merge import join
+from phasegan.data.prepare.plan import Plan, Share
+from phasegan.data.prepare.shards import shard_paths
+from phasegan.data.recipes import override, resolve_recipe
 from phasegan.devices import describe_machine
-from phasegan.store.folders import Names, PictureFolder
-from phasegan.store.job import described_recipe
-from phasegan.store.join import join
-from phasegan.store.plan import Plan, Share
-from phasegan.store.recipes import override, resolve_recipe
-from phasegan.store.shards import shard_paths
 
 
 def most_memory() -> float:

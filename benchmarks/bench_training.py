@@ -42,11 +42,11 @@ from training_speed.whole import PUBLISHED, read_amount, train_whole
 
 import phasegan
 from phasegan.config.run import PaperConfig
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device, set_threads
 from phasegan.errors import InputError, PhaseganError
 from phasegan.harness.provenance import provenance
 from phasegan.io.atomic import write_json, write_text
-from phasegan.store.reader import PreparedFile
 
 PICTURES = 200
 """Samples of `paper`, by default: enough for the order to be random."""

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.data.domain_folders import open_domains
 from phasegan.harness.translation import TranslationRun
-from phasegan.store.domains import open_domains
 from phasegan.training.domains import kind_of, squares
 
 PICTURES = 64

@@ -33,6 +33,7 @@ import phasegan
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsOptimiserConfig
 from phasegan.config.run import DataConfig, NetworkConfig, OptimiserConfig, PaperConfig
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError, PhaseganError, RunError
 from phasegan.io.atomic import locked, read_json, write_json, write_text
@@ -40,7 +41,6 @@ from phasegan.metrics.paired import compare_paired, holm
 from phasegan.metrics.ruler import score
 from phasegan.models.domains import image_picture, picture_to_image
 from phasegan.progress import Progress, TerminalProgress, format_duration
-from phasegan.store.reader import PreparedFile
 from phasegan.training.cyclegan import CycleGAN
 
 SEEDS = (0, 1, 2)

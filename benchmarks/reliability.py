@@ -19,12 +19,12 @@ from typing import Any
 
 from PIL import Image
 
+from phasegan.data.download import archives
+from phasegan.data.images.full_depth import MAX_CHANNELS
 from phasegan.errors import InputError
 from phasegan.io.arrays import LONGEST_HEADER
 from phasegan.io.atomic import read_json, write_text
 from phasegan.io.untrusted import LARGEST_PICTURE, LARGEST_TEXT, MOST_GROWTH, SLACK
-from phasegan.store import unpack
-from phasegan.store.pixels import MAX_CHANNELS
 
 ROOT = Path(__file__).parents[1]
 ROWS, DOCUMENT = ROOT / "benchmarks/results/reliability", ROOT / "docs/reliability.md"
@@ -51,13 +51,13 @@ counted, where one picture of a folder is bad. Nothing else on the disk is touch
 | limit | value | where it stands |
 |---|---|---|
 | pixels of a picture, array or film | {pixels:,} | `MAX_IMAGE_PIXELS`, `PHASEGAN_MAX_PIXELS` |
-| channels of a picture | {channels} | `store.pixels.MAX_CHANNELS` |
+| channels of a picture | {channels} | `data.images.full_depth.MAX_CHANNELS` |
 | bytes of a picture, as a file and in memory | {picture:,} | `io.untrusted.LARGEST_PICTURE` |
 | bytes of a recipe or case | {text:,} | `io.untrusted.LARGEST_TEXT` |
 | bytes of an array's header | {header:,} | `io.arrays.LONGEST_HEADER` |
 | bytes of an array in `.npz`, `.mat`, HDF5 | {slack:,}, {growth} × the file | `io.untrusted` |
-| bytes in an archive | {archive_slack:,} + {archive_growth} × its own | `store.unpack` |
-| files in an archive | {members:,} | `store.unpack` |
+| bytes in an archive | {archive_slack:,} + {archive_growth} × its own | `data.download.archives` |
+| files in an archive | {members:,} | `data.download.archives` |
 
 All limits are checked before memory is taken. Pipes, sockets and devices are told from
 files before they are opened, whatever they are called. Files of torch are read by its
@@ -142,8 +142,8 @@ def render(found: dict[str, list[dict[str, Any]]]) -> str:
     frame = FRAME.format(
         pixels=Image.MAX_IMAGE_PIXELS, channels=MAX_CHANNELS, picture=LARGEST_PICTURE,
         text=LARGEST_TEXT, header=LONGEST_HEADER, slack=SLACK, growth=MOST_GROWTH,
-        archive_slack=unpack.SLACK, archive_growth=unpack.MOST_GROWTH,
-        members=unpack.MOST_MEMBERS,
+        archive_slack=archives.SLACK, archive_growth=archives.MOST_GROWTH,
+        members=archives.MOST_MEMBERS,
     )  # fmt: skip
     order = [*(n for n in TITLES if n in found), *(n for n in found if n not in TITLES)]
     return "\n".join([frame, *(section(name, found[name]) + "\n" for name in order if found[name])])

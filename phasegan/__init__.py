@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from phasegan._version import __version__
 
 if TYPE_CHECKING:
+    from phasegan.data.dataset import PhaseBatches, PhaseDataset
+    from phasegan.data.download.fetch import fetch
+    from phasegan.data.hdf5.reader import open_prepared as open
+    from phasegan.data.prepare.api import prepare
+    from phasegan.data.prepare.pairs.api import prepare_domains
     from phasegan.harness.atlas import atlas
     from phasegan.harness.evaluate import evaluate
     from phasegan.harness.runner import bench
     from phasegan.harness.translation import score_translations
     from phasegan.reconstruction.api import reconstruct
-    from phasegan.store.dataset import PhaseBatches, PhaseDataset
-    from phasegan.store.fetching import fetch
-    from phasegan.store.prepare import prepare
-    from phasegan.store.prepare_domains import prepare_domains
-    from phasegan.store.reader import open_prepared as open
     from phasegan.training.api import train
     from phasegan.translation.api import translate
     from phasegan.translation.exporting import export
@@ -46,20 +46,20 @@ __all__ = [
 ]
 
 _WHERE = {
-    "prepare": ("phasegan.store.prepare", "prepare"),
-    "open": ("phasegan.store.reader", "open_prepared"),
-    "PhaseDataset": ("phasegan.store.dataset", "PhaseDataset"),
-    "PhaseBatches": ("phasegan.store.dataset", "PhaseBatches"),
+    "prepare": ("phasegan.data.prepare.api", "prepare"),
+    "open": ("phasegan.data.hdf5.reader", "open_prepared"),
+    "PhaseDataset": ("phasegan.data.dataset", "PhaseDataset"),
+    "PhaseBatches": ("phasegan.data.dataset", "PhaseBatches"),
     "train": ("phasegan.training.api", "train"),
     "evaluate": ("phasegan.harness.evaluate", "evaluate"),
     "reconstruct": ("phasegan.reconstruction.api", "reconstruct"),
     "bench": ("phasegan.harness.runner", "bench"),
     "atlas": ("phasegan.harness.atlas", "atlas"),
-    "prepare_domains": ("phasegan.store.prepare_domains", "prepare_domains"),
+    "prepare_domains": ("phasegan.data.prepare.pairs.api", "prepare_domains"),
     "translate": ("phasegan.translation.api", "translate"),
     "score_translations": ("phasegan.harness.translation", "score_translations"),
     "export": ("phasegan.translation.exporting", "export"),
-    "fetch": ("phasegan.store.fetching", "fetch"),
+    "fetch": ("phasegan.data.download.fetch", "fetch"),
 }
 
 

@@ -134,7 +134,7 @@ def test_test_pictures_of_equal_names_are_pairs(real_data):
     folder = real_data / "photo2hayao"
     if not folder.is_dir():
         pytest.skip("PHASEGAN_TEST_DATA has no photo2hayao")
-    from phasegan.store.domains import open_domains
+    from phasegan.data.domain_folders import open_domains
 
     domains = open_domains(folder)
     assert domains.paired

@@ -65,15 +65,15 @@ def _feed(found: Any, value: Any) -> None:
 
 
 def _picture(path: Path) -> Any:
-    from phasegan.store.pictures import bit_depth
-    from phasegan.store.pixels import read_pixels
+    from phasegan.data.images.decoding import bit_depth
+    from phasegan.data.images.full_depth import read_pixels
 
     picture = read_pixels(path)
     return picture, bit_depth(path.read_bytes())
 
 
 def _stored_picture(path: Path) -> Any:
-    from phasegan.store.pictures import read_picture
+    from phasegan.data.images.decoding import read_picture
 
     return read_picture(path.read_bytes())
 
@@ -98,13 +98,13 @@ def _checkpoint(path: Path) -> Any:
 
 
 def _recipe(path: Path) -> Any:
-    from phasegan.store.recipes import load_recipe
+    from phasegan.data.recipes import load_recipe
 
     return load_recipe(str(path))
 
 
 def _pair(path: Path) -> Any:
-    from phasegan.store.recipes import load_pair
+    from phasegan.data.recipes import load_pair
 
     return load_pair(str(path))
 
@@ -156,7 +156,7 @@ def _frames(path: Path) -> Any:
 
 def _archive(kind: Any) -> Read:
     def read(path: Path) -> Any:
-        from phasegan.store.unpack import unpack
+        from phasegan.data.download.archives import unpack
 
         target = path.with_name("unpacked")
         shutil.rmtree(target, ignore_errors=True)
@@ -198,7 +198,7 @@ def _joined(path: Path) -> Any:
 
 
 def _domains(path: Path) -> Any:
-    from phasegan.store.picture_file import DomainsFile
+    from phasegan.data.hdf5.pair_reader import DomainsFile
 
     file = DomainsFile(path)
     try:

@@ -12,9 +12,9 @@ import torch
 
 from phasegan.config.execution import Execution
 from phasegan.config.run import PaperConfig, TrainConfig
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import ALONE
 from phasegan.errors import InputError
-from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import load_batch, make_batches, make_engine
 from phasegan.training.loop import LOG_STEPS
 from phasegan.training.means import LossMeans

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from phasegan.config.run import PaperConfig
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.models.blocks import InstanceNorm, initialise
 from phasegan.models.domains import image_picture, phase_picture
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.store.reader import PreparedFile
 
 LOG_STEPS = 100
 POOL = 50

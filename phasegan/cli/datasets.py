@@ -40,7 +40,7 @@ def fetch_command(
     (.toml). An interrupted download goes on when the command is given again.
     The licence of the pictures is their owners'; `list` shows what is stated.
     """
-    from phasegan.store.fetching import fetch, read_fetched
+    from phasegan.data.download.fetch import fetch, read_fetched
 
     folder = fetch(name, output, url=url, keep_archive=keep_archive, progress=manners.progress)
     found = read_fetched(folder)
@@ -50,8 +50,8 @@ def fetch_command(
 
 
 def _print_list() -> None:
-    from phasegan.store.fetching import read_fetched
-    from phasegan.store.recipes import known_pairs, load_pair
+    from phasegan.data.download.fetch import read_fetched
+    from phasegan.data.recipes import known_pairs, load_pair
 
     rows = []
     for name in known_pairs():

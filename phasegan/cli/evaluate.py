@@ -61,14 +61,14 @@ def command(
     and auto. Others: power-law, shrinkage, learned, hlo, pocs,
     pocs-accelerated, cg, fista, map, pnp.
     """
+    from phasegan.data.domain_folders import is_pair_folder
+    from phasegan.data.hdf5.pair_reader import is_pair_file
     from phasegan.errors import InputError
     from phasegan.harness.columns import SCORE_COLUMNS, cells
     from phasegan.harness.evaluate import evaluate
     from phasegan.harness.remarks import CERTIFIED_NOTE, SCORE_NOTES, SMOKE_NOTE
     from phasegan.io.atomic import check_json_target, write_json
     from phasegan.io.output_paths import check_different
-    from phasegan.store.domains import is_pair_folder
-    from phasegan.store.picture_file import is_pair_file
 
     check_different(json_path, sheet)
     if json_path is not None:

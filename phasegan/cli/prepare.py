@@ -144,7 +144,7 @@ def command(
     Where SOURCE holds trainA and trainB, or with --domain-a and --domain-b, the
     file holds the pictures of both domains, ready for `phasegan train FILE`.
     """
-    from phasegan.store.domains import is_pair_folder
+    from phasegan.data.domain_folders import is_pair_folder
 
     options["workers"] = workers or manners.threads
     options["progress"] = manners.progress
@@ -177,7 +177,7 @@ def _refuse(options: dict[str, Any], names: list[str], owner: str) -> None:
 def _domains(
     manners: Manners, source: str | None, output: str | None, options: dict[str, Any]
 ) -> None:
-    from phasegan.store.prepare_domains import prepare_domains
+    from phasegan.data.prepare.pairs.api import prepare_domains
 
     report = prepare_domains(source, output, **options)
     if report.resumed:
@@ -208,7 +208,7 @@ def _warn_of_shared(manners: Manners, shared: int) -> None:
 def _phases(
     manners: Manners, source: str | None, output: str | None, options: dict[str, Any]
 ) -> None:
-    from phasegan.store.prepare import prepare
+    from phasegan.data.prepare.api import prepare
 
     dry_run = options["dry_run"]
     options["add"] = bool(options["add"])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan._version import __version__
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.fourier.convention import MAX_OVERSAMPLING, forward
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
@@ -35,7 +36,6 @@ from phasegan.reconstruction.protocol import (
 )
 from phasegan.reconstruction.registry import check_method
 from phasegan.reconstruction.statistics import Statistics
-from phasegan.store.reader import PreparedFile
 from phasegan.training.opening import data_or_builtin
 
 RATIOS = (1.0, 1.125, 1.25, 1.375, 1.5, 1.75, 2.0, 2.5)

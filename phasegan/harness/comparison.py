@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.figures.sheet import Tile, contact_sheet, image_tile, phase_tile
 from phasegan.harness.rows import Row
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.reconstruction.loading import observe
 from phasegan.reconstruction.protocol import Method
-from phasegan.store.reader import PreparedFile
 
 IMAGES = 6
 MAX_LEARNED = 4

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from phasegan._version import __version__
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.leakage import LeakReport
 from phasegan.harness.cases import Case
 from phasegan.harness.evaluate import open_baseline, open_run
 from phasegan.harness.remarks import SMOKE_NOTE, is_smoke_test, remarks
@@ -19,8 +21,6 @@ from phasegan.harness.scaling import find_curves
 from phasegan.harness.summary import summarise_seeds
 from phasegan.metrics.ruler import SSIM_DESCRIPTION
 from phasegan.reconstruction.protocol import Method
-from phasegan.store.leaks import LeakReport
-from phasegan.store.reader import PreparedFile
 
 RESULTS_FORMAT = 2
 _LEFT: dict[Status, str] = {"skipped": "skipped", "estimated": "not run"}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.figures.curves import (
     FittedSeries,
     Point,
@@ -18,7 +19,6 @@ from phasegan.harness.comparison import training_title
 from phasegan.harness.rows import Row
 from phasegan.harness.scaling import Curve, find_curves
 from phasegan.harness.summary import Summary, summarise_seeds
-from phasegan.store.reader import PreparedFile
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 
 from phasegan.config.run import RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import memory_guard
 from phasegan.errors import NoRoom, RunError
 from phasegan.harness.evaluate import BLOCK, open_baseline, open_run, score_method
@@ -19,7 +20,6 @@ from phasegan.harness.plan import PlannedRow
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
-from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import make_engine
 from phasegan.training.estimate import Estimate
 from phasegan.training.timing import Trial, estimate_trials, try_run, warn_of_others

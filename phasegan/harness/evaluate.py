@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.images.notices import middle, narrow
 from phasegan.devices import choose_device
 from phasegan.errors import InputError, RunError
 from phasegan.harness.comparison import compare, evaluation_columns
@@ -39,8 +41,6 @@ from phasegan.reconstruction.registry import (
     refusal,
 )
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
-from phasegan.store.reader import PreparedFile
-from phasegan.store.remarks import middle, narrow
 from phasegan.training.data import choose_subset
 
 BLOCK = 50

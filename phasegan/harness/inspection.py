@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.layout import Layout
+from phasegan.data.hdf5.pair_reader import DomainsFile, StoredPictures, is_pair_file
+from phasegan.data.hdf5.pair_verification import verify_pictures
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.hdf5.verification import verify as verify_prepared
 from phasegan.errors import InputError
 from phasegan.harness.run_lines import run_lines
 from phasegan.models.weights import weights_intact
@@ -15,11 +20,6 @@ from phasegan.progress import Progress, format_duration
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.loading import phase_error
 from phasegan.reconstruction.protocol import Problem
-from phasegan.store.picture_file import DomainsFile, StoredPictures, is_pair_file
-from phasegan.store.picture_verification import verify_pictures
-from phasegan.store.reader import PreparedFile
-from phasegan.store.schema import Layout
-from phasegan.store.verification import verify as verify_prepared
 
 
 @dataclass(frozen=True)

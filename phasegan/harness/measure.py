@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import Interrupted
 from phasegan.harness.estimates import RowEstimate
 from phasegan.harness.evaluate import open_baseline, open_run, score_method
@@ -21,7 +22,6 @@ from phasegan.metrics.ruler import Scores
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.resources import Meter
-from phasegan.store.reader import PreparedFile
 from phasegan.training.api import train_config
 from phasegan.training.data import choose_subset
 

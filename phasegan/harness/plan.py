@@ -16,11 +16,11 @@ import torch
 from phasegan._version import __version__
 from phasegan.config.presets import PHASE_PRESETS
 from phasegan.config.run import TrainConfig
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
 from phasegan.harness.evaluate import problem_of, require_test_split
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
-from phasegan.store.reader import PreparedFile
 from phasegan.training.options import options_of, phase_owners
 from phasegan.training.resolve import resolve_config
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.leakage import LeakReport, find_leaks
+from phasegan.data.prepare.api import prepare
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.harness.against import Comparison, compare_results, read_results
@@ -24,9 +27,6 @@ from phasegan.harness.session import Session
 from phasegan.io.atomic import locked, remove_leftovers
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
-from phasegan.store.leaks import LeakReport, find_leaks
-from phasegan.store.prepare import prepare
-from phasegan.store.reader import PreparedFile
 from phasegan.training.estimate import Estimate
 from phasegan.training.opening import data_or_builtin
 

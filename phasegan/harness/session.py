@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import torch
 
 from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError, NoRoom, RunError
 from phasegan.harness.cases import OPTIONAL_SECONDS
 from phasegan.harness.estimates import Estimator, RowEstimate
@@ -19,7 +20,6 @@ from phasegan.harness.plan import NO_STATISTICS, PlannedRow
 from phasegan.harness.rows import Row
 from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
-from phasegan.store.reader import PreparedFile
 from phasegan.training.estimate import Estimate, total
 
 TOLD_SECONDS = 20.0

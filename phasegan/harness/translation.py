@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from phasegan.config.run import RunStatus
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
+from phasegan.data.domain_folders import Domains, Part, open_domains
+from phasegan.data.images.conversion import Kind
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.metrics.classifier import DomainClassifier, train_classifier
@@ -22,8 +24,6 @@ from phasegan.metrics.distances import sliced_wasserstein
 from phasegan.metrics.features import feature_distances, load_features
 from phasegan.metrics.ruler import score, summarise
 from phasegan.progress import Progress
-from phasegan.store.domains import Domains, Part, open_domains
-from phasegan.store.planes import Kind
 from phasegan.training.domains import kind_of, squares
 from phasegan.training.translating import KeptGenerators
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.progress import Progress
@@ -29,7 +30,6 @@ from phasegan.reconstruction.registry import (
     make_method,
 )
 from phasegan.reconstruction.statistics import Statistics, gather_statistics
-from phasegan.store.reader import PreparedFile
 
 
 def reconstruct(

@@ -21,6 +21,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.data.hdf5.container import is_hdf5, open_hdf5
+from phasegan.data.hdf5.links import find
+from phasegan.data.hdf5.storage_checks import refuse_unwritten
 from phasegan.errors import InputError, printable
 from phasegan.fourier.encoding import TURN, UINT16_CODES, decode
 from phasegan.fourier.layouts import TOLERANCE, to_half_plane
@@ -28,9 +31,6 @@ from phasegan.free_memory import format_bytes, free_memory
 from phasegan.io.arrays import NPY_MAGIC, ZIP_MAGIC, Header, npz_names, read_npy, read_npz
 from phasegan.io.untrusted import UnreadableFileError, check_growth, open_regular
 from phasegan.reconstruction.matlab import read_mat
-from phasegan.store.hdf5 import is_hdf5, open_hdf5
-from phasegan.store.links import find
-from phasegan.store.unwritten import refuse_unwritten
 
 SEPARATOR = "::"
 NUMPY_SUFFIXES = (".npy", ".npz")

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.data.hdf5.container import HDF5_SUFFIXES, is_hdf5
+from phasegan.data.hdf5.layout import Layout
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.hdf5.split import Indices, PreparedSplit
+from phasegan.data.prepare.in_memory import encode_pictures
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import UINT16_CODES, decode, half_steps
 from phasegan.progress import Progress
 from phasegan.reconstruction.inputs import is_phase_source, read_phase
 from phasegan.reconstruction.protocol import Observation
-from phasegan.store.hdf5 import HDF5_SUFFIXES, is_hdf5
-from phasegan.store.in_memory import encode_pictures
-from phasegan.store.reader import PreparedFile
-from phasegan.store.schema import Layout
-from phasegan.store.split import Indices, PreparedSplit
 
 _AS_ARRAY = (
     "Phases kept as a picture come in as an array .npy in radians, such as "

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from phasegan._version import __version__
+from phasegan.data.hdf5.container import HDF5_SUFFIXES, open_hdf5
 from phasegan.errors import InputError
 from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.io.atomic import (
@@ -27,7 +28,6 @@ from phasegan.io.atomic import (
 from phasegan.io.output_paths import check_folder_name
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.reconstruction.protocol import Result
-from phasegan.store.hdf5 import HDF5_SUFFIXES, open_hdf5
 
 SHEET_ROWS = 6
 _LONGEST = 255

@@ -14,7 +14,7 @@ from phasegan.fourier.convention import forward
 from phasegan.fourier.magnitude import RunningMean
 
 if TYPE_CHECKING:
-    from phasegan.store.reader import PreparedFile
+    from phasegan.data.hdf5.reader import PreparedFile
 
 _BLOCK = 64
 

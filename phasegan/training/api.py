@@ -12,12 +12,12 @@ import torch
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import algorithms, choose_device, memory_guard
 from phasegan.distributed import ALONE, Processes, joined
 from phasegan.io.atomic import locked
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
-from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import Data
 from phasegan.training.estimate import Estimate
 from phasegan.training.existing import Standing, make_ready

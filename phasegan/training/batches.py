@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.config.physics import PhysicsConfig
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.fourier.convention import forward
 from phasegan.fourier.encoding import decode
 from phasegan.fourier.magnitude import RunningMean
-from phasegan.store.reader import PreparedFile
 from phasegan.training.augmentation import augment
 from phasegan.training.data import choose_subset
 from phasegan.training.encoder import Images, PhaseEncoder, Phases

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.fourier.encoding import decode
 from phasegan.models.domains import image_picture, phase_picture
-from phasegan.store.reader import PreparedFile
 from phasegan.training.parts import Part, whole
 from phasegan.training.residence import Place, to_device
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.config.translation import DomainConfig, PicturesConfig, TranslationConfig
+from phasegan.data.domain_folders import Domains, Part
+from phasegan.data.domain_scan import say_narrow, survey
+from phasegan.data.images.conversion import Kind, Planes, loaded, to_planes, unit
+from phasegan.data.images.notices import Remarks
+from phasegan.data.images.pixel_format import look, remarks_of
 from phasegan.progress import Progress
-from phasegan.store.domains import Domains, Part
-from phasegan.store.kinds import look, remarks_of
-from phasegan.store.planes import Kind, Planes, loaded, to_planes, unit
-from phasegan.store.remarks import Remarks
-from phasegan.store.survey import say_narrow, survey
 from phasegan.training.data import choose_subset
 from phasegan.training.parts import Part as Rows
 from phasegan.training.parts import whole
@@ -65,7 +65,7 @@ def look_at(
     alpha: bool = False,
     limits: tuple[Limits, Limits] = (None, None),
 ) -> PictureData:
-    """Look at all training pictures once; see `phasegan.store.domains.survey`."""
+    """Look at all training pictures once; see `phasegan.data.domain_folders.survey`."""
     found = [
         survey(part, alpha=alpha, limits=limit, option=f"--range-{name}", progress=progress)
         for name, part, limit in zip("ab", domains.train, limits, strict=True)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import PaperConfig, TrainConfig
 from phasegan.config.translation import TranslationConfig
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import ALONE, Processes
 from phasegan.progress import Progress
-from phasegan.store.reader import PreparedFile
 from phasegan.training.batches import PhysicsBatches
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data import UnpairedBatches, choose_subset

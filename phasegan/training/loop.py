@@ -12,12 +12,12 @@ import torch
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import RunStatus, TrainConfig, Validated
 from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import ALONE, Processes
 from phasegan.errors import Interrupted, RunError
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress, Task
 from phasegan.resources import Meter
-from phasegan.store.reader import PreparedFile
 from phasegan.training.ahead import Ahead
 from phasegan.training.checkpoint import Checkpoints, damaged_checkpoint, is_finite
 from phasegan.training.cyclegan import CycleGAN

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import torch
 
 from phasegan.config.run import TrainConfig
+from phasegan.data.domain_folders import is_pair_folder, open_domains
+from phasegan.data.hdf5.pair_reader import is_pair_file
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.prepare.api import prepare
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.store.domains import is_pair_folder, open_domains
-from phasegan.store.picture_file import is_pair_file
-from phasegan.store.prepare import prepare
-from phasegan.store.reader import PreparedFile
 from phasegan.training.engine import Data
 from phasegan.training.options import OWNERS
 from phasegan.training.resolve import resolve_config

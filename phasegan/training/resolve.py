@@ -28,10 +28,10 @@ from phasegan.config.run import (
     full_blocks,
 )
 from phasegan.config.settings import build
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.models.cascade_fit import SMALLEST
 from phasegan.models.patchgan import MIN_SIZE
-from phasegan.store.reader import PreparedFile
 from phasegan.training.options import (
     DEFAULT_EPOCHS,
     check_owners,

@@ -19,10 +19,10 @@ from phasegan.config.translation import (
     TranslationNetworks,
     TranslationOptimiser,
 )
+from phasegan.data.domain_folders import Domains
 from phasegan.errors import InputError
 from phasegan.models.patchgan import MIN_SIZE
 from phasegan.progress import Progress
-from phasegan.store.domains import Domains
 from phasegan.training.domains import PictureData, look_at
 from phasegan.training.options import (
     DEFAULT_EPOCHS,

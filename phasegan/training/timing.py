@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import TrainConfig
 from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import ALONE, Processes
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
 from phasegan.resources import Load
-from phasegan.store.reader import PreparedFile
 from phasegan.training.checkpoint import save_checkpoint
 from phasegan.training.engine import (
     Batches,

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from phasegan.config.run import PhaseConfig
 from phasegan.config.translation import TranslationConfig
+from phasegan.data.domain_folders import Part
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import Processes
 from phasegan.metrics.distances import sliced_wasserstein
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.domains import picture_to_image
-from phasegan.store.domains import Part
-from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset
 from phasegan.training.domains import PictureData, chosen_pictures, held_out, kind_of, squares
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from phasegan.data.images.full_depth import pixel_suffixes
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.io.atomic import locked
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
-from phasegan.store.pixels import pixel_suffixes
 from phasegan.translation.engine import Engine
 from phasegan.translation.film import is_film
 from phasegan.translation.opening import Translator, open_translator

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.data.images.high_bit_depth import check_size
 from phasegan.errors import InputError, PhaseganError
-from phasegan.store.deep import check_size
 from phasegan.translation.losses import Losses
 
 if TYPE_CHECKING:

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from phasegan.errors import InputError
-from phasegan.progress import Progress
-from phasegan.store.deep import UnreadablePictureError
-from phasegan.store.domains import FolderPictures
-from phasegan.store.pictures import quiet_decoders
-from phasegan.store.pixels import Picture, Pixels, read_pixels, white
-from phasegan.store.profiles import suits
-from phasegan.store.remarks import (
+from phasegan.data.domain_folders import FolderPictures
+from phasegan.data.images.colour_profiles import suits
+from phasegan.data.images.decoding import quiet_decoders
+from phasegan.data.images.full_depth import Picture, Pixels, read_pixels, white
+from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.notices import (
     HIDDEN,
     PROFILE,
     Middle,
@@ -26,6 +24,8 @@ from phasegan.store.remarks import (
     middle,
     narrow,
 )
+from phasegan.errors import InputError
+from phasegan.progress import Progress
 from phasegan.translation.engine import Engine
 from phasegan.translation.film import is_film
 from phasegan.translation.names import result_names

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.data.images.full_depth import Picture, Pixels, white
+from phasegan.data.images.resizing import to_channels
 from phasegan.errors import InputError
-from phasegan.store.fitting import to_channels
-from phasegan.store.pixels import Picture, Pixels, white
 from phasegan.translation.opening import Domain
 
 DEPTHS = ("keep", "8", "16")

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.data.images.full_depth import Picture
 from phasegan.errors import InputError, NoRoom, RunError, no_room
 from phasegan.io.atomic import atomic_file
 from phasegan.progress import Progress
-from phasegan.store.pixels import Picture
 from phasegan.translation.engine import Engine
 from phasegan.translation.film import FORMATS, FilmReader, Shot, require_av
 from phasegan.translation.film_writing import FilmWriter

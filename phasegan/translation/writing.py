@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from phasegan.data.images.full_depth import Pixels
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
-from phasegan.store.pixels import Pixels
 
 OTHERS = (".png", ".tif", ".npy")
 """Suffixes that a result may get instead of its picture's."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from phasegan.config.run import PaperConfig
-from phasegan.store.reader import PreparedFile
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.training.resolve import resolve_config
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

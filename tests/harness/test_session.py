@@ -12,13 +12,13 @@ import pytest
 import torch
 
 import phasegan
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError, Interrupted, RunError
 from phasegan.harness import session as session_module
 from phasegan.harness.plan import plan_rows, resolve_case
 from phasegan.harness.rows import Row
 from phasegan.io.atomic import locked
 from phasegan.progress import Progress
-from phasegan.store.reader import PreparedFile
 from phasegan.training.estimate import Estimate
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}

@@ -11,11 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
+from phasegan.data.hdf5 import container
 from phasegan.errors import InputError
 from phasegan.fourier.phase import analyse
 from phasegan.reconstruction import inputs
 from phasegan.reconstruction.inputs import read_phase
-from phasegan.store import hdf5
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -272,9 +272,9 @@ def test_file_systems_without_locks_are_read_and_written(monkeypatch, tmp_path, 
         return original(path, mode, **options)
 
     monkeypatch.setattr(h5py, "File", without_locks)
-    with hdf5.create(tmp_path / "f.h5") as file:
+    with container.create(tmp_path / "f.h5") as file:
         file["x"] = 1
-    with hdf5.reopen(tmp_path / "f.h5") as file:
+    with container.reopen(tmp_path / "f.h5") as file:
         file["y"] = 2
-    with hdf5.open_hdf5(tmp_path / "f.h5") as file:
+    with container.open_hdf5(tmp_path / "f.h5") as file:
         assert sorted(file) == ["x", "y"]

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from phasegan.data import domain_folders
+from phasegan.data.domain_folders import FolderPictures
+from phasegan.data.folder_source import PictureFolder
+from phasegan.data.images import tiff
+from phasegan.data.images.decoding import quiet_decoders
+from phasegan.data.images.full_depth import read_pixels
+from phasegan.data.images.high_bit_depth import UnreadablePictureError
 from phasegan.errors import InputError
-from phasegan.store import domains, tiff
-from phasegan.store.deep import UnreadablePictureError
-from phasegan.store.domains import FolderPictures
-from phasegan.store.folders import PictureFolder
-from phasegan.store.pictures import quiet_decoders
-from phasegan.store.pixels import read_pixels
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -108,7 +109,7 @@ def test_a_folder_is_translated_as_far_as_it_is_good(
 
 
 def test_a_training_names_the_first_bad_picture(folder):
-    part = domains.Part(FolderPictures(folder))
+    part = domain_folders.Part(FolderPictures(folder))
     with quiet_decoders(), pytest.raises(InputError, match=r"all/[\w.-]+: ."):
         for row in range(len(part)):
             part.read(row)

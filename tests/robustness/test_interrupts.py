@@ -42,7 +42,7 @@ def test_a_signal_has_its_status_even_where_it_breaks_an_import(
                 raise
         raise AttributeError("module 'half' has no attribute 'imported'")
 
-    monkeypatch.setattr("phasegan.store.prepare.prepare", work)
+    monkeypatch.setattr("phasegan.data.prepare.api.prepare", work)
     assert main(["prepare", "-o", "x.h5", "-q"]) == status
     said = capsys.readouterr().err
     assert f"phasegan: {word}; nothing half-written is left" in said
@@ -57,7 +57,7 @@ def test_a_signal_of_an_earlier_command_is_forgotten(monkeypatch, capsys, handle
         raise AttributeError("of its own")
 
     for work, status in ((interrupted, 130), (broken, 1)):
-        monkeypatch.setattr("phasegan.store.prepare.prepare", work)
+        monkeypatch.setattr("phasegan.data.prepare.api.prepare", work)
         assert main(["prepare", "-o", "x.h5", "-q"]) == status
     assert "of its own" in capsys.readouterr().err
 
@@ -83,7 +83,7 @@ def test_a_second_signal_does_not_end_the_clearing_away(monkeypatch, capsys, han
             os.kill(os.getpid(), signal.SIGTERM)
             (tmp_path / "cleared").touch()
 
-    monkeypatch.setattr("phasegan.store.prepare.prepare", work)
+    monkeypatch.setattr("phasegan.data.prepare.api.prepare", work)
     assert main(["prepare", "-o", "x.h5", "-q"]) == 143
     assert [p.name for p in tmp_path.iterdir()] == ["cleared"]
     (tmp_path / "cleared").unlink()
@@ -116,6 +116,6 @@ def test_every_library_s_want_of_memory_is_recognised(monkeypatch, capsys, error
     def work(*_, **__):
         raise error
 
-    monkeypatch.setattr("phasegan.store.prepare.prepare", work)
+    monkeypatch.setattr("phasegan.data.prepare.api.prepare", work)
     assert main(["prepare", "-o", "x.h5", "-q"]) == 1
     assert "error: not enough memory; lower" in capsys.readouterr().err

@@ -99,7 +99,7 @@ def test_what_is_said_already_is_not_said_otherwise():
 )
 def test_the_command_line_names_a_file_or_the_output(error, name, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("phasegan.store.prepare.prepare", _raiser(error))
+    monkeypatch.setattr("phasegan.data.prepare.api.prepare", _raiser(error))
     status = main(["prepare", "-o", "there/set.h5", "-q"])
     said = capsys.readouterr().err
     assert (status, said.count("\n")) == (1, 1)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from phasegan.data.domain_folders import open_domains
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.store.domains import open_domains
 from phasegan.training.domains import DomainBatches, held_out
 from phasegan.training.parts import Part
 from phasegan.training.resolve_pictures import resolve_pictures

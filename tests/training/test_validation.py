@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 
 import phasegan
 from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError, Interrupted
 from phasegan.metrics.ruler import clipped_mse
 from phasegan.models.domains import picture_to_image
 from phasegan.progress import Progress
-from phasegan.store.reader import PreparedFile
 from phasegan.training.data import choose_subset
 from phasegan.training.engine import make_engine
 from phasegan.training.validation import choose_validation

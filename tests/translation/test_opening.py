@@ -9,12 +9,12 @@ import torch
 from phasegan.config.run import RunStatus
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
+from phasegan.data.images.full_depth import read_pixels
 from phasegan.errors import InputError
 from phasegan.harness.inspection import inspect
 from phasegan.models.foreign import save_foreign
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import NETWORK_KEY, save_weights
-from phasegan.store.pixels import read_pixels
 from phasegan.training.start import load_start
 from phasegan.translation.api import translate
 from phasegan.translation.opening import open_translator

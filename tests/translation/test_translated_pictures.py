@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from phasegan.data.images.full_depth import read_pixels
 from phasegan.errors import InputError
 from phasegan.models.weights import load_generator
 from phasegan.progress import Progress
-from phasegan.store.pixels import read_pixels
 from phasegan.translation.api import translate
 from phasegan.translation.engine import Engine, parse_memory
 from phasegan.translation.writing import holds, write_pixels

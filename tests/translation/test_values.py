@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from phasegan.data.images.full_depth import Picture
 from phasegan.errors import InputError
-from phasegan.store.pixels import Picture
 from phasegan.translation.opening import Domain
 from phasegan.translation.values import Scale, choose_kinds, convert_alpha, fit_channels
 

@@ -1,0 +1,1 @@
+"""Where data come from and how they are kept: sources, recipes, prepared files."""

@@ -1,0 +1,140 @@
+"""Crops of the photographs that ship inside scikit-image, a source of images."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasegan.data.images.decoding import Pixels, read_picture
+from phasegan.data.sources import SPLITS, FittedLater, Item, Loaded
+from phasegan.errors import InputError
+
+if TYPE_CHECKING:
+    from phasegan.data.recipes import PhotographSource
+
+MAX_CROPS = 1_000_000
+DEFAULT_CROPS = {"train": 200, "test": 50}
+
+
+class PhotographLoader(FittedLater):
+    """Cuts crops: a ticket is a photograph's name, the crop's split and number."""
+
+    def __init__(self, root: Path, size: int, seed: int) -> None:
+        self._root, self._size, self._seed = root, size, seed
+        self._kept: dict[str, tuple[Pixels, str]] = {}
+
+    def photograph(self, name: str) -> tuple[Pixels, str]:
+        """Return a photograph and the hash of its file."""
+        if name not in self._kept:
+            data = (self._root / name).read_bytes()
+            self._kept[name] = read_picture(data), hashlib.sha256(data).hexdigest()
+        return self._kept[name]
+
+    def load(self, ticket: tuple[str, str, int]) -> Loaded:
+        """Cut one crop; its name says where: `coffee.png#row,column,side`."""
+        name, split, number = ticket
+        pixels, digest = self.photograph(name)
+        rows, columns = pixels.shape[:2]
+        longest = min(rows, columns)
+        rng = np.random.default_rng([self._seed, SPLITS.index(split), number])
+        side = int(rng.integers(min(max(self._size, longest // 3), longest), longest + 1))
+        row = int(rng.integers(0, rows - side + 1))
+        column = int(rng.integers(0, columns - side + 1))
+        crop = pixels[row : row + side, column : column + side]
+        return Loaded(f"{name}#{row},{column},{side}", crop, digest)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": {}}
+
+
+class Photographs:
+    """Seeded square crops of the photographs that ship inside scikit-image.
+
+    Parameters
+    ----------
+    source : PhotographSource
+        File names for training and for testing.
+    counts : dict
+        Crops for `train` and `test`.
+    size : int
+        N: no crop is smaller.
+    seed : int
+        Of the crops' places and sizes.
+
+    Raises
+    ------
+    InputError
+        If scikit-image lacks a photograph.
+    """
+
+    external = False
+
+    def __init__(
+        self, source: PhotographSource, counts: dict[str, int], size: int, seed: int
+    ) -> None:
+        self.label = "scikit-image"
+        self.ignored = 0
+        self.linked: list[str] = []
+        self.unlisted: list[tuple[str, str]] = []
+        self._names = {"train": source.train, "test": source.test}
+        self._root = Path(str(resources.files("skimage.data")))
+        if max(counts.values()) > MAX_CROPS:
+            raise InputError(
+                f"{max(counts.values())} crops asked for: the photographs inside scikit-image "
+                f"give at most {MAX_CROPS} a split; ask for fewer with --samples and --test"
+            )
+        for name in source.train + source.test:
+            if not name or not (self._root / name).is_file():
+                raise InputError(f"the photograph {name!r} is not in this scikit-image")
+        self._counts = counts
+        self._loader = PhotographLoader(self._root, size, seed)
+
+    def splits(self) -> dict[str | None, range]:
+        """Return the crops' numbers: those of `train`, then those of `test`."""
+        train, test = (self._counts[split] for split in SPLITS)
+        return {"train": range(train), "test": range(train, train + test)}
+
+    def item(self, number: int) -> Item:
+        """Return the photograph that a crop is cut from; they take turns."""
+        name, split, _ = self.ticket(number)
+        return Item(name, split, number)
+
+    def ticket(self, number: int) -> tuple[str, str, int]:
+        """Return the photograph's name, the split and the crop's number in it."""
+        split = "train" if number < self._counts["train"] else "test"
+        own = number - (self._counts["train"] if split == "test" else 0)
+        names = self._names[split]
+        return names[own % len(names)], split, own
+
+    def loader(self) -> PhotographLoader:
+        """Return what cuts the crops."""
+        return self._loader
+
+    def depth(self) -> int:
+        """All of them have 8 bits."""
+        return 8
+
+    def listing(self) -> str:
+        """Digest of the photographs' contents."""
+        digest = hashlib.sha256()
+        used = {self.ticket(i)[0] for own in self.splits().values() for i in own}
+        for name in sorted(used):
+            digest.update(f"{name}\0{self._loader.photograph(name)[1]}\n".encode())
+        return digest.hexdigest()
+
+    def longest(self) -> int:
+        """Of the longest file name with the place of a crop."""
+        names = [name for own in self._names.values() for name in own]
+        return max(len(name.encode()) for name in names) + len("#row,column,side") + 3
+
+    def sha256(self, number: int) -> str:
+        """Of the photograph's file."""
+        return self._loader.photograph(self.ticket(number)[0])[1]
+
+    def holds(self, number: int, sha256: str) -> bool:
+        """Compare with the hash of the photograph's file."""
+        return self.sha256(number) == sha256

@@ -1,0 +1,237 @@
+"""Prepared files as torch datasets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from phasegan.data.hdf5.batches import make_sampling, read_batches
+from phasegan.data.hdf5.columns import Batch, Fields
+from phasegan.data.hdf5.reader import open_prepared
+from phasegan.data.hdf5.samplers import ALL, WINDOW, Piece, check_integer
+from phasegan.errors import InputError
+
+Item = dict[str, Any]
+"""Tensors by their fields; texts as strings."""
+
+
+class OutsideError(InputError, IndexError):
+    """An index outside of a dataset: what ends a loop over it, too."""
+
+
+class PhaseDataset(Dataset[Item]):
+    """Samples of a prepared file by their number, for `torch.utils.data.DataLoader`.
+
+    Workers started by fork, spawn or forkserver each open the file for themselves;
+    samples of a batch are read together.
+
+    Parameters
+    ----------
+    path : path
+        The prepared file.
+    split : {"train", "test"}
+        Which samples.
+    fields, dtype
+        As of `PreparedSplit.batches`; dtype may be torch's.
+    transform : callable, optional
+        What to do to each sample, a dict of tensors; its result is returned. It
+        must be picklable where workers are spawned.
+    check : bool
+        Compare each sample with its SHA-256 (default).
+
+    Attributes
+    ----------
+    file : PreparedFile
+        The file; `file.layout.data_range` is the white of `images`.
+
+    Raises
+    ------
+    InputError
+        As of `phasegan.open`; if a field, a split or a dtype is unknown; and of
+        a sample that is damaged, when it is read.
+
+    Examples
+    --------
+    >>> import phasegan
+    >>> from torch.utils.data import DataLoader
+    >>> report = phasegan.prepare("builtin", "builtin.h5", samples=4, test=2)
+    >>> loader = DataLoader(phasegan.PhaseDataset("builtin.h5"), batch_size=4, shuffle=True)
+    >>> batch = next(iter(loader))
+    >>> batch["phase"].shape, batch["images"].dtype
+    (torch.Size([4, 128, 65]), torch.uint8)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        split: str = "train",
+        fields: Sequence[str] | None = None,
+        dtype: Any = torch.float32,
+        transform: Callable[[Item], Any] | None = None,
+        *,
+        check: bool = True,
+    ) -> None:
+        self.file, self.transform = open_prepared(path, check=check), transform
+        self._split = self.file.split(split)
+        self._fields = Fields.choose(self._split, fields, _numpy_name(dtype))
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """Return samples, which are read together; negative indices count from the end."""
+        count = len(self)
+        rows = np.array(indices, np.int64).reshape(-1)
+        outside = (rows < -count) | (rows >= count)
+        if outside.any():
+            raise OutsideError(
+                f"{self.file.path}: index {rows[outside][0]} is outside the {count} samples of "
+                f"{self._split.name}"
+            )
+        batch = _tensors(self._fields.read(self._split, rows % max(count, 1)))
+        items = [{name: values[i] for name, values in batch.items()} for i in range(len(rows))]
+        return items if self.transform is None else [self.transform(item) for item in items]
+
+
+class PhaseBatches(IterableDataset[Any]):
+    """Batches of a prepared file in one order, shared among processes and their workers.
+
+    For `DataLoader(PhaseBatches(…), batch_size=None, num_workers=…)`. Every process of
+    a distributed training reads a share of its own; together they read every sample
+    once an epoch, and the workers of a process every batch of its share once. Give
+    each epoch its number with `set_epoch`, or all have the order of the first.
+
+    Parameters
+    ----------
+    path : path
+        The prepared file.
+    batch_size : int
+        Samples of a batch of this process; the last of its share may be smaller.
+    split : {"train", "test"}
+        Which samples.
+    shuffle, block, window, seed, fields, dtype
+        As of `PreparedSplit.batches`; dtype may be torch's.
+    transform : callable, optional
+        What to do to each batch, a dict of tensors; its result is returned.
+    drop_last : bool
+        Leave out batches that are not full; then every process has equally many
+        (without it the numbers may differ by one).
+    rank, ranks : int, optional
+        This process and how many there are, if not as torch.distributed says.
+    check : bool
+        Compare each sample with its SHA-256 (default).
+
+    Attributes
+    ----------
+    file : PreparedFile
+        The file.
+
+    Raises
+    ------
+    InputError
+        As of `phasegan.open`; if a value is out of range; and of a sample that is
+        damaged, when it is read.
+
+    Examples
+    --------
+    >>> import phasegan
+    >>> report = phasegan.prepare("builtin", "builtin.h5", samples=5, test=2)
+    >>> batches = phasegan.PhaseBatches("builtin.h5", 2)
+    >>> [len(batch["phase"]) for batch in batches]
+    [2, 2, 1]
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        batch_size: int,
+        split: str = "train",
+        *,
+        shuffle: str = "blocks",
+        block: int | None = None,
+        window: int = WINDOW,
+        seed: int = 0,
+        fields: Sequence[str] | None = None,
+        dtype: Any = torch.float32,
+        transform: Callable[[Item], Any] | None = None,
+        drop_last: bool = False,
+        rank: int | None = None,
+        ranks: int | None = None,
+        check: bool = True,
+    ) -> None:
+        self.file, self.transform = open_prepared(path, check=check), transform
+        self._split = self.file.split(split)
+        self._fields = Fields.choose(self._split, fields, _numpy_name(dtype))
+        self.sampling = make_sampling(
+            self._split, self._fields, batch_size, shuffle=shuffle, block=block, window=window,
+            seed=seed, drop_last=drop_last,
+        )  # fmt: skip
+        self._share = _given_share(rank, ranks)
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    @property
+    def share(self) -> Piece:
+        """Which share of the samples this process reads."""
+        return self._share or _share_of_process()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next pass, also of workers that are running already."""
+        check_integer("epoch", epoch, 0)
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return self.sampling.batches(self.share)
+
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        part = ALL if worker is None else Piece(worker.id, worker.num_workers)
+        epoch = int(self._epoch)
+        for batch in read_batches(
+            self._split, self._fields, self.sampling, epoch, self.share, part
+        ):
+            tensors = _tensors(batch)
+            yield tensors if self.transform is None else self.transform(tensors)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # spawned workers are not in the process group
+        return self.__dict__ | {"_share": self.share}
+
+
+def _given_share(rank: int | None, ranks: int | None) -> Piece | None:
+    if rank is None and ranks is None:
+        return None
+    if rank is None or ranks is None:
+        raise InputError("give both rank and ranks, or neither")
+    check_integer("ranks", ranks, 1)
+    check_integer("rank", rank, 0)
+    if rank >= ranks:
+        raise InputError(f"rank = {rank}: there are {ranks}, counted from 0")
+    return Piece(rank, ranks)
+
+
+def _share_of_process() -> Piece:
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        return Piece(distributed.get_rank(), distributed.get_world_size())
+    return ALL
+
+
+def _numpy_name(dtype: Any) -> Any:
+    """Return the name of a torch dtype, by which numpy knows it; others as they are."""
+    return str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else dtype
+
+
+def _tensors(batch: Batch) -> Item:
+    return {
+        name: values.tolist() if values.dtype.kind == "U" else torch.from_numpy(values)
+        for name, values in batch.items()
+    }

@@ -1,0 +1,294 @@
+"""Two domains of pictures that do not belong together: folders, and what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+from phasegan.data.hdf5.pair_reader import DomainsFile
+from phasegan.data.images.conversion import Kind
+from phasegan.data.images.full_depth import Picture, pixel_suffixes, read_pixels
+from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.notices import left_out
+from phasegan.errors import InputError
+from phasegan.io.untrusted import UnreadableFileError, read_regular, walk
+from phasegan.progress import Progress
+
+TRAIN_NAMES = ("trainA", "trainB")
+TEST_NAMES = ("testA", "testB")
+
+
+T = TypeVar("T")
+
+
+class PictureSet(Protocol):
+    """Pictures in an order that depends on nothing but their names."""
+
+    label: str
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One a picture."""
+
+    @property
+    def kind(self) -> Kind | None:
+        """What the pictures have in common, where that is known without looking."""
+
+    def read(self, index: int) -> Picture:
+        """Decode one; raises UnreadablePictureError with the reason."""
+
+    def path(self, index: int) -> Path | None:
+        """Return the file of a picture; None where it has none of its own."""
+
+    def source_sha256(self, index: int) -> str:
+        """Return the SHA-256 of the file that a picture came from."""
+
+    def digest(self) -> str:
+        """Return what changes when pictures come, go or change their size."""
+
+    def left_out(self) -> list[str]:
+        """Return what is there and is not taken, a line a kind."""
+
+
+class FolderPictures:
+    """The pictures and arrays in a folder and the folders below it, sorted by path.
+
+    Parameters
+    ----------
+    root : path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or holds no picture.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise InputError(f"{root}: no such folder")
+        suffixes, self.label, self.root = pixel_suffixes(), str(root), root
+        linked: list[str] = []
+        self._paths: list[Path] = []
+        others: list[Path] = []
+        for path in walk(root, linked):
+            (self._paths if path.suffix.lower() in suffixes else others).append(path)
+        self._paths.sort()
+        self.linked = sorted(os.path.relpath(path, root) for path in linked)
+        self.ignored = sorted(path.relative_to(root).as_posix() for path in others)
+        if not self._paths:
+            left = "".join(f"; {line}" for line in self.left_out())
+            raise InputError(f"{root}: no pictures in it or below it{left}")
+        self.names = [path.relative_to(root).as_posix() for path in self._paths]
+
+    kind: Kind | None = None
+
+    def left_out(self) -> list[str]:
+        """Return what is in the folder and is not taken, a line a kind."""
+        return left_out(self.linked, self.ignored)
+
+    def read(self, index: int) -> Picture:
+        """Decode one picture."""
+        return read_pixels(self._paths[index])
+
+    def path(self, index: int) -> Path:
+        """Return the file of a picture."""
+        return self._paths[index]
+
+    def source_sha256(self, index: int) -> str:
+        """Return the SHA-256 of a picture's file."""
+        try:
+            return hashlib.sha256(read_regular(self._paths[index])).hexdigest()
+        except UnreadableFileError as error:
+            raise UnreadablePictureError(str(error)) from None
+
+    def digest(self) -> str:
+        """Digest of relative paths and sizes."""
+        digest = hashlib.sha256()
+        for name, path in zip(self.names, self._paths, strict=True):
+            size = path.stat().st_size if path.exists() else "missing"
+            digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+class Part:
+    """Some pictures of a set.
+
+    Parameters
+    ----------
+    pictures : PictureSet
+        The set.
+    rows : sequence of int, optional
+        Which of them; all by default.
+    """
+
+    def __init__(self, pictures: PictureSet, rows: Sequence[int] | None = None) -> None:
+        self._pictures = pictures
+        self._rows = list(range(len(pictures.names)) if rows is None else rows)
+        self.label = pictures.label
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def names(self) -> list[str]:
+        """One a picture."""
+        return [self._pictures.names[row] for row in self._rows]
+
+    @property
+    def kind(self) -> Kind | None:
+        """What the pictures have in common, where that is known without looking."""
+        return self._pictures.kind
+
+    def subset(self, rows: Sequence[int]) -> Part:
+        """Return some of these pictures."""
+        return Part(self._pictures, [self._rows[row] for row in rows])
+
+    def read(self, index: int) -> Picture:
+        """Decode one picture.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        return self._take(self._pictures.read, index)
+
+    def path(self, index: int) -> Path | None:
+        """Return the file of a picture; None where it has none of its own."""
+        return self._pictures.path(self._rows[index])
+
+    def source_sha256(self, index: int) -> str:
+        """Return the SHA-256 of the file that a picture came from."""
+        return self._take(self._pictures.source_sha256, index)
+
+    def _take(self, function: Callable[[int], T], index: int) -> T:
+        row = self._rows[index]
+        try:
+            return function(row)
+        except UnreadablePictureError as error:
+            raise InputError(f"{self.label}/{self._pictures.names[row]}: {error}") from None
+
+    def tell_left_out(self, progress: Progress) -> None:
+        """Warn of what is beside the pictures and is not taken."""
+        for line in self._pictures.left_out():
+            progress.warn(f"{self.label}: {line}")
+
+    def digest(self) -> str:
+        """Of the whole set, and of which of its pictures these are."""
+        whole = self._pictures.digest()
+        if len(self._rows) == len(self._pictures.names):
+            return whole
+        return hashlib.sha256(f"{whole} {self._rows}".encode()).hexdigest()
+
+
+class Domains(NamedTuple):
+    """Two domains of pictures.
+
+    Attributes
+    ----------
+    name : str
+        Of the data, for file names.
+    train : tuple of Part
+        Training pictures of A and of B.
+    test : tuple of Part or None
+        Test pictures, where there are some.
+    prepared : (int, str), optional
+        Of a prepared file: the size that training pictures were brought to, and how,
+        as `phasegan.data.images.conversion.loaded` says.
+    """
+
+    name: str
+    train: tuple[Part, Part]
+    test: tuple[Part | None, Part | None]
+    prepared: tuple[int, str] | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether test pictures have equal names in both domains, and so belong together."""
+        a, b = self.test
+        return (
+            a is not None
+            and b is not None
+            and [_stem(n) for n in a.names] == [_stem(n) for n in b.names]
+        )
+
+
+def _stem(name: str) -> str:
+    return str(Path(name).with_suffix(""))
+
+
+def is_pair_folder(path: str | os.PathLike[str] | None) -> bool:
+    """Tell a folder that holds two domains: `trainA` and `trainB`."""
+    return path is not None and all((Path(path) / name).is_dir() for name in TRAIN_NAMES)
+
+
+def open_domains(
+    folder: str | os.PathLike[str] | None = None,
+    domain_a: str | os.PathLike[str] | None = None,
+    domain_b: str | os.PathLike[str] | None = None,
+) -> Domains:
+    """Open two domains of pictures.
+
+    Parameters
+    ----------
+    folder : path, optional
+        With `trainA` and `trainB`, perhaps `testA` and `testB`; or a file of them
+        that `phasegan prepare` wrote.
+    domain_a, domain_b : path, optional
+        The domains' own folders instead, each with pictures, or with `train` and
+        perhaps `test` in it.
+
+    Raises
+    ------
+    InputError
+        If a folder is missing or holds no pictures.
+    """
+    if folder is not None and (domain_a is not None or domain_b is not None):
+        raise InputError("give FOLDER, or --domain-a and --domain-b, not both")
+    if folder is not None:
+        root = Path(folder)
+        if root.is_file():
+            return _from_file(root)
+        if not root.is_dir():
+            raise InputError(f"{root}: no such folder")
+        missing = [name for name in TRAIN_NAMES if not (root / name).is_dir()]
+        if missing:
+            raise InputError(
+                f"{root}: holds no {' and no '.join(missing)}; two domains are folders trainA and "
+                "trainB in it, or --domain-a DIR --domain-b DIR"
+            )
+        train = tuple(Part(FolderPictures(root / name)) for name in TRAIN_NAMES)
+        test = tuple(
+            Part(FolderPictures(root / name)) if (root / name).is_dir() else None
+            for name in TEST_NAMES
+        )
+        return Domains(root.resolve().name, (train[0], train[1]), (test[0], test[1]))
+    if domain_a is None or domain_b is None:
+        raise InputError("two domains are --domain-a DIR and --domain-b DIR: give both")
+    found = [_own_folder(Path(root)) for root in (domain_a, domain_b)]
+    name = "-".join(Path(root).resolve().name for root in (domain_a, domain_b))
+    return Domains(name, (found[0][0], found[1][0]), (found[0][1], found[1][1]))
+
+
+def _from_file(path: Path) -> Domains:
+    file = DomainsFile(path)
+    parts = [Part(file.groups[name]) for name in TRAIN_NAMES]
+    test = [
+        Part(file.groups[name]) if len(file.groups.get(name, ())) else None for name in TEST_NAMES
+    ]
+    facts = file.facts
+    return Domains(path.stem, (parts[0], parts[1]), (test[0], test[1]), (facts.load, facts.fit))
+
+
+def _own_folder(root: Path) -> tuple[Part, Part | None]:
+    if (root / "train").is_dir():
+        test = root / "test"
+        return (
+            Part(FolderPictures(root / "train")),
+            Part(FolderPictures(test)) if test.is_dir() else None,
+        )
+    return Part(FolderPictures(root)), None

@@ -1,0 +1,1 @@
+"""Datasets by name, over HTTP: fetched, resumed, unpacked."""

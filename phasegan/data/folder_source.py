@@ -1,0 +1,297 @@
+"""Pictures in folders, a source of images; and the list of them, which several jobs can share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phasegan.data.images.decoding import bit_depth, picture_suffixes, read_picture
+from phasegan.data.images.high_bit_depth import PNG_SIGNATURE, Pixels, UnreadablePictureError
+from phasegan.data.images.notices import Notes, left_out
+from phasegan.data.images.resizing import read_square
+from phasegan.data.sources import SPLITS, Item, Loaded, read_file, safe_name
+from phasegan.errors import InputError
+from phasegan.io.atomic import atomic_file
+from phasegan.io.untrusted import leads_to_folder, read_head
+
+_FORMAT = "phasegan list of pictures 1"
+_PART = 2**24
+
+
+class Names:
+    """Paths, in little memory: one after the other in one piece.
+
+    Parameters
+    ----------
+    data : bytes
+        Each path as the file system has it, ended by a zero byte.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        ends = [
+            np.flatnonzero(np.frombuffer(data[start : start + _PART], np.uint8) == 0) + start
+            for start in range(0, len(data), _PART)
+        ]
+        self._starts = np.concatenate([[0], *(found + 1 for found in ends)]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, number: int) -> str:
+        return os.fsdecode(self.data[self._starts[number] : self._starts[number + 1] - 1])
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[number] for number in range(len(self)))
+
+
+@dataclass(frozen=True)
+class FileLoader:
+    """Loads pictures below a folder; a ticket is the path from there."""
+
+    root: Path
+
+    def load(self, ticket: str) -> Loaded:
+        """Read and decode one picture."""
+        data, notes = read_file(os.path.join(self.root, ticket)), Notes()
+        pixels = read_picture(data, notes)
+        return _loaded(ticket, pixels, data, notes)
+
+    def square(self, ticket: str, size: int, channels: str, bits: int, how: str) -> Loaded:
+        """Read, decode and fit one picture."""
+        data, notes = read_file(os.path.join(self.root, ticket)), Notes()
+        pixels = read_square(data, size, channels, bits, how, notes)
+        return _loaded(ticket, pixels, data, notes)
+
+
+def _loaded(ticket: str, pixels: Pixels, data: bytes, notes: Notes) -> Loaded:
+    name, sha256 = safe_name(ticket), hashlib.sha256(data).hexdigest()
+    return Loaded(name, pixels, sha256, tuple(sorted(notes.remarks)))
+
+
+class PictureFolder:
+    """Pictures in a folder and the folders below it.
+
+    Parameters
+    ----------
+    root : path
+        The folder. Where it holds `train` and `test`, those are the split and
+        nothing else in it is looked at.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder or it holds no pictures.
+    """
+
+    external = True
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self.label = str(root)
+        self.ignored = 0
+        self.linked: list[str] = []
+        self.unlisted: list[tuple[str, str]] = []
+        self._depth: int | None = None
+        self._listing: str | None = None
+        self._longest: int | None = None
+        self._folders: list[tuple[str, int]] = []
+        self._splits: dict[str | None, range] = {}
+        if not self.root.is_dir():
+            raise InputError(f"{root}: no such folder")
+        presplit = all((self.root / name).is_dir() for name in SPLITS)
+        names: list[str] = []
+        for split in SPLITS if presplit else (None,):
+            found = sorted(self._walk(split or ""))
+            self._splits[split] = range(len(names), len(names) + len(found))
+            names += found
+        self.linked.sort()
+        if not names:
+            ignored = f" ({self.ignored} other files)" if self.ignored else ""
+            left = "".join(f"; {line}" for line in left_out(self.linked, ()))
+            raise InputError(f"{root}: no pictures in it or below it{ignored}{left}")
+        data = bytearray()
+        for name in names:
+            data += _stored(name)
+        del names
+        self._names = Names(bytes(data))
+
+    def _walk(self, base: str) -> Iterator[str]:
+        """Yield paths from the root, parted by zeros; links to folders are not followed."""
+        suffixes = picture_suffixes()
+        folders = [base]
+        while folders:
+            folder = folders.pop()
+            try:
+                changed = os.stat(os.path.join(self.root, folder)).st_mtime_ns
+                entries = os.scandir(os.path.join(self.root, folder))
+            except OSError as error:
+                self.unlisted.append((safe_name(folder), error.strerror or "cannot be listed"))
+                continue
+            self._folders.append((folder, changed))
+            with entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(os.path.join(folder, entry.name))
+                    elif _is_file(entry):
+                        if os.path.splitext(entry.name)[1].lower() in suffixes:
+                            yield os.path.join(folder, entry.name).replace(os.sep, "\0")
+                        else:
+                            self.ignored += 1
+                    elif leads_to_folder(entry):
+                        self.linked.append(safe_name(os.path.join(folder, entry.name)))
+
+    def splits(self) -> dict[str | None, range]:
+        """Return the pictures' numbers, in the order of their paths."""
+        return self._splits
+
+    def item(self, number: int) -> Item:
+        """Return a picture's name and split."""
+        split = next(split for split, own in self._splits.items() if number in own)
+        return Item(safe_name(self._names[number]), split, number)
+
+    def ticket(self, number: int) -> str:
+        """Return the path from the folder."""
+        return self._names[number]
+
+    def loader(self) -> FileLoader:
+        """Return what reads and decodes."""
+        return FileLoader(self.root)
+
+    def depth(self) -> int:
+        """Look at headers until a picture with more than 8 bits turns up."""
+        if self._depth is None:
+            self._depth = 16 if any(map(self._is_deep, self._names)) else 8
+        return self._depth
+
+    def _is_deep(self, name: str) -> bool:
+        path = os.path.join(self.root, name)
+        try:
+            data = read_head(path, 32)
+            if data[:2] != b"\xff\xd8" and not data.startswith(PNG_SIGNATURE):
+                data = read_file(path)
+        except (OSError, InputError, UnreadablePictureError):
+            return False
+        return bit_depth(data) == 16
+
+    def listing(self) -> str:
+        """Digest of the relative paths and sizes, taken once."""
+        if self._listing is None:
+            digest = hashlib.sha256()
+            for name in self._names:
+                try:
+                    size = os.stat(os.path.join(self.root, name)).st_size
+                except OSError:
+                    size = -1  # it is named when it is loaded
+                digest.update(f"{safe_name(name)}\0{size}\n".encode())
+            self._listing = digest.hexdigest()
+        return self._listing
+
+    def longest(self) -> int:
+        """Of the longest path, looked for once."""
+        if self._longest is None:
+            self._longest = max(len(safe_name(name).encode()) for name in self._names)
+        return self._longest
+
+    def sha256(self, number: int) -> str:
+        """Of the file; empty if it cannot be read."""
+        try:
+            data = read_file(os.path.join(self.root, self._names[number]))
+        except (OSError, UnreadablePictureError):
+            return ""
+        return hashlib.sha256(data).hexdigest()
+
+    def holds(self, number: int, sha256: str) -> bool:
+        """Hash the file again."""
+        return self.sha256(number) == sha256
+
+    def save(self, path: Path) -> None:
+        """Write down what there is, for other jobs over the same folder."""
+        head = {
+            "format": _FORMAT,
+            "root": str(self.root.resolve()),
+            "splits": [[split, own.start, own.stop] for split, own in self._splits.items()],
+            "ignored": self.ignored,
+            "linked": self.linked,
+            "unlisted": self.unlisted,
+            "depth": self.depth(),
+            "listing": self.listing(),
+            "longest": self.longest(),
+            "folders": self._folders,
+        }
+        data = json.dumps(head).encode() + b"\n"
+        digest = hashlib.sha256(data)
+        digest.update(self._names.data)
+        with atomic_file(path) as temporary, open(temporary, "wb") as stream:
+            stream.write(digest.hexdigest().encode() + b"\n" + data)
+            stream.write(self._names.data)
+
+    @classmethod
+    def restore(cls, root: str | os.PathLike[str], path: Path) -> PictureFolder | None:
+        """Return what another job wrote down; None if that is damaged, or no longer so.
+
+        A folder that names came to or went from since then shows it by its time of change,
+        unless it is the one that the list itself is in.
+        """
+        try:
+            with open(path, "rb") as stream:
+                written = stream.readline().decode().strip()
+                line = stream.readline()
+                data = stream.read()
+            digest = hashlib.sha256(line)
+            digest.update(data)
+            head: dict[str, Any] = json.loads(line)
+            if digest.hexdigest() != written or head["format"] != _FORMAT:
+                return None
+            found = cls.__new__(cls)
+            found.root, found.label = Path(root), str(root)
+            found._splits = {split: range(a, b) for split, a, b in head["splits"]}
+            found.ignored, found._depth = int(head["ignored"]), int(head["depth"])
+            found.linked = list(map(str, head["linked"]))
+            found.unlisted = [(name, reason) for name, reason in head["unlisted"]]
+            found._listing, found._longest = str(head["listing"]), int(head["longest"])
+            found._folders = [(folder, int(changed)) for folder, changed in head["folders"]]
+            if head["root"] != str(found.root.resolve()) or not found._unchanged(path.parent):
+                return None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        found._names = Names(data)
+        return found
+
+    def _unchanged(self, own: Path) -> bool:
+        """Tell whether no names came or went, in any folder but our own."""
+        root, own = self.root.resolve(), own.resolve()
+        return all(
+            root / folder == own or os.stat(root / folder).st_mtime_ns == changed
+            for folder, changed in self._folders
+        )
+
+
+def _stored(name: str) -> bytes:
+    return os.fsencode(name.replace("\0", os.sep)) + b"\0"
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads in a circle
+        return False
+
+
+class PictureFile(PictureFolder):
+    """A single picture, whatever its suffix."""
+
+    def __init__(self, path: Path) -> None:
+        self.root, self.label, self.ignored = path.parent, str(path), 0
+        self._names, self._splits = Names(_stored(path.name)), {None: range(1)}
+        self._depth = self._listing = self._longest = None
+        self._folders, self.unlisted, self.linked = [], [], []

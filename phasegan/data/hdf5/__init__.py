@@ -1,0 +1,1 @@
+"""Prepared files in HDF5: their layout, writing, reading and verification."""

@@ -1,0 +1,207 @@
+"""What is in a file of two picture domains, on one page.
+
+Groups `trainA` and `trainB`, and where there are test pictures `testA` and `testB`,
+hold n pictures of any size and of the C channels of their domain:
+
+    pixels            (elements,)   uint8, uint16 or float32: pictures after each other,
+                                    each (C, rows, columns) in row-major order
+    pixels_sha256     (n, 32)       uint8, of each picture's values in `pixels`
+    offsets           (n + 1,)      int64, picture i is pixels[offsets[i]:offsets[i + 1]]
+    shapes            (n, 2)        int32, rows and columns
+    names             (n,)          path relative to the domain's folder
+    source_sha256     (n,)          of the file it came from
+
+The full description is docs/file-format.md.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from phasegan.data.hdf5.layout import (
+    CHECKSUM,
+    attributes_checksum,
+    check_version,
+    one_line,
+    plain_attributes,
+)
+from phasegan.data.hdf5.layout import FORMAT_NAME as PHASES_NAME
+from phasegan.data.hdf5.layout import PICTURES_NAME as FORMAT_NAME
+from phasegan.data.images.conversion import FITS, Kind
+from phasegan.errors import InputError
+
+FORMAT_VERSION = 1
+GROUPS = ("trainA", "trainB", "testA", "testB")
+DATASETS = ("pixels", "pixels_sha256", "offsets", "shapes", "names", "source_sha256")
+SUMMED = tuple(name for name in DATASETS if name != "pixels_sha256")
+"""Datasets with a checksum of their own; that of `pixels` is over `pixels_sha256`."""
+LABELS = {
+    "pixels": ("element",),
+    "pixels_sha256": ("picture", "byte"),
+    "offsets": ("picture",),
+    "shapes": ("picture", "rows and columns"),
+    "names": ("picture",),
+    "source_sha256": ("picture",),
+}
+"""What the axes are, as the attribute `axes` says. HDF5's own dimension labels would stand in
+a heap without checksums, and flipped bits in that can crash the library."""
+
+_TYPES: dict[str, np.dtype[Any]] = {
+    "pixels_sha256": np.dtype("uint8"),
+    "offsets": np.dtype("int64"),
+    "shapes": np.dtype("int32"),
+}
+
+
+class Facts(NamedTuple):
+    """What the root attributes say.
+
+    Attributes
+    ----------
+    name : str
+        Of the data.
+    kinds : (Kind, Kind)
+        Of the pictures of A and of B.
+    load : int
+        What training pictures were brought to.
+    fit : {"stretch", "short-side", "none"}
+        How.
+    alpha : {"drop", "keep"}
+        What became of alpha.
+    listings : dict of str
+        By group: SHA-256 of its sources' names and sizes.
+    checksums : dict of str
+        By dataset: SHA-256 of its values; of `pixels` that of `pixels_sha256`.
+    intact : bool
+        Whether the attributes match their own checksum.
+    versions : dict of str
+        Of phasegan and of Pillow, which made the file.
+    """
+
+    name: str
+    kinds: tuple[Kind, Kind]
+    load: int
+    fit: str
+    alpha: str
+    listings: dict[str, str]
+    checksums: dict[str, str]
+    intact: bool
+    versions: dict[str, str]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups that are there, in the order of `GROUPS`."""
+        return tuple(group for group in GROUPS if group in self.listings)
+
+    def kind(self, group: str) -> Kind:
+        """Return the kind of a group's pictures."""
+        return self.kinds[0 if group.endswith("A") else 1]
+
+
+def dataset_type(name: str, kind: Kind) -> np.dtype[Any] | None:
+    """Return the dtype of a dataset; None for strings."""
+    return np.dtype(kind.dtype) if name == "pixels" else _TYPES.get(name)
+
+
+def to_attributes(facts: Facts) -> dict[str, Any]:
+    """Return the root attributes of a file."""
+    attributes: dict[str, Any] = {
+        "format": FORMAT_NAME,
+        "format_version": FORMAT_VERSION,
+        "phasegan_version": facts.versions["phasegan"],
+        "pillow_version": facts.versions["pillow"],
+        "name": facts.name,
+        "load": facts.load,
+        "fit": facts.fit,
+        "alpha": facts.alpha,
+        "kinds": json.dumps(dict(zip("ab", (k._asdict() for k in facts.kinds), strict=True))),
+        "source_listings": json.dumps(facts.listings, sort_keys=True),
+        "checksum": CHECKSUM,
+        "checksums": json.dumps(facts.checksums, sort_keys=True),
+    }
+    attributes["attributes_checksum"] = attributes_checksum(attributes)
+    return attributes
+
+
+def read_facts(attributes: Any, where: str) -> Facts:
+    """Check the root attributes of a file of picture domains.
+
+    Parameters
+    ----------
+    attributes : mapping
+        As h5py gives them.
+    where : str
+        The file, for messages.
+
+    Raises
+    ------
+    InputError
+        If the file is of another kind or version, or inconsistent.
+    """
+    plain = plain_attributes(attributes, where)
+    if plain.get("format") == PHASES_NAME:
+        raise InputError(
+            f"{where}: holds phase spectra, not two domains of pictures; prepare a folder with "
+            "trainA and trainB"
+        )
+    if plain.get("format") != FORMAT_NAME:
+        raise InputError(
+            f"{where}: an HDF5 file, but not one of picture domains; make one with "
+            "`phasegan prepare FOLDER`, where FOLDER holds trainA and trainB"
+        )
+    check_version(plain, FORMAT_VERSION, where)
+    if plain.get("checksum") != CHECKSUM:
+        raise InputError(
+            f"{where}: written by a phasegan from before its first release, without checksums of "
+            "pictures; prepare the pictures again"
+        )
+    try:
+        facts = _facts(plain)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
+    if not _sound(facts):
+        raise InputError(f"{where}: damaged attributes, they contradict the format")
+    return facts
+
+
+def _facts(plain: dict[str, Any]) -> Facts:
+    kinds = json.loads(plain["kinds"])
+    a, b = (
+        Kind(
+            int(k["channels"]),
+            str(k["dtype"]),
+            float(k["low"]),
+            float(k["high"]),
+            k["alpha"] is True,
+        )
+        for k in (kinds["a"], kinds["b"])
+    )
+    return Facts(
+        name=str(plain["name"]),
+        kinds=(a, b),
+        load=int(plain["load"]),
+        fit=str(plain["fit"]),
+        alpha=str(plain["alpha"]),
+        listings=dict(json.loads(plain["source_listings"])),
+        checksums=dict(json.loads(plain["checksums"])),
+        intact=attributes_checksum(plain) == plain.get("attributes_checksum"),
+        versions={n: str(plain[f"{n}_version"]) for n in ("phasegan", "pillow")},
+    )
+
+
+def _sound(facts: Facts) -> bool:
+    return (
+        {"trainA", "trainB"} <= facts.listings.keys() <= set(GROUPS)
+        and facts.fit in FITS
+        and facts.alpha in ("drop", "keep")
+        and facts.load >= 1
+        and all(
+            kind.channels > kind.alpha
+            and kind.dtype in ("uint8", "uint16", "float32")
+            and kind.high > kind.low
+            for kind in facts.kinds
+        )
+    )

@@ -1,0 +1,291 @@
+"""Reading a file of two picture domains."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.hdf5 import container
+from phasegan.data.hdf5.checksums import digest
+from phasegan.data.hdf5.layout import DIGEST_BYTES, PICTURES_NAME, edited, one_line
+from phasegan.data.hdf5.links import refuse_links
+from phasegan.data.hdf5.pair_layout import DATASETS, LABELS, SUMMED, dataset_type, read_facts
+from phasegan.data.hdf5.positional_file import RawFile
+from phasegan.data.images.conversion import Kind
+from phasegan.data.images.full_depth import Picture
+from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.errors import InputError
+
+T = TypeVar("T")
+
+
+def is_pair_file(path: str | os.PathLike[str] | None) -> bool:
+    """Tell a file of two picture domains, by one attribute; False for all that is not one."""
+    if path is None or not container.is_hdf5(Path(path)):
+        return False
+    try:
+        with container.open_hdf5(path) as file:
+            return container.text(file.attrs.get("format")) == PICTURES_NAME
+    except Exception:  # damaged files fail in many ways inside libhdf5
+        return False
+
+
+class Tables(NamedTuple):
+    """Where the pictures of a group stand, and what they are called."""
+
+    names: list[str]
+    offsets: NDArray[np.int64]
+    """(n + 1,), elements."""
+    shapes: NDArray[np.int32]
+    """(n, 2), rows and columns."""
+    pixels: int
+    """Where the pixels begin in the file, in bytes."""
+    digests: int
+    """Where their checksums do."""
+
+
+class StoredPictures:
+    """The pictures of one group of a file: a `phasegan.data.domain_folders.PictureSet`.
+
+    Parameters
+    ----------
+    parent : DomainsFile
+        The file.
+    name : str
+        trainA, trainB, testA or testB.
+    tables : Tables
+        Of the group.
+    """
+
+    def __init__(self, parent: DomainsFile, name: str, tables: Tables) -> None:
+        self._parent, self._name, self.label = parent, name, f"{parent.path}/{name}"
+        self._tables = tables
+
+    def __len__(self) -> int:
+        return len(self._tables.names)
+
+    @property
+    def names(self) -> list[str]:
+        """One a picture."""
+        return self._tables.names
+
+    @property
+    def kind(self) -> Kind:
+        """What the pictures have in common."""
+        return self._parent.facts.kind(self._name)
+
+    def left_out(self) -> list[str]:
+        """Return nothing: it was said when the file was prepared."""
+        return []
+
+    def read(self, index: int) -> Picture:
+        """Read one picture.
+
+        Raises
+        ------
+        UnreadablePictureError
+            If it cannot be read, or is not what was written; the message is the
+            reason alone.
+        """
+        try:
+            planes = self._planes(index)
+            intact = not self._parent.check or self._matches(index, planes)
+        except OSError as error:
+            raise UnreadablePictureError(
+                f"damaged, cannot be read ({error.strerror or error})"
+            ) from None
+        if not intact:
+            raise UnreadablePictureError(
+                "damaged, it is not what was written; restore the file from a copy or prepare the "
+                "pictures again"
+            )
+        pixels = np.moveaxis(planes, 0, -1)
+        if self.kind.alpha:
+            return Picture(pixels[..., :-1], pixels[..., -1])
+        return Picture(pixels, None)
+
+    def _planes(self, index: int) -> NDArray[np.generic]:
+        tables, kind = self._tables, self.kind
+        rows, columns = map(int, tables.shapes[index])
+        planes = np.empty((kind.channels, rows, columns), kind.dtype)
+        place = tables.pixels + int(tables.offsets[index]) * planes.itemsize
+        self._parent.raw.read(place, planes)
+        return planes
+
+    def _matches(self, index: int, planes: NDArray[np.generic]) -> bool:
+        known = np.empty(DIGEST_BYTES, np.uint8)
+        self._parent.raw.read(self._tables.digests + index * DIGEST_BYTES, known)
+        return digest(planes) == known.tobytes()
+
+    def intact(self, index: int) -> bool:
+        """Tell whether a picture is what was written."""
+        try:
+            return self._matches(index, self._planes(index))
+        except OSError:
+            return False
+
+    def path(self, index: int) -> None:
+        """Return None: a picture has no file of its own."""
+
+    def source_sha256(self, index: int) -> str:
+        """Return the SHA-256 of the file that a picture came from."""
+        return self._parent.read(lambda f: container.text(f[f"{self._name}/source_sha256"][index]))
+
+    def all_source_sha256(self) -> list[str]:
+        """Return the SHA-256 of the files that all pictures came from."""
+        values = self._parent.read(lambda f: f[f"{self._name}/source_sha256"][()])
+        return [container.text(value) for value in values]
+
+    def digest(self) -> str:
+        """Digest of the group's data."""
+        sums = self._parent.facts.checksums
+        joined = "\n".join(f"{name} {sums[f'{self._name}/{name}']}" for name in SUMMED)
+        return hashlib.sha256(joined.encode()).hexdigest()
+
+    def shapes(self) -> NDArray[np.int32]:
+        """Return rows and columns of all pictures, (n, 2)."""
+        return self._tables.shapes
+
+
+class DomainsFile:
+    """A file of two picture domains.
+
+    Instances can be pickled, survive a fork and can be used by several threads: no
+    HDF5 handle is kept, and pictures are read at their places in the file.
+
+    Parameters
+    ----------
+    path : path
+        The HDF5 file.
+    check : bool
+        Compare the attributes and each picture that is read with their checksums (default).
+
+    Attributes
+    ----------
+    facts : Facts
+        What its attributes say.
+    groups : dict of StoredPictures
+        By name; trainA and trainB always, testA and testB where they are.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not such a file, of another format version, edited, leads to other
+        files, or its parts contradict one another.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, check: bool = True) -> None:
+        self.path, self.check = Path(path), check
+        self.raw = RawFile(self.path)
+        with self._open() as file:
+            try:
+                self.facts = read_facts(file.attrs, str(path))
+                if check and not self.facts.intact:
+                    raise edited(str(path))
+                refuse_links(file, self.path, self.facts.groups)
+                self.groups = {
+                    name: StoredPictures(self, name, self._tables(file, name))
+                    for name in self.facts.groups
+                }
+            except InputError:
+                raise
+            except Exception as error:  # damaged files fail in many ways inside libhdf5
+                raise InputError(f"{path}: damaged ({one_line(error)})") from None
+
+    def _open(self) -> h5py.File:
+        return container.open_hdf5(self.path, "make one with `phasegan prepare FOLDER`")
+
+    def _tables(self, file: h5py.File, name: str) -> Tables:
+        kind = self.facts.kind(name)
+        found = {dataset: self._dataset(file, name, dataset, kind) for dataset in DATASETS}
+        # Not more than there is in the file: memory is taken for them.
+        small = {n: found[n] for n in ("names", "source_sha256", "offsets", "shapes")}
+        sound = all(d.id.get_storage_size() >= d.size * d.dtype.itemsize for d in small.values())
+        count = found["names"].shape[0]
+        places = {n: container.place(found[n]) if found[n].size else 0 for n in _RAW}
+        sound = (
+            sound
+            and found["offsets"].shape == (count + 1,)
+            and found["shapes"].shape == (count, 2)
+            and found["source_sha256"].shape == (count,)
+            and found["pixels_sha256"].shape == (count, DIGEST_BYTES)
+            and (count > 0 or not name.startswith("train"))
+        )
+        if not sound:
+            raise self._contradicting(name)
+        offsets, shapes = found["offsets"][()], found["shapes"][()]
+        elements = kind.channels * shapes.astype(np.float64).prod(1)
+        if not (
+            offsets[0] == 0
+            and offsets[-1] == found["pixels"].shape[0]
+            and (shapes > 0).all()
+            and (np.diff(offsets) == elements).all()
+        ):
+            raise self._contradicting(name)
+        end = self.path.stat().st_size
+        for dataset, place in places.items():
+            if place is None:
+                raise InputError(
+                    f"{self.path}: {name}/{dataset} does not lie in one piece: rewritten by "
+                    "another program; prepare the pictures again, or restore the file from a copy"
+                )
+            if place + found[dataset].size * found[dataset].dtype.itemsize > end:
+                raise InputError(f"{self.path}: damaged, {name}/{dataset} goes beyond its end")
+        names = [container.text(value) for value in found["names"][()]]
+        return Tables(names, offsets, shapes, places["pixels"] or 0, places["pixels_sha256"] or 0)
+
+    def _dataset(self, file: h5py.File, group: str, name: str, kind: Kind) -> h5py.Dataset:
+        try:
+            stored = file.get(f"{group}/{name}")
+        except Exception:  # damaged links fail in many ways inside libhdf5
+            stored = None
+        if not isinstance(stored, h5py.Dataset):
+            raise InputError(
+                f"{self.path}: damaged, dataset {group}/{name} is missing or unreadable"
+            )
+        wanted, strings = dataset_type(name, kind), h5py.check_string_dtype(stored.dtype)
+        fits = strings is not None and strings.length if wanted is None else stored.dtype == wanted
+        if stored.ndim != len(LABELS[name]) or not fits:
+            raise InputError(
+                f"{self.path}: {group}/{name} is {stored.shape} {stored.dtype}, expected "
+                f"{wanted or 'strings of fixed length'} along {' and '.join(LABELS[name])}"
+            )
+        return stored
+
+    def _contradicting(self, name: str) -> InputError:
+        return InputError(f"{self.path}: damaged, the datasets of {name} contradict one another")
+
+    def read(self, function: Callable[[h5py.File], T]) -> T:
+        """Call a function with the open HDF5 file.
+
+        Raises
+        ------
+        InputError
+            If HDF5 cannot read the data.
+        """
+        with self._open() as file:
+            try:
+                return function(file)
+            except (OSError, KeyError, ValueError, RuntimeError) as error:
+                raise InputError(
+                    f"{self.path}: damaged, data cannot be read ({one_line(error)})"
+                ) from None
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self.raw.close()
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(group)} {name}" for name, group in self.groups.items())
+        return f"<DomainsFile {self.path}: {counts}>"
+
+
+_RAW = ("pixels", "pixels_sha256")
+"""Datasets that are read at their places."""

@@ -1,0 +1,98 @@
+"""Checking a file of two picture domains against its checksums and its format."""
+
+from __future__ import annotations
+
+import h5py
+
+from phasegan.data.hdf5 import container
+from phasegan.data.hdf5.checksums import dataset_checksum
+from phasegan.data.hdf5.pair_layout import DATASETS, LABELS, SUMMED
+from phasegan.data.hdf5.pair_reader import DomainsFile, StoredPictures
+from phasegan.data.hdf5.verification import counted
+from phasegan.errors import InputError
+from phasegan.progress import Progress, Task
+
+
+def verify_pictures(file: DomainsFile, progress: Progress | None = None) -> list[str]:
+    """Compute every checksum of a file of picture domains again.
+
+    Parameters
+    ----------
+    file : DomainsFile
+        The file.
+    progress : Progress, optional
+        Follows the pictures; silent by default.
+
+    Returns
+    -------
+    list of str
+        What does not match: `attributes`, datasets with the pictures that are
+        damaged, descriptions, objects that the format does not know; empty when all
+        is well.
+    """
+    wrong = [] if file.facts.intact else ["attributes"]
+    total = sum(map(len, file.groups.values()))
+    with (progress or Progress()).task("verifying", total) as task:
+        for name, group in file.groups.items():
+            wrong += _check_group(file, name, group, task)
+    names = [f"{group}/{name}" for group in file.groups for name in DATASETS]
+    damaged = {name.split(" ")[0] for name in wrong}
+    wrong += [
+        f"{name} (description)"
+        for name in [*file.groups, *names]
+        if name not in damaged and not _described(file, name)
+    ]
+    return wrong + _strangers(file, {*file.groups, *names})
+
+
+def _check_group(file: DomainsFile, name: str, group: StoredPictures, task: Task) -> list[str]:
+    wrong: list[str] = []
+    damaged: list[str] = []
+    for row, own in enumerate(group.names):
+        if not group.intact(row):
+            damaged.append(own)
+        task.advance()
+    if damaged:
+        wrong.append(f"{name}/pixels ({counted(damaged, 'picture')})")
+    for dataset in SUMMED:
+        key = f"{name}/{dataset}"
+        if _checksum(file, key) != file.facts.checksums.get(key):
+            if dataset != "pixels":
+                wrong.append(key)
+            elif not damaged:
+                wrong.append(f"{key} (checksums)")
+    return wrong
+
+
+def _checksum(file: DomainsFile, name: str) -> str:
+    source = f"{name}_sha256" if name.endswith("/pixels") else name
+    try:
+        return dataset_checksum(file.read(lambda opened: opened[source][()]))
+    except InputError:
+        return "unreadable"
+
+
+def _described(file: DomainsFile, name: str) -> bool:
+    """Tell whether a dataset names its axes as the format does, and nothing says more."""
+    labels = LABELS[name.split("/")[1]] if "/" in name else ()
+
+    def compare(opened: h5py.File) -> bool:
+        node = opened[name]
+        found = {key: container.text(value) for key, value in node.attrs.items()}
+        return found == ({"axes": ", ".join(labels)} if labels else {})
+
+    try:
+        return file.read(compare)
+    except Exception:  # damaged descriptions fail in many ways inside libhdf5
+        return False
+
+
+def _strangers(file: DomainsFile, known: set[str]) -> list[str]:
+    """Return objects that the format does not know."""
+
+    def find(opened: h5py.File) -> list[str]:
+        found: list[str] = []
+        opened.visit(found.append)
+        return [f"{name} (unknown)" for name in found if name not in known]
+
+    return file.read(find)

@@ -1,0 +1,190 @@
+"""The samples of one split, of one file or of several that are read as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.hdf5.batches import InBatches
+from phasegan.data.hdf5.columns import TEXTS
+from phasegan.data.hdf5.container import text
+from phasegan.data.hdf5.layout import Layout
+from phasegan.data.hdf5.split_file import StoredSplit
+from phasegan.errors import InputError
+from phasegan.fourier.encoding import decode
+
+if TYPE_CHECKING:
+    from phasegan.data.hdf5.reader import PreparedFile
+
+Indices = slice | Sequence[int] | NDArray[np.integer]
+
+
+class Part(NamedTuple):
+    """Rows of a split of one file."""
+
+    split: StoredSplit
+    rows: range
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all rows."""
+        return self.rows == range(self.split.count)
+
+
+class PreparedSplit(InBatches):
+    """The samples of `train` or `test`.
+
+    Every accessor takes a slice or a sequence of indices (any order, repeats
+    allowed) and returns arrays whose first axis is the sample.
+    """
+
+    def __init__(self, parent: PreparedFile, name: str, parts: Sequence[Part]) -> None:
+        self._parent, self.name, self._parts = parent, name, list(parts)
+        self._starts = np.cumsum([0, *(len(part.rows) for part in parts)])
+        self._count = int(self._starts[-1])
+        layout = parent.layout
+        self._shapes = {n: layout.dataset(n) for n in layout.datasets if n not in TEXTS}
+
+    @classmethod
+    def joined(
+        cls, parent: PreparedFile, name: str, files: Sequence[PreparedFile], pieces: Iterable[Any]
+    ) -> Self:
+        """Return the rows of several files after one another.
+
+        Parameters
+        ----------
+        parent : PreparedFile
+            The file that they are read through.
+        name : str
+            `train` or `test`.
+        files : sequence of PreparedFile
+            The shards.
+        pieces : iterable
+            Of (split, shard, start, stop).
+        """
+        parts = [
+            Part(files[shard].split(name).parts[0].split, range(int(start), int(stop)))
+            for _, shard, start, stop in pieces
+        ]
+        return cls(parent, name, parts)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _rows(self, indices: Indices) -> NDArray[np.int64]:
+        if isinstance(indices, slice):
+            return np.arange(*indices.indices(self._count), dtype=np.int64)
+        wanted = np.asarray(indices)
+        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+            raise InputError(
+                f"{self._parent.path}: indices of shape {wanted.shape} and dtype "
+                f"{wanted.dtype}; expected a slice or a sequence of integers"
+            )
+        rows = wanted.astype(np.int64, copy=False)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self._count:
+            outside = rows.min() if rows.min() < 0 else rows.max()
+            raise InputError(
+                f"{self._parent.path}: index {outside} is outside 0..{self._count - 1} of "
+                f"{self.name}"
+            )
+        return rows
+
+    @property
+    def layout(self) -> Layout:
+        """Sizes and types of the samples."""
+        return self._parent.layout
+
+    @property
+    def where(self) -> str:
+        """The file, for messages."""
+        return str(self._parent.path)
+
+    def take(self, name: str, indices: Indices, into: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return values of a dataset as stored, or fill an array of their shape and dtype."""
+        rows = self._rows(indices)
+        values: NDArray[Any]
+        if into is not None:
+            values = into
+        elif name.startswith("source"):
+            values = np.empty(len(rows), object)
+        else:
+            shape, dtype = self._shapes[name]
+            values = np.empty((len(rows), *shape), dtype)
+        if len(self._parts) == 1 and self._parts[0].whole:
+            self._parts[0].split.take(name, rows, values)
+            return values
+        owners = np.searchsorted(self._starts, rows, side="right") - 1
+        for owner in np.unique(owners):
+            part, mine = self._parts[owner], np.flatnonzero(owners == owner)
+            own = part.rows.start + (rows[mine] - self._starts[owner])
+            if len(mine) == len(rows):
+                part.split.take(name, own, values)
+                continue
+            found = np.empty((len(mine), *values.shape[1:]), values.dtype)
+            part.split.take(name, own, found)
+            values[mine] = found
+        return values
+
+    def codes(self, indices: Indices = slice(None)) -> NDArray[np.generic]:
+        """Return phases as stored: (n[, C], M, M // 2 + 1)."""
+        return self.take("phase", indices)
+
+    def phase(
+        self, indices: Indices = slice(None), dtype: type = np.float64
+    ) -> NDArray[np.floating]:
+        """Return phases in radians, (−π, π], 0 where undefined: (n[, C], M, M // 2 + 1)."""
+        return decode(self.codes(indices), dtype)
+
+    def undefined(self, indices: Indices = slice(None)) -> NDArray[np.bool_]:
+        """Return where phases are undefined: (n[, C], M, M // 2 + 1), bool."""
+        return self.take("undefined", indices)
+
+    def images(self, indices: Indices = slice(None)) -> NDArray[np.generic]:
+        """Return images as stored: (n[, C], N, N), uint8 or uint16.
+
+        Raises
+        ------
+        InputError
+            If the file holds phases alone.
+        """
+        self._parent.require_images("prepare with --with-images to have them")
+        return self.take("images", indices)
+
+    @property
+    def undefined_count(self) -> int:
+        """How many phases of the split are undefined, as the file says."""
+        return self._parent.read(lambda f: int(f[f"{self.name}/undefined"].attrs["count"]))
+
+    def digests(self, name: str, indices: Indices = slice(None)) -> NDArray[np.uint8]:
+        """Return the SHA-256 of samples' values in `phase` or `images`: (n, 32), uint8."""
+        return self.take(f"{name}_sha256", indices)
+
+    def check(self, name: str, told: Callable[[], None]) -> Iterator[tuple[int, bool]]:
+        """Yield each sample, and whether its values in `phase` or `images` are what was written."""
+        for start, part in zip(self._starts, self._parts, strict=False):
+            for row, intact in part.split.check(name, part.rows):
+                told()
+                yield int(start) + row - part.rows.start, intact
+
+    def undefined_rows(self) -> Iterator[int]:
+        """Yield the samples that may have undefined phases."""
+        for start, part in zip(self._starts, self._parts, strict=False):
+            for row in part.split.undefined_rows():
+                if row in part.rows:
+                    yield int(start) + row - part.rows.start
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The files that hold the samples, and which of their rows."""
+        return self._parts
+
+    def sources(self, indices: Indices = slice(None)) -> list[str]:
+        """Return where samples came from."""
+        return [text(value) for value in self.take("source", indices)]
+
+    def source_sha256(self, indices: Indices = slice(None)) -> list[str]:
+        """Return the SHA-256 of the files that samples came from."""
+        return [text(value) for value in self.take("source_sha256", indices)]

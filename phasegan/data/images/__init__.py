@@ -1,0 +1,1 @@
+"""Images of any origin: decoded, converted, resized."""

@@ -1,0 +1,174 @@
+"""Pictures of one domain brought to one kind: channels, depth and size.
+
+Planes are uint8, uint16 or float32 arrays (channels, rows, columns).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from phasegan.data.images.full_depth import Picture
+from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.resizing import BYTE_TO_WORD, to_channels
+
+Planes = NDArray[np.generic]
+
+FITS = ("stretch", "short-side", "none")
+
+
+class Kind(NamedTuple):
+    """What the pictures of a domain have in common.
+
+    Attributes
+    ----------
+    channels : int
+        With alpha, where it is kept.
+    dtype : str
+        uint8, uint16 or float32.
+    low, high : float
+        Values that become −1 and 1.
+    alpha : bool
+        Whether the last channel is alpha.
+    """
+
+    channels: int
+    dtype: str
+    low: float
+    high: float
+    alpha: bool = False
+
+    def describe(self) -> str:
+        """Return `3 channels, uint8`, with alpha and, for floats, the limits named."""
+        plural = "" if self.channels == 1 else "s"
+        alpha = ", the last is alpha" if self.alpha else ""
+        limits = f", {self.low:g} to {self.high:g}" if self.dtype == "float32" else ""
+        return f"{self.channels} channel{plural}{alpha}, {self.dtype}{limits}"
+
+
+def to_planes(picture: Picture, kind: Kind) -> Planes:
+    """Return a picture as planes of a kind.
+
+    Grey becomes RGB by repetition and RGB grey by its luma; 8 bit becomes 16 bit, full
+    range to full range.
+
+    Parameters
+    ----------
+    picture : Picture
+        As decoded.
+    kind : Kind
+        What the domain's pictures are.
+
+    Returns
+    -------
+    numpy.ndarray
+        (kind.channels, rows, columns), of kind.dtype.
+
+    Raises
+    ------
+    UnreadablePictureError
+        If it has another number of channels; the message is the reason alone.
+    """
+    colours, pixels = kind.channels - kind.alpha, picture.pixels
+    if pixels.shape[2] == 1 and colours == 3:
+        picture = picture._replace(pixels=np.repeat(pixels, 3, axis=2))
+    elif pixels.shape[2] == 3 and colours == 1:
+        picture = picture._replace(pixels=_grey(pixels))
+    elif pixels.shape[2] != colours:
+        raise UnreadablePictureError(f"{pixels.shape[2]} channels, the domain has {colours}")
+    pixels = picture.with_alpha() if kind.alpha else picture.pixels
+    planes = np.moveaxis(_to_dtype(pixels, kind.dtype), -1, 0)
+    return np.ascontiguousarray(planes)
+
+
+def _grey(pixels: Planes) -> Planes:
+    if pixels.dtype.kind == "u":
+        return to_channels(pixels, "gray")[..., None]
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return (pixels.astype(np.float32) @ weights)[..., None]
+
+
+def _to_dtype(pixels: Planes, dtype: str) -> Planes:
+    if pixels.dtype.name == dtype:
+        return pixels
+    if dtype == "float32":
+        return pixels.astype(np.float32)
+    if dtype == "uint16" and pixels.dtype == np.uint8:
+        return pixels.astype(np.uint16) * np.uint16(BYTE_TO_WORD)
+    raise UnreadablePictureError(f"{pixels.dtype} values, the domain has {dtype}")
+
+
+def resize(planes: Planes, rows: int, columns: int) -> Planes:
+    """Resize by antialiased bicubic interpolation, rounded and clipped to the dtype.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        (C, rows, columns), uint8, uint16 or float32.
+    rows, columns : int
+        Of the result.
+
+    Returns
+    -------
+    numpy.ndarray
+        (C, rows, columns), same dtype.
+    """
+    if planes.shape[1:] == (rows, columns):
+        return planes
+    found = np.stack(
+        [
+            np.asarray(
+                Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(
+                    (columns, rows), Image.Resampling.BICUBIC
+                )
+            )
+            for plane in planes
+        ]
+    )
+    if planes.dtype.kind == "u":
+        return np.clip(np.rint(found), 0, np.iinfo(planes.dtype.name).max).astype(planes.dtype)
+    return np.clip(found, planes.min(), planes.max())
+
+
+def loaded(planes: Planes, load: int, fit: str) -> Planes:
+    """Bring planes to the size that crops are taken from.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        (C, rows, columns).
+    load : int
+        The size.
+    fit : {"stretch", "short-side", "none"}
+        Both sides become `load`, as published; the short one does; or neither.
+    """
+    rows, columns = planes.shape[1:]
+    return resize(planes, *loaded_size(rows, columns, load, fit))
+
+
+def loaded_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
+    """Return the rows and columns that `loaded` gives."""
+    if fit == "none":
+        return rows, columns
+    if fit == "stretch":
+        return load, load
+    scale = load / min(rows, columns)
+    return max(load, round(rows * scale)), max(load, round(columns * scale))
+
+
+def unit(planes: Planes, kind: Kind) -> NDArray[np.float32]:
+    """Return planes, in the kind's values, as float32 in [−1, 1], clipped."""
+    scaled = (planes.astype(np.float32) - np.float32(kind.low)) * np.float32(
+        2.0 / (kind.high - kind.low)
+    ) - np.float32(1.0)
+    return np.clip(scaled, -1.0, 1.0)
+
+
+def pixel_values(unit_planes: NDArray[np.floating], kind: Kind) -> Planes:
+    """Return planes in [−1, 1] in the kind's values and dtype, rounded and clipped."""
+    values = (np.asarray(unit_planes, np.float64) + 1.0) * ((kind.high - kind.low) / 2) + kind.low
+    values = np.clip(values, kind.low, kind.high)
+    return (np.rint(values) if kind.dtype != "float32" else values).astype(kind.dtype)

@@ -1,0 +1,256 @@
+"""Reading pictures as integers.
+
+Pixels are uint8 or uint16 arrays, (rows, columns) for grey and
+(rows, columns, 3) for RGB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from phasegan.data.images import high_bit_depth, tiff
+from phasegan.data.images.colour_profiles import is_srgb
+from phasegan.data.images.high_bit_depth import Pixels, UnreadablePictureError
+from phasegan.data.images.notices import BAND, BLACK, FRAMES, NO_DATA, PROFILE, SIZES, Notes
+
+T = TypeVar("T")
+
+
+# What Pillow lists among its suffixes but is a document, a video or a container.
+_NOT_PICTURES = {
+    ".bufr", ".emf", ".eps", ".fit", ".fits", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf",
+    ".ps", ".wmf",
+}  # fmt: skip
+
+_USUAL = {"JPEG", "PNG", "BMP", "GIF"}
+
+# Formats that Pillow hands to other programs or libraries, or unpacks without a limit.
+_NOT_FORMATS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return Pillow's names of the formats that are taken, whatever a file's name is.
+
+    The usual ones come first: some of the others are only known by trying to read them.
+    """
+    Image.init()
+    known = [name for name in Image.ID if name not in _NOT_FORMATS]
+    return tuple(sorted(known, key=lambda name: name not in _USUAL))
+
+
+def picture_suffixes() -> frozenset[str]:
+    """Return the file name suffixes that are taken for pictures, lower case, with the dot."""
+    Image.init()
+    return frozenset(Image.registered_extensions()) - _NOT_PICTURES
+
+
+def read_picture(data: bytes, notes: Notes | None = None) -> Pixels:
+    """Decode a picture file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's contents, in any format that Pillow or tifffile reads. Of
+        several frames the first is taken. EXIF orientation is applied,
+        palettes are resolved, CMYK becomes RGB, transparent parts are
+        composited over black.
+    notes : Notes, optional
+        Told of what is left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16, (rows, columns) or (rows, columns, 3).
+
+    Raises
+    ------
+    UnreadablePictureError
+        If the bytes are not a picture, are damaged, are larger than Pillow's
+        limit, or hold other numbers than 8- or 16-bit integers.
+    """
+    notes = Notes() if notes is None else notes
+    return flatten_alpha(decode_picture(data, notes), notes)
+
+
+def decode_picture(data: bytes, notes: Notes) -> Pixels:
+    """Decode a picture file as `read_picture` does, but keep alpha.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16, (rows, columns) or (rows, columns, 2, 3 or 4); the last of 2
+        and of 4 channels is alpha.
+    """
+
+    def decode(data: bytes) -> Pixels:
+        found = open_picture(data, notes)
+        return found if isinstance(found, np.ndarray) else to_pixels(found)
+
+    return guarded(decode, data)
+
+
+def guarded(decode: Callable[[bytes], T], data: bytes) -> T:
+    """Decode, and say in one line why not."""
+    if not data:
+        raise UnreadablePictureError("the file is empty")
+    try:
+        return decode(data)
+    except UnreadablePictureError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise UnreadablePictureError("not a picture in a known format") from None
+    except Image.DecompressionBombError:
+        raise high_bit_depth.too_many_pixels() from None
+    except Exception as error:  # decoders raise whatever they like on damaged bytes
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadablePictureError(f"damaged ({reason})") from None
+
+
+@contextlib.contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Silence what decoders say of odd files; enter it in the main thread, around all workers."""
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def open_picture(data: bytes, notes: Notes) -> Pixels | Image.Image:
+    """Return pixels, or where Pillow can hold them a picture that is the right way up."""
+    high_bit_depth.allow_pixels()
+    if high_bit_depth.is_deep_pnm(data):
+        return high_bit_depth.decode_pnm(data)
+    try:
+        picture: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
+    except Image.UnidentifiedImageError:
+        if tiff.is_tiff(data):
+            return tiff.decode_tiff(data, notes)
+        raise
+    high_bit_depth.check_size(picture.width, picture.height)
+    note_profile(picture.info.get("icc_profile"), notes)
+    if picture.format == "TIFF":
+        return _open_tiff(picture, data, notes)
+    if _has_frames(picture, data):
+        notes.remarks.add(FRAMES)
+    if picture.format in ("ICO", "ICNS") and len(picture.info.get("sizes", ())) > 1:
+        notes.remarks.add(SIZES)
+    if high_bit_depth.is_deep_png(data):
+        orientation = picture.getexif().get(high_bit_depth.ORIENTATION, 1)
+        return high_bit_depth.turn(high_bit_depth.decode_png(data), orientation)
+    if picture.format == "JPEG" and not picture.info.keys() & _MAY_TURN:
+        return picture  # the right way up, and not to be copied
+    return ImageOps.exif_transpose(picture)
+
+
+def _open_tiff(picture: Any, data: bytes, notes: Notes) -> Pixels | Image.Image:
+    if tiff.is_deep_tiff(picture):
+        return tiff.decode_tiff(data, notes)
+    if getattr(picture, "is_animated", False):
+        tiff.note_pages(data, notes)
+    missing, surplus, alpha = tiff.missing_value(picture.tag_v2), *tiff.surplus(picture.tag_v2)
+    upright = ImageOps.exif_transpose(picture)
+    if surplus > alpha:
+        notes.remarks.add(BAND)
+        if not alpha and upright.mode in _WITHOUT_LAST:
+            upright = upright.convert(_WITHOUT_LAST[upright.mode])
+    if missing is not None and tiff.is_missing(np.asarray(upright), missing):
+        notes.remarks.add(NO_DATA)
+    return upright
+
+
+def _has_frames(picture: Any, data: bytes) -> bool:
+    """Tell a picture with frames or pages after the first; layers of one are no frames."""
+    if picture.format == "PSD":
+        return False
+    if picture.format == "GIF":  # which is read on to find out
+        with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as another:
+            return bool(getattr(another, "is_animated", False))
+        return False
+    return bool(getattr(picture, "is_animated", False))
+
+
+def note_profile(profile: Any, notes: Notes) -> None:
+    """Note an ICC profile, unless it says what is taken for granted."""
+    if isinstance(profile, bytes) and profile and not is_srgb(profile):
+        notes.profile = profile
+        notes.remarks.add(PROFILE)
+
+
+_WITHOUT_LAST = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "La": "L"}
+_MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp"}
+
+
+def to_pixels(picture: Image.Image) -> Pixels:
+    """Return the pixels of a picture of any mode, (rows, columns[, 2, 3 or 4])."""
+    mode = picture.mode
+    if mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.uint16)
+    if mode == "I":
+        wide = np.asarray(picture)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise UnreadablePictureError(
+                f"pixels from {wide.min()} to {wide.max()}; whole numbers from 0 to 65535 are taken"
+            )
+        return wide.astype(np.uint16)
+    if mode == "F":
+        raise UnreadablePictureError("floating-point pixels; only 8- and 16-bit integers are taken")
+    if mode in ("La", "PA") or "transparency" in picture.info:
+        return np.asarray(picture.convert("RGBA"))
+    if mode in ("L", "RGB", "LA", "RGBA"):
+        return np.asarray(picture)
+    if mode == "1":
+        return np.asarray(picture.convert("L"))
+    return np.asarray(picture.convert("RGB"))
+
+
+def flatten_alpha(pixels: Pixels, notes: Notes) -> Pixels:
+    """Composite pixels with alpha over black."""
+    if pixels.ndim == 2 or pixels.shape[2] == 3:
+        return pixels
+    top = 255 if pixels.dtype == np.uint8 else 65535
+    if pixels[..., -1].min() < top:
+        notes.remarks.add(BLACK)
+    alpha = pixels[..., -1:].astype(np.float64) / top
+    colour = np.rint(pixels[..., :-1].astype(np.float64) * alpha).astype(pixels.dtype)
+    return colour[..., 0] if colour.shape[2] == 1 else colour
+
+
+def bit_depth(data: bytes) -> int:
+    """Return 8 or 16: what `read_picture` will give, from the header alone.
+
+    Parameters
+    ----------
+    data : bytes
+        A picture file; of a PNG the first 26 bytes are enough. What cannot be
+        read counts as 8 bit.
+    """
+    if data.startswith(b"\xff\xd8"):
+        return 8
+    if data.startswith(high_bit_depth.PNG_SIGNATURE):
+        return 16 if data[24:25] == b"\x10" else 8
+    if high_bit_depth.is_deep_pnm(data):
+        return 16
+    try:
+        picture = Image.open(io.BytesIO(data), formats=_formats())
+    except Image.UnidentifiedImageError:
+        return tiff.tiff_depth(data) if tiff.is_tiff(data) else 8
+    except Exception:  # an unreadable picture is named when it is decoded
+        return 8
+    if picture.format == "TIFF":
+        return tiff.tiff_depth(data)
+    return 16 if picture.mode == "I" or picture.mode.startswith("I;16") else 8

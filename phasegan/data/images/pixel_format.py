@@ -1,0 +1,115 @@
+"""What is seen of pictures by looking at them, and the kind that they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from phasegan.data.images.conversion import Kind, to_planes
+from phasegan.data.images.full_depth import Picture, white
+from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.notices import HIDDEN, middle
+from phasegan.errors import InputError
+
+Limits = tuple[float, float]
+
+
+class Look(NamedTuple):
+    """What was seen of a picture."""
+
+    rows: int
+    columns: int
+    channels: int
+    """Without alpha."""
+    dtype: str
+    alpha: bool
+    low: float
+    high: float
+    """Black and white of integers, least and largest value of floats."""
+    middle: Sequence[float] | None = None
+    """Where its values lie, see `phasegan.data.images.notices.middle`."""
+    transparent: bool = False
+    """Whether alpha is anywhere less than opaque."""
+    remarks: Sequence[str] = ()
+    """What is left out of it."""
+
+
+def look(picture: Picture) -> Look:
+    """Return what is to be known of a picture before it is brought to a kind."""
+    pixels, low, high = picture.pixels, 0.0, white(picture.pixels.dtype)
+    if high is None:
+        low, high = float(pixels.min()), float(pixels.max())
+    rows, columns, channels = pixels.shape
+    alpha = picture.alpha
+    return Look(
+        rows,
+        columns,
+        channels,
+        pixels.dtype.name,
+        alpha is not None,
+        low,
+        high,
+        middle(pixels),
+        alpha is not None and bool(alpha.min() < (white(alpha.dtype) or 1.0)),
+        picture.remarks,
+    )
+
+
+def remarks_of(seen: Look, kind: Kind) -> list[str]:
+    """Return what is left out of a picture that is brought to a kind."""
+    return [*seen.remarks, *([HIDDEN] if seen.transparent and not kind.alpha else [])]
+
+
+def common(
+    looks: Sequence[Look], label: str, *, alpha: bool = False, limits: Limits | None = None
+) -> Kind:
+    """Return the kind of a domain's pictures.
+
+    Parameters
+    ----------
+    looks : sequence of Look
+        What was seen of each, at least one.
+    label : str
+        The domain, for messages.
+    alpha : bool
+        Keep alpha as the last channel, where any picture has it.
+    limits : (float, float), optional
+        Values that become −1 and 1; black and white of integers, least and largest
+        value of floats by default.
+
+    Raises
+    ------
+    InputError
+        If their channels differ otherwise than grey and RGB, if integers and floats
+        meet, or if all values are equal.
+    """
+    counts = sorted({seen.channels for seen in looks})
+    if len(counts) > 1 and counts != [1, 3]:
+        raise InputError(
+            f"{label}: pictures of {', '.join(map(str, counts))} channels; they must be alike "
+            "(grey among RGB is taken)"
+        )
+    types = {seen.dtype for seen in looks}
+    if "float32" in types and len(types) > 1:
+        raise InputError(f"{label}: integers and floating-point numbers; they must be alike")
+    dtype = max(types, key=lambda name: np.dtype(name).itemsize)
+    low, high = 0.0, white(np.dtype(dtype))
+    if high is None:
+        low, high = min(seen.low for seen in looks), max(seen.high for seen in looks)
+    if limits is not None:
+        low, high = limits
+    if not high > low:
+        raise InputError(f"{label}: every value is {low:g}; there is nothing to learn")
+    kept = alpha and any(seen.alpha for seen in looks)
+    return Kind(counts[-1] + kept, dtype, low, high, kept)
+
+
+def refusal(seen: Look, kind: Kind) -> str | None:
+    """Return why a picture cannot be brought to a kind; None if it can."""
+    try:
+        to_planes(Picture(np.zeros((1, 1, seen.channels), seen.dtype), None), kind)
+    except UnreadablePictureError as error:
+        return str(error)
+    return None

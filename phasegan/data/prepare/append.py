@@ -1,0 +1,281 @@
+"""Adding pictures to a prepared file, without preparing again what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phasegan.config.settings import differences
+from phasegan.data.hdf5 import container
+from phasegan.data.hdf5.positional_file import RawFile
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.images.decoding import quiet_decoders
+from phasegan.data.prepare.interruption import check_space, told_how_to_go_on
+from phasegan.data.prepare.job import Job, PrepareReport, described_recipe
+from phasegan.data.prepare.journal import Entry
+from phasegan.data.prepare.loop import Outcome
+from phasegan.data.prepare.partial import SPLITS
+from phasegan.data.prepare.plan import Plan
+from phasegan.data.prepare.worker_pool import in_order
+from phasegan.data.prepare.writer import About, complete
+from phasegan.data.recipes import Recipe
+from phasegan.data.sources import Item, Loader, Source
+from phasegan.errors import InputError
+from phasegan.fourier.exact_sum import steps_for
+from phasegan.io.atomic import atomic_file, locked, remove_leftovers
+from phasegan.progress import Progress
+from phasegan.resources import available_cores
+
+_BLOCK_BYTES = 2**24
+
+
+class Newcomers:
+    """The pictures of a source that a file does not hold, by their content.
+
+    Parameters
+    ----------
+    source : Source
+        All pictures.
+    file : PreparedFile
+        What is held.
+    progress : Progress
+        Follows the reading.
+    """
+
+    def __init__(self, source: Source, file: PreparedFile, progress: Progress) -> None:
+        self._source = source
+        self.label, self.ignored, self.external = source.label, source.ignored, source.external
+        self.linked, self.unlisted = source.linked, source.unlisted
+        held = {sha for split in (file.train, file.test) for sha in split.source_sha256()}
+        numbers = [number for own in source.splits().values() for number in own]
+        new: list[int] = []
+        with (
+            progress.task("looking for new pictures", len(numbers)) as task,
+            ThreadPoolExecutor(available_cores()) as pool,
+        ):
+            for number, sha in in_order(lambda n: pool.submit(source.sha256, n), numbers, 256):
+                if sha not in held:
+                    new.append(number)
+                task.advance()
+        self.known = len(numbers) - len(new)
+        self._numbers = new
+        digest = hashlib.sha256(f"{source.listing()}\n{file.digest}\n".encode())
+        self._listing = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def splits(self) -> dict[str | None, range]:
+        """Return the numbers of each split's items; None: of those without one."""
+        found, start = {}, 0
+        for split, own in self._source.splits().items():
+            count = sum(number in own for number in self._numbers)
+            found[split] = range(start, start + count)
+            start += count
+        return found
+
+    def item(self, number: int) -> Item:
+        """Return what stands at a number."""
+        return self._source.item(self._numbers[number])._replace(number=number)
+
+    def ticket(self, number: int) -> Any:
+        """Return what the loader needs."""
+        return self._source.ticket(self._numbers[number])
+
+    def loader(self) -> Loader:
+        """Return the source's loader."""
+        return self._source.loader()
+
+    def depth(self) -> int:
+        """Of the source."""
+        return self._source.depth()
+
+    def listing(self) -> str:
+        """Digest of the source's listing and of what is held."""
+        return self._listing
+
+    def longest(self) -> int:
+        """Of the source."""
+        return self._source.longest()
+
+    def sha256(self, number: int) -> str:
+        """Of the source's item."""
+        return self._source.sha256(self._numbers[number])
+
+    def holds(self, number: int, sha256: str) -> bool:
+        """Tell whether the item still has that content."""
+        return self._source.holds(self._numbers[number], sha256)
+
+
+def add(
+    path: Path, source: Source, recipe: Recipe, asked: dict[str, Any], workers: int,
+    progress: Progress,
+) -> PrepareReport:  # fmt: skip
+    """Add the pictures of a source that a prepared file does not hold yet.
+
+    They are prepared into a file of their own, which an interruption leaves to be
+    continued; then both are copied into one, which takes the place of the first.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    source : Source
+        Pictures, old and new.
+    recipe : Recipe
+        Of the source; how pictures are prepared is taken from the file.
+    asked : dict
+        What was asked for of `Preprocessing`'s options; None for nothing.
+    workers : int
+        Processes that decode.
+    progress : Progress
+        Where to report.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it joins shards, or was prepared otherwise.
+    RunError
+        If the disk is too small.
+    """
+    start = time.monotonic()
+    with locked(path.with_name(f".{path.name}.lock"), str(path)), quiet_decoders():
+        remove_leftovers(path.parent, path.name)
+        file = PreparedFile(path)
+        _check_same(file, asked)
+        newcomers = Newcomers(source, file, progress)
+        stored = file.attributes["recipe"]
+        recipe = recipe.model_copy(
+            update={"preprocessing": recipe.preprocessing.model_validate(stored["preprocessing"])}
+        )
+        same = _names(described_recipe(recipe)) == _names(stored)
+        if not len(newcomers):
+            file.close()
+            return PrepareReport(
+                path, file.layout, len(file.train), len(file.test), ignored=source.ignored,
+                known=newcomers.known, written=False,
+            )  # fmt: skip
+        if newcomers.depth() > file.layout.bits:
+            raise InputError(f"{path}: holds 8-bit images, {source.label} has pictures of 16 bit")
+        extra = path.with_name(f".{path.name}.added")
+        with told_how_to_go_on(path):
+            report = _prepare_extra(extra, newcomers, file, recipe, workers, progress)
+            with PreparedFile(extra) as added:
+                listing = source.listing() if same else newcomers.listing()
+                _combine(path, [file, added], listing, max(newcomers.longest(), _longest(file)))
+            extra.unlink()
+        file.close()
+    return replace(
+        report,
+        path=path,
+        train=len(file.train) + report.train,
+        test=len(file.test) + report.test,
+        known=newcomers.known,
+        added=(report.train, report.test),
+        seconds=time.monotonic() - start,
+    )
+
+
+def _check_same(file: PreparedFile, asked: dict[str, Any]) -> None:
+    if file.shards:
+        raise InputError(
+            f"{file.path}: joins shards; prepare the new pictures into a file of their own"
+        )
+    stored = file.attributes["recipe"]["preprocessing"]
+    given = {name: value for name, value in asked.items() if value is not None}
+    changed = differences({name: stored.get(name) for name in given}, given)
+    if changed:
+        raise InputError(
+            f"{file.path}: was prepared otherwise ({'; '.join(changed)}); add as it is"
+        )
+
+
+def _names(recipe: dict[str, Any]) -> tuple[Any, Any]:
+    return recipe["name"], recipe["source"]
+
+
+def _longest(file: PreparedFile) -> int:
+    kind = file.read(lambda opened: opened["train/source"].dtype)
+    return int(kind.itemsize)
+
+
+def _prepare_extra(
+    extra: Path, newcomers: Newcomers, file: PreparedFile, recipe: Recipe, workers: int,
+    progress: Progress,
+) -> PrepareReport:  # fmt: skip
+    """Prepare the new pictures, or go on with them."""
+    layout = file.layout
+    plan = Plan.make(newcomers.splits(), recipe)
+    needed = (len(file.train) + len(file.test) + 2 * len(newcomers)) * layout.sample_bytes
+    check_space(extra, needed, "fewer pictures")
+    job = Job(extra, newcomers, plan, layout, recipe, workers, plan.expected("train"))
+    if extra.exists():
+        extra.unlink()
+    return job.run(progress, discard=True)
+
+
+def _combine(path: Path, files: Sequence[PreparedFile], listing: str, longest: int) -> None:
+    """Write the samples of several files into one, and give it its name."""
+    layout = files[0].layout
+    counts = {name: sum(len(file.split(name)) for file in files) for name in SPLITS}
+    with atomic_file(path) as temporary:
+        places = {}
+        with container.create(temporary) as made:
+            for name in SPLITS:
+                group = made.create_group(name)
+                for key in layout.raw:
+                    shape, dtype = layout.dataset(key)
+                    places[name, key] = container.in_one_piece(
+                        group, key, counts[name], shape, dtype
+                    )
+        target = RawFile(temporary, writable=True)
+        for (name, key), place in places.items():
+            for values in _blocks(files, name, key):
+                target.write(place, values)
+                place += values.nbytes
+        target.close()
+        outcome = Outcome()
+        for name in SPLITS:
+            for entry in _entries(files, name):
+                outcome.accept(name, entry.source, entry.source_sha256)
+        mean, steps = None, steps_for(layout.size**2 * layout.data_range, counts["train"])
+        if layout.has_images:
+            total = sum(np.longdouble(len(file.train)) * file.mean_magnitude() for file in files)
+            mean = np.ascontiguousarray(total / counts["train"], np.float64)
+        about = About(files[0].attributes["recipe"], listing, outcome.source_checksum(), steps)
+        entries = (entry for name in SPLITS for entry in _entries(files, name))
+        complete(temporary, layout, counts, longest, entries, mean, about)
+
+
+def _blocks(files: Sequence[PreparedFile], name: str, key: str) -> Iterator[Any]:
+    for file in files:
+        split = file.split(name)
+        size = max(1, _BLOCK_BYTES // max(1, file.layout.sample_bytes))
+        for start in range(0, len(split), size):
+            rows = slice(start, start + size)
+            yield np.ascontiguousarray(split.images(rows) if key == "images" else split.codes(rows))
+
+
+def _entries(files: Sequence[PreparedFile], name: str) -> Iterator[Entry]:
+    for file in files:
+        split = file.split(name)
+        undefined = set(split.undefined_rows())
+        for start in range(0, len(split), container.ROWS):
+            rows = range(start, min(start + container.ROWS, len(split)))
+            block = slice(rows.start, rows.stop)
+            names, hashes = split.sources(block), split.source_sha256(block)
+            tables = {key: split.digests(key, block) for key in file.layout.raw}
+            for i, row in enumerate(rows):
+                mask = split.undefined([row])[0] if row in undefined else None
+                yield Entry(
+                    name, names[i], hashes[i],
+                    {key: table[i].tobytes() for key, table in tables.items()},
+                    None if mask is None or not mask.any() else mask,
+                )  # fmt: skip

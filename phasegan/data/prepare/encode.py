@@ -1,0 +1,190 @@
+"""From one picture to one sample: what the processes of `prepare` do.
+
+What is imported here is imported by each of them: numpy and Pillow, little else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.hdf5.checksums import digest
+from phasegan.data.hdf5.layout import Layout
+from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.notices import Middle, middle
+from phasegan.data.sources import Loader
+from phasegan.fourier.degradation import add_phase_noise, quantise_phase
+from phasegan.fourier.encoding import encode
+from phasegan.fourier.exact_sum import ExactSum
+from phasegan.fourier.phase import PolarSpectrum, analyse
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One encoded sample."""
+
+    source: str
+    source_sha256: str
+    images: NDArray[np.generic]
+    phase: NDArray[np.generic]
+    undefined: NDArray[np.bool_]
+    magnitude: NDArray[np.float64]
+    remarks: tuple[str, ...] = ()
+    """What is left out of the picture."""
+
+
+class Encoded(NamedTuple):
+    """A sample as it is written."""
+
+    source: str
+    source_sha256: str
+    values: dict[str, NDArray[np.generic]]
+    """`phase`, and `images` where they are kept."""
+    digests: dict[str, bytes]
+    """SHA-256 of each of the values."""
+    undefined: NDArray[np.bool_] | None
+    """Where the phase is undefined; None: nowhere."""
+    remarks: tuple[str, ...] = ()
+    """What is left out of the picture."""
+    middle: Middle | None = None
+    """Where the image's values lie; None of 8 bit."""
+
+
+class Task(NamedTuple):
+    """Pictures that are encoded together."""
+
+    tickets: list[Any]
+    """What the loader takes, one a picture."""
+    counted: list[bool]
+    """Whose magnitudes are summed."""
+
+
+class Done(NamedTuple):
+    """What became of a task."""
+
+    results: list[Encoded | str]
+    """Samples, or the reasons why there are none."""
+    total: NDArray[np.int64] | None
+    """Sum of the magnitudes that were counted, in steps of `ExactSum`."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes the pictures of a source; it can be pickled.
+
+    Parameters
+    ----------
+    loader : Loader
+        Of the source.
+    layout : Layout
+        Sizes and encodings.
+    how : str
+        How pictures are fitted, see `phasegan.data.images.resizing.fit`.
+    seed : int
+        Of the phase noise.
+    steps : int
+        Of the sum of magnitudes, see `ExactSum`.
+    """
+
+    loader: Loader
+    layout: Layout
+    how: str
+    seed: int
+    steps: int = 0
+
+    def sample(self, ticket: Any) -> Sample | str:
+        """Return a sample, or the reason why there is none."""
+        layout = self.layout
+        try:
+            loaded = self.loader.square(ticket, layout.size, layout.channels, layout.bits, self.how)
+            sample = encode_sample(loaded.pixels, layout, loaded.name, loaded.sha256, self.seed)
+            return replace(sample, remarks=loaded.remarks)
+        except UnreadablePictureError as error:
+            return str(error)
+        except OSError as error:
+            return f"cannot be read ({error.strerror or error})"
+        except MemoryError:
+            return "larger than the memory"
+
+    def __call__(self, task: Task) -> Done:
+        """Encode pictures."""
+        total = ExactSum(self.steps)
+        results: list[Encoded | str] = []
+        for ticket, counted in zip(task.tickets, task.counted, strict=True):
+            sample = self.sample(ticket)
+            if isinstance(sample, str):
+                results.append(sample)
+                continue
+            if counted and self.layout.has_images:
+                total.add(sample.magnitude)
+            results.append(self.pack(sample))
+        return Done(results, total.total)
+
+    def pack(self, sample: Sample) -> Encoded:
+        """Return a sample as it is written."""
+        values = {name: getattr(sample, name) for name in self.layout.raw}
+        return Encoded(
+            sample.source,
+            sample.source_sha256,
+            values,
+            {name: digest(value) for name, value in values.items()},
+            sample.undefined if sample.undefined.any() else None,
+            sample.remarks,
+            middle(sample.images),
+        )
+
+
+def encode_sample(
+    pixels: NDArray[np.generic], layout: Layout, source: str, source_sha256: str, seed: int
+) -> Sample:
+    """Transform one fitted picture.
+
+    The layout's noise and rounding change the phase alone; the image, the
+    magnitude and where the phase is undefined are those without them.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        (N, N) or (N, N, 3), already of the layout's dtype: the phase is that
+        of the integers that are stored.
+    layout : Layout
+        Sizes and encodings.
+    source, source_sha256 : str
+        Where the picture came from.
+    seed : int
+        Of the noise, with the source and its hash: neither the order of the
+        samples nor who encodes them matters.
+    """
+    image = np.moveaxis(pixels, -1, 0) if layout.planes else pixels
+    image = np.ascontiguousarray(image, dtype=layout.image_dtype)
+    spectrum = analyse(image, layout.frame)
+    phase = spectrum.phase
+    if layout.degraded:
+        phase = _degrade(spectrum, layout, _generator(seed, source, source_sha256))
+    return Sample(
+        source=source,
+        source_sha256=source_sha256,
+        images=image,
+        phase=encode(phase, layout.phase_dtype),
+        undefined=spectrum.undefined,
+        magnitude=spectrum.magnitude,
+    )
+
+
+def _generator(seed: int, source: str, source_sha256: str) -> np.random.Generator:
+    entropy = hashlib.sha256(f"{seed}\0{source}\0{source_sha256}".encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(entropy, "big")))
+
+
+def _degrade(
+    spectrum: PolarSpectrum, layout: Layout, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    phase = add_phase_noise(spectrum.phase, layout.phase_noise, rng, layout.frame)
+    if layout.phase_bits is not None:
+        phase = quantise_phase(phase, layout.phase_bits, layout.frame)
+    phase[spectrum.undefined] = 0.0
+    return phase

@@ -1,0 +1,95 @@
+"""Pictures encoded in memory, without a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from phasegan.config.settings import build
+from phasegan.data.folder_source import PictureFile, PictureFolder
+from phasegan.data.hdf5.layout import Layout
+from phasegan.data.images.decoding import quiet_decoders
+from phasegan.data.images.notices import Remarks, left_out, middle, narrow
+from phasegan.data.prepare.encode import Encoder, Sample
+from phasegan.data.recipes import Preprocessing
+from phasegan.errors import InputError
+from phasegan.fourier.convention import padded_size
+from phasegan.progress import Progress
+
+
+def encode_pictures(
+    path: Path,
+    preprocessing: dict[str, Any],
+    limit: int | None,
+    progress: Progress,
+    seed: int = 0,
+) -> tuple[Layout, list[Sample]]:
+    """Encode a picture, or a folder of pictures, in memory.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A picture or a folder.
+    preprocessing : dict
+        Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
+        images; the defaults for the rest, but float32 for the dtype.
+    limit : int, optional
+        Only the first so many.
+    progress : Progress
+        Told what is skipped and why.
+    seed : int
+        Of the phase noise.
+
+    Returns
+    -------
+    (Layout, list of Sample)
+        In the order of their paths.
+
+    Raises
+    ------
+    InputError
+        If there is no usable picture, or a value is out of range.
+    """
+    wanted = build(Preprocessing, {"phase_dtype": "float32", **preprocessing}, "preprocessing")
+    padded = padded_size(wanted.size, wanted.oversample)
+    if not path.is_dir() and not path.is_file():
+        raise InputError(f"{path}: neither a regular file nor a folder")
+    with quiet_decoders():
+        return _encode_all(path, wanted, padded, limit, progress, seed)
+
+
+def _encode_all(
+    path: Path,
+    wanted: Preprocessing,
+    padded: int,
+    limit: int | None,
+    progress: Progress,
+    seed: int,
+) -> tuple[Layout, list[Sample]]:
+    source = PictureFolder(path) if path.is_dir() else PictureFile(path)
+    layout = wanted.layout(padded, source.depth())
+    encoder = Encoder(source.loader(), layout, wanted.fit, seed)
+    samples: list[Sample] = []
+    remarks = Remarks()
+    for number in (i for own in source.splits().values() for i in own):
+        if limit is not None and len(samples) == limit:
+            break
+        result = encoder.sample(source.ticket(number))
+        if isinstance(result, str):
+            progress.warn(f"skipped {source.item(number).name}: {result}")
+        else:
+            samples.append(result)
+            remarks.add(result.remarks, source.item(number).name)
+    if not samples:
+        raise InputError(f"{path}: no usable picture")
+    remarks.tell(progress)
+    for line in left_out(source.linked, ()):
+        progress.warn(f"{path}: {line}")
+    if source.ignored:
+        progress.warn(f"{path}: ignored {source.ignored} files that are no pictures by their name")
+    found = narrow([middle(sample.images) for sample in samples], 0, layout.data_range)
+    if found is not None:
+        progress.warn(
+            f"{path}: {found[0]}; they are taken as they are, which phases do not depend on"
+        )
+    return layout, samples

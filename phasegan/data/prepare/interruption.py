@@ -1,0 +1,128 @@
+"""What every preparation does about interruptions, and about a disk that is too small."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from phasegan.config.settings import differences
+from phasegan.data.prepare.partial import Names, Unfinished
+from phasegan.errors import InputError, Interrupted, RunError, room_for
+from phasegan.io.atomic import replace
+
+
+def check_left(path: Path, about: dict[str, Any], *, discard: bool) -> bool:
+    """Look at what an interrupted preparation left; its lock must be held.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+    about : dict
+        What is to be prepared, in plain values: what decides every byte of the file.
+    discard : bool
+        Throw away what was left by a preparation of something else.
+
+    Returns
+    -------
+    bool
+        Whether there is something to be continued.
+
+    Raises
+    ------
+    InputError
+        If a preparation of something else is in the way.
+    """
+    names, left = Names.of(path), Unfinished.about(path)
+    changed = [] if left is None else differences(left, about)
+    if changed and not discard:
+        raise InputError(
+            f"{path}: an interrupted preparation is in the way, of something else "
+            f"({'; '.join(changed)}); finish that one, or add --overwrite to throw it away"
+        )
+    if left is None or changed:
+        names.remove()
+    return left is not None and not changed
+
+
+class Unwhole(Protocol):
+    """A file that is being written: of phases, or of pictures."""
+
+    names: Names
+
+    def close(self) -> None:
+        """Close what is open; everything stays on the disk."""
+
+
+U = TypeVar("U", bound=Unwhole)
+
+
+@contextlib.contextmanager
+def made_whole(path: Path, begin: Callable[[], U]) -> Iterator[U]:
+    """Begin or continue a file, and give it its name when the block has filled it.
+
+    What an interruption or a full disk leaves stays, to be continued; bad input leaves
+    nothing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+    begin : callable
+        Opens what is not whole yet.
+    """
+    with told_how_to_go_on(path):
+        unwhole, hopeless = begin(), False
+        try:
+            yield unwhole
+        except InputError:
+            hopeless = True
+            raise
+        finally:
+            unwhole.close()
+            if hopeless:
+                unwhole.names.remove()
+        replace(unwhole.names.part, path)
+    unwhole.names.remove()
+
+
+@contextlib.contextmanager
+def told_how_to_go_on(path: Path) -> Iterator[None]:
+    """Say how to go on after an interruption or on a full disk; what is written stays."""
+    try:
+        with room_for(path):
+            yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"{path}: interrupted; what is prepared so far is kept, continue with --resume",
+            getattr(error, "number", signal.SIGINT),
+        ) from None
+
+
+def check_space(path: Path, needed: int, smaller: str) -> None:
+    """Refuse to begin what does not fit on the disk.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    needed : int
+        Bytes.
+    smaller : str
+        What can be asked for to need less: the end of the message.
+
+    Raises
+    ------
+    RunError
+        Saying how much is missing.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise RunError(
+            f"{path}: needs about {needed / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB free; "
+            f"free some space, or choose another -o or {smaller}"
+        )

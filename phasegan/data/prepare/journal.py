@@ -1,0 +1,106 @@
+"""The journal of an unfinished file: what became of each picture, in order.
+
+A line a picture, see `phasegan.io.append_log`.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.prepare.encode import Encoded
+from phasegan.io.append_log import Lines
+
+
+class Entry(NamedTuple):
+    """What became of a picture: a sample of a split, or skipped."""
+
+    split: str | None
+    """None: skipped."""
+    source: str
+    source_sha256: str
+    """Where it was skipped, the reason."""
+    digests: dict[str, bytes]
+    """SHA-256 of each of the values."""
+    undefined: NDArray[np.bool_] | None
+    """Where the phase is undefined, flat; None: nowhere."""
+    remarks: tuple[str, ...] = ()
+    """What is left out of the picture."""
+
+    @property
+    def reason(self) -> str:
+        """Why a picture was skipped."""
+        return self.source_sha256
+
+
+def accepted(split: str, encoded: Encoded) -> Entry:
+    """Return the entry of a sample."""
+    return Entry(
+        split,
+        encoded.source,
+        encoded.source_sha256,
+        encoded.digests,
+        encoded.undefined,
+        encoded.remarks,
+    )
+
+
+def skipped(name: str, reason: str) -> Entry:
+    """Return the entry of a picture that is left out."""
+    return Entry(None, name, reason, {}, None)
+
+
+def _to_json(entry: Entry) -> list[Any]:
+    values: list[Any] = [entry.split, entry.source, entry.source_sha256]
+    if entry.digests:
+        values.append({name: digest.hex() for name, digest in entry.digests.items()})
+    if entry.undefined is not None:
+        packed = zlib.compress(np.packbits(entry.undefined).tobytes())
+        values.append(base64.b85encode(packed).decode())
+    elif entry.remarks:
+        values.append(None)
+    if entry.remarks:
+        values.append(entry.remarks)
+    return values
+
+
+def _from_json(values: list[Any], elements: int) -> Entry:
+    split, source, second = values[:3]
+    digests = {n: bytes.fromhex(d) for n, d in values[3].items()} if len(values) > 3 else {}
+    undefined = None
+    if len(values) > 4 and values[4] is not None:
+        bits = np.frombuffer(zlib.decompress(base64.b85decode(values[4])), np.uint8)
+        undefined = np.unpackbits(bits, count=elements).astype(bool)
+    remarks = tuple(values[5]) if len(values) > 5 else ()
+    return Entry(split, source, second, digests, undefined, remarks)
+
+
+class Journal(Lines):
+    """Entries that are appended and read again from the start.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    elements : int
+        Phases of a sample.
+    """
+
+    def __init__(self, path: Path, elements: int) -> None:
+        super().__init__(path)
+        self._elements = elements
+
+    def append(self, entries: list[Entry]) -> None:
+        """Append entries, all in one write."""
+        self.add(map(_to_json, entries))
+
+    def entries(self) -> Iterator[tuple[int, Entry]]:
+        """Yield each entry with the place where it begins, up to the first damaged line."""
+        for place, value in self.values():
+            yield place, _from_json(value, self._elements)

@@ -1,0 +1,332 @@
+"""Joining shards: a small file of HDF5 virtual datasets, through which they are read as one.
+
+HDF5 reads a missing shard as zeros without a word. So the file also says what each
+shard is, and phasegan's reader asks every one of them on opening.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.config.settings import differences
+from phasegan.data.hdf5 import container
+from phasegan.data.hdf5.checksums import row_and_mask
+from phasegan.data.hdf5.container import open_hdf5
+from phasegan.data.hdf5.layout import SHARDS, Layout
+from phasegan.data.hdf5.links import has
+from phasegan.data.hdf5.reader import PreparedFile, room_for_shards
+from phasegan.data.hdf5.split import PreparedSplit
+from phasegan.data.prepare.writer import (
+    SPLITS,
+    About,
+    describe,
+    write_attributes,
+    write_mean,
+)
+from phasegan.data.recipes import Recipe
+from phasegan.errors import InputError
+from phasegan.fourier.exact_sum import ExactSum, sum_of
+from phasegan.io.atomic import atomic_file
+
+_BLOCK = 4096
+
+
+class Piece(NamedTuple):
+    """Rows of a shard that the whole has."""
+
+    split: int
+    """0 train, 1 test."""
+    shard: int
+    start: int
+    stop: int
+
+
+class Joined(NamedTuple):
+    """What `join` wrote."""
+
+    counts: dict[str, int]
+    shared: int
+    """Test samples whose file also stands in the training split."""
+    left_out: list[str]
+    """Names of test samples that were left out because another shard trains on them."""
+
+
+class OtherShardError(InputError):
+    """A shard that was prepared otherwise than the others."""
+
+
+def is_joined(path: Path) -> bool:
+    """Tell whether an HDF5 file joins shards.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened.
+    """
+    with open_hdf5(path) as file:
+        return has(file, SHARDS)
+
+
+def join(
+    path: Path, shards: Sequence[Path], recipe: Recipe, described: dict[str, object]
+) -> Joined:
+    """Write the file that joins shards.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; the shards stand in the same folder.
+    shards : sequence of pathlib.Path
+        In their order.
+    recipe : Recipe
+        That all of them were prepared by.
+    described : dict
+        The same as files have it.
+
+    Returns
+    -------
+    Joined
+        Of a source without a split, a file that stands in two shards is never on
+        both sides: the test sample is left out.
+
+    Raises
+    ------
+    InputError
+        If a shard is missing, damaged, or of something else.
+    """
+    files: list[PreparedFile] = []
+    room_for_shards(path, len(shards))
+    try:
+        for shard in shards:
+            files.append(PreparedFile(shard))
+            files[-1].close()
+        _check_alike(files, described)
+        pieces, shared, left_out = _pieces(files)
+        splits = {
+            name: PreparedSplit.joined(files[0], name, files, [p for p in pieces if p.split == i])
+            for i, name in enumerate(SPLITS)
+        }
+        with atomic_file(path) as temporary:
+            with container.create(temporary, sealed=True) as file:
+                _write(file, files, splits, pieces, described, recipe.source.checksum)
+            container.seal(temporary)
+    finally:
+        for opened in files:
+            opened.close()
+    return Joined({name: len(split) for name, split in splits.items()}, shared, left_out)
+
+
+def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> None:
+    first = files[0]
+    for number, file in enumerate(files):
+        if file.attributes.get("shard") != f"{number} of {len(files)}":
+            raise OtherShardError(
+                f"{file.path}: not shard {number} of {len(files)} but "
+                f"{file.attributes.get('shard', 'no shard')}; prepare it again with --overwrite"
+            )
+        if file.layout != first.layout:
+            raise OtherShardError(
+                f"{file.path}: {file.layout.describe()}, where {first.path.name} is "
+                f"{first.layout.describe()}; prepare that shard again with --overwrite"
+            )
+        changed = differences(recipe, file.attributes["recipe"])
+        if file.attributes["magnitude_steps"] != first.attributes["magnitude_steps"]:
+            changed.append("another number of samples in all")
+        if file.attributes["source_listing"] != first.attributes["source_listing"]:
+            changed.append("other pictures in the source")
+        if changed:
+            raise OtherShardError(
+                f"{file.path}: a shard of something else ({'; '.join(changed)}); prepare it again "
+                "with --overwrite"
+            )
+
+
+def _pieces(files: Sequence[PreparedFile]) -> tuple[list[Piece], int, list[str]]:
+    """Return which rows are kept, how many are shared, and the names of those left out."""
+    trained = np.sort(np.concatenate([_hashes(file, "train") for file in files]))
+    split_given = _split_given(files)
+    pieces = [Piece(0, i, 0, len(file.train)) for i, file in enumerate(files) if len(file.train)]
+    shared, left_out = 0, []
+    for i, file in enumerate(files):
+        twice = np.flatnonzero(_among(_hashes(file, "test"), trained)).tolist()
+        if split_given or not twice:
+            shared += len(twice)
+            twice = []
+        left_out += file.test.sources(twice)
+        file.close()
+        ends = [*twice, len(file.test)]
+        for start, stop in zip([0, *(row + 1 for row in twice)], ends, strict=True):
+            if stop > start:
+                pieces.append(Piece(1, i, start, stop))
+    return pieces, shared, left_out
+
+
+def _split_given(files: Sequence[PreparedFile]) -> bool:
+    """Tell whether the source had a split: then it had both folders, and without one it had not."""
+    if files[0].attributes["recipe"]["source"]["kind"] != "folder":
+        return True
+    first = {
+        split.name: split.sources([0])[0]
+        for file in reversed(files)
+        for split in (file.train, file.test)
+        if len(split)
+    }
+    return all(name.startswith(f"{split}/") for split, name in first.items())
+
+
+def _hashes(file: PreparedFile, name: str) -> NDArray[np.bytes_]:
+    """Return half of each file's SHA-256: (n,), 16 bytes each."""
+    split = file.split(name)
+    found = np.empty(len(split), "S16")
+    for start in range(0, len(split), _BLOCK):
+        texts = split.source_sha256(slice(start, start + _BLOCK))
+        found[start : start + len(texts)] = np.frombuffer(
+            b"".join(bytes.fromhex(text)[:16] for text in texts), "S16"
+        )
+    file.close()
+    return found
+
+
+def _among(values: NDArray[np.bytes_], ordered: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[place] == values
+    return found
+
+
+def _write(
+    file: h5py.File,
+    files: Sequence[PreparedFile],
+    splits: dict[str, PreparedSplit],
+    pieces: Sequence[Piece],
+    recipe: dict[str, object],
+    wanted: str | None,
+) -> None:
+    layout = files[0].layout
+    checksums: dict[str, str] = {}
+    source = hashlib.sha256()
+    for i, (name, split) in enumerate(splits.items()):
+        group = file.create_group(name)
+        own = [piece for piece in pieces if piece.split == i]
+        for dataset in layout.datasets:
+            _virtual(group, dataset, files, own, layout)
+            describe(group[dataset], dataset, layout)
+        checksums |= _sums(files, split, own, layout, group, source)
+    if layout.has_images:
+        checksums |= write_mean(file, _mean(files), layout)
+    _write_shards(file, files, pieces)
+    checksum = f"sha256:{source.hexdigest()}"
+    if wanted not in (None, checksum):
+        raise InputError(
+            f"{file.filename}: the pictures of all shards have checksum {checksum}, the recipe "
+            f"{recipe['name']} asks for {wanted}; they are not the same set"
+        )
+    about = About(
+        recipe=recipe,
+        listing=files[0].attributes["source_listing"],
+        source_checksum=checksum,
+        steps=files[0].attributes["magnitude_steps"],
+    )
+    write_attributes(file, layout, about, checksums)
+
+
+def _virtual(
+    group: h5py.Group,
+    name: str,
+    files: Sequence[PreparedFile],
+    pieces: Sequence[Piece],
+    layout: Layout,
+) -> None:
+    """Map the pieces of a dataset after one another."""
+    split = group.name.lstrip("/")
+    count = sum(piece.stop - piece.start for piece in pieces)
+    if name.startswith("source"):
+        shape: tuple[int, ...] = ()
+        dtype = files[0].read(lambda f: f[f"{split}/{name}"].dtype)
+    else:
+        shape, dtype = layout.dataset(name)
+    if not count:
+        group.create_dataset(name, (0, *shape), dtype)
+        return
+    created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    created.set_obj_track_times(False)
+    extent, rest, row = (count, *shape), (0,) * len(shape), 0
+    for piece in pieces:
+        length = len(files[piece.shard].split(split))
+        block = (piece.stop - piece.start, *shape)
+        here, there = h5py.h5s.create_simple(extent), h5py.h5s.create_simple((length, *shape))
+        here.select_hyperslab((row, *rest), block)
+        there.select_hyperslab((piece.start, *rest), block)
+        own = files[piece.shard].path.name.encode()
+        created.set_virtual(here, own, f"{split}/{name}".encode(), there)
+        row += block[0]
+    kind = h5py.h5t.py_create(dtype, logical=True)
+    h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple(extent), created)
+
+
+def _sums(
+    files: Sequence[PreparedFile],
+    split: PreparedSplit,
+    pieces: Sequence[Piece],
+    layout: Layout,
+    group: h5py.Group,
+    source: hashlib._Hash,
+) -> dict[str, str]:
+    """Return the checksums that one file of the same samples would have."""
+    sums = {
+        name: hashlib.sha256() for name in (*layout.raw, "undefined", "source", "source_sha256")
+    }
+    for start in range(0, len(split), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        names, hashes = split.sources(rows), split.source_sha256(rows)
+        for key, texts in (("source", names), ("source_sha256", hashes)):
+            sums[key].update(b"".join(text.encode() + b"\0" for text in texts))
+        for name, sha in zip(names, hashes, strict=True):
+            source.update(f"{split.name} {name} {sha}\n".encode())
+        for key in layout.raw:
+            sums[key].update(split.digests(key, rows).tobytes())
+        for opened in files:  # a thousand open ones take half a gigabyte
+            opened.close()
+    undefined = first = 0
+    for part, piece in zip(split.parts, pieces, strict=True):
+        alone = PreparedSplit(files[piece.shard], split.name, [part])
+        for row in alone.undefined_rows():
+            mask = alone.undefined([row])[0]
+            if mask.any():
+                sums["undefined"].update(row_and_mask(first + row, mask))
+                undefined += int(mask.sum())
+        first += len(alone)
+        files[piece.shard].close()
+    group["undefined"].attrs["count"] = undefined
+    return {f"{split.name}/{name}": found.hexdigest() for name, found in sums.items()}
+
+
+def _mean(files: Sequence[PreparedFile]) -> NDArray[np.float64]:
+    """Return the mean magnitude of all training samples: what one file would have."""
+    steps = files[0].attributes["magnitude_steps"]
+    total = ExactSum(steps)
+    for file in files:
+        total.merge(sum_of(file.mean_magnitude(), len(file.train), steps))
+        file.close()
+    return total.mean(sum(len(file.train) for file in files))
+
+
+def _write_shards(file: h5py.File, files: Sequence[PreparedFile], pieces: Sequence[Piece]) -> None:
+    group = file.create_group(SHARDS)
+    for key, texts in (
+        ("file", [opened.path.name for opened in files]),
+        ("identity", [opened.attributes["attributes_checksum"] for opened in files]),
+    ):
+        encoded = [text.encode() for text in texts]
+        kind = container.text_type(max(map(len, encoded)))
+        container.checked(group, key, len(encoded), (), kind, container.ROWS)[:] = np.array(
+            encoded, kind
+        )
+    rows = np.array(pieces, np.int64).reshape(-1, 4)
+    container.checked(group, "pieces", len(rows), (4,), rows.dtype, container.ROWS)[:] = rows

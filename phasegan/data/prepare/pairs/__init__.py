@@ -1,0 +1,1 @@
+"""Preparing two domains of images as one file."""

@@ -1,0 +1,298 @@
+"""From two domains of pictures to one file of them, which is read many times as fast."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from phasegan._version import __version__
+from phasegan.config.settings import differences
+from phasegan.data.domain_folders import Domains, Part, open_domains
+from phasegan.data.hdf5.container import HDF5_SUFFIXES
+from phasegan.data.hdf5.pair_layout import GROUPS, Facts
+from phasegan.data.hdf5.pair_reader import DomainsFile
+from phasegan.data.hdf5.reader import check_replaceable
+from phasegan.data.images.conversion import FITS, Kind
+from phasegan.data.images.decoding import quiet_decoders
+from phasegan.data.prepare.interruption import check_left, check_space, made_whole
+from phasegan.data.prepare.loop import worker_count
+from phasegan.data.prepare.pairs.loop import Outcome, PictureFilling
+from phasegan.data.prepare.pairs.partial import UnfinishedPictures
+from phasegan.data.prepare.pairs.plan import printable_name
+from phasegan.data.prepare.partial import Names
+from phasegan.errors import InputError
+from phasegan.io.atomic import locked, remove_leftovers
+from phasegan.io.output_paths import check_file_name, is_read_only
+from phasegan.progress import Progress
+
+DEFAULT_LOAD = 286
+_ALPHA = ("drop", "keep")
+
+
+@dataclass(frozen=True)
+class DomainsReport:
+    """What `prepare_domains` did, or with `dry_run` would do."""
+
+    path: Path
+    counts: dict[str, int]
+    """Pictures by group; with `dry_run` the candidates, before any is left out."""
+    kinds: tuple[Kind, Kind] | None
+    """Of A and of B; None with `dry_run`."""
+    load: int
+    fit: str
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason of each picture that was left out."""
+    shared: int = 0
+    """Test pictures whose file also stands among the training pictures."""
+    resumed: int = 0
+    """Pictures that an interrupted preparation had written already; where there were
+    none, those that it had looked at."""
+    seconds: float = 0.0
+    written: bool = True
+    """False if the file was already there, or with `dry_run`."""
+
+
+def prepare_domains(
+    folder: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    domain_a: str | os.PathLike[str] | None = None,
+    domain_b: str | os.PathLike[str] | None = None,
+    load: int | None = None,
+    fit: str | None = None,
+    alpha: str | None = None,
+    workers: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> DomainsReport:
+    """Write two domains of pictures into one HDF5 file for training.
+
+    Training pictures are decoded and resized once and for all, exactly as training
+    from the folders would do it each time; test pictures keep their own size.
+
+    Parameters
+    ----------
+    folder : path, optional
+        With `trainA` and `trainB`, perhaps `testA` and `testB`.
+    output : path, optional
+        The HDF5 file; `<name of the data>.h5` in the working folder by default.
+    domain_a, domain_b : path, optional
+        The domains' own folders instead, see `phasegan.data.domain_folders.open_domains`.
+    load : int, optional
+        What training pictures are brought to, 8 to 16384. Default 286.
+    fit : {"stretch", "short-side", "none"}, optional
+        Whether both sides or the short one become `load`, or pictures keep their
+        size. Default stretch.
+    alpha : {"drop", "keep"}, optional
+        What becomes of alpha: nothing, or the last channel. Default drop.
+    workers : int, optional
+        Processes that decode; one a core by default.
+    resume : bool
+        Never throw away what an interrupted preparation left. One of the same
+        pictures and options is continued in any case.
+    overwrite : bool
+        Replace a file that holds something else, and throw away what an
+        interrupted preparation of something else left.
+    dry_run : bool
+        Count the pictures and say what would be done, write nothing.
+    progress : Progress, optional
+        Where to report; silent by default.
+
+    Raises
+    ------
+    InputError
+        If the folders, an option or an existing output does not fit.
+    RunError
+        If the disk is too small or becomes full, or a picture changes meanwhile.
+
+    Notes
+    -----
+    Killed at any moment, it leaves no file or a whole one, and continues when
+    called again; the file is then, byte by byte, that of an uninterrupted run.
+
+    Examples
+    --------
+    >>> import numpy, pathlib, phasegan
+    >>> from PIL import Image
+    >>> rng = numpy.random.default_rng(0)
+    >>> for name in ("trainA", "trainB", "testA", "testB"):
+    ...     folder = pathlib.Path("pair", name)
+    ...     folder.mkdir(parents=True)
+    ...     for i in range(4):
+    ...         pixels = rng.integers(0, 256, (32, 32, 3), "uint8")
+    ...         Image.fromarray(pixels).save(folder / f"{i}.png")
+    >>> report = phasegan.prepare_domains("pair", load=36)
+    >>> str(report.path), report.counts["trainA"]
+    ('pair.h5', 4)
+    """
+    progress = progress or Progress()
+    load, fit, alpha = load or DEFAULT_LOAD, fit or "stretch", alpha or "drop"
+    _check(load, fit, alpha)
+    count = worker_count(workers)
+    domains = open_domains(folder, domain_a, domain_b)
+    if domains.prepared is not None:
+        raise InputError(f"{folder}: is a prepared file already; train on it as it is")
+    path = Path(output) if output is not None else Path(f"{domains.name}.h5")
+    if not path.exists():
+        check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
+    parts = _parts(domains)
+    counts = {name: len(part) for name, part in parts.items()}
+    if dry_run:
+        for part in parts.values():
+            part.tell_left_out(progress)
+        return DomainsReport(path, counts, None, load, fit, written=False)
+    job = _Job(path, domains.name, parts, load, fit, alpha, count)
+    if path.exists() and not overwrite and is_read_only(path.parent):
+        return job.existing()
+    with locked(path.with_name(f".{path.name}.lock"), str(path)):
+        remove_leftovers(path.parent, path.name)
+        if path.exists():
+            if not overwrite:
+                return job.existing()
+            check_replaceable(path)
+        return job.run(progress, discard=overwrite and not resume)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A file that is to be prepared."""
+
+    path: Path
+    name: str
+    parts: dict[str, Part]
+    load: int
+    fit: str
+    alpha: str
+    workers: int
+
+    def run(self, progress: Progress, *, discard: bool) -> DomainsReport:
+        """Begin or continue, and finish the file; its lock must be held."""
+        start, listings = time.monotonic(), self._listings()
+        about = self._about(listings)
+        check_left(self.path, about, discard=discard)
+        with made_whole(self.path, lambda: UnfinishedPictures(self.path, about)) as unfinished:
+            kinds, outcome = self._fill(unfinished, listings, progress)
+        hashes = {group.name: set(group.hashes) for group in outcome.groups}
+        trained = hashes["trainA"] | hashes["trainB"]
+        tested = hashes.get("testA", set()) | hashes.get("testB", set())
+        return DomainsReport(
+            path=self.path,
+            counts={group.name: len(group.rows) for group in outcome.groups},
+            kinds=kinds,
+            load=self.load,
+            fit=self.fit,
+            left_out=outcome.left_out,
+            shared=len(trained & tested),
+            resumed=outcome.resumed or outcome.known,
+            seconds=time.monotonic() - start,
+        )
+
+    def _fill(
+        self, unfinished: UnfinishedPictures, listings: dict[str, str], progress: Progress
+    ) -> tuple[tuple[Kind, Kind], Outcome]:
+        keep_alpha = self.alpha == "keep"
+        filling = PictureFilling(
+            unfinished, self.parts, self.load, self.fit, keep_alpha, self.workers, progress
+        )
+        with quiet_decoders(), filling.pool() as pool:
+            kinds = filling.look(pool)
+            groups = filling.outcome.groups
+            if not unfinished.laid_out(groups):
+                needed = sum(group.nbytes for group in groups)
+                check_space(self.path, needed, "a smaller --load")
+            unfinished.lay_out(groups)
+            filling.make(pool)
+        versions = {"phasegan": __version__, "pillow": PIL.__version__}
+        unfinished.finish(
+            Facts(
+                name=self.name,
+                kinds=kinds,
+                load=self.load,
+                fit=self.fit,
+                alpha=self.alpha,
+                listings=listings,
+                checksums={},
+                intact=True,
+                versions=versions,
+            )
+        )
+        return kinds, filling.outcome
+
+    def _listings(self) -> dict[str, str]:
+        return {name: part.digest() for name, part in self.parts.items()}
+
+    def _about(self, listings: dict[str, str]) -> dict[str, Any]:
+        """Return what decides every byte of the file."""
+        return {
+            "name": self.name,
+            "load": self.load,
+            "fit": self.fit,
+            "alpha": self.alpha,
+            "source_listings": listings,
+            "phasegan": __version__,
+            "numpy": np.__version__,
+            "pillow": PIL.__version__,
+        }
+
+    def existing(self) -> DomainsReport:
+        """Accept a file that is there and holds what is wanted, refuse another."""
+        path = self.path
+        try:
+            file = DomainsFile(path)
+        except InputError as error:
+            raise InputError(f"{error}; it is in the way, choose another -o") from None
+        file.close()
+        facts = file.facts
+        changed = differences(
+            {"name": facts.name, "load": facts.load, "fit": facts.fit, "alpha": facts.alpha},
+            {"name": self.name, "load": self.load, "fit": self.fit, "alpha": self.alpha},
+        )
+        if changed:
+            raise InputError(
+                f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
+                "choose another -o, or add --overwrite"
+            )
+        if facts.listings != self._listings() or not self._unchanged(file):
+            raise InputError(
+                f"{path} is there, but the folders' files have changed since; "
+                "choose another -o, or add --overwrite"
+            )
+        Names.of(path).remove()
+        counts = {group: len(pictures) for group, pictures in file.groups.items()}
+        return DomainsReport(path, counts, facts.kinds, self.load, self.fit, written=False)
+
+    def _unchanged(self, file: DomainsFile) -> bool:
+        """Tell whether the files of all pictures are what they were."""
+        for name, group in file.groups.items():
+            part, hashes = self.parts[name], group.all_source_sha256()
+            rows = {printable_name(own): row for row, own in enumerate(part.names)}
+            for own, sha256 in zip(group.names, hashes, strict=True):
+                try:
+                    if own not in rows or part.source_sha256(rows[own]) != sha256:
+                        return False
+                except InputError:
+                    return False
+        return True
+
+
+def _check(load: int, fit: str, alpha: str) -> None:
+    if not 8 <= load <= 16384:
+        raise InputError(f"load = {load}: must be 8 to 16384")
+    for name, value, known in (("fit", fit, FITS), ("alpha", alpha, _ALPHA)):
+        if value not in known:
+            raise InputError(f"{name} {value!r}: choose one of {', '.join(known)} for pictures")
+
+
+def _parts(domains: Domains) -> dict[str, Part]:
+    found = dict(zip(GROUPS, (*domains.train, *domains.test), strict=True))
+    return {name: part for name, part in found.items() if part is not None}

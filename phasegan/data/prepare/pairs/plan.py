@@ -1,0 +1,135 @@
+"""Which pictures a file of two domains will hold, and where each of them stands in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.domain_folders import Part
+from phasegan.data.images.conversion import Kind, loaded_size
+from phasegan.data.images.pixel_format import Look, common, refusal
+from phasegan.errors import InputError
+
+
+class Seen(NamedTuple):
+    """A picture that was looked at."""
+
+    sha256: str
+    look: Look
+
+
+@dataclass(frozen=True)
+class Group:
+    """The pictures of a group, in their order."""
+
+    name: str
+    """trainA, trainB, testA or testB."""
+    part: Part
+    kind: Kind
+    load: int
+    fit: str
+    rows: list[int]
+    """Which pictures of the part."""
+    names: list[str]
+    hashes: list[str]
+    """SHA-256 of their files."""
+    shapes: NDArray[np.int32]
+    """(n, 2), rows and columns."""
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """(n + 1,), elements before each picture and in all."""
+        counts = self.kind.channels * self.shapes.astype(np.int64).prod(1)
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Of the pixels."""
+        return np.dtype(self.kind.dtype)
+
+    def size(self, row: int) -> int:
+        """Return the bytes of a picture."""
+        rows, columns = map(int, self.shapes[row])
+        return self.kind.channels * rows * columns * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pictures."""
+        return int(self.offsets[-1]) * self.dtype.itemsize
+
+    def place_digest(self) -> str:
+        """Return what changes when any picture gets another place."""
+        head = f"{self.name} {self.kind.channels} {self.kind.dtype} {self.rows}"
+        return hashlib.sha256(head.encode() + self.shapes.tobytes()).hexdigest()
+
+
+Left = Callable[[str, str, str], None]
+"""Told of a picture that is left out: what to call it, its name and the reason."""
+
+
+def find_kind(part: Part, seen: Mapping[int, Seen | str], alpha: bool) -> Kind:
+    """Return the kind of a domain from its training pictures.
+
+    Raises
+    ------
+    InputError
+        If none can be read, or they do not fit together.
+    """
+    looks = [found.look for found in seen.values() if isinstance(found, Seen)]
+    if not looks:
+        raise InputError(f"{part.label}: none of its {len(part)} pictures can be read")
+    return common(looks, part.label, alpha=alpha)
+
+
+def make_group(
+    name: str,
+    part: Part,
+    seen: Mapping[int, Seen | str],
+    kind: Kind,
+    load: int,
+    fit: str,
+    left: Left,
+) -> Group:
+    """Return a group of all pictures that can be brought to a kind.
+
+    Parameters
+    ----------
+    name : str
+        Of the group.
+    part : Part
+        The pictures.
+    seen : mapping
+        By picture what was seen, or why nothing was.
+    kind : Kind
+        What the pictures become.
+    load, fit
+        The size they are brought to, see `phasegan.data.images.conversion.loaded`.
+    left : callable
+        Told of each that is left out.
+    """
+    rows: list[int] = []
+    names: list[str] = []
+    hashes: list[str] = []
+    shapes: list[tuple[int, int]] = []
+    for row, own in enumerate(part.names):
+        found, readable = seen[row], printable_name(own)
+        reason = found if isinstance(found, str) else refusal(found.look, kind)
+        if isinstance(found, str) or reason is not None:
+            left(f"{part.label}/{own}", readable, str(reason))
+            continue
+        rows.append(row)
+        names.append(readable)
+        hashes.append(found.sha256)
+        shapes.append(loaded_size(found.look.rows, found.look.columns, load, fit))
+    table = np.array(shapes, np.int32).reshape(-1, 2)
+    return Group(name, part, kind, load, fit, rows, names, hashes, table)
+
+
+def printable_name(name: str) -> str:
+    r"""Return a name as it is stored: UTF-8, other bytes as `\xff`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,96 @@
+"""Writing a file of two picture domains: room for the pixels first, all else at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.hdf5 import container
+from phasegan.data.hdf5.checksums import dataset_checksum
+from phasegan.data.hdf5.pair_layout import LABELS, SUMMED, Facts, to_attributes
+from phasegan.data.prepare.pairs.plan import Group
+
+
+def create_pixels(path: Path, groups: Sequence[Group]) -> dict[str, int]:
+    """Create a file with room for the pixels of all groups, and nothing else.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; it must not be there.
+    groups : sequence of Group
+        What it will hold.
+
+    Returns
+    -------
+    dict of int
+        By group: offset of its first value in the file, in bytes.
+    """
+    with container.create(path) as file:
+        return {
+            group.name: _room(file.create_group(group.name), int(group.offsets[-1]), group.dtype)
+            for group in groups
+        }
+
+
+def _room(group: h5py.Group, elements: int, dtype: np.dtype[Any]) -> int:
+    created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    created.set_layout(h5py.h5d.CONTIGUOUS)
+    created.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    created.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    created.set_obj_track_times(False)
+    space = h5py.h5s.create_simple((elements,))
+    h5py.h5d.create(group.id, b"pixels", h5py.h5t.py_create(dtype), space, created)
+    return group["pixels"].id.get_offset() or 0
+
+
+def complete(
+    path: Path,
+    groups: Sequence[Group],
+    digests: Mapping[str, NDArray[np.uint8]],
+    facts: Facts,
+) -> None:
+    """Write what a file with all its pixels lacks.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    groups : sequence of Group
+        What it holds.
+    digests : mapping of numpy.ndarray
+        By group: (n, 32), SHA-256 of each picture's values.
+    facts : Facts
+        For its attributes; the checksums are added here.
+    """
+    checksums: dict[str, str] = {}
+    with container.reopen(path) as file:
+        for group in groups:
+            found = _complete(file[group.name], group, digests[group.name])
+            checksums |= {f"{group.name}/{name}": sha256 for name, sha256 in found.items()}
+        container.set_attributes(file, to_attributes(facts._replace(checksums=checksums)))
+
+
+def _complete(stored: h5py.Group, group: Group, digests: NDArray[np.uint8]) -> dict[str, str]:
+    """Write the small datasets of a group; return the checksums."""
+    stored.create_dataset("pixels_sha256", data=digests)
+    values: dict[str, NDArray[Any]] = {"offsets": group.offsets, "shapes": group.shapes}
+    for name, texts in (("names", group.names), ("source_sha256", group.hashes)):
+        encoded = [text.encode() for text in texts]
+        longest = max(map(len, encoded), default=0)
+        values[name] = np.array(encoded, container.text_type(longest))
+    for name, table in values.items():
+        dataset = container.checked(
+            stored, name, len(table), table.shape[1:], table.dtype, container.ROWS
+        )
+        if len(table):
+            dataset[...] = table
+    for name, labels in LABELS.items():
+        container.set_attributes(stored[name], {"axes": ", ".join(labels)})
+    covered: dict[str, NDArray[Any]] = values | {"pixels": digests}
+    return {name: dataset_checksum(covered[name]) for name in SUMMED}

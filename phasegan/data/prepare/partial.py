@@ -1,0 +1,196 @@
+"""A prepared file while it is written, which survives the death of its process.
+
+Beside the final name stand `.<name>.part`, an HDF5 file with room for all samples
+whose values are written at their places, and `.<name>.journal`, which says what
+became of each picture and has the checksums of its values. What the journal does
+not vouch for is done again. The HDF5 metadata of the unfinished file are written
+before the first sample and after the last one; the journal keeps the first state,
+so that a crash between is undone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.hdf5 import container
+from phasegan.data.hdf5.checksums import digest
+from phasegan.data.hdf5.layout import Layout
+from phasegan.data.hdf5.metadata_snapshot import remember, restore
+from phasegan.data.hdf5.positional_file import RawFile
+from phasegan.data.prepare.encode import Encoded
+from phasegan.data.prepare.journal import Entry, Journal
+from phasegan.io.output_paths import is_plain
+
+SPLITS = ("train", "test")
+_FLUSH_BYTES = 2**26
+"""Written data are sent to the disk in steps of this size, beside the work."""
+
+
+class Names(NamedTuple):
+    """The files of an unfinished preparation."""
+
+    part: Path
+    journal: Path
+
+    @classmethod
+    def of(cls, final: Path) -> Names:
+        """Return those of a final name."""
+        return cls(
+            final.with_name(f".{final.name}.part"), final.with_name(f".{final.name}.journal")
+        )
+
+    @property
+    def there(self) -> bool:
+        """Whether both are there themselves: what a link leads to is not continued."""
+        return is_plain(self.part) and is_plain(self.journal)
+
+    def remove(self) -> None:
+        """Remove both, the journal last: alone it is known to be of no use."""
+        self.part.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
+
+
+class Unfinished:
+    """The samples that are written so far.
+
+    Parameters
+    ----------
+    final : pathlib.Path
+        The name the file will have.
+    layout : Layout
+        Sizes and encodings.
+    capacity : dict of int
+        By split: how many samples there is room for.
+    about : dict
+        What is being prepared, in plain values: to be compared before it is continued.
+
+    Attributes
+    ----------
+    counts : dict of int
+        Samples by split.
+    """
+
+    def __init__(
+        self, final: Path, layout: Layout, capacity: dict[str, int], about: dict[str, Any]
+    ) -> None:
+        self.final, self.layout, self.names = final, layout, Names.of(final)
+        self.counts = dict.fromkeys(SPLITS, 0)
+        self._sizes = {
+            name: int(np.prod(shape)) * dtype.itemsize
+            for name, (shape, dtype) in ((n, layout.dataset(n)) for n in layout.raw)
+        }
+        head = Journal.head(self.names.journal) if self.names.there else None
+        if head is None:
+            head = self._create(capacity) | {"about": about, "layout": asdict(layout)}
+            self.journal = Journal(self.names.journal, self._elements)
+            self.journal.begin(head)
+        else:
+            restore(self.names.part, head)
+            self.journal = Journal(self.names.journal, self._elements)
+            self.journal.cut(None)
+        self._places: dict[str, int] = head["places"]
+        self._file = RawFile(self.names.part, writable=True)
+        self._pool = ThreadPoolExecutor(1)
+        self._flushing: Future[None] | None = None
+        self._unflushed = 0
+
+    @staticmethod
+    def about(final: Path) -> dict[str, Any] | None:
+        """Return what an unfinished preparation is of; None if there is none of use."""
+        names = Names.of(final)
+        head = Journal.head(names.journal) if names.there else None
+        return None if head is None else head["about"]
+
+    @property
+    def _elements(self) -> int:
+        return int(np.prod(self.layout.phase_shape))
+
+    def _create(self, capacity: dict[str, int]) -> dict[str, Any]:
+        self.names.remove()
+        places: dict[str, int] = {}
+        with container.create(self.names.part) as file:
+            for split in SPLITS:
+                group = file.create_group(split)
+                for name in self.layout.raw:
+                    shape, dtype = self.layout.dataset(name)
+                    places[f"{split}/{name}"] = container.in_one_piece(
+                        group, name, capacity[split], shape, dtype
+                    )
+        values = (
+            (place, place + max(capacity[split], 1) * self._sizes[name])
+            for (split, name), place in ((key.split("/"), at) for key, at in places.items())
+        )
+        return {"places": places} | remember(self.names.part, values)
+
+    def write(self, split: str, encoded: Encoded) -> None:
+        """Write the values of the next sample of a split; `record` makes them count."""
+        row = self.counts[split]
+        for name, values in encoded.values.items():
+            self._file.write(self._place(split, name, row), values)
+            self._unflushed += values.nbytes
+        self.counts[split] += 1
+
+    def _place(self, split: str, name: str, row: int) -> int:
+        return self._places[f"{split}/{name}"] + row * self._sizes[name]
+
+    def record(self, entries: list[Entry]) -> None:
+        """Append to the journal what became of some pictures, after their values."""
+        self.journal.append(entries)
+        if self._unflushed > _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
+            if self._flushing is not None:
+                self._flushing.result()
+            self._unflushed = 0
+            self._flushing = self._pool.submit(_flush, self._file.descriptor)
+
+    def again(self, entry: Entry) -> NDArray[np.generic] | bool | None:
+        """Count a sample that is there already.
+
+        Returns
+        -------
+        numpy.ndarray, False or None
+            Its image; False if its values are not those that the journal has the
+            checksums of; None where no images are kept.
+        """
+        assert entry.split is not None
+        row, image = self.counts[entry.split], None
+        for name in self.layout.raw:
+            shape, dtype = self.layout.dataset(name)
+            values = np.empty(shape, dtype)
+            try:
+                self._file.read(self._place(entry.split, name, row), values)
+            except OSError:
+                return False
+            if digest(values) != entry.digests.get(name):
+                return False
+            image = values if name == "images" else image
+        self.counts[entry.split] += 1
+        return image
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the journal's entries."""
+        for _, entry in self.journal.entries():
+            yield entry
+
+    def settle(self) -> None:
+        """Wait until everything written so far is on the disk."""
+        if self._flushing is not None:
+            self._flushing.result()
+        os.fsync(self._file.descriptor)
+
+    def close(self) -> None:
+        """Close the files; they stay where they are."""
+        self._pool.shutdown()
+        self._file.close()
+        self.journal.close()
+
+
+def _flush(descriptor: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(descriptor)

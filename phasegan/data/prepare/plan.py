@@ -1,0 +1,170 @@
+"""Which pictures of a source may become which samples, of all or of one shard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.recipes import Recipe
+from phasegan.errors import InputError
+
+TEST_EVERY = 10
+"""Of an unsplit source, every tenth usable picture becomes a test sample."""
+
+Numbers = NDArray[np.int64]
+
+
+class Share(NamedTuple):
+    """One of several equal parts of a preparation."""
+
+    number: int
+    """From 0."""
+    total: int
+
+    def of(self, numbers: Numbers, unit: int = 1) -> Numbers:
+        """Return this part of numbers, cut between multiples of `unit`."""
+        units = -(-len(numbers) // unit)
+        start, stop = (unit * (units * i // self.total) for i in (self.number, self.number + 1))
+        return numbers[start:stop]
+
+
+def _tenth(count: int) -> int:
+    """Return how many of 0..count−1 are 1 modulo ten."""
+    return (count + TEST_EVERY - 2) // TEST_EVERY
+
+
+@dataclass
+class Plan:
+    """Which items may become which samples, and how many are wanted."""
+
+    queues: list[tuple[tuple[str, ...], Numbers]]
+    """Splits that a queue fills, in order, and the numbers of its items."""
+    targets: dict[str, int | None]
+    """How many are wanted; None: all."""
+    by_share: bool = False
+    """Whether the splits of an unsplit source are filled by turns, not one after the other."""
+
+    @classmethod
+    def make(cls, splits: Mapping[str | None, range], recipe: Recipe) -> Plan:
+        """Plan for a source's items.
+
+        An unsplit source is shuffled; every tenth usable picture becomes a test
+        sample, or where counts are asked for, the first ones do. Where the
+        source has a split, a smaller number asked for is chosen by the seed.
+
+        Parameters
+        ----------
+        splits : mapping
+            The numbers of each split's items, or of all under None.
+        recipe : Recipe
+            Counts and seed.
+
+        Raises
+        ------
+        InputError
+            If more is asked for than there is.
+        """
+        counts = {"train": recipe.split.samples, "test": recipe.split.test}
+        rng = np.random.default_rng(recipe.split.seed)
+        if None in splits:
+            total = len(splits[None])
+            shuffled = rng.permutation(total).astype(np.int64) + splits[None].start
+            by_share = counts == {"train": None, "test": None}
+            if counts["test"] is None and not by_share:
+                left = max(0, total - (counts["train"] or 0))
+                counts["test"] = min(_tenth(total), left)
+            plan = cls([(("test", "train"), shuffled)], counts, by_share)
+        else:
+            plan = cls([], counts)
+            for split in ("train", "test"):
+                own = np.arange(splits[split].start, splits[split].stop, dtype=np.int64)
+                target = counts[split]
+                if target is not None and target < len(own):
+                    own = own[rng.permutation(len(own))]
+                plan.queues.append(((split,), own))
+        for names, queue in plan.queues:
+            asked = sum(counts[s] or 0 for s in names)
+            if asked > len(queue):
+                flags = " and ".join("--test" if s == "test" else "--samples" for s in names)
+                raise InputError(
+                    f"{flags}: {asked} pictures asked for, the source has {len(queue)}"
+                    f"{' for ' + names[0] if len(names) == 1 else ''}; ask for fewer"
+                )
+        return plan
+
+    def share(self, share: Share) -> Plan:
+        """Plan for one of several shares.
+
+        One after the other they give the samples of the whole plan, in its order, unless
+        pictures are skipped.
+
+        Raises
+        ------
+        InputError
+            If there would be shares without a training sample.
+        """
+        if share.total > self.most_shards:
+            raise InputError(
+                f"--shards {share.total}: there would be shards without a training sample; "
+                f"ask for at most {self.most_shards}"
+            )
+        targets: dict[str, int | None] = dict(self.targets)
+        queues = []
+        for names, queue in self.queues:
+            if self.by_share:
+                queues.append((names, share.of(queue, TEST_EVERY)))
+                continue
+            parts, rest = [], queue
+            for name in names:
+                target = self.targets[name]
+                wanted, rest = (
+                    (rest, rest[:0]) if target is None else (rest[:target], rest[target:])
+                )
+                parts.append(share.of(wanted))
+                targets[name] = None if target is None else len(parts[-1])
+            queues.append((names, np.concatenate([*parts, share.of(rest)])))
+        return Plan(queues, targets, self.by_share)
+
+    @property
+    def most_shards(self) -> int:
+        """How many shares there can be, each with a training sample."""
+        if self.by_share:
+            return -(-len(self.queues[0][1]) // TEST_EVERY)
+        return self.expected("train")
+
+    def take(self, accepted: int, open_splits: list[str]) -> str:
+        """Return the split for the next usable picture, after `accepted` others."""
+        if self.by_share:
+            return "test" if accepted % TEST_EVERY == 1 else "train"
+        return open_splits[0]
+
+    def forecast(self, counts: Mapping[str, int], ahead: int, splits: tuple[str, ...]) -> str:
+        """Return the split of the picture after `ahead` others, if none of them is skipped."""
+        if self.by_share:
+            return self.take(sum(counts.values()) + ahead, [])
+        for split in splits:
+            target = self.targets[split]
+            if target is None or ahead < target - counts[split]:
+                return split
+            ahead -= target - counts[split]
+        return splits[-1]
+
+    def expected(self, split: str) -> int:
+        """Return how many samples a split gets if no picture is skipped."""
+        for splits, queue in self.queues:
+            if self.by_share:
+                test = _tenth(len(queue))
+                return test if split == "test" else len(queue) - test
+            if split in splits:
+                left = len(queue)
+                for name in splits:
+                    target = self.targets[name]
+                    count = left if target is None else min(target, left)
+                    if name == split:
+                        return count
+                    left -= count
+        return 0

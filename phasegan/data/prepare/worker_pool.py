@@ -1,0 +1,214 @@
+"""Work on all cores: processes that decode and transform, and nothing else.
+
+They are programs of their own, not forks: safe beside threads, in notebooks and in
+scripts without a main guard. One that dies, of a decoder that crashes or of too
+little memory, is started again; the picture that did it is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+
+from phasegan.data.prepare.encode import Done, Task
+from phasegan.data.prepare.worker_process import Died, Program
+from phasegan.errors import RunError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Work = Callable[[Task], Done]
+"""What processes do, for example an `Encoder`; it can be pickled. A task without a result
+would be one that it died of: so it returns reasons, and raises nothing."""
+
+
+STARTS = 3
+"""How often a process is started that ends before it has said that it is there."""
+
+
+class Here:
+    """Does work at once, in this process."""
+
+    ahead = 1
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def submit(self, task: Task) -> Future[Done]:
+        """Do a task."""
+        future: Future[Done] = Future()
+        future.set_result(self._work(task))
+        return future
+
+
+_spares: list[Program] = []
+"""Programs that were started ahead, and wait for what they are to do."""
+
+
+@contextlib.contextmanager
+def started_ahead(count: int) -> Iterator[None]:
+    """Start processes for the next `Workers`, so that they are ready when they are needed.
+
+    Those that nobody took are ended at the end of the block.
+
+    Raises
+    ------
+    RunError
+        If they cannot be started.
+    """
+    own = [Program() for _ in range(count)]
+    _spares.extend(own)
+    try:
+        yield
+    finally:
+        for program in own:
+            if program in _spares:
+                _spares.remove(program)
+                program.end()
+
+
+def _take_spare() -> Program | None:
+    try:
+        return _spares.pop()
+    except IndexError:
+        return None
+
+
+class Workers:
+    """Processes that work.
+
+    Parameters
+    ----------
+    work : callable
+        What they do.
+    count : int
+        How many, at least 1.
+
+    Raises
+    ------
+    RunError
+        If they cannot be started.
+    """
+
+    def __init__(self, work: Work, count: int) -> None:
+        self.ahead = 3 * count
+        self._work = pickle.dumps(work, protocol=5)
+        self._tasks: queue.SimpleQueue[tuple[Task, Future[Done]] | None] = queue.SimpleQueue()
+        self._closing = False
+        self._programs: list[Program | None] = [None] * count
+        self._threads = [
+            threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)
+        ]
+        for i in range(count):
+            self._programs[i] = self._start()
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: Task) -> Future[Done]:
+        """Hand a task to the next process that is free."""
+        future: Future[Done] = Future()
+        self._tasks.put((task, future))
+        return future
+
+    def _start(self) -> Program:
+        program = _take_spare() or Program()
+        program.begin(self._work)
+        return program
+
+    def _run(self, number: int) -> None:
+        while (entry := self._tasks.get()) is not None:
+            task, future = entry
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(self._serve(number, task))
+            except BaseException as error:  # it belongs to whoever waits for the result
+                future.set_exception(error)
+
+    def _serve(self, number: int, task: Task) -> Done:
+        """Have a task done; where the process dies of it, picture by picture."""
+        done = self._ask(number, task)
+        if done is not None:
+            return done
+        if self._closing:
+            return Done(["stopped"] * len(task.tickets), None)
+        if len(task.tickets) == 1:
+            return Done(["the process that decoded it died of it"], None)
+        parts = [
+            self._serve(number, Task([ticket], [counted]))
+            for ticket, counted in zip(task.tickets, task.counted, strict=True)
+        ]
+        totals = [part.total for part in parts if part.total is not None]
+        total = np.stack(totals).sum(0) if totals else None
+        return Done([part.results[0] for part in parts], total)
+
+    def _ask(self, number: int, task: Task) -> Done | None:
+        """Return None if the process died of it."""
+        for _ in range(STARTS):
+            program = self._programs[number]
+            if program is None:
+                program = self._programs[number] = self._start()
+            if program.greeted():
+                break
+            if self._closing:
+                return None
+            program.end()
+            self._programs[number] = None
+        else:
+            raise RunError("processes that decode end as soon as they are started; try --workers 1")
+        try:
+            return program.ask(task)
+        except Died:
+            program.end()
+            self._programs[number] = None
+            return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing = True
+        for _ in self._threads:
+            self._tasks.put(None)
+        if error is not None:
+            for program in self._programs:
+                if program is not None:
+                    program.kill()
+        for thread in self._threads:
+            thread.join()
+        for program in self._programs:
+            if program is not None:
+                program.end()
+
+
+def in_order(
+    submit: Callable[[T], Future[R]], items: Iterable[T], ahead: int
+) -> Iterator[tuple[T, R]]:
+    """Map in order with at most `ahead` results in memory; stops cleanly when closed."""
+    waiting: deque[tuple[T, Future[R]]] = deque()
+    try:
+        for item in items:
+            waiting.append((item, submit(item)))
+            if len(waiting) >= ahead:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()

@@ -1,0 +1,210 @@
+"""Finishing a prepared file: the small datasets, the checksums and the attributes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan._version import __version__
+from phasegan.data.hdf5 import container
+from phasegan.data.hdf5.checksums import row_and_mask
+from phasegan.data.hdf5.layout import (
+    CHECKSUM,
+    DIGEST_BYTES,
+    FFT_CONVENTION,
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    Layout,
+    attributes_checksum,
+    dataset_attributes,
+)
+from phasegan.data.prepare.journal import Entry
+from phasegan.fourier.convention import FFT_NORM
+from phasegan.fourier.phase import UNDEFINED_BELOW
+
+SPLITS = ("train", "test")
+_ROWS = 4 * container.ROWS
+"""Samples whose names and checksums are written at once."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a prepared file says of its samples' origin."""
+
+    recipe: dict[str, Any]
+    """Complete, as plain values."""
+    listing: str
+    """Digest of the source's names and sizes."""
+    source_checksum: str
+    """Over split, name and hash of each sample."""
+    steps: int
+    """Magnitudes are rounded to 2^−steps before they are summed."""
+    shard: str = ""
+    """`3 of 16`, counted from 0, in the file of a shard."""
+
+
+def describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
+    """Give a dataset its attributes."""
+    container.set_attributes(dataset, dataset_attributes(name, layout))
+
+
+class _Tables:
+    """The small datasets of a split, written some rows at a time."""
+
+    def __init__(self, group: h5py.Group, layout: Layout, count: int, longest: int) -> None:
+        self._group, self._layout, self._row = group, layout, 0
+        self._entries: list[Entry] = []
+        self._undefined = 0
+        self._hashes = {name: hashlib.sha256() for name in layout.datasets if not _is_table(name)}
+        for name in layout.datasets:
+            if name in layout.raw:
+                continue
+            if name.startswith("source"):
+                length = longest if name == "source" else 2 * hashlib.sha256().digest_size
+                container.checked(
+                    group, name, count, (), container.text_type(length), container.ROWS
+                )
+            elif _is_table(name):
+                group.create_dataset(name, (count, *layout.dataset(name)[0]), np.uint8)
+            else:
+                shape, dtype = layout.dataset(name)
+                container.checked(group, name, count, shape, dtype, 1)
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        if len(self._entries) == _ROWS:
+            self._write()
+
+    def _write(self) -> None:
+        entries, self._entries = self._entries, []
+        start, stop = self._row, self._row + len(entries)
+        for name in ("source", "source_sha256"):
+            texts = [getattr(entry, name).encode() for entry in entries]
+            dataset = self._group[name]
+            dataset[start:stop] = np.array(texts, dtype=dataset.dtype)
+            self._hashes[name].update(b"".join(text + b"\0" for text in texts))
+        for name in self._layout.raw:
+            rows = b"".join(entry.digests[name] for entry in entries)
+            table = np.frombuffer(rows, np.uint8).reshape(len(entries), -1)
+            self._group[f"{name}_sha256"][start:stop] = table
+            self._hashes[name].update(rows)
+        for row, entry in enumerate(entries, start):
+            if entry.undefined is None:
+                continue  # chunks that are never written read as False and take no space
+            mask = entry.undefined.reshape(self._layout.phase_shape)
+            self._group["undefined"][row] = mask
+            self._hashes["undefined"].update(row_and_mask(row, mask))
+            self._undefined += int(mask.sum())
+        self._row = stop
+
+    def finish(self) -> dict[str, str]:
+        if self._entries:
+            self._write()
+        for name in self._layout.datasets:
+            describe(self._group[name], name, self._layout)
+        self._group["undefined"].attrs["count"] = self._undefined
+        prefix = self._group.name.lstrip("/")
+        return {f"{prefix}/{name}": found.hexdigest() for name, found in self._hashes.items()}
+
+
+def _is_table(name: str) -> bool:
+    """Tell datasets of checksums from others."""
+    return name.endswith("_sha256") and not name.startswith("source")
+
+
+def complete(
+    path: Path,
+    layout: Layout,
+    counts: dict[str, int],
+    longest: int,
+    entries: Iterable[Entry],
+    mean: NDArray[np.float64] | None,
+    about: About,
+) -> None:
+    """Write what an unfinished file lacks.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file: `train` and `test` with the values of all samples and perhaps
+        room for more.
+    layout : Layout
+        Sizes and encodings.
+    counts : dict of int
+        Samples by split.
+    longest : int
+        Bytes of the longest name of a source.
+    entries : iterable of Entry
+        What became of each picture, in order.
+    mean : numpy.ndarray or None
+        The mean magnitude; None where no images are kept.
+    about : About
+        What to write of the samples' origin.
+    """
+    room = sum(counts.values()) * (longest + 64 + DIGEST_BYTES * len(layout.raw))
+    with container.reopen(path, room) as file:
+        for split in SPLITS:
+            for name in layout.raw:
+                file[split][name].resize(counts[split], axis=0)
+        tables = {split: _Tables(file[split], layout, counts[split], longest) for split in SPLITS}
+        for entry in entries:
+            if entry.split is not None:
+                tables[entry.split].add(entry)
+        checksums: dict[str, str] = {}
+        for split in SPLITS:
+            checksums |= tables[split].finish()
+        if mean is not None:
+            checksums |= write_mean(file, mean, layout)
+        write_attributes(file, layout, about, checksums)
+
+
+def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> dict[str, str]:
+    """Write the mean magnitude, and return its checksum by its name."""
+    dataset = file["train"].create_dataset(
+        "mean_magnitude", data=mean, chunks=mean.shape, fletcher32=True
+    )
+    describe(dataset, "mean_magnitude", layout)
+    return {"train/mean_magnitude": hashlib.sha256(mean.data).hexdigest()}
+
+
+def write_attributes(
+    file: h5py.File, layout: Layout, about: About, checksums: dict[str, str]
+) -> None:
+    """Write the root attributes."""
+    attributes: dict[str, Any] = {
+        "format": FORMAT_NAME,
+        "format_version": FORMAT_VERSION,
+        "phasegan_version": __version__,
+        "N": layout.size,
+        "M": layout.padded,
+        "oversampling": layout.padded / layout.size,
+        "fft_norm": FFT_NORM,
+        "fft_convention": FFT_CONVENTION,
+        "phase_encoding": layout.phase_dtype,
+        "phase_units": "rad",
+        "phase_noise": float(layout.phase_noise),
+        "phase_bits": layout.phase_bits or 0,
+        "undefined_below": UNDEFINED_BELOW,
+        "magnitude_steps": about.steps,
+        "channels": layout.channels,
+        "bits": layout.bits,
+        "has_images": layout.has_images,
+        "seed": about.recipe["split"]["seed"],
+        "recipe": json.dumps(about.recipe, sort_keys=True),
+        "source_listing": about.listing,
+        "source_checksum": about.source_checksum,
+        "checksum": CHECKSUM,
+        "checksums": json.dumps(checksums, sort_keys=True),
+    }
+    if about.shard:
+        attributes["shard"] = about.shard
+    attributes["attributes_checksum"] = attributes_checksum(attributes)
+    container.set_attributes(file, attributes)

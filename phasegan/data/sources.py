@@ -1,0 +1,204 @@
+"""Sources of images: what there is, and how one of them is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.data.images.decoding import Pixels
+from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.resizing import square
+from phasegan.errors import InputError
+from phasegan.io.untrusted import UnreadableFileError, read_regular
+
+SPLITS = ("train", "test")
+
+
+class Item(NamedTuple):
+    """One thing that may become a sample."""
+
+    name: str
+    split: str | None
+    """`train`, `test`, or None where the source does not say."""
+    number: int
+
+
+class Loaded(NamedTuple):
+    """A decoded picture."""
+
+    name: str
+    pixels: Pixels
+    sha256: str
+    """Of the file that the picture came from."""
+    remarks: tuple[str, ...] = ()
+    """What is left out of it."""
+
+
+class Loader(Protocol):
+    """How things are loaded: what another process is given to do the work."""
+
+    def load(self, ticket: Any) -> Loaded:
+        """Decode one; raises UnreadablePictureError with the reason."""
+
+    def square(self, ticket: Any, size: int, channels: str, bits: int, how: str) -> Loaded:
+        """Decode one and fit it, as `phasegan.data.images.resizing.square` does."""
+
+
+class Source(Protocol):
+    """Where images come from, in an order that depends on nothing but the contents."""
+
+    label: str
+    ignored: int
+    """Files that are not pictures by their name."""
+    linked: list[str]
+    """Links to folders, which are not followed."""
+    unlisted: list[tuple[str, str]]
+    """Name of each folder that cannot be listed, and why."""
+    external: bool
+    """Whether pictures are files that somebody else made and may change."""
+
+    def splits(self) -> dict[str | None, range]:
+        """Return the numbers of each split's items; None: of those without one."""
+
+    def item(self, number: int) -> Item:
+        """Return what stands at a number."""
+
+    def ticket(self, number: int) -> Any:
+        """Return what a loader needs to load it."""
+
+    def loader(self) -> Loader:
+        """Return the loader; it can be pickled."""
+
+    def depth(self) -> int:
+        """Return 16 if any picture has more than 8 bits, else 8."""
+
+    def listing(self) -> str:
+        """Return a digest that changes when files come, go or change their size."""
+
+    def longest(self) -> int:
+        """Return how many bytes the longest name of a sample's source can have."""
+
+    def sha256(self, number: int) -> str:
+        """Return the hash of an item's file; empty if it cannot be read."""
+
+    def holds(self, number: int, sha256: str) -> bool:
+        """Tell whether the item of that number still has that content."""
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """Return what a picture's file holds; never waits for a pipe.
+
+    Raises
+    ------
+    UnreadablePictureError
+        If it cannot be read, is not a regular file or too large; the message is the
+        reason alone.
+    """
+    try:
+        return read_regular(path)
+    except UnreadableFileError as error:
+        raise UnreadablePictureError(str(error)) from None
+
+
+def safe_name(name: str) -> str:
+    r"""Return a path as it is written: with slashes, bytes that are not UTF-8 as `\xff`."""
+    if os.sep != "/":
+        name = name.replace(os.sep, "/")
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+class FittedLater(ABC):
+    """Loaders that have pixels at hand fit them in two steps."""
+
+    @abstractmethod
+    def load(self, ticket: Any) -> Loaded:
+        """Decode one; raises UnreadablePictureError with the reason."""
+
+    def square(self, ticket: Any, size: int, channels: str, bits: int, how: str) -> Loaded:
+        """Load one and fit it."""
+        loaded = self.load(ticket)
+        return loaded._replace(pixels=square(loaded.pixels, size, channels, bits, how))
+
+
+class ArrayLoader(FittedLater):
+    """Takes images as they come: a ticket is a name and its pixels."""
+
+    def load(self, ticket: tuple[str, Pixels]) -> Loaded:
+        """Return one image."""
+        name, pixels = ticket
+        pixels = np.ascontiguousarray(pixels)
+        return Loaded(name, pixels, hashlib.sha256(pixels.data).hexdigest())
+
+
+class ArrayPictures:
+    """Images in an array.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (n, rows, columns) or (n, rows, columns, 3), uint8 or uint16.
+
+    Raises
+    ------
+    InputError
+        If the array is of another shape or dtype, or empty.
+    """
+
+    external = False
+
+    def __init__(self, images: NDArray[np.integer]) -> None:
+        colour = images.ndim == 4 and images.shape[3] == 3
+        if not (images.ndim == 3 or colour) or images.dtype not in (np.uint8, np.uint16):
+            raise InputError(
+                f"images of shape {images.shape} and dtype {images.dtype}: expected (n, rows, "
+                "columns) or (n, rows, columns, 3), uint8 or uint16"
+            )
+        if not len(images):
+            raise InputError("an array without images")
+        self.label, self.ignored, self._images = "the array", 0, images
+        self.linked: list[str] = []
+        self.unlisted: list[tuple[str, str]] = []
+
+    def splits(self) -> dict[str | None, range]:
+        """Return the images' numbers."""
+        return {None: range(len(self._images))}
+
+    def item(self, number: int) -> Item:
+        """Return an image's name."""
+        return Item(f"array[{number}]", None, number)
+
+    def ticket(self, number: int) -> tuple[str, Pixels]:
+        """Return an image with its name."""
+        return f"array[{number}]", self._images[number]
+
+    def loader(self) -> ArrayLoader:
+        """Return what takes the images."""
+        return ArrayLoader()
+
+    def depth(self) -> int:
+        """Of the array's dtype."""
+        return 8 * self._images.dtype.itemsize
+
+    def listing(self) -> str:
+        """Digest of the images."""
+        digest = hashlib.sha256(f"{self._images.shape} {self._images.dtype}".encode())
+        for image in self._images:
+            digest.update(np.ascontiguousarray(image).data)
+        return digest.hexdigest()
+
+    def longest(self) -> int:
+        """Of the last one."""
+        return len(f"array[{len(self._images)}]")
+
+    def sha256(self, number: int) -> str:
+        """Of an image's pixels."""
+        return hashlib.sha256(np.ascontiguousarray(self._images[number]).data).hexdigest()
+
+    def holds(self, number: int, sha256: str) -> bool:
+        """Hash the image again."""
+        return self.sha256(number) == sha256

@@ -1,1 +1,0 @@
-"""Where data comes from and how it is kept: sources, recipes, prepared files."""
