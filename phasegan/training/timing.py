@@ -191,6 +191,8 @@ def _estimate(trial: Trial, pool: dict[Hashable, list[list[float]]], busy: float
         0.5 * parts["warm-up"],
     )
     seconds = math.fsum(parts.values())
+    if not seconds:  # no step is left of a run that ended before it was marked as finished
+        return Estimate.around(0.0, 0.0, parts)
     return Estimate.around(
         seconds, math.hypot(*errors, busy * (busy > BUSY) * seconds) / seconds, parts
     )

@@ -207,6 +207,15 @@ def trial(likeness, count, times, **parts):
     return Trial((likeness,), {kind: count}, {kind: times}, {**NOTHING, **parts}, 0.0)
 
 
+def test_a_run_without_a_step_left_takes_no_time(tiny):
+    config = configured(tiny, preset="paper", samples=3, epochs=1, base_channels=2, blocks=1)
+    with phasegan.open(tiny) as file:
+        trial = try_run(config, file, None, CPU, steps=0)
+    assert trial.counts == {}
+    (estimate,) = estimate_trials([trial])
+    assert (estimate.seconds, estimate.low, estimate.high) == (0, 0, 0)
+
+
 def test_steps_that_cost_the_same_are_estimated_together():
     few, many = trial("a", 10, [1.0, 1.0, 1.0]), trial("a", 100, [3.0] * 6)
     other = trial("b", 10, [1.0, 1.0, 1.0], saving=5.0)
