@@ -37,8 +37,8 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError, PhaseganError, RunError
 from phasegan.io.atomic import locked, read_json, write_json, write_text
-from phasegan.metrics.paired import compare_paired, holm
-from phasegan.metrics.ruler import score
+from phasegan.metrics.image_metrics import score
+from phasegan.metrics.paired_tests import compare_paired, holm
 from phasegan.models.domains import image_picture, picture_to_image
 from phasegan.progress import Progress, TerminalProgress, format_duration
 from phasegan.training.cyclegan import CycleGAN
@@ -388,7 +388,7 @@ def table(document: dict[str, Any]) -> str:
             *lines,
             "",
             "Mean ± standard deviation over seeds of the mean over test pictures, 0..255. The",
-            "differences are paired by picture (`phasegan.metrics.paired`), verdicts at 5 % after",
+            "differences are paired by picture (`metrics.paired_tests`), verdicts at 5 % after",
             "Holm's correction over a direction. CPU s: processor time of one training and its",
             "scoring. Untrained: the picture itself, or the mean magnitude with the true phase.",
             "",

@@ -136,7 +136,7 @@ def _status(path: Path) -> Any:
 
 def _losses(path: Path) -> Any:
     from phasegan.config.run_folder import RunFolder
-    from phasegan.figures.training import training_figure
+    from phasegan.plotting.training import training_figure
     from phasegan.training.journal import read_records
 
     records = read_records(RunFolder(path.parent))
@@ -146,7 +146,7 @@ def _losses(path: Path) -> Any:
 
 
 def _frames(path: Path) -> Any:
-    from phasegan.figures.filmstrip import FrameStore
+    from phasegan.plotting.filmstrip import FrameStore
 
     frames = FrameStore(path.parent, 255).frames()
     if not frames:

@@ -16,7 +16,7 @@ from phasegan.errors import InputError
 from phasegan.harness.columns import UNKNOWN, squared_grey_levels
 from phasegan.harness.results import Key, Measured, list_keys, measured_rows
 from phasegan.io.atomic import read_json
-from phasegan.metrics.paired import PairedComparison, compare_paired, holm
+from phasegan.metrics.paired_tests import PairedComparison, compare_paired, holm
 
 RESULTS = "results.json"
 LEAST_IMAGES = 2
@@ -139,7 +139,7 @@ def compare_results(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comp
     measured rows (`ok`) take part. Images are paired by their source: those that
     all seeds of both sides have. Where several images have one source they are
     paired by position, if the lists of sources are equal. See
-    `phasegan.metrics.paired.compare_paired` for the test; p values are
+    `phasegan.metrics.paired_tests.compare_paired` for the test; p values are
     adjusted (Holm 1979) over all changes that are not identical.
 
     Parameters

@@ -25,7 +25,7 @@ from phasegan.fourier.phase import analyse
 from phasegan.harness.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
 from phasegan.harness.contenders import Contender, methods_and_runs
 from phasegan.io.atomic import locked, remove_leftovers, write_json
-from phasegan.metrics.ruler import score, summarise
+from phasegan.metrics.image_metrics import score, summarise
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import (
     Observation,

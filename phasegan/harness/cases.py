@@ -15,7 +15,7 @@ from phasegan.training.options import PhaseOptions, phase_owners
 CASE_FORMAT = 1
 PUBLISHED = "published"
 METRICS = ("mse", "mse_scale", "mse_affine", "mse_mean", "psnr", "ssim", "exact")
-"""What tables can show; see `phasegan.metrics.ruler`."""
+"""What tables can show; see `phasegan.metrics.image_metrics`."""
 OPTIONAL_SECONDS = 1800.0
 """Longest training of an optional pair where no budget is given."""
 Count = Annotated[int, Field(ge=1, strict=True)]

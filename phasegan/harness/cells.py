@@ -11,10 +11,10 @@ from typing import Any
 
 from phasegan.devices import describe_machine
 from phasegan.errors import InputError
-from phasegan.figures.atlas import draw_atlas
 from phasegan.io.atomic import atomic_file, leftovers, read_json, write_text
 from phasegan.io.output_paths import check_folder_name
-from phasegan.metrics.ruler import psnr
+from phasegan.metrics.image_metrics import psnr
+from phasegan.plotting.atlas import draw_atlas
 
 ATLAS_FORMAT = 1
 

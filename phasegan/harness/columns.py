@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phasegan.harness.rows import Row
-from phasegan.metrics.ruler import SSIM_DESCRIPTION
+from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
 from phasegan.progress import format_duration
 from phasegan.training.estimate import Estimate
 

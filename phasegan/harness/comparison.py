@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.figures.sheet import Tile, contact_sheet, image_tile, phase_tile
 from phasegan.harness.rows import Row
-from phasegan.metrics.ruler import clipped_mse
+from phasegan.metrics.image_metrics import clipped_mse
+from phasegan.plotting.sheet import Tile, contact_sheet, image_tile, phase_tile
 from phasegan.reconstruction.loading import observe
 from phasegan.reconstruction.protocol import Method
 

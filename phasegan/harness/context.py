@@ -19,7 +19,7 @@ from phasegan.harness.remarks import SMOKE_NOTE, is_smoke_test, remarks
 from phasegan.harness.rows import Row, Status
 from phasegan.harness.scaling import find_curves
 from phasegan.harness.summary import summarise_seeds
-from phasegan.metrics.ruler import SSIM_DESCRIPTION
+from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
 from phasegan.reconstruction.protocol import Method
 
 RESULTS_FORMAT = 2

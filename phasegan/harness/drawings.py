@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.figures.curves import (
+from phasegan.harness.comparison import training_title
+from phasegan.harness.rows import Row
+from phasegan.harness.scaling import Curve, find_curves
+from phasegan.harness.summary import Summary, summarise_seeds
+from phasegan.plotting.curves import (
     FittedSeries,
     Point,
     error_curves,
     estimate_chart,
     fitted_curves,
 )
-from phasegan.harness.comparison import training_title
-from phasegan.harness.rows import Row
-from phasegan.harness.scaling import Curve, find_curves
-from phasegan.harness.summary import Summary, summarise_seeds
 
 
 @dataclass(frozen=True)

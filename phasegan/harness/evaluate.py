@@ -20,7 +20,7 @@ from phasegan.harness.provenance import provenance
 from phasegan.harness.remarks import is_smoke_test
 from phasegan.harness.rows import Row, row_from_scores
 from phasegan.io.atomic import atomic_file, check_png_target
-from phasegan.metrics.ruler import SSIM_DESCRIPTION, Scores, concatenate, score
+from phasegan.metrics.image_metrics import SSIM_DESCRIPTION, Scores, concatenate, score
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.learned import LearnedMethod

@@ -18,7 +18,7 @@ from phasegan.harness.evaluate import open_baseline, open_run, score_method
 from phasegan.harness.plan import NO_STATISTICS, PlannedRow
 from phasegan.harness.provenance import provenance
 from phasegan.harness.rows import Cost, Row, row_from_scores
-from phasegan.metrics.ruler import Scores
+from phasegan.metrics.image_metrics import Scores
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.resources import Meter

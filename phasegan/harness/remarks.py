@@ -7,7 +7,7 @@ from typing import Any
 
 from phasegan.harness.columns import FIT_NOTE, MEAN_NOTE, MSE_NOTE
 from phasegan.harness.rows import Row
-from phasegan.metrics.ruler import SSIM_DESCRIPTION
+from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
 
 SMOKE_NOTE = (
     "The builtin photographs are a few scenes cut into many crops: these scores are a smoke test, "

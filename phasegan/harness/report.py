@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from phasegan.figures.curves import save_figure
 from phasegan.harness.against import Comparison
 from phasegan.harness.comparison import bench_columns, compare
 from phasegan.harness.context import Context, open_method
@@ -24,6 +23,7 @@ from phasegan.harness.tables import (
     seeds_table,
 )
 from phasegan.io.atomic import atomic_file, write_json, write_text
+from phasegan.plotting.curves import save_figure
 
 
 def _tables(context: Context, rows: Sequence[Row], compared: Comparison | None) -> list[Table]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from phasegan.metrics.ruler import Scores, summarise
+from phasegan.metrics.image_metrics import Scores, summarise
 from phasegan.training.estimate import Estimate
 
 Status = Literal["ok", "unfinished", "failed", "skipped", "estimated", "quoted"]
@@ -48,7 +48,7 @@ class Cost:
 class Row:
     """One method's scores on one test split.
 
-    `values` are the numbers of `phasegan.metrics.ruler.summarise`; a row of
+    `values` are the numbers of `phasegan.metrics.image_metrics.summarise`; a row of
     which nothing was measured has none, and a quoted one `mse_published` alone.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phasegan.harness.rows import Row
-from phasegan.metrics.scaling import ScalingFit, fit_scaling
+from phasegan.metrics.scaling_laws import ScalingFit, fit_scaling
 
 LEAST_POINTS = 3
 """Different places on an axis that are worth a drawing."""

@@ -41,7 +41,7 @@ class Summary:
     epochs: int | None
     seeds: int
     values: dict[str, Spread]
-    """By the names of `phasegan.metrics.ruler.summarise`; what is not known is missing."""
+    """By the names of `phasegan.metrics.image_metrics.summarise`; what is not known is missing."""
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""

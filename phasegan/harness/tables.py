@@ -13,7 +13,7 @@ from phasegan.harness.rows import Row
 from phasegan.harness.scaling import Curve
 from phasegan.harness.summary import NOTE as SEEDS_NOTE
 from phasegan.harness.summary import SUMMARY_COLUMNS, summarise_seeds
-from phasegan.metrics.scaling import ScalingFit
+from phasegan.metrics.scaling_laws import ScalingFit
 
 QUOTED_NOTE = "quoted: as published, not measured here."
 

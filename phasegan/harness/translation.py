@@ -20,9 +20,9 @@ from phasegan.data.images.conversion import Kind
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.metrics.classifier import DomainClassifier, train_classifier
-from phasegan.metrics.distances import sliced_wasserstein
-from phasegan.metrics.features import feature_distances, load_features
-from phasegan.metrics.ruler import score, summarise
+from phasegan.metrics.fid import feature_distances, load_features
+from phasegan.metrics.image_metrics import score, summarise
+from phasegan.metrics.set_distances import sliced_wasserstein
 from phasegan.progress import Progress
 from phasegan.training.domains import kind_of, squares
 from phasegan.training.translating import KeptGenerators
@@ -161,7 +161,7 @@ def score_translations(
     device : {"auto", "cpu", "cuda", "mps"}
         Where networks run.
     features : path, optional
-        An ONNX file of a feature network, for FID and KID; see `phasegan.metrics.features`.
+        An ONNX file of a feature network, for FID and KID; see `phasegan.metrics.fid`.
     progress : Progress, optional
         Where to report; silent by default.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.metrics.distances import check_pictures
+from phasegan.metrics.set_distances import check_pictures
 from phasegan.progress import Progress
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from torch import nn
 
 from phasegan.errors import InputError
 from phasegan.models.patchgan import PatchDiscriminator, PixelDiscriminator
+from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.models.translators import UNetTranslator
 
 GENERATORS: dict[str, type[nn.Module]] = {"resnet": ResNetGenerator, "unet": UNetTranslator}
 """Image-to-image networks by kind."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from phasegan.errors import InputError, printable
 from phasegan.io.atomic import atomic_file
-from phasegan.models import layouts
+from phasegan.models import architectures
 from phasegan.models.build import DISCRIMINATORS, GENERATORS, make_discriminator, make_generator
 from phasegan.models.state_dicts import canonical, unpickled
 
@@ -211,7 +211,7 @@ def load_generator(
     _check_network(path, header, network)
     design = _stated_design(path, header, GENERATORS, "generator")
     if design is None:
-        design = layouts.generator_design(path, state, padding, norm)
+        design = architectures.generator_design(path, state, padding, norm)
     else:
         _contradict(path, design, padding=padding, norm=norm)
     return _filled(path, make_generator, design, state)
@@ -225,7 +225,7 @@ def load_discriminator(
     _check_network(path, header, network)
     design = _stated_design(path, header, DISCRIMINATORS, "discriminator")
     if design is None:
-        design = layouts.discriminator_design(path, state, norm)
+        design = architectures.discriminator_design(path, state, norm)
     else:
         _contradict(path, design, norm=norm)
     return _filled(path, make_discriminator, design, state)
@@ -273,13 +273,13 @@ def _filled(
         raise InputError(f"{path}: {error}") from None
     expected = network.state_dict()
     norm = design.get("norm", "")
-    state = layouts.without_stale_statistics(state, norm)
+    state = architectures.without_stale_statistics(state, norm)
     if norm == "batch":
-        state = layouts.without_biases_before_norms(state)
+        state = architectures.without_biases_before_norms(state)
     for key in expected:
         if key.endswith("num_batches_tracked"):
             state.setdefault(key, torch.zeros((), dtype=torch.int64))  # unknown before torch 0.4.1
-    if problems := layouts.misfits(state, expected):
+    if problems := architectures.misfits(state, expected):
         raise InputError(f"{path}: {problems}")
     for key, value in state.items():
         if not torch.isfinite(value).all():

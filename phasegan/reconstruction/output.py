@@ -16,7 +16,6 @@ from PIL import Image
 from phasegan._version import __version__
 from phasegan.data.hdf5.container import HDF5_SUFFIXES, open_hdf5
 from phasegan.errors import InputError
-from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.io.atomic import (
     atomic_files,
     atomic_folder,
@@ -26,7 +25,8 @@ from phasegan.io.atomic import (
     remove_leftovers,
 )
 from phasegan.io.output_paths import check_folder_name
-from phasegan.metrics.ruler import clipped_mse
+from phasegan.metrics.image_metrics import clipped_mse
+from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.reconstruction.protocol import Result
 
 SHEET_ROWS = 6

@@ -14,10 +14,10 @@ from phasegan.config.run import TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
 from phasegan.errors import room_for
-from phasegan.figures.filmstrip import FrameStore
-from phasegan.figures.training import training_figure
 from phasegan.io.atomic import atomic_file, write_text
 from phasegan.io.output_paths import open_append
+from phasegan.plotting.filmstrip import FrameStore
+from phasegan.plotting.training import training_figure
 
 _MOST = 2**53
 """More steps than there can be."""

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.images.conversion import Kind, pixel_values
-from phasegan.figures.animation import animate
-from phasegan.figures.filmstrip import FrameStore
-from phasegan.figures.gallery import write_gallery
-from phasegan.figures.gallery_contents import Fact, Gallery, Row, Section
-from phasegan.figures.sheet import Tile, contact_sheet
 from phasegan.io.atomic import atomic_file
+from phasegan.plotting.animation import animate
+from phasegan.plotting.filmstrip import FrameStore
+from phasegan.plotting.gallery import write_gallery
+from phasegan.plotting.gallery_contents import Fact, Gallery, Row, Section
+from phasegan.plotting.sheet import Tile, contact_sheet
 from phasegan.training.advice import advise
 from phasegan.training.domains import PictureData, kind_of, squares
 from phasegan.training.journal import read_records

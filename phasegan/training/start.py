@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from phasegan.errors import InputError
-from phasegan.models.foreign import find_networks
+from phasegan.models.interchange import find_networks
 from phasegan.models.weights import load_discriminator, load_generator, tensor_digest
 
 _SIZES = ("base_channels", "blocks", "padding", "norm", "dropout", "upsampling")
@@ -86,7 +86,7 @@ def load_start(path: str | os.PathLike[str], padding: str | None = None) -> Star
     Parameters
     ----------
     path : path
-        The folder; see `phasegan.models.foreign.find_networks`.
+        The folder; see `phasegan.models.interchange.find_networks`.
     padding : {"reflect", "replicate", "zero"}, optional
         Of the generators, where files do not tell.
 

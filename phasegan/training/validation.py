@@ -13,8 +13,8 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.data.domain_folders import Part
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import Processes
-from phasegan.metrics.distances import sliced_wasserstein
-from phasegan.metrics.ruler import clipped_mse
+from phasegan.metrics.image_metrics import clipped_mse
+from phasegan.metrics.set_distances import sliced_wasserstein
 from phasegan.models.domains import picture_to_image
 from phasegan.training.data import choose_subset
 from phasegan.training.domains import PictureData, chosen_pictures, held_out, kind_of, squares
@@ -102,7 +102,7 @@ def validate_translation(
     -------
     float
         Between translated pictures that were not trained on and training pictures of
-        the other domain, × 1e3; see `phasegan.metrics.distances.sliced_wasserstein`. Of
+        the other domain, × 1e3; see `phasegan.metrics.set_distances.sliced_wasserstein`. Of
         these there are many: between two small sets the distance tells more of which
         pictures are in them than of the translation.
     """

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.figures.filmstrip import FrameStore
-from phasegan.figures.sheet import contact_sheet, image_tile, phase_tile
-from phasegan.metrics.ruler import clipped_mse
+from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.domains import picture_to_image
+from phasegan.plotting.filmstrip import FrameStore
+from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
 
 SAMPLE_ROWS = 4
 

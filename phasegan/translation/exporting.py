@@ -12,7 +12,7 @@ from phasegan.config.run import PhaseConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.models.export import export_onnx, export_program
-from phasegan.models.foreign import find_networks, save_foreign
+from phasegan.models.interchange import find_networks, save_foreign
 from phasegan.models.weights import load_discriminator, load_generator
 from phasegan.translation.opening import Translator, open_translator
 
@@ -55,7 +55,7 @@ def export(
     direction : {"a2b", "b2a"}, optional
         Which generator, where there are two; not for a folder.
     padding : {"reflect", "replicate", "zero"}, optional
-        Of others' weights, see `phasegan.models.foreign.load_generator`.
+        Of others' weights, see `phasegan.models.interchange.load_generator`.
     overwrite : bool
         Replace what is there.
 

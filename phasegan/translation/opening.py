@@ -13,7 +13,7 @@ from phasegan.config.presets import PHASE_PRESETS
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import DomainConfig, TranslationConfig
 from phasegan.errors import InputError
-from phasegan.models.foreign import find_networks
+from phasegan.models.interchange import find_networks
 from phasegan.models.weights import load_generator
 
 DIRECTIONS = ("a2b", "b2a")
@@ -75,7 +75,7 @@ def open_translator(
     ----------
     path : path
         A run folder of the preset translation or one-way; a folder with others' weights,
-        as `phasegan.models.foreign.find_networks` knows them; or one generator's file.
+        as `phasegan.models.interchange.find_networks` knows them; or one generator's file.
     direction : {"a2b", "b2a"}, optional
         Needed where there are generators both ways.
     padding : {"reflect", "replicate", "zero"}, optional

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from phasegan.models.blocks import ResidualBlock, ResizeConvolution
+from phasegan.models.residual_unet import UNetTranslator, soft_clip
 from phasegan.models.resnet import DOWNSAMPLING, ResNetGenerator
-from phasegan.models.translators import UNetTranslator, soft_clip
 from phasegan.models.unet import NormBlock, Surroundings, UNet
 from phasegan.translation.convolutions import Convolution, Transposed
 from phasegan.translation.operations import (

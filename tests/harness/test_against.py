@@ -10,7 +10,7 @@ import pytest
 
 from phasegan.errors import InputError
 from phasegan.harness.against import CHANGE_COLUMNS, compare_results, read_results
-from phasegan.metrics.paired import compare_paired, holm
+from phasegan.metrics.paired_tests import compare_paired, holm
 
 MEASURED = Path(__file__).parents[2] / "benchmarks/results"
 SOURCES = [f"test/{number}.jpg" for number in range(40)]

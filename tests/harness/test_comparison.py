@@ -8,7 +8,6 @@ from PIL import Image
 
 import phasegan
 from phasegan.errors import InputError
-from phasegan.figures.sheet import image_tile, phase_tile
 from phasegan.harness.comparison import (
     Column,
     bench_columns,
@@ -19,7 +18,8 @@ from phasegan.harness.comparison import (
 )
 from phasegan.harness.evaluate import open_baseline
 from phasegan.harness.rows import Row
-from phasegan.metrics.ruler import clipped_mse
+from phasegan.metrics.image_metrics import clipped_mse
+from phasegan.plotting.sheet import image_tile, phase_tile
 
 
 def row(method, mse, samples=None, epochs=None, seed=None, **known):

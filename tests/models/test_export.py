@@ -11,8 +11,8 @@ from phasegan.errors import InputError, RunError
 from phasegan.models.blocks import initialise
 from phasegan.models.export import export_onnx, export_program
 from phasegan.models.patchgan import PatchDiscriminator
+from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.models.translators import UNetTranslator
 
 SIZES = ((8, 8), (33, 50), (64, 48))
 OTHER = (3, 19, 73)  # pictures, rows, columns that were not compared when writing

@@ -17,8 +17,8 @@ from phasegan.models.patchgan import (
     PixelDiscriminator,
     smallest_size,
 )
+from phasegan.models.residual_unet import KNEE, UNetTranslator, soft_clip
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.models.translators import KNEE, UNetTranslator, soft_clip
 from phasegan.models.weights import load_discriminator, load_generator, save_weights
 
 GENERATORS = [

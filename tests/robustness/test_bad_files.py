@@ -160,7 +160,7 @@ def test_damaged_checkpoints_are_not_trained_on(run_cli, tiny, tiny_run, tmp_pat
 
 @pytest.mark.parametrize("data", corpus.BAD_LOSSES, ids=range(len(corpus.BAD_LOSSES)))
 def test_lines_of_a_record_that_are_none_are_left_out(tmp_path, data):
-    from phasegan.figures.training import training_figure
+    from phasegan.plotting.training import training_figure
 
     good = b'{"step": 3, "epoch": 1, "cycle_b": 0.5}\n'
     (tmp_path / "losses.jsonl").write_bytes(good + data + b"\n" + good.replace(b"3", b"4"))

@@ -19,7 +19,7 @@ from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
 from phasegan.config.run import PaperConfig
 from phasegan.fourier.phase import analyse
-from phasegan.metrics.ruler import clipped_mse
+from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.blocks import InstanceNorm
 from phasegan.models.domains import image_picture, phase_picture, picture_to_image
 from phasegan.progress import Progress

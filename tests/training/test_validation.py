@@ -12,7 +12,7 @@ import phasegan
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError, Interrupted
-from phasegan.metrics.ruler import clipped_mse
+from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.domains import picture_to_image
 from phasegan.progress import Progress
 from phasegan.training.data import choose_subset

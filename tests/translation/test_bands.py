@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.models.translators import UNetTranslator
 from phasegan.translation import bands, maps
 from phasegan.translation.bands import plan, translate_bands
 from phasegan.translation.program import UnknownLayerError, program_of

@@ -8,7 +8,7 @@ import torch
 
 import phasegan
 from phasegan.errors import InputError
-from phasegan.models.foreign import find_networks
+from phasegan.models.interchange import find_networks
 from phasegan.models.weights import load_generator
 from tests.training.pairs import make_pair
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phasegan.errors import InputError
-from phasegan.models.translators import UNetTranslator
+from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.weights import save_weights
 from phasegan.translation.api import translate
 from phasegan.translation.engine import Engine

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from phasegan.figures.curves import svg_text
-from phasegan.figures.sheet import image_tile
 from phasegan.harness.columns import squared_grey_levels
 from phasegan.harness.comparison import training_title
 from phasegan.harness.context import Context, open_method
 from phasegan.harness.drawings import Drawing
 from phasegan.harness.page.contents import Fact, Figure, Gallery, Page, Specimen, Table
 from phasegan.harness.rows import Row
+from phasegan.plotting.curves import svg_text
+from phasegan.plotting.sheet import image_tile
 from phasegan.reconstruction.loading import observe
 
 PLACES = (("best", 0.0), ("median", 0.5), ("worst", 1.0))

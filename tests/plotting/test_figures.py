@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasegan.figures.curves import (
+from phasegan.plotting.curves import (
     COLOURS,
     INK,
     FittedSeries,
@@ -14,7 +14,7 @@ from phasegan.figures.curves import (
     save_figure,
     svg_text,
 )
-from phasegan.figures.sheet import _wrap, contact_sheet, image_tile, phase_tile, text_font
+from phasegan.plotting.sheet import _wrap, contact_sheet, image_tile, phase_tile, text_font
 
 
 def test_tiles_stand_in_the_sheet_pixel_by_pixel(rng):

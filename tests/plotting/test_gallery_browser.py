@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phasegan.figures.gallery import write_gallery
-from phasegan.figures.gallery_contents import Gallery, Row, Score, Scores, Section
+from phasegan.plotting.gallery import write_gallery
+from phasegan.plotting.gallery_contents import Gallery, Row, Score, Scores, Section
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phasegan.errors import InputError
-from phasegan.figures.sheet import Tile, contact_sheet, image_tile
 from phasegan.io.arrays import read_npy
 from phasegan.io.atomic import atomic_file
+from phasegan.plotting.sheet import Tile, contact_sheet, image_tile
 
 Frame = tuple[int, NDArray[np.generic]]
 """An epoch and the estimates after it, (n[, C], N, N)."""

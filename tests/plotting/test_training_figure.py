@@ -7,9 +7,9 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from phasegan.figures.curves import save_figure
-from phasegan.figures.panels import MANY
-from phasegan.figures.training import BALANCE, explain, training_figure
+from phasegan.plotting.curves import save_figure
+from phasegan.plotting.panels import MANY
+from phasegan.plotting.training import BALANCE, explain, training_figure
 from phasegan.training import cyclegan, physics
 
 ODD = ("gradient_penalty", "cyclegan", "x")

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.metrics.distances import check_pictures
-from phasegan.metrics.feature_file import load_feature_file
+from phasegan.metrics.onnx_features import load_feature_file
+from phasegan.metrics.set_distances import check_pictures
 from phasegan.progress import Progress
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def feature_distances(
     features : path or FeatureNetwork, optional
         An ONNX file: a network from (n, 3, rows, columns), float32 in 0..1 or
         uint8, to (n, d), which brings the pictures to its own size. It is computed by
-        onnxruntime on the CPU; see `phasegan.metrics.feature_file` for what is refused.
+        onnxruntime on the CPU; see `phasegan.metrics.onnx_features` for what is refused.
         Without a file, the Inception network of torch-fidelity, if that is installed: it
         keeps its weights in torch's cache, and downloads them on first use.
     seed : int

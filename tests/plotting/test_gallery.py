@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasegan.figures.animation import animate
-from phasegan.figures.gallery import CRISP, render, write_gallery
-from phasegan.figures.gallery_contents import Fact, Gallery, Row, Score, Scores, Section
+from phasegan.plotting.animation import animate
+from phasegan.plotting.gallery import CRISP, render, write_gallery
+from phasegan.plotting.gallery_contents import Fact, Gallery, Row, Score, Scores, Section
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}\ud800\x00"
 FETCHING = {"src", "srcset", "href", "poster", "data", "action", "background"}

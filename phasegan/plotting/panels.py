@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.figures.curves import GREY, INK
+from phasegan.plotting.curves import GREY, INK
 
 SOFT = "#5f6770"
 """Of notes: `GREY` is too light for small letters."""

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from phasegan.figures.curves import COLOURS, GREY, INK
-from phasegan.figures.panels import (
+from phasegan.plotting.curves import COLOURS, GREY, INK
+from phasegan.plotting.panels import (
     LABEL_INCHES,
     MANY,
     SOFT,
@@ -142,7 +142,7 @@ def training_figure(
     Returns
     -------
     matplotlib.figure.Figure
-        See `phasegan.figures.curves.save_figure`; 1260 pixels wide.
+        See `phasegan.plotting.curves.save_figure`; 1260 pixels wide.
     """
     from matplotlib.figure import Figure
 

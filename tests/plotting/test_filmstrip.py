@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasegan.figures.filmstrip import (
+from phasegan.metrics.image_metrics import clipped_mse
+from phasegan.plotting.filmstrip import (
     MAX_FRAMES,
     FrameStore,
     arrange,
     choose_epochs,
     film_strip,
 )
-from phasegan.figures.sheet import image_tile
-from phasegan.metrics.ruler import clipped_mse
+from phasegan.plotting.sheet import image_tile
 
 
 def frames(rng, epochs, shape=(3, 20, 20), data_range=255):

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from phasegan.errors import InputError
-from phasegan.metrics import features as module
-from phasegan.metrics.features import feature_distances
+from phasegan.metrics import fid as module
+from phasegan.metrics.fid import feature_distances
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -340,7 +340,7 @@ def test_importing_the_module_needs_no_torchmetrics():
     import subprocess
 
     code = (
-        "import sys; sys.modules['torchmetrics'] = None; import phasegan.metrics.features; "
+        "import sys; sys.modules['torchmetrics'] = None; import phasegan.metrics.fid; "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

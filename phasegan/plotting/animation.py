@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from phasegan.figures.filmstrip import Frame
-from phasegan.figures.sheet import image_tile, text_font
 from phasegan.io.atomic import atomic_file
+from phasegan.plotting.filmstrip import Frame
+from phasegan.plotting.sheet import image_tile, text_font
 
 MAX_WIDTH = 1200
 """Pixels; pictures are shrunk to fit."""

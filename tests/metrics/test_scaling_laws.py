@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phasegan.errors import InputError
-from phasegan.metrics.scaling import fit_scaling
+from phasegan.metrics.scaling_laws import fit_scaling
 
 SAMPLES = np.array([5.0, 15, 50, 200, 600, 1500, 4500])
 

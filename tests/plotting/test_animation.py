@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from phasegan.figures.animation import FRAME_MS, LAST_MS, MAX_FRAMES, MAX_WIDTH, animate
+from phasegan.plotting.animation import FRAME_MS, LAST_MS, MAX_FRAMES, MAX_WIDTH, animate
 
 
 def flat(values, count=2, shape=(3, 16, 16)):

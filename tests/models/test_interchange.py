@@ -11,11 +11,11 @@ from torch import nn
 
 from phasegan.errors import InputError
 from phasegan.models.blocks import initialise
-from phasegan.models.foreign import find_networks, save_foreign
+from phasegan.models.interchange import find_networks, save_foreign
 from phasegan.models.patchgan import PatchDiscriminator, PixelDiscriminator
+from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.spectral import SpectralGenerator
-from phasegan.models.translators import UNetTranslator
 from phasegan.models.weights import load_discriminator, load_generator, save_weights
 
 NORMS = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from phasegan.errors import InputError
-from phasegan.metrics.paired import compare_paired, holm
+from phasegan.metrics.paired_tests import compare_paired, holm
 
 STABILITY = Path(__file__).parents[2] / "benchmarks/results/physics-stability/results.json"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from phasegan.figures.sheet import Tile
+from phasegan.plotting.sheet import Tile
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Gallery:
     training : bytes, optional
         A PNG of the training curves.
     animation : bytes, optional
-        An animated WebP, see `phasegan.figures.animation`.
+        An animated WebP, see `phasegan.plotting.animation`.
     footer : str
         The last line.
     """

@@ -8,8 +8,8 @@ import torch
 from scipy.stats import wasserstein_distance
 
 from phasegan.errors import InputError
-from phasegan.metrics import distances
-from phasegan.metrics.distances import pyramid_sizes, sliced_wasserstein, wasserstein
+from phasegan.metrics import set_distances
+from phasegan.metrics.set_distances import pyramid_sizes, sliced_wasserstein, wasserstein
 
 
 def smooth(rng, count, side=32, channels=3):
@@ -95,7 +95,7 @@ def test_more_pictures_bring_samples_of_one_distribution_together(rng):
 
 def test_patches_of_large_sets_are_bounded(rng, monkeypatch):
     a, b = smooth(rng, 40, side=16), smooth(rng, 30, side=16)
-    monkeypatch.setattr(distances, "MOST_PATCHES", 400)
+    monkeypatch.setattr(set_distances, "MOST_PATCHES", 400)
     taken = []
     sort = torch.Tensor.sort
     monkeypatch.setattr(torch.Tensor, "sort", lambda x, **k: taken.append(x.shape) or sort(x, **k))
@@ -110,15 +110,15 @@ def test_pyramids_of_any_size_restore_the_picture(rng, size):
     for i in range(len(sizes)):
         assert tuple(x.shape[2:]) == sizes[i]
         last = i == len(sizes) - 1
-        smaller = distances._halved(x)
-        levels.append(x if last else x - distances._doubled(smaller, x))
+        smaller = set_distances._halved(x)
+        levels.append(x if last else x - set_distances._doubled(smaller, x))
         x = smaller
     assert min(sizes[-1]) >= min(16, *size)
     restored = levels[-1]
     for band in levels[-2::-1]:
-        restored = band + distances._doubled(restored, band)
+        restored = band + set_distances._doubled(restored, band)
     flat = torch.full((1, 1, *size), 0.25, dtype=torch.float64)
-    torch.testing.assert_close(distances._doubled(distances._halved(flat), flat), flat)
+    torch.testing.assert_close(set_distances._doubled(set_distances._halved(flat), flat), flat)
     torch.testing.assert_close(restored, picture)
 
 

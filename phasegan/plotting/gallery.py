@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from phasegan.figures.gallery_contents import Gallery
-from phasegan.figures.sheet import Tile
 from phasegan.io.atomic import write_text
+from phasegan.plotting.gallery_contents import Gallery
+from phasegan.plotting.sheet import Tile
 
 TEMPLATE, STYLE, SCRIPT = "gallery.html.jinja", "gallery.css", "gallery.js"
 

@@ -7,7 +7,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from phasegan.errors import InputError, RunError
-from phasegan.metrics.ruler import concatenate, psnr, score, summarise
+from phasegan.metrics.image_metrics import concatenate, psnr, score, summarise
 
 
 @pytest.fixture
