@@ -27,10 +27,10 @@ import phasegan
 from phasegan.devices import choose_device, describe_machine
 from phasegan.fourier.encoding import decode, encode
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.cg import CHECK_EVERY, conjugate_gradients
-from phasegan.reconstruction.planes import Block, Solved, over_planes
+from phasegan.reconstruction.batching import Block, Solved, over_planes
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
 from phasegan.reconstruction.registry import make_method
+from phasegan.reconstruction.solvers.cg import CHECK_EVERY, conjugate_gradients
 
 
 def load(path: str | None, count: int, size: int) -> np.ndarray:

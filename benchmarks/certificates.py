@@ -34,7 +34,7 @@ from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.phase import analyse
 from phasegan.harness.atlas import observe
 from phasegan.progress import Progress
-from phasegan.reconstruction.integers import without_common_factor
+from phasegan.reconstruction.exact.integers import without_common_factor
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
 from phasegan.reconstruction.registry import make_method
 

@@ -22,9 +22,9 @@ import phasegan
 from phasegan.fourier.convention import forward
 from phasegan.harness.atlas import observe
 from phasegan.io.atomic import atomic_file, write_text
+from phasegan.reconstruction.image_statistics import Statistics
 from phasegan.reconstruction.protocol import Problem, Settings
 from phasegan.reconstruction.registry import make_method
-from phasegan.reconstruction.statistics import Statistics
 
 PANELS = (
     ("M/N = 2", 2.0, 0.0),

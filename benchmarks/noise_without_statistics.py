@@ -25,8 +25,8 @@ from phasegan.devices import describe_machine
 from phasegan.fourier.convention import forward
 from phasegan.fourier.degradation import add_phase_noise
 from phasegan.fourier.phase import analyse
+from phasegan.reconstruction.image_statistics import Statistics
 from phasegan.reconstruction.iterative import DEFAULT_ITERATIONS
-from phasegan.reconstruction.statistics import Statistics
 
 NOISE = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3)
 RATIOS = (1.5, 2.0)

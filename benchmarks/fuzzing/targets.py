@@ -79,7 +79,7 @@ def _stored_picture(path: Path) -> Any:
 
 
 def _phase(path: Path) -> Any:
-    from phasegan.reconstruction.inputs import read_phase
+    from phasegan.reconstruction.inputs.arrays import read_phase
 
     return read_phase(path, warn=lambda line: None)
 

@@ -101,8 +101,8 @@ def command(
     or file.h5::/path/to/dataset.
     """
     from phasegan.reconstruction.api import reconstruct
-    from phasegan.reconstruction.outcome import describe_outcome
     from phasegan.reconstruction.output import check_output, claim, write_output
+    from phasegan.reconstruction.summary import describe_outcome
 
     check_output(output, source, overwrite)
     with claim(output):

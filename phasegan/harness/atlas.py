@@ -27,6 +27,7 @@ from phasegan.harness.contenders import Contender, methods_and_runs
 from phasegan.io.atomic import locked, remove_leftovers, write_json
 from phasegan.metrics.image_metrics import score, summarise
 from phasegan.progress import Progress
+from phasegan.reconstruction.image_statistics import Statistics
 from phasegan.reconstruction.protocol import (
     Observation,
     Problem,
@@ -35,7 +36,6 @@ from phasegan.reconstruction.protocol import (
     unique_samples,
 )
 from phasegan.reconstruction.registry import check_method
-from phasegan.reconstruction.statistics import Statistics
 from phasegan.training.opening import data_or_builtin
 
 RATIOS = (1.0, 1.125, 1.25, 1.375, 1.5, 1.75, 2.0, 2.5)

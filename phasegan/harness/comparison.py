@@ -14,7 +14,7 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.harness.rows import Row
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.plotting.sheet import Tile, contact_sheet, image_tile, phase_tile
-from phasegan.reconstruction.loading import observe
+from phasegan.reconstruction.inputs.problems import observe
 from phasegan.reconstruction.protocol import Method
 
 IMAGES = 6

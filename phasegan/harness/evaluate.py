@@ -23,8 +23,9 @@ from phasegan.io.atomic import atomic_file, check_png_target
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION, Scores, concatenate, score
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import choose
+from phasegan.reconstruction.image_statistics import Statistics, gather_statistics
+from phasegan.reconstruction.inputs.problems import observe, phase_error
 from phasegan.reconstruction.learned import LearnedMethod
-from phasegan.reconstruction.loading import observe, phase_error
 from phasegan.reconstruction.protocol import (
     Method,
     Problem,
@@ -40,7 +41,6 @@ from phasegan.reconstruction.registry import (
     make_method,
     refusal,
 )
-from phasegan.reconstruction.statistics import Statistics, gather_statistics
 from phasegan.training.data import choose_subset
 
 BLOCK = 50

@@ -18,7 +18,7 @@ from phasegan.harness.run_lines import run_lines
 from phasegan.models.weights import weights_intact
 from phasegan.progress import Progress, format_duration
 from phasegan.reconstruction.auto import choose
-from phasegan.reconstruction.loading import phase_error
+from phasegan.reconstruction.inputs.problems import phase_error
 from phasegan.reconstruction.protocol import Problem
 
 

@@ -14,7 +14,8 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.reconstruction.loading import ArrayOptions, Loaded, load_array, load_path
+from phasegan.reconstruction.image_statistics import Statistics, gather_statistics
+from phasegan.reconstruction.inputs.problems import ArrayOptions, Loaded, load_array, load_path
 from phasegan.reconstruction.protocol import (
     Callback,
     Method,
@@ -29,7 +30,6 @@ from phasegan.reconstruction.registry import (
     check_method,
     make_method,
 )
-from phasegan.reconstruction.statistics import Statistics, gather_statistics
 
 
 def reconstruct(
@@ -120,7 +120,7 @@ def reconstruct(
         Estimates in pixel units, float64, not clipped; one image for one phase,
         a tensor for a tensor. Iterative methods also say iterations, residual
         and convergence; `cg` and `auto` bring certificates, see
-        `phasegan.reconstruction.certificate`.
+        `phasegan.reconstruction.exact.certificate`.
 
     Raises
     ------

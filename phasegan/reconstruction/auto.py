@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from phasegan.reconstruction import iterative
-from phasegan.reconstruction.certificate import Certificate, Verdict
-from phasegan.reconstruction.conventions import name_convention, name_signs
-from phasegan.reconstruction.exact import OTHER_CORNER
-from phasegan.reconstruction.noise import estimated_noise, share_left
+from phasegan.reconstruction.exact.certificate import Certificate, Verdict
+from phasegan.reconstruction.exact.solver import OTHER_CORNER
+from phasegan.reconstruction.inputs.conventions import name_convention, name_signs
+from phasegan.reconstruction.noise_level import estimated_noise, share_left
+from phasegan.reconstruction.pretrained import learned, learned_refusal
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
-from phasegan.reconstruction.shipped import learned, learned_refusal
-from phasegan.reconstruction.shrinkage import can_fit, shrinkage
+from phasegan.reconstruction.solvers.shrinkage import can_fit, shrinkage
 
 AS_NOISY = Certificate(Verdict.NOT_TRIED, reason="solved again with map, as noisy")
 CLEAN = 2e-3

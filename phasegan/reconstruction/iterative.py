@@ -9,17 +9,17 @@ from torch import Tensor
 
 from phasegan.fourier.magnitude_prior import photograph_prior
 from phasegan.fourier.map_estimate import maximum_posterior, tuned
-from phasegan.reconstruction.certificate import Measured
-from phasegan.reconstruction.cg import TOLERANCE
-from phasegan.reconstruction.exact import reconstruct_exactly
-from phasegan.reconstruction.explaining import Scene
-from phasegan.reconstruction.fista import fista
-from phasegan.reconstruction.hlo import hayes_lim_oppenheim, phase_only
-from phasegan.reconstruction.planes import Block, Solved, over_planes
-from phasegan.reconstruction.pnp import plug_and_play
-from phasegan.reconstruction.pocs import alternating_projections
+from phasegan.reconstruction.batching import Block, Solved, over_planes
+from phasegan.reconstruction.exact.certificate import Measured
+from phasegan.reconstruction.exact.integer_search import Scene
+from phasegan.reconstruction.exact.solver import reconstruct_exactly
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
-from phasegan.reconstruction.unit_magnitude import neutral_level
+from phasegan.reconstruction.solvers.cg import TOLERANCE
+from phasegan.reconstruction.solvers.fista import fista
+from phasegan.reconstruction.solvers.hlo import hayes_lim_oppenheim, phase_only
+from phasegan.reconstruction.solvers.pnp import plug_and_play
+from phasegan.reconstruction.solvers.pocs import alternating_projections
+from phasegan.reconstruction.solvers.unit_magnitude import neutral_level
 
 DEFAULT_ITERATIONS = {
     "hlo": 1000,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.reconstruction.certificate import Certificate, Verdict
-from phasegan.reconstruction.statistics import Statistics
+from phasegan.reconstruction.exact.certificate import Certificate, Verdict
+from phasegan.reconstruction.image_statistics import Statistics
 
 Phase = NDArray[np.floating]
 Estimate = NDArray[np.float64]

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from phasegan.errors import InputError
 from phasegan.reconstruction import iterative
 from phasegan.reconstruction.auto import automatic
-from phasegan.reconstruction.constant import mean_image, zero
-from phasegan.reconstruction.mean_magnitude import mean_magnitude
-from phasegan.reconstruction.power_law import power_law
+from phasegan.reconstruction.pretrained import learned, learned_refusal
 from phasegan.reconstruction.protocol import Method, Problem, Solution
-from phasegan.reconstruction.shipped import learned, learned_refusal
-from phasegan.reconstruction.shrinkage import shrinkage, shrinkage_refusal
-from phasegan.reconstruction.unit_magnitude import neutral_level, unit_magnitude
+from phasegan.reconstruction.solvers.constant import mean_image, zero
+from phasegan.reconstruction.solvers.mean_magnitude import mean_magnitude
+from phasegan.reconstruction.solvers.power_law import power_law
+from phasegan.reconstruction.solvers.shrinkage import shrinkage, shrinkage_refusal
+from phasegan.reconstruction.solvers.unit_magnitude import neutral_level, unit_magnitude
 
 
 def _zero(problem: Problem) -> Method:

@@ -19,7 +19,7 @@ from phasegan.data.hdf5.verification import verify
 from phasegan.data.prepare.merge import is_joined
 from phasegan.data.prepare.pairs.api import prepare_domains
 from phasegan.errors import InputError
-from phasegan.reconstruction.statistics import gather_statistics
+from phasegan.reconstruction.image_statistics import gather_statistics
 
 pytestmark = [
     pytest.mark.timeout(60),

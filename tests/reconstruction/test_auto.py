@@ -11,10 +11,10 @@ from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.phase import analyse
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import CLEAN, choose
-from phasegan.reconstruction.certificate import Verdict
-from phasegan.reconstruction.noise import estimated_noise
+from phasegan.reconstruction.exact.certificate import Verdict
+from phasegan.reconstruction.image_statistics import Statistics
+from phasegan.reconstruction.noise_level import estimated_noise
 from phasegan.reconstruction.protocol import Observation, Problem
-from phasegan.reconstruction.statistics import Statistics
 
 
 def photographs(n, count, seed=0):

@@ -11,7 +11,7 @@ from phasegan.fourier.degradation import quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.certificate import Measured, misfit, second_singular_value
+from phasegan.reconstruction.exact.certificate import Measured, misfit, second_singular_value
 
 
 def photographs(n, count, seed=0):

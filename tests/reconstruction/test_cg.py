@@ -10,8 +10,8 @@ from skimage import data
 from phasegan.fourier.degradation import add_phase_noise
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.cg import conjugate_gradients
-from phasegan.reconstruction.integers import integer_scales
+from phasegan.reconstruction.exact.integers import integer_scales
+from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 
 def photographs(n, count, seed=0):

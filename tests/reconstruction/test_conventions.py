@@ -9,8 +9,8 @@ from skimage.transform import resize
 
 import phasegan
 from phasegan.progress import Progress
-from phasegan.reconstruction.certificate import Verdict
-from phasegan.reconstruction.conventions import name_convention, name_signs
+from phasegan.reconstruction.exact.certificate import Verdict
+from phasegan.reconstruction.inputs.conventions import name_convention, name_signs
 
 N, M = 24, 48
 

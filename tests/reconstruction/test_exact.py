@@ -11,8 +11,8 @@ import phasegan
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.certificate import Measured, Verdict, misfit
-from phasegan.reconstruction.integers import without_common_factor
+from phasegan.reconstruction.exact.certificate import Measured, Verdict, misfit
+from phasegan.reconstruction.exact.integers import without_common_factor
 from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.registry import make_method
 
@@ -175,7 +175,7 @@ def test_constant_images_are_never_certified(value):
 )
 def test_an_image_that_fits_is_not_certified_where_others_may_fit_too(gap, reason, monkeypatch):
     monkeypatch.setattr(
-        "phasegan.reconstruction.exact.second_singular_value",
+        "phasegan.reconstruction.exact.solver.second_singular_value",
         lambda operator, solution, enough: np.full(len(solution), gap),
     )
     result = solve(textured(16, 2))

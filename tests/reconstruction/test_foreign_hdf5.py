@@ -14,8 +14,8 @@ import pytest
 from phasegan.data.hdf5 import container
 from phasegan.errors import InputError
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction import inputs
-from phasegan.reconstruction.inputs import read_phase
+from phasegan.reconstruction.inputs import arrays as inputs
+from phasegan.reconstruction.inputs.arrays import read_phase
 
 pytestmark = [
     pytest.mark.timeout(120),

@@ -12,7 +12,7 @@ import phasegan
 from phasegan.errors import InputError
 from phasegan.fourier.layouts import from_half_plane
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.inputs import is_phase_source, read_phase
+from phasegan.reconstruction.inputs.arrays import is_phase_source, read_phase
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from phasegan.reconstruction.integers import integer_scales, without_common_factor
+from phasegan.reconstruction.exact.integers import integer_scales, without_common_factor
 
 
 def photographs(n, count, seed=0):

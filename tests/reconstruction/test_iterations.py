@@ -12,9 +12,9 @@ from skimage import data
 import phasegan
 from phasegan.fourier.operator import PhaseOperator, plane_weight
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.fista import fista
-from phasegan.reconstruction.hlo import hayes_lim_oppenheim, phase_only
-from phasegan.reconstruction.pocs import alternating_projections
+from phasegan.reconstruction.solvers.fista import fista
+from phasegan.reconstruction.solvers.hlo import hayes_lim_oppenheim, phase_only
+from phasegan.reconstruction.solvers.pocs import alternating_projections
 
 N, M = 20, 40
 

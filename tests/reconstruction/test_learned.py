@@ -18,9 +18,9 @@ from phasegan.harness.inspection import inspect
 from phasegan.models.weights import weights_intact
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.learned import LearnedMethod
+from phasegan.reconstruction.pretrained import shipped_run
 from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.registry import make_method
-from phasegan.reconstruction.shipped import shipped_run
 
 FRAME = (128, 128)
 SMALL = {"widths": (4, 4), "discriminator_channels": 2, "batch_size": 2, "device": "cpu"}

@@ -8,9 +8,9 @@ from scipy.io import savemat
 
 from phasegan.errors import InputError
 from phasegan.io.untrusted import SLACK, UnreadableFileError
-from phasegan.reconstruction import matlab
-from phasegan.reconstruction.inputs import read_phase
-from phasegan.reconstruction.matlab import read_mat
+from phasegan.reconstruction.inputs import matlab
+from phasegan.reconstruction.inputs.arrays import read_phase
+from phasegan.reconstruction.inputs.matlab import read_mat
 
 
 @pytest.fixture

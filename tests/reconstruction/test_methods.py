@@ -8,11 +8,11 @@ import pytest
 import phasegan
 from phasegan.errors import InputError
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.mean_magnitude import mean_magnitude
+from phasegan.reconstruction.image_statistics import gather_statistics
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
 from phasegan.reconstruction.registry import METHODS, make_method, refusal
-from phasegan.reconstruction.statistics import gather_statistics
-from phasegan.reconstruction.unit_magnitude import neutral_level, unit_magnitude
+from phasegan.reconstruction.solvers.mean_magnitude import mean_magnitude
+from phasegan.reconstruction.solvers.unit_magnitude import neutral_level, unit_magnitude
 
 
 def circular(a, b):

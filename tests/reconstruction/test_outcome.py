@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 
 import phasegan
-from phasegan.reconstruction.outcome import NAMED, describe_outcome
 from phasegan.reconstruction.output import write_output
+from phasegan.reconstruction.summary import NAMED, describe_outcome
 
 
 def phases(images, padded):

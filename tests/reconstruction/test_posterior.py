@@ -13,10 +13,10 @@ from phasegan.fourier.magnitude_prior import photograph_prior
 from phasegan.fourier.map_estimate import DEFICIT, maximum_posterior
 from phasegan.fourier.operator import PhaseOperator, plane_weight
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.mean_magnitude import mean_magnitude
-from phasegan.reconstruction.outcome import describe_outcome
-from phasegan.reconstruction.pnp import denoised, noise_level
-from phasegan.reconstruction.power_law import power_law_magnitude
+from phasegan.reconstruction.solvers.mean_magnitude import mean_magnitude
+from phasegan.reconstruction.solvers.pnp import denoised, noise_level
+from phasegan.reconstruction.solvers.power_law import power_law_magnitude
+from phasegan.reconstruction.summary import describe_outcome
 
 
 def photographs(n, count, seed=0):

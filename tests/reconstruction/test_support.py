@@ -8,7 +8,7 @@ import torch
 from skimage import data
 
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.support import centrosymmetry, fits, tightest_support, windowed
+from phasegan.reconstruction.exact.support import centrosymmetry, fits, tightest_support, windowed
 
 FLOOR = 1e-7
 

@@ -15,9 +15,9 @@ from skimage import data
 from phasegan.fourier.degradation import quantise_phase
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.blurs import excludes_blurs
-from phasegan.reconstruction.certificate import second_singular_value
-from phasegan.reconstruction.uniqueness import (
+from phasegan.reconstruction.exact.blurs import excludes_blurs
+from phasegan.reconstruction.exact.certificate import second_singular_value
+from phasegan.reconstruction.exact.uniqueness import (
     deviation_radius,
     excludes_neighbours,
     other_scales,

@@ -17,7 +17,7 @@ from phasegan.harness.page.contents import Fact, Figure, Gallery, Page, Specimen
 from phasegan.harness.rows import Row
 from phasegan.plotting.curves import svg_text
 from phasegan.plotting.sheet import image_tile
-from phasegan.reconstruction.loading import observe
+from phasegan.reconstruction.inputs.problems import observe
 
 PLACES = (("best", 0.0), ("median", 0.5), ("worst", 1.0))
 """Of a method's test images in the order of their errors."""

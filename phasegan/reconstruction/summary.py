@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from phasegan.reconstruction.certificate import Verdict
+from phasegan.reconstruction.exact.certificate import Verdict
 from phasegan.reconstruction.protocol import Result
 
 NAMED = 8

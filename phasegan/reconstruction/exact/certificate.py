@@ -4,7 +4,7 @@
 float64), the image gives every phase that was measured. *Unique*: the linear
 condition A x = 0 has nullity 1 on the support, by its second-smallest singular
 value, which proves the shape up to a factor. *Exclusion*: no other integer image
-near the ray of that shape gives the same codes (`phasegan.reconstruction.uniqueness`).
+near the ray of that shape gives the same codes (`phasegan.reconstruction.exact.uniqueness`).
 Certified is all three; without them nothing is called exact.
 """
 

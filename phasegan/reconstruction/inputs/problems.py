@@ -19,7 +19,7 @@ from phasegan.data.prepare.in_memory import encode_pictures
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import UINT16_CODES, decode, half_steps
 from phasegan.progress import Progress
-from phasegan.reconstruction.inputs import is_phase_source, read_phase
+from phasegan.reconstruction.inputs.arrays import is_phase_source, read_phase
 from phasegan.reconstruction.protocol import Observation
 
 _AS_ARRAY = (

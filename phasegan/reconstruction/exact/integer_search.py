@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.reconstruction.certificate import Measured, misfit
-from phasegan.reconstruction.cg import TOLERANCE
-from phasegan.reconstruction.integers import integer_scales, without_common_factor
-from phasegan.reconstruction.support import Window
+from phasegan.reconstruction.exact.certificate import Measured, misfit
+from phasegan.reconstruction.exact.integers import integer_scales, without_common_factor
+from phasegan.reconstruction.exact.support import Window
+from phasegan.reconstruction.solvers.cg import TOLERANCE
 
 LEAST_GAP = 1e-6
 MENDING_ROUNDS = 6

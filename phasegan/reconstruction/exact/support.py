@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.reconstruction.cg import conjugate_gradients
+from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 Window = tuple[int, int, int, int]
 """Rows and columns [r₀, r₁, c₀, c₁) of the support."""

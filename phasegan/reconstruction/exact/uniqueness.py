@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from phasegan.fourier.convention import self_conjugate
 from phasegan.fourier.operator import PhaseOperator, plane_weight
 from phasegan.fourier.phase import UNDEFINED_BELOW
-from phasegan.reconstruction.cg import conjugate_gradients
+from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 MOST_LEVELS = 256
 MOST_CELLS = 1_000_000

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from phasegan.devices import choose_device, memory_guard
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.reconstruction.certificate import Certificate
+from phasegan.reconstruction.exact.certificate import Certificate
 from phasegan.reconstruction.protocol import Observation, Problem, Solution
 
 CACHE_SAMPLES = 140_000

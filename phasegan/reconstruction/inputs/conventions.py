@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.reconstruction.cg import conjugate_gradients
-from phasegan.reconstruction.support import windowed
+from phasegan.reconstruction.exact.support import windowed
+from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 ITERATIONS = 150
 CLEARLY = 0.1

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import onto_phase, onto_range
-from phasegan.reconstruction.iteration import Watch, extrapolate, iterate, momentum
+from phasegan.reconstruction.solvers.iteration import Watch, extrapolate, iterate, momentum
 
 
 def alternating_projections(

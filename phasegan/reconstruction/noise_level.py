@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from phasegan.fourier.map_estimate import maximum_posterior, reweighted
 from phasegan.fourier.operator import plane_weight
+from phasegan.reconstruction.batching import Block, Solved, over_planes
 from phasegan.reconstruction.iterative import prior_magnitude
-from phasegan.reconstruction.planes import Block, Solved, over_planes
 from phasegan.reconstruction.protocol import Observation, Problem
 
 WEAK_SPREAD = 2.0

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import magnitude_kept
-from phasegan.reconstruction.iteration import Watch, iterate
+from phasegan.reconstruction.solvers.iteration import Watch, iterate
 
 
 def hayes_lim_oppenheim(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import onto_simplex
-from phasegan.reconstruction.iteration import Watch, extrapolate, iterate, momentum
+from phasegan.reconstruction.solvers.iteration import Watch, extrapolate, iterate, momentum
 
 
 def fista(

@@ -30,7 +30,7 @@ from phasegan.fourier.layouts import TOLERANCE, to_half_plane
 from phasegan.free_memory import format_bytes, free_memory
 from phasegan.io.arrays import NPY_MAGIC, ZIP_MAGIC, Header, npz_names, read_npy, read_npz
 from phasegan.io.untrusted import UnreadableFileError, check_growth, open_regular
-from phasegan.reconstruction.matlab import read_mat
+from phasegan.reconstruction.inputs.matlab import read_mat
 
 SEPARATOR = "::"
 NUMPY_SUFFIXES = (".npy", ".npz")

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.reconstruction.certificate import (
+from phasegan.reconstruction.exact.certificate import (
     LANCZOS_ACCURACY,
     Certificate,
     Measured,
     Verdict,
     misfit,
 )
-from phasegan.reconstruction.explaining import Scene, placed
-from phasegan.reconstruction.uniqueness import (
+from phasegan.reconstruction.exact.integer_search import Scene, placed
+from phasegan.reconstruction.exact.uniqueness import (
     deviation_radius,
     excludes_neighbours,
     other_scales,

@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.reconstruction.blurs import excludes_blurs
-from phasegan.reconstruction.certificate import (
+from phasegan.reconstruction.exact.blurs import excludes_blurs
+from phasegan.reconstruction.exact.certificate import (
     Certificate,
     Measured,
     Verdict,
     second_singular_value,
 )
-from phasegan.reconstruction.cg import conjugate_gradients
-from phasegan.reconstruction.exclusion import COARSE, exclude_others
-from phasegan.reconstruction.explaining import Scene, explaining_integers, mend
-from phasegan.reconstruction.support import Window, centrosymmetry, tightest_support, windowed
+from phasegan.reconstruction.exact.exclusion import COARSE, exclude_others
+from phasegan.reconstruction.exact.integer_search import Scene, explaining_integers, mend
+from phasegan.reconstruction.exact.support import Window, centrosymmetry, tightest_support, windowed
+from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 FIRST_CHECK = 50
 CENTROSYMMETRIC = 0.99

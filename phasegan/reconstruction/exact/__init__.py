@@ -1,0 +1,1 @@
+"""Exact reconstruction: integer images, certificates, and when they are unique."""

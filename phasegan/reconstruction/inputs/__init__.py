@@ -1,0 +1,1 @@
+"""Phases of any origin: arrays, files, conventions, and the problems they pose."""
