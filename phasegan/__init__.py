@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from phasegan.reconstruction.api import reconstruct
     from phasegan.training.api import train
     from phasegan.translation.api import translate
-    from phasegan.translation.exporting import export
+    from phasegan.translation.export import export
 
 __all__ = [
     "PhaseBatches",
@@ -58,7 +58,7 @@ _WHERE = {
     "prepare_domains": ("phasegan.data.prepare.pairs.api", "prepare_domains"),
     "translate": ("phasegan.translation.api", "translate"),
     "score_translations": ("phasegan.harness.translation", "score_translations"),
-    "export": ("phasegan.translation.exporting", "export"),
+    "export": ("phasegan.translation.export", "export"),
     "fetch": ("phasegan.data.download.fetch", "fetch"),
 }
 

@@ -174,7 +174,7 @@ def _archive(kind: Any) -> Read:
 
 
 def _film(path: Path) -> Any:
-    from phasegan.translation.film import FilmReader
+    from phasegan.translation.video.reader import FilmReader
 
     with FilmReader(path) as film:
         shots = [part for part in film.parts() if hasattr(part, "pixels")]

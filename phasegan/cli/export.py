@@ -45,7 +45,7 @@ def command(
     are compared with torch before the file is there. A folder gets
     latest_net_G_A.pth and so on, as pytorch-CycleGAN-and-pix2pix reads them.
     """
-    from phasegan.translation.exporting import export
+    from phasegan.translation.export import export
 
     report = export(run, Path(output), direction=direction, padding=padding, overwrite=overwrite)
     for path in report.paths:

@@ -15,12 +15,12 @@ from phasegan.errors import InputError
 from phasegan.io.atomic import locked
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
-from phasegan.translation.engine import Engine
-from phasegan.translation.film import is_film
-from phasegan.translation.opening import Translator, open_translator
-from phasegan.translation.pictures import Manner, Outcome, PictureTranslation
-from phasegan.translation.temporal import Steadiness, Steadying
-from phasegan.translation.values import ALPHAS, DEPTHS
+from phasegan.translation.generators import Translator, open_translator
+from phasegan.translation.images import Manner, Outcome, PictureTranslation
+from phasegan.translation.translator import Engine
+from phasegan.translation.value_ranges import ALPHAS, DEPTHS
+from phasegan.translation.video.reader import is_film
+from phasegan.translation.video.temporal import Steadiness, Steadying
 
 GPU_BATCH = 8
 
@@ -187,7 +187,7 @@ def translate(
             pictures = PictureTranslation(translator, engine, manner, progress)
             done = _pictures(pictures, given, target, batch, overwrite, skip_existing)
             return _report(translator, target, done, start)
-        from phasegan.translation.video import translate_film
+        from phasegan.translation.video.translate import translate_film
 
         outcome = translate_film(
             translator,

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.resnet import ResNetGenerator
-from phasegan.translation import bands, maps
-from phasegan.translation.bands import plan, translate_bands
-from phasegan.translation.program import UnknownLayerError, program_of
-from phasegan.translation.schedule import Schedule
+from phasegan.translation.tiling import bands, feature_maps
+from phasegan.translation.tiling.bands import plan, translate_bands
+from phasegan.translation.tiling.graph import UnknownLayerError, program_of
+from phasegan.translation.tiling.schedule import Schedule
 from tests.translation.conftest import enlivened
 
 CPU = torch.device("cpu")
@@ -127,7 +127,7 @@ def test_memory_stays_within_the_budget(tmp_path, monkeypatch):
     held: list[int] = []
     open_maps: set[int] = set()
 
-    class Counted(maps.FeatureMap):
+    class Counted(feature_maps.FeatureMap):
         def __init__(self, *arguments, **more):
             super().__init__(*arguments, **more)
             if self._values is not None:
@@ -200,7 +200,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(maps.tempfile, "TemporaryFile", lambda **_: File())
+    monkeypatch.setattr(feature_maps.tempfile, "TemporaryFile", lambda **_: File())
     program = program_of(enlivened(NETWORKS["published"]()))
     with pytest.raises(RunError, match=r"no room for .* GB of intermediate results"):
         in_bands(None, picture(3, 32, 32), Schedule(program, 32, 32, SMALL), 0, tmp_path)

@@ -18,7 +18,7 @@ from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
 from phasegan.translation.api import translate
-from phasegan.translation.names import result_names
+from phasegan.translation.output_names import result_names
 
 
 class Listening(Progress):
@@ -138,7 +138,7 @@ def test_values_in_a_small_part_of_the_range_name_the_option(weights, rng, tmp_p
 
 def test_values_beyond_the_range_are_told(weights, rng, tmp_path, heard, monkeypatch):
     from phasegan.translation import api
-    from phasegan.translation.opening import Domain, open_translator
+    from phasegan.translation.generators import Domain, open_translator
 
     def trained(*arguments):
         found = open_translator(*arguments)

@@ -17,8 +17,8 @@ from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.training.start import load_start
 from phasegan.translation.api import translate
-from phasegan.translation.opening import open_translator
-from phasegan.translation.writing import write_pixels
+from phasegan.translation.generators import open_translator
+from phasegan.translation.image_writer import write_pixels
 from tests.translation.conftest import enlivened
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from phasegan.translation.statistics import Moments, MomentSum, SteadyMoments
+from phasegan.translation.tiling.statistics import Moments, MomentSum, SteadyMoments
 
 
 @pytest.mark.numerical

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from phasegan.translation.temporal import SteadinessMeter, SteadyFilter, Steadying, is_cut
+from phasegan.translation.video.temporal import SteadinessMeter, SteadyFilter, Steadying, is_cut
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from phasegan.errors import InputError
 from phasegan.models.weights import load_generator
 from phasegan.progress import Progress
 from phasegan.translation.api import translate
-from phasegan.translation.engine import Engine, parse_memory
-from phasegan.translation.writing import holds, write_pixels
+from phasegan.translation.image_writer import holds, write_pixels
+from phasegan.translation.translator import Engine, parse_memory
 
 
 class Listening(Progress):
@@ -52,8 +52,8 @@ def test_bands_on_disk_give_the_same_picture(weights, rng, tmp_path, monkeypatch
     pixels = rng.integers(0, 256, (130, 95, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     path = weights()
-    monkeypatch.setattr("phasegan.translation.engine._WHOLE", 0)
-    monkeypatch.setattr("phasegan.translation.engine.Engine._budget", 0)
+    monkeypatch.setattr("phasegan.translation.translator._WHOLE", 0)
+    monkeypatch.setattr("phasegan.translation.translator.Engine._budget", 0)
     translate(path, tmp_path / "a.png", tmp_path / "b.png")
     found = read_pixels(tmp_path / "b.png").pixels
     assert np.abs(found - expected(path, pixels)).mean() < 0.5

@@ -8,8 +8,8 @@ import torch
 
 from phasegan.data.images.full_depth import Picture
 from phasegan.errors import InputError
-from phasegan.translation.opening import Domain
-from phasegan.translation.values import Scale, choose_kinds, convert_alpha, fit_channels
+from phasegan.translation.generators import Domain
+from phasegan.translation.value_ranges import Scale, choose_kinds, convert_alpha, fit_channels
 
 BYTES, WORDS, FLOATS = (np.dtype(name) for name in ("uint8", "uint16", "float32"))
 UNKNOWN = Domain(3)

@@ -11,8 +11,8 @@ from phasegan.errors import InputError
 from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.weights import save_weights
 from phasegan.translation.api import translate
-from phasegan.translation.engine import Engine
-from phasegan.translation.film import FilmReader, Shot, exact_conversion
+from phasegan.translation.translator import Engine
+from phasegan.translation.video.reader import FilmReader, Shot, exact_conversion
 
 av = pytest.importorskip("av")
 

@@ -14,7 +14,7 @@ from phasegan.errors import InputError
 from phasegan.models.export import export_onnx, export_program
 from phasegan.models.interchange import find_networks, save_foreign
 from phasegan.models.weights import load_discriminator, load_generator
-from phasegan.translation.opening import Translator, open_translator
+from phasegan.translation.generators import Translator, open_translator
 
 SUFFIXES = (".onnx", ".pt2")
 

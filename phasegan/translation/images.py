@@ -26,13 +26,19 @@ from phasegan.data.images.notices import (
 )
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.translation.engine import Engine
-from phasegan.translation.film import is_film
-from phasegan.translation.names import result_names
-from phasegan.translation.opening import Translator
-from phasegan.translation.operations import Band
-from phasegan.translation.values import Kinds, Scale, choose_kinds, convert_alpha, fit_channels
-from phasegan.translation.writing import holds_profile, suffix_for, write_pixels
+from phasegan.translation.generators import Translator
+from phasegan.translation.image_writer import holds_profile, suffix_for, write_pixels
+from phasegan.translation.output_names import result_names
+from phasegan.translation.tiling.operations import Band
+from phasegan.translation.translator import Engine
+from phasegan.translation.value_ranges import (
+    Kinds,
+    Scale,
+    choose_kinds,
+    convert_alpha,
+    fit_channels,
+)
+from phasegan.translation.video.reader import is_film
 
 _NO_PROFILE = "a colour profile that the result cannot hold; it is left out"
 

@@ -14,8 +14,8 @@ from phasegan.models.blocks import ResidualBlock, ResizeConvolution
 from phasegan.models.residual_unet import UNetTranslator, soft_clip
 from phasegan.models.resnet import DOWNSAMPLING, ResNetGenerator
 from phasegan.models.unet import NormBlock, Surroundings, UNet
-from phasegan.translation.convolutions import Convolution, Transposed
-from phasegan.translation.operations import (
+from phasegan.translation.tiling.convolutions import Convolution, Transposed
+from phasegan.translation.tiling.operations import (
     Addition,
     ChannelMean,
     Enlargement,
@@ -27,7 +27,7 @@ from phasegan.translation.operations import (
     Shift,
     ToMultiple,
 )
-from phasegan.translation.statistics import Moments
+from phasegan.translation.tiling.statistics import Moments
 
 
 class UnknownLayerError(Exception):

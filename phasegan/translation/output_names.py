@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from phasegan.translation.writing import OTHERS
+from phasegan.translation.image_writer import OTHERS
 
 _LONGEST = 255
 """Bytes of a file's name, at most."""

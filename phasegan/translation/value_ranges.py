@@ -16,7 +16,7 @@ from torch import Tensor
 from phasegan.data.images.full_depth import Picture, Pixels, white
 from phasegan.data.images.resizing import to_channels
 from phasegan.errors import InputError
-from phasegan.translation.opening import Domain
+from phasegan.translation.generators import Domain
 
 DEPTHS = ("keep", "8", "16")
 ALPHAS = ("drop", "keep")

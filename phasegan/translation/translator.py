@@ -11,9 +11,9 @@ from torch import Tensor
 
 from phasegan.devices import memory_guard
 from phasegan.errors import InputError
-from phasegan.translation.bands import Choice, Sink, Source, plan, translate_bands
-from phasegan.translation.opening import Translator
-from phasegan.translation.program import UnknownLayerError, program_of
+from phasegan.translation.generators import Translator
+from phasegan.translation.tiling.bands import Choice, Sink, Source, plan, translate_bands
+from phasegan.translation.tiling.graph import UnknownLayerError, program_of
 
 PRECISIONS = ("auto", "32", "bf16")
 DEFAULT_MEMORY = "1.5GiB"
@@ -178,7 +178,7 @@ class Engine:
         rows, columns : int
             Its size.
         source, sink : callable
-            Where rows come from and go, see `phasegan.translation.bands`. The rows
+            Where rows come from and go, see `phasegan.translation.tiling.bands`. The rows
             may be asked for more than once.
         advance : callable, optional
             Called with the thousandth parts of the work that are done.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from phasegan.translation.statistics import SteadyMoments
+from phasegan.translation.tiling.statistics import SteadyMoments
 
 STATIC = 2
 """Levels by which every channel of a pixel at rest changes between frames, at most."""

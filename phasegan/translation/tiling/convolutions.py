@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from phasegan.translation.operations import Band, Shape
+from phasegan.translation.tiling.operations import Band, Shape
 
 FEW = 16
 """Channels below which a convolution in half precision saves no time but costs accuracy."""

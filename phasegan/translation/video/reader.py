@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from phasegan.data.images.high_bit_depth import check_size
 from phasegan.errors import InputError, PhaseganError
-from phasegan.translation.losses import Losses
+from phasegan.translation.video.missing_frames import Losses
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from phasegan.errors import RunError
-from phasegan.translation.operations import Band, Shape
+from phasegan.translation.tiling.operations import Band, Shape
 
 
 class FeatureMap:

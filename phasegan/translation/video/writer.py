@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.progress import Progress
-from phasegan.translation.film import (
+from phasegan.translation.video.audio import Sound
+from phasegan.translation.video.reader import (
     BT601,
     BT709,
     BT2020,
@@ -20,7 +21,6 @@ from phasegan.translation.film import (
     matrix,
     require_av,
 )
-from phasegan.translation.sound import Sound
 
 _OPTIONS = {
     "libx264": {"crf": "16", "preset": "medium"},

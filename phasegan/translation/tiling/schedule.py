@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
-from phasegan.translation.convolutions import FEW
-from phasegan.translation.operations import Addition, Band
-from phasegan.translation.program import Program
+from phasegan.translation.tiling.convolutions import FEW
+from phasegan.translation.tiling.graph import Program
+from phasegan.translation.tiling.operations import Addition, Band
 
 DEAR = 1000
 """Multiplications a value from which on a map is kept rather than computed again."""

@@ -14,13 +14,13 @@ from phasegan.data.images.full_depth import Picture
 from phasegan.errors import InputError, NoRoom, RunError, no_room
 from phasegan.io.atomic import atomic_file
 from phasegan.progress import Progress
-from phasegan.translation.engine import Engine
-from phasegan.translation.film import FORMATS, FilmReader, Shot, require_av
-from phasegan.translation.film_writing import FilmWriter
-from phasegan.translation.opening import Translator
-from phasegan.translation.operations import Band
-from phasegan.translation.temporal import Steadiness, SteadinessMeter, Steadying
-from phasegan.translation.values import Kinds, choose_kinds, fit_channels
+from phasegan.translation.generators import Translator
+from phasegan.translation.tiling.operations import Band
+from phasegan.translation.translator import Engine
+from phasegan.translation.value_ranges import Kinds, choose_kinds, fit_channels
+from phasegan.translation.video.reader import FORMATS, FilmReader, Shot, require_av
+from phasegan.translation.video.temporal import Steadiness, SteadinessMeter, Steadying
+from phasegan.translation.video.writer import FilmWriter
 
 _ODD = 8
 """Damaged frames in a row that claim another size, at most."""

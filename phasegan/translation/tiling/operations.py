@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from phasegan.translation.statistics import Moments
+from phasegan.translation.tiling.statistics import Moments
 
 Band = tuple[int, int]
 

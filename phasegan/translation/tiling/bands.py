@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from phasegan.translation.maps import FeatureMap
-from phasegan.translation.operations import Addition, Band, Normalisation, Pointwise, Shift
-from phasegan.translation.program import Program
-from phasegan.translation.schedule import DEAR, Schedule, Sweep
-from phasegan.translation.statistics import Moments, MomentSum
+from phasegan.translation.tiling.feature_maps import FeatureMap
+from phasegan.translation.tiling.graph import Program
+from phasegan.translation.tiling.operations import Addition, Band, Normalisation, Pointwise, Shift
+from phasegan.translation.tiling.schedule import DEAR, Schedule, Sweep
+from phasegan.translation.tiling.statistics import Moments, MomentSum
 
 Source = Callable[[Band], Tensor]
 """Gives rows of the picture, (1, C, band, columns), float32 in [−1, 1]."""

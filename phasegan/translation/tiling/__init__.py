@@ -1,0 +1,1 @@
+"""Generators over images of any size in bounded memory, exactly."""

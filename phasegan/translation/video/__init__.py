@@ -1,0 +1,1 @@
+"""Films: read, translated, written, and kept steady."""
