@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from phasegan.data.domain_folders import open_domains
 from phasegan.harness.translation import TranslationRun
-from phasegan.training.domains import kind_of, squares
+from phasegan.training.data.domains import kind_of, squares
 
 PICTURES = 64
 

@@ -44,7 +44,7 @@ def test_links_in_documents_lead_somewhere():
 def test_the_defaults_in_the_training_page_are_those_of_the_preset(tiny):
     import torch
 
-    from phasegan.training.resolve import resolve_config
+    from phasegan.training.setup.resolve import resolve_config
 
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8").split("# The preset `paper`")
     with phasegan.open(tiny) as file:

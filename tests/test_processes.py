@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasegan.distributed import ALONE, Processes, Votes
-from phasegan.training.parts import divide
+from phasegan.training.data.micro_batches import divide
 
 # --- what each takes ------------------------------------------------------------------
 

@@ -137,7 +137,7 @@ def _status(path: Path) -> Any:
 def _losses(path: Path) -> Any:
     from phasegan.config.run_folder import RunFolder
     from phasegan.plotting.training import training_figure
-    from phasegan.training.journal import read_records
+    from phasegan.training.callbacks.run_log import read_records
 
     records = read_records(RunFolder(path.parent))
     if records:

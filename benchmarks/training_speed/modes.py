@@ -15,11 +15,11 @@ from phasegan.config.run import PaperConfig, TrainConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import ALONE
 from phasegan.errors import InputError
+from phasegan.training.callbacks.loss_meter import LossMeans
 from phasegan.training.engine import load_batch, make_batches, make_engine
-from phasegan.training.loop import LOG_STEPS
-from phasegan.training.means import LossMeans
-from phasegan.training.resolve import resolve_config
-from phasegan.training.sentinel import Sentinel
+from phasegan.training.non_finite import Sentinel
+from phasegan.training.setup.resolve import resolve_config
+from phasegan.training.trainer import LOG_STEPS
 from training_speed import recipe
 
 EPOCHS = 1000

@@ -15,6 +15,7 @@ import click
 
 from phasegan.devices import DEVICES, check_address_space, choose_device, set_threads
 from phasegan.errors import printable
+from phasegan.launcher import launched
 from phasegan.progress import TerminalProgress
 from phasegan.resources import idle_cores
 
@@ -51,10 +52,12 @@ class Manners:
         """Train with a thread for each idle core, unless the user named a number of threads.
 
         Threads meet at the end of every layer: one that other work keeps from its core holds
-        all of them up.
+        all of them up. Processes of one training are left alone: to each, the others are work.
         """
         import torch
 
+        if launched(os.environ) is not None:
+            return
         named = self.threads or {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys()
         cores = torch.get_num_threads()
         if named or cores == 1 or choose_device(self.device).type != "cpu":

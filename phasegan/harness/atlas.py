@@ -36,7 +36,7 @@ from phasegan.reconstruction.protocol import (
     unique_samples,
 )
 from phasegan.reconstruction.registry import check_method
-from phasegan.training.opening import data_or_builtin
+from phasegan.training.setup.inputs import data_or_builtin
 
 RATIOS = (1.0, 1.125, 1.25, 1.375, 1.5, 1.75, 2.0, 2.5)
 NOISES = (0.0, 0.001, 0.01, 0.03, 0.1, 0.3, 1.0)

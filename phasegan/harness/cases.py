@@ -10,7 +10,7 @@ from pydantic import Field, create_model, model_validator
 from phasegan.config.settings import Settings, build, read_toml
 from phasegan.errors import InputError
 from phasegan.io.atomic import shipped_folder
-from phasegan.training.options import PhaseOptions, phase_owners
+from phasegan.training.setup.options import PhaseOptions, phase_owners
 
 CASE_FORMAT = 1
 PUBLISHED = "published"

@@ -9,7 +9,7 @@ from typing import Any
 from phasegan.harness.rows import Row
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
 from phasegan.progress import format_duration
-from phasegan.training.estimate import Estimate
+from phasegan.training.setup.eta import Estimate
 
 UNKNOWN = "–"
 

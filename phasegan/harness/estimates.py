@@ -21,8 +21,8 @@ from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.training.engine import make_engine
-from phasegan.training.estimate import Estimate
-from phasegan.training.timing import Trial, estimate_trials, try_run, warn_of_others
+from phasegan.training.setup.eta import Estimate
+from phasegan.training.setup.timing import Trial, estimate_trials, try_run, warn_of_others
 
 TRIED_IMAGES = (2, 8)
 TRIED_SAMPLES = (8, 24)

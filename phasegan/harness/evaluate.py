@@ -41,7 +41,7 @@ from phasegan.reconstruction.registry import (
     make_method,
     refusal,
 )
-from phasegan.training.data import choose_subset
+from phasegan.training.data.pair_batches import choose_subset
 
 BLOCK = 50
 _MOST_IMAGES = 100

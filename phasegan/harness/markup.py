@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from phasegan.harness.page.contents import Table
 from phasegan.harness.rows import Cost, Row
 from phasegan.harness.tables import named_by_status
-from phasegan.training.estimate import Estimate
+from phasegan.training.setup.eta import Estimate
 
 _DASHES = "\0"
 """Stands for two hyphens, which LaTeX would make a dash of."""

@@ -23,7 +23,7 @@ from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.resources import Meter
 from phasegan.training.api import train_config
-from phasegan.training.data import choose_subset
+from phasegan.training.data.pair_batches import choose_subset
 
 
 def scored_on(row: PlannedRow, file: PreparedFile) -> NDArray[np.int64] | None:

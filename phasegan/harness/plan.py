@@ -21,8 +21,8 @@ from phasegan.errors import InputError
 from phasegan.harness.cases import PUBLISHED, Case, Pair, load_case
 from phasegan.harness.evaluate import problem_of, require_test_split
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
-from phasegan.training.options import options_of, phase_owners
-from phasegan.training.resolve import resolve_config
+from phasegan.training.setup.options import options_of, phase_owners
+from phasegan.training.setup.resolve import resolve_config
 
 ROW_FORMAT = 2
 NO_STATISTICS = ("zero", "learned")

@@ -27,8 +27,8 @@ from phasegan.harness.session import Session
 from phasegan.io.atomic import locked, remove_leftovers
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
-from phasegan.training.estimate import Estimate
-from phasegan.training.opening import data_or_builtin
+from phasegan.training.setup.eta import Estimate
+from phasegan.training.setup.inputs import data_or_builtin
 
 DEFAULT_OUTPUT = Path("bench")
 

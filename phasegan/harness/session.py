@@ -20,7 +20,7 @@ from phasegan.harness.plan import NO_STATISTICS, PlannedRow
 from phasegan.harness.rows import Row
 from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
-from phasegan.training.estimate import Estimate, total
+from phasegan.training.setup.eta import Estimate, total
 
 TOLD_SECONDS = 20.0
 """What is left is told again after a row, if it is estimated at more than this."""

@@ -24,8 +24,8 @@ from phasegan.metrics.fid import feature_distances, load_features
 from phasegan.metrics.image_metrics import score, summarise
 from phasegan.metrics.set_distances import sliced_wasserstein
 from phasegan.progress import Progress
-from phasegan.training.domains import kind_of, squares
-from phasegan.training.translating import KeptGenerators
+from phasegan.training.batch_translation import KeptGenerators
+from phasegan.training.data.domains import kind_of, squares
 
 Pictures = NDArray[np.float32]
 """(n, C, size, size), in [−1, 1]."""

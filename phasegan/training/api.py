@@ -18,15 +18,15 @@ from phasegan.distributed import ALONE, Processes, joined
 from phasegan.io.atomic import locked
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
+from phasegan.training.callbacks.validation import shared_photographs
 from phasegan.training.engine import Data
-from phasegan.training.estimate import Estimate
-from phasegan.training.existing import Standing, make_ready
-from phasegan.training.loop import Trainer
-from phasegan.training.opening import PathLike, are_pictures, data_or_builtin, open_training
-from phasegan.training.options import AllOptions, choose_execution
-from phasegan.training.start import Start
-from phasegan.training.timing import estimate_run
-from phasegan.training.validation import shared_photographs
+from phasegan.training.setup.eta import Estimate
+from phasegan.training.setup.init_from import Start
+from phasegan.training.setup.inputs import PathLike, are_pictures, data_or_builtin, open_training
+from phasegan.training.setup.options import AllOptions, choose_execution
+from phasegan.training.setup.run_state import Standing, make_ready
+from phasegan.training.setup.timing import estimate_run
+from phasegan.training.trainer import Trainer
 
 DEFAULT_RUNS = Path("runs")
 

@@ -25,15 +25,15 @@ from phasegan.losses.adversarial import adversary
 from phasegan.losses.reconstruction import absolute
 from phasegan.models.domains import phase_picture
 from phasegan.progress import Progress
+from phasegan.training.batch_translation import translated
+from phasegan.training.data.diff_augment import Differentiable
+from phasegan.training.data.micro_batches import Batch, Part, Piece, whole
 from phasegan.training.design import design_of
-from phasegan.training.differentiable import Differentiable
+from phasegan.training.image_pool import ImagePool
 from phasegan.training.mechanics import Mechanics
 from phasegan.training.networks import Networks
-from phasegan.training.parts import Batch, Part, Piece, whole
-from phasegan.training.pool import ImagePool
-from phasegan.training.randomness import stream
 from phasegan.training.schedule import rate_factor
-from phasegan.training.translating import translated
+from phasegan.training.seeding import stream
 
 LOSSES = (
     "adversarial_ab",

@@ -16,16 +16,16 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import ALONE, Processes
 from phasegan.progress import Progress
-from phasegan.training.batches import PhysicsBatches
+from phasegan.training.callbacks.image_samples import WatchedPictures
+from phasegan.training.callbacks.samples import Watch, watch_phases
+from phasegan.training.callbacks.validation import validate_phases, validate_translation
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.data import UnpairedBatches, choose_subset
-from phasegan.training.domains import DomainBatches, PictureData
+from phasegan.training.data.batches import PhysicsBatches
+from phasegan.training.data.domains import DomainBatches, PictureData
+from phasegan.training.data.micro_batches import Batch, Part, Piece, divide
+from phasegan.training.data.pair_batches import UnpairedBatches, choose_subset
 from phasegan.training.mechanics import Mechanics
-from phasegan.training.parts import Batch, Part, Piece, divide
 from phasegan.training.physics import PhysicsGAN
-from phasegan.training.picture_watch import WatchedPictures
-from phasegan.training.validation import validate_phases, validate_translation
-from phasegan.training.watching import Watch, watch_phases
 
 Data = PreparedFile | PictureData
 """What is trained on: phases, or two domains of pictures."""

@@ -11,8 +11,8 @@ from torch import nn
 
 from phasegan.models.blocks import initialise
 from phasegan.models.build import make_discriminator, make_generator
-from phasegan.training.averages import follow
 from phasegan.training.design import Design
+from phasegan.training.ema import follow
 
 
 class Networks:

@@ -27,15 +27,15 @@ from phasegan.models.blocks import initialise
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
-from phasegan.training.averages import follow
-from phasegan.training.batches import PhysicsBatches
-from phasegan.training.encoder import Images, PhaseEncoder, Phases
-from phasegan.training.knowledge import Knowledge
+from phasegan.training.data.batches import PhysicsBatches
+from phasegan.training.data.encoder import Images, PhaseEncoder, Phases
+from phasegan.training.data.micro_batches import Batch, Piece, whole
+from phasegan.training.domain_statistics import Knowledge
+from phasegan.training.ema import follow
+from phasegan.training.image_pool import ImagePool
 from phasegan.training.mechanics import Mechanics
-from phasegan.training.parts import Batch, Piece, whole
-from phasegan.training.pool import ImagePool
-from phasegan.training.randomness import stream
 from phasegan.training.schedule import warm_cosine
+from phasegan.training.seeding import stream
 
 LOSSES = ("cycle_b", "structure", "cycle_a", "adversarial_ab", "discriminator_b")
 """Names of the terms, unweighted; those that are switched off are not computed."""

@@ -13,7 +13,7 @@ import torch
 
 from phasegan.config.run import PaperConfig
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.training.resolve import resolve_config
+from phasegan.training.setup.resolve import resolve_config
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))

@@ -12,7 +12,7 @@ from phasegan.cli.common import Duration, SeedList
 from phasegan.harness.estimates import RowEstimate
 from phasegan.harness.remarks import ahead, remarks
 from phasegan.harness.rows import Row
-from phasegan.training.estimate import Estimate
+from phasegan.training.setup.eta import Estimate
 
 SMALL = (
     *("--preset", "paper", "--base-channels", 2, "--blocks", 1),

@@ -15,8 +15,8 @@ from phasegan.harness.markup import markdown
 from phasegan.harness.remarks import remarks
 from phasegan.harness.rows import Cost, Row
 from phasegan.harness.tables import main_table
-from phasegan.training.data import choose_subset
-from phasegan.training.estimate import Estimate
+from phasegan.training.data.pair_batches import choose_subset
+from phasegan.training.setup.eta import Estimate
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 

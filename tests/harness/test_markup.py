@@ -11,7 +11,7 @@ from phasegan.harness.columns import BENCH_COLUMNS, COST_COLUMNS, bench_columns
 from phasegan.harness.markup import comma_separated, latex, markdown
 from phasegan.harness.rows import Cost, Row
 from phasegan.harness.tables import cost_table, main_table, named_by_status, seeds_table
-from phasegan.training.estimate import Estimate
+from phasegan.training.setup.eta import Estimate
 
 METRICS = ("mse", "ssim", "exact")
 

@@ -16,7 +16,7 @@ from phasegan.harness.drawings import draw
 from phasegan.harness.page.compose import shown
 from phasegan.harness.rows import Row
 from phasegan.harness.scaling import find_curves
-from phasegan.training.estimate import Estimate
+from phasegan.training.setup.eta import Estimate
 
 SIZES = {"base_channels": 2, "blocks": 1, "widths": (4, 4), "device": "cpu"}
 

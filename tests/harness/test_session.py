@@ -19,7 +19,7 @@ from phasegan.harness.plan import plan_rows, resolve_case
 from phasegan.harness.rows import Row
 from phasegan.io.atomic import locked
 from phasegan.progress import Progress
-from phasegan.training.estimate import Estimate
+from phasegan.training.setup.eta import Estimate
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 TINY = {**SMALL, "methods": ["mean-magnitude"]}
@@ -189,7 +189,7 @@ def test_two_benches_do_not_write_into_one_folder(tiny, tmp_path, durations):
 def test_an_interrupted_row_keeps_its_first_estimate(tiny, tmp_path, durations, monkeypatch):
     durations[4] = 50.0
     with monkeypatch.context() as patch:
-        patch.setattr("phasegan.training.loop.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("phasegan.training.trainer.CHECKPOINT_SECONDS", 0.0)
         patch.setattr("phasegan.harness.measure.open_run", _die)
         with pytest.raises(KeyboardInterrupt):
             phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **TINY)

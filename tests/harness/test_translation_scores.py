@@ -67,7 +67,7 @@ def run(pair, tmp_path_factory):
 
 def test_what_translates_exactly_scores_as_the_other_domain(pair, run, monkeypatch):
     monkeypatch.setattr(
-        "phasegan.training.translating.load_generator",
+        "phasegan.training.batch_translation.load_generator",
         lambda path, network: Exact(network[-2:]).eval(),
     )
     found = score_translations(pair, [run], device="cpu")

@@ -17,7 +17,7 @@ from phasegan.harness.plan import plan_rows
 from phasegan.harness.remarks import remarks
 from phasegan.harness.rows import Row
 from phasegan.harness.summary import SUMMARY_COLUMNS, summarise_seeds, summary_cells
-from phasegan.training.options import PhaseOptions
+from phasegan.training.setup.options import PhaseOptions
 
 CPU = torch.device("cpu")
 

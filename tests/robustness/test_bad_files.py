@@ -18,7 +18,7 @@ from phasegan.errors import InputError
 from phasegan.harness.results import measured_rows
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
-from phasegan.training.journal import read_records
+from phasegan.training.callbacks.run_log import read_records
 
 pytestmark = [
     pytest.mark.timeout(60),

@@ -28,7 +28,7 @@ from PIL import Image
 
 import phasegan
 from phasegan.training import api
-from phasegan.training.estimate import Estimate
+from phasegan.training.setup.eta import Estimate
 
 LONGEST = 200.0
 """Seconds that one attempt may take on the slowest machine."""

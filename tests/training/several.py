@@ -26,9 +26,9 @@ from phasegan.fourier.operator import PhaseOperator
 from phasegan.training import api
 from phasegan.training.checkpoint import Checkpoints
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.estimate import Estimate
 from phasegan.training.mechanics import Mechanics
 from phasegan.training.physics import PhysicsGAN
+from phasegan.training.setup.eta import Estimate
 
 CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)

@@ -30,7 +30,7 @@ from phasegan.training.checkpoint import (
     save_checkpoint,
 )
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.encoder import Images
+from phasegan.training.data.encoder import Images
 from phasegan.training.physics import PhysicsGAN
 
 CPU = torch.device("cpu")

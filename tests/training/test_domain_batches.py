@@ -10,9 +10,9 @@ from PIL import Image
 from phasegan.data.domain_folders import open_domains
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.training.domains import DomainBatches, held_out
-from phasegan.training.parts import Part
-from phasegan.training.resolve_pictures import resolve_pictures
+from phasegan.training.data.domains import DomainBatches, held_out
+from phasegan.training.data.micro_batches import Part
+from phasegan.training.setup.resolve_translation import resolve_pictures
 from tests.training.pairs import make_pair
 
 CPU = torch.device("cpu")

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import phasegan
-from phasegan.training.ahead import Ahead
-from phasegan.training.data import UnpairedBatches, choose_subset
-from phasegan.training.interrupt import SignalGuard
-from phasegan.training.pool import ImagePool
-from phasegan.training.residence import Place, as_planes, levels
+from phasegan.training.data.cache_policy import Place, as_planes, levels
+from phasegan.training.data.pair_batches import UnpairedBatches, choose_subset
+from phasegan.training.data.prefetch import Ahead
+from phasegan.training.image_pool import ImagePool
 from phasegan.training.schedule import picture_epochs, rate_factor
+from phasegan.training.stop_signals import SignalGuard
 
 
 def pool(size, seed=0):
@@ -104,7 +104,7 @@ def test_domains_are_shuffled_apart_and_every_sample_is_seen(tiny):
 def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
     with phasegan.open(tiny) as file:
         resident = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
-        monkeypatch.setattr("phasegan.training.residence.RESIDENT_BYTES", 0)
+        monkeypatch.setattr("phasegan.training.data.cache_policy.RESIDENT_BYTES", 0)
         lazy = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
         for step in (0, 1):
             for ours, theirs in zip(resident.at(0, step), lazy.at(0, step), strict=True):

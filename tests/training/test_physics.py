@@ -22,10 +22,10 @@ from phasegan.losses.circular import circular_distance, phase_weights
 from phasegan.losses.reconstruction import dissimilarity, squared
 from phasegan.models.cascade_fit import fit_shrinkage
 from phasegan.progress import Progress
-from phasegan.training.batches import FOLDS, PhysicsBatches
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
-from phasegan.training.encoder import Images
-from phasegan.training.knowledge import shares
+from phasegan.training.data.batches import FOLDS, PhysicsBatches
+from phasegan.training.data.encoder import Images
+from phasegan.training.domain_statistics import shares
 from phasegan.training.physics import LOSSES, PhysicsGAN
 from phasegan.training.schedule import warm_cosine
 
@@ -361,7 +361,7 @@ def test_statistics_are_those_of_the_samples_of_domain_b(tiny):
 
 def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
     resident = batches(tiny, batch_size=4)
-    monkeypatch.setattr("phasegan.training.residence.RESIDENT_BYTES", 0)
+    monkeypatch.setattr("phasegan.training.data.cache_policy.RESIDENT_BYTES", 0)
     lazy = batches(tiny, batch_size=4)
     for step in (0, 1):
         (a, b), (c, d) = resident.at(0, step), lazy.at(0, step)
@@ -405,7 +405,7 @@ def test_few_and_many_photographs_are_not_divided(crops, monkeypatch):
     made, outside, _ = divided(crops, 5)
     assert outside == []
     assert made.at(0, 0)[1].fold is None
-    monkeypatch.setattr("phasegan.training.batches.FOLDED_BELOW", 5)
+    monkeypatch.setattr("phasegan.training.data.batches.FOLDED_BELOW", 5)
     assert divided(crops, 40)[1] == []
 
 

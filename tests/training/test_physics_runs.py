@@ -20,8 +20,8 @@ from phasegan.plotting.filmstrip import FrameStore, film_strip
 from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Observation
 from phasegan.training.checkpoint import Checkpoints, load_checkpoint
-from phasegan.training.estimate import Estimate
 from phasegan.training.physics import PhysicsGAN
+from phasegan.training.setup.eta import Estimate
 
 SECOND = Estimate(1.0, 1.0, 1.0)
 
@@ -339,7 +339,7 @@ def test_auto_precision_asks_the_processor(tiny, tmp_path, monkeypatch):
         return report.config.precision
 
     for fast, expected in ((True, "bf16"), (False, "32")):
-        monkeypatch.setattr("phasegan.training.options.has_fast_bf16", lambda _, f=fast: f)
+        monkeypatch.setattr("phasegan.training.setup.options.has_fast_bf16", lambda _, f=fast: f)
         assert precision() == expected
         assert precision(preset="paper") == "32"
         assert precision(preset="paper", base_channels=32) == expected

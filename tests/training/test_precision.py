@@ -24,7 +24,7 @@ from phasegan.models.blocks import InstanceNorm
 from phasegan.models.domains import image_picture, phase_picture, picture_to_image
 from phasegan.progress import Progress
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.encoder import Images
+from phasegan.training.data.encoder import Images
 from phasegan.training.engine import load_batch, make_batches, make_engine
 from phasegan.training.mechanics import Mechanics
 

@@ -18,10 +18,10 @@ from phasegan.config.execution import Execution
 from phasegan.config.run_folder import RunFolder
 from phasegan.distributed import Processes
 from phasegan.errors import Interrupted
-from phasegan.training.encoder import UNDEFINED_BELOW
+from phasegan.training.data.encoder import UNDEFINED_BELOW
 from phasegan.training.engine import load_batch, make_batches
 from phasegan.training.physics import PhysicsGAN
-from phasegan.training.resolve import resolve_config
+from phasegan.training.setup.resolve import resolve_config
 from tests.training import several
 from tests.training.several import (
     CPU,

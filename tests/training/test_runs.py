@@ -20,8 +20,8 @@ from phasegan.models.weights import weights_intact
 from phasegan.progress import Progress
 from phasegan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from phasegan.training.cyclegan import LOSSES, CycleGAN
-from phasegan.training.estimate import Estimate
-from phasegan.training.sentinel import Sentinel
+from phasegan.training.non_finite import Sentinel
+from phasegan.training.setup.eta import Estimate
 
 CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)
@@ -268,8 +268,8 @@ def test_a_loss_that_is_not_finite_sends_the_run_back_to_its_last_good_state(
 def test_a_loss_that_is_known_later_is_found_all_the_same(tiny, tmp_path, monkeypatch, step):
     poison(monkeypatch, {step})
     late = torch.device("mps")  # whose answers are read some steps later, as a GPU's
-    monkeypatch.setattr("phasegan.training.loop.Sentinel", lambda _: Sentinel(late))
-    monkeypatch.setattr("phasegan.training.loop.LOG_STEPS", 1)
+    monkeypatch.setattr("phasegan.training.trainer.Sentinel", lambda _: Sentinel(late))
+    monkeypatch.setattr("phasegan.training.trainer.LOG_STEPS", 1)
     report = phasegan.train(tiny, tmp_path / "r", epochs=3, **SMALL)
     (text,) = report.status.fell_back
     assert "a loss was not finite at step 12: back to step 6" in text

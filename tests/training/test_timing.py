@@ -11,13 +11,14 @@ import torch
 
 import phasegan
 from phasegan.progress import Progress
-from phasegan.training import fitting, knowledge, loop, timing
+from phasegan.training import domain_statistics, encoding_fit, trainer
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.engine import make_engine
-from phasegan.training.estimate import Estimate, total
 from phasegan.training.physics import PhysicsGAN
-from phasegan.training.resolve import resolve_config
-from phasegan.training.timing import (
+from phasegan.training.setup import timing
+from phasegan.training.setup.eta import Estimate, total
+from phasegan.training.setup.resolve import resolve_config
+from phasegan.training.setup.timing import (
     Kind,
     Trial,
     count_kinds,
@@ -112,16 +113,16 @@ def test_fits_are_extrapolated_in_the_images_they_pass(monkeypatch, samples):
     clock = Clock()
 
     def cost(count):
-        return 0.5 + 0.01 * count * (2 if count < fitting.MIRROR_BELOW else 1)
+        return 0.5 + 0.01 * count * (2 if count < encoding_fit.MIRROR_BELOW else 1)
 
     def fit(generator, batches, rows, progress, encode):
         clock.now += cost(len(rows))
 
-    monkeypatch.setattr(fitting, "time", clock)
-    monkeypatch.setattr(fitting, "_fit", fit)
+    monkeypatch.setattr(encoding_fit, "time", clock)
+    monkeypatch.setattr(encoding_fit, "_fit", fit)
     batches = SimpleNamespace(config=SimpleNamespace(samples_b=samples))
     folds = [np.arange(samples * 3 // 4)] * 4 if samples > 8 else []
-    seconds = fitting.rehearse_fits(SimpleNamespace(exact=True), batches, None, folds)
+    seconds = encoding_fit.rehearse_fits(SimpleNamespace(exact=True), batches, None, folds)
     counts = [samples, *(len(fold) for fold in folds)]
     assert seconds == pytest.approx(sum(cost(count) for count in counts))
 
@@ -138,7 +139,7 @@ def second_a_step(monkeypatch):
         monotonic = perf_counter
 
     clock = Ticking()
-    for module in (fitting, knowledge, loop, timing):
+    for module in (encoding_fit, domain_statistics, trainer, timing):
         monkeypatch.setattr(module, "time", clock)
     for kind in (CycleGAN, PhysicsGAN):
 
@@ -188,7 +189,7 @@ def test_a_busy_machine_is_said_and_widens_the_interval(tiny, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("phasegan.training.timing.Load", Busy)
+    monkeypatch.setattr("phasegan.training.setup.timing.Load", Busy)
     config = configured(tiny, preset="paper", samples=4, epochs=2, variant="small")
     with phasegan.open(tiny) as file:
         estimate = estimate_run(config, file, None, CPU, None, Warned())

@@ -17,10 +17,10 @@ from phasegan.config.translation import (
 )
 from phasegan.errors import InputError
 from phasegan.losses.adversarial import ADVERSARIES, adversary
-from phasegan.training.averages import follow
 from phasegan.training.cyclegan import LOSSES, CycleGAN
-from phasegan.training.differentiable import CHANGES, Differentiable
-from phasegan.training.parts import Batch, Part, Piece, whole
+from phasegan.training.data.diff_augment import CHANGES, Differentiable
+from phasegan.training.data.micro_batches import Batch, Part, Piece, whole
+from phasegan.training.ema import follow
 
 CPU = torch.device("cpu")
 

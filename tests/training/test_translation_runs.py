@@ -15,7 +15,7 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.errors import InputError
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
-from phasegan.training.advice import advise
+from phasegan.training.callbacks.early_stopping import advise
 from tests.training.pairs import make_pair
 
 SMALL = {
@@ -70,7 +70,7 @@ def validations(run):
 
 def test_the_gallery_shows_the_weights_that_are_kept(pair, tmp_path, monkeypatch):
     scores = iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr("phasegan.training.loop.validate", lambda *_: ("swd", next(scores)))
+    monkeypatch.setattr("phasegan.training.trainer.validate", lambda *_: ("swd", next(scores)))
     path = tmp_path / "run"
     report = phasegan.train(pair, path, epochs=3, validation=1, learning_rate=0.01, **SMALL)
     assert report.status.best.epoch == 1
@@ -108,9 +108,9 @@ def test_networks_are_rebuilt_from_their_files(run):
 
 @pytest.mark.numerical
 def test_a_run_that_is_interrupted_goes_on_to_the_same_end(pair, run, tmp_path, monkeypatch):
-    from phasegan.training import loop
+    from phasegan.training import trainer
 
-    save, path = loop.Trainer._save, tmp_path / "run"
+    save, path = trainer.Trainer._save, tmp_path / "run"
 
     def stop(self, state):
         save(self, state)
@@ -119,7 +119,7 @@ def test_a_run_that_is_interrupted_goes_on_to_the_same_end(pair, run, tmp_path, 
 
     options = {"epochs": 4, "validation": 1, **SMALL}
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "_save", stop)
+        patch.setattr(trainer.Trainer, "_save", stop)
         with pytest.raises(KeyboardInterrupt):
             phasegan.train(pair, path, **options)
     with pytest.raises(InputError, match="unfinished run"):

@@ -15,9 +15,9 @@ from phasegan.errors import InputError, Interrupted
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.domains import picture_to_image
 from phasegan.progress import Progress
-from phasegan.training.data import choose_subset
+from phasegan.training.callbacks.validation import choose_validation
+from phasegan.training.data.pair_batches import choose_subset
 from phasegan.training.engine import make_engine
-from phasegan.training.validation import choose_validation
 from tests.training.test_physics_runs import assert_same_weights, stop_at
 
 SMALL = {"widths": (4, 4), "discriminator_channels": 2, "batch_size": 4, "device": "cpu"}
@@ -64,7 +64,7 @@ def test_the_score_is_that_of_the_weights_that_are_kept(data, tmp_path):
 
 def test_a_run_stops_after_some_validations_without_a_better_one(data, tmp_path, monkeypatch):
     scores = iter([5.0, 4.0, 4.5, 4.0, 3.0, 9.0])
-    monkeypatch.setattr("phasegan.training.loop.validate", lambda *_: ("mse", next(scores)))
+    monkeypatch.setattr("phasegan.training.trainer.validate", lambda *_: ("mse", next(scores)))
     options = {"epochs": 12, "validation": 6, "validate_every": 2, "patience": 2, **SMALL}
     report = phasegan.train(data, tmp_path / "r", **options)
     assert [epoch for epoch, _ in validations(tmp_path / "r")] == [2, 4, 6, 8]

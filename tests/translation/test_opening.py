@@ -15,7 +15,7 @@ from phasegan.harness.inspection import inspect
 from phasegan.models.interchange import save_foreign
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import NETWORK_KEY, save_weights
-from phasegan.training.start import load_start
+from phasegan.training.setup.init_from import load_start
 from phasegan.translation.api import translate
 from phasegan.translation.generators import open_translator
 from phasegan.translation.image_writer import write_pixels

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from phasegan.training.parts import Batch
+from phasegan.training.data.micro_batches import Batch
 
 
 class Ahead:

@@ -23,6 +23,7 @@ from phasegan.distributed import ALONE, Processes
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
 from phasegan.resources import Load
+from phasegan.training.callbacks.samples import Watch
 from phasegan.training.checkpoint import save_checkpoint
 from phasegan.training.engine import (
     Batches,
@@ -33,9 +34,8 @@ from phasegan.training.engine import (
     make_engine,
     make_watch,
 )
-from phasegan.training.estimate import Estimate
 from phasegan.training.schedule import picture_epochs
-from phasegan.training.watching import Watch
+from phasegan.training.setup.eta import Estimate
 
 WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3

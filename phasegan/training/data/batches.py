@@ -12,11 +12,11 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.fourier.convention import forward
 from phasegan.fourier.encoding import decode
 from phasegan.fourier.magnitude import RunningMean
-from phasegan.training.augmentation import augment
-from phasegan.training.data import choose_subset
-from phasegan.training.encoder import Images, PhaseEncoder, Phases
-from phasegan.training.parts import Part, whole
-from phasegan.training.residence import Place, as_planes, levels, to_device
+from phasegan.training.data.augmentation import augment
+from phasegan.training.data.cache_policy import Place, as_planes, levels, to_device
+from phasegan.training.data.encoder import Images, PhaseEncoder, Phases
+from phasegan.training.data.micro_batches import Part, whole
+from phasegan.training.data.pair_batches import choose_subset
 
 _ORDER, _CHANGES = 1, 2  # streams of a seed; 0 chooses the samples
 _BLOCK = 64

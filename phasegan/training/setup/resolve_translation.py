@@ -23,8 +23,8 @@ from phasegan.data.domain_folders import Domains
 from phasegan.errors import InputError
 from phasegan.models.patchgan import MIN_SIZE
 from phasegan.progress import Progress
-from phasegan.training.domains import PictureData, look_at
-from phasegan.training.options import (
+from phasegan.training.data.domains import PictureData, look_at
+from phasegan.training.setup.options import (
     DEFAULT_EPOCHS,
     check_owners,
     check_variant,

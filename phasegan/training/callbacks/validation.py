@@ -16,8 +16,8 @@ from phasegan.distributed import Processes
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.metrics.set_distances import sliced_wasserstein
 from phasegan.models.domains import picture_to_image
-from phasegan.training.data import choose_subset
-from phasegan.training.domains import PictureData, chosen_pictures, held_out, kind_of, squares
+from phasegan.training.data.domains import PictureData, chosen_pictures, held_out, kind_of, squares
+from phasegan.training.data.pair_batches import choose_subset
 
 _BLOCK = 16
 _MOST, _MOST_BYTES = 500, 128 * 2**20

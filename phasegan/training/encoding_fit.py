@@ -12,9 +12,9 @@ from phasegan.models.cascade import Coefficients
 from phasegan.models.cascade_fit import MAX_FIT_IMAGES, MIRROR_BELOW, fit_shrinkage
 from phasegan.models.spectral import Given, SpectralGenerator
 from phasegan.progress import Progress
-from phasegan.training.batches import PhysicsBatches
-from phasegan.training.encoder import PhaseEncoder
-from phasegan.training.randomness import stream
+from phasegan.training.data.batches import PhysicsBatches
+from phasegan.training.data.encoder import PhaseEncoder
+from phasegan.training.seeding import stream
 
 MOST_CORRECTED = 400
 """Images whose estimates a cascade is fitted to correct, at most."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.fourier.encoding import decode
 from phasegan.models.domains import image_picture, phase_picture
-from phasegan.training.parts import Part, whole
-from phasegan.training.residence import Place, to_device
+from phasegan.training.data.cache_policy import Place, to_device
+from phasegan.training.data.micro_batches import Part, whole
 
 _SUBSET, _ORDER = 0, 1
 

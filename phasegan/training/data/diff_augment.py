@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from phasegan.training.parts import Part
+from phasegan.training.data.micro_batches import Part
 
 CHANGES = ("colour", "shift", "cutout")
 SHIFT = 0.125

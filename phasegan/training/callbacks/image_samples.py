@@ -16,10 +16,10 @@ from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.gallery import write_gallery
 from phasegan.plotting.gallery_contents import Fact, Gallery, Row, Section
 from phasegan.plotting.sheet import Tile, contact_sheet
-from phasegan.training.advice import advise
-from phasegan.training.domains import PictureData, kind_of, squares
-from phasegan.training.journal import read_records
-from phasegan.training.translating import KeptGenerators
+from phasegan.training.batch_translation import KeptGenerators
+from phasegan.training.callbacks.early_stopping import advise
+from phasegan.training.callbacks.run_log import read_records
+from phasegan.training.data.domains import PictureData, kind_of, squares
 
 ROWS = 4
 """Pictures of each domain on a sheet."""

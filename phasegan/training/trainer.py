@@ -18,9 +18,12 @@ from phasegan.errors import Interrupted, RunError
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress, Task
 from phasegan.resources import Meter
-from phasegan.training.ahead import Ahead
+from phasegan.training.callbacks.loss_meter import LossMeans
+from phasegan.training.callbacks.run_log import Journal, title_of
 from phasegan.training.checkpoint import Checkpoints, damaged_checkpoint, is_finite
 from phasegan.training.cyclegan import CycleGAN
+from phasegan.training.data.micro_batches import Batch
+from phasegan.training.data.prefetch import Ahead
 from phasegan.training.engine import (
     Data,
     load_batch,
@@ -29,13 +32,10 @@ from phasegan.training.engine import (
     make_watch,
     validate,
 )
-from phasegan.training.interrupt import SignalGuard
-from phasegan.training.journal import Journal, title_of
-from phasegan.training.means import LossMeans
-from phasegan.training.parts import Batch
+from phasegan.training.non_finite import NotFinite, Sentinel
 from phasegan.training.schedule import picture_epochs
-from phasegan.training.sentinel import NotFinite, Sentinel
-from phasegan.training.start import Start
+from phasegan.training.setup.init_from import Start
+from phasegan.training.stop_signals import SignalGuard
 
 LOG_STEPS = 50
 SHOWN = ("cycle_b", "structure", "cycle_a", "discriminator_b")

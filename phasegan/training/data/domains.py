@@ -17,10 +17,10 @@ from phasegan.data.images.conversion import Kind, Planes, loaded, to_planes, uni
 from phasegan.data.images.notices import Remarks
 from phasegan.data.images.pixel_format import look, remarks_of
 from phasegan.progress import Progress
-from phasegan.training.data import choose_subset
-from phasegan.training.parts import Part as Rows
-from phasegan.training.parts import whole
-from phasegan.training.residence import Place, to_device
+from phasegan.training.data.cache_policy import Place, to_device
+from phasegan.training.data.micro_batches import Part as Rows
+from phasegan.training.data.micro_batches import whole
+from phasegan.training.data.pair_batches import choose_subset
 
 _ORDER, _CROP = 1, 2
 

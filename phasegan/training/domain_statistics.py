@@ -16,9 +16,9 @@ from phasegan.losses.circular import phase_weights
 from phasegan.models.cascade import Coefficients
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
-from phasegan.training.batches import FOLDED_BELOW, FOLDS, PhysicsBatches
-from phasegan.training.encoder import PhaseEncoder
-from phasegan.training.fitting import fit_cascades, rehearse_fits
+from phasegan.training.data.batches import FOLDED_BELOW, FOLDS, PhysicsBatches
+from phasegan.training.data.encoder import PhaseEncoder
+from phasegan.training.encoding_fit import fit_cascades, rehearse_fits
 
 REHEARSED = 64
 """Images that rough statistics are taken from."""

@@ -17,10 +17,10 @@ from phasegan.data.prepare.api import prepare
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.training.engine import Data
-from phasegan.training.options import OWNERS
-from phasegan.training.resolve import resolve_config
-from phasegan.training.resolve_pictures import resolve_pictures
-from phasegan.training.start import Start, load_start
+from phasegan.training.setup.init_from import Start, load_start
+from phasegan.training.setup.options import OWNERS
+from phasegan.training.setup.resolve import resolve_config
+from phasegan.training.setup.resolve_translation import resolve_pictures
 
 DEFAULT_DATA = Path("builtin.h5")
 

@@ -32,7 +32,7 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.models.cascade_fit import SMALLEST
 from phasegan.models.patchgan import MIN_SIZE
-from phasegan.training.options import (
+from phasegan.training.setup.options import (
     DEFAULT_EPOCHS,
     check_owners,
     check_variant,

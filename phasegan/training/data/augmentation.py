@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from phasegan.config.physics import AugmentationConfig
-from phasegan.training.parts import Part, whole
+from phasegan.training.data.micro_batches import Part, whole
 
 CROPPED = 0.8
 """Share of the images that are cropped."""

@@ -1,0 +1,1 @@
+"""Records, sample pictures and validation as training goes."""

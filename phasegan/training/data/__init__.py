@@ -1,0 +1,1 @@
+"""Batches: phases and images, augmented, prefetched, in parts."""
