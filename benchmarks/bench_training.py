@@ -45,7 +45,7 @@ from phasegan.config.run import PaperConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device, set_threads
 from phasegan.errors import InputError, PhaseganError
-from phasegan.harness.provenance import provenance
+from phasegan.evaluation.provenance import provenance
 from phasegan.io.atomic import write_json, write_text
 
 PICTURES = 200

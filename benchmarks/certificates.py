@@ -28,11 +28,11 @@ from adversaries import DEEP, FAMILIES
 from numpy.typing import NDArray
 
 import phasegan
+from phasegan.benchmark.atlas import observe
 from phasegan.devices import describe_machine
 from phasegan.fourier.degradation import quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.phase import analyse
-from phasegan.harness.atlas import observe
 from phasegan.progress import Progress
 from phasegan.reconstruction.exact.integers import without_common_factor
 from phasegan.reconstruction.protocol import Observation, Problem, Settings

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phasegan
+from phasegan.benchmark.atlas import observe
 from phasegan.fourier.convention import forward
-from phasegan.harness.atlas import observe
 from phasegan.io.atomic import atomic_file, write_text
 from phasegan.reconstruction.image_statistics import Statistics
 from phasegan.reconstruction.protocol import Problem, Settings

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from phasegan.data.domain_folders import open_domains
-from phasegan.harness.translation import TranslationRun
+from phasegan.evaluation.translation import TranslationRun
 from phasegan.training.data.domains import kind_of, squares
 
 PICTURES = 64

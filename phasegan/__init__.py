@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from phasegan._version import __version__
 
 if TYPE_CHECKING:
+    from phasegan.benchmark.atlas import atlas
+    from phasegan.benchmark.runner import bench
     from phasegan.data.dataset import PhaseBatches, PhaseDataset
     from phasegan.data.download.fetch import fetch
     from phasegan.data.hdf5.reader import open_prepared as open
     from phasegan.data.prepare.api import prepare
     from phasegan.data.prepare.pairs.api import prepare_domains
-    from phasegan.harness.atlas import atlas
-    from phasegan.harness.evaluate import evaluate
-    from phasegan.harness.runner import bench
-    from phasegan.harness.translation import score_translations
+    from phasegan.evaluation.evaluate import evaluate
+    from phasegan.evaluation.translation import score_translations
     from phasegan.reconstruction.api import reconstruct
     from phasegan.training.api import train
     from phasegan.translation.api import translate
@@ -51,13 +51,13 @@ _WHERE = {
     "PhaseDataset": ("phasegan.data.dataset", "PhaseDataset"),
     "PhaseBatches": ("phasegan.data.dataset", "PhaseBatches"),
     "train": ("phasegan.training.api", "train"),
-    "evaluate": ("phasegan.harness.evaluate", "evaluate"),
+    "evaluate": ("phasegan.evaluation.evaluate", "evaluate"),
     "reconstruct": ("phasegan.reconstruction.api", "reconstruct"),
-    "bench": ("phasegan.harness.runner", "bench"),
-    "atlas": ("phasegan.harness.atlas", "atlas"),
+    "bench": ("phasegan.benchmark.runner", "bench"),
+    "atlas": ("phasegan.benchmark.atlas", "atlas"),
     "prepare_domains": ("phasegan.data.prepare.pairs.api", "prepare_domains"),
     "translate": ("phasegan.translation.api", "translate"),
-    "score_translations": ("phasegan.harness.translation", "score_translations"),
+    "score_translations": ("phasegan.evaluation.translation", "score_translations"),
     "export": ("phasegan.translation.export", "export"),
     "fetch": ("phasegan.data.download.fetch", "fetch"),
 }

@@ -50,7 +50,7 @@ def test_flowers_of_any_shape_are_prepared(real_data, tmp_path):
 def _twice_padded(scenes, indices):
     import numpy as np
 
-    from phasegan.harness.atlas import observe
+    from phasegan.benchmark.atlas import observe
 
     with phasegan.open(scenes) as file:
         images = file.test.images(np.asarray(indices))

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from phasegan import resources
-from phasegan.harness import provenance as module
-from phasegan.harness.provenance import provenance
+from phasegan.evaluation import provenance as module
+from phasegan.evaluation.provenance import provenance
 from phasegan.resources import Load, Meter
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from phasegan.benchmark.cases import case_folder
 from phasegan.data.recipes import recipe_folder
-from phasegan.harness.cases import case_folder
 
 SIDE = 24
 _PLAIN = {

@@ -110,13 +110,13 @@ def _pair(path: Path) -> Any:
 
 
 def _case(path: Path) -> Any:
-    from phasegan.harness.cases import load_case
+    from phasegan.benchmark.cases import load_case
 
     return load_case(path)
 
 
 def _results(path: Path) -> Any:
-    from phasegan.harness.results import measured_rows
+    from phasegan.benchmark.results import measured_rows
     from phasegan.io.atomic import read_json
 
     return measured_rows(read_json(path), str(path))

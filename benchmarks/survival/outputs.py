@@ -13,7 +13,7 @@ import numpy as np
 import safetensors.numpy
 from PIL import Image
 
-from phasegan.harness.inspection import inspect
+from phasegan.evaluation.inspection import inspect
 from phasegan.models.weights import weights_intact
 
 BOARD = "tensorboard"

@@ -60,7 +60,7 @@ def command(
     reconstruction is exact, where it degrades, where a prior is needed. The
     same command goes on where an interrupted one was.
     """
-    from phasegan.harness.atlas import atlas
+    from phasegan.benchmark.atlas import atlas
 
     if bool(sweeps["noise"]) != bool(sweeps["bits"]):
         given = {k: v for k, v in sweeps.items() if v} | {

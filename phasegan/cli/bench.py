@@ -18,8 +18,8 @@ from phasegan.cli.common import (
 from phasegan.errors import RunError
 
 if TYPE_CHECKING:
-    from phasegan.harness.rows import Status
-    from phasegan.harness.runner import BenchReport
+    from phasegan.benchmark.runner import BenchReport
+    from phasegan.evaluation.records import Status
 
 
 @click.command("bench")
@@ -94,7 +94,7 @@ def command(
     first. Finished rows are reused, an interrupted training continues. The results
     folder has report.html, tables, figures and results.json.
     """
-    from phasegan.harness.runner import bench
+    from phasegan.benchmark.runner import bench
 
     manners.spare_busy_cores()
     options["seeds"] = options["seeds"] or ()
@@ -126,11 +126,11 @@ def command(
 
 
 def _print_rows(manners: Manners, report: BenchReport) -> None:
-    from phasegan.harness.columns import bench_columns
-    from phasegan.harness.markup import footnotes
-    from phasegan.harness.remarks import ahead
-    from phasegan.harness.summary import COMPACT_SUMMARY, NOTE, summarise_seeds, summary_cells
-    from phasegan.harness.tables import against_table, main_table, named_by_status
+    from phasegan.benchmark.report.markup import footnotes
+    from phasegan.benchmark.report.tables import against_table, main_table, named_by_status
+    from phasegan.benchmark.summary import COMPACT_SUMMARY, NOTE, summarise_seeds, summary_cells
+    from phasegan.evaluation.columns import bench_columns
+    from phasegan.evaluation.notes import ahead
 
     full = named_by_status(main_table(report.rows, report.metrics))
     wide = {*_DROPPED, "mean known", "scale fit", "affine fit", "PSNR dB", "SSIM", "exact"}

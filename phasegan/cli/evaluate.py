@@ -64,9 +64,9 @@ def command(
     from phasegan.data.domain_folders import is_pair_folder
     from phasegan.data.hdf5.pair_reader import is_pair_file
     from phasegan.errors import InputError
-    from phasegan.harness.columns import SCORE_COLUMNS, cells
-    from phasegan.harness.evaluate import evaluate
-    from phasegan.harness.remarks import CERTIFIED_NOTE, SCORE_NOTES, SMOKE_NOTE
+    from phasegan.evaluation.columns import SCORE_COLUMNS, cells
+    from phasegan.evaluation.evaluate import evaluate
+    from phasegan.evaluation.notes import CERTIFIED_NOTE, SCORE_NOTES, SMOKE_NOTE
     from phasegan.io.atomic import check_json_target, write_json
     from phasegan.io.output_paths import check_different
 

@@ -17,7 +17,7 @@ from phasegan.errors import InputError, printable
 @common_options(heavy=True)
 def command(manners: Manners, path: str, as_json: bool, verify: bool) -> None:
     """Say what a prepared file or a run is, from its metadata."""
-    from phasegan.harness.inspection import inspect
+    from phasegan.evaluation.inspection import inspect
 
     found = inspect(path, verify=verify, progress=manners.progress)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from phasegan.cli.common import Manners, print_table
 
 if TYPE_CHECKING:
-    from phasegan.harness.translation import TranslationScores
+    from phasegan.evaluation.translation import TranslationScores
 
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "swd": ("Wasserstein", lambda value: f"{value:.1f}"),
@@ -43,7 +43,7 @@ def say_translation_scores(
     json_path: str | None,
 ) -> None:
     """Score runs, print the table, write it as JSON."""
-    from phasegan.harness.translation import score_translations
+    from phasegan.evaluation.translation import score_translations
     from phasegan.io.atomic import write_json
 
     found = score_translations(

@@ -26,7 +26,7 @@ def draw_atlas(path: Path, cells: Sequence[Row], name: str, *, form: str = "png"
         Where to write.
     cells : sequence of mapping
         method, kind, level, oversampling, images, psnr_scale_db, certified, and
-        exact, as `phasegan.harness.cells.Cell` has them.
+        exact, as `phasegan.benchmark.cells.Cell` has them.
     name : str
         Of the data, for the title.
     form : {"png", "svg"}

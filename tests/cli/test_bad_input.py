@@ -124,7 +124,7 @@ def test_unexpected_errors_are_one_line_unless_verbose(run_cli, tiny, monkeypatc
     def broken(*_, **__):
         raise KeyError("surprise")
 
-    monkeypatch.setattr("phasegan.harness.evaluate.gather_statistics", broken)
+    monkeypatch.setattr("phasegan.evaluation.evaluate.gather_statistics", broken)
     outcome = run_cli("evaluate", tiny)
     assert outcome.status == 1
     assert "unexpected KeyError" in outcome.err

@@ -8,10 +8,10 @@ import click
 import pytest
 
 import phasegan
+from phasegan.benchmark.estimates import RowEstimate
 from phasegan.cli.common import Duration, SeedList
-from phasegan.harness.estimates import RowEstimate
-from phasegan.harness.remarks import ahead, remarks
-from phasegan.harness.rows import Row
+from phasegan.evaluation.notes import ahead, remarks
+from phasegan.evaluation.records import Row
 from phasegan.training.setup.eta import Estimate
 
 SMALL = (
@@ -151,7 +151,7 @@ def test_estimates_say_what_is_true(run_cli, tiny, monkeypatch, words, message):
     def estimate(self, rows, known):
         return {row: RowEstimate(None, Estimate(100.0, 90.0, 110.0)) for row in rows}, {}
 
-    monkeypatch.setattr("phasegan.harness.estimates.Estimator.estimate", estimate)
+    monkeypatch.setattr("phasegan.benchmark.estimates.Estimator.estimate", estimate)
     line = ("bench", "--data", tiny, "--samples", 2, "--epochs", 1, *SMALL, "--estimate-only")
     outcome = run_cli(*line, *words)
     assert outcome.status == 0

@@ -79,7 +79,7 @@ SMALLEST_PHYSICS = {
 def test_bench_without_arguments_twice(run_cli, monkeypatch, tmp_path):
     monkeypatch.setattr("phasegan.training.setup.resolve.VARIANTS", SMALLEST)
     monkeypatch.setattr("phasegan.training.setup.resolve.PHYSICS_VARIANTS", SMALLEST_PHYSICS)
-    monkeypatch.setattr("phasegan.harness.plan.PUBLISHED", str(tmp_path / "c.toml"))
+    monkeypatch.setattr("phasegan.benchmark.plan.PUBLISHED", str(tmp_path / "c.toml"))
     (tmp_path / "c.toml").write_text("name='c'\n[[pairs]]\nsamples=2\nepochs=1\n")
     run_cli("prepare", "--size", 32, "--samples", 4, "--test", 2)
     first, second = run_cli("bench"), run_cli("bench")

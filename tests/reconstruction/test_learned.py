@@ -11,10 +11,10 @@ from skimage import data
 import phasegan
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
+from phasegan.evaluation.inspection import inspect
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.phase import analyse, mirrored, mirrored_bins
-from phasegan.harness.inspection import inspect
 from phasegan.models.weights import weights_intact
 from phasegan.reconstruction.auto import choose
 from phasegan.reconstruction.learned import LearnedMethod

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from phasegan.benchmark.results import measured_rows
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
-from phasegan.harness.results import measured_rows
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
 from phasegan.training.callbacks.run_log import read_records

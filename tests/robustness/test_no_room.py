@@ -130,7 +130,7 @@ def test_a_bench_without_room_stops_rather_than_fail_row_by_row(tiny, tmp_path, 
         tried.append(row)
         raise NoRoom("rows/1.json", "the disk is full; make room")
 
-    monkeypatch.setattr("phasegan.harness.session.measure_row", measure)
+    monkeypatch.setattr("phasegan.benchmark.session.measure_row", measure)
     sizes = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
     with pytest.raises(NoRoom):
         phasegan.bench(2, 1, data=tiny, output=tmp_path / "b", methods=("zero",), **sizes)

@@ -11,7 +11,7 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.images.full_depth import read_pixels
 from phasegan.errors import InputError
-from phasegan.harness.inspection import inspect
+from phasegan.evaluation.inspection import inspect
 from phasegan.models.interchange import save_foreign
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import NETWORK_KEY, save_weights

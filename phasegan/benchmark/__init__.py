@@ -1,0 +1,1 @@
+"""Benchmarks: cases, plans, rows measured and kept, tables, the report."""

@@ -1,0 +1,123 @@
+"""What the documents of a bench say besides its rows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from phasegan._version import __version__
+from phasegan.benchmark.cases import Case
+from phasegan.benchmark.scaling import find_curves
+from phasegan.benchmark.summary import summarise_seeds
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.leakage import LeakReport
+from phasegan.evaluation.evaluate import open_baseline, open_run
+from phasegan.evaluation.notes import SMOKE_NOTE, is_smoke_test, remarks
+from phasegan.evaluation.records import Row, Status
+from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
+from phasegan.reconstruction.protocol import Method
+
+RESULTS_FORMAT = 2
+_LEFT: dict[Status, str] = {"skipped": "skipped", "estimated": "not run"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a bench's documents say besides its rows."""
+
+    folder: Path
+    case: Case
+    file: PreparedFile
+    device: torch.device
+    leaks: LeakReport
+    command: tuple[str, ...]
+    """How to repeat it; empty where that is not known."""
+    budget: float | None
+    against: str = ""
+    """The name of the folder that is compared with."""
+    opened: dict[str, Method] = field(default_factory=dict, repr=False, compare=False)
+    """Methods that are ready, by the keys of their rows; some take long to be."""
+
+    @property
+    def heading(self) -> str:
+        """What is measured on which data."""
+        return heading(self.case, self.file)
+
+    def warnings(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Return what must be known before a number is believed."""
+        leaked = self.leaks.describe()
+        return (
+            *([f"Leak allowed: {leaked}."] if leaked else []),
+            *([SMOKE_NOTE] if is_smoke_test(self.file.attributes) else []),
+            *(
+                f"Failed: {row.method}, {row.samples} × {row.epochs}: {row.reason}"
+                for row in rows
+                if row.status == "failed"
+            ),
+        )
+
+    def left_out(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Return what has no scores, and why."""
+        said = {
+            f"{_LEFT[row.status]}: {row.method}"
+            + (f", {row.samples:,} × {row.epochs:,}" if row.samples and row.epochs else "")
+            + f": {row.reason}."
+            for row in rows
+            if row.status in _LEFT and row.reason
+        }
+        return tuple(sorted(said))
+
+    def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Return warnings, and what trainings are worth."""
+        return (*self.warnings(rows), *remarks(rows))
+
+    def document(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Return what results.json holds; see docs/bench.md."""
+        return {
+            "format": RESULTS_FORMAT,
+            "phasegan_version": __version__,
+            "case": self.case.model_dump(mode="json", exclude_unset=True),
+            "command": shlex.join(self.command) or None,
+            "budget_seconds": self.budget,
+            "device": str(self.device),
+            "data": {
+                "name": self.file.path.name,
+                "digest": self.file.digest,
+                "description": self.file.layout.describe(),
+                "recipe": self.file.attributes["recipe"],
+                "train": len(self.file.train),
+                "test": len(self.file.test),
+            },
+            "leaks": self.leaks.as_json(),
+            "scale": "0..255, squared grey levels",
+            "ssim_window": SSIM_DESCRIPTION,
+            "sources": {"test": self.file.test.sources()},
+            "seeds": [summary.as_json() for summary in summarise_seeds(rows)],
+            "scaling": [curve.as_json() for curve in find_curves(rows)],
+            "rows": [row.as_json() for row in rows],
+        }
+
+
+def heading(case: Case, file: PreparedFile) -> str:
+    """Return what a bench measures, on which data: size, oversampling, noise."""
+    return (
+        f"{case.title or case.name}: {file.path.name}, {len(file.test)} test images, "
+        f"{file.layout.describe()}"
+    )
+
+
+def open_method(row: Row, context: Context) -> Method:
+    """Make the method of a measured row ready again."""
+    key = row.key or f"{row.method} {row.samples} {row.seed}"
+    if key not in context.opened:
+        if row.run is not None:
+            method: Method = open_run(context.folder / row.run, context.file, context.device)
+        else:
+            method = open_baseline(row.method, context.file, row.samples, row.seed or 0)
+        context.opened[key] = method
+    return context.opened[key]

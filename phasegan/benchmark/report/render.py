@@ -1,0 +1,300 @@
+"""A report page as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.resources import files
+from xml.etree import ElementTree
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from phasegan.benchmark.report.contents import INK, Figure, Key, Page, Table
+
+TEMPLATE, STYLE, SCRIPT = "report.html.jinja", "report.css", "report.js"
+
+PICTURE_PIXELS = 256
+"""A picture is shown at the largest whole enlargement that is not wider than this."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_BREAKS = re.compile(r"([,_/])(?=\S)")
+_PIXELS = {"pt": 4 / 3, "in": 96.0, "px": 1.0, "": 1.0}
+_DRAWN = frozenset(
+    [
+        "svg",
+        "g",
+        "defs",
+        "path",
+        "use",
+        "clipPath",
+        "rect",
+        "line",
+        "circle",
+        "ellipse",
+        "polyline",
+        "polygon",
+        "image",
+        "text",
+        "tspan",
+        "linearGradient",
+        "radialGradient",
+        "stop",
+        "pattern",
+        "mask",
+        "symbol",
+        "marker",
+    ]
+)
+_XLINK = "{http://www.w3.org/1999/xlink}href"
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML.
+
+    Style, script and pictures are inside, and a content security policy allows
+    no other. Each picture is stored once, however often it is shown; the file
+    works from disk, without JavaScript and printed.
+
+    Parameters
+    ----------
+    page : Page
+        What it says. Its texts are escaped, so they may hold anything.
+
+    Returns
+    -------
+    str
+        Of a file to be written in UTF-8.
+
+    Raises
+    ------
+    ValueError
+        Where a picture is not PNG, two pictures of a specimen differ in size or
+        a drawing is not SVG.
+    """
+    pool = _Pool()
+    galleries = [
+        (gallery, [_comparison(pool, s.reference, s.estimate) for s in gallery.specimens])
+        for gallery in page.galleries
+    ]
+    tables = [_Sheet(table, identifier) for table, identifier in _named(page.tables)]
+    drawings = [(figure, _drawing(figure, n)) for n, figure in enumerate(page.figures, start=1)]
+    widths = sorted({picture.shown for picture in pool.pictures.values()})
+    style = _read(STYLE) + "".join(f".w{px} {{ --shown: {px}px; }}\n" for px in widths)
+    script = _read(SCRIPT)
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            page=page,
+            tables=tables,
+            drawings=drawings,
+            galleries=galleries,
+            pictures=list(pool.pictures.values()),
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_digest(style),
+            script_hash=_digest(script),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_writable,
+    )
+    environment.filters["breakable"] = _breakable
+    environment.filters["words"] = _words
+    environment.filters["keys"] = _keys
+    return environment
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
+
+
+def _writable(value: object) -> object:
+    return _legible(value) if type(value) is str else value
+
+
+def _legible(text: str) -> str:
+    """Replace what HTML in UTF-8 cannot hold."""
+    return _UNWRITABLE.sub("\ufffd", text)
+
+
+def _breakable(text: str) -> Markup:
+    """Let a long name break after commas, underscores and slashes."""
+    return Markup(_BREAKS.sub(r"\1<wbr>", str(escape(_legible(text)))))
+
+
+def _words(text: str) -> Markup:
+    """Keep the words of a command whole, which browsers break at hyphens."""
+    parts = (escape(part) for part in re.split(r"(\s+)", _legible(text)))
+    return Markup("").join(
+        Markup("<span>{}</span>").format(part) if part.strip() else part for part in parts
+    )
+
+
+def _keys(keys: tuple[Key, ...]) -> str:
+    """Return sorting keys as JSON; a number that is not finite counts as blank."""
+    finite = [None if isinstance(k, float) and not math.isfinite(k) else k for k in keys]
+    return json.dumps(finite, separators=(",", ":"))
+
+
+def _named(tables: tuple[Table, ...]) -> Iterator[tuple[Table, str]]:
+    """Give each table an identifier that HTML takes and no other has."""
+    taken: set[str] = set()
+    for table in tables:
+        stem = name = "table-" + (re.sub(r"[^\w-]+", "-", table.identifier).strip("-") or "1")
+        count = 1
+        while name in taken:
+            count += 1
+            name = f"{stem}-{count}"
+        taken.add(name)
+        yield table, name
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A table, its identifier on the page and its numbered footnotes."""
+
+    table: Table
+    identifier: str
+
+    @property
+    def footnotes(self) -> list[tuple[str, str]]:
+        """Names of columns and what explains them, in the order of the columns."""
+        return self.table.footnotes
+
+    @property
+    def marks(self) -> list[int]:
+        """The footnote of each column, counted from 1; 0 for none."""
+        order = [text for _, text in self.footnotes]
+        return [
+            order.index(column.explanation) + 1 if column.explanation else 0
+            for column in self.table.columns
+        ]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A PNG that the page shows, perhaps in several places."""
+
+    identifier: str
+    width: int
+    height: int
+    data: str
+
+    @property
+    def shown(self) -> int:
+        """Its width on the page, in CSS pixels."""
+        if self.width > PICTURE_PIXELS:
+            return PICTURE_PIXELS
+        return self.width * (PICTURE_PIXELS // self.width)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The pictures of a page, each once."""
+
+    pictures: dict[bytes, _Picture] = field(default_factory=dict)
+
+    def add(self, png: bytes) -> _Picture:
+        if png not in self.pictures:
+            width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+            if not png.startswith(_PNG) or width * height == 0:
+                raise ValueError("a picture of the report is not PNG")
+            name = f"picture-{len(self.pictures) + 1}"
+            self.pictures[png] = _Picture(name, width, height, b64encode(png).decode())
+        return self.pictures[png]
+
+
+def _comparison(pool: _Pool, reference: bytes, estimate: bytes) -> tuple[_Picture, _Picture]:
+    left, right = pool.add(reference), pool.add(estimate)
+    if (left.width, left.height) != (right.width, right.height):
+        raise ValueError(
+            f"reference of {left.width}×{left.height} pixels beside a reconstruction of "
+            f"{right.width}×{right.height}"
+        )
+    return left, right
+
+
+def _drawing(figure: Figure, number: int) -> Markup:
+    """Return a drawing as an SVG element that fits the page.
+
+    Only shapes and texts remain, with identifiers of their own and styles as
+    attributes, so that no rule of one drawing reaches another or the page.
+    """
+    try:
+        root = ElementTree.fromstring(figure.svg)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"the drawing {figure.title} is not SVG: {error}") from error
+    _clean(root, f"drawing-{number}-")
+    if root.tag != "svg":
+        raise ValueError(f"the drawing {figure.title} is not SVG: its root is {root.tag}")
+    for name in ("width", "height"):
+        size = re.fullmatch(r"\s*([\d.]+)\s*(pt|in|px|)\s*", root.get(name, ""))
+        root.attrib.pop(name, None)
+        if size:
+            root.set(name, f"{float(size[1]) * _PIXELS[size[2]]:.0f}")
+    root.attrib |= {"role": "img", "aria-label": _legible(figure.title)}
+    root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt"}
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _clean(element: ElementTree.Element, prefix: str) -> None:
+    element.tag = element.tag.rpartition("}")[2]
+    attributes = dict(element.attrib)
+    style = attributes.pop("style", "")
+    for declaration in style.split(";"):
+        name, _, value = declaration.partition(":")
+        attributes[name.strip()] = value.strip()
+    element.attrib.clear()
+    for name, value in attributes.items():
+        kept = _attribute(name, value, prefix)
+        if kept is not None:
+            element.set(*kept)
+    if element.tag not in ("text", "tspan"):
+        element.text = None
+    for child in list(element):
+        if isinstance(child.tag, str) and child.tag.rpartition("}")[2] in _DRAWN:
+            _clean(child, prefix)
+            if element.tag not in ("text", "tspan"):
+                child.tail = None
+        else:
+            element.remove(child)
+
+
+def _attribute(name: str, value: str, prefix: str) -> tuple[str, str] | None:
+    """Return an attribute as the page takes it, or None for one that it does not."""
+    name = "href" if name == _XLINK else name
+    if name == "href":
+        if value.startswith("#"):
+            return name, f"#{prefix}{value[1:]}"
+        return (name, value) if value.startswith("data:image/") else None
+    if name == "font":
+        size = re.search(r"([\d.]+)px", value)
+        return ("font-size", size[1]) if size else None
+    if name == "id":
+        return name, prefix + value
+    if not re.fullmatch(r"[a-zA-Z][\w-]*", name) or name.lower().startswith("on"):
+        return None
+    if "url(" in value:
+        local = re.fullmatch(r"url\(\s*['\"]?#([^'\")]+)['\"]?\s*\)", value)
+        return (name, f"url(#{prefix}{local[1]})") if local else None
+    return name, re.sub(re.escape(INK), "currentColor", value, flags=re.IGNORECASE)

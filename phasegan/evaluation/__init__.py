@@ -1,0 +1,1 @@
+"""Scores of methods, runs and translations, and the records that hold them."""

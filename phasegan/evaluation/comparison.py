@@ -1,0 +1,205 @@
+"""Methods side by side on the same test images: original | phase | estimates."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.evaluation.records import Row
+from phasegan.metrics.image_metrics import clipped_mse
+from phasegan.plotting.sheet import Tile, contact_sheet, image_tile, phase_tile
+from phasegan.reconstruction.inputs.problems import observe
+from phasegan.reconstruction.protocol import Method
+
+IMAGES = 6
+MAX_LEARNED = 4
+MEAN_MAGNITUDE = "mean-magnitude"
+NO_CONTENDERS = ("zero", "mean-image", "learned")
+"""Methods that do not look at the phase, or were trained: never the best classical one."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A method on a sheet, and the row with its scores."""
+
+    title: str
+    row: Row
+
+    @property
+    def learned(self) -> bool:
+        """Whether a training run stands behind it."""
+        return self.row.run is not None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The cells of a sheet: a row an image; original, phase, then a column a method."""
+
+    rows: list[list[Tile]]
+    titles: list[str]
+    captions: list[list[str]]
+    footer: str
+
+    def draw(self) -> Image.Image:
+        """Return the picture."""
+        return contact_sheet(self.rows, self.titles, self.captions, self.footer)
+
+
+def bench_columns(rows: Sequence[Row]) -> list[Column]:
+    """Choose what a bench's sheet shows.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of the table; only measured ones are looked at.
+
+    Returns
+    -------
+    list of Column
+        The mean magnitude (with the most samples), the classical row of the
+        lowest MSE, then at most `MAX_LEARNED` trainings: of each preset that of
+        the most samples × epochs, then the next of each.
+    """
+    measured = [row for row in rows if row.status == "ok"]
+    classical = [r for r in measured if r.epochs is None and r.method not in NO_CONTENDERS]
+    columns = []
+    best = min(classical, key=lambda row: row.values["mse"], default=None)
+    means = [row for row in classical if row.method == MEAN_MAGNITUDE]
+    if means:
+        mean = max(means, key=lambda row: row.samples or 0)
+        if best is not None and best.method == MEAN_MAGNITUDE:
+            mean, best = best, None
+            columns.append(Column(f"mean magnitude, best classical{_of(mean)}", mean))
+        else:
+            columns.append(Column(f"mean magnitude{_of(mean)}", mean))
+    if best is not None:
+        columns.append(Column(f"best classical: {best.method}{_of(best)}", best))
+    return columns + [Column(_training_title(row, measured), row) for row in _learned(measured)]
+
+
+def _of(row: Row) -> str:
+    return "" if row.samples is None else f", {row.samples:,} samples"
+
+
+def _work(row: Row) -> int:
+    return (row.samples or 0) * (row.epochs or 0)
+
+
+def _learned(rows: Sequence[Row]) -> list[Row]:
+    presets: dict[str, dict[tuple[int, int], Row]] = defaultdict(dict)
+    for row in rows:
+        if row.run is not None and row.samples is not None and row.epochs is not None:
+            presets[row.method].setdefault((row.samples, row.epochs), row)  # the first seed
+    ordered = [sorted(pairs.values(), key=_work, reverse=True) for pairs in presets.values()]
+    ranks = max(map(len, ordered), default=0)
+    mixed = [pairs[rank] for rank in range(ranks) for pairs in ordered if rank < len(pairs)]
+    return mixed[:MAX_LEARNED]
+
+
+def _training_title(row: Row, rows: Sequence[Row]) -> str:
+    title = training_title(row)
+    seeds = {r.seed for r in rows if training_title(r) == title}
+    return f"{title}, seed {row.seed}" if len(seeds) > 1 else title
+
+
+def training_title(row: Row) -> str:
+    """Return `paper-small, 200 × 50`: the method, samples × epochs."""
+    if not row.samples or not row.epochs:
+        return row.method
+    return f"{row.method}, {row.samples:,} × {row.epochs:,}"
+
+
+def evaluation_columns(rows: Sequence[Row]) -> list[Column]:
+    """Return a column for each evaluated row, in order; equal titles get their run's folder."""
+    titles = [row.method if row.run is None else training_title(row) for row in rows]
+    return [
+        Column(f"{title} ({row.run})" if row.run and titles.count(title) > 1 else title, row)
+        for title, row in zip(titles, rows, strict=True)
+    ]
+
+
+def yardstick(columns: Sequence[Column]) -> Column:
+    """Return the learned column of the lowest MSE, or of all columns where none is learned."""
+    learned = [column for column in columns if column.learned]
+    return min(learned or columns, key=lambda column: column.row.values["mse"])
+
+
+def choose_images(errors: Sequence[float], count: int = IMAGES) -> NDArray[np.int64]:
+    """Return which images stand at even quantiles of the errors, from the least to the largest.
+
+    Parameters
+    ----------
+    errors : sequence of float
+        One an image.
+    count : int
+        How many; all where there are fewer.
+    """
+    order = np.argsort(np.asarray(errors), kind="stable")
+    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return order[places]
+
+
+def compare(file: PreparedFile, columns: Sequence[Column], methods: Sequence[Method]) -> Comparison:
+    """Reconstruct a few test images by every method, and lay out the cells.
+
+    Parameters
+    ----------
+    file : PreparedFile
+        The data; its test split has images.
+    columns : sequence of Column
+        Titles and scores, at least one.
+    methods : sequence of callable
+        Ready for the file, one a column.
+
+    Returns
+    -------
+    Comparison
+        Captions are mean squared errors of the clipped estimates on 0..255.
+    """
+    by = yardstick(columns)
+    picked = choose_images(by.row.per_image["mse"])
+    images, data_range = file.test.images(picked), file.layout.data_range
+    observation = observe(file.test, picked, file.layout)
+    cells = [
+        [image_tile(x, data_range) for x in images],
+        [phase_tile(p) for p in observation.phase],
+    ]
+    captions = [[""] * len(picked), [""] * len(picked)]
+    for method in methods:
+        estimates = method(observation).estimate
+        errors = clipped_mse(estimates, images, data_range=data_range)
+        cells.append([image_tile(x, data_range) for x in estimates])
+        captions.append([_caption(error) for error in errors])
+    return Comparison(
+        [list(row) for row in zip(*cells, strict=True)],
+        ["original", "phase", *(column.title for column in columns)],
+        [list(row) for row in zip(*captions, strict=True)],
+        _footer(columns, by, len(picked), len(file.test)),
+    )
+
+
+def _caption(error: float) -> str:
+    return f"MSE {error:,.0f}" if error >= 9.95 or error == 0 else f"MSE {error:.2g}"
+
+
+def _footer(columns: Sequence[Column], by: Column, shown: int, count: int) -> str:
+    best = ", the best learned column," if by.learned else ""
+    parts = [
+        "MSE on 0..255 of the clipped estimate, nothing fitted. Zero frequency in the middle of "
+        "the phase; colours are cyclic."
+    ]
+    if any(column.learned and column.row.samples for column in columns):
+        parts.append("N × M: trained on N samples for M epochs.")
+    parts.append(
+        f"{shown} of {count} test images, at even quantiles of the error of {by.title}{best} "
+        "from the least (top) to the largest (bottom)."
+        if shown > 1
+        else f"One of {count} test images."
+    )
+    return " ".join(parts)

@@ -1,0 +1,237 @@
+"""What a prepared file or a run is, in plain words and as facts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from phasegan.config.run_folder import RunFolder
+from phasegan.data.hdf5.layout import Layout
+from phasegan.data.hdf5.pair_reader import DomainsFile, StoredPictures, is_pair_file
+from phasegan.data.hdf5.pair_verification import verify_pictures
+from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.hdf5.verification import verify as verify_prepared
+from phasegan.errors import InputError
+from phasegan.evaluation.run_lines import run_lines
+from phasegan.models.weights import weights_intact
+from phasegan.progress import Progress, format_duration
+from phasegan.reconstruction.auto import choose
+from phasegan.reconstruction.inputs.problems import phase_error
+from phasegan.reconstruction.protocol import Problem
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found."""
+
+    facts: dict[str, Any]
+    lines: list[str]
+    damaged: list[str] = field(default_factory=list)
+    """Parts whose checksums do not match; only filled when asked to verify."""
+
+
+def inspect(
+    path: str | os.PathLike[str], *, verify: bool = False, progress: Progress | None = None
+) -> Inspection:
+    """Describe a prepared file or a run folder.
+
+    Parameters
+    ----------
+    path : path
+        An HDF5 file of phases or of picture domains, or a folder.
+    verify : bool
+        Compute every checksum again.
+    progress : Progress, optional
+        Follows that; silent by default.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    target = Path(path)
+    if not target.exists():
+        raise InputError(f"{target}: no such file or folder")
+    if target.is_dir():
+        found = _run(target, verify)
+    else:
+        found = (_domains if is_pair_file(target) else _prepared)(target, verify, progress)
+    if verify and not found.damaged:
+        found.lines.append("every checksum matches")
+    if verify:
+        found.facts["verified"] = not found.damaged
+        found.facts["damaged"] = found.damaged
+    return found
+
+
+def _prepared(path: Path, verify: bool, progress: Progress | None) -> Inspection:
+    with PreparedFile(path, check=not verify) as file:
+        layout, attributes = file.layout, file.attributes
+        undefined = {s.name: s.undefined_count for s in (file.train, file.test)}
+        damaged = verify_prepared(file, progress) if verify else []
+        recipe = attributes["recipe"]
+        facts = {
+            "kind": "prepared file",
+            "path": str(path),
+            "train": len(file.train),
+            "test": len(file.test),
+            "has_images": file.has_images,
+            "undefined_phases": undefined,
+            "digest": file.digest,
+            "shards": [shard.path.name for shard in file.shards],
+            **{k: v for k, v in attributes.items() if k != "intact"},
+        }
+    ratio = layout.padded / layout.size
+    padding = "no zero-padding" if ratio == 1 else f"zero-padded to {layout.padded}×{layout.padded}"
+    encodings = {
+        "uint16": "uint16 codes k, phase = 2πk/65536 rad",
+        "float16": "float16 radians",
+        "float32": "float32 radians",
+    }
+    equations = layout.padded**2 // 2 - 2
+    unknowns = layout.size**2 - 1
+    pictures = f"{layout.size}×{layout.size} {layout.channels}, {layout.bits} bit"
+    if not layout.has_images:
+        pictures = f"no images, the phases are those of {pictures}"
+    lines = [
+        f"{path}: phase spectra of {facts['train']} training and {facts['test']} test images",
+        f"  images      {pictures}, fitted by {recipe['preprocessing']['fit']}",
+        f"  spectra     {padding} (M/N = {ratio:g}), half-plane {layout.phase_shape}, "
+        f"{encodings[layout.phase_dtype]}",
+        *_degradation(layout),
+        f"  determinacy about {equations:,} equations for {unknowns:,} unknowns: "
+        + _expectation(layout),
+        f"  undefined   {sum(undefined.values())} phases of zero magnitude",
+        f"  source      {recipe['name']}, {recipe['source']['kind']}, seed {attributes['seed']}",
+        *_shards(facts["shards"]),
+        f"  checksum    {attributes['source_checksum']} of the source's pictures",
+        f"  written by  phasegan {attributes['phasegan_version']}, format version "
+        f"{attributes['format_version']}",
+    ]
+    return Inspection(facts, lines, damaged)
+
+
+def _shards(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    between = "" if len(names) == 1 else f" to {names[-1]}"
+    return [f"  shards      {len(names)}, {names[0]}{between}, all there"]
+
+
+def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
+    file = DomainsFile(path, check=not verify)
+    facts, damaged = file.facts, verify_pictures(file, progress) if verify else []
+    counts = {name: len(group) for name, group in file.groups.items()}
+    found = {
+        "kind": "picture domains",
+        "path": str(path),
+        "name": facts.name,
+        **counts,
+        "load": facts.load,
+        "fit": facts.fit,
+        "alpha": facts.alpha,
+        "kinds": {name: kind._asdict() for name, kind in zip("ab", facts.kinds, strict=True)},
+        "source_listings": facts.listings,
+        "checksums": facts.checksums,
+        "versions": facts.versions,
+    }
+    lines = [
+        f"{path}: two domains of pictures, {counts['trainA']} + {counts['trainB']} for training, "
+        f"{counts.get('testA', 0)} + {counts.get('testB', 0)} for testing"
+    ]
+    lines += [
+        f"  domain {name}    {kind.describe()}"
+        for name, kind in zip("AB", facts.kinds, strict=True)
+    ]
+    how = {
+        "stretch": f"stretched to {facts.load}×{facts.load}",
+        "short-side": f"the short side brought to {facts.load}",
+        "none": "at their own size",
+    }
+    for name, group in file.groups.items():
+        fitted = how[facts.fit if name.startswith("train") else "none"]
+        lines.append(f"  {name:<11} {len(group)} pictures, {fitted}{_extent(group)}")
+    lines += [
+        f"  source      {facts.name}",
+        f"  written by  phasegan {facts.versions['phasegan']} with Pillow "
+        f"{facts.versions['pillow']}",
+        f"  train on it `phasegan train {path}`",
+    ]
+    file.close()
+    return Inspection(found, lines, damaged)
+
+
+def _extent(group: StoredPictures) -> str:
+    """Return the smallest and the largest size, rows × columns, where they differ."""
+    shapes = group.shapes()
+    if not len(shapes) or (shapes == shapes[0]).all():
+        return ""
+    areas = shapes.prod(1, dtype="int64")
+    least, most = shapes[areas.argmin()], shapes[areas.argmax()]
+    return f", {least[0]}×{least[1]} to {most[0]}×{most[1]} (rows × columns)"
+
+
+def _degradation(layout: Layout) -> list[str]:
+    steps = []
+    if layout.phase_noise:
+        steps.append(f"Gaussian phase noise of {layout.phase_noise:g} rad")
+    if layout.phase_bits:
+        steps.append(f"phases rounded to {layout.phase_bits} bit, 2πk/{2**layout.phase_bits}")
+    return [f"  degraded    {', then '.join(steps)}"] if steps else []
+
+
+def _expectation(layout: Layout) -> str:
+    """Say what can be expected of phases like these; the threshold is M/N ≥ √2."""
+    name = choose(
+        Problem(layout.shape, layout.frame, noise=layout.phase_noise), phase_error(layout)
+    )
+    if layout.padded**2 < 2 * layout.size**2:
+        return (
+            "too few, the phase alone does not determine the image (that takes M/N ≥ √2); expect "
+            "what a prior can give, --method auto takes the best one"
+        )
+    if name != "cg":
+        return (
+            "enough (M/N ≥ √2), but the phases are noisy or coarse; expect a close image, "
+            "--method auto weighs the noise"
+        )
+    return (
+        "enough (M/N ≥ √2) to determine almost every image up to its brightness; expect exact "
+        "images with a certificate, --method auto"
+    )
+
+
+def _run(path: Path, verify: bool) -> Inspection:
+    folder = RunFolder(path)
+    config = folder.read_config()
+    status = folder.read_status()
+    facts = {
+        "kind": "run",
+        "path": str(path),
+        "label": config.label,
+        "config": config.model_dump(mode="json"),
+        "status": status.model_dump(mode="json"),
+    }
+    steps, done = config.steps, status.step
+    lines = [
+        f"{path}: a run of {config.label}, {status.state} (step {done} of {steps})",
+        *run_lines(config),
+        f"  training    {config.epochs} epochs, batches of {config.batch_size}, learning rate "
+        f"{config.learning_rate:g}, precision {config.precision}, seed {config.seed}",
+        f"  time        {format_duration(status.seconds)} on {status.device}"
+        + (f", {status.processes} processes" if status.processes > 1 else ""),
+    ]
+    if status.best is not None:
+        lines.append(
+            f"  validation  best {'MSE' if status.best.swd is None else 'Wasserstein distance'} "
+            f"{status.best.value:,.0f} after epoch {status.best.epoch}, of "
+            f"{config.validation.samples} samples; the weights are of then"
+        )
+    lines += [f"  fell back   {text}" for text in status.fell_back]
+    whole = folder.checkpoints_path.exists()
+    names = config.network_names if whole else ("generator_ab",)
+    files = {name: folder.weights_path(name) for name in names} if verify else {}
+    damaged = [file.name for name, file in files.items() if not weights_intact(file, name)]
+    return Inspection(facts, lines, damaged)

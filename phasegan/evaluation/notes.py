@@ -1,0 +1,116 @@
+"""Sentences about rows: footnotes that tables share, and what the numbers are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from phasegan.evaluation.columns import FIT_NOTE, MEAN_NOTE, MSE_NOTE
+from phasegan.evaluation.records import Row
+from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
+
+SMOKE_NOTE = (
+    "The builtin photographs are a few scenes cut into many crops: these scores are a smoke test, "
+    "not a benchmark."
+)
+
+
+def is_smoke_test(attributes: dict[str, Any]) -> bool:
+    """Tell from a prepared file's attributes whether it holds the builtin photographs."""
+    return bool(attributes["recipe"]["source"].get("kind") == "scikit-image")
+
+
+SCORE_NOTES = (
+    f"MSE: {MSE_NOTE}",
+    f"scale fit, affine fit: {FIT_NOTE} PSNR: of the mean MSE.",
+    f"mean known: {MEAN_NOTE}",
+    f"{SSIM_DESCRIPTION}. exact: images of which every pixel is right after rounding.",
+)
+
+CERTIFIED_NOTE = (
+    "certified: images proved exact from the phase alone, by encoding them again, by nullity 1 and "
+    "by excluding other integers; up to scale: images proved up to a factor, certified ones "
+    "among them; "
+    "fitted dB: the PSNR after the scale fit."
+)
+
+
+_Key = tuple[str, int | None, int | None]
+_Pairs = dict[_Key, list[tuple[Row, Row]]]
+
+
+def _beside_best(rows: Sequence[Row]) -> _Pairs:
+    """Return each training beside the best baseline of the same samples, by method and size."""
+    found: _Pairs = {}
+    scored = [row for row in rows if row.status == "ok" and row.split == "test"]
+    for row in scored:
+        others = [
+            other
+            for other in scored
+            if other.epochs is None
+            and other.samples in (None, row.samples)
+            and other.seed in (None, row.seed)
+        ]
+        if row.epochs is not None and others:
+            best = min(others, key=lambda other: other.values["mse"])
+            found.setdefault((row.method, row.samples, row.epochs), []).append((row, best))
+    return found
+
+
+def _rounded(row: Row) -> int:
+    """Return the MSE as tables show it: what they show as equal is not called better or worse."""
+    return round(row.values["mse"])
+
+
+def ahead(rows: Sequence[Row]) -> list[str]:
+    """Say in words which trained rows are not behind any baseline of their samples."""
+    said = []
+    for (method, samples, epochs), pairs in _beside_best(rows).items():
+        row, best = pairs[0]
+        if len(pairs) == 1 and _rounded(row) == _rounded(best):
+            said.append(
+                f"{method} at {samples} × {epochs} scores as {best.method} does "
+                f"({row.values['mse']:,.0f}), the best that trains nothing."
+            )
+        elif all(_rounded(row) < _rounded(best) for row, best in pairs):
+            scores = f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f})"
+            seeds = "" if len(pairs) == 1 else f", with all {len(pairs)} seeds"
+            said.append(
+                f"{method} at {samples} × {epochs} scores better {scores}, the best that trains "
+                f"nothing{seeds}."
+            )
+    return said
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """Say in words which trained rows fall behind a baseline of the same samples."""
+    every = _beside_best(rows)
+    seeds = {key: len(pairs) for key, pairs in every.items()}
+    behind = {
+        key: [(row, best) for row, best in pairs if _rounded(best) < _rounded(row)]
+        for key, pairs in every.items()
+    }
+    return [
+        f"{method} at {samples} × {epochs} scores worse {_behind(pairs, seeds[key])}, "
+        "which trains nothing: what it draws is not worth more than that."
+        for key, pairs in behind.items()
+        for method, samples, epochs in [key]
+        if pairs
+    ]
+
+
+def _behind(pairs: Sequence[tuple[Row, Row]], seeds: int) -> str:
+    row, best = pairs[0]
+    if seeds == 1:
+        return f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f})"
+    names = " or ".join(dict.fromkeys(other.method for _, other in pairs))
+    return f"with {len(pairs)} of {seeds} seeds than {names}"
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """Return `2 cores of AMD EPYC, GPU none, torch 2.13.0, Python 3.11.7`."""
+    return (
+        f"Measured on {machine['cores']} cores ({machine['threads']} threads) of "
+        f"{machine['processor']}, GPU {machine['gpu']}, torch {machine['torch']}, "
+        f"Python {machine['python']}."
+    )

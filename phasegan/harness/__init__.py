@@ -1,1 +1,0 @@
-"""The bench harness: scoring, cases, rows, tables, the report."""

@@ -1,1 +1,0 @@
-"""The report of a bench as one HTML file: what it says, and how it looks."""
