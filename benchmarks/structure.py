@@ -1,0 +1,204 @@
+"""Figures of the code's structure: sizes, folders, import circles, documentation.
+
+    python benchmarks/structure.py             # the table
+    python benchmarks/structure.py --missing   # and each function whose sections are incomplete
+
+Counted are the files of `phasegan/`. A function is public if neither its name nor that of its
+class or module begins with an underscore. Its numpydoc sections are complete if `Parameters` names
+each of its parameters, and a function that returns something has `Returns` or `Yields`. Functions
+without parameters, properties, and methods that a base class of the library documents are not
+counted. A circle is a set of modules that import each other; imports under
+`TYPE_CHECKING` count, imports inside of functions do too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "phasegan"
+SECTION = r"^ *{}\n *-{{3,}}$"
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def modules() -> dict[str, ast.Module]:
+    """Return the syntax tree of each module, by its dotted name."""
+    trees = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        trees[name.removesuffix(".__init__")] = ast.parse(path.read_text(encoding="utf-8"))
+    return trees
+
+
+def imports(name: str, tree: ast.Module, known: set[str]) -> set[str]:
+    """Return which of the known modules a module imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    inner = {module for module in found & known if f"{module}.__init__" != name}
+    return {
+        module
+        for module in inner - {name}
+        if not (PACKAGE.parent / Path(*module.split("."))).is_dir() or module == "phasegan"
+    }
+
+
+def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
+    """Return the modules that an import of one loads, itself included."""
+    seen, todo = set(), [start]
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen.add(module)
+            todo += graph[module]
+    return seen
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Return the sets of modules that import each other."""
+    reach = {module: reachable(module, graph) for module in graph}
+    together = (
+        frozenset(other for other in reach[module] if module in reach[other]) for module in graph
+    )
+    return [set(group) for group in dict.fromkeys(together) if len(group) > 1]
+
+
+def functions(tree: ast.AST, owner: str = "") -> Iterator[tuple[str, Function]]:
+    """Yield the dotted name and the definition of each function and method of a module."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function):
+            yield f"{owner}{node.name}", node
+        elif isinstance(node, ast.ClassDef):
+            yield from functions(node, f"{owner}{node.name}.")
+
+
+def bases(trees: dict[str, ast.Module]) -> dict[str, set[str]]:
+    """Return the names of the classes that each class of the library derives from."""
+    return {
+        node.name: {ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases}
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def parameters(function: Function) -> list[str]:
+    """Return the names of a function's public parameters."""
+    spec = function.args
+    given = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg]
+    names = [argument.arg for argument in given if argument is not None]
+    return [name for name in names if name not in ("self", "cls") and name[0] != "_"]
+
+
+def is_complete(function: Function) -> bool:
+    """Return whether the numpydoc sections of a function are complete."""
+    text = ast.get_docstring(function) or ""
+    start = re.search(SECTION.format("Parameters"), text, re.M)
+    if start is None:
+        return False
+    listed = text[start.end() :]
+    named = (rf"^[^\n:]*(?<!\w){name}(?!\w)" for name in parameters(function))
+    if not all(re.search(pattern, listed, re.M) for pattern in named):
+        return False
+    returned = ast.unparse(function.returns) if function.returns else "None"
+    if returned in ("None", "NoReturn", "Self"):
+        return True
+    return any(re.search(SECTION.format(t), text, re.M) for t in ("Returns", "Yields"))
+
+
+def documentation(trees: dict[str, ast.Module]) -> dict[tuple[str, str], bool]:
+    """Return of each public function with parameters whether its sections are complete."""
+    complete = {
+        (module, name): is_complete(function)
+        for module, tree in trees.items()
+        for name, function in functions(tree)
+        if "._" not in f"{module}.{name}" and parameters(function) and not _is_property(function)
+    }
+    documented = {name for (_, name), good in complete.items() if good}
+    derived = bases(trees)
+    return {
+        (module, name): good
+        for (module, name), good in complete.items()
+        if good or not _is_inherited(name, documented, derived)
+    }
+
+
+def _is_property(function: Function) -> bool:
+    decorators = {ast.unparse(decorator) for decorator in function.decorator_list}
+    return any(name.endswith(("property", ".setter", "overload")) for name in decorators)
+
+
+def _is_inherited(name: str, documented: set[str], derived: dict[str, set[str]]) -> bool:
+    owner, _, method = name.rpartition(".")
+    todo = set(derived.get(owner.split(".")[-1], ()))
+    seen: set[str] = set()
+    while todo:
+        base = todo.pop()
+        if f"{base}.{method}" in documented:
+            return True
+        seen.add(base)
+        todo |= derived.get(base, set()) - seen
+    return False
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--missing", action="store_true", help="name what is not documented")
+    arguments = parser.parse_args()
+    trees = modules()
+    files = sorted(PACKAGE.rglob("*.py"))
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    folders = Counter(path.parent for path in files)
+    graph = {name: imports(name, tree, set(trees)) for name, tree in trees.items()}
+    graph["phasegan"] = set()  # it imports on first use alone
+    lengths = [
+        node.end_lineno - node.lineno + 1 for tree in trees.values() for _, node in functions(tree)
+    ]
+    documented = documentation(trees)
+    largest, count = max(folders.items(), key=lambda item: item[1])
+    rows = [
+        ("lines of the library", f"{sum(lines.values()):,}"),
+        ("files over 5 lines", f"{sum(n > 5 for n in lines.values())}"),
+        ("largest folder", f"{largest.relative_to(ROOT)}: {count} files"),
+        (
+            "longest file",
+            "{}: {} lines".format(
+                *max((n, str(p.relative_to(ROOT))) for p, n in lines.items())[::-1]
+            ),
+        ),
+        ("median function, lines", f"{statistics.median(lengths):.0f}"),
+        ("import circles", f"{len(circles(graph))}"),
+    ]
+    for what, start in (
+        ("image to HDF5", "phasegan.data.prepare.api"),
+        ("phase to a training step", "phasegan.training.api"),
+        ("phase to an estimate", "phasegan.reconstruction.api"),
+    ):
+        rows.append((f"modules loaded, {what}", f"{len(reachable(start, graph))}"))
+    share = sum(documented.values()) / len(documented)
+    rows.append(
+        ("public functions with complete sections", f"{100 * share:.0f} % of {len(documented)}")
+    )
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+    for group in circles(graph):
+        print("circle:", ", ".join(sorted(group)))
+    if arguments.missing:
+        for (module, name), complete in documented.items():
+            if not complete:
+                print(f"{module}: {name}")
+
+
+if __name__ == "__main__":
+    main()
