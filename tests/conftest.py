@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 import phasegan
 from phasegan.cli import main
 
+settings.register_profile("phasegan", derandomize=True, deadline=None)
+settings.load_profile("phasegan")
 if "OMP_NUM_THREADS" not in os.environ:
     torch.set_num_threads(1)
 

@@ -10,27 +10,30 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from phasegan.errors import InputError
 from phasegan.io.arrays import Header, npz_names, read_npy, read_npz
 from phasegan.io.untrusted import UnreadableFileError
 
 KINDS = ["?", "u1", ">u2", "<i8", "f2", ">f4", "f8", "c8", ">c16"]
-SHAPES = [(), (0,), (5,), (2, 3), (2, 0, 3), (2, 3, 4)]
+ARRAYS = arrays(
+    st.sampled_from(KINDS), array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)
+)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_arrays_come_back(tmp_path, rng, kind, shape, order):
-    values = np.asarray(rng.integers(0, 2, shape).astype(kind), order=order)
-    np.save(tmp_path / "a.npy", values)
-    np.savez(tmp_path / "a.npz", x=values)
-    np.savez_compressed(tmp_path / "b.npz", x=values)
+@given(values=ARRAYS, order=st.sampled_from("CF"))
+def test_arrays_come_back(tmp_path_factory, values, order):
+    values, folder = np.asarray(values, order=order), tmp_path_factory.mktemp("arrays")
+    np.save(folder / "a.npy", values)
+    np.savez(folder / "a.npz", x=values)
+    np.savez_compressed(folder / "b.npz", x=values)
     for found in (
-        read_npy(tmp_path / "a.npy"),
-        read_npz(tmp_path / "a.npz", "x"),
-        read_npz(tmp_path / "b.npz", "x"),
+        read_npy(folder / "a.npy"),
+        read_npz(folder / "a.npz", "x"),
+        read_npz(folder / "b.npz", "x"),
     ):
         assert found.dtype == values.dtype
         assert found.shape == values.shape

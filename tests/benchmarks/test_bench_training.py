@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bench_training
 import pytest
 import torch
+from training_speed import gauges, modes, recipe
 
 from phasegan.config.run import PaperConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.training.setup.resolve import resolve_config
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import bench_training  # noqa: E402
-from training_speed import gauges, modes, recipe  # noqa: E402
 
 CPU = torch.device("cpu")
 SMALL = ("--base-channels", "2", "--blocks", "1", "--samples", "4", "--seconds", "0.01")

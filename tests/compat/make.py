@@ -13,11 +13,9 @@ from __future__ import annotations
 import runpy
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
 from compat_inputs import (
     BENCH,
     CASE,

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import save_weights

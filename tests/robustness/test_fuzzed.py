@@ -11,12 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from fuzzing.mutations import mutate
+
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-from fuzzing.mutations import mutate  # noqa: E402
-
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork and /proc")
 
 BAD = ("wrong accept", "traceback", "crash", "hang", "memory")
@@ -52,9 +50,8 @@ def test_damage_is_that_of_the_seed():
 
 def test_a_reader_that_misbehaves_is_told(tmp_path):
     """The harness itself: wrong accepts, tracebacks, crashes and lack of memory are counted."""
-    script = f"""
+    script = """
 import sys, os, ctypes
-sys.path.insert(0, {str(ROOT / "benchmarks")!r})
 from pathlib import Path
 from collections import Counter
 from fuzzing import children
@@ -79,13 +76,14 @@ def read(what):
 kinds = ["refuse", "lines", "raise", "die", "hang", "eat", "accept"]
 targets = [Target(k, [whole], read(k), k == "accept") for k in kinds] + [
     Target("plain", [whole], read("accept"))]
-cases = [Case(i, i % 8, f"{{i}}") for i in range(16)]
+cases = [Case(i, i % 8, f"{i}") for i in range(16)]
 found = Counter((f.case.target, f.outcome) for f in run_cases(targets, cases, Path("w"), 2))
 print(sorted(found.items()))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True,
-        timeout=300, env={"OMP_NUM_THREADS": "1", **os.environ},
+        timeout=300,
+        env={"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": f"{ROOT / 'benchmarks'}{os.pathsep}{ROOT}"},
     )  # fmt: skip
     expected = ["refused", "traceback", "traceback", "crash", "hang", "memory", "wrong accept",
                 "changed"]  # fmt: skip

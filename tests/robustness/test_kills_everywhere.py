@@ -7,17 +7,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import disk_full
+import kills
 import pytest
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import disk_full  # noqa: E402
-import kills  # noqa: E402
-from survival.attempts import Attempt, Ended, run  # noqa: E402
-from survival.commands import make_commands  # noqa: E402
-from survival.outputs import Broken, all_whole, whole  # noqa: E402
-from survival.rows import read_rows  # noqa: E402
+from survival.attempts import Attempt, Ended, run
+from survival.commands import make_commands
+from survival.outputs import Broken, all_whole, whole
+from survival.rows import read_rows
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and limits")
 
