@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from fuzzing.mutations import mutate
 
-
 ROOT = Path(__file__).parents[2]
+FOLDERS = [str(ROOT), str(ROOT / "benchmarks")]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork and /proc")
 
 BAD = ("wrong accept", "traceback", "crash", "hang", "memory")
@@ -83,7 +83,7 @@ print(sorted(found.items()))
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True,
         timeout=300,
-        env={"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": f"{ROOT / 'benchmarks'}{os.pathsep}{ROOT}"},
+        env={"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": os.pathsep.join(FOLDERS)},
     )  # fmt: skip
     expected = ["refused", "traceback", "traceback", "crash", "hang", "memory", "wrong accept",
                 "changed"]  # fmt: skip
