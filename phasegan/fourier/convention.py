@@ -42,15 +42,15 @@ def padded_size(size: int, oversampling: float) -> int:
     """
     if not 1.0 <= oversampling <= MAX_OVERSAMPLING:
         raise InputError(f"oversample = {oversampling:g}: must be from 1 to {MAX_OVERSAMPLING:g}")
-    exact = size * oversampling
-    whole = round(exact)
-    if abs(exact - whole) > 1e-9 * exact:
+    product = size * oversampling
+    rounded = round(product)
+    if abs(product - rounded) > 1e-9 * product:
         raise InputError(
-            f"oversample = {oversampling:g}: {size} · {oversampling:g} = {exact:g} is not an "
-            f"integer; the nearest ratios are {whole / size:.10g} and "
-            f"{(whole + (1 if exact > whole else -1)) / size:.10g}"
+            f"oversample = {oversampling:g}: {size} · {oversampling:g} = {product:g} is not an "
+            f"integer; the nearest ratios are {rounded / size:.10g} and "
+            f"{(rounded + (1 if product > rounded else -1)) / size:.10g}"
         )
-    return whole
+    return rounded
 
 
 def half_plane(frame: tuple[int, int]) -> tuple[int, int]:
@@ -99,8 +99,8 @@ def inverse(spectrum: Any, frame: tuple[int, int], shape: tuple[int, int] | None
     """
     xp = array_namespace(spectrum)
     rows, columns = frame if shape is None else shape
-    kept = xp.fft.ifft(spectrum, n=frame[0], axis=-2)[..., :rows, :]
-    return xp.fft.irfft(kept, n=frame[1], axis=-1)[..., :columns]
+    cropped = xp.fft.ifft(spectrum, n=frame[0], axis=-2)[..., :rows, :]
+    return xp.fft.irfft(cropped, n=frame[1], axis=-1)[..., :columns]
 
 
 def real_bins(frame: tuple[int, int]) -> tuple[list[int], list[int]]:

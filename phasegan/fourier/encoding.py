@@ -42,9 +42,9 @@ def encode(phase: NDArray[np.floating], dtype: str) -> NDArray[np.generic]:
         return codes.astype(np.uint16)  # modulo 65536
     if dtype not in PHASE_DTYPES:
         raise InputError(f"phase dtype {dtype!r}: choose one of {', '.join(PHASE_DTYPES)}")
-    kept = np.asarray(phase).astype(dtype)
-    kept[(np.asarray(phase) == -np.pi) | (kept.astype(np.float64) <= -np.pi)] = np.pi
-    return kept
+    rounded = np.asarray(phase).astype(dtype)
+    rounded[(np.asarray(phase) == -np.pi) | (rounded.astype(np.float64) <= -np.pi)] = np.pi
+    return rounded
 
 
 def decode(codes: NDArray[np.generic], dtype: type = np.float64) -> NDArray[np.floating]:
@@ -69,12 +69,12 @@ def decode(codes: NDArray[np.generic], dtype: type = np.float64) -> NDArray[np.f
         If the codes are of another dtype.
     """
     if codes.dtype == np.uint16:
-        wanted = np.dtype(dtype)
-        found: NDArray[np.floating] = np.empty(codes.shape, wanted)
+        target = np.dtype(dtype)
+        radians: NDArray[np.floating] = np.empty(codes.shape, target)
         signed = codes.view(np.int16)  # modulo one turn; only π comes out as −π
-        np.multiply(signed, TURN / UINT16_CODES, out=found, dtype=np.float64, casting="unsafe")
-        np.copyto(found, wanted.type(np.pi), where=codes == UINT16_CODES // 2)
-        return found
+        np.multiply(signed, TURN / UINT16_CODES, out=radians, dtype=np.float64, casting="unsafe")
+        np.copyto(radians, target.type(np.pi), where=codes == UINT16_CODES // 2)
+        return radians
     if codes.dtype.name in PHASE_DTYPES:
         return np.minimum(codes.astype(np.float64), np.pi).astype(dtype)
     raise InputError(f"phases of dtype {codes.dtype}: expected one of {', '.join(PHASE_DTYPES)}")
@@ -97,12 +97,12 @@ def half_steps(codes: NDArray[np.generic], bits: int | None = None) -> NDArray[n
         at each phase; one spacing of float32, whose last place depends on who
         computed it; 0 for float64.
     """
-    coarse = 0.0 if bits is None else np.pi / 2**bits
+    quantisation = 0.0 if bits is None else np.pi / 2**bits
     if codes.dtype == np.uint16:
-        return max(coarse, np.pi / UINT16_CODES)
+        return max(quantisation, np.pi / UINT16_CODES)
     if codes.dtype == np.float64:
-        return coarse
+        return quantisation
     spacing = np.spacing(np.abs(codes)).astype(np.float64)
-    share = 0.5 if codes.dtype == np.float16 else 1.0
-    fine: NDArray[np.float64] = share * spacing
-    return fine if bits is None else np.maximum(fine, coarse + fine)
+    factor = 0.5 if codes.dtype == np.float16 else 1.0
+    rounding: NDArray[np.float64] = factor * spacing
+    return rounding if bits is None else np.maximum(rounding, quantisation + rounding)

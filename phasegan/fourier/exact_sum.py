@@ -14,7 +14,7 @@ class ExactSum:
     Parameters
     ----------
     steps : int
-        s: 2^s steps to the unit. See `steps_for`.
+        s: 2^s steps to the unit. See `fraction_bits`.
 
     Attributes
     ----------
@@ -53,14 +53,14 @@ class ExactSum:
         return mean
 
 
-def steps_for(largest: float, count: int) -> int:
+def fraction_bits(largest: float, count: int) -> int:
     """Return the finest s for which sums of `count` values up to `largest` are exact floats too.
 
-    So the sum can be had again from the mean: see `sum_of`.
+    So the sum can be had again from the mean: see `sum_from_mean`.
     """
     return 51 - math.ceil(math.log2(max(largest, 1.0))) - math.ceil(math.log2(max(count, 1)))
 
 
-def sum_of(mean: NDArray[np.float64], count: int, steps: int) -> NDArray[np.int64]:
+def sum_from_mean(mean: NDArray[np.float64], count: int, steps: int) -> NDArray[np.int64]:
     """Return the exact sum, in steps, whose mean over `count` this is."""
     return np.rint(np.ldexp(mean * count, steps)).astype(np.int64)

@@ -21,11 +21,11 @@ from phasegan.fourier.phase import centred, full_plane
 from phasegan.fourier.units import (
     TURN_IN,
     UNITS,
+    dtype_resolution,
     from_angles,
     from_phasors,
-    place_of,
-    rounding_of,
-    wrapped,
+    index_of_largest,
+    wrap,
 )
 
 LAYOUTS = ("half", "full", "centred")
@@ -51,7 +51,7 @@ class HalfPlane:
     """How many of the pairs were beyond the tolerance; only `symmetrise` lets any pass."""
     not_real: int
     """How many trusted self-conjugate bins were neither 0 nor π: the source was not real."""
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
     """What is allowed but looks like another unit or layout, one line each."""
 
 
@@ -121,22 +121,23 @@ def to_half_plane(
     if values.dtype.kind not in "fciu":
         raise InputError(f"{where}: dtype {values.dtype} is no phase; expected floats")
     size = _frame_size(values.shape, layout, where)
-    known = None if mask is None else _check_mask(np.asarray(mask), values.shape, where)
-    wrong = ~np.isfinite(values) if known is None else ~np.isfinite(values) & known
-    if wrong.any():
+    valid = None if mask is None else _check_mask(np.asarray(mask), values.shape, where)
+    non_finite = ~np.isfinite(values) if valid is None else ~np.isfinite(values) & valid
+    if non_finite.any():
         raise InputError(
-            f"{where}: {wrong.sum()} of {wrong.size} phases are NaN or infinite, the first at "
-            f"{place_of(wrong)}; say which samples to trust, --mask FILE (mask=…)"
+            f"{where}: {non_finite.sum()} of {non_finite.size} phases are NaN or infinite, the "
+            f"first at {index_of_largest(non_finite)}; say which samples to trust, --mask FILE "
+            "(mask=…)"
         )
     if units == "phasor":
-        plane, known = from_phasors(values, known, where)
-        doubts: list[str] = []
+        plane, valid = from_phasors(values, valid, where)
+        warnings: list[str] = []
     else:
-        plane, doubts = from_angles(values, units, known, where)
-    rounding = rounding_of(values.dtype, units) if resolution is None else resolution
+        plane, warnings = from_angles(values, units, valid, where)
+    rounding = dtype_resolution(values.dtype, units) if resolution is None else resolution
     if layout == "centred":
         plane = np.fft.ifftshift(plane, axes=(-2, -1))
-        known = None if known is None else np.fft.ifftshift(known, axes=(-2, -1))
+        valid = None if valid is None else np.fft.ifftshift(valid, axes=(-2, -1))
 
     columns = half_plane((size, size))[1]
     phase = plane[..., :columns].copy()
@@ -144,18 +145,18 @@ def to_half_plane(
     mirrored = _opposite(plane, size, layout, -1.0)
     mirrored[..., bins] = phase[..., bins]
     compared, trusted = np.broadcast_to(_pairs(size, layout), phase.shape), None
-    if known is not None:
-        here, there = known[..., :columns], _opposite(known, size, layout)
-        phase = wrapped(np.where(here | ~there, phase, mirrored))
-        mirrored = np.where(there | ~here, mirrored, phase)
-        compared, trusted = compared & here & there, here | there
+    if valid is not None:
+        valid_here, valid_mirrored = valid[..., :columns], _opposite(valid, size, layout)
+        phase = wrap(np.where(valid_here | ~valid_mirrored, phase, mirrored))
+        mirrored = np.where(valid_mirrored | ~valid_here, mirrored, phase)
+        compared, trusted = compared & valid_here & valid_mirrored, valid_here | valid_mirrored
 
-    difference = wrapped(phase - mirrored)
+    difference = wrap(phase - mirrored)
     error = np.where(compared, np.abs(difference), 0.0)
     inconsistent = int((error > tolerance + 2.0 * rounding).sum())
     pairs, worst = int(compared.sum()), float(error.max())
     if inconsistent and not symmetrise:
-        place = place_of(error, size // 2 if layout == "centred" else 0)
+        place = index_of_largest(error, size // 2 if layout == "centred" else 0)
         raise InputError(
             f"{where}: not the phase of a real image: φ(−k) = −φ(k) fails in {inconsistent} of "
             f"{pairs} pairs, worst by {worst:.2g} rad at {place}; is the layout right? --layout "
@@ -163,27 +164,29 @@ def to_half_plane(
             "(symmetrise=True)"
         )
     if symmetrise:
-        phase = wrapped(phase - difference / 2.0)
+        phase = wrap(phase - difference / 2.0)
         cancelled = np.abs(difference) > np.pi - 1e-9
         if cancelled.any():
             trusted = ~cancelled if trusted is None else trusted & ~cancelled
 
-    values_there = phase[..., bins]
-    far = np.minimum(np.abs(values_there), np.pi - np.abs(values_there)) > tolerance + rounding
+    real_values = phase[..., bins]
+    not_real_mask = (
+        np.minimum(np.abs(real_values), np.pi - np.abs(real_values)) > tolerance + rounding
+    )
     if trusted is not None:
-        far &= trusted[..., bins]
-    phase[..., bins] = np.where(np.abs(values_there) <= np.pi / 2.0, 0.0, np.pi)
+        not_real_mask &= trusted[..., bins]
+    phase[..., bins] = np.where(np.abs(real_values) <= np.pi / 2.0, 0.0, np.pi)
     if trusted is not None:
         phase[~trusted] = 0.0
         trusted = None if mask is None and trusted.all() else trusted
     negative = phase[..., 0, 0] == np.pi
     if negative.any():
-        doubts.append(
+        warnings.append(
             f"the phase at frequency 0 is π in {negative.sum()} of {negative.size} planes, as if "
             f"pixels summed to less than 0; is --layout {layout} right? are they half a turn off?"
         )
-    counts = pairs, worst, inconsistent, int(far.sum())
-    return HalfPlane(phase, trusted, rounding, *counts, tuple(doubts))
+    counts = pairs, worst, inconsistent, int(not_real_mask.sum())
+    return HalfPlane(phase, trusted, rounding, *counts, tuple(warnings))
 
 
 def from_half_plane(phase: ArrayLike, *, layout: str, units: str) -> NDArray[np.inexact]:
@@ -214,15 +217,15 @@ def from_half_plane(phase: ArrayLike, *, layout: str, units: str) -> NDArray[np.
     if plane.ndim < 2 or plane.shape[-2:] != half_plane((plane.shape[-2],) * 2):
         raise InputError(f"a phase of shape {plane.shape}: expected (…, M, M // 2 + 1)")
     if layout != "half":
-        complete = full_plane if layout == "full" else centred
-        plane = complete(plane, (plane.shape[-2],) * 2)
+        unfold = full_plane if layout == "full" else centred
+        plane = unfold(plane, (plane.shape[-2],) * 2)
     return np.exp(1j * plane) if units == "phasor" else plane * (TURN_IN[units] / TURN)
 
 
 def _check_names(layout: str, units: str) -> None:
-    for kind, name, known in (("layout", layout, LAYOUTS), ("units", units, UNITS)):
-        if name not in known:
-            raise InputError(f"--{kind} {name}: choose one of {', '.join(known)}")
+    for kind, name, valid in (("layout", layout, LAYOUTS), ("units", units, UNITS)):
+        if name not in valid:
+            raise InputError(f"--{kind} {name}: choose one of {', '.join(valid)}")
 
 
 def _frame_size(shape: tuple[int, ...], layout: str, where: str) -> int:
@@ -262,8 +265,8 @@ def _check_mask(mask: NDArray[Any], shape: tuple[int, ...], where: str) -> NDArr
     other = (mask != 0) & (mask != 1)
     if other.any():
         raise InputError(
-            f"{where}: the mask holds {mask[other][0]} at {place_of(other)}; expected true/false "
-            "or 0 and 1, true where a phase is trusted, such as mask > 0"
+            f"{where}: the mask holds {mask[other][0]} at {index_of_largest(other)}; expected "
+            "true/false or 0 and 1, true where a phase is trusted, such as mask > 0"
         )
     if not mask.any():
         raise InputError(f"{where}: the mask trusts no sample; it must be true where phases count")

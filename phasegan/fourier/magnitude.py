@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-VARIED = 0.1
+VARIED_BRIGHTNESS = 0.1
 """Of white: spread of brightness from which few images do not tell that of many."""
 
-SMOOTHED = 1.5
-"""Standard deviation over frequencies, samples of the spectrum, of `steadied`."""
+SMOOTHING_WIDTH = 1.5
+"""Standard deviation over frequencies, samples of the spectrum, of `shrunk_magnitude`."""
 
-DARK = 4e-6
+MIN_MAGNITUDE = 4e-6
 """Share of white below which a magnitude counts as that much."""
 
 
@@ -47,7 +47,7 @@ class RunningMean:
         return self._sum / self.count
 
 
-def steadied(
+def shrunk_magnitude(
     mean: NDArray[np.float64], samples: int, frame: tuple[int, int], white: float, spread: float
 ) -> NDArray[np.float64]:
     """Return the mean magnitude of few images, nearer to what that of many would be.
@@ -78,23 +78,23 @@ def steadied(
         Same shape, float64.
     """
     rows, columns = frame
-    safe = np.log(np.maximum(mean, DARK * white))
+    safe = np.log(np.maximum(mean, MIN_MAGNITUDE * white))
     full = np.empty(frame)
     half = mean.shape[1]
     full[:, :half] = safe
     mirror = -np.arange(rows) % rows
     full[:, half:] = safe[mirror][:, columns - np.arange(half, columns)]
     full = np.fft.fftshift(full)
-    smooth = gaussian_filter(full, SMOOTHED, mode="wrap")
+    smooth = gaussian_filter(full, SMOOTHING_WIDTH, mode="wrap")
     top, left = rows // 2, columns // 2
-    smooth[top] = gaussian_filter(full[top], 2 * SMOOTHED, mode="wrap")
-    smooth[:, left] = gaussian_filter(full[:, left], 2 * SMOOTHED, mode="wrap")
+    smooth[top] = gaussian_filter(full[top], 2 * SMOOTHING_WIDTH, mode="wrap")
+    smooth[:, left] = gaussian_filter(full[:, left], 2 * SMOOTHING_WIDTH, mode="wrap")
     lowest = (slice(top - 2, top + 3), slice(left - 2, left + 3))
     smooth[lowest] = full[lowest]
     smooth = np.exp(np.fft.ifftshift(smooth)[:, :half])
     share = samples / (samples + 10)
     steady = np.where(mean > 0, share * mean + (1 - share) * smooth, mean)
     grey = 0.45 * white * rows * columns
-    part = 5 / (samples + 5) * min(1.0, (spread / (VARIED * white)) ** 2)
+    part = 5 / (samples + 5) * min(1.0, (spread / (VARIED_BRIGHTNESS * white)) ** 2)
     steady[0, 0] = (1 - part) * mean[0, 0] + part * grey
     return np.asarray(steady)

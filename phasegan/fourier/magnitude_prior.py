@@ -26,7 +26,7 @@ PRIOR_FILE = Path(__file__).parents[1] / "pretrained" / "magnitude-prior" / "pho
 RAYLEIGH_MEAN = np.sqrt(np.pi) / 2
 """Mean of a Rayleigh distributed magnitude over its root mean square."""
 
-LOWEST = 1 / 512
+MIN_FREQUENCY = 1 / 512
 """Cycles a pixel below which the curves are what they are there."""
 
 RIDGE = 32
@@ -89,7 +89,7 @@ class MagnitudePrior:
     ) -> NDArray[np.floating]:
         return np.exp(hat_functions(radius, np.array(self.frequency)) @ np.array(values))
 
-    def _along_one_axis(self, values: tuple[float, ...], size: int) -> NDArray[np.floating]:
+    def _axis_covariance(self, values: tuple[float, ...], size: int) -> NDArray[np.floating]:
         frequency = np.maximum(np.fft.rfftfreq(size), 0.5 / size)
         return np.fft.irfft(self._curve(frequency, values), size)
 
@@ -118,8 +118,8 @@ class MagnitudePrior:
         grid = [q * m for q, m in zip(times, frame, strict=True)]
         rows, columns = np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None]
         covariance = np.fft.irfft2(self.density(rows, columns), s=grid) + self.brightness**2
-        covariance += self._along_one_axis(self.rows, grid[0])[:, None]
-        covariance += self._along_one_axis(self.columns, grid[1])
+        covariance += self._axis_covariance(self.rows, grid[0])[:, None]
+        covariance += self._axis_covariance(self.columns, grid[1])
         lags = [np.minimum(np.arange(g), g - np.arange(g)) for g in grid]
         first, second = (np.maximum(n - lag, 0) for n, lag in zip(shape, lags, strict=True))
         power = np.fft.rfft2(covariance * first[:, None] * second)[:: times[0], :: times[1]].real
@@ -133,7 +133,7 @@ def hat_functions(
     radius: NDArray[np.floating], knots: NDArray[np.floating]
 ) -> NDArray[np.floating]:
     """Return the piecewise linear basis in ln f: (…, knots), straight on beyond the last knots."""
-    x = np.log(np.maximum(radius, LOWEST))
+    x = np.log(np.maximum(radius, MIN_FREQUENCY))
     k = np.log(knots)
     i = np.clip(np.searchsorted(k, x) - 1, 0, len(k) - 2)
     t = (x - k[i]) / (k[i + 1] - k[i])

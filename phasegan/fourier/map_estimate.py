@@ -11,24 +11,24 @@ import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator, inner_product
-from phasegan.fourier.quadratic_system import QuadraticSystem, smoothed
+from phasegan.fourier.quadratic_system import QuadraticSystem, smooth_log
 
-FLATNESS = 0.3
+RELATIVE_FLOOR = 0.3
 """Share of the prior magnitude below which an estimated magnitude is not believed."""
 RAYLEIGH = 0.5
 """Standard deviation of a magnitude over its mean; the Rayleigh distribution's is 0.52."""
-LEAST_NOISE = 1e-3
+MIN_NOISE = 1e-3
 DEFICIT, FIRST_DEFICIT = 0.01, 0.3
 """What the logarithm of the posterior may lack where the last solve ends, and those
 before it, whose images only give weights: at 0.01 the PSNR is within 0.1 dB of its limit."""
 MILD, STRONG = 0.05, 0.2
 """Phase noise, radians, between which the prior's part is chosen by M/N."""
-COMFORTABLE = 1.7
+WELL_DETERMINED = 1.7
 """M/N from which the phases need little of the prior."""
-REWEIGHTED_FROM = 0.005
+MIN_REWEIGHTING_NOISE = 0.005
 """Phase noise, radians, from which weights by the estimate's own spectrum pay."""
 
-Trace = Callable[[int, Tensor], None]
+StepCallback = Callable[[int, Tensor], None]
 """Called with the number of the step and the images (n, N₁, N₂)."""
 
 
@@ -43,7 +43,7 @@ def maximum_posterior(
     limits: tuple[float, float] | None = None,
     iterations: int = 4000,
     tolerance: float | None = None,
-    callback: Trace | None = None,
+    callback: StepCallback | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Minimise Σₖ Im(sₖ)² / (σ dₖ)² + (Re(sₖ) − mₖ)² / (τ mₖ)², s = e^{−iφ} F P x.
 
@@ -92,35 +92,37 @@ def maximum_posterior(
         converged (n,), bool: whether the last solve ended before the iterations did.
     """
     sigma = torch.as_tensor(noise, dtype=torch.float64, device=magnitude.device)
-    sigma = sigma.clamp(min=LEAST_NOISE)
+    sigma = sigma.clamp(min=MIN_NOISE)
     prior = magnitude.expand(operator.phasor.shape)
-    blind = is_determined(operator)
-    system = QuadraticSystem(operator, prior, prior, sigma, spread, blind)
-    image, used, converged = system.solve(
+    circulant = is_determined(operator)
+    system = QuadraticSystem(operator, prior, prior, sigma, spread, circulant)
+    image, iterations_done, converged = system.solve(
         None, iterations, tolerance, deficit=FIRST_DEFICIT if rounds else DEFICIT
     )
     if callback is not None:
         callback(0, image)
     for step in range(1, rounds + 1):
-        prior, weight = reweighted(operator, image, prior, adaptation)
-        system = QuadraticSystem(operator, prior, weight, sigma, 2 * spread, blind)
+        prior, weight = reweight(operator, image, prior, adaptation)
+        system = QuadraticSystem(operator, prior, weight, sigma, 2 * spread, circulant)
         # samples whose iterations are used up keep their image, in its own scale
         start = torch.where(
             converged.to(image.device)[:, None, None], system.rescaled(image), image
         )
         image, more, reached = system.solve(
             start,
-            torch.where(converged, iterations - used, 0).to(image.device),
+            torch.where(converged, iterations - iterations_done, 0).to(image.device),
             tolerance,
             deficit=DEFICIT if step == rounds else FIRST_DEFICIT,
         )
-        used, converged = used + more, converged & reached
+        iterations_done, converged = iterations_done + more, converged & reached
         if callback is not None:
             callback(step, image)
     if limits is not None:
-        image, more, converged = _within(system, image, limits, iterations - used, callback)
-        used = used + more
-    return image, used, converged
+        image, more, converged = _solve_bounded(
+            system, image, limits, iterations - iterations_done, callback
+        )
+        iterations_done = iterations_done + more
+    return image, iterations_done, converged
 
 
 def is_determined(operator: PhaseOperator) -> bool:
@@ -128,28 +130,28 @@ def is_determined(operator: PhaseOperator) -> bool:
     return operator.frame[0] * operator.frame[1] >= 2 * operator.shape[0] * operator.shape[1]
 
 
-def reweighted(
+def reweight(
     operator: PhaseOperator, image: Tensor, prior: Tensor, adaptation: float | None
 ) -> tuple[Tensor, Tensor]:
     """Return the prior in an estimate's scale, and the weights d by its spectrum."""
-    found = operator.spectrum(image).abs()
+    magnitude = operator.spectrum(image).abs()
 
     def scaled(prior: Tensor) -> Tensor:
-        scale = (found * prior).sum((-2, -1), keepdim=True)
+        scale = (magnitude * prior).sum((-2, -1), keepdim=True)
         return prior * (scale / (prior * prior).sum((-2, -1), keepdim=True))
 
     prior = scaled(prior)
     if adaptation is not None:
-        weight = (found**2 + (FLATNESS * prior) ** 2).sqrt()
-        prior = scaled(prior * smoothed(weight / prior, operator.frame, adaptation))
-    return prior, (found**2 + (FLATNESS * prior) ** 2).sqrt()
+        weight = (magnitude**2 + (RELATIVE_FLOOR * prior) ** 2).sqrt()
+        prior = scaled(prior * smooth_log(weight / prior, operator.frame, adaptation))
+    return prior, (magnitude**2 + (RELATIVE_FLOOR * prior) ** 2).sqrt()
 
 
-FEW_ITERATIONS = (20, 40)
-OWN_FLATNESS, OWN_SPREAD = 0.1, 0.5
+TRUNCATED_ITERATIONS = (20, 40)
+OWN_RELATIVE_FLOOR, OWN_SPREAD = 0.1, 0.5
 
 
-def few_steps(
+def truncated_map(
     operator: PhaseOperator, magnitude: Tensor, noise: float, start: Tensor, rounds: int
 ) -> Tensor:
     """Return the posterior's mode after few iterations from a good start.
@@ -178,19 +180,19 @@ def few_steps(
         (n, N₁, N₂), of no particular scale.
     """
     sigma = max(noise, 0.02)
-    iterations = round(min(max(4 / sigma, FEW_ITERATIONS[0]), FEW_ITERATIONS[1]))
+    iterations = round(min(max(4 / sigma, TRUNCATED_ITERATIONS[0]), TRUNCATED_ITERATIONS[1]))
     largest = magnitude.amax((-2, -1), keepdim=True)
-    prior = torch.maximum(magnitude, 1e-6 * largest + LEAST_NOISE**4)
+    prior = torch.maximum(magnitude, 1e-6 * largest + MIN_NOISE**4)
     system = QuadraticSystem(operator, prior, prior, sigma, 2 * RAYLEIGH)
-    image, _, _ = system.solve(start.contiguous(), iterations, LEAST_NOISE)
+    image, _, _ = system.solve(start.contiguous(), iterations, MIN_NOISE)
     for _ in range(rounds):
-        found = operator.spectrum(image).abs()
-        scale = (found * prior).sum((-2, -1), keepdim=True)
+        estimated = operator.spectrum(image).abs()
+        scale = (estimated * prior).sum((-2, -1), keepdim=True)
         scale = scale / (prior * prior).sum((-2, -1), keepdim=True)
-        own = (found**2 + (OWN_FLATNESS * scale * prior) ** 2).sqrt()
-        own = torch.maximum(own, LEAST_NOISE**2 * prior)
+        own = (estimated**2 + (OWN_RELATIVE_FLOOR * scale * prior) ** 2).sqrt()
+        own = torch.maximum(own, MIN_NOISE**2 * prior)
         system = QuadraticSystem(operator, own, own, sigma, OWN_SPREAD)
-        image, _, _ = system.solve(image, iterations, LEAST_NOISE)
+        image, _, _ = system.solve(image, iterations, MIN_NOISE)
     return image
 
 
@@ -199,48 +201,50 @@ ADMM_STEPS = 80
 PENALTY = 0.005
 """ρ over the geometric mean of the prior's weights: pixels leave the range by low
 frequencies, whose weights are the smallest."""
-NEARLY = 0.02
+BOUND_TOLERANCE = 0.02
 """Share of the range by which pixels may leave it when the iteration has converged."""
 
 
-def _within(
+def _solve_bounded(
     system: QuadraticSystem,
     image: Tensor,
     limits: tuple[float, float],
     iterations: Tensor,
-    callback: Trace | None,
+    callback: StepCallback | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Solve under least ≤ x ≤ largest by ADMM with unscaled penalty `system.middle`."""
-    kept, dual = image.clamp(*limits), torch.zeros_like(image)
-    spent = torch.zeros_like(iterations)
+    bounded, dual = image.clamp(*limits), torch.zeros_like(image)
+    iterations_done = torch.zeros_like(iterations)
     penalty = PENALTY * system.middle
 
     def inside() -> Tensor:
-        outside = (image - kept).abs().amax((-2, -1)) / (limits[1] - limits[0])
-        return (outside < NEARLY).cpu()
+        outside = (image - bounded).abs().amax((-2, -1)) / (limits[1] - limits[0])
+        return (outside < BOUND_TOLERANCE).cpu()
 
     for step in count():
-        left = (iterations - spent).clamp(0, 10)
+        left = (iterations - iterations_done).clamp(0, 10)
         if step >= ADMM_STEPS:
             left = torch.where(inside(), 0, left)
         if not bool(left.any()):
             break
         left = left.to(image.device)
-        working = (left > 0)[:, None, None]
-        image, used, _ = system.solve(image, left, 1e-4, penalty, kept - dual)
-        spent = spent + torch.where(left.cpu() > 0, used.clamp(min=1), 0)
-        before, kept = kept, torch.where(working, (image + dual).clamp(*limits), kept)
-        dual = torch.where(working, dual + image - kept, dual)
+        active = (left > 0)[:, None, None]
+        image, iterations_run, _ = system.solve(image, left, 1e-4, penalty, bounded - dual)
+        iterations_done = iterations_done + torch.where(
+            left.cpu() > 0, iterations_run.clamp(min=1), 0
+        )
+        before, bounded = bounded, torch.where(active, (image + dual).clamp(*limits), bounded)
+        dual = torch.where(active, dual + image - bounded, dual)
         apart, moved = (
-            inner_product(image - kept, image - kept),
-            inner_product(kept - before, kept - before),
+            inner_product(image - bounded, image - bounded),
+            inner_product(bounded - before, bounded - before),
         )
         factor = torch.where(apart > 100 * moved, 2.0, torch.where(moved > 100 * apart, 0.5, 1.0))
-        factor = torch.where(working, factor, 1.0)
+        factor = torch.where(active, factor, 1.0)
         penalty, dual = penalty * factor, dual / factor
         if callback is not None:
             callback(step + 2, image)
-    return image, spent, inside()
+    return image, iterations_done, inside()
 
 
 class Tuning(NamedTuple):
@@ -253,24 +257,24 @@ class Tuning(NamedTuple):
 
 ADAPTATION = 4.0
 """Samples of the spectrum over which the prior of photographs in general is bent."""
-FEW_AND_NOISY = 0.075
+MAX_ADAPTED_NOISE = 0.075
 """Phase noise, radians, from which that prior is left as it is where phases are few."""
-TIGHTER = (0.14, 0.2)
+NARROWING = (0.14, 0.2)
 """Phase noise, radians, between which its spread falls to a half where phases are not
 few: without a step, as σ may be an estimate."""
 
 
-LESS_WIDE = (0.1, 0.2)
+NARROWING_FEW = (0.1, 0.2)
 """The same where they are few: between them it falls from 1.2 of `RAYLEIGH` to that."""
 
 
-def _share(noise: float, low: float, high: float) -> float:
+def _log_fraction(noise: float, low: float, high: float) -> float:
     """Return where σ lies between two levels, in the logarithm: 0 to 1."""
-    position = np.log(max(noise, LEAST_NOISE) / low) / np.log(high / low)
+    position = np.log(max(noise, MIN_NOISE) / low) / np.log(high / low)
     return float(np.clip(position, 0.0, 1.0))
 
 
-def tuned(noise: float, oversampling: float, informed: bool) -> Tuning:
+def default_tuning(noise: float, oversampling: float, informed: bool) -> Tuning:
     """Return the spread, the number of re-weightings and the adaptation that serve a problem.
 
     Measured on photographs. Where phases alone nearly determine the image the
@@ -288,16 +292,22 @@ def tuned(noise: float, oversampling: float, informed: bool) -> Tuning:
     """
     if oversampling**2 < 2:
         return Tuning(RAYLEIGH, 0, None)
-    few = oversampling < COMFORTABLE
+    few = oversampling < WELL_DETERMINED
     if informed:
         tight = noise >= STRONG or (few and noise > MILD)
         spread, rounds, adaptation = RAYLEIGH * (1 if tight else 2), int(not (tight and few)), None
     elif few:
-        kept = noise >= FEW_AND_NOISY
-        spread = 2 * RAYLEIGH if not kept else RAYLEIGH * 1.2 ** (1 - _share(noise, *LESS_WIDE))
-        rounds, adaptation = int(not kept), None if kept else ADAPTATION
+        unadapted = noise >= MAX_ADAPTED_NOISE
+        spread = 2 * RAYLEIGH
+        if unadapted:
+            spread = RAYLEIGH * 1.2 ** (1 - _log_fraction(noise, *NARROWING_FEW))
+        rounds, adaptation = int(not unadapted), None if unadapted else ADAPTATION
     else:
-        spread, rounds, adaptation = 2 * RAYLEIGH * 0.5 ** _share(noise, *TIGHTER), 1, ADAPTATION
-    if noise < REWEIGHTED_FROM:
+        spread, rounds, adaptation = (
+            2 * RAYLEIGH * 0.5 ** _log_fraction(noise, *NARROWING),
+            1,
+            ADAPTATION,
+        )
+    if noise < MIN_REWEIGHTING_NOISE:
         return Tuning(2 * spread, 0, None)
     return Tuning(spread, rounds if noise <= 0.7 else 0, adaptation)

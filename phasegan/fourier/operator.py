@@ -50,22 +50,22 @@ class PhaseOperator:
         self.frame, self.shape, self.dtype = frame, shape, dtype
         self.phase = phase
         angle = phase.double()
-        fine = torch.polar(torch.ones_like(angle), angle)
-        self.complete = trusted is None or bool(trusted.all())
+        double = torch.polar(torch.ones_like(angle), angle)
+        self.all_trusted = trusted is None or bool(trusted.all())
         self.trusted = None
-        if not self.complete:
+        if not self.all_trusted:
             assert trusted is not None
             self.trusted = trusted
-            fine = fine * trusted
-        self._fine = fine
+            double = double * trusted
+        self._double = double
         self._set_precision(dtype)
 
     def _set_precision(self, dtype: torch.dtype) -> None:
         """Keep e^{iφ} and e^{−2iφ} in the memory order in which transforms come."""
         self.dtype = dtype
         kind = torch.complex64 if dtype == torch.float32 else torch.complex128
-        self.phasor = in_transform_order(self._fine.to(kind), self.frame, self.shape, dtype)
-        twist = self._fine.conj() * self._fine.conj()
+        self.phasor = in_transform_order(self._double.to(kind), self.frame, self.shape, dtype)
+        twist = self._double.conj() * self._double.conj()
         self._twist = in_transform_order(twist.to(kind), self.frame, self.shape, dtype)
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class PhaseOperator:
         """Return the operator of some of the phases."""
         part = object.__new__(type(self))
         part.__dict__.update(self.__dict__)
-        part.phase, part._fine = self.phase[index], self._fine[index]
+        part.phase, part._double = self.phase[index], self._double[index]
         for name in ("phasor", "_twist"):
             chosen = getattr(self, name)[index]
             setattr(part, name, in_transform_order(chosen, self.frame, self.shape, self.dtype))

@@ -20,7 +20,7 @@ def unit_phasor(spectrum: Tensor) -> Tensor:
     return torch.where(size > TINY, spectrum / size.clamp(min=TINY), 1.0)
 
 
-def onto_phase(operator: PhaseOperator, image: Tensor) -> Tensor:
+def project_onto_phase(operator: PhaseOperator, image: Tensor) -> Tensor:
     """Give padded images the phase and crop them: Pᵀ F⁻¹ (max(Re(e^{−iφ}X), 0) e^{iφ}).
 
     The spectrum is projected onto the cone of those with phase φ, then the
@@ -30,31 +30,31 @@ def onto_phase(operator: PhaseOperator, image: Tensor) -> Tensor:
     """
     spectrum = operator.spectrum(image)
     aligned = (operator.phasor.conj() * spectrum).real.clamp(min=0.0)
-    return _completed(operator, operator.phasor * aligned, spectrum)
+    return _crop_with_untrusted(operator, operator.phasor * aligned, spectrum)
 
 
-def magnitude_kept(operator: PhaseOperator, image: Tensor) -> Tensor:
+def with_phase(operator: PhaseOperator, image: Tensor) -> Tensor:
     """Replace the phase and keep the magnitude: Pᵀ F⁻¹ (|X| e^{iφ}).
 
     The step of Hayes, Lim & Oppenheim 1980 (doi:10.1109/TASSP.1980.1163463); it
     is no projection. Samples whose phase is not trusted are kept.
     """
     spectrum = operator.spectrum(image)
-    return _completed(operator, operator.phasor * spectrum.abs(), spectrum)
+    return _crop_with_untrusted(operator, operator.phasor * spectrum.abs(), spectrum)
 
 
-def _completed(operator: PhaseOperator, phased: Tensor, spectrum: Tensor) -> Tensor:
+def _crop_with_untrusted(operator: PhaseOperator, phased: Tensor, spectrum: Tensor) -> Tensor:
     if operator.trusted is not None:
         phased = phased + ~operator.trusted * spectrum
     return operator.image(phased)
 
 
-def onto_range(image: Tensor, least: float, largest: float) -> Tensor:
+def project_onto_range(image: Tensor, least: float, largest: float) -> Tensor:
     """Clip pixels to a range."""
     return image.clamp(least, largest)
 
 
-def onto_simplex(image: Tensor, mean: float = 1.0) -> Tensor:
+def project_onto_simplex(image: Tensor, mean: float = 1.0) -> Tensor:
     """Return the nearest images without negative pixels whose mean is `mean`.
 
     max(x − μ, 0), with μ by Newton's method from below on the convex, falling

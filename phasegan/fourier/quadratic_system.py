@@ -8,12 +8,12 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator, in_transform_order, inner_product
 
-DELAY = 10
+ESTIMATE_DELAY = 10
 """Iterations over which the error of an iterate is estimated."""
-STALLED = 1e-3
+STALL_SHARE = 1e-3
 """Share of all that was gained below which the last gains must be, besides: at first
 conjugate gradients may stand still before they find the scale."""
-ROUNDED = 1e-10
+ROUNDING_TOLERANCE = 1e-10
 """Relative residual at which nothing but rounding is left."""
 
 
@@ -32,7 +32,7 @@ class QuadraticSystem:
         σ, or of each sample, (n, 1, 1).
     spread : float
         τ.
-    blind : bool
+    circulant : bool
         How to precondition. True: by the mean of the weights along and across the
         phase, smoothed over neighbouring frequencies, for many phases on a small
         support. False: by both weights apart, which is exact without padding.
@@ -45,7 +45,7 @@ class QuadraticSystem:
         weight: Tensor,
         sigma: float | Tensor,
         spread: float,
-        blind: bool = False,
+        circulant: bool = False,
     ) -> None:
         self.operator = operator
         self.unit = prior.square().mean((-2, -1), keepdim=True)
@@ -53,16 +53,16 @@ class QuadraticSystem:
         self.along = self.unit / (spread * prior).square()
         self.target = self.along * prior
         self.middle = self.along.log().mean((-2, -1), keepdim=True).exp()
-        self.blind = None
-        if blind:
+        self.circulant = None
+        if circulant:
             frame, shape = operator.frame, operator.shape
             ratio = (frame[0] * frame[1] / (shape[0] * shape[1])) ** 0.5
             mean, half = (self.along + self.across) / 2, (self.along - self.across) / 2
             phasor = operator.phasor
-            self.blind, self._direct, self._turned = (
+            self.circulant, self._direct, self._conjugate = (
                 in_transform_order(weight, frame, shape, operator.dtype)
                 for weight in (
-                    smoothed(mean, frame, ratio - 0.5),
+                    smooth_log(mean, frame, ratio - 0.5),
                     mean * (phasor.real.square() + phasor.imag.square()),
                     half * phasor.square(),
                 )
@@ -70,22 +70,22 @@ class QuadraticSystem:
 
     def apply(self, image: Tensor) -> Tensor:
         """Return H x."""
-        if self.blind is not None:  # the same with half the passes over spectra
+        if self.circulant is not None:  # the same with half the passes over spectra
             spectrum = self.operator.spectrum(image)
-            turned = torch.conj_physical(spectrum).mul_(self._turned)
+            turned = torch.conj_physical(spectrum).mul_(self._conjugate)
             return self.operator.image(spectrum.mul_(self._direct).add_(turned))
         s = self.operator.aligned(image)
         return self.operator.unaligned(torch.complex(self.along * s.real, self.across * s.imag))
 
-    def goal(self) -> Tensor:
+    def right_hand_side(self) -> Tensor:
         """Return g."""
         return self.operator.unaligned(torch.complex(self.target, torch.zeros_like(self.target)))
 
     def rescaled(self, image: Tensor) -> Tensor:
         """Return the multiple of an image that fits best: each system has its own scale."""
-        bend = inner_product(image, self.apply(image))
-        scale = inner_product(image, self.goal()) / bend
-        return torch.where(bend > 0, scale, 1.0) * image
+        curvature = inner_product(image, self.apply(image))
+        scale = inner_product(image, self.right_hand_side()) / curvature
+        return torch.where(curvature > 0, scale, 1.0) * image
 
     def solve(
         self,
@@ -93,7 +93,7 @@ class QuadraticSystem:
         iterations: int | Tensor,
         tolerance: float | None,
         penalty: Tensor | None = None,
-        pull: Tensor | None = None,
+        target_image: Tensor | None = None,
         deficit: float = 0.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Solve (H + ρ) x = g + ρ v; every sample stops for itself.
@@ -106,7 +106,7 @@ class QuadraticSystem:
             At most; or for each sample, (n,).
         tolerance : float, optional
             Relative residual of the preconditioned system at which a sample ends.
-        penalty, pull : torch.Tensor, optional
+        penalty, target_image : torch.Tensor, optional
             ρ, (n, 1, 1), and v, (n, N₁, N₂).
         deficit : float
             Without a tolerance, a sample ends when its logarithm of the posterior
@@ -130,56 +130,56 @@ class QuadraticSystem:
             return product if penalty is None else product + penalty * image
 
         def precondition(image: Tensor) -> Tensor:
-            if self.blind is not None:
-                return operator.image(operator.spectrum(image).div_(self.blind + more))
+            if self.circulant is not None:
+                return operator.image(operator.spectrum(image).div_(self.circulant + more))
             s = operator.aligned(image)
             return operator.unaligned(
                 torch.complex(s.real / (self.along + more), s.imag / (self.across + more))
             )
 
-        goal = self.goal()
-        if penalty is not None and pull is not None:
-            goal = goal + penalty * pull
-        image = torch.zeros_like(goal) if start is None else start
-        residual = goal - apply(image)
-        better = precondition(residual)
-        direction, power = better.clone(), inner_product(residual, better)
-        first = inner_product(goal, precondition(goal))
-        used = torch.zeros(len(goal), dtype=torch.int64)
-        least = (ROUNDED if tolerance is None else tolerance) ** 2 * first
-        limit = torch.as_tensor(iterations, device=goal.device).expand(len(goal))[:, None, None]
+        rhs = self.right_hand_side()
+        if penalty is not None and target_image is not None:
+            rhs = rhs + penalty * target_image
+        image = torch.zeros_like(rhs) if start is None else start
+        residual = rhs - apply(image)
+        preconditioned = precondition(residual)
+        direction, power = preconditioned.clone(), inner_product(residual, preconditioned)
+        first = inner_product(rhs, precondition(rhs))
+        iterations_done = torch.zeros(len(rhs), dtype=torch.int64)
+        least = (ROUNDING_TOLERANCE if tolerance is None else tolerance) ** 2 * first
+        limit = torch.as_tensor(iterations, device=rhs.device).expand(len(rhs))[:, None, None]
         # the objective is a sum over the full plane: twice that of independent samples, and
         # minus twice the logarithm
         nats = operator.frame[0] * operator.frame[1] / (4 * self.unit)
         gains: list[Tensor] = []
-        gained = inner_product(goal, image) * nats  # of a rescaled start, over an image of zeros
-        wanting = power > least
+        total_gain = inner_product(rhs, image) * nats  # of a rescaled start, over zeros
+        unfinished = power > least
         for step in range(int(limit.max())):
-            working = wanting & (limit > step)
-            if not bool(working.any()):
+            active = unfinished & (limit > step)
+            if not bool(active.any()):
                 break
-            used += working.flatten().cpu()
-            curved = apply(direction)
-            bend = inner_product(direction, curved)
-            length = torch.where(working & (bend > 0), power / bend, 0.0)
-            image = image + length * direction
-            residual = residual - length * curved
-            gains = [*gains[1 - DELAY :], length * power * nats]
-            better = precondition(residual)
-            power, before = inner_product(residual, better), power
-            turn = torch.where(working & (before > 0), power / before, 0.0)
-            direction = better + turn * direction
+            iterations_done += active.flatten().cpu()
+            product = apply(direction)
+            curvature = inner_product(direction, product)
+            step_size = torch.where(active & (curvature > 0), power / curvature, 0.0)
+            image = image + step_size * direction
+            residual = residual - step_size * product
+            gains = [*gains[1 - ESTIMATE_DELAY :], step_size * power * nats]
+            preconditioned = precondition(residual)
+            power, previous_power = inner_product(residual, preconditioned), power
+            beta = torch.where(active & (previous_power > 0), power / previous_power, 0.0)
+            direction = preconditioned + beta * direction
             done = power <= least
             if tolerance is None:
-                gained = gained + gains[-1]
-                lately = torch.stack(gains).sum(0)
-                slow = (lately <= deficit) & (lately <= STALLED * gained) & (power < first)
-                done = done | (slow & (len(gains) == DELAY))
-            wanting = wanting & ~(done & working)
-        return image, used, ~wanting.flatten().cpu()
+                total_gain = total_gain + gains[-1]
+                recent_gain = torch.stack(gains).sum(0)
+                stalled = recent_gain <= torch.clamp(STALL_SHARE * total_gain, max=deficit)
+                done = done | (stalled & (power < first) & (len(gains) == ESTIMATE_DELAY))
+            unfinished = unfinished & ~(done & active)
+        return image, iterations_done, ~unfinished.flatten().cpu()
 
 
-def smoothed(values: Tensor, frame: tuple[int, int], width: float) -> Tensor:
+def smooth_log(values: Tensor, frame: tuple[int, int], width: float) -> Tensor:
     """Smooth positive values over frequencies, in the logarithm.
 
     Parameters
@@ -193,7 +193,7 @@ def smoothed(values: Tensor, frame: tuple[int, int], width: float) -> Tensor:
     """
     cepstrum = torch.fft.irfft2(values.log(), s=frame)
     for axis, size in zip((-2, -1), frame, strict=True):
-        place = torch.fft.fftfreq(size, dtype=values.dtype, device=values.device)
-        window = torch.exp(-2 * (np.pi * width * place) ** 2)
+        position = torch.fft.fftfreq(size, dtype=values.dtype, device=values.device)
+        window = torch.exp(-2 * (np.pi * width * position) ** 2)
         cepstrum = cepstrum * (window[:, None] if axis == -2 else window)
     return torch.fft.rfft2(cepstrum).real.exp()

@@ -23,7 +23,7 @@ _MODULUS_SLACK = 1e-3
 
 
 def from_phasors(
-    values: NDArray[Any], known: NDArray[np.bool_] | None, where: str
+    values: NDArray[Any], valid: NDArray[np.bool_] | None, where: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """Return the angles of unit phasors, (−π, π], and which are known."""
     if values.dtype.kind != "c":
@@ -31,26 +31,26 @@ def from_phasors(
             f"{where}: dtype {values.dtype} for --units phasor; expected complex e^{{iφ}}, or say "
             "--units rad, deg or turns"
         )
-    phasors = values if known is None else np.where(known, values, 1.0)
+    phasors = values if valid is None else np.where(valid, values, 1.0)
     modulus = np.abs(phasors).astype(np.float64)
     empty = modulus == 0.0
     other = ~empty & (np.abs(modulus - 1.0) > _MODULUS_SLACK)
     if other.any():
         raise InputError(
             f"{where}: {other.sum()} of {other.size} phasors have a modulus other than 1 or 0, "
-            f"such as {modulus[other][0]:.4g} at {place_of(other)}; a whole spectrum? pass "
+            f"such as {modulus[other][0]:.4g} at {index_of_largest(other)}; a whole spectrum? pass "
             "numpy.angle of it as radians, or divide it by numpy.abs of it"
         )
     if empty.any():
-        known = ~empty if known is None else known & ~empty
-        if not known.any():
+        valid = ~empty if valid is None else valid & ~empty
+        if not valid.any():
             raise InputError(f"{where}: all phasors are 0, which is no phase")
-    plane = wrapped(np.angle(phasors).astype(np.float64))
-    return plane if known is None else np.where(known, plane, 0.0), known
+    plane = wrap(np.angle(phasors).astype(np.float64))
+    return plane if valid is None else np.where(valid, plane, 0.0), valid
 
 
 def from_angles(
-    values: NDArray[Any], units: str, known: NDArray[np.bool_] | None, where: str
+    values: NDArray[Any], units: str, valid: NDArray[np.bool_] | None, where: str
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Return angles in radians, (−π, π], and what makes their unit doubtful."""
     kind, turn = values.dtype.kind, TURN_IN[units]
@@ -64,22 +64,22 @@ def from_angles(
             f"step (for phasegan's uint16 that is 2*pi/{UINT16_CODES}) and pass radians"
         )
     angles = values.astype(np.float64)
-    if known is not None:
-        angles[~known] = 0.0
+    if valid is not None:
+        angles[~valid] = 0.0
     low, high = float(angles.min()), float(angles.max())
     if not _fits(low, high, units):
         raise InputError(f"{where}: {_out_of_range(low, high, units, kind != 'f')}")
-    peak, doubts = max(-low, high), []
+    peak, warnings = max(-low, high), []
     for other in ("rad", "turns"):
         if TURN_IN[other] < min(turn, 4 * peak) and _fits(low, high, other):
-            doubts.append(
+            warnings.append(
                 f"phases reach {peak:.4g} {_NAMES[units]}, little for an image; if they are "
                 f"{_NAMES[other]}, add --units {other}"
             )
     angles *= TURN / turn
     if _is_signed(low, high, turn):
         np.clip(angles, -np.pi, np.pi, out=angles)  # π rounded up stays π
-    return wrapped(angles), doubts
+    return wrap(angles), warnings
 
 
 def _fits(low: float, high: float, units: str) -> bool:
@@ -94,7 +94,7 @@ def _is_signed(low: float, high: float, turn: float) -> bool:
 def _out_of_range(low: float, high: float, units: str, integers: bool) -> str:
     turn = TURN_IN[units]
     peak = high if high >= -low else low
-    found = f"reaches {peak:.4g}" if abs(peak) > turn else f"runs from {low:.4g} to {high:.4g}"
+    extent = f"reaches {peak:.4g}" if abs(peak) > turn else f"runs from {low:.4g} to {high:.4g}"
     fitting = [u for u in TURN_IN if _fits(low, high, u) and 4 * abs(peak) >= TURN_IN[u]]
     if fitting:
         hint = f"are these {_NAMES[fitting[0]]}? add --units {fitting[0]}"
@@ -103,10 +103,10 @@ def _out_of_range(low: float, high: float, units: str, integers: bool) -> str:
     else:
         period = "2 * numpy.pi" if units == "rad" else f"{turn:g}"
         hint = f"unwrapped? take it modulo one turn, numpy.mod(phase, {period})"
-    return f"the phase {found}: expected {_NAMES[units]} in {_RANGES[units]}; {hint}"
+    return f"the phase {extent}: expected {_NAMES[units]} in {_RANGES[units]}; {hint}"
 
 
-def rounding_of(dtype: np.dtype[Any], units: str) -> float:
+def dtype_resolution(dtype: np.dtype[Any], units: str) -> float:
     """Return by how much a dtype rounds phases, radians."""
     if dtype.kind in "iu":
         return 0.5 * TURN / TURN_IN[units]
@@ -114,12 +114,12 @@ def rounding_of(dtype: np.dtype[Any], units: str) -> float:
     return 2.25 * precision if precision > np.finfo(np.float64).eps else 0.0  # at 360 degrees
 
 
-def wrapped(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+def wrap(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return angles modulo one turn, (−π, π]."""
     return angles - TURN * np.ceil((angles - np.pi) / TURN)
 
 
-def place_of(array: NDArray[Any], shift: int = 0) -> str:
+def index_of_largest(array: NDArray[Any], shift: int = 0) -> str:
     """Return where the largest value is, the first true one; row and column shifted."""
     place = [int(i) for i in np.unravel_index(int(array.argmax()), array.shape)]
     size = array.shape[-2]

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from phasegan.errors import InputError
 from phasegan.fourier.convention import forward, inverse
-from phasegan.fourier.magnitude import steadied
+from phasegan.fourier.magnitude import shrunk_magnitude
 from phasegan.fourier.operator import plane_weight
 from phasegan.fourier.projections import unit_phasor
 from phasegan.models.cascade import (
@@ -192,7 +192,7 @@ class _Fit:
         mean = (total / self.count).numpy()
         if estimates is None:
             spread = float(torch.cat(sums).std(correction=0)) / math.prod(grid.frame)
-            mean = steadied(mean, independent, grid.frame, WHITE, spread)
+            mean = shrunk_magnitude(mean, independent, grid.frame, WHITE, spread)
         self.mean_magnitude = torch.from_numpy(mean).float()
         self.magnitude = self.mean_magnitude.repeat(self.count, 1, 1)
         for part in [] if estimates is None else batches(self.count, grid.frame):

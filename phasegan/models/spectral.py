@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from phasegan.fourier.convention import forward, half_plane, inverse
-from phasegan.fourier.map_estimate import few_steps
+from phasegan.fourier.map_estimate import truncated_map
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import unit_phasor
 from phasegan.models.cascade import (
@@ -366,7 +366,7 @@ def _posterior(generator: SpectralGenerator, given: Given) -> Tensor:
     mean = generator.encode("mean", given).flatten(0, 1)
     known = None if given.trusted is None else given.trusted.flatten(0, 1)
     operator = PhaseOperator(phasor.angle(), generator.frame, generator.shape, known, torch.float32)
-    image = few_steps(operator, prior, generator.noise, mean, START_ROUNDS)
+    image = truncated_map(operator, prior, generator.noise, mean, START_ROUNDS)
     power = (image * image).mean((1, 2), keepdim=True)  # re-weighting loses the scale
     factor = (image * mean).mean((1, 2), keepdim=True) / power.clamp(min=1e-12)
     return (factor.clamp(0.25, 4.0) * image).reshape(*given.phasor.shape[:2], *generator.shape)

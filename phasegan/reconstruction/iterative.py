@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.fourier.magnitude_prior import photograph_prior
-from phasegan.fourier.map_estimate import maximum_posterior, tuned
+from phasegan.fourier.map_estimate import default_tuning, maximum_posterior
 from phasegan.reconstruction.batching import Block, Solved, over_planes
 from phasegan.reconstruction.exact.certificate import Measured
 from phasegan.reconstruction.exact.integer_search import Scene
@@ -165,7 +165,9 @@ def posterior(problem: Problem, denoising: bool = False) -> Method:
     def method(observation: Observation) -> Solution:
         noise = effective_noise(observation, problem)
         determined = problem.oversampling**2 >= 2
-        tuning = tuned(noise, problem.oversampling, problem.statistics is not None)._asdict()
+        tuning = default_tuning(
+            noise, problem.oversampling, problem.statistics is not None
+        )._asdict()
 
         def solve(block: Block) -> Solved:
             told = block.callback()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phasegan.fourier.map_estimate import maximum_posterior, reweighted
+from phasegan.fourier.map_estimate import maximum_posterior, reweight
 from phasegan.fourier.operator import plane_weight
 from phasegan.reconstruction.batching import Block, Solved, over_planes
 from phasegan.reconstruction.iterative import prior_magnitude
@@ -67,7 +67,7 @@ def estimated_noise(
             spread=WEAK_SPREAD,
             iterations=problem.settings.iterations or MOST_ITERATIONS,
         )
-        _, weight = reweighted(operator, found[0], prior.expand(operator.phasor.shape), None)
+        _, weight = reweight(operator, found[0], prior.expand(operator.phasor.shape), None)
         aligned = operator.aligned(found[0]) / weight
         count = plane_weight(problem.frame, block.device)
         across = (count * aligned.imag.square()).sum((-2, -1))

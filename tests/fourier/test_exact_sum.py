@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from phasegan.fourier.exact_sum import ExactSum, steps_for, sum_of
+from phasegan.fourier.exact_sum import ExactSum, fraction_bits, sum_from_mean
 
 
 def test_neither_order_nor_grouping_matters(rng):
     values = rng.exponential(1e4, (50, 6, 4)) * 10.0 ** rng.integers(-4, 3, (50, 1, 1))
-    steps = steps_for(values.max(), 50)
+    steps = fraction_bits(values.max(), 50)
     one, parts = ExactSum(steps), [ExactSum(steps) for _ in range(4)]
     for value in values:
         one.add(value)
@@ -36,11 +36,11 @@ def test_what_is_taken_away_was_never_there(rng):
 @pytest.mark.parametrize("count", [1, 7, 4500, 10**7])
 @pytest.mark.parametrize("largest", [1.0, 255 * 128**2, 65535.0 * 8192**2])
 def test_the_sum_is_had_again_from_the_mean(rng, count, largest):
-    steps = steps_for(largest, count)
+    steps = fraction_bits(largest, count)
     total = ExactSum(steps)
     total.merge(rng.integers(0, int(largest * count * 2.0**steps) + 1, 200))
     assert int(total.total.max()) < 2**52
-    np.testing.assert_array_equal(sum_of(total.mean(count), count, steps), total.total)
+    np.testing.assert_array_equal(sum_from_mean(total.mean(count), count, steps), total.total)
 
 
 def test_the_mean_of_nothing_is_not_defined():

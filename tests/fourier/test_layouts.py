@@ -40,7 +40,7 @@ def test_every_layout_and_unit_is_undone(layout, units, m, leading, seed):
     assert -np.pi < half.phase.min()
     assert half.phase.max() <= np.pi
     assert half.trusted is None
-    assert (half.not_real, half.inconsistent, half.doubts) == (0, 0, ())
+    assert (half.not_real, half.inconsistent, half.warnings) == (0, 0, ())
     assert half.consistent_error < 1e-12
     assert half.resolution == 0
 
@@ -266,8 +266,8 @@ def test_full_and_centred_planes_of_odd_size_are_not_mixed_up(m, rng):
 
 def test_full_planes_of_even_size_taken_for_centred_raise_a_doubt(rng):
     whole = from_half_plane(phases(rng, 8, (30,)), layout="full", units="rad")
-    assert "--layout centred right?" in read(whole, "centred").doubts[0]
-    assert read(whole, "full").doubts == ()
+    assert "--layout centred right?" in read(whole, "centred").warnings[0]
+    assert read(whole, "full").warnings == ()
 
 
 def test_small_inconsistency_is_within_the_tolerance(rng):
@@ -325,12 +325,12 @@ def test_self_conjugate_bins_become_0_or_pi_and_are_counted(rng):
 @pytest.mark.parametrize(("is_", "said"), [("rad", "deg"), ("turns", "rad"), ("turns", "deg")])
 def test_values_that_are_small_for_their_unit_raise_a_doubt(is_, said, rng):
     array = from_half_plane(phases(rng, 16), layout="half", units=is_)
-    assert any(f"add --units {is_}" in doubt for doubt in read(array, units=said).doubts)
-    assert read(array, units=is_).doubts == ()
+    assert any(f"add --units {is_}" in doubt for doubt in read(array, units=said).warnings)
+    assert read(array, units=is_).warnings == ()
 
 
 def test_a_constant_phase_is_a_phase():
-    assert read(np.zeros((8, 5))).doubts == ()
+    assert read(np.zeros((8, 5))).warnings == ()
 
 
 def test_unknown_names_are_refused():

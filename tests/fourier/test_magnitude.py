@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phasegan.fourier.magnitude import RunningMean, steadied
+from phasegan.fourier.magnitude import RunningMean, shrunk_magnitude
 
 
 def test_it_is_the_mean(rng):
@@ -27,14 +27,14 @@ def test_brightness_of_few_images_is_drawn_to_that_of_photographs_where_it_varie
     mean, frame = np.abs(np.fft.rfft2(images)).mean(0), (16, 16)
 
     def bright(samples, spread):
-        return steadied(mean, samples, frame, 255.0, spread)[0, 0] / 256
+        return shrunk_magnitude(mean, samples, frame, 255.0, spread)[0, 0] / 256
 
     own = mean[0, 0] / 256
     assert bright(8, 0.0) == pytest.approx(own)
     assert bright(8, 25.5) == pytest.approx((8 * own + 5 * 0.45 * 255) / 13)
     assert bright(8, 255.0) == pytest.approx(bright(8, 25.5))
     assert own < bright(8, 5.0) < bright(8, 25.5) < bright(1, 25.5)
-    np.testing.assert_allclose(steadied(mean, 10**9, frame, 255.0, 99.0), mean, rtol=1e-6)
+    np.testing.assert_allclose(shrunk_magnitude(mean, 10**9, frame, 255.0, 99.0), mean, rtol=1e-6)
 
 
 def test_the_mean_of_nothing_is_an_error():

@@ -9,7 +9,7 @@ import torch
 import phasegan
 from phasegan.errors import InputError
 from phasegan.fourier.convention import forward, inverse
-from phasegan.fourier.magnitude import steadied
+from phasegan.fourier.magnitude import shrunk_magnitude
 from phasegan.fourier.phase import analyse
 from phasegan.models import cascade_fit
 from phasegan.models.cascade import describe, expand, make_grid
@@ -70,7 +70,7 @@ def test_crops_of_few_photographs_are_fitted_with_caution(crops, cascade):
     one = fit_shrinkage(fitted, data_range=255, photographs=1)(phase)
     magnitude = np.abs(np.fft.rfft2(fitted)).mean(0)
     spread = fitted.mean((1, 2)).std()
-    start = steadied(magnitude, 1, fitted.shape[1:], 255, spread) * np.exp(1j * phase)
+    start = shrunk_magnitude(magnitude, 1, fitted.shape[1:], 255, spread) * np.exp(1j * phase)
     np.testing.assert_allclose(one, np.fft.irfft2(start, fitted.shape[1:]).clip(0, 255), atol=15)
 
 

@@ -28,7 +28,7 @@ from phasegan.data.prepare.writer import About, complete
 from phasegan.data.recipes import Recipe
 from phasegan.data.sources import Item, Loader, Source
 from phasegan.errors import InputError
-from phasegan.fourier.exact_sum import steps_for
+from phasegan.fourier.exact_sum import fraction_bits
 from phasegan.io.atomic import atomic_file, locked, remove_leftovers
 from phasegan.progress import Progress
 from phasegan.resources import available_cores
@@ -245,7 +245,7 @@ def _combine(path: Path, files: Sequence[PreparedFile], listing: str, longest: i
         for name in SPLITS:
             for entry in _entries(files, name):
                 outcome.accept(name, entry.source, entry.source_sha256)
-        mean, steps = None, steps_for(layout.size**2 * layout.data_range, counts["train"])
+        mean, steps = None, fraction_bits(layout.size**2 * layout.data_range, counts["train"])
         if layout.has_images:
             total = sum(np.longdouble(len(file.train)) * file.mean_magnitude() for file in files)
             mean = np.ascontiguousarray(total / counts["train"], np.float64)

@@ -26,7 +26,7 @@ from phasegan.data.prepare.writer import About, complete
 from phasegan.data.recipes import Preprocessing, Recipe
 from phasegan.data.sources import Source
 from phasegan.errors import InputError
-from phasegan.fourier.exact_sum import steps_for
+from phasegan.fourier.exact_sum import fraction_bits
 from phasegan.progress import Progress
 
 
@@ -149,7 +149,7 @@ class Job:
         progress: Progress,
     ) -> Outcome:
         wanted, seed = self.recipe.preprocessing, self.recipe.split.seed
-        steps = steps_for(self.layout.size**2 * self.layout.data_range, self.whole)
+        steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.whole)
         encoder = Encoder(self.source.loader(), self.layout, wanted.fit, seed, steps)
         filling = Filling(unfinished, self.plan, self.source, encoder, self.workers, progress)
         with quiet_decoders():

@@ -32,7 +32,7 @@ from phasegan.data.prepare.writer import (
 )
 from phasegan.data.recipes import Recipe
 from phasegan.errors import InputError
-from phasegan.fourier.exact_sum import ExactSum, sum_of
+from phasegan.fourier.exact_sum import ExactSum, sum_from_mean
 from phasegan.io.atomic import atomic_file
 
 _BLOCK = 4096
@@ -312,7 +312,7 @@ def _mean(files: Sequence[PreparedFile]) -> NDArray[np.float64]:
     steps = files[0].attributes["magnitude_steps"]
     total = ExactSum(steps)
     for file in files:
-        total.merge(sum_of(file.mean_magnitude(), len(file.train), steps))
+        total.merge(sum_from_mean(file.mean_magnitude(), len(file.train), steps))
         file.close()
     return total.mean(sum(len(file.train) for file in files))
 

@@ -107,10 +107,10 @@ def _solve_free(operator: PhaseOperator, image: Tensor, free: Tensor) -> Tensor:
     for _ in range(200):
         if power <= least:
             break
-        curved = operator.normal(direction) * free
-        length = power / (direction * curved).sum()
-        image = image + length * direction
-        residual = residual - length * curved
-        before, power = power, (residual**2).sum()
-        direction = residual + power / before * direction
+        product = operator.normal(direction) * free
+        step_size = power / (direction * product).sum()
+        image = image + step_size * direction
+        residual = residual - step_size * product
+        previous_power, power = power, (residual**2).sum()
+        direction = residual + power / previous_power * direction
     return image

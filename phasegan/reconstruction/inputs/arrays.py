@@ -158,7 +158,7 @@ def read_phase(
         symmetrise=symmetrise, tolerance=tolerance,
         resolution=None if found.step is None else found.step / 2.0 * radians,
     )  # fmt: skip
-    for doubt in half.doubts:
+    for doubt in half.warnings:
         warn(f"{where}: {doubt}")
     if half.inconsistent:
         warn(

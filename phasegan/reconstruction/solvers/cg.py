@@ -138,15 +138,15 @@ class _State:
 
     def step(self) -> None:
         """Advance every sample by one iteration."""
-        curved = self.operator.normal(self.direction)
-        curved.addcmul_(self.unit, -inner_product(self.unit, curved))
-        bend = inner_product(self.direction, curved)
-        length = torch.where(bend > 0, self.power / bend, 0.0)
-        self.update.addcmul_(self.direction, length)
-        self.residual.addcmul_(curved, -length)
+        product = self.operator.normal(self.direction)
+        product.addcmul_(self.unit, -inner_product(self.unit, product))
+        curvature = inner_product(self.direction, product)
+        step_size = torch.where(curvature > 0, self.power / curvature, 0.0)
+        self.update.addcmul_(self.direction, step_size)
+        self.residual.addcmul_(product, -step_size)
         power = inner_product(self.residual, self.residual)
-        turn = torch.where(self.power > 0, power / self.power, 0.0)
-        self.direction.mul_(turn).add_(self.residual)
+        beta = torch.where(self.power > 0, power / self.power, 0.0)
+        self.direction.mul_(beta).add_(self.residual)
         self.power = power
 
     def refresh(self) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.fourier.projections import onto_simplex
+from phasegan.fourier.projections import project_onto_simplex
 from phasegan.reconstruction.solvers.iteration import Watch, extrapolate, iterate, momentum
 
 
@@ -43,9 +43,9 @@ def fista(
         ahead = state["ahead"]
         aligned = part.aligned(ahead)
         wrong = torch.complex(aligned.real.clamp(max=0.0), aligned.imag)
-        following = onto_simplex(ahead - part.unaligned(wrong))
+        following = project_onto_simplex(ahead - part.unaligned(wrong))
         extrapolate(following, image, state)
         return following
 
-    first = onto_simplex(start / start.mean((-2, -1), keepdim=True))
+    first = project_onto_simplex(start / start.mean((-2, -1), keepdim=True))
     return iterate(step, operator, first, iterations, tolerance, watch, momentum(first))

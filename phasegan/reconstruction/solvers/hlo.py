@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.fourier.projections import magnitude_kept
+from phasegan.fourier.projections import with_phase
 from phasegan.reconstruction.solvers.iteration import Watch, iterate
 
 
@@ -40,7 +40,7 @@ def hayes_lim_oppenheim(
     """
 
     def step(part: PhaseOperator, image: Tensor, _: dict[str, Tensor]) -> Tensor:
-        return magnitude_kept(part, image)
+        return with_phase(part, image)
 
     return iterate(step, operator, start, iterations, tolerance, watch)
 

@@ -84,7 +84,7 @@ def iterate(
     index = torch.arange(count, device=start.device)
     best = start.clone()
     least = operator.residual(start)
-    used = torch.zeros(count, dtype=torch.int64)
+    iterations_done = torch.zeros(count, dtype=torch.int64)
     converged = torch.zeros(count, dtype=torch.bool)
     for k in range(1, iterations + 1):
         image = step(operator, image, kept)
@@ -93,7 +93,7 @@ def iterate(
         residual = operator.residual(image)
         better = residual <= least[index]
         best[index[better]], least[index[better]] = image[better], residual[better]
-        used[index.cpu()] = k
+        iterations_done[index.cpu()] = k
         done = residual <= tolerance
         converged[index[done].cpu()] = True
         if watch is not None:
@@ -104,4 +104,4 @@ def iterate(
             left = ~done
             index, image, operator = index[left], image[left], operator.select(left)
             kept = {name: value[left] for name, value in kept.items()}
-    return best, used, converged
+    return best, iterations_done, converged

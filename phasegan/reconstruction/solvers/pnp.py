@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from phasegan.fourier.map_estimate import (
-    LEAST_NOISE,
-    Trace,
+    MIN_NOISE,
+    StepCallback,
     is_determined,
     maximum_posterior,
-    reweighted,
+    reweight,
 )
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.quadratic_system import QuadraticSystem
@@ -36,7 +36,7 @@ def plug_and_play(
     iterations: int,
     tolerance: float | None = None,
     steps: int = 1,
-    callback: Trace | None = None,
+    callback: StepCallback | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Alternate a denoiser with the fit to the phases.
 
@@ -66,25 +66,25 @@ def plug_and_play(
     (torch.Tensor, torch.Tensor, torch.Tensor)
         Images (n, N₁, N₂); iterations (n,), int64; converged (n,), bool.
     """
-    image, used, converged = maximum_posterior(
+    image, iterations_done, converged = maximum_posterior(
         operator, magnitude, noise, spread=spread, rounds=rounds, adaptation=adaptation,
         iterations=iterations, tolerance=tolerance, callback=callback,
     )  # fmt: skip
     prior = magnitude.expand(operator.phasor.shape)
-    prior, weight = reweighted(operator, image, prior, adaptation)
-    sigma = max(noise, LEAST_NOISE)
+    prior, weight = reweight(operator, image, prior, adaptation)
+    sigma = max(noise, MIN_NOISE)
     system = QuadraticSystem(operator, prior, weight, sigma, 2 * WIDTH, is_determined(operator))
     size = operator.frame[0] * operator.frame[1]
     for step in range(steps):
         level = noise_level(image)
         cleaned = denoised(image, STRENGTH * level)
         penalty = system.unit * (2.0 / size) / (STRENGTH * level) ** 2
-        left = (iterations - used).to(image.device)
+        left = (iterations - iterations_done).to(image.device)
         image, more, reached = system.solve(image, left, tolerance or TOLERANCE, penalty, cleaned)
-        used, converged = used + more, converged & reached
+        iterations_done, converged = iterations_done + more, converged & reached
         if callback is not None:
             callback(100 + step, image)
-    return image, used, converged
+    return image, iterations_done, converged
 
 
 def noise_level(image: Tensor) -> Tensor:

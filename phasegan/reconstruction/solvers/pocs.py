@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.fourier.projections import onto_phase, onto_range
+from phasegan.fourier.projections import project_onto_phase, project_onto_range
 from phasegan.reconstruction.solvers.iteration import Watch, extrapolate, iterate, momentum
 
 
@@ -51,7 +51,7 @@ def alternating_projections(
     """
 
     def project(part: PhaseOperator, image: Tensor) -> Tensor:
-        return onto_range(onto_phase(part, image), 0.0, largest)
+        return project_onto_range(project_onto_phase(part, image), 0.0, largest)
 
     def plain(part: PhaseOperator, image: Tensor, _: dict[str, Tensor]) -> Tensor:
         return project(part, image)
