@@ -200,7 +200,7 @@ class Pictures:
                 for domain, pictures in enumerate(self._training):
                     order = np.random.default_rng([seed, epoch, domain]).permutation(len(pictures))
                     pair.append(pictures[torch.from_numpy(order[: self.samples][rows])])
-                gan.set_rate(gan.rate(step))
+                gan.set_lr_factor(gan.lr_factor(step))
                 terms = gan.step(*pair)
                 task.advance(len(pair[0]))
         if not all(torch.isfinite(value) for value in terms.values()):

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from phasegan.errors import Elsewhere, InputError, PhaseganError, RunError
+from phasegan.errors import InputError, PeerFailedError, PhaseganError, RunError
 from phasegan.launcher import launched
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Processes:
         """Whether this is the process that writes and reports."""
         return self.rank == 0
 
-    def silenced(self) -> Processes:
+    def local_only(self) -> Processes:
         """Return the same process, that sends nothing."""
         return Processes(self.rank, self.count, silent=True)
 
@@ -69,7 +69,7 @@ class Processes:
         start = self.rank * each + min(self.rank, rest)
         return slice(start, start + each + (self.rank < rest))
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors, of one type, by their sums over all processes."""
         if self._silent:
             return
@@ -86,7 +86,7 @@ class Processes:
             for tensor, part in zip(bucket, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))
 
-    def largest(self, values: Tensor) -> Tensor:
+    def all_reduce_max(self, values: Tensor) -> Tensor:
         """Return the element-wise largest of all processes' values."""
         if self._silent:
             return values
@@ -96,7 +96,7 @@ class Processes:
         distributed.all_reduce(found, distributed.ReduceOp.MAX)
         return found
 
-    def gather(self, rows: Tensor, total: int) -> Tensor:
+    def gather_rows(self, rows: Tensor, total: int) -> Tensor:
         """Return the rows of all processes in their order, as `share(total)` divides them."""
         if self.count == 1:
             return rows
@@ -115,7 +115,7 @@ class Processes:
             [part[: rows.stop - rows.start] for part, rows in zip(found, counts, strict=True)]
         )
 
-    def copy(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by those of the main process."""
         if self._silent:
             return
@@ -127,7 +127,7 @@ class Processes:
             if whole is not tensor:
                 tensor.copy_(whole)
 
-    def from_main(self, work: Callable[[], T]) -> T:
+    def broadcast_result(self, work: Callable[[], T]) -> T:
         """Do something on the main process alone; all return what it returned.
 
         Raises
@@ -150,24 +150,24 @@ class Processes:
         if failure is not None:
             raise failure
         if result[1] is not None:
-            raise Elsewhere(result[1])
+            raise PeerFailedError(result[1])
         return result[0]
 
-    def after_main(self, work: Callable[[], T]) -> T:
+    def main_first(self, work: Callable[[], T]) -> T:
         """Do something on every process, on the main one first: what it raises ends all.
 
         Raises
         ------
         PhaseganError
-            As `from_main`; or what this process alone raised.
+            As `broadcast_result`; or what this process alone raised.
         """
         if self._silent:
             return work()
         done: list[T] = []
-        self.from_main(lambda: done.append(work()))
+        self.broadcast_result(lambda: done.append(work()))
         return done[0] if done else work()
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Return when every process has come here."""
         if self._silent:
             return
@@ -175,9 +175,9 @@ class Processes:
 
         distributed.barrier(group=self._control)
 
-    def votes(self) -> Votes:
+    def stop_consensus(self) -> StopConsensus:
         """Return the votes of a loop."""
-        return Votes(None if self._silent else self)
+        return StopConsensus(None if self._silent else self)
 
     def vote(self, ballot: Tensor) -> Any:
         """Replace a number by the largest of all processes'; return what to wait for."""
@@ -187,7 +187,7 @@ class Processes:
             ballot, distributed.ReduceOp.MAX, group=self._control, async_op=True
         )
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Send nothing from now on, and let the group of small messages go.
 
         Its threads end with its last reference; one that still runs while Python ends
@@ -196,7 +196,7 @@ class Processes:
         self._control, self._silent = None, True
 
 
-class Votes:
+class StopConsensus:
     """Let all processes know the largest number that one of them has to say, once a turn.
 
     The answer of a turn is that of the turn before, so that nobody waits; alone, there
@@ -207,22 +207,22 @@ class Votes:
         self._processes = processes
         self._sent: tuple[Tensor, Any] | None = None
 
-    def cast(self, value: int) -> int:
+    def submit(self, value: int) -> int:
         """Vote; return the largest vote of the turn before, alone of this one."""
         if self._processes is None:
             return value
         import torch
 
-        answer = self.settle()
+        answer = self.drain()
         ballot = torch.tensor([value])
         self._sent = ballot, self._processes.vote(ballot)
         return answer
 
-    def agree(self, value: int) -> int:
+    def submit_and_wait(self, value: int) -> int:
         """Return the largest vote of this turn and those under way; waits for all."""
-        return max(self.cast(value), self.settle())
+        return max(self.submit(value), self.drain())
 
-    def settle(self) -> int:
+    def drain(self) -> int:
         """Return the largest of the votes that are under way; 0 if none are."""
         if self._sent is None:
             return 0
@@ -245,11 +245,11 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         yield bucket
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
+def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
     """Find the other processes of this training, if there are any.
 
     Parameters
@@ -265,12 +265,12 @@ def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
     ------
     InputError
         If the environment contradicts itself, or there are fewer GPUs than processes.
-    RunError, Elsewhere
+    RunError, PeerFailedError
         If another process ended: on the main one, on the others.
     """
     launch = launched(os.environ)
     if launch is None:
-        yield ALONE, device
+        yield SINGLE_PROCESS, device
         return
     import torch
     import torch.distributed.nn  # now: imported later, it would keep the group for ever
@@ -305,12 +305,12 @@ def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
         if _LOST not in str(error):
             raise
         if launch.rank:
-            raise Elsewhere(RunError.exit_status) from error
+            raise PeerFailedError(RunError.exit_status) from error
         raise RunError(
             "another process of this training ended, or did not answer; what was saved goes on "
             "with --resume"
         ) from error
     finally:
-        processes.leave()
+        processes.close()
         if ours:
             distributed.destroy_process_group()

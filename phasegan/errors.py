@@ -149,7 +149,7 @@ class Interrupted(PhaseganError):
         self.exit_status = 128 + signal_number
 
 
-class Elsewhere(PhaseganError):
+class PeerFailedError(PhaseganError):
     """Another process of the same training failed, and says why; this one ends silently.
 
     Parameters

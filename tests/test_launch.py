@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasegan.distributed import ALONE, joined
+from phasegan.distributed import SINGLE_PROCESS, process_group
 from phasegan.errors import InputError
 from phasegan.launcher import Launch, first_host, is_main, launched
 
@@ -77,8 +77,8 @@ def test_a_process_without_others_is_alone(environment, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with joined(CPU) as (found, device):
-        assert found is ALONE
+    with process_group(CPU) as (found, device):
+        assert found is SINGLE_PROCESS
         assert device == CPU
     assert is_main()
 
@@ -147,18 +147,18 @@ def test_nobody_is_left_without_a_voice_by_a_broken_environment(monkeypatch):
     assert is_main()
     monkeypatch.setenv("RANK", "three")
     assert is_main()
-    with pytest.raises(InputError, match="RANK = 'three'"), joined(CPU):
+    with pytest.raises(InputError, match="RANK = 'three'"), process_group(CPU):
         pass
 
 
 def test_several_processes_need_a_device_that_can_send(monkeypatch):
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match="not on mps"), joined(torch.device("mps")):
+    with pytest.raises(InputError, match="not on mps"), process_group(torch.device("mps")):
         pass
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     message = r"process 1 .* no GPU, there are 1; start 1"
-    with pytest.raises(InputError, match=message), joined(torch.device("cuda")):
+    with pytest.raises(InputError, match=message), process_group(torch.device("cuda")):
         pass
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasegan.distributed import ALONE, Processes, Votes
+from phasegan.distributed import SINGLE_PROCESS, Processes, StopConsensus
 from phasegan.training.data.micro_batches import divide
 
 # --- what each takes ------------------------------------------------------------------
@@ -51,32 +51,39 @@ def test_parts_of_all_processes_are_the_batch(total, count, most):
 def test_alone_everything_is_as_it_is():
     values = [torch.arange(6.0).reshape(2, 3), torch.ones(())]
     before = [value.clone() for value in values]
-    assert ALONE.main
-    ALONE.add_up(values)
-    ALONE.copy(values)
-    ALONE.wait()
-    assert ALONE.gather(values[0], 2) is values[0]
-    assert ALONE.largest(values[0]) is values[0]
-    assert ALONE.from_main(lambda: 7) == ALONE.after_main(lambda: 7) == 7
-    assert ALONE.share(5) == slice(0, 5)
+    assert SINGLE_PROCESS.main
+    SINGLE_PROCESS.all_reduce_sum(values)
+    SINGLE_PROCESS.broadcast(values)
+    SINGLE_PROCESS.barrier()
+    assert SINGLE_PROCESS.gather_rows(values[0], 2) is values[0]
+    assert SINGLE_PROCESS.all_reduce_max(values[0]) is values[0]
+    assert SINGLE_PROCESS.broadcast_result(lambda: 7) == SINGLE_PROCESS.main_first(lambda: 7) == 7
+    assert SINGLE_PROCESS.share(5) == slice(0, 5)
     assert all(torch.equal(*pair) for pair in zip(values, before, strict=True))
 
 
-@pytest.mark.parametrize("votes", [Votes(), ALONE.votes(), Processes(1, 3).silenced().votes()])
-def test_alone_a_vote_is_its_own_answer_at_once(votes):
-    assert votes.agree(7) == 7
-    assert [votes.cast(value) for value in (0, 15, 0, 1000)] == [0, 15, 0, 1000]
-    assert votes.settle() == 0
+@pytest.mark.parametrize(
+    "consensus",
+    [
+        StopConsensus(),
+        SINGLE_PROCESS.stop_consensus(),
+        Processes(1, 3).local_only().stop_consensus(),
+    ],
+)
+def test_alone_a_vote_is_its_own_answer_at_once(consensus):
+    assert consensus.submit_and_wait(7) == 7
+    assert [consensus.submit(value) for value in (0, 15, 0, 1000)] == [0, 15, 0, 1000]
+    assert consensus.drain() == 0
 
 
 def test_a_silenced_process_has_its_share_and_sends_nothing():
-    silent = Processes(1, 3).silenced()
+    silent = Processes(1, 3).local_only()
     value = torch.ones(2)
-    silent.add_up([value])
-    silent.copy([value])
+    silent.all_reduce_sum([value])
+    silent.broadcast([value])
     assert value.tolist() == [1, 1]
-    assert silent.gather(torch.ones(2, 4), 7).shape == (7, 4)
-    assert silent.largest(value) is value
-    assert silent.from_main(lambda: "own") == silent.after_main(lambda: "own") == "own"
+    assert silent.gather_rows(torch.ones(2, 4), 7).shape == (7, 4)
+    assert silent.all_reduce_max(value) is value
+    assert silent.broadcast_result(lambda: "own") == silent.main_first(lambda: "own") == "own"
     assert (silent.rank, silent.count, silent.main) == (1, 3, False)
     assert silent.share(7) == Processes(1, 3).share(7)

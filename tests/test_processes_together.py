@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from phasegan import distributed
-from phasegan.distributed import joined
-from phasegan.errors import Elsewhere, InputError
+from phasegan.distributed import process_group
+from phasegan.errors import InputError, PeerFailedError
 from phasegan.launcher import is_main
 
 CPU = torch.device("cpu")
@@ -59,7 +59,7 @@ def start(rank, count, port):
         "MASTER_PORT": str(port),
     }
     distributed.BUCKET_BYTES = 64
-    with joined(CPU) as (found, device):
+    with process_group(CPU) as (found, device):
         assert device == CPU
         assert (found.rank, found.count, found.main) == (rank, count, rank == 0)
         assert is_main() == found.main
@@ -89,16 +89,16 @@ def added(found):
     )
     assert len(list(distributed._buckets(tensors))) > 3
     places = [tensor.data_ptr() for tensor in tensors]
-    found.add_up(tensors)
+    found.all_reduce_sum(tensors)
     everyone = sum(range(1, found.count + 1))
     for i, shape in enumerate(shapes):
         assert torch.equal(tensors[i], torch.full(shape, float(everyone + found.count * i)))
     assert torch.equal(tensors[-2], torch.arange(6.0).reshape(2, 3).t() * everyone)
     assert torch.equal(tensors[-1], torch.arange(120.0).reshape(2, 3, 4, 5) * everyone)
     assert places == [tensor.data_ptr() for tensor in tensors]  # in place
-    found.add_up([])
+    found.all_reduce_sum([])
     double = torch.tensor([2.0**-40 + found.rank], dtype=torch.float64)
-    found.add_up([double])
+    found.all_reduce_sum([double])
     assert float(double) == found.count * 2.0**-40 + sum(range(found.count))
 
 
@@ -106,19 +106,19 @@ def gathered(found):
     for total in range(2 * found.count + 2):
         rows = torch.arange(total * 4.0).reshape(total, 2, 2)
         own = rows[found.share(total)]
-        assert torch.equal(found.gather(own, total), rows)
+        assert torch.equal(found.gather_rows(own, total), rows)
     total = found.count + 1
     rows = torch.arange(total * 24.0).reshape(total, 2, 3, 4)
     own = rows[found.share(total)].contiguous(memory_format=torch.channels_last)
-    assert torch.equal(found.gather(own, total), rows)
+    assert torch.equal(found.gather_rows(own, total), rows)
 
 
 def compared(found):
     values = torch.tensor([float(found.rank), -float(found.rank), 5.0])
-    assert found.largest(values).tolist() == [found.count - 1, 0, 5]
+    assert found.all_reduce_max(values).tolist() == [found.count - 1, 0, 5]
     assert values.tolist() == [found.rank, -found.rank, 5]
     whole = torch.tensor([0 if found.main else 2**40])
-    assert found.largest(whole).tolist() == [2**40]
+    assert found.all_reduce_max(whole).tolist() == [2**40]
 
 
 def copied(found):
@@ -147,7 +147,7 @@ def copied(found):
         torch.zeros(0),
     ]
     wanted.append(wanted[0].half())
-    found.copy(tensors)
+    found.broadcast(tensors)
     for tensor, want in zip(tensors, wanted, strict=True):
         assert torch.equal(tensor, want)
         assert tensor.stride() == want.stride()
@@ -160,8 +160,8 @@ def told(found):
         calls.append(found.rank)
         return {"path": __file__, "numbers": (1, 2.5, None)}
 
-    assert found.from_main(work) == {"path": __file__, "numbers": (1, 2.5, None)}
-    assert found.from_main(lambda: None) is None
+    assert found.broadcast_result(work) == {"path": __file__, "numbers": (1, 2.5, None)}
+    assert found.broadcast_result(lambda: None) is None
     assert calls == ([0] if found.main else [])
 
 
@@ -171,11 +171,11 @@ def failed(found):
     def work():
         raise InputError("no such file")
 
-    with pytest.raises(InputError if found.main else Elsewhere) as caught:
-        found.from_main(work)
+    with pytest.raises(InputError if found.main else PeerFailedError) as caught:
+        found.broadcast_result(work)
     assert caught.value.exit_status == InputError.exit_status
     assert str(caught.value) == ("no such file" if found.main else "another process failed")
-    assert found.from_main(lambda: "all is well again") == "all is well again"
+    assert found.broadcast_result(lambda: "all is well again") == "all is well again"
 
 
 def ordered(found):
@@ -190,17 +190,19 @@ def ordered(found):
             began[:] = -ended
         return found.rank
 
-    assert found.after_main(work) == found.rank
-    found.add_up([ended])
-    assert -float(found.largest(began)) >= float(ended), "somebody did not wait for the main one"
+    assert found.main_first(work) == found.rank
+    found.all_reduce_sum([ended])
+    assert -float(found.all_reduce_max(began)) >= float(ended), (
+        "somebody did not wait for the main one"
+    )
     calls = []
 
     def fail():
         calls.append(found.rank)
         raise InputError("no such file")
 
-    with pytest.raises(InputError if found.main else Elsewhere):
-        found.after_main(fail)
+    with pytest.raises(InputError if found.main else PeerFailedError):
+        found.main_first(fail)
     assert calls == ([0] if found.main else [])
 
     def lack():
@@ -209,27 +211,27 @@ def ordered(found):
 
     if found.rank == 1:
         with pytest.raises(InputError, match="not on this machine"):
-            found.after_main(lack)
+            found.main_first(lack)
     else:
-        found.after_main(lack)
+        found.main_first(lack)
 
 
 def voted(found):
     """An answer is that of the turn before, the same for all, and none is lost."""
     last = found.rank == found.count - 1
-    votes = found.votes()
-    assert votes.settle() == 0
+    consensus = found.stop_consensus()
+    assert consensus.drain() == 0
     ballots = [0, 15 if last else 0, 2 if found.main else 0, 1000 if last else 15, 0]
-    assert [votes.cast(ballot) for ballot in ballots] == [0, 0, 15, 2, 1000]
-    assert votes.settle() == 0
-    assert votes.cast(7 if last else 0) == 0
-    assert votes.settle() == 7
-    assert votes.settle() == 0
-    assert votes.cast(0) == 0
-    assert votes.settle() == 0
-    votes.cast(0)
-    assert votes.agree(found.rank) == found.count - 1
-    assert votes.settle() == 0
+    assert [consensus.submit(ballot) for ballot in ballots] == [0, 0, 15, 2, 1000]
+    assert consensus.drain() == 0
+    assert consensus.submit(7 if last else 0) == 0
+    assert consensus.drain() == 7
+    assert consensus.drain() == 0
+    assert consensus.submit(0) == 0
+    assert consensus.drain() == 0
+    consensus.submit(0)
+    assert consensus.submit_and_wait(found.rank) == found.count - 1
+    assert consensus.drain() == 0
 
 
 def waited(found):
@@ -239,8 +241,8 @@ def waited(found):
         if found.rank == late:
             time.sleep(0.2)
             came += time.monotonic()
-        found.wait()
+        found.barrier()
         went = torch.tensor([-time.monotonic()], dtype=torch.float64)
-        found.add_up([came])
-        first = -float(found.largest(went))
+        found.all_reduce_sum([came])
+        first = -float(found.all_reduce_max(went))
         assert first >= float(came), f"somebody did not wait for process {late}"

@@ -13,11 +13,11 @@ import torch
 from phasegan.config.execution import Execution
 from phasegan.config.run import PaperConfig, TrainConfig
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.distributed import ALONE
+from phasegan.distributed import SINGLE_PROCESS
 from phasegan.errors import InputError
-from phasegan.training.callbacks.loss_meter import LossMeans
+from phasegan.training.callbacks.loss_meter import LossMeter
 from phasegan.training.engine import load_batch, make_batches, make_engine
-from phasegan.training.non_finite import Sentinel
+from phasegan.training.non_finite import NonFiniteDetector
 from phasegan.training.setup.resolve import resolve_config
 from phasegan.training.trainer import LOG_STEPS
 from training_speed import recipe
@@ -189,19 +189,19 @@ class Steps:
         self.config = config
         self.gan = make_engine(config, device, execution)
         self.batches = make_batches(config, file, None, device, execution)
-        self.gan.rehearse(self.batches)
+        self.gan.benchmark_setup(self.batches)
         self.period = getattr(config, "period", 1) or 1
-        self.means, self.sentinel = LossMeans(self.gan.losses, device), Sentinel(device)
+        self.means, self.non_finite = LossMeter(self.gan.losses, device), NonFiniteDetector(device)
         self.done = 0
 
     def step(self) -> int:
         """Take a step; return its images."""
-        self.gan.set_rate(self.gan.rate(self.done))
+        self.gan.set_lr_factor(self.gan.lr_factor(self.done))
         batch = load_batch(self.batches, self.gan, self.config, self.done)
-        self.sentinel.look(self.means.add(self.gan.learn(batch)))
+        self.non_finite.update(self.means.add(self.gan.training_step(batch)))
         self.done += 1
         if self.done % LOG_STEPS == 0:
-            self.means.take(ALONE)
+            self.means.take(SINGLE_PROCESS)
         return batch.total
 
 

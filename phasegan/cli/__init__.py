@@ -17,9 +17,9 @@ import click
 
 from phasegan._version import __version__
 from phasegan.errors import (
-    Elsewhere,
     Interrupted,
     NoRoom,
+    PeerFailedError,
     PhaseganError,
     no_memory,
     no_room,
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except click.ClickException as error:
         return _fail(_usage(error), 2) if is_main() else 2
-    except Elsewhere as error:
+    except PeerFailedError as error:
         return error.exit_status
     except Interrupted as error:
         _say(str(error))

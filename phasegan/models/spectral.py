@@ -72,7 +72,7 @@ STAGES = 4
 
 
 @dataclass
-class Given:
+class EncodingContext:
     """A batch of phases, and the encodings that were made of it."""
 
     phasor: Tensor
@@ -241,7 +241,7 @@ class SpectralGenerator(nn.Module):
             if trusted is not None:
                 phasor = phasor * trusted
             with torch.no_grad():
-                given = Given(phasor, trusted, fold)
+                given = EncodingContext(phasor, trusted, fold)
                 seen = [self.encode(name, given) for name in self.encodings]
                 start = seen[0]
                 level = start.mean((1, 2, 3), keepdim=True)
@@ -262,7 +262,7 @@ class SpectralGenerator(nn.Module):
                 found.append(2.0 * x - 1.0)
             return found
 
-    def encode(self, name: str, given: Given) -> Tensor:
+    def encode(self, name: str, given: EncodingContext) -> Tensor:
         """Return one of the `ENCODINGS`, made once a batch: (n, C, N, N)."""
         if name not in given.pictures:
             given.pictures[name] = ENCODINGS[name](self, given)
@@ -329,7 +329,7 @@ def _untrained(frame: tuple[int, int], channels: int) -> Coefficients:
     )
 
 
-def _cascade(generator: SpectralGenerator, given: Given) -> Tensor:
+def _cascade(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
     grid, frame = generator.grid(), generator.unpadded
     phasor, first = given.phasor, None
     if not generator.exact:
@@ -351,16 +351,16 @@ def _cascade(generator: SpectralGenerator, given: Given) -> Tensor:
     return images
 
 
-def _mean(generator: SpectralGenerator, given: Given) -> Tensor:
+def _mean(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
     return inverse(generator.mean_magnitude * given.phasor, generator.frame, generator.shape)
 
 
-def _white(generator: SpectralGenerator, given: Given) -> Tensor:
+def _white(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
     images = inverse(given.phasor, generator.frame, generator.shape)
     return (0.25 * generator.frame[0]) * images
 
 
-def _posterior(generator: SpectralGenerator, given: Given) -> Tensor:
+def _posterior(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
     phasor = given.phasor.flatten(0, 1)
     prior = generator.mean_magnitude.expand(given.phasor.shape).flatten(0, 1)
     mean = generator.encode("mean", given).flatten(0, 1)
@@ -372,11 +372,11 @@ def _posterior(generator: SpectralGenerator, given: Given) -> Tensor:
     return (factor.clamp(0.25, 4.0) * image).reshape(*given.phasor.shape[:2], *generator.shape)
 
 
-def _image(generator: SpectralGenerator, given: Given) -> Tensor:
+def _image(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
     return generator.mean_image.expand(len(given.phasor), -1, -1, -1)
 
 
-Encoding = Callable[[SpectralGenerator, Given], Tensor]
+Encoding = Callable[[SpectralGenerator, EncodingContext], Tensor]
 
 ENCODINGS: dict[str, Encoding] = {
     "cascade": _cascade,

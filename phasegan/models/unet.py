@@ -48,7 +48,7 @@ class NormBlock(nn.Module):
         return x + self.conv2(functional.silu(self.norm2(inner)))
 
 
-class Surroundings(nn.Module):
+class GlobalContext(nn.Module):
     """Add to each channel what the means and deviations of all channels suggest.
 
     Parameters
@@ -104,7 +104,7 @@ class UNet(nn.Module):
             else nn.ConvTranspose2d(b, a, 2, stride=2)
             for a, b in pairs
         )
-        self.surroundings = Surroundings(widths[-1])
+        self.surroundings = GlobalContext(widths[-1])
         self.exit = nn.Conv2d(widths[0], out_channels, 3, padding=1)
         self.recompute = False
         nn.init.zeros_(self.exit.weight)

@@ -14,7 +14,7 @@ from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import algorithms, choose_device, memory_guard
-from phasegan.distributed import ALONE, Processes, joined
+from phasegan.distributed import SINGLE_PROCESS, Processes, process_group
 from phasegan.io.atomic import locked
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
@@ -24,7 +24,7 @@ from phasegan.training.setup.eta import Estimate
 from phasegan.training.setup.init_from import Start
 from phasegan.training.setup.inputs import PathLike, are_pictures, data_or_builtin, open_training
 from phasegan.training.setup.options import AllOptions, choose_execution
-from phasegan.training.setup.run_state import Standing, make_ready
+from phasegan.training.setup.run_state import RunState, find_run_state
 from phasegan.training.setup.timing import estimate_run
 from phasegan.training.trainer import Trainer
 
@@ -187,18 +187,18 @@ def train(
     }
     execution = choose_execution(wanted)
     with contextlib.ExitStack() as stack:
-        processes, chosen = stack.enter_context(joined(choose_device(device)))
+        processes, chosen = stack.enter_context(process_group(choose_device(device)))
         progress = progress if progress is not None and processes.main else Progress()
         if not are_pictures(data, wanted):
-            data = processes.from_main(lambda: data_or_builtin(data, progress))
-        opened = processes.after_main(lambda: open_training(data, wanted, chosen, progress, stack))
+            data = processes.broadcast_result(lambda: data_or_builtin(data, progress))
+        opened = processes.main_first(lambda: open_training(data, wanted, chosen, progress, stack))
         file, pictures, config = opened.data, opened.images, opened.config
         name = f"{opened.name}-{config.label}"
         folder = Path(output) if output is not None else DEFAULT_RUNS / name
         if dry_run:
-            processes.from_main(RunFolder(folder).check_free)
+            processes.broadcast_result(RunFolder(folder).check_free)
             with memory_guard(_advice(config, execution)):
-                estimate = processes.from_main(
+                estimate = processes.broadcast_result(
                     lambda: estimate_run(
                         config, file, pictures, chosen, None, progress, execution, processes
                     )
@@ -229,7 +229,7 @@ def train_config(
     estimate: Estimate | None = None,
     progress: Progress | None = None,
     execution: Execution = STANDARD,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
     start: Start | None = None,
 ) -> TrainReport:
     """Train a complete configuration, continue it, or find that it is done.
@@ -275,20 +275,20 @@ def train_config(
         switches = {"deterministic": execution.deterministic, "autotune": execution.autotune}
         stack.enter_context(algorithms(device, **switches))
 
-        def open_folder() -> Standing:
+        def open_folder() -> RunState:
             run.check_free()
             if not (run.exists and is_read_only(run.path)):
                 stack.enter_context(locked(run.path / ".lock", str(run.path)))
-            return make_ready(run, config, resume)
+            return find_run_state(run, config, resume)
 
-        found = processes.from_main(open_folder)
+        found = processes.broadcast_result(open_folder)
         if found.finished is not None:
             return TrainReport(run.path, config, found.finished.seconds, None, trained=False)
         if found.done and device.type == "cpu":
             _say_threads(run, progress)
         left = config.steps - found.done
         if estimate is None or found.goes_on:
-            estimate = processes.from_main(
+            estimate = processes.broadcast_result(
                 lambda: estimate_run(
                     config, file, images, device, left, progress, execution, processes
                 )
@@ -302,8 +302,8 @@ def train_config(
         _say_shared(config, file, progress)
         trainer = Trainer(config, file, run, device, progress, images, execution, processes, start)
         spent = trainer.run(resume=found.goes_on)
-        processes.wait()
-        status = processes.from_main(run.read_status)
+        processes.barrier()
+        status = processes.broadcast_result(run.read_status)
         return TrainReport(run.path, config, spent, estimate, trained=True, status=status)
 
 

@@ -20,20 +20,20 @@ from torch import Tensor, nn
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import LossConfig, PaperConfig
 from phasegan.config.translation import TranslationConfig
-from phasegan.distributed import ALONE, Processes
+from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.losses.adversarial import adversary
 from phasegan.losses.reconstruction import absolute
 from phasegan.models.domains import phase_picture
 from phasegan.progress import Progress
+from phasegan.training.accelerator import Accelerator
 from phasegan.training.batch_translation import translated
 from phasegan.training.data.diff_augment import Differentiable
 from phasegan.training.data.micro_batches import Batch, Part, Piece, whole
 from phasegan.training.design import design_of
 from phasegan.training.image_pool import ImagePool
-from phasegan.training.mechanics import Mechanics
 from phasegan.training.networks import Networks
 from phasegan.training.schedule import rate_factor
-from phasegan.training.seeding import stream
+from phasegan.training.seeding import seeded_generator
 
 LOSSES = (
     "adversarial_ab",
@@ -74,66 +74,71 @@ class CycleGAN:
         config: PaperConfig | TranslationConfig,
         device: torch.device,
         execution: Execution = STANDARD,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
         self.config, self.device = config, device
         self.design = design = design_of(config)
-        self.mechanics = Mechanics(config.precision, device, execution, processes)
+        self.accelerator = Accelerator(config.precision, device, execution, processes)
         self.adversary = adversary(design.adversarial)
-        self.nets = Networks(design, stream(config.seed, 0))
-        self.generators, self.judges = self.nets.generators, self.nets.judges
+        self.nets = Networks(design, seeded_generator(config.seed, 0))
+        self.generators, self.discriminators = self.nets.generators, self.nets.discriminators
         for network in self.nets.trained.values():
-            self.mechanics.place(network)
-        for network in self.nets.averages.values():
-            self.mechanics.bring(network)
+            self.accelerator.prepare(network)
+        for network in self.nets.ema.values():
+            self.accelerator.to_device(network)
         adam = design.optimiser
         betas = (adam.beta1, adam.beta2)
-        make = self.mechanics.adam
+        make = self.accelerator.make_optimiser
         kind = torch.optim.Adam
-        generators, judges = list(self.generators.values()), list(self.judges.values())
+        generators, discriminators = (
+            list(self.generators.values()),
+            list(self.discriminators.values()),
+        )
         self.optimiser_g = make(kind, generators, adam.learning_rate, betas=betas)
-        self.optimiser_d = make(kind, judges, adam.learning_rate, betas=betas)
+        self.optimiser_d = make(kind, discriminators, adam.learning_rate, betas=betas)
         self.pools = {
-            domain: ImagePool(config.pool_size, stream(config.seed, _POOLS[domain]))
-            for domain in self.judges
+            domain: ImagePool(config.pool_size, seeded_generator(config.seed, _POOLS[domain]))
+            for domain in self.discriminators
         }
-        self.changes = Differentiable(design.augment, stream(config.seed, _CHANGES))
+        self.changes = Differentiable(design.augment, seeded_generator(config.seed, _CHANGES))
         self.losses = tuple(name for name in LOSSES if self._has(name))
 
     def _has(self, name: str) -> bool:
         """Tell whether there is a loss of that name."""
         kind, _, where = name.partition("_")
         if kind == "cycle":
-            return "ba" in self.generators and (where == "a" or "a" in self.judges)
+            return "ba" in self.generators and (where == "a" or "a" in self.discriminators)
         if kind == "identity":
-            return self.design.identity and where in self.judges
-        return where[-1] in self.judges
+            return self.design.identity and where in self.discriminators
+        return where[-1] in self.discriminators
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that the run folder keeps, by name: averages where there are."""
         return self.nets.kept
 
-    def take(self, networks: Mapping[str, nn.Module]) -> None:
+    def load_networks(self, networks: Mapping[str, nn.Module]) -> None:
         """Take the weights of networks of the same designs, by name."""
-        self.nets.take(networks)
+        self.nets.load_networks(networks)
 
-    def begin(self, batches: Any, progress: Progress) -> None:
+    def setup(self, batches: Any, progress: Progress) -> None:
         """Take nothing from the data: these networks know no statistics."""
 
-    def go_on(self, batches: Any) -> None:
+    def on_resume(self, batches: Any) -> None:
         """Take nothing: a checkpoint has all."""
 
-    def rate(self, step: int) -> float:
+    def lr_factor(self, step: int) -> float:
         """Return the share of the initial learning rate at an optimiser step, from 0."""
         return rate_factor(step // self.config.steps_per_epoch, self.config.epochs)
 
-    def set_rate(self, factor: float) -> None:
+    def set_lr_factor(self, factor: float) -> None:
         """Set both learning rates to a share of the initial one."""
         for optimiser in (self.optimiser_g, self.optimiser_d):
-            self.mechanics.set_rates(optimiser, self.design.optimiser.learning_rate * factor)
+            self.accelerator.set_learning_rate(
+                optimiser, self.design.optimiser.learning_rate * factor
+            )
 
     def step(self, real_a: Tensor, real_b: Tensor) -> dict[str, Tensor]:
-        """Learn from one batch of each domain at once; see `learn`.
+        """Learn from one batch of each domain at once; see `training_step`.
 
         Parameters
         ----------
@@ -142,9 +147,9 @@ class CycleGAN:
             [−1, 1], on the networks' device; they do not belong together.
         """
         count = len(real_a)
-        return self.learn(Batch([Piece(real_a, real_b, whole(count))], count))
+        return self.training_step(Batch([Piece(real_a, real_b, whole(count))], count))
 
-    def learn(self, batch: Batch) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """Update the generators, then the discriminators.
 
         Parameters
@@ -160,29 +165,29 @@ class CycleGAN:
         """
         terms: dict[str, Tensor] = {}
         numbers = self._draw(batch.total)
-        judges = list(self.judges.values())
-        for network in judges:
+        discriminators = list(self.discriminators.values())
+        for network in discriminators:
             network.requires_grad_(False)
         self.optimiser_g.zero_grad(set_to_none=True)
         fakes = [self._generate(piece, numbers, terms) for piece in batch.pieces]
         self._update(self.optimiser_g, list(self.generators.values()))
 
-        for network in judges:
+        for network in discriminators:
             network.requires_grad_(True)
         self.optimiser_d.zero_grad(set_to_none=True)
-        old = {domain: self._older(domain, fakes, batch.total) for domain in self.judges}
+        old = {domain: self._older(domain, fakes, batch.total) for domain in self.discriminators}
         for piece in batch.pieces:
-            self._judge(piece, old, numbers, terms)
-        self._update(self.optimiser_d, judges)
-        self.mechanics.scaler.update()
-        self.nets.follow()
+            self._discriminate(piece, old, numbers, terms)
+        self._update(self.optimiser_d, discriminators)
+        self.accelerator.scaler.update()
+        self.nets.update_ema()
         return terms
 
     def _draw(self, total: int) -> dict[str, Tensor]:
         """Return the random numbers of the changes of a step, by what is changed."""
         if not self.design.augment:
             return {}
-        names = [f"{kind}_{d}" for d in self.judges for kind in ("fool", "real", "fake")]
+        names = [f"{kind}_{d}" for d in self.discriminators for kind in ("fool", "real", "fake")]
         return {name: self.changes.draw(total) for name in names}
 
     def _changed(
@@ -196,11 +201,11 @@ class CycleGAN:
     ) -> dict[str, Tensor]:
         """Add the generators' gradients of a piece; return what they made of it, by domain."""
         weights, own = self.design.losses, dict[str, Tensor]()
-        real = dict(zip("ab", map(self.mechanics.laid_out, piece[:2]), strict=True))
+        real = dict(zip("ab", map(self.accelerator.to_memory_format, piece[:2]), strict=True))
         fakes: dict[str, Tensor] = {}
-        with self.mechanics.autocast():
+        with self.accelerator.autocast():
             for goes, came in (("b", "a"), ("a", "b")):
-                if goes not in self.judges:
+                if goes not in self.discriminators:
                     continue
                 same = f"identity_{goes}" in self.losses
                 fakes[goes], *made = self._through(
@@ -214,7 +219,7 @@ class CycleGAN:
                 if goes in fakes:
                     seen = self._changed(fakes[goes], f"fool_{goes}", numbers, piece.part)
                     own[f"adversarial_{came}{goes}"] = self.adversary.generator(
-                        self.judges[goes](seen)
+                        self.discriminators[goes](seen)
                     )
             for came, goes in (("a", "b"), ("b", "a")):
                 if f"cycle_{came}" in self.losses:
@@ -222,7 +227,7 @@ class CycleGAN:
                     own[f"cycle_{came}"] = absolute(back(fakes[goes]), real[came])
             own = {name: own[name] for name in LOSSES if name in own}
             total = self._weighed(own, weights)
-        self.mechanics.add(piece.part.share, total, own, terms)
+        self.accelerator.add(piece.part.share, total, own, terms)
         return {domain: fake.detach() for domain, fake in fakes.items()}
 
     def _weighed(self, own: dict[str, Tensor], weights: LossConfig) -> Tensor:
@@ -235,7 +240,7 @@ class CycleGAN:
             total = total + value * (factor * (weights.identity if kind == "identity" else 1.0))
         return total
 
-    def _judge(
+    def _discriminate(
         self,
         piece: Piece,
         old: dict[str, Tensor],
@@ -245,14 +250,14 @@ class CycleGAN:
         """Add the discriminators' gradients of a piece."""
         own, part = dict[str, Tensor](), piece.part
         total = torch.zeros((), device=self.device)
-        with self.mechanics.autocast():
-            for domain in sorted(self.judges):
+        with self.accelerator.autocast():
+            for domain in sorted(self.discriminators):
                 real = piece.real_a if domain == "a" else piece.real_b
                 shown = (("real", real), ("fake", old[domain][part.rows]))
                 scores = self._through(
-                    self.judges[domain],
+                    self.discriminators[domain],
                     *(
-                        self.mechanics.laid_out(
+                        self.accelerator.to_memory_format(
                             self._changed(pictures, f"{kind}_{domain}", numbers, part)
                         )
                         for kind, pictures in shown
@@ -261,11 +266,11 @@ class CycleGAN:
                 loss = self.adversary.discriminator(*scores)
                 own[f"discriminator_{domain}"] = loss
                 total = total + loss
-        self.mechanics.add(part.share, total, own, terms)
+        self.accelerator.add(part.share, total, own, terms)
 
     def _through(self, network: nn.Module, *batches: Tensor) -> Sequence[Tensor]:
         """Return what a network makes of each of some batches."""
-        if not self.mechanics.batched or len(batches) == 1 or self.design.mixes:
+        if not self.accelerator.batched or len(batches) == 1 or self.design.mixes:
             return [network(batch) for batch in batches]
         joint: Tensor = network(torch.cat([batch.to(batches[0].dtype) for batch in batches]))
         return joint.split([len(batch) for batch in batches])
@@ -279,21 +284,21 @@ class CycleGAN:
         shape = (self.design.channels["ab".index(domain)], self.design.size, self.design.size)
         none = torch.zeros(0, *shape, device=self.device)
         rows = torch.cat([none, *(made[domain].float() for made in fakes)])
-        return self.pools[domain].query(self.mechanics.processes.gather(rows, total))
+        return self.pools[domain].query(self.accelerator.processes.gather_rows(rows, total))
 
     def _update(self, optimiser: torch.optim.Optimizer, networks: Sequence[nn.Module]) -> None:
-        self.mechanics.collect(networks)
-        self.mechanics.scaler.step(optimiser)
+        self.accelerator.all_reduce_grads(networks)
+        self.accelerator.scaler.step(optimiser)
 
-    def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def uses_domain_a(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Every step takes both domains."""
         return np.ones(len(done), dtype=bool)
 
     @property
-    def likeness(self) -> None:
+    def cost_key(self) -> None:
         """Steps cost what the configuration says."""
 
-    def rehearse(self, batches: Any) -> float:
+    def benchmark_setup(self, batches: Any) -> float:
         """Nothing is fitted before the first step."""
         return 0.0
 
@@ -320,9 +325,9 @@ class CycleGAN:
         """Reconstruct phases, (n[, C], N, N // 2 + 1): (n, C, N, N), pictures of domain B."""
         return self.translate(phase_picture(phase), "ab")
 
-    def ease(self) -> str:
+    def back_off(self) -> str:
         """Be more careful after a loss that was not finite; return what changed."""
-        return self.mechanics.ease()
+        return self.accelerator.back_off()
 
     def state(self) -> dict[str, Any]:
         """Return networks, averages, optimisers, scaler and pools for a checkpoint."""
@@ -330,7 +335,7 @@ class CycleGAN:
             **self.nets.state(),
             "optimiser_g": self.optimiser_g.state_dict(),
             "optimiser_d": self.optimiser_d.state_dict(),
-            "mechanics": self.mechanics.state(),
+            "mechanics": self.accelerator.state(),
             "changes": self.changes.source.get_state(),
             **{f"pool_{domain}": pool.state() for domain, pool in self.pools.items()},
         }
@@ -340,7 +345,7 @@ class CycleGAN:
         self.nets.restore(state)
         self.optimiser_g.load_state_dict(state["optimiser_g"])
         self.optimiser_d.load_state_dict(state["optimiser_d"])
-        self.mechanics.restore(state["mechanics"])
+        self.accelerator.restore(state["mechanics"])
         if "changes" in state:
             self.changes.source.set_state(state["changes"])
         for domain, pool in self.pools.items():

@@ -18,9 +18,9 @@ from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
 from phasegan.training.data.batches import FOLDED_BELOW, FOLDS, PhysicsBatches
 from phasegan.training.data.encoder import PhaseEncoder
-from phasegan.training.encoding_fit import fit_cascades, rehearse_fits
+from phasegan.training.encoding_fit import benchmark_fits, fit_cascades
 
-REHEARSED = 64
+BENCHMARK_IMAGES = 64
 """Images that rough statistics are taken from."""
 
 HALF = 15
@@ -51,7 +51,7 @@ def shares(photographs: int) -> tuple[float, float]:
     return share**2, share if photographs >= 2 * FOLDS else share**2
 
 
-class Knowledge:
+class DomainStatistics:
     """Statistics of domain B, in the generator that learns and in its average.
 
     Parameters
@@ -85,7 +85,7 @@ class Knowledge:
         self._encode, self._processes = encode, processes
         data = config.data
         frame = half_plane((data.padded, data.padded))
-        self.learn(
+        self.set_means(
             torch.ones(data.channel_count, *frame),
             torch.full((data.channel_count, data.size, data.size), 0.5),
         )
@@ -104,23 +104,23 @@ class Knowledge:
         self._generator.folds = self._unfitted(len(folds) if self._generator.exact else 0)
 
         def fit() -> None:
-            means = batches.statistics()
-            self.learn(*means)
+            means = batches.mean_statistics()
+            self.set_means(*means)
             if self._fits:
                 whole, *others = fit_cascades(
                     self._generator, batches, folds, self._encode, progress
                 )
-                self.learn(*means, whole)
+                self.set_means(*means, whole)
                 self._generator.folds = others
 
-        self._processes.from_main(fit)
+        self._processes.broadcast_result(fit)
         fitted = [part for fold in self._generator.folds for cascade in fold for part in cascade]
-        self._processes.copy([*self._generator.buffers(), *fitted])
+        self._processes.broadcast([*self._generator.buffers(), *fitted])
         if self._generator.exact and self._config.networks.encodings[0] == "cascade":
             self._generator.set_shares(*shares(batches.photographs))
-        self._follow()
+        self._copy_buffers()
 
-    def rehearse(self, batches: PhysicsBatches) -> float:
+    def benchmark_setup(self, batches: PhysicsBatches) -> float:
         """Take rough statistics and cascades that correct nothing.
 
         Returns
@@ -129,14 +129,14 @@ class Knowledge:
             Seconds that `fit` will take, from trials with a few images.
         """
         start = time.perf_counter()
-        means = batches.statistics(limit=REHEARSED)
-        counted = min(REHEARSED, self._config.samples_b)
+        means = batches.mean_statistics(limit=BENCHMARK_IMAGES)
+        counted = min(BENCHMARK_IMAGES, self._config.samples_b)
         seconds = (time.perf_counter() - start) * self._config.samples_b / counted
-        self.learn(*means)
+        self.set_means(*means)
         if self._fits:
             folds = self.divide(batches)
             self._generator.folds = self._unfitted(len(folds))
-            seconds += rehearse_fits(self._generator, batches, self._encode, folds)
+            seconds += benchmark_fits(self._generator, batches, self._encode, folds)
         return seconds
 
     def _unfitted(self, count: int) -> list[Family]:
@@ -147,16 +147,16 @@ class Knowledge:
             for _ in range(count)
         ]
 
-    def learn(
+    def set_means(
         self, mean_magnitude: Tensor, mean_image: Tensor, cascades: Family | None = None
     ) -> None:
         """Take statistics of images in 0..1; parameters as `SpectralGenerator.set_statistics`."""
         device = self._generator.mean_magnitude.device
         magnitude, image = mean_magnitude.to(device), mean_image.to(device)
         self._generator.set_statistics(magnitude, image, cascades)
-        self._follow()
+        self._copy_buffers()
 
-    def _follow(self) -> None:
+    def _copy_buffers(self) -> None:
         """Make what follows from the generator's statistics agree with them."""
         for own, given in zip(self._average.buffers(), self._generator.buffers(), strict=True):
             own.copy_(given)
@@ -174,4 +174,4 @@ class Knowledge:
             [Coefficients(*(part.to(device) for part in cascade)) for cascade in fold]
             for fold in state
         ]
-        self._follow()
+        self._copy_buffers()

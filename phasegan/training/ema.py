@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def follow(average: nn.Module, latest: nn.Module, decay: float, updates: int) -> None:
+def update_ema(average: nn.Module, latest: nn.Module, decay: float, updates: int) -> None:
     """Move the average of a network's weights towards the latest; buffers stay as they are.
 
     Parameters

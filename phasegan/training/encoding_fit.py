@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from phasegan.models.cascade import Coefficients
 from phasegan.models.cascade_fit import MAX_FIT_IMAGES, MIRROR_BELOW, fit_shrinkage
-from phasegan.models.spectral import Given, SpectralGenerator
+from phasegan.models.spectral import EncodingContext, SpectralGenerator
 from phasegan.progress import Progress
 from phasegan.training.data.batches import PhysicsBatches
 from phasegan.training.data.encoder import PhaseEncoder
-from phasegan.training.seeding import stream
+from phasegan.training.seeding import seeded_generator
 
 MOST_CORRECTED = 400
 """Images whose estimates a cascade is fitted to correct, at most."""
 
-REHEARSED_FITS = (16, 64)
+BENCHMARK_FITS = (16, 64)
 """Images that fits are timed on: blocks enough that their cost outweighs what is fixed."""
 
 _BATCH = 8
@@ -62,7 +62,7 @@ def fit_cascades(
     ]
 
 
-def rehearse_fits(
+def benchmark_fits(
     generator: SpectralGenerator,
     batches: PhysicsBatches,
     encode: PhaseEncoder,
@@ -89,7 +89,7 @@ def rehearse_fits(
         return time.perf_counter() - start
 
     counts = [min(len(rows), MAX_FIT_IMAGES) for rows in _rows(generator, batches, folds)]
-    few, more = (min(number, batches.config.samples_b) for number in REHEARSED_FITS)
+    few, more = (min(number, batches.config.samples_b) for number in BENCHMARK_FITS)
     timed(few)  # warm up
     fixed = timed(few)
     if more == few:
@@ -140,7 +140,7 @@ def _posterior(
 ) -> NDArray[np.float32]:
     """Return what the encoding `posterior` makes of the phases of images in 0..1."""
     device, made = generator.mean_magnitude.device, []
-    noise = stream(0, _NOISE, device)
+    noise = seeded_generator(0, _NOISE, device)
     for start in range(0, len(images), _BATCH):
         pixels = torch.from_numpy(images[start : start + _BATCH]).float().to(device)
         phases = encode(pixels, encode.fresh(len(pixels), pixels.shape[1], noise))
@@ -148,6 +148,6 @@ def _posterior(
             phasor = torch.polar(torch.ones_like(phases.phase), phases.phase)
             if phases.trusted is not None:
                 phasor = phasor * phases.trusted
-            given = Given(phasor, phases.trusted, None)
+            given = EncodingContext(phasor, phases.trusted, None)
             made.append(generator.encode("posterior", given).cpu().numpy())
     return np.concatenate(made)

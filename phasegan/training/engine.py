@@ -14,17 +14,17 @@ from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import PaperConfig, TrainConfig
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.distributed import ALONE, Processes
+from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.progress import Progress
-from phasegan.training.callbacks.image_samples import WatchedPictures
-from phasegan.training.callbacks.samples import Watch, watch_phases
+from phasegan.training.accelerator import Accelerator
+from phasegan.training.callbacks.image_samples import TranslationSamples
+from phasegan.training.callbacks.samples import SampleCallback, phase_samples
 from phasegan.training.callbacks.validation import validate_phases, validate_translation
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data.batches import PhysicsBatches
 from phasegan.training.data.domains import DomainBatches, PictureData
 from phasegan.training.data.micro_batches import Batch, Part, Piece, divide
 from phasegan.training.data.pair_batches import UnpairedBatches, choose_subset
-from phasegan.training.mechanics import Mechanics
 from phasegan.training.physics import PhysicsGAN
 
 Data = PreparedFile | PictureData
@@ -35,7 +35,7 @@ class Engine(Protocol):
     """Networks and optimisers that learn one step at a time."""
 
     @property
-    def mechanics(self) -> Mechanics:
+    def accelerator(self) -> Accelerator:
         """How the networks are computed."""
 
     @property
@@ -45,38 +45,38 @@ class Engine(Protocol):
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that the run folder keeps, by name."""
 
-    def begin(self, batches: Any, progress: Progress) -> None:
+    def setup(self, batches: Any, progress: Progress) -> None:
         """Take from the data what is known before the first step."""
 
-    def go_on(self, batches: Any) -> None:
+    def on_resume(self, batches: Any) -> None:
         """Take from the data what a checkpoint does not keep, before `restore`."""
 
-    def rate(self, step: int) -> float:
+    def lr_factor(self, step: int) -> float:
         """Return the share of the learning rate at an optimiser step, from 0."""
 
-    def set_rate(self, factor: float) -> None:
+    def set_lr_factor(self, factor: float) -> None:
         """Set the learning rates to a share of their largest."""
 
-    def learn(self, batch: Batch) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """Learn from a batch of each domain; return this process's share of each loss."""
 
-    def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def uses_domain_a(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which steps, numbered from 0 over the whole run, take domain A too."""
 
     @property
-    def likeness(self) -> Hashable:
+    def cost_key(self) -> Hashable:
         """What the cost of a step depends on besides the configuration; known once rehearsed."""
 
-    def rehearse(self, batches: Any) -> float:
+    def benchmark_setup(self, batches: Any) -> float:
         """Make steps cost what they will cost, to time them; never followed by training.
 
         Returns
         -------
         float
-            Seconds that `begin` will take, from trials with a few images.
+            Seconds that `setup` will take, from trials with a few images.
         """
 
-    def ease(self) -> str:
+    def back_off(self) -> str:
         """Be more careful after a loss that was not finite; return what changed."""
 
     def state(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Preset(NamedTuple):
 
     engine: Callable[[Any, torch.device, Execution, Processes], Engine]
     batches: Callable[[Any, Any, PreparedFile | None, torch.device, str | None], Batches]
-    watch: Callable[[Any, Any], Watch]
+    samples: Callable[[Any, Any], SampleCallback]
     validate: Callable[[Any, Any, Any, Processes, torch.device], float]
     measure: str
     """The name of what `validate` returns; less is better."""
@@ -132,15 +132,15 @@ def _domain_batches(
     return DomainBatches(data, config, device, resident)
 
 
-def _watch_phases(config: TrainConfig, file: PreparedFile) -> Watch:
-    return watch_phases(file)
+def _phase_samples(config: TrainConfig, file: PreparedFile) -> SampleCallback:
+    return phase_samples(file)
 
 
-_TRANSLATION = Preset(CycleGAN, _domain_batches, WatchedPictures, validate_translation, "swd")
+_TRANSLATION = Preset(CycleGAN, _domain_batches, TranslationSamples, validate_translation, "swd")
 
 ENGINES = {
-    "paper": Preset(CycleGAN, _paper_batches, _watch_phases, validate_phases, "mse"),
-    "physics": Preset(PhysicsGAN, PhysicsBatches, _watch_phases, validate_phases, "mse"),
+    "paper": Preset(CycleGAN, _paper_batches, _phase_samples, validate_phases, "mse"),
+    "physics": Preset(PhysicsGAN, PhysicsBatches, _phase_samples, validate_phases, "mse"),
     "translation": _TRANSLATION,
     "one-way": _TRANSLATION,
 }
@@ -150,7 +150,7 @@ def make_engine(
     config: TrainConfig,
     device: torch.device,
     execution: Execution = STANDARD,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Engine:
     """Return the networks of a configuration, freshly initialised."""
     return ENGINES[config.preset].engine(config, device, execution, processes)
@@ -181,9 +181,9 @@ def make_batches(
     return ENGINES[config.preset].batches(config, file, images, device, execution.resident)
 
 
-def make_watch(config: TrainConfig, file: Data) -> Watch:
+def make_sample_callback(config: TrainConfig, file: Data) -> SampleCallback:
     """Return what is looked at while a configuration is trained."""
-    return ENGINES[config.preset].watch(config, file)
+    return ENGINES[config.preset].samples(config, file)
 
 
 def validate(
@@ -198,6 +198,6 @@ def load_batch(batches: Batches, gan: Engine, config: TrainConfig, done: int) ->
     """Return one process's share of the batch of a step, numbered from 0 over the whole run."""
     epoch, step = divmod(done, config.steps_per_epoch)
     total = batches.count(step)
-    parts = divide(total, gan.mechanics.processes, gan.mechanics.execution.micro_batch)
+    parts = divide(total, gan.accelerator.processes, gan.accelerator.execution.micro_batch)
     pieces = [Piece(*batches.at(epoch, step, part), part) for part in parts]
-    return Batch(pieces, total, bool(gan.takes_both(np.array([done]))[0]))
+    return Batch(pieces, total, bool(gan.uses_domain_a(np.array([done]))[0]))

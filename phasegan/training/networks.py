@@ -12,7 +12,7 @@ from torch import nn
 from phasegan.models.blocks import initialise
 from phasegan.models.build import make_discriminator, make_generator
 from phasegan.training.design import Design
-from phasegan.training.ema import follow
+from phasegan.training.ema import update_ema
 
 
 class Networks:
@@ -36,7 +36,7 @@ class Networks:
     def __init__(self, design: Design, source: torch.Generator) -> None:
         self._decay, self._updates = design.average, 0
         self.trained: dict[str, nn.Module] = {}
-        self.averages: dict[str, nn.Module] = {}
+        self.ema: dict[str, nn.Module] = {}
         for name in design.names:
             is_generator = name.startswith("generator")
             make = make_generator if is_generator else make_discriminator
@@ -44,7 +44,7 @@ class Networks:
             initialise(network, source)
             self.trained[name] = network
             if is_generator and design.average:
-                self.averages[name] = copy.deepcopy(network).requires_grad_(False).eval()
+                self.ema[name] = copy.deepcopy(network).requires_grad_(False).eval()
 
     @property
     def generators(self) -> dict[str, nn.Module]:
@@ -52,27 +52,27 @@ class Networks:
         return {n[-2:]: net for n, net in self.trained.items() if n.startswith("generator")}
 
     @property
-    def judges(self) -> dict[str, nn.Module]:
+    def discriminators(self) -> dict[str, nn.Module]:
         """Return the discriminators by the domain that they judge: `a`, `b`."""
         return {n[-1]: net for n, net in self.trained.items() if n.startswith("discriminator")}
 
     @property
     def kept(self) -> dict[str, nn.Module]:
         """Return what a run folder keeps, by name: averages where there are."""
-        return self.trained | self.averages
+        return self.trained | self.ema
 
-    def take(self, networks: Mapping[str, nn.Module]) -> None:
+    def load_networks(self, networks: Mapping[str, nn.Module]) -> None:
         """Take the weights of networks of the same designs, by name."""
         for name, network in networks.items():
             state = network.state_dict()
             self.trained[name].load_state_dict(state)
-            if name in self.averages:
-                self.averages[name].load_state_dict(state)
+            if name in self.ema:
+                self.ema[name].load_state_dict(state)
 
-    def follow(self) -> None:
+    def update_ema(self) -> None:
         """Move the averages towards the weights after a step."""
-        for name, average in self.averages.items():
-            follow(average, self.trained[name], self._decay, self._updates)
+        for name, average in self.ema.items():
+            update_ema(average, self.trained[name], self._decay, self._updates)
             for kept, buffer in zip(average.buffers(), self.trained[name].buffers(), strict=True):
                 kept.copy_(buffer)
         self._updates += 1
@@ -81,7 +81,7 @@ class Networks:
         """Return all weights, for a checkpoint."""
         return {
             "networks": {name: net.state_dict() for name, net in self.trained.items()},
-            "averages": {name: net.state_dict() for name, net in self.averages.items()},
+            "averages": {name: net.state_dict() for name, net in self.ema.items()},
             "updates": self._updates,
         }
 
@@ -89,6 +89,6 @@ class Networks:
         """Take the weights of a checkpoint."""
         for name, network in self.trained.items():
             network.load_state_dict(state["networks"][name])
-        for name, network in self.averages.items():
+        for name, network in self.ema.items():
             network.load_state_dict(state["averages"][name])
         self._updates = int(state.get("updates", 0))

@@ -11,11 +11,11 @@ LAG = 8
 """Steps after which a GPU's answer is read: by then it is there."""
 
 
-class NotFinite(Exception):
+class NonFiniteError(Exception):
     """A loss or a weight is not finite."""
 
 
-class Sentinel:
+class NonFiniteDetector:
     """Looks at every step's losses.
 
     On a CPU the answer is that of the step itself; on a GPU that of `LAG` steps
@@ -31,7 +31,7 @@ class Sentinel:
         self._device = device
         self._asked: deque[tuple[Tensor, torch.cuda.Event | None]] = deque()
 
-    def look(self, values: Tensor) -> bool:
+    def update(self, values: Tensor) -> bool:
         """Tell whether all losses were finite, as far as is known.
 
         Parameters
@@ -52,7 +52,7 @@ class Sentinel:
             self._asked.append((finite, None))
         return self._answer() if len(self._asked) > LAG else True
 
-    def settle(self) -> bool:
+    def drain(self) -> bool:
         """Tell whether all losses were finite, of every step so far."""
         good = True
         while self._asked:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
-from phasegan.distributed import ALONE, Processes
+from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.fourier.convention import forward
 from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
 from phasegan.losses.circular import circular_distance
@@ -27,15 +27,15 @@ from phasegan.models.blocks import initialise
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
+from phasegan.training.accelerator import Accelerator
 from phasegan.training.data.batches import PhysicsBatches
 from phasegan.training.data.encoder import Images, PhaseEncoder, Phases
 from phasegan.training.data.micro_batches import Batch, Piece, whole
-from phasegan.training.domain_statistics import Knowledge
-from phasegan.training.ema import follow
+from phasegan.training.domain_statistics import DomainStatistics
+from phasegan.training.ema import update_ema
 from phasegan.training.image_pool import ImagePool
-from phasegan.training.mechanics import Mechanics
 from phasegan.training.schedule import warm_cosine
-from phasegan.training.seeding import stream
+from phasegan.training.seeding import seeded_generator
 
 LOSSES = ("cycle_b", "structure", "cycle_a", "adversarial_ab", "discriminator_b")
 """Names of the terms, unweighted; those that are switched off are not computed."""
@@ -43,7 +43,7 @@ LOSSES = ("cycle_b", "structure", "cycle_a", "adversarial_ab", "discriminator_b"
 EARLIER_WEIGHT = 0.3
 """Of the estimates before the last in an unrolled generator's regression."""
 
-_NETWORKS, _POOL, _JUDGE, _NOISE = 0, 2, 3, 4
+_NETWORKS, _POOL, _DISCRIMINATOR, _NOISE = 0, 2, 3, 4
 
 
 class PhysicsGAN:
@@ -68,23 +68,23 @@ class PhysicsGAN:
         config: PhysicsConfig,
         device: torch.device,
         execution: Execution = STANDARD,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
         self.config, self.device = config, device
-        self.mechanics = Mechanics(config.precision, device, execution, processes)
+        self.accelerator = Accelerator(config.precision, device, execution, processes)
         data, adam = config.data, config.optimiser
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed((config.seed << 8) + _NETWORKS)
             self.generator_ab = SpectralGenerator(
-                **config.generator_sizes(), precision=self.mechanics.half
+                **config.generator_sizes(), precision=self.accelerator.autocast_dtype
             )
         self.generator_ab.to(device)
         self.padded = data.padded != data.size
         self.average = copy.deepcopy(self.generator_ab).requires_grad_(False).eval()
         for unet in self.generator_ab.unets:
-            self.mechanics.speed_up(unet)
+            self.accelerator.configure(unet)
         self.updates = 0
-        self.optimiser_g = self.mechanics.adam(
+        self.optimiser_g = self.accelerator.make_optimiser(
             torch.optim.AdamW,
             (self.generator_ab,),
             adam.learning_rate,
@@ -95,22 +95,24 @@ class PhysicsGAN:
         self.optimiser_d: torch.optim.Optimizer | None = None
         if config.losses.adversarial > 0:
             with torch.random.fork_rng(devices=[]):
-                judge = PatchDiscriminator(
+                discriminator = PatchDiscriminator(
                     data.channel_count, config.networks.discriminator_channels
                 )
-            initialise(judge, stream(config.seed, _JUDGE))
-            self.mechanics.place(judge)
-            self.discriminator_b = judge
-            self.optimiser_d = self.mechanics.adam(
+            initialise(discriminator, seeded_generator(config.seed, _DISCRIMINATOR))
+            self.accelerator.prepare(discriminator)
+            self.discriminator_b = discriminator
+            self.optimiser_d = self.accelerator.make_optimiser(
                 torch.optim.Adam,
-                (judge,),
+                (discriminator,),
                 adam.discriminator_learning_rate,
                 betas=(adam.discriminator_beta1, adam.discriminator_beta2),
             )
-        self.pool_b = ImagePool(config.pool_size, stream(config.seed, _POOL))
-        self.noise = stream(config.seed, _NOISE, device)
+        self.pool_b = ImagePool(config.pool_size, seeded_generator(config.seed, _POOL))
+        self.noise = seeded_generator(config.seed, _NOISE, device)
         self.encode = PhaseEncoder(data.padded, data.phase_noise, data.phase_bits, device)
-        self.knowledge = Knowledge(config, self.generator_ab, self.average, self.encode, processes)
+        self.statistics = DomainStatistics(
+            config, self.generator_ab, self.average, self.encode, processes
+        )
 
     def networks(self) -> dict[str, nn.Module]:
         """Return what the run folder keeps: the averaged generator, and the discriminator."""
@@ -119,19 +121,19 @@ class PhysicsGAN:
             kept["discriminator_b"] = self.discriminator_b
         return kept
 
-    def begin(self, batches: PhysicsBatches, progress: Progress) -> None:
+    def setup(self, batches: PhysicsBatches, progress: Progress) -> None:
         """Take the means over domain B, and fit what the encodings need to its images."""
-        self.knowledge.fit(batches, progress)
+        self.statistics.fit(batches, progress)
 
-    def go_on(self, batches: PhysicsBatches) -> None:
+    def on_resume(self, batches: PhysicsBatches) -> None:
         """Divide domain B as before; the fits are in a checkpoint."""
-        self.knowledge.divide(batches)
+        self.statistics.divide(batches)
 
-    def rate(self, step: int) -> float:
+    def lr_factor(self, step: int) -> float:
         """Return the share of the largest learning rate at an optimiser step, from 0."""
         return warm_cosine(step, self.config.steps)
 
-    def set_rate(self, factor: float) -> None:
+    def set_lr_factor(self, factor: float) -> None:
         """Set both learning rates to a share of the largest one."""
         adam = self.config.optimiser
         pairs = (
@@ -139,10 +141,10 @@ class PhysicsGAN:
             (self.optimiser_d, adam.discriminator_learning_rate),
         )
         for optimiser, rate in pairs:
-            self.mechanics.set_rates(optimiser, rate * factor)
+            self.accelerator.set_learning_rate(optimiser, rate * factor)
 
     def step(self, real_a: Phases | None, real_b: Images) -> dict[str, Tensor]:
-        """Learn from one batch of each domain at once; see `learn`.
+        """Learn from one batch of each domain at once; see `training_step`.
 
         Parameters
         ----------
@@ -153,9 +155,9 @@ class PhysicsGAN:
         """
         count = len(real_b.pixels)
         pieces = [Piece(real_a, real_b, whole(count))]
-        return self.learn(Batch(pieces, count, real_a is not None))
+        return self.training_step(Batch(pieces, count, real_a is not None))
 
-    def learn(self, batch: Batch) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """Update the generator, then the discriminator if domain A is there.
 
         Parameters
@@ -181,16 +183,16 @@ class PhysicsGAN:
                 self._step_b(piece, noise, terms)
             if both:
                 fakes.append(self._step_a(piece, terms))
-        self.mechanics.collect((self.generator_ab,))
-        self.mechanics.scaler.unscale_(self.optimiser_g)
+        self.accelerator.all_reduce_grads((self.generator_ab,))
+        self.accelerator.scaler.unscale_(self.optimiser_g)
         limit = self.config.optimiser.clip_norm
         if limit > 0:
             nn.utils.clip_grad_norm_(self.generator_ab.parameters(), limit)
-        self.mechanics.scaler.step(self.optimiser_g)
-        self._follow()
+        self.accelerator.scaler.step(self.optimiser_g)
+        self._update_ema()
         if both and self.discriminator_b is not None:
-            self._judge(self.discriminator_b, batch, fakes, terms)
-        self.mechanics.scaler.update()
+            self._discriminator_step(self.discriminator_b, batch, fakes, terms)
+        self.accelerator.scaler.update()
         return terms
 
     def _step_b(self, piece: Piece, noise: Tensor | None, terms: dict[str, Tensor]) -> None:
@@ -209,7 +211,7 @@ class PhysicsGAN:
                 loss = dissimilarity(pixels, target, centred=not self.padded)
                 own.setdefault("structure", loss)
                 parts.append(share * weights.structure * loss)
-        self.mechanics.add(piece.part.share, torch.stack(parts).sum(), own, terms)
+        self.accelerator.add(piece.part.share, torch.stack(parts).sum(), own, terms)
 
     def _step_a(self, piece: Piece, terms: dict[str, Tensor]) -> Tensor:
         """Add the gradients of the cycle of phases and of the adversarial term."""
@@ -221,24 +223,24 @@ class PhysicsGAN:
             own["cycle_a"] = circular_distance(
                 forward(pixels, self.encode.frame),
                 real_a.phase,
-                self.knowledge.magnitude,
-                self.knowledge.weights,
+                self.statistics.magnitude,
+                self.statistics.weights,
                 real_a.trusted,
             )
             parts.append(weights.cycle_a * own["cycle_a"])
         if self.discriminator_b is not None:
             self.discriminator_b.requires_grad_(False)
-            with self.mechanics.autocast():
-                scores = self.discriminator_b(self.mechanics.laid_out(fake_b))
+            with self.accelerator.autocast():
+                scores = self.discriminator_b(self.accelerator.to_memory_format(fake_b))
                 own["adversarial_ab"] = least_squares(scores, REAL)
             parts.append(weights.adversarial * own["adversarial_ab"])
         total = self.config.period * torch.stack(parts).sum()
-        self.mechanics.add(piece.part.share, total, own, terms)
+        self.accelerator.add(piece.part.share, total, own, terms)
         return fake_b.detach()
 
-    def _judge(
+    def _discriminator_step(
         self,
-        judge: PatchDiscriminator,
+        discriminator: PatchDiscriminator,
         batch: Batch,
         fakes: Sequence[Tensor],
         terms: dict[str, Tensor],
@@ -251,37 +253,40 @@ class PhysicsGAN:
         data, optimiser = self.config.data, self.optimiser_d
         assert optimiser is not None
         none = torch.zeros(0, data.channel_count, data.size, data.size, device=self.device)
-        rows = self.mechanics.processes.gather(torch.cat([none, *fakes]), batch.total)
+        rows = self.accelerator.processes.gather_rows(torch.cat([none, *fakes]), batch.total)
         old_b = self.pool_b.query(rows)
-        judge.requires_grad_(True)
+        discriminator.requires_grad_(True)
         optimiser.zero_grad(set_to_none=True)
         for piece in batch.pieces:
             real, old = 2.0 * piece.real_b.pixels - 1.0, old_b[piece.part.rows]
-            with self.mechanics.autocast():
-                scores = (judge(self.mechanics.laid_out(pictures)) for pictures in (real, old))
+            with self.accelerator.autocast():
+                scores = (
+                    discriminator(self.accelerator.to_memory_format(pictures))
+                    for pictures in (real, old)
+                )
                 loss = discriminator_loss(*scores)
-            self.mechanics.add(piece.part.share, loss, {"discriminator_b": loss}, terms)
-        self.mechanics.collect((judge,))
-        self.mechanics.scaler.step(optimiser)
+            self.accelerator.add(piece.part.share, loss, {"discriminator_b": loss}, terms)
+        self.accelerator.all_reduce_grads((discriminator,))
+        self.accelerator.scaler.step(optimiser)
 
-    def _follow(self) -> None:
+    def _update_ema(self) -> None:
         """Move the average of the generator's weights."""
-        follow(self.average, self.generator_ab, self.config.optimiser.average, self.updates)
+        update_ema(self.average, self.generator_ab, self.config.optimiser.average, self.updates)
         self.updates += 1
 
-    def takes_both(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def uses_domain_a(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which steps take domain A: one in every `period`."""
         period = self.config.period
         return done % period == 0 if period else np.zeros(len(done), dtype=bool)
 
     @property
-    def likeness(self) -> int:
+    def cost_key(self) -> int:
         """How many folds the batches are divided in."""
         return len(self.generator_ab.folds)
 
-    def rehearse(self, batches: PhysicsBatches) -> float:
+    def benchmark_setup(self, batches: PhysicsBatches) -> float:
         """Take rough statistics and cascades that correct nothing; time fits to a few images."""
-        return self.knowledge.rehearse(batches)
+        return self.statistics.benchmark_setup(batches)
 
     def pictures(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
@@ -296,28 +301,28 @@ class PhysicsGAN:
         with torch.no_grad():
             return self.average(batch(phase.astype(np.float32)), known).float().cpu().numpy()
 
-    def ease(self) -> str:
+    def back_off(self) -> str:
         """Be more careful after a loss that was not finite; return what changed."""
-        change = self.mechanics.ease()
+        change = self.accelerator.back_off()
         self._set_precision()
         return change
 
     def _set_precision(self) -> None:
         for generator in (self.generator_ab, self.average):
-            generator.precision = self.mechanics.half
+            generator.precision = self.accelerator.autocast_dtype
 
     def state(self) -> dict[str, Any]:
         """Return networks, average, optimisers, scaler, pool and noise for a checkpoint."""
-        judge, optimiser = self.discriminator_b, self.optimiser_d
+        discriminator, optimiser = self.discriminator_b, self.optimiser_d
         return {
             "generator_ab": self.generator_ab.state_dict(),
             "average": self.average.state_dict(),
             "updates": self.updates,
-            "discriminator_b": None if judge is None else judge.state_dict(),
+            "discriminator_b": None if discriminator is None else discriminator.state_dict(),
             "optimiser_g": self.optimiser_g.state_dict(),
             "optimiser_d": None if optimiser is None else optimiser.state_dict(),
-            "mechanics": self.mechanics.state(),
-            "folds": self.knowledge.state(),
+            "mechanics": self.accelerator.state(),
+            "folds": self.statistics.state(),
             "pool_b": self.pool_b.state(),
             "noise": self.noise.get_state(),
         }
@@ -331,9 +336,9 @@ class PhysicsGAN:
         if self.discriminator_b is not None and self.optimiser_d is not None:
             self.discriminator_b.load_state_dict(state["discriminator_b"])
             self.optimiser_d.load_state_dict(state["optimiser_d"])
-        self.mechanics.restore(state["mechanics"])
+        self.accelerator.restore(state["mechanics"])
         self._set_precision()
-        self.knowledge.restore(state["folds"])
+        self.statistics.restore(state["folds"])
         self.pool_b.restore(state["pool_b"], self.device)
         self.noise.set_state(state["noise"])
 

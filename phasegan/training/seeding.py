@@ -5,6 +5,6 @@ from __future__ import annotations
 import torch
 
 
-def stream(seed: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
+def seeded_generator(seed: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
     """Return the generator of random numbers of a stream: equal for equal seed and number."""
     return torch.Generator(device).manual_seed((seed << 8) + number)

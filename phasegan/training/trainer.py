@@ -13,26 +13,26 @@ from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import RunStatus, TrainConfig, Validated
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.distributed import ALONE, Processes
+from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.errors import Interrupted, RunError
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress, Task
 from phasegan.resources import Meter
-from phasegan.training.callbacks.loss_meter import LossMeans
+from phasegan.training.callbacks.loss_meter import LossMeter
 from phasegan.training.callbacks.run_log import Journal, title_of
 from phasegan.training.checkpoint import Checkpoints, damaged_checkpoint, is_finite
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data.micro_batches import Batch
-from phasegan.training.data.prefetch import Ahead
+from phasegan.training.data.prefetch import Prefetcher
 from phasegan.training.engine import (
     Data,
     load_batch,
     make_batches,
     make_engine,
-    make_watch,
+    make_sample_callback,
     validate,
 )
-from phasegan.training.non_finite import NotFinite, Sentinel
+from phasegan.training.non_finite import NonFiniteDetector, NonFiniteError
 from phasegan.training.schedule import picture_epochs
 from phasegan.training.setup.init_from import Start
 from phasegan.training.stop_signals import SignalGuard
@@ -83,7 +83,7 @@ class Trainer:
         progress: Progress,
         images: PreparedFile | None = None,
         execution: Execution = STANDARD,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
         start: Start | None = None,
     ) -> None:
         self.config, self.file, self.folder = config, file, folder
@@ -93,9 +93,9 @@ class Trainer:
         self.gan = make_engine(config, device, execution, processes)
         self.batches = make_batches(config, file, images, device, execution)
         self.checkpoints = Checkpoints(folder.checkpoints_path, KEPT)
-        self.means = LossMeans(self.gan.losses, device)
-        self.sentinel, self.votes = Sentinel(device), processes.votes()
-        self.watched = make_watch(config, file) if processes.main else None
+        self.means = LossMeter(self.gan.losses, device)
+        self.non_finite, self.stop_consensus = NonFiniteDetector(device), processes.stop_consensus()
+        self.samples = make_sample_callback(config, file) if processes.main else None
         self.pictures = picture_epochs(config.epochs)
         self.done = self.ended = 0  # optimiser steps; epochs with all that follows them
         self.best: Validated | None = None
@@ -130,16 +130,18 @@ class Trainer:
         """
         self.start = time.monotonic()
         if resume:
-            self.gan.go_on(self.batches)
+            self.gan.on_resume(self.batches)
             self._restore()
         else:
-            self.gan.begin(self.batches, self.progress)
+            self.gan.setup(self.batches, self.progress)
             if self.start_from is not None and isinstance(self.gan, CycleGAN):
-                self.gan.take(self.start_from.fit(self.gan.networks()))
+                self.gan.load_networks(self.start_from.fit(self.gan.networks()))
         try:
             with (
                 SignalGuard() as signals,
-                Ahead(self._load, self.config.steps, active=self.batches.from_host) as self.load,
+                Prefetcher(
+                    self._load, self.config.steps, active=self.batches.from_host
+                ) as self.load,
                 self.progress.task(
                     f"training {self.config.label}", self.config.steps, self.done
                 ) as task,
@@ -167,32 +169,36 @@ class Trainer:
                     if self.done % LOG_STEPS == 0:
                         self._log(task, self.ended + 1)
                     task.advance(1)
-                    self._heed(self.votes.cast(self._vote(finite, signals)))
-                self._heed(self.votes.agree(self._vote(self.sentinel.settle(), signals)))
+                    self._handle(self.stop_consensus.submit(self._signal_code(finite, signals)))
+                self._handle(
+                    self.stop_consensus.submit_and_wait(
+                        self._signal_code(self.non_finite.drain(), signals)
+                    )
+                )
                 self._end_epoch(task)
             self._save("finished")
-        except NotFinite:
-            self.votes.settle()
+        except NonFiniteError:
+            self.stop_consensus.drain()
             return False
         return True
 
     def _step(self) -> bool:
         """Learn from the next batch; tell whether all losses were finite, as far as is known."""
-        self.gan.set_rate(self.gan.rate(self.done))
+        self.gan.set_lr_factor(self.gan.lr_factor(self.done))
         self.rate = self._rate(self.done)
         batch = self.load(self.done)
-        values = self.means.add(self.gan.learn(batch))
+        values = self.means.add(self.gan.training_step(batch))
         self.done += 1
         self.seen += batch.total
-        return self.sentinel.look(values)
+        return self.non_finite.update(values)
 
     def _load(self, done: int) -> Batch:
         return load_batch(self.batches, self.gan, self.config, done)
 
     def _rate(self, step: int) -> float:
-        return self.config.learning_rate * self.gan.mechanics.easing * self.gan.rate(step)
+        return self.config.learning_rate * self.gan.accelerator.lr_scale * self.gan.lr_factor(step)
 
-    def _vote(self, finite: bool, signals: SignalGuard) -> int:
+    def _signal_code(self, finite: bool, signals: SignalGuard) -> int:
         if not finite:
             return _NOT_FINITE
         if signals.received is not None:
@@ -200,12 +206,12 @@ class Trainer:
         late = time.monotonic() - self.saved > CHECKPOINT_SECONDS
         return _SAVE if late and self.processes.main else 0
 
-    def _heed(self, vote: int) -> None:
+    def _handle(self, vote: int) -> None:
         """Do what the processes agreed on."""
         if vote == 0:
             return
         if vote == _NOT_FINITE:
-            raise NotFinite
+            raise NonFiniteError
         if vote == _SAVE:
             self._save("running")
             return
@@ -222,8 +228,8 @@ class Trainer:
         every = config.validation.every
         if config.validation.samples and (epoch % every == 0 or epoch == config.epochs):
             self._validate(epoch)
-        if self.journal is not None and self.watched is not None and epoch in self.pictures:
-            sheet = self.watched.look(self.gan, self.folder, epoch)
+        if self.journal is not None and self.samples is not None and epoch in self.pictures:
+            sheet = self.samples.on_epoch_end(self.gan, self.folder, epoch)
             self.journal.picture(epoch, self.done, sheet)
         self.ended = epoch
         if epoch < config.epochs and not self._stops_early():
@@ -246,13 +252,13 @@ class Trainer:
 
     def _fall_back(self, task: Task) -> None:
         """Go on from the last checkpoint, more carefully, after a loss that was not finite."""
-        at, self.sentinel = self.done, Sentinel(self.device)
+        at, self.non_finite = self.done, NonFiniteDetector(self.device)
         if len(self.fell_back) >= MOST_FALLS:
             self._restore()
-            self.processes.from_main(lambda: self._give_up(at))
+            self.processes.broadcast_result(lambda: self._give_up(at))
         self._restore()
         text = f"a loss was not finite at step {at}: back to step {self.done}"
-        text = f"{text}, {self.gan.ease()}"
+        text = f"{text}, {self.gan.back_off()}"
         self.fell_back.append(text)
         self.progress.warn(text)
         task.advance(self.done - at)
@@ -302,9 +308,9 @@ class Trainer:
         """Write a checkpoint and the weights, if all of them are finite."""
         gan = self.gan.state()
         if not is_finite({"gan": gan}):
-            raise NotFinite
+            raise NonFiniteError
         self.means.gather(self.processes)
-        self.processes.from_main(lambda: self._write(state, gan))
+        self.processes.broadcast_result(lambda: self._write(state, gan))
         self.saved = time.monotonic()
 
     def _write(
@@ -326,8 +332,8 @@ class Trainer:
             self._save_weights()
         if self.journal is not None and state != "running":
             self.journal.draw(self.config, self.done if state == "interrupted" else None)
-            if self.watched is not None:
-                self.watched.conclude(self.gan, self.folder, title_of(self.config))
+            if self.samples is not None:
+                self.samples.on_train_end(self.gan, self.folder, title_of(self.config))
         self.folder.write_status(
             RunStatus(
                 state=state,
@@ -354,7 +360,7 @@ class Trainer:
 
     def _restore(self) -> None:
         """Take everything from the newest checkpoint."""
-        state = self.processes.after_main(lambda: self.checkpoints.load(self.device, self.progress))
+        state = self.processes.main_first(lambda: self.checkpoints.load(self.device, self.progress))
         config = self.config
         with damaged_checkpoint(self.folder.checkpoints_path):
             self.gan.restore(state["gan"])

@@ -104,7 +104,7 @@ def test_an_interrupted_bench_continues_to_the_same_numbers(tiny, tmp_path, monk
     from phasegan.training.cyclegan import CycleGAN
 
     whole = phasegan.bench([4], [2], data=tiny, output=tmp_path / "whole", **SMALL)
-    original, count = CycleGAN.learn, [0]
+    original, count = CycleGAN.training_step, [0]
 
     def stepped(self, batch):
         count[0] += 1
@@ -113,7 +113,7 @@ def test_an_interrupted_bench_continues_to_the_same_numbers(tiny, tmp_path, monk
         return original(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CycleGAN, "learn", stepped)
+        patch.setattr(CycleGAN, "training_step", stepped)
         with pytest.raises(Interrupted, match="the same bench command goes on"):
             phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)
     continued = phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **SMALL)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from phasegan.models.cascade_fit import fit_shrinkage
-from phasegan.models.spectral import LEAST_MAGNITUDE, Given, SpectralGenerator
+from phasegan.models.spectral import LEAST_MAGNITUDE, EncodingContext, SpectralGenerator
 from phasegan.models.weights import load_weights, save_weights
 
 pytestmark = pytest.mark.numerical
@@ -123,7 +123,7 @@ def test_before_training_the_output_is_the_first_encoding_projected(projection, 
     phase = phase_of(pictures(1, channels=channels), SIZE)
     phasor = torch.polar(torch.ones_like(phase), phase)
     with torch.no_grad():
-        start = net.encode(first, Given(phasor, None, None)).double()
+        start = net.encode(first, EncodingContext(phasor, None, None)).double()
         found = (net(phase).double() + 1) / 2
     spectrum = torch.fft.rfft2(start)
     if projection == "magnitude":
@@ -142,7 +142,7 @@ def test_shares_scale_what_a_trained_network_changes(shares, channels):
     phase = phase_of(pictures(1, channels=channels), SIZE)
     phasor = torch.polar(torch.ones_like(phase), phase)
     with torch.no_grad():
-        start = generator.encode(generator.encodings[0], Given(phasor, None, None))
+        start = generator.encode(generator.encodings[0], EncodingContext(phasor, None, None))
         free = (generator(phase) + 1) / 2 - start
         generator.set_shares(*shares)
         granted = (generator(phase) + 1) / 2 - start
@@ -178,7 +178,7 @@ def test_encodings_are_what_they_are_called():
     phase = phase_of(images, SIZE)
     phasor = torch.polar(torch.ones_like(phase), phase)
     with torch.no_grad():
-        given = Given(phasor, None, None)
+        given = EncodingContext(phasor, None, None)
         made = {name: net.encode(name, given) for name in net.encodings}
     mean = torch.fft.irfft2(net.mean_magnitude * phasor, (SIZE, SIZE))
     torch.testing.assert_close(made["mean"], mean)
@@ -197,7 +197,7 @@ def test_a_cascade_that_was_not_fitted_leaves_the_mean_magnitude_as_it_is():
     net.set_statistics(torch.fft.rfft2(pictures(4)).abs().mean(0), torch.full((1, 16, 16), 0.5))
     phase = phase_of(pictures(1), SIZE)
     phasor = torch.polar(torch.ones_like(phase), phase)
-    made = [net.encode(name, Given(phasor, None, None)) for name in ("cascade", "mean")]
+    made = [net.encode(name, EncodingContext(phasor, None, None)) for name in ("cascade", "mean")]
     torch.testing.assert_close(*made)
 
 
@@ -305,12 +305,12 @@ def test_every_weight_learns():
 def test_a_cascade_that_is_not_exact_corrects_the_posterior():
     net = make(padded=2 * SIZE, noise=0.2, encodings=("cascade", "posterior", "mean"))
     phase = phase_of(pictures(3), 2 * SIZE)
-    given = Given(torch.polar(torch.ones_like(phase), phase), None, None)
+    given = EncodingContext(torch.polar(torch.ones_like(phase), phase), None, None)
     with torch.no_grad():
         untouched = net.encode("cascade", given) - net.encode("posterior", given)
         assert untouched.abs().max() < 1e-4
         net.cascade_gains[..., 0] = 0.1  # statistic 0 is 1: a tenth more in every band and step
-        made = Given(given.phasor, None, None)
+        made = EncodingContext(given.phasor, None, None)
         ratio = net.encode("cascade", made) / net.encode("posterior", made)
     expected = torch.full_like(ratio, 1.1 ** len(net.cascade_gains[0]))
     torch.testing.assert_close(ratio.median(), expected.median(), rtol=0.05, atol=0)

@@ -24,9 +24,9 @@ from phasegan.cli import main
 from phasegan.config.run_folder import RunFolder
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.training import api
+from phasegan.training.accelerator import Accelerator
 from phasegan.training.checkpoint import Checkpoints
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.mechanics import Mechanics
 from phasegan.training.physics import PhysicsGAN
 from phasegan.training.setup.eta import Estimate
 
@@ -125,14 +125,14 @@ def computing_in_double():
     iteration earlier: what a run learns in parts would differ by rounding from what it
     learns at once as much as by a mistake.
     """
-    laid_out, init = Mechanics.laid_out, PhaseOperator.__init__
+    laid_out, init = Accelerator.to_memory_format, PhaseOperator.__init__
 
     def precise(self, phase, frame, shape, trusted=None, dtype=None):
         init(self, phase, frame, shape, trusted, torch.float64)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
-        patch.setattr(Mechanics, "laid_out", lambda self, x: laid_out(self, x.double()))
+        patch.setattr(Accelerator, "laid_out", lambda self, x: laid_out(self, x.double()))
         patch.setattr(PhaseOperator, "__init__", precise)
         patch.setattr(api, "estimate_run", lambda *_, **__: SECOND)
         torch.set_default_dtype(torch.float64)
@@ -197,7 +197,7 @@ class Outcome(NamedTuple):
 
 
 def tricked(learn, rank, trick):
-    """Return an engine's `learn` that does something to one process from one of its steps on."""
+    """Return a `training_step` that does something to one process from one of its steps on."""
     what, step, who = trick.split("-")
     count = [0]
 
@@ -232,7 +232,7 @@ def work(arguments, trick):
     """Run a command as one of several processes; return its exit status."""
     if trick:
         for kind in (CycleGAN, PhysicsGAN):
-            kind.learn = tricked(kind.learn, int(os.environ["RANK"]), trick)
+            kind.training_step = tricked(kind.training_step, int(os.environ["RANK"]), trick)
         Checkpoints.save = slowed(Checkpoints.save)
     with computing_in_double():
         status = main(arguments)

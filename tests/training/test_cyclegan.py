@@ -122,23 +122,23 @@ def test_identity_can_be_switched_off():
 
 def test_discriminators_do_not_learn_from_the_generators_loss():
     gan = CycleGAN(config(), CPU)
-    judges = [
+    discriminators = [
         *gan.nets.trained["discriminator_a"].parameters(),
         *gan.nets.trained["discriminator_b"].parameters(),
     ]
     seen = []
     gan.optimiser_g.register_step_pre_hook(
-        lambda *_: seen.append([p.grad is None and not p.requires_grad for p in judges])
+        lambda *_: seen.append([p.grad is None and not p.requires_grad for p in discriminators])
     )
     gan.step(batch(1), batch(2))
     assert len(seen) == 1
     assert all(seen[0])
-    assert all(p.requires_grad and p.grad is not None for p in judges)
+    assert all(p.requires_grad and p.grad is not None for p in discriminators)
 
 
 def test_cycles_shrink_with_training():
     gan = CycleGAN(config(losses=LossConfig(identity=0)), CPU)
-    gan.set_rate(10.0)
+    gan.set_lr_factor(10.0)
     a, b = batch(1).round(), batch(2).round()
     first = gan.step(a, b)
     for _ in range(60):
@@ -148,7 +148,7 @@ def test_cycles_shrink_with_training():
 
 def test_the_rate_reaches_both_optimisers():
     gan = CycleGAN(config(), CPU)
-    gan.set_rate(0.25)
+    gan.set_lr_factor(0.25)
     rates = {g["lr"] for o in (gan.optimiser_g, gan.optimiser_d) for g in o.param_groups}
     assert rates == {5e-5}
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import phasegan
-from phasegan.training.data.cache_policy import Place, as_planes, levels
+from phasegan.training.data.cache_policy import CachePolicy, as_planes, levels
 from phasegan.training.data.pair_batches import UnpairedBatches, choose_subset
-from phasegan.training.data.prefetch import Ahead
+from phasegan.training.data.prefetch import Prefetcher
 from phasegan.training.image_pool import ImagePool
 from phasegan.training.schedule import picture_epochs, rate_factor
 from phasegan.training.stop_signals import SignalGuard
@@ -127,14 +127,14 @@ def test_batches_are_loaded_one_step_ahead_and_in_order():
         loaded.append(done)
         return done
 
-    with Ahead(load, 5, active=True) as ahead:
+    with Prefetcher(load, 5, active=True) as ahead:
         assert [ahead(done) for done in (0, 1, 2)] == [0, 1, 2]
         assert ahead(1) == 1  # back to an earlier state
         assert [ahead(done) for done in (2, 3, 4)] == [2, 3, 4]
     assert max(loaded) == 4
     assert loaded.count(2) <= 2
     loaded.clear()
-    with Ahead(load, 5, active=False) as ahead:
+    with Prefetcher(load, 5, active=False) as ahead:
         assert ahead(0) == 0
     assert loaded == [0]
 
@@ -145,7 +145,7 @@ def test_what_fails_in_the_thread_fails_where_the_batch_is_wanted():
             raise OSError("gone")
         return done
 
-    with Ahead(load, 5, active=True) as ahead:
+    with Prefetcher(load, 5, active=True) as ahead:
         assert ahead(0) == 0
         with pytest.raises(OSError, match="gone"):
             ahead(1)
@@ -166,6 +166,6 @@ def test_images_come_to_a_device_with_the_bytes_of_the_file(dtype):
     [(None, 2**30, True), (None, 2**32, False), ("memory", 2**40, True), ("disk", 1, False)],
 )
 def test_data_stay_in_memory_by_their_size_or_by_order(wanted, size, held):
-    place = Place(torch.device("cpu"), wanted)
-    assert place.holds(size) is held
+    place = CachePolicy(torch.device("cpu"), wanted)
+    assert place.in_memory(size) is held
     assert not place.on_device(size)

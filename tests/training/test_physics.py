@@ -72,7 +72,7 @@ def weights_of(gan):
 
 def test_every_loss_has_its_name_and_every_network_learns():
     gan = PhysicsGAN(config(), CPU)
-    gan.set_rate(1.0)
+    gan.set_lr_factor(1.0)
     before = weights_of(gan)
     losses = gan.step(phases(gan, 1), batch(2))
     assert tuple(sorted(losses)) == tuple(sorted(LOSSES))
@@ -124,22 +124,22 @@ def test_all_terms_off_is_one_line():
 def test_losses_are_what_their_names_say():
     gan = PhysicsGAN(config(pool_size=0, networks={"unrolled": 2}), CPU)
     magnitude = torch.rand(1, 32, 17) + 0.1
-    gan.knowledge.learn(magnitude, torch.full((1, 32, 32), 0.5))
+    gan.statistics.set_means(magnitude, torch.full((1, 32, 32), 0.5))
     real_b, real_a = images(1), phases(gan, 2)
     with torch.no_grad():
         fake_b = gan.generator_ab(*real_a)
         back = gan.generator_ab(*gan.encode(real_b, None))
         again = torch.fft.rfft2(((fake_b + 1) / 2).clamp(0, 1))
-        judge = gan.discriminator_b
+        discriminator = gan.discriminator_b
         expected = {
             "cycle_b": squared((back + 1) / 2, real_b),
             "structure": dissimilarity((back + 1) / 2, real_b),
             "cycle_a": circular_distance(
                 again, real_a.phase, magnitude, phase_weights(magnitude, 32), real_a.trusted
             ),
-            "adversarial_ab": ((judge(fake_b) - 1) ** 2).mean(),
-            "discriminator_b": ((judge(2 * real_b - 1) - 1) ** 2).mean() / 2
-            + (judge(fake_b) ** 2).mean() / 2,
+            "adversarial_ab": ((discriminator(fake_b) - 1) ** 2).mean(),
+            "discriminator_b": ((discriminator(2 * real_b - 1) - 1) ** 2).mean() / 2
+            + (discriminator(fake_b) ** 2).mean() / 2,
         }
     found = gan.step(real_a, Images(real_b))
     assert set(found) == set(expected) == set(LOSSES)
@@ -153,7 +153,7 @@ def test_the_generator_follows_the_objective_and_domain_a_counts_as_often_as_it_
     settings |= {"adversarial": 0.1, "adversarial_every": 3}
     gan = PhysicsGAN(config(losses=settings, optimiser={"clip_norm": 0}), CPU)
     real_b, real_a = images(1), phases(gan, 2)
-    net, judge = gan.generator_ab, gan.discriminator_b
+    net, discriminator = gan.generator_ab, gan.discriminator_b
     fake_b = net(*real_a)
     back = (net(*gan.encode(real_b, None)) + 1) / 2
     objective = (
@@ -168,7 +168,7 @@ def test_the_generator_follows_the_objective_and_domain_a_counts_as_often_as_it_
             phase_weights(torch.ones(1, 32, 17), 32),
             real_a.trusted,
         )
-        + 3 * 0.1 * ((judge(fake_b) - 1) ** 2).mean()
+        + 3 * 0.1 * ((discriminator(fake_b) - 1) ** 2).mean()
     )
     expected = torch.autograd.grad(objective, list(net.parameters()), allow_unused=True)
     gan.step(real_a, Images(real_b))
@@ -186,7 +186,7 @@ def test_gradients_are_clipped():
 
 def test_the_average_follows_with_the_documented_decay():
     gan = PhysicsGAN(config(optimiser={"average": 0.3}), CPU)
-    gan.set_rate(1.0)
+    gan.set_lr_factor(1.0)
     expected = [p.clone() for p in gan.average.parameters()]
     for t in range(5):
         gan.step(None, batch(t))
@@ -200,7 +200,7 @@ def test_the_average_follows_with_the_documented_decay():
 
 def test_without_an_average_the_weights_are_the_generators():
     gan = PhysicsGAN(config(optimiser={"average": 0.0}), CPU)
-    gan.set_rate(1.0)
+    gan.set_lr_factor(1.0)
     gan.step(None, batch(1))
     for a, b in zip(gan.average.parameters(), gan.generator_ab.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -211,7 +211,7 @@ def test_without_an_average_the_weights_are_the_generators():
 def test_ten_seeds_stay_finite_on_constant_and_near_constant_images(precision, spread):
     for seed in range(10):
         gan = PhysicsGAN(config(precision=precision, seed=seed, losses={"adversarial": 0.1}), CPU)
-        gan.set_rate(1.0)
+        gan.set_lr_factor(1.0)
         for value in (0.0, 0.5, 1.0):
             flat = torch.full((2, 1, 32, 32), value)
             flat[:, :, 3, 5] += spread * (1 if value < 1 else -1)
@@ -243,7 +243,7 @@ def test_phases_never_leave_float32_and_no_autocast_is_around_the_generator(monk
 def test_colour_padding_and_noise():
     data = {"channels": "rgb", "padded": 64, "phase_noise": 0.2, "phase_bits": 6}
     gan = PhysicsGAN(config(data=data, networks={"encodings": ("posterior", "mean")}), CPU)
-    gan.set_rate(1.0)
+    gan.set_lr_factor(1.0)
     before = weights_of(gan)
     losses = gan.step(phases(gan, 1, channels=3), batch(2, channels=3))
     assert all(torch.isfinite(v) for v in losses.values())
@@ -259,7 +259,7 @@ def test_the_phase_of_a_projected_estimate_comes_back(projection, low, high):
     networks = {"projection": projection, "encodings": ("mean",)}
     gan = PhysicsGAN(config(networks=networks, losses={"adversarial": 0}), CPU)
     real_a, net = phases(gan, 1), gan.generator_ab.eval()
-    gan.knowledge.learn(
+    gan.statistics.set_means(
         0.2 * torch.fft.rfft2(images(1)).abs().mean(0), torch.full((1, 32, 32), 0.5)
     )
     gan.generator_ab.mean_magnitude[:, 0, 0] = 512
@@ -351,7 +351,7 @@ def test_without_augmentation_the_stored_phases_are_taken(tiny):
 
 def test_statistics_are_those_of_the_samples_of_domain_b(tiny):
     made = batches(tiny, disjoint=True)
-    magnitude, image = made.statistics()
+    magnitude, image = made.mean_statistics()
     with phasegan.open(tiny) as file:
         pixels = file.train.images(made.indices_b) / 255
     np.testing.assert_allclose(image[0], pixels.mean(0), atol=1e-6)
@@ -412,7 +412,7 @@ def test_few_and_many_photographs_are_not_divided(crops, monkeypatch):
 def test_before_training_a_run_is_the_method_shrinkage_of_the_same_samples(crops):
     gan = PhysicsGAN(config(data={"samples": 40}), CPU)
     made, _, _ = divided(crops, 40)
-    gan.begin(made, Progress())
+    gan.setup(made, Progress())
     with phasegan.open(crops) as file:
         phase = decode(file.test.codes(np.arange(4)), np.float64)
         chosen = file.train.images(made.indices_b)
@@ -428,7 +428,7 @@ def test_the_fewer_photographs_the_less_of_a_change_is_granted(crops, monkeypatc
     assert (granted[1:-1, 0] < granted[1:-1, 1]).all()
     gan = PhysicsGAN(config(data={"samples": 40}), CPU)
     made, _, _ = divided(crops, 40)
-    gan.begin(made, Progress())
+    gan.setup(made, Progress())
     expected = shares(made.photographs)
     assert gan.generator_ab.shares.tolist() == pytest.approx(expected)
     assert gan.average.shares.tolist() == pytest.approx(expected)
@@ -443,7 +443,7 @@ def test_the_fewer_photographs_the_less_of_a_change_is_granted(crops, monkeypatc
 @pytest.mark.parametrize("networks", [{"encodings": ("mean",)}, {"encodings": ("mean", "cascade")}])
 def test_a_start_that_is_no_method_is_left_entirely(crops, networks):
     gan = PhysicsGAN(config(data={"samples": 40}, networks=networks), CPU)
-    gan.begin(divided(crops, 40)[0], Progress())
+    gan.setup(divided(crops, 40)[0], Progress())
     assert gan.generator_ab.shares.tolist() == [1, 1]
 
 
@@ -457,7 +457,7 @@ def test_disjoint_phases_use_the_full_cascade(crops):
 def test_the_first_estimates_leave_the_photograph_out(crops):
     gan = PhysicsGAN(config(data={"samples": 40}, batch_size=40), CPU)
     made, _, _ = divided(crops, 40, batch_size=40)
-    gan.begin(made, Progress())
+    gan.setup(made, Progress())
     net = gan.generator_ab
     assert (len(net.folds), len(gan.average.folds)) == (FOLDS, 0)
     _, real_b = made.at(0, 0)

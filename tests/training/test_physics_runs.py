@@ -46,7 +46,7 @@ def lines(run):
 
 
 def stop_at(monkeypatch, step):
-    count, original = [0], PhysicsGAN.learn
+    count, original = [0], PhysicsGAN.training_step
 
     def stepped(self, batch):
         count[0] += 1
@@ -55,7 +55,7 @@ def stop_at(monkeypatch, step):
         return original(self, batch)
 
     monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
-    monkeypatch.setattr(PhysicsGAN, "learn", stepped)
+    monkeypatch.setattr(PhysicsGAN, "training_step", stepped)
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,10 @@ from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.blocks import InstanceNorm
 from phasegan.models.domains import image_picture, phase_picture, picture_to_image
 from phasegan.progress import Progress
+from phasegan.training.accelerator import Accelerator
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data.encoder import Images
 from phasegan.training.engine import load_batch, make_batches, make_engine
-from phasegan.training.mechanics import Mechanics
 
 CPU = torch.device("cpu")
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -65,16 +65,16 @@ def begun(file, settings, device=CPU, execution=STANDARD):
     """Return an engine before its first step, and its batches."""
     gan = make_engine(settings, device, execution)
     batches = make_batches(settings, file, None, device, execution)
-    gan.begin(batches, Progress())
+    gan.setup(batches, Progress())
     return gan, batches
 
 
-def learn(gan, batches, steps=None):
+def train_steps(gan, batches, steps=None):
     """Return the losses of the first steps of a run, all by default."""
     losses = []
     for step in range(gan.config.steps if steps is None else steps):
-        gan.set_rate(gan.rate(step))
-        losses.append(gan.learn(load_batch(batches, gan, gan.config, step)))
+        gan.set_lr_factor(gan.lr_factor(step))
+        losses.append(gan.training_step(load_batch(batches, gan, gan.config, step)))
     return losses
 
 
@@ -124,7 +124,7 @@ def test_half_precision_ends_within_the_spread_of_32_bit_over_seeds(crops, prese
         for precision in ("32", kind):
             gan, batches = begun(crops, config(preset, precision, seed), torch.device(device))
             found["before", precision].append(scores(gan, crops))
-            assert_finite(gan, learn(gan, batches))
+            assert_finite(gan, train_steps(gan, batches))
             found[precision].append(scores(gan, crops))
             made.append(weights(gan))
         assert any(not torch.equal(value, made[1][key]) for key, value in made[0].items())
@@ -185,7 +185,7 @@ def test_convolutions_alone_run_in_half_precision(crops, monkeypatch, preset, pr
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 layer.register_forward_hook(lambda *call: outputs.add(call[-1].dtype))
     with Watch() as watch:
-        (terms,) = learn(gan, batches, 1)
+        (terms,) = train_steps(gan, batches, 1)
     wanted = {HALVES.get(precision, torch.float32)}
     assert outputs == watch.types["convolution"] == watch.types["convolution_backward"] == wanted
     transforms = {name: kinds for name, kinds in watch.types.items() if name.startswith("_fft_")}
@@ -201,12 +201,12 @@ def test_convolutions_alone_run_in_half_precision(crops, monkeypatch, preset, pr
 
 def test_fp16_is_never_silently_another_type():
     for name, half in HALVES.items():
-        mechanics = Mechanics(name, CPU)
-        assert mechanics.half == half
-        assert mechanics.scaler.is_enabled() == (name == "fp16")
-        with mechanics.autocast():
+        accelerator = Accelerator(name, CPU)
+        assert accelerator.autocast_dtype == half
+        assert accelerator.scaler.is_enabled() == (name == "fp16")
+        with accelerator.autocast():
             assert nn.Conv2d(1, 1, 3)(torch.zeros(1, 1, 8, 8)).dtype == half
-    assert Mechanics("32", CPU).half is None
+    assert Accelerator("32", CPU).autocast_dtype is None
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -221,19 +221,19 @@ def test_the_scale_of_fp16_follows_once_a_step_and_is_kept(crops, monkeypatch, p
     update = kind.update
     monkeypatch.setattr(kind, "update", lambda *given: calls.append(1) or update(*given))
     gan, batches = begun(crops, config(preset, "fp16"))
-    learn(gan, batches, 3)
+    train_steps(gan, batches, 3)
     assert len(calls) == 3
-    gan.mechanics.scaler.update(2.0**40)  # more than any gradient in fp16 can bear
+    gan.accelerator.scaler.update(2.0**40)  # more than any gradient in fp16 can bear
     before = weights(gan)
-    learn(gan, batches, 1)
+    train_steps(gan, batches, 1)
     assert all(torch.equal(value, before[key]) for key, value in weights(gan).items())
     assert gan.state()["mechanics"]["scaler"]["scale"] == 2.0**39
-    gan.mechanics.scaler.update(1024.0)
+    gan.accelerator.scaler.update(1024.0)
     other = make_engine(config(preset, "fp16", 9), CPU)
-    other.go_on(batches)
+    other.on_resume(batches)
     other.restore(gan.state())
     assert other.state()["mechanics"] == gan.state()["mechanics"]
-    (ours,), (theirs,) = (learn(one, batches, 1) for one in (gan, other))
+    (ours,), (theirs,) = (train_steps(one, batches, 1) for one in (gan, other))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert any(not torch.equal(value, before[key]) for key, value in weights(gan).items())
 
@@ -323,7 +323,7 @@ def computed(crops):
         execution = BASE.model_copy(update=switches)
         gan, batches = begun(crops, config(preset, precision, 0, 5), CPU, execution)
         with Watch() as watch:
-            losses = learn(gan, batches, 3)
+            losses = train_steps(gan, batches, 3)
         return gan, losses, watch.count["convolution"]
 
     return compute

@@ -64,10 +64,10 @@ def test_every_sample_is_taken_once_whoever_takes_it(files, case, in_double):
 
 
 def engine(rank, count, most):
-    mechanics = SimpleNamespace(
-        processes=Processes(rank, count).silenced(), execution=Execution(micro_batch=most)
+    accelerator = SimpleNamespace(
+        processes=Processes(rank, count).local_only(), execution=Execution(micro_batch=most)
     )
-    return SimpleNamespace(mechanics=mechanics, takes_both=lambda done: np.ones(1, bool))
+    return SimpleNamespace(accelerator=accelerator, takes_both=lambda done: np.ones(1, bool))
 
 
 def assert_rows(found, whole):
@@ -165,7 +165,7 @@ def test_one_process_interrupted_goes_on_as_two(
 ):
     run, data, options = tmp_path / "run", files["exact"], OPTIONS["exact"]
     with monkeypatch.context() as patch:
-        patch.setattr(PhysicsGAN, "learn", tricked(PhysicsGAN.learn, 0, "stop-5-0"))
+        patch.setattr(PhysicsGAN, "training_step", tricked(PhysicsGAN.training_step, 0, "stop-5-0"))
         with pytest.raises(Interrupted):
             phasegan.train(data, run, device="cpu", **options)
     assert RunFolder(run).read_status().step == 5

@@ -20,7 +20,7 @@ from phasegan.models.weights import weights_intact
 from phasegan.progress import Progress
 from phasegan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from phasegan.training.cyclegan import LOSSES, CycleGAN
-from phasegan.training.non_finite import Sentinel
+from phasegan.training.non_finite import NonFiniteDetector
 from phasegan.training.setup.eta import Estimate
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def newest(run):
 
 def stop_at(monkeypatch, step, number=signal.SIGINT):
     """Send a signal during a given optimiser step."""
-    count, original = [0], CycleGAN.learn
+    count, original = [0], CycleGAN.training_step
 
     def stepped(self, batch):
         count[0] += 1
@@ -59,7 +59,7 @@ def stop_at(monkeypatch, step, number=signal.SIGINT):
             os.kill(os.getpid(), number)
         return original(self, batch)
 
-    monkeypatch.setattr(CycleGAN, "learn", stepped)
+    monkeypatch.setattr(CycleGAN, "training_step", stepped)
     return count
 
 
@@ -178,7 +178,7 @@ def test_running_out_of_memory_says_what_to_lower(tiny, tmp_path, monkeypatch, e
     def full(*_):
         raise error
 
-    monkeypatch.setattr(CycleGAN, "learn", full)
+    monkeypatch.setattr(CycleGAN, "training_step", full)
     with pytest.raises(RunError, match=f"{message}.*--micro-batch 2 or --recompute.*lower --batch"):
         phasegan.train(tiny, tmp_path / "r", epochs=1, batch_size=4, **SMALL)
 
@@ -222,7 +222,7 @@ def test_a_folder_with_other_things_is_refused(tiny, tmp_path):
 
 def poison(monkeypatch, steps):
     """Make what some of the calls of a step see not a number."""
-    original, count = CycleGAN.learn, [0]
+    original, count = CycleGAN.training_step, [0]
     monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
 
     def poisoned(self, batch):
@@ -232,7 +232,7 @@ def poison(monkeypatch, steps):
                 piece.real_a.mul_(torch.nan)
         return original(self, batch)
 
-    monkeypatch.setattr(CycleGAN, "learn", poisoned)
+    monkeypatch.setattr(CycleGAN, "training_step", poisoned)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,9 @@ def test_a_loss_that_is_not_finite_sends_the_run_back_to_its_last_good_state(
 def test_a_loss_that_is_known_later_is_found_all_the_same(tiny, tmp_path, monkeypatch, step):
     poison(monkeypatch, {step})
     late = torch.device("mps")  # whose answers are read some steps later, as a GPU's
-    monkeypatch.setattr("phasegan.training.trainer.Sentinel", lambda _: Sentinel(late))
+    monkeypatch.setattr(
+        "phasegan.training.trainer.NonFiniteDetector", lambda _: NonFiniteDetector(late)
+    )
     monkeypatch.setattr("phasegan.training.trainer.LOG_STEPS", 1)
     report = phasegan.train(tiny, tmp_path / "r", epochs=3, **SMALL)
     (text,) = report.status.fell_back

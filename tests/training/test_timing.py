@@ -122,7 +122,7 @@ def test_fits_are_extrapolated_in_the_images_they_pass(monkeypatch, samples):
     monkeypatch.setattr(encoding_fit, "_fit", fit)
     batches = SimpleNamespace(config=SimpleNamespace(samples_b=samples))
     folds = [np.arange(samples * 3 // 4)] * 4 if samples > 8 else []
-    seconds = encoding_fit.rehearse_fits(SimpleNamespace(exact=True), batches, None, folds)
+    seconds = encoding_fit.benchmark_fits(SimpleNamespace(exact=True), batches, None, folds)
     counts = [samples, *(len(fold) for fold in folds)]
     assert seconds == pytest.approx(sum(cost(count) for count in counts))
 
@@ -143,11 +143,11 @@ def second_a_step(monkeypatch):
         monkeypatch.setattr(module, "time", clock)
     for kind in (CycleGAN, PhysicsGAN):
 
-        def learn(self, batch, learn=kind.learn):
+        def training_step(self, batch, learn=kind.training_step):
             clock.now += 1.0
             return learn(self, batch)
 
-        monkeypatch.setattr(kind, "learn", learn)
+        monkeypatch.setattr(kind, "training_step", training_step)
 
 
 @pytest.mark.parametrize("preset", ["paper", "physics"])
@@ -203,9 +203,9 @@ def test_a_busy_machine_is_said_and_widens_the_interval(tiny, monkeypatch):
 NOTHING = {"warm-up": 0.0, "preparing": 0.0, "saving": 0.0, "pictures": 0.0}
 
 
-def trial(likeness, count, times, **parts):
+def trial(cost_key, count, times, **parts):
     kind = Kind(True, 8)
-    return Trial((likeness,), {kind: count}, {kind: times}, {**NOTHING, **parts}, 0.0)
+    return Trial((cost_key,), {kind: count}, {kind: times}, {**NOTHING, **parts}, 0.0)
 
 
 def test_a_run_without_a_step_left_takes_no_time(tiny):
@@ -247,12 +247,12 @@ def test_more_scatter_is_a_wider_interval():
 
 
 def test_runs_are_alike_whatever_their_length_and_seed(tiny):
-    def likeness(**options):
+    def cost_key(**options):
         config = configured(tiny, preset="paper", base_channels=2, blocks=1, **options)
         with phasegan.open(tiny) as file:
-            return try_run(config, file, None, CPU).likeness
+            return try_run(config, file, None, CPU).cost_key
 
-    first = likeness(samples=2, epochs=1)
-    assert first == likeness(samples=4, epochs=3, seed=5)
-    assert first != likeness(samples=2, epochs=1, batch_size=2)
-    assert first != likeness(samples=2, epochs=1, pool_size=0)
+    first = cost_key(samples=2, epochs=1)
+    assert first == cost_key(samples=4, epochs=3, seed=5)
+    assert first != cost_key(samples=2, epochs=1, batch_size=2)
+    assert first != cost_key(samples=2, epochs=1, pool_size=0)

@@ -20,7 +20,7 @@ from phasegan.losses.adversarial import ADVERSARIES, adversary
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 from phasegan.training.data.diff_augment import CHANGES, Differentiable
 from phasegan.training.data.micro_batches import Batch, Part, Piece, whole
-from phasegan.training.ema import follow
+from phasegan.training.ema import update_ema
 
 CPU = torch.device("cpu")
 
@@ -117,7 +117,7 @@ def test_an_average_follows_slowly_and_is_what_is_kept():
         gan.step(batch(seed), batch(seed + 9))
     kept, latest = gan.networks()["generator_ab"], gan.nets.trained["generator_ab"]
     key = "model.1.weight"
-    assert kept is gan.nets.averages["generator_ab"]
+    assert kept is gan.nets.ema["generator_ab"]
     moved = (kept.state_dict()[key] - start[key]).norm()
     assert 0 < moved < (latest.state_dict()[key] - start[key]).norm()
     assert gan.networks()["discriminator_a"] is gan.nets.trained["discriminator_a"]
@@ -126,10 +126,10 @@ def test_an_average_follows_slowly_and_is_what_is_kept():
 def test_averages_forget_their_beginning():
     one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     start, end = state(one)["weight"], state(other)["weight"]
-    follow(one, other, 0.999, 0)
+    update_ema(one, other, 0.999, 0)
     torch.testing.assert_close(one.weight.detach(), 0.1 * start + 0.9 * end)
     for _ in range(100):
-        follow(one, other, 0.5, 1000)
+        update_ema(one, other, 0.5, 1000)
     torch.testing.assert_close(one.weight.detach(), end)
 
 
@@ -152,7 +152,7 @@ def test_parts_of_a_batch_with_changes_are_the_batch():
     whole_losses = one.step(a, b)
     parts = [Part(0, 1, 4), Part(1, 4, 4)]
     pieces = [Piece(a[part.rows], b[part.rows], part) for part in parts]
-    for name, value in other.learn(Batch(pieces, 4)).items():
+    for name, value in other.training_step(Batch(pieces, 4)).items():
         torch.testing.assert_close(value, whole_losses[name], rtol=1e-4, atol=1e-6)
 
 
@@ -213,6 +213,6 @@ class TestDifferentiable:
 def test_averages_have_the_latest_statistics_of_batch_normalisation():
     gan = CycleGAN(config(average=0.99, networks={"norm": "batch"}), CPU)
     gan.step(batch(1), batch(2))
-    latest, kept = gan.nets.trained["generator_ab"], gan.nets.averages["generator_ab"]
+    latest, kept = gan.nets.trained["generator_ab"], gan.nets.ema["generator_ab"]
     for (name, value), (_, same) in zip(latest.named_buffers(), kept.named_buffers(), strict=True):
         assert torch.equal(value, same), name

@@ -34,7 +34,7 @@ class Column(NamedTuple):
     tiles: list[Tile]
 
 
-class WatchedPictures:
+class TranslationSamples:
     """The first test pictures of both domains; training pictures where there are none.
 
     Parameters
@@ -61,7 +61,7 @@ class WatchedPictures:
         self._returns = "generator_ba" in config.network_names
         self._same = config.data.a.channels == config.data.b.channels
 
-    def look(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
+    def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw A | B made of it | back, and the same from B; keep the frame; return the sheet."""
         shown = [self._columns(gan, way, ROWS) for way in self._ways]
         frames = FrameStore(folder.samples_path, 255)
@@ -85,7 +85,7 @@ class WatchedPictures:
             columns.append(Column(f"→ {_name(came)} again", self._tiles(back, came)))
         return columns
 
-    def conclude(self, gan: Any, folder: RunFolder, title: str) -> None:
+    def on_train_end(self, gan: Any, folder: RunFolder, title: str) -> None:
         """Write the contact sheet, the animation over epochs and the gallery."""
         kept = KeptGenerators(folder, self._config, gan.device)
         shown = [self._columns(kept, way, GALLERY_ROWS) for way in self._ways]

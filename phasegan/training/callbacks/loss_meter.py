@@ -11,7 +11,7 @@ from torch import Tensor
 from phasegan.distributed import Processes
 
 
-class LossMeans:
+class LossMeter:
     """Losses since they were last taken, each over the steps that had it.
 
     Parameters
@@ -47,9 +47,9 @@ class LossMeans:
         """Bring the shares of all processes to the main one."""
         if processes.count == 1:
             return
-        processes.add_up([self._sums])
+        processes.all_reduce_sum([self._sums])
         counts = self._counts.to(self._device)
-        self._counts = processes.largest(counts).cpu()
+        self._counts = processes.all_reduce_max(counts).cpu()
         if not processes.main:
             self._clear()
 

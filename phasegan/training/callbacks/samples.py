@@ -17,17 +17,17 @@ from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
 SAMPLE_ROWS = 4
 
 
-class Watch(Protocol):
+class SampleCallback(Protocol):
     """What is looked at, and what is left of it in a run folder."""
 
-    def look(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
+    def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw samples as the networks make them now, keep the frame; return the sheet."""
 
-    def conclude(self, gan: Any, folder: RunFolder, title: str) -> None:
+    def on_train_end(self, gan: Any, folder: RunFolder, title: str) -> None:
         """Draw what shows the whole run, at its end or where it is interrupted."""
 
 
-class Watched:
+class PhaseSamples:
     """A few phases whose reconstruction is looked at.
 
     Parameters
@@ -52,7 +52,7 @@ class Watched:
         self.images, self.data_range = images, data_range
         self._phase, self._trusted = phase, trusted
 
-    def look(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
+    def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw phase | reconstruction | reference, add to the film strip; return the sheet."""
         estimates = self.estimates(gan)
         frames = FrameStore(folder.samples_path, self.data_range)
@@ -60,8 +60,8 @@ class Watched:
         frames.write_strip(folder.film_strip_path, self.images)
         return self.sheet(estimates, f"after epoch {epoch}")
 
-    def conclude(self, gan: Any, folder: RunFolder, title: str) -> None:
-        """Nothing more than what `look` leaves."""
+    def on_train_end(self, gan: Any, folder: RunFolder, title: str) -> None:
+        """Nothing more than what `on_epoch_end` leaves."""
 
     def estimates(self, gan: Any) -> NDArray[np.floating]:
         """Reconstruct with the generator as it is now: (n[, C], N, N), pixel units."""
@@ -85,8 +85,8 @@ class Watched:
         return contact_sheet(rows, [*titles, "reference"], captions, footer)
 
 
-def watch_phases(file: PreparedFile) -> Watched:
+def phase_samples(file: PreparedFile) -> PhaseSamples:
     """Return the first samples of the test split, of the training split if that is empty."""
     split, rows = file.test if len(file.test) else file.train, slice(0, SAMPLE_ROWS)
     images = split.images(rows) if file.has_images else None
-    return Watched(split.phase(rows), images, file.layout.data_range, ~split.undefined(rows))
+    return PhaseSamples(split.phase(rows), images, file.layout.data_range, ~split.undefined(rows))

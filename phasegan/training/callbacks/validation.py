@@ -72,7 +72,7 @@ def validate_phases(
         total += float(clipped_mse(estimates, images, data_range=config.data_range).sum())
     number = torch.float64 if device.type != "mps" else torch.float32
     summed = torch.tensor([total], dtype=number, device=device)
-    processes.add_up([summed])
+    processes.all_reduce_sum([summed])
     return float(summed) / len(rows)
 
 
@@ -116,7 +116,7 @@ def validate_translation(
             found.append(sliced_wasserstein(0.5 * (fakes + 1.0), 0.5 * (goal + 1.0)).mean)
         return float(np.mean(found))
 
-    return processes.from_main(score)
+    return processes.broadcast_result(score)
 
 
 def _squares(config: TranslationConfig, part: Part, domain: int) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from phasegan.fourier.convention import forward
 from phasegan.fourier.encoding import decode
 from phasegan.fourier.magnitude import RunningMean
 from phasegan.training.data.augmentation import augment
-from phasegan.training.data.cache_policy import Place, as_planes, levels, to_device
+from phasegan.training.data.cache_policy import CachePolicy, as_planes, levels, to_device
 from phasegan.training.data.encoder import Images, PhaseEncoder, Phases
 from phasegan.training.data.micro_batches import Part, whole
 from phasegan.training.data.pair_batches import choose_subset
@@ -49,13 +49,13 @@ class _Kept:
         file: PreparedFile,
         indices: NDArray[np.int64],
         datasets: tuple[str, ...],
-        place: Place,
+        place: CachePolicy,
     ) -> None:
         self.file, self.indices = file, indices
         self.white = file.layout.data_range
         self._resident: dict[str, NDArray[np.generic]] = {}
         self._on_device: Tensor | None = None
-        if place.holds(len(indices) * file.layout.sample_bytes):
+        if place.in_memory(len(indices) * file.layout.sample_bytes):
             self._resident = {name: getattr(file.train, name)(indices) for name in datasets}
         if "images" in self._resident:
             images = as_planes(self._resident["images"])
@@ -115,7 +115,7 @@ class PhysicsBatches:
         resident: str | None = None,
     ) -> None:
         self.config, self.device = config, device
-        data, place = config.data, Place(device, resident)
+        data, place = config.data, CachePolicy(device, resident)
         self.indices_a, self.indices_b = choose_domains(config, file, images)
         self.stored = images is not None or not config.augmentation.active
         self._encode = PhaseEncoder(data.padded, data.phase_noise, data.phase_bits, device)
@@ -231,7 +231,7 @@ class PhysicsBatches:
         images = kept.pictures(positions, self.device)
         return augment(images, self.config.augmentation, rng, kept.white, part)
 
-    def statistics(self, limit: int | None = None) -> tuple[Tensor, Tensor]:
+    def mean_statistics(self, limit: int | None = None) -> tuple[Tensor, Tensor]:
         """Return the means over the images of domain B as they are in the file.
 
         Parameters

@@ -15,7 +15,7 @@ DEVICE_SHARE = 0.25
 """Of a GPU's free memory: data up to this size stay there."""
 
 
-class Place(NamedTuple):
+class CachePolicy(NamedTuple):
     """Where data are kept.
 
     Attributes
@@ -29,7 +29,7 @@ class Place(NamedTuple):
     device: torch.device
     wanted: str | None = None
 
-    def holds(self, size: int) -> bool:
+    def in_memory(self, size: int) -> bool:
         """Tell whether so many bytes are kept in memory."""
         return self.wanted in ("memory", "device") or (
             self.wanted is None and size <= RESIDENT_BYTES

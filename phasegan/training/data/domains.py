@@ -17,7 +17,7 @@ from phasegan.data.images.conversion import Kind, Planes, loaded, to_planes, uni
 from phasegan.data.images.notices import Remarks
 from phasegan.data.images.pixel_format import look, remarks_of
 from phasegan.progress import Progress
-from phasegan.training.data.cache_policy import Place, to_device
+from phasegan.training.data.cache_policy import CachePolicy, to_device
 from phasegan.training.data.micro_batches import Part as Rows
 from phasegan.training.data.micro_batches import whole
 from phasegan.training.data.pair_batches import choose_subset
@@ -155,7 +155,7 @@ class DomainBatches:
             len(part) * kind.channels * config.data.load**2 * np.dtype(kind.dtype).itemsize
             for part, kind in zip(self._parts, self._kinds, strict=True)
         )
-        keeps = Place(device, resident).holds(size) and config.data.fit != "none"
+        keeps = CachePolicy(device, resident).in_memory(size) and config.data.fit != "none"
         self._kept: dict[tuple[int, int], Planes] | None = {} if keeps else None
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.fourier.encoding import decode
 from phasegan.models.domains import image_picture, phase_picture
-from phasegan.training.data.cache_policy import Place, to_device
+from phasegan.training.data.cache_policy import CachePolicy, to_device
 from phasegan.training.data.micro_batches import Part, whole
 
 _SUBSET, _ORDER = 0, 1
@@ -55,10 +55,10 @@ class UnpairedBatches:
         self._file, self._indices = file, indices
         self._batch_size, self._seed = batch_size, seed
         self._device = device or torch.device("cpu")
-        place, layout = Place(self._device, resident), file.layout
+        place, layout = CachePolicy(self._device, resident), file.layout
         self._codes = self._images = None
         self._pictures: tuple[Tensor, Tensor] | None = None
-        if place.holds(len(indices) * layout.sample_bytes):
+        if place.in_memory(len(indices) * layout.sample_bytes):
             self._codes = file.train.codes(indices)
             self._images = file.train.images(indices)
         channels = 3 if layout.channels == "rgb" else 1

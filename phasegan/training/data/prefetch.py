@@ -10,7 +10,7 @@ from typing import Self
 from phasegan.training.data.micro_batches import Batch
 
 
-class Ahead:
+class Prefetcher:
     """A function from step numbers to batches, called one step ahead in a thread.
 
     Parameters

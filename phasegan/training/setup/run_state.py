@@ -13,7 +13,7 @@ from phasegan.io.atomic import remove_leftovers
 from phasegan.training.checkpoint import Checkpoints
 
 
-class Standing(NamedTuple):
+class RunState(NamedTuple):
     """How far a run is.
 
     Attributes
@@ -31,7 +31,7 @@ class Standing(NamedTuple):
     done: int
 
 
-def make_ready(run: RunFolder, config: TrainConfig, resume: bool) -> Standing:
+def find_run_state(run: RunFolder, config: TrainConfig, resume: bool) -> RunState:
     """Make a run folder ready for a configuration.
 
     Parameters
@@ -60,12 +60,12 @@ def make_ready(run: RunFolder, config: TrainConfig, resume: bool) -> Standing:
     if run.exists:
         finished = _check(run, config, resume)
         if finished is not None:
-            return Standing(finished, goes_on=False, done=config.steps)
+            return RunState(finished, goes_on=False, done=config.steps)
     else:
         run.write_config(config)
     goes_on = Checkpoints(run.checkpoints_path).newest() is not None
     known = goes_on and run.status_path.is_file()
-    return Standing(None, goes_on, run.read_status().step if known else 0)
+    return RunState(None, goes_on, run.read_status().step if known else 0)
 
 
 def _check(folder: RunFolder, config: TrainConfig, resume: bool) -> RunStatus | None:

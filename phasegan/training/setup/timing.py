@@ -19,11 +19,11 @@ from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.distributed import ALONE, Processes
+from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
 from phasegan.resources import Load
-from phasegan.training.callbacks.samples import Watch
+from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.checkpoint import save_checkpoint
 from phasegan.training.engine import (
     Batches,
@@ -32,7 +32,7 @@ from phasegan.training.engine import (
     load_batch,
     make_batches,
     make_engine,
-    make_watch,
+    make_sample_callback,
 )
 from phasegan.training.schedule import picture_epochs
 from phasegan.training.setup.eta import Estimate
@@ -67,7 +67,7 @@ class Kind(NamedTuple):
 def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[Kind, NDArray[np.int64]]:
     """Return the numbers, from 0, of the last `left` steps of a run, by their kind."""
     done = np.arange(config.steps - left, config.steps)
-    both = gan.takes_both(done)
+    both = gan.uses_domain_a(done)
     last = done % config.steps_per_epoch == config.steps_per_epoch - 1
     rest = config.samples - (config.steps_per_epoch - 1) * config.batch_size
     size = np.where(last, rest, min(config.batch_size, config.samples))
@@ -93,7 +93,7 @@ class Trial:
         Share of the machine's cores that other processes used meanwhile.
     """
 
-    likeness: tuple[Hashable, ...]
+    cost_key: tuple[Hashable, ...]
     counts: dict[Kind, int]
     times: dict[Kind, list[float]]
     parts: dict[str, float]
@@ -107,7 +107,7 @@ def try_run(
     device: torch.device,
     steps: int | None = None,
     execution: Execution = STANDARD,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Trial:
     """Time some steps of a run, and what else it takes, on its own networks and data.
 
@@ -131,15 +131,15 @@ def try_run(
     left = config.steps if steps is None else steps
     random_state = torch.get_rng_state()
     try:
-        gan = make_engine(config, device, execution, processes.silenced())
+        gan = make_engine(config, device, execution, processes.local_only())
         batches = make_batches(config, file, images, device, execution)
         with Load() as load:
-            preparing = gan.rehearse(batches)
+            preparing = gan.benchmark_setup(batches)
             kinds = count_kinds(config, gan, left)
             times, warm_up = _time_steps(config, gan, batches, kinds)
         saving = _middle(lambda: _save(gan))
         with TemporaryDirectory() as name:
-            sheet = _middle(_drawing(make_watch(config, file), gan, RunFolder(name)))
+            sheet = _middle(_drawing(make_sample_callback(config, file), gan, RunFolder(name)))
     finally:
         torch.set_rng_state(random_state)
     epochs = -(-left // config.steps_per_epoch)
@@ -151,8 +151,8 @@ def try_run(
         "pictures": sheets * sheet,
     }
     counts = {kind: len(numbers) for kind, numbers in kinds.items()}
-    likeness = (config.without_amount(), gan.likeness, str(device), execution, processes.count)
-    return Trial(likeness, counts, times, parts, load.others)
+    cost_key = (config.without_amount(), gan.cost_key, str(device), execution, processes.count)
+    return Trial(cost_key, counts, times, parts, load.others)
 
 
 def estimate_trials(trials: Sequence[Trial]) -> list[Estimate]:
@@ -170,7 +170,7 @@ def estimate_trials(trials: Sequence[Trial]) -> list[Estimate]:
     pool: dict[Hashable, list[list[float]]] = defaultdict(list)
     for trial in trials:
         for kind, times in trial.times.items():
-            pool[trial.likeness, kind].append(times)
+            pool[trial.cost_key, kind].append(times)
     busy = max((trial.others for trial in trials), default=0.0)
     return [_estimate(trial, pool, busy) for trial in trials]
 
@@ -178,7 +178,7 @@ def estimate_trials(trials: Sequence[Trial]) -> list[Estimate]:
 def _estimate(trial: Trial, pool: dict[Hashable, list[list[float]]], busy: float) -> Estimate:
     learning = variance = 0.0
     for kind, count in trial.counts.items():
-        windows = pool[trial.likeness, kind]
+        windows = pool[trial.cost_key, kind]
         mean, error = _mean([seconds for window in windows for seconds in window])
         learning += count * mean
         variance += (count * error) ** 2 + (count * mean * WINDOW_DEVIATION) ** 2 / len(windows)
@@ -212,7 +212,7 @@ def estimate_run(
     steps: int | None = None,
     progress: Progress | None = None,
     execution: Execution = STANDARD,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Estimate:
     """Estimate the duration of one run.
 
@@ -277,7 +277,7 @@ def _stepper(
 
     def step() -> None:
         done = int(steps[next(turn) % len(steps)])
-        losses = gan.learn(load_batch(batches, gan, config, done))
+        losses = gan.training_step(load_batch(batches, gan, config, done))
         sum(float(value) for value in losses.values())  # wait for the device
 
     return step
@@ -313,11 +313,11 @@ def _save(gan: Engine) -> None:
             save_weights(network, folder.weights_path(network_name))
 
 
-def _drawing(watched: Watch, gan: Engine, folder: RunFolder) -> Callable[[], None]:
+def _drawing(samples: SampleCallback, gan: Engine, folder: RunFolder) -> Callable[[], None]:
     """Return a function that draws one sheet of sample pictures and what is kept of it."""
     epochs = iter(range(1, 2**31))
 
     def draw() -> None:
-        watched.look(gan, folder, next(epochs)).save(io.BytesIO(), format="PNG")
+        samples.on_epoch_end(gan, folder, next(epochs)).save(io.BytesIO(), format="PNG")
 
     return draw

@@ -13,7 +13,7 @@ from torch.nn import functional
 from phasegan.models.blocks import ResidualBlock, ResizeConvolution
 from phasegan.models.residual_unet import UNetTranslator, soft_clip
 from phasegan.models.resnet import DOWNSAMPLING, ResNetGenerator
-from phasegan.models.unet import NormBlock, Surroundings, UNet
+from phasegan.models.unet import GlobalContext, NormBlock, UNet
 from phasegan.translation.tiling.convolutions import Convolution, Transposed
 from phasegan.translation.tiling.operations import (
     Addition,
@@ -214,7 +214,7 @@ def _norm_block(program: Program, block: NormBlock, number: int) -> int:
     return program.add(Addition(), number, inner)
 
 
-def _surroundings(program: Program, layer: Surroundings, number: int) -> int:
+def _surroundings(program: Program, layer: GlobalContext, number: int) -> int:
     inner, outer = (copy.deepcopy(part).float().cpu() for part in (layer.inner, layer.outer))
     return program.add(Shift(lambda pooled: outer(functional.silu(inner(pooled)))), number)
 
@@ -258,7 +258,7 @@ _KINDS: dict[type[nn.Module], Callable[..., int]] = {
     UNetTranslator: _translator,
     UNet: _unet,
     NormBlock: _norm_block,
-    Surroundings: _surroundings,
+    GlobalContext: _surroundings,
     nn.Sequential: _through,
     ResizeConvolution: _resize,
     nn.Conv2d: _convolution,

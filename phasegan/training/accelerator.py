@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from phasegan.config.execution import STANDARD, Execution
-from phasegan.distributed import ALONE, Processes
+from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.unet import UNet
 
-HALF = {"32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+AUTOCAST_DTYPES = {"32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of the convolutions by the name of a precision; None: float32."""
 
-EASING = 0.5
+BACK_OFF_FACTOR = 0.5
 """Factor on the learning rates after a loss that was not finite."""
 
 
-class Mechanics:
+class Accelerator:
     """How an engine's networks are computed.
 
     Parameters
@@ -49,11 +49,11 @@ class Mechanics:
         precision: str,
         device: torch.device,
         execution: Execution = STANDARD,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
         self.device, self.execution, self.processes = device, execution, processes
-        self.half = HALF[precision]
-        self.easing = 1.0
+        self.autocast_dtype = AUTOCAST_DTYPES[precision]
+        self.lr_scale = 1.0
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         wanted = execution.batched
         self.batched = device.type == "cpu" if wanted is None else wanted
@@ -61,20 +61,20 @@ class Mechanics:
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which convolutions run in lower precision, if they do."""
-        if self.half is None:
+        if self.autocast_dtype is None:
             return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.half)
+        return torch.autocast(self.device.type, dtype=self.autocast_dtype)
 
-    def place(self, network: nn.Module) -> None:
+    def prepare(self, network: nn.Module) -> None:
         """Bring a convolutional network to the device, in its layout, and compile it if asked."""
-        self.bring(network)
-        self.speed_up(network)
+        self.to_device(network)
+        self.configure(network)
 
-    def bring(self, network: nn.Module) -> None:
+    def to_device(self, network: nn.Module) -> None:
         """Bring a convolutional network to the device, in its layout."""
         network.to(self.device, memory_format=self._format)  # type: ignore[call-overload]
 
-    def speed_up(self, network: nn.Module) -> None:
+    def configure(self, network: nn.Module) -> None:
         """Set how a convolutional network is computed."""
         for module in network.modules():
             if isinstance(module, ResNetGenerator | UNet):
@@ -82,11 +82,11 @@ class Mechanics:
         if self.execution.compile != "off":
             network.compile(mode=self.execution.compile)
 
-    def laid_out(self, pictures: Tensor) -> Tensor:
+    def to_memory_format(self, pictures: Tensor) -> Tensor:
         """Return pictures in the networks' layout."""
         return pictures.contiguous(memory_format=self._format)
 
-    def adam(
+    def make_optimiser(
         self, kind: type[Any], modules: Sequence[nn.Module], rate: float, **options: Any
     ) -> Any:
         """Return an optimiser of the parameters of some networks."""
@@ -115,7 +115,7 @@ class Mechanics:
             mean = share * value.detach()
             terms[name] = terms[name] + mean if name in terms else mean
 
-    def collect(self, modules: Iterable[nn.Module]) -> None:
+    def all_reduce_grads(self, modules: Iterable[nn.Module]) -> None:
         """Add the gradients of all processes up."""
         if self.processes.count == 1:
             return
@@ -126,36 +126,36 @@ class Mechanics:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 gradients.append(parameter.grad)
-        self.processes.add_up(gradients)
+        self.processes.all_reduce_sum(gradients)
 
-    def set_rates(self, optimiser: torch.optim.Optimizer | None, rate: float) -> None:
+    def set_learning_rate(self, optimiser: torch.optim.Optimizer | None, rate: float) -> None:
         """Set the learning rate of all parameters."""
         for group in [] if optimiser is None else optimiser.param_groups:
-            group["lr"] = rate * self.easing
+            group["lr"] = rate * self.lr_scale
 
-    def ease(self) -> str:
+    def back_off(self) -> str:
         """Be more careful after a loss that was not finite; return what changed."""
-        if self.half is not None:
+        if self.autocast_dtype is not None:
             self._use_float32()
             return "goes on in 32 bit"
-        self.easing *= EASING
-        return f"goes on with {self.easing:g} times the learning rate"
+        self.lr_scale *= BACK_OFF_FACTOR
+        return f"goes on with {self.lr_scale:g} times the learning rate"
 
     def _use_float32(self) -> None:
-        self.half = None
+        self.autocast_dtype = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=False)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
         return {
             "scaler": self.scaler.state_dict(),
-            "easing": self.easing,
-            "eased": self.half is None,
+            "easing": self.lr_scale,
+            "eased": self.autocast_dtype is None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take the state of a checkpoint."""
-        if state["eased"] and self.half is not None:
+        if state["eased"] and self.autocast_dtype is not None:
             self._use_float32()
-        self.easing = float(state["easing"])
+        self.lr_scale = float(state["easing"])
         self.scaler.load_state_dict(state["scaler"])
