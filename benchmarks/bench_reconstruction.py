@@ -27,7 +27,7 @@ import phasegan
 from phasegan.devices import choose_device, describe_machine
 from phasegan.fourier.encoding import decode, encode
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.batching import Block, Solved, over_planes
+from phasegan.reconstruction.batching import Block, BlockSolution, solve_planes
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
 from phasegan.reconstruction.registry import make_method
 from phasegan.reconstruction.solvers.cg import CHECK_EVERY, conjugate_gradients
@@ -45,7 +45,7 @@ def load(path: str | None, count: int, size: int) -> np.ndarray:
             return file.test.images()
 
 
-def transforms(rounds: int, block: Block) -> Solved:
+def transforms(rounds: int, block: Block) -> BlockSolution:
     """Do nothing but the FFTs of `rounds` products with AᵀA."""
     problem = block.problem
     rows, columns = problem.shape
@@ -56,10 +56,10 @@ def transforms(rounds: int, block: Block) -> Solved:
         kept = torch.fft.fft(spectrum, dim=-2, norm="forward")[..., :rows, :]
         torch.fft.hfft(kept, n=width, dim=-1, norm="forward")
     count = len(block.phase)
-    return Solved(image, torch.zeros(count), torch.ones(count, dtype=torch.bool))
+    return BlockSolution(image, torch.zeros(count), torch.ones(count, dtype=torch.bool))
 
 
-def gradients(iterations: int, block: Block) -> Solved:
+def gradients(iterations: int, block: Block) -> BlockSolution:
     """Do so many iterations of conjugate gradients, without any early stop."""
     ones = torch.ones(
         (len(block.phase), *block.problem.shape), dtype=torch.float64, device=block.device
@@ -72,7 +72,7 @@ def gradients(iterations: int, block: Block) -> Solved:
         tolerance=0.0,
         callback=lambda k, index, _: torch.zeros(len(index), dtype=torch.bool),
     )
-    return Solved(found.image, found.iterations, found.converged)
+    return BlockSolution(found.image, found.iterations, found.converged)
 
 
 def seconds(call: Callable[[], object], device: torch.device) -> float:
@@ -108,9 +108,9 @@ def main() -> None:
     for dtype in ("float64", "float32"):
         problem = Problem((size, size), frame, settings=Settings(dtype=dtype, device=str(device)))
 
-        bare = partial(over_planes, observation, problem, "fft", partial(transforms, products))
+        bare = partial(solve_planes, observation, problem, "fft", partial(transforms, products))
         solver = partial(
-            over_planes, observation, problem, "cg", partial(gradients, options.iterations)
+            solve_planes, observation, problem, "cg", partial(gradients, options.iterations)
         )
 
         pairs = []

@@ -34,7 +34,7 @@ from phasegan.fourier.degradation import quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.phase import analyse
 from phasegan.progress import Progress
-from phasegan.reconstruction.exact.integers import without_common_factor
+from phasegan.reconstruction.exact.integers import divide_by_gcd
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
 from phasegan.reconstruction.registry import make_method
 
@@ -175,7 +175,7 @@ def attack(total: int, seed: int, families: Sequence[str]) -> list[dict[str, Any
             ):
                 name = certificate.verdict.value
                 tally[f"{name} {certificate.exclusion}".strip()] += 1
-                right = np.array_equal(estimate, without_common_factor(image))
+                right = np.array_equal(estimate, divide_by_gcd(image))
                 tally["wrong"] += certificate.certified and not right
             left -= count
         seconds = time.perf_counter() - start

@@ -26,11 +26,11 @@ from phasegan.fourier.convention import forward
 from phasegan.fourier.degradation import add_phase_noise
 from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.image_statistics import Statistics
-from phasegan.reconstruction.iterative import DEFAULT_ITERATIONS
+from phasegan.reconstruction.solvers.posterior import ITERATIONS
 
 NOISE = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3)
 RATIOS = (1.5, 2.0)
-REFERENCE = {"iterations": 10 * DEFAULT_ITERATIONS["map"], "tolerance": 1e-4}
+REFERENCE = {"iterations": 10 * ITERATIONS, "tolerance": 1e-4}
 
 
 def psnr(estimate: NDArray[np.float64], image: NDArray[np.generic]) -> float:

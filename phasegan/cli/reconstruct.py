@@ -101,11 +101,11 @@ def command(
     or file.h5::/path/to/dataset.
     """
     from phasegan.reconstruction.api import reconstruct
-    from phasegan.reconstruction.output import check_output, claim, write_output
-    from phasegan.reconstruction.summary import describe_outcome
+    from phasegan.reconstruction.output import check_output, output_lock, write_output
+    from phasegan.reconstruction.summary import describe_result
 
     check_output(output, source, overwrite)
-    with claim(output):
+    with output_lock(output):
         result = reconstruct(
             source,
             method=method,
@@ -134,6 +134,6 @@ def command(
         )
         sheet = write_output(result, output, overwrite=overwrite, claimed=True)
     manners.say(f"wrote {len(result.estimate)} reconstructions by {result.method} to {output}")
-    for line in describe_outcome(result):
+    for line in describe_result(result):
         manners.say(line)
     manners.say(f"look at {sheet}")

@@ -14,7 +14,7 @@ from phasegan.errors import InputError
 from phasegan.fourier.convention import half_plane
 from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Method, Problem
-from phasegan.reconstruction.registry import NEEDS_STATISTICS, make_method, refusal
+from phasegan.reconstruction.registry import NEEDS_STATISTICS, incompatibility, make_method
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def methods_and_runs(
 
 def _method(name: str) -> Contender:
     def refused(problem: Problem, bits: int | None) -> str | None:
-        return refusal(name, problem, degradation_error(problem.noise, bits))
+        return incompatibility(name, problem, degradation_error(problem.noise, bits))
 
     def make(problem: Problem) -> Method:
         if problem.statistics is None and name in NEEDS_STATISTICS:
@@ -94,7 +94,7 @@ def _method(name: str) -> Contender:
 def _run(name: str, run: LearnedMethod, planes: tuple[int, ...]) -> Contender:
     def refused(problem: Problem, bits: int | None) -> str | None:
         phases = (*planes, *half_plane(problem.frame))
-        return run.refusal(
+        return run.incompatibility(
             phases, "this sweep", shape=problem.shape, noise=problem.noise, bits=bits
         )
 

@@ -22,7 +22,7 @@ from phasegan.evaluation.records import Row, row_from_scores
 from phasegan.io.atomic import atomic_file, check_png_target
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION, Scores, concatenate, score
 from phasegan.progress import Progress
-from phasegan.reconstruction.auto import choose
+from phasegan.reconstruction.auto import choose_method
 from phasegan.reconstruction.image_statistics import Statistics, gather_statistics
 from phasegan.reconstruction.inputs.problems import observe, phase_error
 from phasegan.reconstruction.learned import LearnedMethod
@@ -38,8 +38,8 @@ from phasegan.reconstruction.registry import (
     NEEDS_STATISTICS,
     USES_STATISTICS,
     check_method,
+    incompatibility,
     make_method,
-    refusal,
 )
 from phasegan.training.data.pair_batches import choose_subset
 
@@ -263,7 +263,7 @@ def evaluate(
         statistics = gather_statistics(file) if usable & set(names) else None
         problem = problem_of(file, statistics, settings)
         for name in names:
-            reason = refusal(name, problem, phase_error(file.layout))
+            reason = incompatibility(name, problem, phase_error(file.layout))
             if reason is not None:
                 raise InputError(f"{file.path}: {reason}")
         sources = file.test.sources()
@@ -305,7 +305,7 @@ def evaluate(
         if wrong:
             progress.warn(f"{row.method}: {wrong} certificates are wrong; please report this")
     if "auto" in names:
-        progress.say(f"auto takes {choose(problem, phase_error(layout))} here")
+        progress.say(f"auto takes {choose_method(problem, phase_error(layout))} here")
     if layout.degraded:
         progress.say(f"{data}: {layout.describe()}")
     return Evaluation(str(data), rows, smoke, sources)

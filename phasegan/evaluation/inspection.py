@@ -17,7 +17,7 @@ from phasegan.errors import InputError
 from phasegan.evaluation.run_lines import run_lines
 from phasegan.models.weights import weights_intact
 from phasegan.progress import Progress, format_duration
-from phasegan.reconstruction.auto import choose
+from phasegan.reconstruction.auto import choose_method
 from phasegan.reconstruction.inputs.problems import phase_error
 from phasegan.reconstruction.protocol import Problem
 
@@ -184,7 +184,7 @@ def _degradation(layout: Layout) -> list[str]:
 
 def _expectation(layout: Layout) -> str:
     """Say what can be expected of phases like these; the threshold is M/N ≥ √2."""
-    name = choose(
+    name = choose_method(
         Problem(layout.shape, layout.frame, noise=layout.phase_noise), phase_error(layout)
     )
     if layout.padded**2 < 2 * layout.size**2:

@@ -27,8 +27,8 @@ GPU_SAMPLES = 20_000_000
 class Block:
     """Some planes as tensors."""
 
-    numbers: NDArray[np.int64]
-    """(n,): which planes they are, sample · C + channel."""
+    planes: NDArray[np.int64]
+    """(n,): their numbers, sample · C + channel."""
     channels: NDArray[np.int64]
     """(n,)."""
     phase: Tensor
@@ -56,17 +56,17 @@ class Block:
 
     def callback(self) -> Callable[[int, Tensor, Tensor], None] | None:
         """Return the user's callback as solvers call it."""
-        told = self.problem.settings.callback
-        if told is None:
+        user_callback = self.problem.settings.callback
+        if user_callback is None:
             return None
-        numbers = self.numbers
-        return lambda k, index, images: told(
-            k, numbers[index.cpu().numpy()], images.double().cpu().numpy()
+        planes = self.planes
+        return lambda k, index, images: user_callback(
+            k, planes[index.cpu().numpy()], images.double().cpu().numpy()
         )
 
 
 @dataclass
-class Solved:
+class BlockSolution:
     """What a solver gives for a block."""
 
     image: Tensor | NDArray[np.float64]
@@ -74,15 +74,17 @@ class Solved:
     iterations: Tensor | NDArray[np.int64]
     converged: Tensor | NDArray[np.bool_]
     certificates: list[Certificate] | None = None
-    scaled: bool = True
+    free_scale: bool = True
     """Whether brightness is free, so that the brightest pixel is made white;
     planes that a certificate explains keep their integers."""
 
 
-Solver = Callable[[Block], Solved]
+Solver = Callable[[Block], BlockSolution]
 
 
-def over_planes(observation: Observation, problem: Problem, label: str, solver: Solver) -> Solution:
+def solve_planes(
+    observation: Observation, problem: Problem, label: str, solver: Solver
+) -> Solution:
     """Run a solver over all planes of an observation.
 
     Parameters
@@ -94,7 +96,7 @@ def over_planes(observation: Observation, problem: Problem, label: str, solver: 
     label : str
         For the progress.
     solver : callable
-        Takes a `Block`, gives a `Solved`.
+        Takes a `Block`, gives a `BlockSolution`.
     """
     settings = problem.settings
     device = choose_device(settings.device)
@@ -112,13 +114,13 @@ def over_planes(observation: Observation, problem: Problem, label: str, solver: 
     if device.type == "cpu":  # work for every thread
         size = min(size, -(-len(phase) // torch.get_num_threads()))
 
-    def work(start: int) -> tuple[NDArray[np.float64], Solved, NDArray[np.float64]]:
+    def work(start: int) -> tuple[NDArray[np.float64], BlockSolution, NDArray[np.float64]]:
         rows = slice(start, start + size)
         mask = None if trusted is None or trusted[rows].all() else trusted[rows]
-        numbers = np.arange(len(phase))[rows]
+        planes = np.arange(len(phase))[rows]
         block = Block(
-            numbers,
-            numbers % channels,
+            planes,
+            planes % channels,
             torch.from_numpy(phase[rows]).to(device),
             None if mask is None else torch.from_numpy(mask).to(device),
             steps if np.ndim(steps) == 0 else np.asarray(steps)[rows],
@@ -127,17 +129,23 @@ def over_planes(observation: Observation, problem: Problem, label: str, solver: 
         solved = solver(block)
         image = torch.as_tensor(solved.image).to(device, torch.float64)
         residual = block.operator(torch.float64).residual(image).cpu().numpy()
-        return _brightened(image.cpu().numpy(), solved, problem.data_range), solved, residual
+        return (
+            _normalise_brightness(image.cpu().numpy(), solved, problem.data_range),
+            solved,
+            residual,
+        )
 
     images, solved, residuals = [], [], []
     advice = f"{problem.frame[0]}×{problem.frame[1]} spectra"
     with problem.settings.progress.task(label, len(phase)) as task, memory_guard(advice):
-        for image, found, residual in _ordered(work, range(0, len(phase), size), device):
+        for image, block_solution, residual in _map_ordered(
+            work, range(0, len(phase), size), device
+        ):
             images.append(image)
-            solved.append(found)
+            solved.append(block_solution)
             residuals.append(residual)
             task.advance(len(image))
-    certificates = [c for found in solved for c in found.certificates or []]
+    certificates = [c for block_solution in solved for c in block_solution.certificates or []]
     return Solution(
         np.concatenate(images).reshape(*lead, *problem.shape),
         np.concatenate([np.asarray(s.iterations) for s in solved]).reshape(lead),
@@ -147,12 +155,14 @@ def over_planes(observation: Observation, problem: Problem, label: str, solver: 
     )
 
 
-def _brightened(image: NDArray[np.float64], solved: Solved, white: int) -> NDArray[np.float64]:
+def _normalise_brightness(
+    image: NDArray[np.float64], solved: BlockSolution, white: int
+) -> NDArray[np.float64]:
     """Make the brightest pixel white where brightness is not known.
 
     The phase leaves it open, and most photographs have a white pixel.
     """
-    if not solved.scaled:
+    if not solved.free_scale:
         return image
     top = np.abs(image).max(axis=(-2, -1))
     factor = np.divide(white, top, out=np.ones_like(top), where=top > 0)
@@ -161,7 +171,7 @@ def _brightened(image: NDArray[np.float64], solved: Solved, white: int) -> NDArr
     return image * factor[:, None, None]
 
 
-def _ordered(work: Callable[[int], Any], starts: range, device: torch.device) -> Iterator[Any]:
+def _map_ordered(work: Callable[[int], Any], starts: range, device: torch.device) -> Iterator[Any]:
     """Map in order; on a CPU over threads that each use one core."""
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1 or len(starts) == 1:

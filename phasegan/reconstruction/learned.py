@@ -140,11 +140,11 @@ class LearnedMethod:
             of noise and rounding, and takes any; one that was trained on nearly
             exact phases takes nearly exact ones.
         """
-        reason = self.refusal(phase_shape, where, shape=shape, noise=noise, bits=bits)
+        reason = self.incompatibility(phase_shape, where, shape=shape, noise=noise, bits=bits)
         if reason is not None:
             raise InputError(reason)
 
-    def refusal(
+    def incompatibility(
         self,
         phase_shape: tuple[int, ...],
         where: str,
@@ -153,7 +153,18 @@ class LearnedMethod:
         noise: float = 0.0,
         bits: int | None = None,
     ) -> str | None:
-        """Say why the run does not take phases, as `check` does; None if it takes them."""
+        """Say why the run does not take phases.
+
+        Parameters
+        ----------
+        phase_shape, where, shape, noise, bits
+            As in `check`.
+
+        Returns
+        -------
+        str or None
+            The message that `check` raises; None if the run takes them.
+        """
         data = self.config.data
         planes = (3,) if data.channels == "rgb" else ()
         expected = (*planes, data.padded, data.padded // 2 + 1)
@@ -244,14 +255,14 @@ class LearnedMethod:
         return found
 
 
-def extent(size: int, padded: int) -> str:
+def describe_size(size: int, padded: int) -> str:
     """Return `N = M = 128` or `N = 128, M = 256`."""
     return f"N = M = {size}" if padded == size else f"N = {size}, M = {padded}"
 
 
 def _sizes(data: DataConfig) -> str:
     """Return `gray, N = M = 128`."""
-    return f"{data.channels}, {extent(data.size, data.padded)}"
+    return f"{data.channels}, {describe_size(data.size, data.padded)}"
 
 
 def _degradation(noise: float, bits: int | None) -> str:

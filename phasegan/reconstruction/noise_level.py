@@ -8,33 +8,33 @@ from numpy.typing import NDArray
 
 from phasegan.fourier.map_estimate import maximum_posterior, reweight
 from phasegan.fourier.operator import plane_weight
-from phasegan.reconstruction.batching import Block, Solved, over_planes
-from phasegan.reconstruction.iterative import prior_magnitude
+from phasegan.reconstruction.batching import Block, BlockSolution, solve_planes
 from phasegan.reconstruction.protocol import Observation, Problem
+from phasegan.reconstruction.solvers.posterior import prior_magnitude
 
 WEAK_SPREAD = 2.0
 """Of the prior while noise is estimated: a stronger one would leave misfits of its own."""
-ABSORBED = 0.97
+ABSORBED_SHARE = 0.97
 """Share of an image's unknowns that the phases decide, however weak the prior: measured."""
-LEAST_LEFT = 0.05
+MIN_RESIDUAL_SHARE = 0.05
 MOST_ITERATIONS = 2000
 
 
-def share_left(problem: Problem, trusted: float = 1.0) -> float:
+def residual_share(problem: Problem, trusted: float = 1.0) -> float:
     """Return the share of the phases' variance that the unknowns of an image do not absorb.
 
     1 − 0.97 · 2N²/M², with M² the phases that are trusted; at least 0.05.
     """
-    return max(1.0 - ABSORBED * 2.0 / (problem.oversampling**2 * trusted), LEAST_LEFT)
+    return max(1.0 - ABSORBED_SHARE * 2.0 / (problem.oversampling**2 * trusted), MIN_RESIDUAL_SHARE)
 
 
-def estimated_noise(
+def estimate_noise(
     observation: Observation, problem: Problem, guess: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return the standard deviation of the noise of each sample's phases.
 
     It is what the image of `maximum_posterior` under a weak prior leaves
-    unexplained, σ² = Σ (Im s / d)² / Σ |s / d|² over `share_left`, with d the
+    unexplained, σ² = Σ (Im s / d)² / Σ |s / d|² over `residual_share`, with d the
     image's own magnitude as in `maximum_posterior`. Measured on photographs at
     M/N = 1.5 and 2 and 0.01 to 0.3 rad, from guesses of half to twice the truth: mostly
     0.9 to 1.1 of it, at worst 1.5.
@@ -57,25 +57,25 @@ def estimated_noise(
     channels = planes // len(observation)
     variance = np.zeros(planes)
 
-    def solve(block: Block) -> Solved:
+    def solve(block: Block) -> BlockSolution:
         operator, prior = block.operator(torch.float64), prior_magnitude(block)
-        sigma = torch.from_numpy(np.asarray(guess, np.float64)[block.numbers // channels])
-        found = maximum_posterior(
+        sigma = torch.from_numpy(np.asarray(guess, np.float64)[block.planes // channels])
+        solution = maximum_posterior(
             operator,
             prior,
             sigma.to(block.device)[:, None, None],
             spread=WEAK_SPREAD,
             iterations=problem.settings.iterations or MOST_ITERATIONS,
         )
-        _, weight = reweight(operator, found[0], prior.expand(operator.phasor.shape), None)
-        aligned = operator.aligned(found[0]) / weight
+        _, weight = reweight(operator, solution[0], prior.expand(operator.phasor.shape), None)
+        aligned = operator.aligned(solution[0]) / weight
         count = plane_weight(problem.frame, block.device)
         across = (count * aligned.imag.square()).sum((-2, -1))
         total = (count * aligned.abs().square()).sum((-2, -1))
         trusted = 1.0 if block.trusted is None else float(block.trusted.double().mean())
-        variance[block.numbers] = (across / total).cpu().numpy() / share_left(problem, trusted)
-        return Solved(*found)
+        variance[block.planes] = (across / total).cpu().numpy() / residual_share(problem, trusted)
+        return BlockSolution(*solution)
 
-    over_planes(observation, problem, "noise", solve)
+    solve_planes(observation, problem, "noise", solve)
     noise = np.sqrt(variance.reshape(-1, channels).mean(axis=1))
     return np.array([float(f"{sigma:.2g}") for sigma in noise])

@@ -30,10 +30,10 @@ from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.reconstruction.protocol import Result
 
 SHEET_ROWS = 6
-_LONGEST = 255
+MAX_NAME_BYTES = 255
 """Bytes of a name, on most file systems."""
 FORMAT_NAME = "phasegan reconstructions"
-_OUR_NAMES = re.compile(r"\d{5}-.*\.png|contact-sheet\.png")
+_OUTPUT_NAMES = re.compile(r"\d{5}-.*\.png|contact-sheet\.png")
 
 
 def check_output(
@@ -54,21 +54,25 @@ def check_output(
         If the output is there and may not be replaced.
     """
     path = Path(output)
-    inside = Path(os.fspath(source).split("::", 1)[0]).resolve()
+    source_path = Path(os.fspath(source).split("::", 1)[0]).resolve()
     is_file = path.suffix in HDF5_SUFFIXES
     sheet = _sheet_path(path)
-    for real in (path.resolve(), *([sheet.resolve()] if is_file else [])):
-        if real == inside or real in inside.parents:
+    for resolved in (path.resolve(), *([sheet.resolve()] if is_file else [])):
+        if resolved == source_path or resolved in source_path.parents:
             raise InputError(f"{path}: is or holds the input {source}; choose another -o")
     if is_file:
         if path.is_dir():
             raise InputError(f"{path}: a folder; give a file name, or one without {path.suffix}")
         # a kill between the two renames leaves the sheet and what was to be the file
-        alone = sheet.exists() and not path.exists() and bool(leftovers(path.parent, path.name))
-        for taken in () if alone or overwrite else (path, sheet):
-            if taken.exists():
-                raise InputError(f"{taken} is there already; choose another -o or add --overwrite")
-        if path.exists() and not _is_ours(path):
+        sheet_alone = (
+            sheet.exists() and not path.exists() and bool(leftovers(path.parent, path.name))
+        )
+        for existing in () if sheet_alone or overwrite else (path, sheet):
+            if existing.exists():
+                raise InputError(
+                    f"{existing} is there already; choose another -o or add --overwrite"
+                )
+        if path.exists() and not _is_reconstruction_file(path):
             raise InputError(f"{path} is there and holds something else; choose another -o")
         if sheet.exists():
             check_png_target(sheet)
@@ -78,15 +82,15 @@ def check_output(
     )
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: a file; give a folder for pictures, or a name ending in .h5")
-    held = [p.name for p in path.iterdir()] if path.is_dir() else []
-    if held and not overwrite:
+    names = [p.name for p in path.iterdir()] if path.is_dir() else []
+    if names and not overwrite:
         raise InputError(f"{path} is there already; choose another -o or add --overwrite")
-    foreign = sorted(name for name in held if not _OUR_NAMES.fullmatch(name))
-    if foreign:
-        raise InputError(f"{path} holds other things ({foreign[0]}); choose another -o")
+    unknown = sorted(name for name in names if not _OUTPUT_NAMES.fullmatch(name))
+    if unknown:
+        raise InputError(f"{path} holds other things ({unknown[0]}); choose another -o")
 
 
-def _is_ours(path: Path) -> bool:
+def _is_reconstruction_file(path: Path) -> bool:
     try:
         with open_hdf5(path) as file:
             return bool(file.attrs.get("format") == FORMAT_NAME)
@@ -99,7 +103,7 @@ def _sheet_path(path: Path) -> Path:
 
 
 @contextmanager
-def claim(output: str | os.PathLike[str]) -> Iterator[None]:
+def output_lock(output: str | os.PathLike[str]) -> Iterator[None]:
     """Hold the lock of an output, so that nobody else writes to it; remove what a kill left.
 
     Raises
@@ -127,54 +131,54 @@ def write_output(
     overwrite : bool
         Replace what is there.
     claimed : bool
-        The caller holds the lock of the output, see `claim`.
+        The caller holds the lock of the output, see `output_lock`.
 
     Returns
     -------
     pathlib.Path
         The contact sheet.
     """
-    with nullcontext() if claimed else claim(output):
-        return _write_claimed(result, Path(output), overwrite)
+    with nullcontext() if claimed else output_lock(output):
+        return _write_locked(result, Path(output), overwrite)
 
 
-def _write_claimed(result: Result, path: Path, overwrite: bool) -> Path:
+def _write_locked(result: Result, path: Path, overwrite: bool) -> Path:
     if path.suffix in HDF5_SUFFIXES:
         if path.exists() and not overwrite:
             raise InputError(f"{path} is there already; choose another -o or add --overwrite")
         sheet = _sheet_path(path)
-        with atomic_files(sheet, path) as (drawn, whole):
-            whole.write_bytes(_as_hdf5(result))
-            _sheet(result).save(drawn, format="PNG")
+        with atomic_files(sheet, path) as (sheet_file, data_file):
+            data_file.write_bytes(_as_hdf5(result))
+            _sheet(result).save(sheet_file, format="PNG")
         return sheet
     with atomic_folder(path, overwrite=overwrite) as folder:
-        for name, picture in zip(_names(result), _integers(result), strict=True):
-            pixels = np.moveaxis(picture, 0, -1) if picture.ndim == 3 else picture
+        for name, image in zip(_file_names(result), _integer_pixels(result), strict=True):
+            pixels = np.moveaxis(image, 0, -1) if image.ndim == 3 else image
             if pixels.dtype == np.uint16 and pixels.ndim == 3:
-                _write_deep_rgb(folder / name, pixels)
+                _write_rgb16(folder / name, pixels)
             else:
                 Image.fromarray(np.ascontiguousarray(pixels)).save(folder / name, format="PNG")
         _sheet(result).save(folder / "contact-sheet.png", format="PNG")
     return path / "contact-sheet.png"
 
 
-def _integers(result: Result) -> Any:
+def _integer_pixels(result: Result) -> Any:
     dtype = np.uint8 if result.data_range == 255 else np.uint16
     return np.rint(np.clip(result.estimate, 0, result.data_range)).astype(dtype)
 
 
-def _names(result: Result) -> list[str]:
+def _file_names(result: Result) -> list[str]:
     sources = result.sources or [""] * len(result.estimate)
     names = []
     for i, source in enumerate(sources):
         stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0] if source else "reconstruction"
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)[:80]
-        short = safe.encode()[: _LONGEST - 25].decode(errors="ignore")
+        short = safe.encode()[: MAX_NAME_BYTES - 25].decode(errors="ignore")
         names.append(f"{i:05d}-{short}.png")
     return names
 
 
-def _write_deep_rgb(path: Path, pixels: Any) -> None:
+def _write_rgb16(path: Path, pixels: Any) -> None:
     import png
 
     rows, columns = pixels.shape[:2]

@@ -11,32 +11,31 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.io.atomic import shipped_folder
-from phasegan.reconstruction.iterative import effective_noise
-from phasegan.reconstruction.learned import LearnedMethod, extent
+from phasegan.reconstruction.learned import LearnedMethod, describe_size
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 
-SHIPPED = "photographs128"
-STORAGE = 1.001
+PRETRAINED_RUN = "photographs128"
+STORAGE_FACTOR = 1.001
 """Factor on the largest noise: what a file format adds to it does not count."""
 
 
-def shipped_run() -> Path:
+def pretrained_run() -> Path:
     """Return the run folder that comes with phasegan."""
-    return shipped_folder("pretrained", "phasegan/pretrained") / SHIPPED
+    return shipped_folder("pretrained", "phasegan/pretrained") / PRETRAINED_RUN
 
 
 @cache
 def _config() -> PhaseConfig:
-    return RunFolder(shipped_run()).read_phase_config()
+    return RunFolder(pretrained_run()).read_phase_config()
 
 
 @cache
 def _model(device: str) -> LearnedMethod:
-    return LearnedMethod(shipped_run(), choose_device(device))
+    return LearnedMethod(pretrained_run(), choose_device(device))
 
 
-def learned_refusal(problem: Problem, noise: float) -> str | None:
-    """Say why the shipped model does not take phases; None if it takes them.
+def incompatibility(problem: Problem, noise: float) -> str | None:
+    """Say why the model that comes with phasegan does not take phases.
 
     Parameters
     ----------
@@ -44,30 +43,45 @@ def learned_refusal(problem: Problem, noise: float) -> str | None:
         Sizes.
     noise : float
         Standard deviation of the phases by noise and rounding together, radians.
+
+    Returns
+    -------
+    str or None
+        One line; None if it takes them.
     """
     data = _config().data
-    most = max(NEARLY_EXACT, data.phase_error)
+    max_noise = max(NEARLY_EXACT, data.phase_error)
     (rows, columns), (padded, _) = problem.shape, problem.frame
-    own = extent(data.size, data.padded)
+    expected = describe_size(data.size, data.padded)
     others = "train a model on phases like these (phasegan train), or use --method auto"
     if (rows, columns, *problem.frame) != (data.size, data.size, data.padded, data.padded):
         square = rows == columns
-        given = extent(rows, padded) if square else f"N = {rows}×{columns}, M = {padded}"
+        size = describe_size(rows, padded) if square else f"N = {rows}×{columns}, M = {padded}"
         ratio = data.padded / data.size
         return (
-            f"method learned takes phases of {own}, these have {given}; prepare with "
+            f"method learned takes phases of {expected}, these have {size}; prepare with "
             f"--size {data.size} --oversample {ratio:g}, {others}"
         )
-    if noise > STORAGE * most:
+    if noise > STORAGE_FACTOR * max_noise:
         return (
-            f"method learned takes phases of {own} with noise and rounding up to {most:g} rad "
-            f"together, these have {noise:.2g} rad; {others}"
+            f"method learned takes phases of {expected} with noise and rounding up to "
+            f"{max_noise:g} rad together, these have {noise:.2g} rad; {others}"
         )
     return None
 
 
-def learned(problem: Problem) -> Method:
-    """Make the shipped model ready; colour goes channel by channel.
+def method(problem: Problem) -> Method:
+    """Make `learned` ready: the model that comes with phasegan, colour channel by channel.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes, data range, noise and settings.
+
+    Returns
+    -------
+    callable
+        The method.
 
     Raises
     ------
@@ -76,14 +90,14 @@ def learned(problem: Problem) -> Method:
     """
 
     def check(noise: float) -> None:
-        reason = learned_refusal(problem, noise)
-        if reason is not None:
-            raise InputError(reason)
+        error = incompatibility(problem, noise)
+        if error is not None:
+            raise InputError(error)
 
     check(problem.noise)
 
-    def method(observation: Observation) -> Solution:
-        check(effective_noise(observation, problem))
+    def run(observation: Observation) -> Solution:
+        check(problem.effective_noise(observation))
         model = _model(str(choose_device(problem.settings.device)))
         phase, trusted = observation.phase, observation.trusted
         planes = (-1, *phase.shape[-2:])
@@ -96,4 +110,4 @@ def learned(problem: Problem) -> Method:
         shape = (*phase.shape[:-2], *problem.shape)
         return replace(solution, estimate=solution.estimate.reshape(shape))
 
-    return method
+    return run

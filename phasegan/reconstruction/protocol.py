@@ -40,12 +40,23 @@ class Observation:
     def __len__(self) -> int:
         return len(self.phase)
 
-    def part(self, rows: slice) -> Observation:
-        """Return some of the samples."""
+    def select(self, index: slice | NDArray[Any]) -> Observation:
+        """Return some of the samples.
+
+        Parameters
+        ----------
+        index : slice or numpy.ndarray
+            Along the first axis: a slice, int64 numbers, or bool of shape (n,).
+
+        Returns
+        -------
+        Observation
+            With arrays of the selected samples.
+        """
         return Observation(
-            self.phase[rows],
-            None if self.trusted is None else self.trusted[rows],
-            self.half_step if np.ndim(self.half_step) == 0 else np.asarray(self.half_step)[rows],
+            self.phase[index],
+            None if self.trusted is None else self.trusted[index],
+            self.half_step if np.ndim(self.half_step) == 0 else np.asarray(self.half_step)[index],
         )
 
     @property
@@ -167,8 +178,38 @@ class Problem:
         pixels = self.shape[0] * self.shape[1]
         return float(np.sqrt(self.frame[0] * self.frame[1] / pixels))
 
+    @property
+    def is_determined(self) -> bool:
+        """Whether there are as many phases as pixels at least: M/N ≥ √2."""
+        return self.oversampling**2 >= 2
+
+    def effective_noise(self, observation: Observation) -> float:
+        """Return the standard deviation of phases by noise and rounding together.
+
+        Parameters
+        ----------
+        observation : Observation
+            The phases, with the half steps of their rounding.
+
+        Returns
+        -------
+        float
+            Radians: √(σ² + h²/3), the rounding error being uniform in ±h.
+        """
+        return float(np.hypot(self.noise, observation.accuracy / np.sqrt(3.0)))
+
     def require_statistics(self, method: str) -> Statistics:
-        """Return the statistics.
+        """Return the statistics of training images.
+
+        Parameters
+        ----------
+        method : str
+            Name of the method that needs them, for the message.
+
+        Returns
+        -------
+        Statistics
+            Those of the problem.
 
         Raises
         ------

@@ -1,94 +1,93 @@
-"""The methods by name."""
+"""The methods by name. A new one is a file in `solvers/` and a line here."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 from phasegan.errors import InputError
-from phasegan.reconstruction import iterative
-from phasegan.reconstruction.auto import automatic
-from phasegan.reconstruction.pretrained import learned, learned_refusal
-from phasegan.reconstruction.protocol import Method, Problem, Solution
-from phasegan.reconstruction.solvers.constant import mean_image, zero
-from phasegan.reconstruction.solvers.mean_magnitude import mean_magnitude
-from phasegan.reconstruction.solvers.power_law import power_law
-from phasegan.reconstruction.solvers.shrinkage import shrinkage, shrinkage_refusal
-from phasegan.reconstruction.solvers.unit_magnitude import neutral_level, unit_magnitude
+from phasegan.reconstruction import auto, pretrained
+from phasegan.reconstruction.exact import solver as cg
+from phasegan.reconstruction.protocol import Method, Problem
+from phasegan.reconstruction.solvers import (
+    constant,
+    fista,
+    hlo,
+    mean_magnitude,
+    pnp,
+    pocs,
+    posterior,
+    power_law,
+    shrinkage,
+    unit_magnitude,
+)
 
 
-def _zero(problem: Problem) -> Method:
-    return lambda given: Solution(zero(given.phase, problem.shape))
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method of the registry."""
+
+    build: Callable[[Problem], Method]
+    """Makes it ready for a problem."""
+    statistics: Literal["unused", "used", "required"] = "unused"
+    """Of training images."""
+    incompatibility: Callable[[Problem, float], str | None] = lambda problem, noise: None
+    """Says why it does not take phases with noise, radians; None if it does."""
 
 
-def _mean_image(problem: Problem) -> Method:
-    image = problem.require_statistics("mean-image").mean_image
-    return lambda given: Solution(mean_image(given.phase, image))
-
-
-def _unit_magnitude(problem: Problem) -> Method:
-    if problem.statistics is None:
-        level = neutral_level(problem.frame, problem.data_range)
-    else:
-        level = float(problem.statistics.mean_magnitude.mean())
-    return lambda given: Solution(unit_magnitude(given.phase, problem.shape, level))
-
-
-def _mean_magnitude(problem: Problem) -> Method:
-    magnitude = problem.require_statistics("mean-magnitude").mean_magnitude
-    return lambda given: Solution(mean_magnitude(given.phase, problem.shape, magnitude))
-
-
-def _power_law(problem: Problem) -> Method:
-    if problem.statistics is None:
-        brightness = problem.data_range / 2
-    else:
-        brightness = float(problem.statistics.mean_image.mean())
-    return lambda given: Solution(power_law(given.phase, problem.shape, brightness))
-
-
-METHODS: dict[str, Callable[[Problem], Method]] = {
-    "zero": _zero,
-    "mean-image": _mean_image,
-    "unit-magnitude": _unit_magnitude,
-    "power-law": _power_law,
-    "mean-magnitude": _mean_magnitude,
-    "shrinkage": shrinkage,
-    "learned": learned,
-    "hlo": iterative.hlo,
-    "pocs": iterative.pocs,
-    "pocs-accelerated": lambda problem: iterative.pocs(problem, accelerated=True),
-    "cg": iterative.exact,
-    "fista": iterative.projected_fista,
-    "map": iterative.posterior,
-    "pnp": lambda problem: iterative.posterior(problem, denoising=True),
-    "auto": automatic,
+METHODS: dict[str, MethodEntry] = {
+    "zero": MethodEntry(constant.zero_method),
+    "mean-image": MethodEntry(constant.mean_image_method, "required"),
+    "unit-magnitude": MethodEntry(unit_magnitude.method, "used"),
+    "power-law": MethodEntry(power_law.method, "used"),
+    "mean-magnitude": MethodEntry(mean_magnitude.method, "required"),
+    "shrinkage": MethodEntry(shrinkage.method, "required", shrinkage.incompatibility),
+    "learned": MethodEntry(pretrained.method, "unused", pretrained.incompatibility),
+    "hlo": MethodEntry(hlo.method),
+    "pocs": MethodEntry(pocs.method),
+    "pocs-accelerated": MethodEntry(partial(pocs.method, accelerated=True)),
+    "cg": MethodEntry(cg.method),
+    "fista": MethodEntry(fista.method),
+    "map": MethodEntry(posterior.method, "used"),
+    "pnp": MethodEntry(pnp.method, "used"),
+    "auto": MethodEntry(auto.method, "used"),
 }
-NEEDS_STATISTICS = frozenset({"mean-image", "mean-magnitude", "shrinkage"})
-USES_STATISTICS = NEEDS_STATISTICS | {"unit-magnitude", "power-law", "map", "pnp", "auto"}
+NEEDS_STATISTICS = frozenset(n for n, entry in METHODS.items() if entry.statistics == "required")
+USES_STATISTICS = frozenset(n for n, entry in METHODS.items() if entry.statistics != "unused")
 BASELINES = ("zero", "mean-image", "unit-magnitude", "mean-magnitude")
-"""What costs next to nothing and shows what a number is worth."""
+"""Methods that cost next to nothing and show what a score is worth."""
 
 
-def refusal(name: str, problem: Problem, noise: float) -> str | None:
-    """Say why a method does not take phases of a kind; None if it takes them.
+def incompatibility(name: str, problem: Problem, noise: float) -> str | None:
+    """Say why a method does not take phases of a kind.
 
     Parameters
     ----------
     name : str
-        The method.
+        The method's, one of `METHODS`.
     problem : Problem
         Sizes.
     noise : float
         Standard deviation of the phases by noise and rounding together, radians.
+
+    Returns
+    -------
+    str or None
+        One line; None if it takes them.
     """
-    if name == "shrinkage":
-        return shrinkage_refusal(problem)
-    return learned_refusal(problem, noise) if name == "learned" else None
+    return METHODS[name].incompatibility(problem, noise)
 
 
 def check_method(name: str) -> None:
     """Refuse a name that no method has.
+
+    Parameters
+    ----------
+    name : str
+        As a user wrote it.
 
     Raises
     ------
@@ -104,6 +103,18 @@ def check_method(name: str) -> None:
 def make_method(name: str, problem: Problem) -> Method:
     """Make a method ready for a problem.
 
+    Parameters
+    ----------
+    name : str
+        One of `METHODS`.
+    problem : Problem
+        Sizes, data range, noise, statistics and settings.
+
+    Returns
+    -------
+    callable
+        The method.
+
     Raises
     ------
     InputError
@@ -111,4 +122,4 @@ def make_method(name: str, problem: Problem) -> Method:
         statistics that the problem lacks.
     """
     check_method(name)
-    return METHODS[name](problem)
+    return METHODS[name].build(problem)

@@ -9,11 +9,11 @@ import numpy as np
 from phasegan.reconstruction.exact.certificate import Verdict
 from phasegan.reconstruction.protocol import Result
 
-NAMED = 8
+MAX_LISTED = 8
 """Samples that are named one by one; more are counted."""
 
 
-def describe_outcome(result: Result) -> list[str]:
+def describe_result(result: Result) -> list[str]:
     """Say what is certified, what is not and why, and what did not converge.
 
     Parameters
@@ -23,7 +23,7 @@ def describe_outcome(result: Result) -> list[str]:
     """
     lines = []
     if result.certificates is not None:
-        lines += _certified(result)
+        lines += _describe_certificates(result)
     elif result.converged is not None and not np.all(result.converged):
         flat = np.asarray(result.converged).ravel()
         left = int(flat.size - np.count_nonzero(flat))
@@ -40,32 +40,32 @@ def describe_outcome(result: Result) -> list[str]:
     return lines
 
 
-def _certified(result: Result) -> list[str]:
+def _describe_certificates(result: Result) -> list[str]:
     assert result.certificates is not None
     certificates = result.certificates
     proved = sum(c.certified for c in certificates)
-    what = "images" if np.ndim(result.phase) < 4 else "planes"
-    claim = (
+    unit = "images" if np.ndim(result.phase) < 4 else "planes"
+    output_lock = (
         ": they give every phase, and no other integers do (brightness: the smallest integers)"
         if proved
         else ""
     )
-    lines = [f"{proved} of {len(certificates)} {what} certified exact{claim}"]
-    shapes = sum(c.verdict is Verdict.UNIQUE_UP_TO_SCALE for c in certificates)
-    if shapes:
+    lines = [f"{proved} of {len(certificates)} {unit} certified exact{output_lock}"]
+    unique = sum(c.verdict is Verdict.UNIQUE_UP_TO_SCALE for c in certificates)
+    if unique:
         lines.append(
-            f"{shapes} of {len(certificates)} {what} unique up to scale: nothing but multiples of "
+            f"{unique} of {len(certificates)} {unit} unique up to scale: nothing but multiples of "
             "them has these phases"
         )
     left = [(i, c) for i, c in enumerate(certificates) if not c.certified or c.reason]
     per_sample = len(certificates) // max(1, len(result.sources or certificates))
-    for i, certificate in left[:NAMED]:
-        name = f"{what[:-1]} {i}"
+    for i, certificate in left[:MAX_LISTED]:
+        name = f"{unit[:-1]} {i}"
         if result.sources is not None:
             name = f"{i}: {result.sources[i // per_sample]}"
         lines.append(f"  {name}: {certificate.verdict}, {certificate.reason}")
-    if len(left) > NAMED:
-        rest = Counter(certificate.verdict for _, certificate in left[NAMED:])
+    if len(left) > MAX_LISTED:
+        rest = Counter(certificate.verdict for _, certificate in left[MAX_LISTED:])
         counted = ", ".join(f"{count} {Verdict(v).value}" for v, count in rest.items())
-        lines.append(f"  and {len(left) - NAMED} more: {counted}")
+        lines.append(f"  and {len(left) - MAX_LISTED} more: {counted}")
     return lines

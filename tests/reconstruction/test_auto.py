@@ -10,10 +10,10 @@ import phasegan
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.phase import analyse
 from phasegan.progress import Progress
-from phasegan.reconstruction.auto import CLEAN, choose
+from phasegan.reconstruction.auto import MAX_EXACT_NOISE, choose_method
 from phasegan.reconstruction.exact.certificate import Verdict
 from phasegan.reconstruction.image_statistics import Statistics
-from phasegan.reconstruction.noise_level import estimated_noise
+from phasegan.reconstruction.noise_level import estimate_noise
 from phasegan.reconstruction.protocol import Observation, Problem
 
 
@@ -53,29 +53,29 @@ def scaled_error(estimates, images):
 
 @pytest.mark.parametrize(("n", "m"), [(32, 64), (32, 46), (32, 128)])
 def test_clean_phases_of_enough_padding_are_solved_by_cg(n, m):
-    assert choose(problem(n, m), 0.0) == "cg"
-    assert choose(problem(n, m), CLEAN) == "cg"
-    assert choose(problem(n, m), 1.01 * CLEAN) == "map"
+    assert choose_method(problem(n, m), 0.0) == "cg"
+    assert choose_method(problem(n, m), MAX_EXACT_NOISE) == "cg"
+    assert choose_method(problem(n, m), 1.01 * MAX_EXACT_NOISE) == "map"
 
 
 @pytest.mark.parametrize(("n", "m"), [(32, 45), (32, 33)])
 def test_too_few_phases_are_left_to_map(n, m):
     for noise in (0.0, 0.3):
-        assert choose(problem(n, m), noise) == "map"
+        assert choose_method(problem(n, m), noise) == "map"
         with_images = means(n, m, lambda count: np.zeros((count, n, n)))
-        assert choose(problem(n, m, with_images), noise) == "map"
+        assert choose_method(problem(n, m, with_images), noise) == "map"
 
 
 def test_without_padding_training_images_decide():
-    assert choose(problem(32, 32), 0.0) == "map"
-    assert choose(problem(32, 32, means(32, 32)), 0.0) == "map"
+    assert choose_method(problem(32, 32), 0.0) == "map"
+    assert choose_method(problem(32, 32, means(32, 32)), 0.0) == "map"
     training = means(32, 32, lambda count: np.zeros((count, 32, 32)))
-    assert choose(problem(32, 32, training), 0.0) == "shrinkage"
+    assert choose_method(problem(32, 32, training), 0.0) == "shrinkage"
 
 
 def test_oversampling_counts_over_both_axes():
-    assert choose(Problem((8, 32), (32, 32)), 0.0) == "cg"
-    assert choose(Problem((30, 32), (32, 32)), 0.0) == "map"
+    assert choose_method(Problem((8, 32), (32, 32)), 0.0) == "cg"
+    assert choose_method(Problem((30, 32), (32, 32)), 0.0) == "map"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_noise_that_nobody_declared_is_noticed_and_taken_into_account(sigma):
 def test_the_noise_is_estimated_from_the_phases_alone(ratio, sigma, factor):
     images, m = photographs(48, 3), round(48 * ratio)
     noisy = add_phase_noise(analyse(images, (m, m)).phase, sigma, np.random.default_rng(0), (m, m))
-    found = estimated_noise(Observation(noisy), problem(48, m), np.full(3, factor * sigma))
+    found = estimate_noise(Observation(noisy), problem(48, m), np.full(3, factor * sigma))
     assert (found > 0.7 * sigma).all()
     assert (found < 1.6 * sigma).all()
 
@@ -163,9 +163,9 @@ def test_the_noise_of_a_sample_does_not_depend_on_its_neighbours():
     for i, sigma in enumerate((0.02, 0.1, 0.3)):
         phase[i] = add_phase_noise(phase[i], sigma, np.random.default_rng(i), (48, 48))
     together = phasegan.reconstruct(phase, shape=(24, 24))
-    stack = estimated_noise(Observation(phase), problem(24, 48), np.array([0.02, 0.1, 0.3]))
+    stack = estimate_noise(Observation(phase), problem(24, 48), np.array([0.02, 0.1, 0.3]))
     for i, guess in enumerate((0.02, 0.1, 0.3)):
-        alone = estimated_noise(Observation(phase[i : i + 1]), problem(24, 48), np.array([guess]))
+        alone = estimate_noise(Observation(phase[i : i + 1]), problem(24, 48), np.array([guess]))
         # of two significant digits, of which rounding may shift the last by one
         np.testing.assert_allclose(alone[0], stack[i], rtol=0.11)
         single = phasegan.reconstruct(phase[i], shape=(24, 24))

@@ -11,7 +11,11 @@ from phasegan.fourier.degradation import quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.exact.certificate import Measured, misfit, second_singular_value
+from phasegan.reconstruction.exact.certificate import (
+    PlaneObservation,
+    misfit,
+    second_singular_value,
+)
 
 
 def photographs(n, count, seed=0):
@@ -26,9 +30,9 @@ def measured(image, frame, dtype="float64", bits=None):
     phase = spectrum.phase if bits is None else quantise_phase(spectrum.phase, bits, frame)
     trusted = ~spectrum.undefined if spectrum.undefined.any() else None
     if dtype == "float64":
-        return Measured(phase, trusted, 0.0 if bits is None else np.pi / 2**bits)
+        return PlaneObservation(phase, trusted, 0.0 if bits is None else np.pi / 2**bits)
     codes = encode(phase, dtype)
-    return Measured(decode(codes), trusted, half_steps(codes, bits))
+    return PlaneObservation(decode(codes), trusted, half_steps(codes, bits))
 
 
 def operator_of(images, frame, trusted=None):
@@ -87,9 +91,9 @@ def test_pi_and_minus_pi_are_one_angle():
     at_pi = kept.phase == np.pi
     assert at_pi.any()
     turned = np.where(at_pi, -np.pi, kept.phase)
-    assert misfit(image, Measured(turned, None, 0.0), (32, 32)) == 0
+    assert misfit(image, PlaneObservation(turned, None, 0.0), (32, 32)) == 0
     codes = encode(kept.phase, "uint16")
-    assert misfit(image, Measured(decode(codes), None, half_steps(codes)), (32, 32)) == 0
+    assert misfit(image, PlaneObservation(decode(codes), None, half_steps(codes)), (32, 32)) == 0
 
 
 def test_what_is_not_trusted_is_left_out_and_what_is_counts():
@@ -97,10 +101,10 @@ def test_what_is_not_trusted_is_left_out_and_what_is_counts():
     kept = measured(image, (32, 32))
     wrong = np.random.default_rng(1).random(kept.phase.shape) < 0.2
     phase = np.where(wrong, kept.phase + 1.0, kept.phase)
-    assert misfit(image, Measured(phase, ~wrong, 0.0), (32, 32)) == 0
-    assert misfit(image, Measured(phase, None, 0.0), (32, 32)) == wrong.sum()
+    assert misfit(image, PlaneObservation(phase, ~wrong, 0.0), (32, 32)) == 0
+    assert misfit(image, PlaneObservation(phase, None, 0.0), (32, 32)) == wrong.sum()
     some = wrong & (np.random.default_rng(2).random(wrong.shape) < 0.5)
-    assert misfit(image, Measured(phase, ~some, 0.0), (32, 32)) == (wrong & ~some).sum()
+    assert misfit(image, PlaneObservation(phase, ~some, 0.0), (32, 32)) == (wrong & ~some).sum()
 
 
 def test_undefined_phases_that_are_not_trusted_do_no_harm():
@@ -108,7 +112,7 @@ def test_undefined_phases_that_are_not_trusted_do_no_harm():
     image[0, [0, 2]] = 5  # 1 + e^{−2iθ} is 0 at a quarter of a turn
     spectrum = analyse(image, (16, 16))
     assert spectrum.undefined.any()
-    known = Measured(spectrum.phase, ~spectrum.undefined, 0.0)
+    known = PlaneObservation(spectrum.phase, ~spectrum.undefined, 0.0)
     assert misfit(image, known, (16, 16)) == 0
 
 
@@ -116,10 +120,10 @@ def test_the_half_step_is_what_is_allowed():
     image = photographs(16, 1)[0]
     spectrum = analyse(image, (32, 32))
     off = spectrum.phase + 1e-3
-    assert misfit(image, Measured(off, None, 1.001e-3), (32, 32)) == 0
-    assert misfit(image, Measured(off, None, 0.999e-3), (32, 32)) == off.size
+    assert misfit(image, PlaneObservation(off, None, 1.001e-3), (32, 32)) == 0
+    assert misfit(image, PlaneObservation(off, None, 0.999e-3), (32, 32)) == off.size
     half = np.where(np.arange(17) < 5, 1.001e-3, 0.999e-3) * np.ones((32, 1))
-    assert misfit(image, Measured(off, None, half), (32, 32)) == 32 * 12
+    assert misfit(image, PlaneObservation(off, None, half), (32, 32)) == 32 * 12
 
 
 @pytest.mark.parametrize("frame", [22, 24, 25, 32, 48])

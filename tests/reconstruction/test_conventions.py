@@ -29,7 +29,7 @@ def image():
     return np.rint(255 * resize(data.camera(), (N, N), anti_aliasing=True))
 
 
-def placed(image, row=0, column=0, frame=M):
+def embed(image, row=0, column=0, frame=M):
     whole = np.zeros((frame, frame))
     whole[: image.shape[0], : image.shape[1]] = image
     return np.roll(whole, (row, column), (0, 1))
@@ -45,15 +45,15 @@ MIDDLE = (M - N) // 2
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda x: phase_of(placed(x, MIDDLE, MIDDLE)), "an image in the middle of the frame"),
-        (lambda x: -phase_of(placed(x)), "the conjugate transform of the image: negate them"),
+        (lambda x: phase_of(embed(x, MIDDLE, MIDDLE)), "an image in the middle of the frame"),
+        (lambda x: -phase_of(embed(x)), "the conjugate transform of the image: negate them"),
         (
-            lambda x: -phase_of(placed(x, MIDDLE, MIDDLE)),
+            lambda x: -phase_of(embed(x, MIDDLE, MIDDLE)),
             "the conjugate transform of an image in the middle of the frame",
         ),
-        (lambda x: phase_of(placed(x, -N // 2, -N // 2)), "an image around the frame's origin"),
-        (lambda x: phase_of(placed(x, 5, 17)), "an image that begins at row 5, column 17"),
-        (lambda x: phase_of(placed(x - x.mean())), "an image whose mean was subtracted"),
+        (lambda x: phase_of(embed(x, -N // 2, -N // 2)), "an image around the frame's origin"),
+        (lambda x: phase_of(embed(x, 5, 17)), "an image that begins at row 5, column 17"),
+        (lambda x: phase_of(embed(x - x.mean())), "an image whose mean was subtracted"),
     ],
 )
 def test_where_the_image_stands_is_named(image, make, said):
@@ -61,7 +61,7 @@ def test_where_the_image_stands_is_named(image, make, said):
 
 
 def test_the_advice_moves_the_image_to_the_corner(image):
-    given = phase_of(placed(image, MIDDLE, MIDDLE))
+    given = phase_of(embed(image, MIDDLE, MIDDLE))
     said = name_convention(given, None, (M, M), (N, N), 0.3)
     assert f"add 2π({MIDDLE}k/{M} + {MIDDLE}l/{M})" in said
     k, l = np.arange(M)[:, None], np.arange(M // 2 + 1)  # noqa: E741 - as in the advice
@@ -74,14 +74,14 @@ def test_the_advice_moves_the_image_to_the_corner(image):
 def test_odd_frames_and_sizes(image):
     small = image[:21, :21]
     for room in (12, 13):
-        given = phase_of(placed(small, room, room, 46))
+        given = phase_of(embed(small, room, room, 46))
         assert "in the middle" in name_convention(given, None, (46, 46), (21, 21), 0.3)
     mask = np.random.default_rng(0).uniform(size=given.shape) > 0.05
     assert "in the middle" in name_convention(given, mask, (46, 46), (21, 21), 0.3)
 
 
 def test_noise_and_right_phases_are_no_convention(image, rng):
-    given = phase_of(placed(image))
+    given = phase_of(embed(image))
     noisy = given + rng.normal(0, 0.2, given.shape)
     assert name_convention(noisy, None, (M, M), (N, N), 0.2) is None
     assert name_convention(rng.uniform(-3, 3, given.shape), None, (M, M), (N, N), 0.5) is None
@@ -97,9 +97,9 @@ def test_signs_of_pixels_are_named(image):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda x: phase_of(placed(x, MIDDLE, MIDDLE)), "are those of an image in the middle"),
-        (lambda x: phase_of(placed(x - 60)), "an image with negative pixels"),
-        (lambda x: phase_of(placed(x, N, N)), "does the image stand in another corner"),
+        (lambda x: phase_of(embed(x, MIDDLE, MIDDLE)), "are those of an image in the middle"),
+        (lambda x: phase_of(embed(x - 60)), "an image with negative pixels"),
+        (lambda x: phase_of(embed(x, N, N)), "does the image stand in another corner"),
     ],
 )
 def test_auto_says_it(image, make, said):
@@ -113,7 +113,7 @@ def test_auto_says_it(image, make, said):
 
 def test_an_image_with_opposite_phases_is_not_unique_up_to_scale(image):
     """Half of the phases are half a turn off, which the linear condition does not see."""
-    result = phasegan.reconstruct(phase_of(placed(image, N, 0)), shape=(N, N), method="cg")
+    result = phasegan.reconstruct(phase_of(embed(image, N, 0)), shape=(N, N), method="cg")
     (certificate,) = result.certificates
     assert certificate.verdict == Verdict.NOT_EXPLAINED
     assert not result.unique_up_to_scale.any()

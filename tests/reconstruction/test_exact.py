@@ -11,8 +11,8 @@ import phasegan
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.exact.certificate import Measured, Verdict, misfit
-from phasegan.reconstruction.exact.integers import without_common_factor
+from phasegan.reconstruction.exact.certificate import PlaneObservation, Verdict, misfit
+from phasegan.reconstruction.exact.integers import divide_by_gcd
 from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.registry import make_method
 
@@ -30,7 +30,7 @@ def textured(n, count, seed=0):
 
 
 def reduced(images):
-    return np.stack([without_common_factor(image) for image in images])
+    return np.stack([divide_by_gcd(image) for image in images])
 
 
 def wrong(result, images):
@@ -106,7 +106,7 @@ def test_a_certified_image_changed_by_one_grey_level_does_not_fit():
     result = solve(textured(24, 2))
     rng = np.random.default_rng(0)
     for estimate, phase in zip(result.estimate.astype(np.int64), result.phase, strict=True):
-        known = Measured(phase, None, 0.0)
+        known = PlaneObservation(phase, None, 0.0)
         assert misfit(estimate, known, (48, 48)) == 0
         for _ in range(30):
             changed = estimate.copy()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from phasegan.reconstruction.exact.integers import integer_scales, without_common_factor
+from phasegan.reconstruction.exact.integers import divide_by_gcd, integer_scales
 
 
 def photographs(n, count, seed=0):
@@ -66,13 +66,13 @@ def test_common_factors_are_divided_out(divisor):
 
 def test_dividing_by_the_common_factor_once_is_enough():
     image = 6 * photographs(8, 1)[0]
-    once = without_common_factor(image)
+    once = divide_by_gcd(image)
     assert np.gcd.reduce(once, axis=None) == 1
-    np.testing.assert_array_equal(without_common_factor(once), once)
+    np.testing.assert_array_equal(divide_by_gcd(once), once)
     assert np.gcd.reduce(image, axis=None) % 6 == 0
     np.testing.assert_array_equal(once * np.gcd.reduce(image, axis=None), image)
     zeros = np.zeros((4, 4), np.int64)
-    np.testing.assert_array_equal(without_common_factor(zeros), zeros)
+    np.testing.assert_array_equal(divide_by_gcd(zeros), zeros)
 
 
 def special_images():

@@ -13,7 +13,8 @@ import phasegan
 from phasegan.fourier.operator import PhaseOperator, plane_weight
 from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.solvers.fista import fista
-from phasegan.reconstruction.solvers.hlo import hayes_lim_oppenheim, phase_only
+from phasegan.reconstruction.solvers.hlo import hayes_lim_oppenheim
+from phasegan.reconstruction.solvers.iteration import phase_only
 from phasegan.reconstruction.solvers.pocs import alternating_projections
 
 N, M = 20, 40
@@ -48,15 +49,23 @@ SOLVERS = {
 }
 
 
-def run(name, operator, start=None, *, iterations=60, tolerance=0.0, watch=None):
+def run(name, operator, start=None, *, iterations=60, tolerance=0.0, callback=None):
     start = start_of(operator) if start is None else start
-    return SOLVERS[name](operator, start, iterations=iterations, tolerance=tolerance, watch=watch)
+    return SOLVERS[name](
+        operator, start, iterations=iterations, tolerance=tolerance, callback=callback
+    )
 
 
 def followed(name, operator, start=None, iterations=300):
     """Return the iterates that a watch is shown: (checks, n, N, N)."""
     seen = []
-    run(name, operator, start, iterations=iterations, watch=lambda k, i, x: seen.append(x.clone()))
+    run(
+        name,
+        operator,
+        start,
+        iterations=iterations,
+        callback=lambda k, i, x: seen.append(x.clone()),
+    )
     return torch.stack(seen)
 
 
@@ -193,10 +202,10 @@ def test_a_watch_is_told_every_ten_iterations_of_those_at_work(name):
     operator = operator_of(photographs(N, 3))
     calls = []
 
-    def watch(k, index, images):
+    def callback(k, index, images):
         calls.append((k, index.tolist(), tuple(images.shape)))
 
-    run(name, operator, iterations=25, watch=watch)
+    run(name, operator, iterations=25, callback=callback)
     assert calls == [(k, [0, 1, 2], (3, N, N)) for k in (10, 20, 25)]
 
 

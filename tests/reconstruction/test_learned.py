@@ -16,9 +16,9 @@ from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.phase import analyse, mirrored, mirrored_bins
 from phasegan.models.weights import weights_intact
-from phasegan.reconstruction.auto import choose
+from phasegan.reconstruction.auto import choose_method
 from phasegan.reconstruction.learned import LearnedMethod
-from phasegan.reconstruction.pretrained import shipped_run
+from phasegan.reconstruction.pretrained import pretrained_run
 from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.registry import make_method
 
@@ -41,7 +41,7 @@ def angle(a, b):
 
 
 def test_the_shipped_run_is_whole_and_small():
-    folder = RunFolder(shipped_run())
+    folder = RunFolder(pretrained_run())
     assert folder.read_config().preset == "physics"
     assert folder.read_status().step > 0
     assert weights_intact(folder.weights_path("generator_ab"))
@@ -88,7 +88,7 @@ def test_a_mirrored_phase_gives_the_mirrored_estimate(phase):
     straight = phasegan.reconstruct(phase, method="learned").estimate
     turned = phasegan.reconstruct(mirrored(phase, FRAME, FRAME), method="learned").estimate
     np.testing.assert_allclose(turned, straight[..., ::-1], atol=0.05)
-    alone = LearnedMethod(shipped_run(), torch.device("cpu"), mirror=False)
+    alone = LearnedMethod(pretrained_run(), torch.device("cpu"), mirror=False)
     once = alone(Observation(phase)).estimate
     other = alone(Observation(mirrored(phase, FRAME, FRAME))).estimate[..., ::-1]
     np.testing.assert_allclose((once + other) / 2, straight, atol=0.05)
@@ -134,15 +134,15 @@ def test_other_sizes_are_refused_with_what_to_do(shape, frame, kind):
     for advice in ("--size 128 --oversample 1", "phasegan train", "--method auto"):
         assert advice in text
     assert "\n" not in text
-    assert choose(Problem(shape, frame), 0.0) != "learned"
+    assert choose_method(Problem(shape, frame), 0.0) != "learned"
 
 
 def test_noise_and_rounding_are_taken_up_to_a_bound(phase):
     for sigma in (0.0, 0.05):
-        assert choose(Problem(FRAME, FRAME), sigma) == "learned"
+        assert choose_method(Problem(FRAME, FRAME), sigma) == "learned"
         noisy = add_phase_noise(phase, sigma, np.random.default_rng(0), FRAME)
         assert phasegan.reconstruct(noisy, noise=sigma).method == "auto (learned)"
-    assert choose(Problem(FRAME, FRAME), 0.051) == "map"
+    assert choose_method(Problem(FRAME, FRAME), 0.051) == "map"
     with pytest.raises(InputError, match=r"up to 0.05 rad together, these have 0.1 rad"):
         phasegan.reconstruct(phase, method="learned", noise=0.1)
     for bits, taken in ((6, True), (5, False)):

@@ -10,7 +10,7 @@ from phasegan.errors import InputError
 from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.image_statistics import gather_statistics
 from phasegan.reconstruction.protocol import Observation, Problem, Settings
-from phasegan.reconstruction.registry import METHODS, make_method, refusal
+from phasegan.reconstruction.registry import METHODS, incompatibility, make_method
 from phasegan.reconstruction.solvers.mean_magnitude import mean_magnitude
 from phasegan.reconstruction.solvers.unit_magnitude import neutral_level, unit_magnitude
 
@@ -65,7 +65,7 @@ def test_every_method_takes_and_gives_stacks(tiny):
         )
         phase = file.test.phase()
     for name in METHODS:
-        if refusal(name, problem, 0.0):
+        if incompatibility(name, problem, 0.0):
             continue
         method = make_method(name, problem)
         estimate = method(Observation(phase)).estimate

@@ -14,9 +14,9 @@ from phasegan.fourier.map_estimate import DEFICIT, maximum_posterior
 from phasegan.fourier.operator import PhaseOperator, plane_weight
 from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.solvers.mean_magnitude import mean_magnitude
-from phasegan.reconstruction.solvers.pnp import denoised, noise_level
+from phasegan.reconstruction.solvers.pnp import denoise, estimate_noise_level
 from phasegan.reconstruction.solvers.power_law import power_law_magnitude
-from phasegan.reconstruction.summary import describe_outcome
+from phasegan.reconstruction.summary import describe_result
 
 
 def photographs(n, count, seed=0):
@@ -189,12 +189,12 @@ def test_what_iterations_ended_says_so_and_more_iterations_help():
     )
     assert (short.iterations == 40).all()
     assert not short.converged.any()
-    assert "3 of 3 planes had not converged" in describe_outcome(short)[0]
+    assert "3 of 3 planes had not converged" in describe_result(short)[0]
     assert psnr(longer.estimate, images) > psnr(short.estimate, images) + 1
     assert whole.converged.all()
     assert (whole.iterations > 160).all()
     assert psnr(whole.estimate, images) > psnr(longer.estimate, images)
-    assert not any("converged" in line for line in describe_outcome(whole))
+    assert not any("converged" in line for line in describe_result(whole))
 
 
 @pytest.mark.parametrize("method", ["map", "pnp"])
@@ -304,17 +304,17 @@ def test_the_noise_that_is_left_is_estimated():
     smooth = np.add.outer(np.arange(64.0), np.arange(64.0))
     for sigma in (1.0, 8.0):
         image = torch.from_numpy(smooth + rng.normal(scale=sigma, size=(3, 64, 64)))
-        level = noise_level(image)
+        level = estimate_noise_level(image)
         assert level.shape == (3, 1, 1)
         np.testing.assert_allclose(level.flatten(), sigma, rtol=0.15)
-    assert (noise_level(torch.from_numpy(smooth)[None]) > 0).all()
+    assert (estimate_noise_level(torch.from_numpy(smooth)[None]) > 0).all()
 
 
 def test_the_denoiser_removes_noise_and_keeps_the_mean():
     rng = np.random.default_rng(1)
     image = np.where(np.arange(32)[:, None] < 16, 50.0, 150.0) * np.ones((2, 1, 32))
     noisy = torch.from_numpy(image + rng.normal(scale=5.0, size=image.shape))
-    clean = denoised(noisy, torch.full((2, 1, 1), 5.0)).numpy()
+    clean = denoise(noisy, torch.full((2, 1, 1), 5.0)).numpy()
     assert ((clean - image) ** 2).mean() < 0.3 * ((noisy.numpy() - image) ** 2).mean()
     assert abs(clean.mean() - image.mean()) < 1.0
 

@@ -8,7 +8,12 @@ import torch
 from skimage import data
 
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.exact.support import centrosymmetry, fits, tightest_support, windowed
+from phasegan.reconstruction.exact.support import (
+    centrosymmetry,
+    shift_to_corner,
+    tightest_support,
+    window_fits,
+)
 
 FLOOR = 1e-7
 
@@ -40,7 +45,7 @@ def test_the_phase_of_a_window_is_that_of_its_content(window, frame):
     image = np.zeros((12, 12), np.int64)
     inside = np.s_[window[0] : window[1], window[2] : window[3]]
     image[inside] = photograph(12)[inside]
-    moved = windowed(phase_of(image, frame), frame, window)
+    moved = shift_to_corner(phase_of(image, frame), frame, window)
     spectrum = analyse(image[inside][None], frame)
     clear = spectrum.magnitude > 1e-6 * spectrum.magnitude.max()
     assert turn(moved, spectrum.phase)[clear].max() < 1e-8
@@ -48,7 +53,7 @@ def test_the_phase_of_a_window_is_that_of_its_content(window, frame):
 
 def test_the_whole_frame_is_no_move():
     phase = phase_of(photograph(12), (24, 24))
-    assert torch.equal(windowed(phase, (24, 24), (0, 12, 0, 12)), phase)
+    assert torch.equal(shift_to_corner(phase, (24, 24), (0, 12, 0, 12)), phase)
 
 
 def test_centrosymmetric_images_have_the_peak_of_a_shift():
@@ -67,10 +72,10 @@ def test_centrosymmetric_images_have_the_peak_of_a_shift():
 def test_a_window_fits_when_it_holds_the_content():
     image = bordered(16, 3, 2, 2, 4)
     phase, frame = phase_of(image, (32, 32)), (32, 32)
-    assert fits(phase, frame, (3, 14, 2, 12), FLOOR)
-    assert fits(phase, frame, (2, 15, 1, 13), FLOOR)
+    assert window_fits(phase, frame, (3, 14, 2, 12), FLOOR)
+    assert window_fits(phase, frame, (2, 15, 1, 13), FLOOR)
     for cut in ((4, 14, 2, 12), (3, 13, 2, 12), (3, 14, 3, 12), (3, 14, 2, 11)):
-        assert not fits(phase, frame, cut, FLOOR)
+        assert not window_fits(phase, frame, cut, FLOOR)
 
 
 @pytest.mark.parametrize("borders", [(3, 2, 2, 4), (1, 1, 1, 1), (5, 1, 1, 6), (2, 2, 5, 5)])

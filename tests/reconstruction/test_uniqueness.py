@@ -20,8 +20,8 @@ from phasegan.reconstruction.exact.certificate import second_singular_value
 from phasegan.reconstruction.exact.uniqueness import (
     deviation_radius,
     excludes_neighbours,
-    other_scales,
     rounding_sensitivity,
+    search_scales,
 )
 
 
@@ -65,7 +65,7 @@ def near_the_ray(x, white, radius):
 def test_every_other_integer_image_near_the_ray_is_a_candidate(pixels, radius):
     x = np.array(pixels)
     x = x // np.gcd.reduce(x)
-    found = other_scales(x[None], 15, radius)
+    found = search_scales(x[None], 15, radius)
     if found.complete:
         candidates = {tuple(c[0].tolist()) for c in found.candidates}
         assert near_the_ray(x, 15, radius) <= candidates
@@ -92,10 +92,10 @@ def test_where_neighbours_are_excluded_only_multiples_are_near(pixels, radius):
 def test_a_pair_of_pixels_has_other_ratios_near_by():
     image = np.zeros((4, 4), np.int64)
     image[0, 0], image[0, 2] = 207, 240
-    found = other_scales(image, 255, 0.2)
+    found = search_scales(image, 255, 0.2)
     assert any(c[0, 0] == 163 and c[0, 2] == 189 for c in found.candidates)
     assert found.complete
-    precise = other_scales(image, 255, 1e-5)
+    precise = search_scales(image, 255, 1e-5)
     assert precise.candidates == []
     assert precise.complete
 
@@ -103,16 +103,16 @@ def test_a_pair_of_pixels_has_other_ratios_near_by():
 def test_a_photograph_has_none():
     image = photograph(64)
     for radius in (1e-6, 0.1, 5.0):
-        found = other_scales(image, 255, radius)
+        found = search_scales(image, 255, radius)
         assert found.complete
         assert found.candidates == []
-    assert not other_scales(image, 255, 1e9).complete
-    assert not other_scales(image, 255, np.inf).complete
+    assert not search_scales(image, 255, 1e9).complete
+    assert not search_scales(image, 255, np.inf).complete
 
 
 def test_16_bit_pictures_are_searched_too():
     rng = np.random.default_rng(0)
-    found = other_scales(rng.integers(0, 65536, (16, 16)), 65535, 0.01)
+    found = search_scales(rng.integers(0, 65536, (16, 16)), 65535, 0.01)
     assert found.complete
     assert found.candidates == []
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-MOST_UNKNOWNS = 300
-MOST_INTEGERS = 40
+MAX_UNKNOWNS = 300
+MAX_INTEGERS = 40
 """Coefficients of a kernel that integer programs are solved for."""
-MOST_ROUNDS = 12
+MAX_ROUNDS = 12
 ADDED = 200
 """Constraints of each kind that a round adds."""
 MARGIN = 1e-6
@@ -54,15 +54,17 @@ def excludes_blurs(content: NDArray[np.int64], border: tuple[int, int], white: i
     offsets = [(i, j) for i in range(a + 1) for j in range(-b, b + 1) if (i, j) >= (0, 0)]
     if len(offsets) == 1:
         return True
-    if len(offsets) > MOST_UNKNOWNS:
+    if len(offsets) > MAX_UNKNOWNS:
         return False
-    program = _Program(content, offsets, border, white)
-    if program.excluded(0):
+    constraints = _BlurConstraints(content, offsets, border, white)
+    if constraints.is_infeasible(0):
         return True
-    return len(offsets) <= MOST_INTEGERS and all(map(program.excluded, range(1, len(offsets))))
+    return len(offsets) <= MAX_INTEGERS and all(
+        map(constraints.is_infeasible, range(1, len(offsets)))
+    )
 
 
-class _Program:
+class _BlurConstraints:
     """The constraints 0 ≤ y ∗ κ ≤ white and K ≥ 0, of which some are in use."""
 
     def __init__(
@@ -75,8 +77,8 @@ class _Program:
         a, b = self.border = border
         self.white = white
         self.shifts = np.array(offsets)
-        self.twice = np.where((self.shifts == 0).all(axis=1), 1.0, 2.0)
-        self.wide = np.pad(content, ((2 * a, 2 * a), (2 * b, 2 * b))).astype(np.float64)
+        self.multiplicity = np.where((self.shifts == 0).all(axis=1), 1.0, 2.0)
+        self.padded = np.pad(content, ((2 * a, 2 * a), (2 * b, 2 * b))).astype(np.float64)
         self.shape = (content.shape[0] + 2 * a, content.shape[1] + 2 * b)
         self.grid = (4 * (2 * a + 1), 4 * (2 * b + 1))
         rng = np.random.default_rng(0)
@@ -85,48 +87,51 @@ class _Program:
         others = np.eye(len(offsets))[1:]
         point = np.zeros_like(others)
         point[:, 0] = 1.0
-        self.within = np.concatenate([others - point, -others - point])  # |κ_m| ≤ κ₀
+        self.dominance = np.concatenate([others - point, -others - point])  # |κ_m| ≤ κ₀
 
     def pixel_rows(self, places: NDArray[np.intp]) -> Matrix:
         """Return the rows that give pixels of y ∗ κ."""
         row, column = np.unravel_index(places, self.shape)
         row, column = row[:, None] + self.border[0], column[:, None] + self.border[1]
-        rows: Matrix = self.wide[row - self.shifts[:, 0], column - self.shifts[:, 1]]
-        rows = rows + self.wide[row + self.shifts[:, 0], column + self.shifts[:, 1]]
-        return rows * (self.twice / 2)
+        rows: Matrix = self.padded[row - self.shifts[:, 0], column - self.shifts[:, 1]]
+        rows = rows + self.padded[row + self.shifts[:, 0], column + self.shifts[:, 1]]
+        return rows * (self.multiplicity / 2)
 
     def spectrum_rows(self, places: NDArray[np.intp]) -> Matrix:
         """Return the rows that give samples of K."""
         k, m = (index[:, None] for index in np.unravel_index(places, self.grid))
         angle = k * self.shifts[:, 0] / self.grid[0] + m * self.shifts[:, 1] / self.grid[1]
-        rows: Matrix = self.twice * np.cos(2 * np.pi * angle)
+        rows: Matrix = self.multiplicity * np.cos(2 * np.pi * angle)
         return rows
 
-    def excluded(self, last: int) -> bool:
+    def is_infeasible(self, last: int) -> bool:
         """Tell whether there is no κ with κ₀ ≥ 2, or no integer one that ends at `last`."""
         low = np.full(len(self.shifts), -float(self.white))
         high = -low
         low[0] = 2.0
         if last:
             low[last], high[last + 1 :], low[last + 1 :] = 1.0, 0.0, 0.0
-        for _ in range(MOST_ROUNDS):
-            some, waves = self.pixel_rows(self.pixels), self.spectrum_rows(self.frequencies)
-            left = np.concatenate([some, -some, -waves, self.within])
+        for _ in range(MAX_ROUNDS):
+            pixel_rows, spectrum_rows = (
+                self.pixel_rows(self.pixels),
+                self.spectrum_rows(self.frequencies),
+            )
+            left = np.concatenate([pixel_rows, -pixel_rows, -spectrum_rows, self.dominance])
             right = np.full(len(left), MARGIN)
-            right[: len(some)] += self.white
-            found = milp(
+            right[: len(pixel_rows)] += self.white
+            solution = milp(
                 np.eye(len(low))[0],
                 integrality=np.full(len(low), int(last > 0)),
                 bounds=Bounds(low, high),
                 constraints=LinearConstraint(left, ub=right),
                 options={"time_limit": SECONDS},
             )
-            if found.status == INFEASIBLE:
+            if solution.status == INFEASIBLE:
                 return True
-            if found.x is None:
+            if solution.x is None:
                 return False
-            blur = self.pixel_rows(np.arange(np.prod(self.shape))) @ found.x
-            spectrum = self.spectrum_rows(np.arange(np.prod(self.grid))) @ found.x
+            blur = self.pixel_rows(np.arange(np.prod(self.shape))) @ solution.x
+            spectrum = self.spectrum_rows(np.arange(np.prod(self.grid))) @ solution.x
             outside = np.maximum(blur - self.white, -blur)
             worst = np.argsort(-outside)[:ADDED]
             lowest = np.argsort(spectrum)[:ADDED]

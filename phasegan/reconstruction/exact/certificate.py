@@ -27,14 +27,14 @@ LANCZOS_STEPS = 3000
 LANCZOS_CHECK = 25
 LANCZOS_ACCURACY = 0.3
 """Of the squared singular value."""
-FEW = 0.02
+MAX_UNDEFINED_SHARE = 0.02
 """Share of undefined phases in a candidate up to which they are left out."""
 ROUNDING = 1e-13
 """Error of a float64 transform, as a share of the largest magnitude."""
 
 
 class Verdict(StrEnum):
-    """What is known about one reconstruction."""
+    """What is proved about one reconstruction."""
 
     CERTIFIED = "certified"
     """Explains every phase, and no other integer image on the support does."""
@@ -75,8 +75,8 @@ class Certificate:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The phases of one plane as a certificate needs them.
+class PlaneObservation:
+    """The phases of one plane and how far they can be trusted; see `protocol.Observation`.
 
     Attributes
     ----------
@@ -94,14 +94,16 @@ class Measured:
     half_step: NDArray[np.float64] | float
 
 
-def misfit(image: NDArray[np.integer], measured: Measured, frame: tuple[int, int]) -> int:
+def misfit(
+    image: NDArray[np.integer], observation: PlaneObservation, frame: tuple[int, int]
+) -> int:
     """Count the phases that an integer image does not give.
 
     Parameters
     ----------
     image : numpy.ndarray
         (N₁, N₂), integers.
-    measured : Measured
+    observation : PlaneObservation
         The phases.
     frame : (int, int)
         (M₁, M₂).
@@ -116,27 +118,27 @@ def misfit(image: NDArray[np.integer], measured: Measured, frame: tuple[int, int
         may be either.
     """
     spectrum = analyse(image, frame)
-    difference = np.abs(spectrum.phase - measured.phase)
+    difference = np.abs(spectrum.phase - observation.phase)
     difference = np.minimum(difference, 2 * np.pi - difference)
     with np.errstate(divide="ignore", invalid="ignore"):
         rounding = ROUNDING * spectrum.magnitude.max() / spectrum.magnitude
-    wrong = difference > measured.half_step + rounding
-    if np.count_nonzero(spectrum.undefined) <= FEW * wrong.size:
-        wrong &= ~spectrum.undefined
+    mismatched = difference > observation.half_step + rounding
+    if np.count_nonzero(spectrum.undefined) <= MAX_UNDEFINED_SHARE * mismatched.size:
+        mismatched &= ~spectrum.undefined
     else:
-        wrong |= spectrum.undefined
-    if measured.trusted is not None:
-        wrong &= measured.trusted
-    return int(np.count_nonzero(wrong))
+        mismatched |= spectrum.undefined
+    if observation.trusted is not None:
+        mismatched &= observation.trusted
+    return int(np.count_nonzero(mismatched))
 
 
 def second_singular_value(
-    operator: PhaseOperator, solution: Tensor, enough: float, *, steps: int = LANCZOS_STEPS
+    operator: PhaseOperator, solution: Tensor, threshold: float, *, steps: int = LANCZOS_STEPS
 ) -> NDArray[np.float64]:
     """Return the second-smallest singular value of A for each phase.
 
     By Lanczos iteration on AᵀA, from a random image orthogonal to the solution,
-    until the smallest Ritz value is known to 30 % or is clearly below `enough`.
+    until the smallest Ritz value is known to 30 % or is clearly below `threshold`.
 
     Parameters
     ----------
@@ -144,7 +146,7 @@ def second_singular_value(
         A for n phases.
     solution : torch.Tensor
         (n, N₁, N₂), float64, the null vectors found.
-    enough : float
+    threshold : float
         Singular values below this cannot be told from 0.
     steps : int
         At most so many; where they do not suffice the value is not-a-number.
@@ -157,7 +159,7 @@ def second_singular_value(
     count = len(solution)
     if solution[0].numel() == 1:  # nothing is orthogonal to the only image
         return np.ones(count)
-    found = np.full(count, np.nan)
+    singular_values = np.full(count, np.nan)
     index = np.arange(count)
     null = solution / _norm(solution)
     generator = torch.Generator().manual_seed(count)
@@ -165,45 +167,50 @@ def second_singular_value(
     vector = start.to(solution.device).expand_as(solution)
     vector = vector - null * inner_product(null, vector)
     vector = vector / _norm(vector)
-    before, beta = torch.zeros_like(vector), torch.zeros(count, 1, 1, dtype=torch.float64)
+    previous, beta = torch.zeros_like(vector), torch.zeros(count, 1, 1, dtype=torch.float64)
     beta = beta.to(solution.device)
     diagonal: list[Tensor] = []
-    beside: list[Tensor] = []
+    off_diagonal: list[Tensor] = []
     for step in range(1, steps + 1):
-        product = operator.normal(vector) - beta * before
+        product = operator.normal(vector) - beta * previous
         alpha = inner_product(vector, product)
         product = product - alpha * vector
         product = product - null * inner_product(null, product)
         beta = _norm(product)
         diagonal.append(alpha.flatten())
-        beside.append(beta.flatten())
-        before, vector = vector, product / beta.clamp(min=1e-300)
+        off_diagonal.append(beta.flatten())
+        previous, vector = vector, product / beta.clamp(min=1e-300)
         if step % LANCZOS_CHECK:
             continue
         a = torch.stack(diagonal, 1).cpu().numpy()
-        b = torch.stack(beside, 1).cpu().numpy()
-        keep = np.ones(len(index), dtype=bool)
+        b = torch.stack(off_diagonal, 1).cpu().numpy()
+        unfinished = np.ones(len(index), dtype=bool)
         for i in range(len(index)):
             value, error = _smallest_ritz(a[i], b[i])
-            if value < enough**2 / 4 or error <= LANCZOS_ACCURACY * value:
-                found[index[i]] = np.sqrt(max(value, 0.0))
-                keep[i] = False
-        if not keep.any():
+            if value < threshold**2 / 4 or error <= LANCZOS_ACCURACY * value:
+                singular_values[index[i]] = np.sqrt(max(value, 0.0))
+                unfinished[i] = False
+        if not unfinished.any():
             break
-        if not keep.all():
-            chosen = torch.from_numpy(keep).to(solution.device)
-            index, operator = index[keep], operator.select(chosen)
-            null, vector, before, beta = null[chosen], vector[chosen], before[chosen], beta[chosen]
-            diagonal = [value[chosen] for value in diagonal]
-            beside = [value[chosen] for value in beside]
-    return found
+        if not unfinished.all():
+            selected = torch.from_numpy(unfinished).to(solution.device)
+            index, operator = index[unfinished], operator.select(selected)
+            null, vector, previous, beta = (
+                null[selected],
+                vector[selected],
+                previous[selected],
+                beta[selected],
+            )
+            diagonal = [value[selected] for value in diagonal]
+            off_diagonal = [value[selected] for value in off_diagonal]
+    return singular_values
 
 
 def _smallest_ritz(
-    diagonal: NDArray[np.float64], beside: NDArray[np.float64]
+    diagonal: NDArray[np.float64], off_diagonal: NDArray[np.float64]
 ) -> tuple[float, float]:
-    values, vectors = eigh_tridiagonal(diagonal, beside[:-1], select="i", select_range=(0, 0))
-    return float(values[0]), float(abs(beside[-1] * vectors[-1, 0]))
+    values, vectors = eigh_tridiagonal(diagonal, off_diagonal[:-1], select="i", select_range=(0, 0))
+    return float(values[0]), float(abs(off_diagonal[-1] * vectors[-1, 0]))
 
 
 def _norm(a: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 STEPS = 8
 """Trial scales per grey level of the brightest pixel."""
 CANDIDATES = 6
-ROUGHEST = 0.25
+MAX_DISTANCE = 0.25
 """Root mean square distance from integers above which a scale is not considered."""
 
 
@@ -44,40 +44,40 @@ def integer_scales(image: NDArray[np.float64], data_range: int) -> list[NDArray[
     inner = coherence[1:-1]
     peaks = 1 + np.flatnonzero((inner >= coherence[:-2]) & (inner > coherence[2:]))
     peaks = peaks[np.argsort(-coherence[peaks], kind="stable")[: 4 * CANDIDATES]]
-    found: dict[bytes, tuple[float, NDArray[np.int64]]] = {}
+    candidates: dict[bytes, tuple[float, NDArray[np.int64]]] = {}
     for peak in peaks:
         fitted = _fit(image, peak / (STEPS * top))
         if fitted is None:
             continue
-        distance, scale, whole = fitted
-        if distance < ROUGHEST and whole.min() >= 0 and whole.max() <= data_range:
-            length = _entropy(whole) + np.log(max(distance, 1e-9) / scale)
-            reduced = without_common_factor(whole)
-            found.setdefault(reduced.tobytes(), (float(length), reduced))
-    ordered = sorted(found.values(), key=lambda pair: pair[0])
-    return [whole for _, whole in ordered[:CANDIDATES]]
+        distance, scale, integers = fitted
+        if distance < MAX_DISTANCE and integers.min() >= 0 and integers.max() <= data_range:
+            description = _entropy(integers) + np.log(max(distance, 1e-9) / scale)
+            reduced = divide_by_gcd(integers)
+            candidates.setdefault(reduced.tobytes(), (float(description), reduced))
+    ordered = sorted(candidates.values(), key=lambda pair: pair[0])
+    return [integers for _, integers in ordered[:CANDIDATES]]
 
 
-def _entropy(whole: NDArray[np.int64]) -> float:
-    counts = np.bincount(whole.ravel())
-    share = counts[counts > 0] / whole.size
+def _entropy(integers: NDArray[np.int64]) -> float:
+    counts = np.bincount(integers.ravel())
+    share = counts[counts > 0] / integers.size
     return float(-(share * np.log(share)).sum())
 
 
 def _fit(image: NDArray[np.float64], scale: float) -> tuple[float, float, NDArray[np.int64]] | None:
     """Refine a scale by least squares; return distance from integers, scale and these."""
     for _ in range(4):
-        whole = np.rint(scale * image)
-        product = float((whole * image).sum())
+        integers = np.rint(scale * image)
+        product = float((integers * image).sum())
         if product <= 0:
             return None
-        scale = float((whole * whole).sum()) / product
-    whole = np.rint(scale * image)
-    distance = float(np.sqrt(np.mean((scale * image - whole) ** 2)))
-    return distance, scale, whole.astype(np.int64)
+        scale = float((integers * integers).sum()) / product
+    integers = np.rint(scale * image)
+    distance = float(np.sqrt(np.mean((scale * image - integers) ** 2)))
+    return distance, scale, integers.astype(np.int64)
 
 
-def without_common_factor(image: NDArray[np.int64]) -> NDArray[np.int64]:
+def divide_by_gcd(image: NDArray[np.int64]) -> NDArray[np.int64]:
     """Divide by the greatest common divisor of all pixels.
 
     A phase is the same for an image and its multiples; this one stands for them.

@@ -4,7 +4,7 @@ The steps, each only for the planes that need it:
 
 1. `cg` on the whole support; at every check the image is scaled to integers
    and encoded again, and a plane whose every phase comes out is done;
-2. pixels near integers are fixed and the others solved for again, which mends
+2. pixels near integers are fixed and the others solved for again, which repairs
    badly conditioned planes;
 3. the second-smallest singular value says whether any other shape fits, and other
    integer images near the ray of this one are excluded;
@@ -23,34 +23,47 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
+from phasegan.reconstruction.batching import Block, BlockSolution, solve_planes
 from phasegan.reconstruction.exact.blurs import excludes_blurs
 from phasegan.reconstruction.exact.certificate import (
     Certificate,
-    Measured,
+    PlaneObservation,
     Verdict,
     second_singular_value,
 )
-from phasegan.reconstruction.exact.exclusion import COARSE, exclude_others
-from phasegan.reconstruction.exact.integer_search import Scene, explaining_integers, mend
-from phasegan.reconstruction.exact.support import Window, centrosymmetry, tightest_support, windowed
-from phasegan.reconstruction.solvers.cg import conjugate_gradients
+from phasegan.reconstruction.exact.exclusion import MAX_PHASE_ERROR, exclude_other_integers
+from phasegan.reconstruction.exact.integer_search import (
+    CertificateConfig,
+    explaining_integers,
+    repair_pixels,
+)
+from phasegan.reconstruction.exact.support import (
+    Window,
+    centrosymmetry,
+    shift_to_corner,
+    tightest_support,
+)
+from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
+from phasegan.reconstruction.solvers.cg import TOLERANCE, conjugate_gradients
 
+ITERATIONS, UNDETERMINED_ITERATIONS = 1000, 200
+"""At most, by default; the latter below M/N = √2, where no proof can follow."""
 FIRST_CHECK = 50
 CENTROSYMMETRIC = 0.99
-TIGHT_ITERATIONS = 3000
-TURNED = 1e-3
+INNER_ITERATIONS = 3000
+MAX_HALF_TURN_SHARE = 1e-3
 """Share of the energy that may be half a turn off: the linear condition does not tell signs."""
 OTHER_CORNER = (
     "solved but for signs: phases of the estimate are half a turn off; does the image stand in "
     "another corner of the frame (fftshift after padding)?"
 )
-TIGHTEN_BELOW = 2e-3
+MAX_INNER_RESIDUAL = 2e-3
 """Residual above which phases are noisy, not those of a picture with borders."""
 
 
 @dataclass
 class ExactPlanes:
-    """What was found for n planes."""
+    """Estimates of n planes and what is proved about them."""
 
     estimate: NDArray[np.float64]
     """(n, N₁, N₂): integers where certified or explained, else of mean 1."""
@@ -60,9 +73,9 @@ class ExactPlanes:
     certificates: list[Certificate]
 
 
-def reconstruct_exactly(
-    measured: list[Measured],
-    scene: Scene,
+def reconstruct_exact(
+    observations: list[PlaneObservation],
+    config: CertificateConfig,
     device: torch.device,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> ExactPlanes:
@@ -70,57 +83,78 @@ def reconstruct_exactly(
 
     Parameters
     ----------
-    measured : list of Measured
+    observations : list of PlaneObservation
         n planes.
-    scene : Scene
-        What they have in common.
+    config : CertificateConfig
+        Sizes, accuracy and limits that they have in common.
     device : torch.device
         Where to compute.
     callback : callable, optional
         Called with iteration, indices and images, as in `conjugate_gradients`.
+
+    Returns
+    -------
+    ExactPlanes
+        With one certificate a plane.
     """
-    phase = torch.from_numpy(np.stack([plane.phase for plane in measured])).to(device)
-    trusted = _stack_trusted(measured, device)
-    whole: Window = (0, scene.shape[0], 0, scene.shape[1])
-    likeness = centrosymmetry(phase, scene.frame, trusted).cpu().numpy()
-    symmetric = likeness > CENTROSYMMETRIC - scene.accuracy**2
-    found = _solve(measured, phase, trusted, scene, whole, scene.iterations, callback)
-    for i in range(len(measured)):
-        if symmetric[i] and not found.certificates[i].certified:
-            found.certificates[i] = Certificate(
+    phase = torch.from_numpy(np.stack([plane.phase for plane in observations])).to(device)
+    trusted = _stack_trusted(observations, device)
+    full_window: Window = (0, config.shape[0], 0, config.shape[1])
+    symmetry = centrosymmetry(phase, config.frame, trusted).cpu().numpy()
+    symmetric = symmetry > CENTROSYMMETRIC - config.accuracy**2
+    planes = _solve(observations, phase, trusted, config, full_window, config.iterations, callback)
+    for i in range(len(observations)):
+        if symmetric[i] and not planes.certificates[i].certified:
+            planes.certificates[i] = Certificate(
                 Verdict.NOT_UNIQUE,
-                support=whole,
+                support=full_window,
                 reason="the picture equals itself turned by 180°, or nearly: half of all "
                 "directions are free",
             )
         elif (
-            not found.certificates[i].unique and scene.tighten and found.residual[i] < TIGHTEN_BELOW
+            not planes.certificates[i].unique
+            and config.tighten
+            and planes.residual[i] < MAX_INNER_RESIDUAL
         ):
             mask = None if trusted is None or bool(trusted[i].all()) else trusted[i : i + 1]
-            _tighten(found, i, measured[i], phase[i : i + 1], mask, scene)
-        if found.certificates[i].certified:
-            content = found.estimate[i].astype(np.int64)
-            found.certificates[i] = _without_blurs(found.certificates[i], content, scene)
-    return found
+            _solve_inner_window(planes, i, observations[i], phase[i : i + 1], mask, config)
+        if planes.certificates[i].certified:
+            content = planes.estimate[i].astype(np.int64)
+            planes.certificates[i] = _check_blurs(planes.certificates[i], content, config)
+    return planes
 
 
-def _stack_trusted(measured: list[Measured], device: torch.device) -> Tensor | None:
-    if all(plane.trusted is None or plane.trusted.all() for plane in measured):
+def _stack_trusted(observations: list[PlaneObservation], device: torch.device) -> Tensor | None:
+    if all(plane.trusted is None or plane.trusted.all() for plane in observations):
         return None
     masks = [
         np.ones(plane.phase.shape, bool) if plane.trusted is None else plane.trusted
-        for plane in measured
+        for plane in observations
     ]
     return torch.from_numpy(np.stack(masks)).to(device)
 
 
-def anchor_of(
+def brightness_functional(
     phase: Tensor, trusted: Tensor | None, frame: tuple[int, int], shape: tuple[int, int]
 ) -> Tensor:
-    """Return the functional that fixes the brightness: (n, N₁, N₂).
+    """Return the linear functional c that fixes the brightness, ⟨c, x⟩ = 1.
 
     The mean, with the sign that the phase at frequency 0 says; where that is
     not trusted, the product with the phase-only image, Σ|X| in other words.
+
+    Parameters
+    ----------
+    phase : torch.Tensor
+        (n, M₁, M₂ // 2 + 1), radians.
+    trusted : torch.Tensor or None
+        As `phase`, bool; None: all.
+    frame, shape : (int, int)
+        (M₁, M₂) and (N₁, N₂).
+
+    Returns
+    -------
+    torch.Tensor
+        (n, N₁, N₂), float64.
     """
     ones = torch.ones((len(phase), *shape), dtype=torch.float64, device=phase.device)
     ones /= shape[0] * shape[1]
@@ -133,19 +167,19 @@ def anchor_of(
 
 
 def _solve(
-    measured: list[Measured],
+    observations: list[PlaneObservation],
     phase: Tensor,
     trusted: Tensor | None,
-    scene: Scene,
+    config: CertificateConfig,
     window: Window,
     iterations: int,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> ExactPlanes:
     """Do steps 1 to 3 on one window."""
     shape = (window[1] - window[0], window[3] - window[2])
-    moved = phase if window[0] == window[2] == 0 else windowed(phase, scene.frame, window)
-    operator = PhaseOperator(moved, scene.frame, shape, trusted, scene.dtype)
-    anchor = anchor_of(moved, trusted, scene.frame, shape)
+    shifted = phase if window[0] == window[2] == 0 else shift_to_corner(phase, config.frame, window)
+    operator = PhaseOperator(shifted, config.frame, shape, trusted, config.dtype)
+    anchor = brightness_functional(shifted, trusted, config.frame, shape)
     integers: dict[int, list[NDArray[np.int64]]] = {}
 
     def check(k: int, index: Tensor, images: Tensor) -> Tensor:
@@ -156,7 +190,7 @@ def _solve(
             return stop
         for position, i in enumerate(index.tolist()):
             image = images[position].cpu().numpy()
-            explained = explaining_integers(image, measured[i], scene, window)
+            explained = explaining_integers(image, observations[i], config, window)
             if explained:
                 integers[i] = explained
                 stop[position] = True
@@ -165,42 +199,41 @@ def _solve(
     start = torch.sign(anchor) if trusted is None else anchor
     result = conjugate_gradients(
         operator, anchor, start,
-        iterations=iterations, tolerance=scene.tolerance, callback=check,
+        iterations=iterations, tolerance=config.tolerance, callback=check,
     )  # fmt: skip
-    estimate = np.zeros((len(phase), *scene.shape))
+    estimate = np.zeros((len(phase), *config.shape))
     inside = np.s_[window[0] : window[1], window[2] : window[3]]
     estimate[:, inside[0], inside[1]] = result.image.cpu().numpy()
-    fine = operator.as_double()
-    residual = fine.residual(result.image).cpu().numpy()
+    double = operator.as_double()
+    residual = double.residual(result.image).cpu().numpy()
     for i in range(len(phase)):
-        if i not in integers and residual[i] < 10 * scene.floor:
-            one = torch.tensor([i], device=phase.device)
-            mended = mend(fine.select(one), result.image[i], measured[i], scene, window)
-            if mended is not None:
-                integers[i] = [mended]
-    certificates = [_unsolved(window, residual[i], scene) for i in range(len(phase))]
-    solved = [i for i in range(len(phase)) if i in integers or _solved(residual[i], scene)]
+        if i not in integers and residual[i] < 10 * config.residual_floor:
+            index = torch.tensor([i], device=phase.device)
+            repaired = repair_pixels(
+                double.select(index), result.image[i], observations[i], config, window
+            )
+            if repaired is not None:
+                integers[i] = [repaired]
+    certificates = [_unsolved_certificate(window, residual[i], config) for i in range(len(phase))]
+    solved = [i for i in range(len(phase)) if i in integers or _is_solved(residual[i], config)]
     if solved:
-        some = torch.tensor(solved, device=phase.device)
-        images = result.image[some]
+        index = torch.tensor(solved, device=phase.device)
+        images = result.image[index]
         for position, i in enumerate(solved):
             if i in integers:
                 estimate[i] = integers[i][0]
                 images[position] = torch.from_numpy(estimate[i][inside]).to(images)
-        gaps = second_singular_value(fine.select(some), images, scene.least_gap)
+        gaps = second_singular_value(double.select(index), images, config.min_gap)
         for position, i in enumerate(solved):
-            certificates[i] = _certificate(float(gaps[position]), i in integers, window, scene)
+            certificates[i] = _certificate(float(gaps[position]), i in integers, window, config)
             if not certificates[i].unique:
                 continue
+            one = double.select(index[position : position + 1])
             if i in integers:
-                certificates[i] = exclude_others(
-                    certificates[i],
-                    integers[i],
-                    fine.select(some[position : position + 1]),
-                    measured[i],
-                    scene,
+                certificates[i] = exclude_other_integers(
+                    certificates[i], integers[i], one, observations[i], config
                 )
-            elif _turned(fine.select(some[position : position + 1]), images[position]) > TURNED:
+            elif _half_turn_share(one, images[position]) > MAX_HALF_TURN_SHARE:
                 certificates[i] = Certificate(
                     Verdict.NOT_EXPLAINED, support=window, reason=OTHER_CORNER
                 )
@@ -211,65 +244,76 @@ def _solve(
     return ExactPlanes(estimate, result.iterations.numpy(), converged, residual, certificates)
 
 
-def _turned(operator: PhaseOperator, image: Tensor) -> float:
+def _half_turn_share(operator: PhaseOperator, image: Tensor) -> float:
     """Return the share of an image's energy whose phases are half a turn off."""
     aligned = operator.aligned(image[None]).real
     return float(aligned.clamp(max=0.0).square().sum() / aligned.square().sum())
 
 
-def _determined(scene: Scene) -> bool:
-    return 2 * scene.shape[0] * scene.shape[1] <= scene.frame[0] * scene.frame[1]
+def _determined(config: CertificateConfig) -> bool:
+    return 2 * config.shape[0] * config.shape[1] <= config.frame[0] * config.frame[1]
 
 
-def _solved(residual: float, scene: Scene) -> bool:
+def _is_solved(residual: float, config: CertificateConfig) -> bool:
     """Tell whether a plane is solved as well as its phases allow, up to scale."""
-    return residual <= scene.floor and scene.accuracy <= COARSE and _determined(scene)
+    return (
+        residual <= config.residual_floor
+        and config.accuracy <= MAX_PHASE_ERROR
+        and _determined(config)
+    )
 
 
-def _unsolved(window: Window, residual: float, scene: Scene) -> Certificate:
-    if not _determined(scene):
+def _unsolved_certificate(
+    window: Window, residual: float, config: CertificateConfig
+) -> Certificate:
+    if not _determined(config):
         reason = "too few phases for the pixels: M/N is below √2"
         return Certificate(Verdict.NOT_UNIQUE, support=window, reason=reason)
-    if residual <= scene.floor:
+    if residual <= config.residual_floor:
         reason = "solved, but no integer image in range was found that gives every phase"
     else:
         reason = (
-            f"not solved: residual {residual:.2g}, the phases' accuracy allows {scene.floor:.2g}"
+            f"not solved: residual {residual:.2g}, the phases' accuracy allows "
+            f"{config.residual_floor:.2g}"
         )
     return Certificate(Verdict.NOT_EXPLAINED, support=window, reason=reason)
 
 
-def _certificate(gap: float, explains: bool, window: Window, scene: Scene) -> Certificate:
+def _certificate(
+    gap: float, explains: bool, window: Window, config: CertificateConfig
+) -> Certificate:
     """Say what the second singular value proves about a solved plane."""
-    if gap > scene.least_gap:
+    if gap > config.min_gap:
         reason = "no integer image in range was found that gives every phase"
         return Certificate(
             Verdict.UNIQUE_UP_TO_SCALE, explains, True, gap, support=window, reason=reason
         )
-    known = None if np.isnan(gap) else gap
+    resolved_gap = None if np.isnan(gap) else gap
     reason = (
         "whether other images fit could not be decided within the allowed steps"
-        if known is None
+        if resolved_gap is None
         else f"other images have this phase: second singular value {gap:.2g}"
     )
-    verdict = Verdict.NOT_UNIQUE if explains or known is not None else Verdict.NOT_EXPLAINED
-    return Certificate(verdict, explains, False, known, support=window, reason=reason)
+    verdict = Verdict.NOT_UNIQUE if explains or resolved_gap is not None else Verdict.NOT_EXPLAINED
+    return Certificate(verdict, explains, False, resolved_gap, support=window, reason=reason)
 
 
-def _without_blurs(certificate: Certificate, image: NDArray[np.int64], scene: Scene) -> Certificate:
+def _check_blurs(
+    certificate: Certificate, image: NDArray[np.int64], config: CertificateConfig
+) -> Certificate:
     """Withdraw a certificate if a blur into black borders may be an integer image too.
 
     The borders are those of the image itself: a window may be wider than its content.
     """
     (top, bottom), (left, right) = (
-        (int(filled[0]), int(filled[-1]) + 1)
-        for filled in (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+        (int(occupied[0]), int(occupied[-1]) + 1)
+        for occupied in (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
     )
-    border = min(top, scene.shape[0] - bottom), min(left, scene.shape[1] - right)
+    border = min(top, config.shape[0] - bottom), min(left, config.shape[1] - right)
     if border == (0, 0):
         return certificate
     reason = certificate.reason or "black borders on opposite sides leave room for symmetric blurs"
-    if excludes_blurs(image[top:bottom, left:right], border, scene.data_range):
+    if excludes_blurs(image[top:bottom, left:right], border, config.data_range):
         return replace(certificate, reason=f"{reason}, none of them integer and in range")
     return replace(
         certificate,
@@ -279,21 +323,21 @@ def _without_blurs(certificate: Certificate, image: NDArray[np.int64], scene: Sc
     )
 
 
-def _tighten(
-    found: ExactPlanes,
+def _solve_inner_window(
+    planes: ExactPlanes,
     i: int,
-    measured: Measured,
+    observation: PlaneObservation,
     phase: Tensor,
     trusted: Tensor | None,
-    scene: Scene,
+    config: CertificateConfig,
 ) -> None:
     """Step 4 for plane i."""
-    window = tightest_support(phase, scene.frame, scene.shape, scene.floor, trusted)
-    if window == (0, scene.shape[0], 0, scene.shape[1]):
+    window = tightest_support(phase, config.frame, config.shape, config.residual_floor, trusted)
+    if window == (0, config.shape[0], 0, config.shape[1]):
         return
-    tight = _solve([measured], phase, trusted, scene, window, TIGHT_ITERATIONS)
-    certificate = tight.certificates[0]
-    found.iterations[i] += tight.iterations[0]
+    inner = _solve([observation], phase, trusted, config, window, INNER_ITERATIONS)
+    certificate = inner.certificates[0]
+    planes.iterations[i] += inner.iterations[0]
     rows, columns = f"{window[0]}–{window[1] - 1}", f"{window[2]}–{window[3] - 1}"
     if certificate.unique:
         reason = (
@@ -309,7 +353,57 @@ def _tighten(
             "symmetric blurs have the same phase, and the content was not found"
         )
         certificate = Certificate(Verdict.NOT_UNIQUE, support=window, reason=reason)
-    if certificate.explains or certificate.unique or not found.certificates[i].explains:
-        found.estimate[i] = tight.estimate[0]
-        found.converged[i] = tight.converged[0]
-        found.certificates[i] = certificate
+    if certificate.explains or certificate.unique or not planes.certificates[i].explains:
+        planes.estimate[i] = inner.estimate[0]
+        planes.converged[i] = inner.converged[0]
+        planes.certificates[i] = certificate
+
+
+def method(problem: Problem) -> Method:
+    """Make `cg` ready for a problem: conjugate gradients, integers and certificates.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes, data range, noise and settings.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+    settings, determined = problem.settings, problem.is_determined
+
+    def run(observation: Observation) -> Solution:
+        config = CertificateConfig(
+            frame=problem.frame,
+            shape=problem.shape,
+            data_range=problem.data_range,
+            accuracy=observation.accuracy,
+            dtype=torch.float32 if settings.dtype == "float32" else torch.float64,
+            iterations=settings.iterations
+            or (ITERATIONS if determined else UNDETERMINED_ITERATIONS),
+            tolerance=TOLERANCE if settings.tolerance is None else settings.tolerance,
+            tighten=problem.noise == 0 and determined,
+        )
+
+        def solve(block: Block) -> BlockSolution:
+            phase = block.phase.cpu().numpy()
+            trusted = None if block.trusted is None else block.trusted.cpu().numpy()
+            steps = block.half_step
+            observations = [
+                PlaneObservation(
+                    phase[i],
+                    None if trusted is None else trusted[i],
+                    steps if isinstance(steps, float | int) else np.asarray(steps)[i],
+                )
+                for i in range(len(phase))
+            ]
+            planes = reconstruct_exact(observations, config, block.device, block.callback())
+            return BlockSolution(
+                planes.estimate, planes.iterations, planes.converged, planes.certificates
+            )
+
+        return solve_planes(observation, problem, "cg", solve)
+
+    return run

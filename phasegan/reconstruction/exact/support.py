@@ -26,7 +26,7 @@ STAGNANT = 0.985
 """A residual that falls by less than this factor over a check has come to rest."""
 
 
-def windowed(phase: Tensor, frame: tuple[int, int], window: Window) -> Tensor:
+def shift_to_corner(phase: Tensor, frame: tuple[int, int], window: Window) -> Tensor:
     """Return the phase that the content of a window has when it is moved to the corner.
 
     Parameters
@@ -70,11 +70,11 @@ def centrosymmetry(phase: Tensor, frame: tuple[int, int], trusted: Tensor | None
     return torch.fft.irfftn(twist, s=frame, dim=(-2, -1)).amax((-2, -1)) / share
 
 
-def fits(
+def window_fits(
     phase: Tensor,
     frame: tuple[int, int],
     window: Window,
-    floor: float,
+    residual_floor: float,
     trusted: Tensor | None = None,
 ) -> bool:
     """Tell whether an image inside a window has the phase, to within a residual.
@@ -87,35 +87,35 @@ def fits(
         (M₁, M₂).
     window : (int, int, int, int)
         [r₀, r₁, c₀, c₁).
-    floor : float
+    residual_floor : float
         ‖A x‖ / ‖x‖ below which it fits.
     trusted : torch.Tensor, optional
         As `phase`, bool.
     """
     shape = (window[1] - window[0], window[3] - window[2])
-    operator = PhaseOperator(windowed(phase, frame, window), frame, shape, trusted)
+    operator = PhaseOperator(shift_to_corner(phase, frame, window), frame, shape, trusted)
     ones = torch.ones((1, *shape), dtype=torch.float64, device=phase.device)
-    last, slow, found = 1.0, 0, False
+    previous, slow, fitting = 1.0, 0, False
 
-    def watch(_: int, __: Tensor, image: Tensor) -> Tensor:
-        nonlocal last, slow, found
-        now = float(operator.residual(image)[0])
-        found = now <= floor
-        slow = slow + 1 if now > STAGNANT * last and now > 2 * floor else 0
-        last = now
-        return torch.tensor([found or slow >= 2])
+    def check(_: int, __: Tensor, image: Tensor) -> Tensor:
+        nonlocal previous, slow, fitting
+        residual = float(operator.residual(image)[0])
+        fitting = residual <= residual_floor
+        slow = slow + 1 if residual > STAGNANT * previous and residual > 2 * residual_floor else 0
+        previous = residual
+        return torch.tensor([fitting or slow >= 2])
 
     conjugate_gradients(
-        operator, ones / ones.numel(), ones, iterations=ITERATIONS, callback=watch, every=50
+        operator, ones / ones.numel(), ones, iterations=ITERATIONS, callback=check, every=50
     )
-    return found
+    return fitting
 
 
 def tightest_support(
     phase: Tensor,
     frame: tuple[int, int],
     shape: tuple[int, int],
-    floor: float,
+    residual_floor: float,
     trusted: Tensor | None = None,
 ) -> Window:
     """Find the smallest window that still has a solution.
@@ -131,7 +131,7 @@ def tightest_support(
         (1, M₁, M₂ // 2 + 1), radians.
     frame, shape : (int, int)
         (M₁, M₂) and (N₁, N₂).
-    floor : float
+    residual_floor : float
         ‖A x‖ / ‖x‖ of a solution, from the accuracy of the phases.
     trusted : torch.Tensor, optional
         As `phase`, bool.
@@ -145,26 +145,26 @@ def tightest_support(
             trial = list(window)
             trial[side] = depth if side % 2 == 0 else shape[side // 2] - depth
             candidate = (trial[0], trial[1], trial[2], trial[3])
-            return fits(phase, frame, candidate, floor, trusted)
+            return window_fits(phase, frame, candidate, residual_floor, trusted)
 
         if not (inside(low, 1) and inside(high, 1)):
             continue
-        window[low] = _deepest(partial(inside, low), 1, size - 1)
-        window[high] = size - _deepest(partial(inside, high), 0, size - 1 - window[low])
+        window[low] = _largest_depth(partial(inside, low), 1, size - 1)
+        window[high] = size - _largest_depth(partial(inside, high), 0, size - 1 - window[low])
     return window[0], window[1], window[2], window[3]
 
 
-def _deepest(holds: Callable[[int], bool], good: int, limit: int) -> int:
+def _largest_depth(holds: Callable[[int], bool], inside: int, limit: int) -> int:
     """Return the largest depth up to a limit for which a falling condition holds.
 
-    It is known to hold at the depth `good`.
+    It is known to hold at the depth `inside`.
     """
     step = 1
-    while good + step <= limit and holds(good + step):
-        good += step
+    while inside + step <= limit and holds(inside + step):
+        inside += step
         step *= 2
-    bad = min(good + step, limit + 1)
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        good, bad = (middle, bad) if holds(middle) else (good, middle)
-    return good
+    outside = min(inside + step, limit + 1)
+    while outside - inside > 1:
+        centre = (inside + outside) // 2
+        inside, outside = (centre, outside) if holds(centre) else (inside, centre)
+    return inside

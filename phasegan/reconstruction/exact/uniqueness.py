@@ -28,17 +28,17 @@ from phasegan.fourier.operator import PhaseOperator, plane_weight
 from phasegan.fourier.phase import UNDEFINED_BELOW
 from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
-MOST_LEVELS = 256
-MOST_CELLS = 1_000_000
-MOST_DIVIDED = 20_000
+MAX_LEVELS = 256
+MAX_CELLS = 1_000_000
+MAX_DIVIDED = 20_000
 FINENESS, FINEST = 0.25, 1e-3
 """Half width of an interval times ‖x‖, over α r, and absolute, at which division ends."""
-MOST_CANDIDATES = 500
+MAX_CANDIDATES = 500
 TYPICAL = np.sqrt(1.0 / 12.0)
 """Root mean square distance of a number from the nearest integer."""
 SAMPLE_ITERATIONS = 25
 SAMPLED_PIXELS = 16_384
-MOST_SAMPLES = 8
+MAX_SAMPLES = 8
 SAMPLED_WIDTH = 1.5, 12.0
 """Radius of a sampled search in norms of what rounding does: a + b / √(pixels), the
 norm being that of many errors, and the more certain the more there are."""
@@ -84,8 +84,8 @@ def deviation_radius(
 
 
 @dataclass(frozen=True)
-class OtherScales:
-    """What `other_scales` finds."""
+class ScaleSearch:
+    """What `search_scales` finds."""
 
     candidates: list[NDArray[np.int64]]
     """Integer images near other multiples α x, to be encoded and compared."""
@@ -94,7 +94,7 @@ class OtherScales:
     images one grey level away from an integer multiple of x not counted."""
 
 
-def other_scales(image: NDArray[np.int64], data_range: int, radius: float) -> OtherScales:
+def search_scales(image: NDArray[np.int64], data_range: int, radius: float) -> ScaleSearch:
     """Find all integer images y = α x + z, ‖z‖ ≤ α r, that are no multiples of x.
 
     D(α), the distance of α x from the nearest integer image, changes by at most
@@ -113,29 +113,29 @@ def other_scales(image: NDArray[np.int64], data_range: int, radius: float) -> Ot
     levels, counts = np.unique(image[image > 0], return_counts=True)
     top = int(levels[-1])
     if radius >= min(top, TYPICAL * np.sqrt(counts.sum())):
-        return OtherScales([], False)
-    common = np.sort(np.argsort(-counts, kind="stable")[:MOST_LEVELS])
-    some = levels[common].astype(np.float64), counts[common].astype(np.float64)
-    norm = float(np.sqrt((some[1] * some[0] ** 2).sum()))
+        return ScaleSearch([], False)
+    common = np.sort(np.argsort(-counts, kind="stable")[:MAX_LEVELS])
+    common_levels = levels[common].astype(np.float64), counts[common].astype(np.float64)
+    norm = float(np.sqrt((common_levels[1] * common_levels[0] ** 2).sum()))
     low, high = 0.5 / top, data_range / (top - radius)
-    half = 0.25 * TYPICAL * np.sqrt(some[1].sum()) / norm
-    if (high - low) / half > MOST_CELLS:
-        return OtherScales([], False)
+    half = 0.25 * TYPICAL * np.sqrt(common_levels[1].sum()) / norm
+    if (high - low) / half > MAX_CELLS:
+        return ScaleSearch([], False)
     scales = np.arange(low + half, high + half, 2 * half)
-    most = max(len(scales), MOST_DIVIDED)
+    limit = max(len(scales), MAX_DIVIDED)
     while True:
         multiple = np.abs(scales - np.maximum(np.rint(scales), 1)) * top + half * top <= 0.5
         scales = scales[~multiple]
-        distance = _distances(scales, *some)
+        distance = _distances(scales, *common_levels)
         scales = scales[distance <= (scales + half) * radius + half * norm]
         if not len(scales) or half * norm <= max(FINENESS * scales.min() * radius, FINEST):
             break
-        if len(scales) * 4 > most:
-            return OtherScales([], False)
+        if len(scales) * 4 > limit:
+            return ScaleSearch([], False)
         half /= 4
         scales = (scales[:, None] + half * np.array([-3.0, -1.0, 1.0, 3.0])).ravel()
     if not len(scales):
-        return OtherScales([], True)
+        return ScaleSearch([], True)
     values = scales[:, None] * levels
     rounded = np.rint(values)
     distance = np.abs(values - rounded)
@@ -147,10 +147,10 @@ def other_scales(image: NDArray[np.int64], data_range: int, radius: float) -> Ot
     usable = ~own & (rounded[:, -1] > 0) & (rounded[:, -1] <= data_range)
     nearest = np.argsort((square / scales**2)[usable], kind="stable")
     rows, first = np.unique(rounded[usable][nearest], axis=0, return_index=True)
-    if len(rows) > MOST_CANDIDATES:
-        return OtherScales([], False)
+    if len(rows) > MAX_CANDIDATES:
+        return ScaleSearch([], False)
     place = np.searchsorted(levels, image)
-    return OtherScales(
+    return ScaleSearch(
         [
             np.where(image > 0, row[np.minimum(place, len(levels) - 1)], 0).astype(np.int64)
             for row in rows[np.argsort(first)]
@@ -163,13 +163,13 @@ def _distances(
     scales: NDArray[np.float64], levels: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return D(α) over some grey levels."""
-    found = np.empty(len(scales))
+    distances = np.empty(len(scales))
     block = max(1, 1_000_000 // len(levels))
     for start in range(0, len(scales), block):
         product = scales[start : start + block, None] * levels
         product -= np.rint(product)
-        found[start : start + block] = np.sqrt((product * product) @ counts)
-    return found
+        distances[start : start + block] = np.sqrt((product * product) @ counts)
+    return distances
 
 
 def excludes_neighbours(image: NDArray[np.int64], data_range: int, radius: float) -> bool:
@@ -231,7 +231,7 @@ def rounding_sensitivity(
     half_step : float or numpy.ndarray
         h, radians: a number, or (M₁, M₂ // 2 + 1).
     """
-    count = min(max(SAMPLED_PIXELS // image[0].numel(), 1), MOST_SAMPLES)
+    count = min(max(SAMPLED_PIXELS // image[0].numel(), 1), MAX_SAMPLES)
     spectrum = operator.spectrum(image)
     generator = torch.Generator().manual_seed(count)
     errors = 2 * torch.rand((count, *spectrum.shape[1:]), generator=generator, dtype=torch.float64)

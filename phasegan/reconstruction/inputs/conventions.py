@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
-from phasegan.reconstruction.exact.support import windowed
+from phasegan.reconstruction.exact.support import shift_to_corner
 from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 ITERATIONS = 150
@@ -128,9 +128,11 @@ def _residual(
     phase: Tensor, trusted: Tensor, frame: tuple[int, int], shape: tuple[int, int], place: Place
 ) -> float:
     """Return the residual of the best image that stands at a place of the frame."""
-    moved = windowed(phase, frame, (place[0], place[0] + shape[0], place[1], place[1] + shape[1]))
-    operator = PhaseOperator(moved, frame, shape, trusted)
-    anchor = operator.unaligned(torch.ones_like(moved))
+    shifted = shift_to_corner(
+        phase, frame, (place[0], place[0] + shape[0], place[1], place[1] + shape[1])
+    )
+    operator = PhaseOperator(shifted, frame, shape, trusted)
+    anchor = operator.unaligned(torch.ones_like(shifted))
     found = conjugate_gradients(operator, anchor, anchor, iterations=ITERATIONS)
     return float(operator.residual(found.image)[0])
 

@@ -70,8 +70,8 @@ def conjugate_gradients(
     every : int
         Iterations between two checks.
     """
-    fine = operator if operator.dtype == torch.float64 else operator.as_double()
-    state = _State.begin(operator, fine, anchor, start)
+    double = operator if operator.dtype == torch.float64 else operator.as_double()
+    state = _State.start(operator, double, anchor, start)
     count = len(start)
     result = Iterates(
         state.image.clone(),
@@ -82,14 +82,14 @@ def conjugate_gradients(
         state.step()
         if k % every and k != iterations:
             continue
-        small = state.refresh()
-        stop = small <= tolerance
+        relative_gradient = state.refresh()
+        stop = relative_gradient <= tolerance
         converged = stop.clone()
         stop |= state.stalled
         if callback is not None:
-            told = callback(k, state.index, state.best)
-            if told is not None:
-                stop |= told.to(stop.device)
+            requested = callback(k, state.index, state.best)
+            if requested is not None:
+                stop |= requested.to(stop.device)
         result.image[state.index] = state.best
         result.iterations[state.index.cpu()] = k
         result.converged[state.index.cpu()] = converged.cpu()
@@ -105,7 +105,7 @@ class _State:
 
     def __init__(self) -> None:
         self.operator: PhaseOperator
-        self.fine: PhaseOperator
+        self.double: PhaseOperator
         self.index: Tensor
         self.anchor: Tensor
         self.unit: Tensor
@@ -119,11 +119,11 @@ class _State:
         self.stalled: Tensor
 
     @classmethod
-    def begin(
-        cls, operator: PhaseOperator, fine: PhaseOperator, anchor: Tensor, start: Tensor
+    def start(
+        cls, operator: PhaseOperator, double: PhaseOperator, anchor: Tensor, start: Tensor
     ) -> _State:
         state = cls()
-        state.operator, state.fine = operator, fine
+        state.operator, state.double = operator, double
         state.index = torch.arange(len(start), device=start.device)
         state.anchor = anchor / inner_product(anchor, anchor).sqrt()
         state.unit = state.anchor.to(operator.dtype)
@@ -153,13 +153,13 @@ class _State:
         """Recompute gradient and objective in float64; return ‖Q AᵀA x‖ / ‖x‖, (n,)."""
         self.image = self.image + self.update
         self.update.zero_()
-        gradient = self.fine.normal(self.image)
+        gradient = self.double.normal(self.image)
         energy = inner_product(self.image, self.image)
         objective = inner_product(self.image, gradient) / energy
         gradient.addcmul_(self.anchor, -inner_product(self.anchor, gradient))
-        better = objective <= self.objective
-        self.stalled = ~better.flatten()
-        self.best = torch.where(better, self.image, self.best)
+        improved = objective <= self.objective
+        self.stalled = ~improved.flatten()
+        self.best = torch.where(improved, self.image, self.best)
         self.objective = torch.minimum(objective, self.objective)
         self.residual = -gradient.to(self.operator.dtype)
         self.power = inner_product(self.residual, self.residual)
@@ -167,9 +167,9 @@ class _State:
 
     def keep(self, chosen: Tensor) -> None:
         """Go on with some of the samples only."""
-        same = self.fine is self.operator
+        same = self.double is self.operator
         self.operator = self.operator.select(chosen)
-        self.fine = self.operator if same else self.fine.select(chosen)
+        self.double = self.operator if same else self.double.select(chosen)
         for name in (
             "index", "anchor", "unit", "image", "best", "objective", "update", "residual",
             "direction", "power",

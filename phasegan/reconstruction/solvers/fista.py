@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import project_onto_simplex
-from phasegan.reconstruction.solvers.iteration import Watch, extrapolate, iterate, momentum
+from phasegan.reconstruction.protocol import Method, Problem
+from phasegan.reconstruction.solvers.iteration import (
+    Callback,
+    extrapolate,
+    fixed_point_method,
+    iterate,
+    momentum,
+)
+
+ITERATIONS = 500
+"""At most, by default."""
 
 
 def fista(
-    operator: PhaseOperator, start: Tensor, *, iterations: int, tolerance: float, watch: Watch
+    operator: PhaseOperator, start: Tensor, *, iterations: int, tolerance: float, callback: Callback
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Minimise ½ ‖Im s‖² + ½ ‖min(Re s, 0)‖², s = e^{−iφ} F P x, over x ≥ 0 of mean 1.
 
@@ -30,7 +42,7 @@ def fista(
         At most so many.
     tolerance : float
         A sample has converged when its residual ‖A x‖ / ‖x‖ is at most this.
-    watch : Watch
+    callback : Watch
         Told of the progress.
 
     Returns
@@ -40,12 +52,36 @@ def fista(
     """
 
     def step(part: PhaseOperator, image: Tensor, state: dict[str, Tensor]) -> Tensor:
-        ahead = state["ahead"]
-        aligned = part.aligned(ahead)
+        extrapolated = state["extrapolated"]
+        aligned = part.aligned(extrapolated)
         wrong = torch.complex(aligned.real.clamp(max=0.0), aligned.imag)
-        following = project_onto_simplex(ahead - part.unaligned(wrong))
+        following = project_onto_simplex(extrapolated - part.unaligned(wrong))
         extrapolate(following, image, state)
         return following
 
-    first = project_onto_simplex(start / start.mean((-2, -1), keepdim=True))
-    return iterate(step, operator, first, iterations, tolerance, watch, momentum(first))
+    start_image = project_onto_simplex(start / start.mean((-2, -1), keepdim=True))
+    return iterate(
+        step, operator, start_image, iterations, tolerance, callback, momentum(start_image)
+    )
+
+
+def method(problem: Problem) -> Method:
+    """Make `fista` ready for a problem: from the positive part of the phase-only image.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes and settings.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+
+    def solver(
+        operator: PhaseOperator, start: Tensor, **options: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return fista(operator, start.clamp(min=0.0) + 1.0, **options)
+
+    return fixed_point_method(problem, "fista", solver, ITERATIONS)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import with_phase
-from phasegan.reconstruction.solvers.iteration import Watch, iterate
+from phasegan.reconstruction.protocol import Method, Problem
+from phasegan.reconstruction.solvers.iteration import Callback, fixed_point_method, iterate
+
+ITERATIONS = 1000
+"""At most, by default."""
 
 
 def hayes_lim_oppenheim(
-    operator: PhaseOperator, start: Tensor, *, iterations: int, tolerance: float, watch: Watch
+    operator: PhaseOperator, start: Tensor, *, iterations: int, tolerance: float, callback: Callback
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Iterate x ← Pᵀ F⁻¹ (|F P x| e^{iφ}).
 
@@ -30,7 +33,7 @@ def hayes_lim_oppenheim(
         At most so many.
     tolerance : float
         A sample has converged when its residual ‖A x‖ / ‖x‖ is at most this.
-    watch : Watch
+    callback : Watch
         Told of the progress.
 
     Returns
@@ -42,10 +45,20 @@ def hayes_lim_oppenheim(
     def step(part: PhaseOperator, image: Tensor, _: dict[str, Tensor]) -> Tensor:
         return with_phase(part, image)
 
-    return iterate(step, operator, start, iterations, tolerance, watch)
+    return iterate(step, operator, start, iterations, tolerance, callback)
 
 
-def phase_only(operator: PhaseOperator, level: float) -> Tensor:
-    """Return F⁻¹ (level · e^{iφ}) cropped to the support: a start for iterations."""
-    ones = torch.full(operator.phasor.shape, level, dtype=operator.dtype, device=operator.device)
-    return operator.unaligned(ones)
+def method(problem: Problem) -> Method:
+    """Make `hlo` ready for a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes and settings.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+    return fixed_point_method(problem, "hlo", hayes_lim_oppenheim, ITERATIONS)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.fourier.convention import inverse
-from phasegan.reconstruction.protocol import Estimate, Phase
+from phasegan.reconstruction.protocol import Estimate, Method, Phase, Problem, Solution
 
 
 def mean_magnitude(
@@ -34,3 +34,25 @@ def mean_magnitude(
     """
     size = phase.shape[-2]
     return inverse(magnitude * np.exp(1j * np.asarray(phase, np.float64)), (size, size), shape)
+
+
+def method(problem: Problem) -> Method:
+    """Make `mean-magnitude` ready for a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its shape and statistics are used.
+
+    Returns
+    -------
+    callable
+        The method.
+
+    Raises
+    ------
+    InputError
+        If there are no statistics.
+    """
+    magnitude = problem.require_statistics("mean-magnitude").mean_magnitude
+    return lambda observation: Solution(mean_magnitude(observation.phase, problem.shape, magnitude))

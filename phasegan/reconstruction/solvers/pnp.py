@@ -15,6 +15,8 @@ from phasegan.fourier.map_estimate import (
 )
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.quadratic_system import QuadraticSystem
+from phasegan.reconstruction.protocol import Method, Problem
+from phasegan.reconstruction.solvers.posterior import posterior_method
 
 STRENGTH = 0.5
 """What the denoiser is told the noise is, over the level that was estimated, and
@@ -76,18 +78,18 @@ def plug_and_play(
     system = QuadraticSystem(operator, prior, weight, sigma, 2 * WIDTH, is_determined(operator))
     size = operator.frame[0] * operator.frame[1]
     for step in range(steps):
-        level = noise_level(image)
-        cleaned = denoised(image, STRENGTH * level)
-        penalty = system.unit * (2.0 / size) / (STRENGTH * level) ** 2
+        noise_level = estimate_noise_level(image)
+        denoised = denoise(image, STRENGTH * noise_level)
+        penalty = system.unit * (2.0 / size) / (STRENGTH * noise_level) ** 2
         left = (iterations - iterations_done).to(image.device)
-        image, more, reached = system.solve(image, left, tolerance or TOLERANCE, penalty, cleaned)
+        image, more, reached = system.solve(image, left, tolerance or TOLERANCE, penalty, denoised)
         iterations_done, converged = iterations_done + more, converged & reached
         if callback is not None:
             callback(100 + step, image)
     return image, iterations_done, converged
 
 
-def noise_level(image: Tensor) -> Tensor:
+def estimate_noise_level(image: Tensor) -> Tensor:
     """Estimate the standard deviation of noise: (n, 1, 1), at least 1e-3 of the range.
 
     The median absolute value of diagonal second differences, over 0.6745 and
@@ -96,29 +98,45 @@ def noise_level(image: Tensor) -> Tensor:
     if min(image.shape[-2:]) < 2:
         return image.abs().amax((-2, -1), keepdim=True) * 1e-3
     second = image[:, 1:, 1:] - image[:, 1:, :-1] - image[:, :-1, 1:] + image[:, :-1, :-1]
-    level = second.abs().flatten(1).median(dim=1).values / (0.6745 * 2.0)
+    noise_level = second.abs().flatten(1).median(dim=1).values / (0.6745 * 2.0)
     floor = 1e-3 * (image.amax((-2, -1)) - image.amin((-2, -1)))
-    return torch.maximum(level, floor)[:, None, None]
+    return torch.maximum(noise_level, floor)[:, None, None]
 
 
-def denoised(image: Tensor, level: Tensor) -> Tensor:
+def denoise(image: Tensor, noise_level: Tensor) -> Tensor:
     """Apply non-local means to each image.
 
     Parameters
     ----------
     image : torch.Tensor
         (n, N₁, N₂).
-    level : torch.Tensor
+    noise_level : torch.Tensor
         (n, 1, 1): standard deviation of the noise.
     """
     from skimage.restoration import denoise_nl_means
 
-    cleaned = [
+    denoised = [
         denoise_nl_means(
             picture, patch_size=5, patch_distance=6, h=0.7 * sigma, sigma=sigma, fast_mode=True
         )
         for picture, sigma in zip(
-            image.double().cpu().numpy(), level.flatten().tolist(), strict=True
+            image.double().cpu().numpy(), noise_level.flatten().tolist(), strict=True
         )
     ]
-    return torch.from_numpy(np.stack(cleaned)).to(image.device)
+    return torch.from_numpy(np.stack(denoised)).to(image.device)
+
+
+def method(problem: Problem) -> Method:
+    """Make `pnp` ready for a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes, noise, statistics and settings.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+    return posterior_method(problem, "pnp", plug_and_play)

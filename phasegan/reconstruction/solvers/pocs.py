@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import project_onto_phase, project_onto_range
-from phasegan.reconstruction.solvers.iteration import Watch, extrapolate, iterate, momentum
+from phasegan.reconstruction.protocol import Method, Problem
+from phasegan.reconstruction.solvers.iteration import (
+    Callback,
+    extrapolate,
+    fixed_point_method,
+    iterate,
+    momentum,
+)
+
+ITERATIONS, ACCELERATED_ITERATIONS = 1000, 500
+"""At most, by default."""
 
 
 def alternating_projections(
@@ -16,7 +28,7 @@ def alternating_projections(
     *,
     iterations: int,
     tolerance: float,
-    watch: Watch,
+    callback: Callback,
     accelerated: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Iterate x ← P_range Pᵀ F⁻¹ (max(Re(e^{−iφ} F P x), 0) e^{iφ}).
@@ -37,7 +49,7 @@ def alternating_projections(
         At most so many.
     tolerance : float
         A sample has converged when its residual ‖A x‖ / ‖x‖ is at most this.
-    watch : Watch
+    callback : Watch
         Told of the progress.
     accelerated : bool
         Extrapolate by Nesterov's rule, and start it afresh where the step turns
@@ -57,11 +69,34 @@ def alternating_projections(
         return project(part, image)
 
     def fast(part: PhaseOperator, image: Tensor, state: dict[str, Tensor]) -> Tensor:
-        following = project(part, state["ahead"])
+        following = project(part, state["extrapolated"])
         extrapolate(following, image, state)
         return following
 
     state = momentum(start) if accelerated else None
     return iterate(
-        fast if accelerated else plain, operator, start, iterations, tolerance, watch, state
+        fast if accelerated else plain, operator, start, iterations, tolerance, callback, state
     )
+
+
+def method(problem: Problem, accelerated: bool = False) -> Method:
+    """Make `pocs`, or `pocs-accelerated`, ready for a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes, data range and settings.
+    accelerated : bool
+        As in `alternating_projections`.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+    solver = partial(
+        alternating_projections, largest=float(problem.data_range), accelerated=accelerated
+    )
+    if accelerated:
+        return fixed_point_method(problem, "pocs-accelerated", solver, ACCELERATED_ITERATIONS)
+    return fixed_point_method(problem, "pocs", solver, ITERATIONS)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.fourier.convention import inverse
-from phasegan.reconstruction.protocol import Estimate, Phase
+from phasegan.reconstruction.protocol import Estimate, Method, Phase, Problem, Solution
 
 EXPONENT = 1.2
 CONTRAST = 0.11
@@ -72,3 +72,23 @@ def power_law(
     magnitude = power_law_magnitude((size, size), shape, brightness, exponent)
     spectrum = magnitude * np.exp(1j * np.asarray(phase, np.float64))
     return inverse(spectrum, (size, size), shape)
+
+
+def method(problem: Problem) -> Method:
+    """Make `power-law` ready for a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes and data range; the brightness is that of its statistics, if it has them.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+    if problem.statistics is None:
+        brightness = problem.data_range / 2
+    else:
+        brightness = float(problem.statistics.mean_image.mean())
+    return lambda observation: Solution(power_law(observation.phase, problem.shape, brightness))

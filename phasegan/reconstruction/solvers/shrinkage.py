@@ -1,4 +1,4 @@
-"""The shrinkage cascade made ready for a problem."""
+"""The shrinkage cascade of `phasegan.models.cascade` as a method."""
 
 from __future__ import annotations
 
@@ -11,13 +11,37 @@ from phasegan.reconstruction.protocol import Method, Observation, Problem, Solut
 
 
 def can_fit(problem: Problem) -> bool:
-    """Tell whether the cascade applies: no padding, and training images at hand."""
+    """Return whether the cascade applies: no padding, and training images at hand.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes and statistics.
+
+    Returns
+    -------
+    bool
+        False also where the statistics are means alone.
+    """
     statistics = problem.statistics
     return problem.frame == problem.shape and statistics is not None and statistics.can_train
 
 
-def shrinkage_refusal(problem: Problem) -> str | None:
-    """Say why the cascade does not take phases, as far as that depends on sizes."""
+def incompatibility(problem: Problem, noise: float = 0.0) -> str | None:
+    """Say why the cascade does not take phases, as far as that depends on sizes.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes.
+    noise : float
+        Radians; the cascade takes any.
+
+    Returns
+    -------
+    str or None
+        One line; None if it takes them.
+    """
     if problem.frame == problem.shape:
         return None
     return (
@@ -26,15 +50,25 @@ def shrinkage_refusal(problem: Problem) -> str | None:
     )
 
 
-def shrinkage(problem: Problem) -> Method:
-    """Fit a cascade to training images, one a channel, when it is first used.
+def method(problem: Problem) -> Method:
+    """Make `shrinkage` ready: cascades are fitted to training images, one a channel, on first use.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes, data range and statistics with training images.
+
+    Returns
+    -------
+    callable
+        The method.
 
     Raises
     ------
     InputError
         If spectra are padded, or there are no training images.
     """
-    reason = shrinkage_refusal(problem)
+    reason = incompatibility(problem)
     if reason is not None:
         raise InputError(reason)
     statistics = problem.require_statistics("shrinkage")
@@ -45,7 +79,7 @@ def shrinkage(problem: Problem) -> Method:
         )
     cascades: list[Cascade] = []
 
-    def method(observation: Observation) -> Solution:
+    def run(observation: Observation) -> Solution:
         phase = observation.phase
         channels = phase.shape[1] if phase.ndim == 4 else 1
         planes = phase.reshape(len(phase), channels, *phase.shape[-2:])
@@ -64,4 +98,4 @@ def shrinkage(problem: Problem) -> Method:
         estimate = np.stack([c(planes[:, i]) for i, c in enumerate(cascades)], axis=1)
         return Solution(estimate.reshape(*phase.shape[:-2], *problem.shape))
 
-    return method
+    return run
