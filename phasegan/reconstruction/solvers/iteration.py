@@ -62,7 +62,9 @@ def extrapolate(following: Tensor, image: Tensor, state: dict[str, Any]) -> None
     state : dict
         `extrapolated`, where the step was made from, and `time`; both are replaced.
     """
-    restart = ((state["extrapolated"] - following) * (following - image)).sum((-2, -1), keepdim=True)
+    restart = ((state["extrapolated"] - following) * (following - image)).sum(
+        (-2, -1), keepdim=True
+    )
     time = torch.where(restart > 0, 1.0, state["time"])
     next_time = 0.5 * (1.0 + (1.0 + 4.0 * time**2).sqrt())
     state["extrapolated"] = following + (time - 1.0) / next_time * (following - image)
