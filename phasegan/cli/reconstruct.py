@@ -132,7 +132,7 @@ def command(
             device=manners.device,
             progress=manners.progress,
         )
-        sheet = write_output(result, output, overwrite=overwrite, claimed=True)
+        sheet = write_output(result, output, overwrite=overwrite, lock_held=True)
     manners.say(f"wrote {len(result.estimate)} reconstructions by {result.method} to {output}")
     for line in describe_result(result):
         manners.say(line)

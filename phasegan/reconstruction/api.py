@@ -15,7 +15,7 @@ from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.reconstruction.image_statistics import Statistics, gather_statistics
-from phasegan.reconstruction.inputs.problems import ArrayOptions, Loaded, load_array, load_path
+from phasegan.reconstruction.inputs.problems import ArrayOptions, PhaseInput, load_array, load_path
 from phasegan.reconstruction.protocol import (
     Callback,
     Method,
@@ -151,23 +151,29 @@ def reconstruct(
         from phasegan.reconstruction.learned import LearnedMethod
 
         learned = LearnedMethod(Path(run), choose_device(device))
-    tensor = type(source).__module__.split(".")[0] == "torch"
-    wanted = {key: value for key, value in (preprocessing or {}).items() if value is not None}
+    is_tensor = type(source).__module__.split(".")[0] == "torch"
+    chosen_preprocessing = {
+        key: value for key, value in (preprocessing or {}).items() if value is not None
+    }
     options = ArrayOptions(shape, layout, units, mask, symmetrise, noise, data_range)
     if isinstance(source, str | os.PathLike):
-
-        def prescribed(given: dict[str, Any]) -> dict[str, Any]:
-            return given if learned is None else learned.preprocessing(given)
-
-        loaded = load_path(source, split, limit, wanted, options, progress, prescribed)
-        kind = "float64"
+        loaded = load_path(
+            source,
+            split,
+            limit,
+            chosen_preprocessing,
+            options,
+            progress,
+            None if learned is None else learned.preprocessing,
+        )
+        array_dtype = "float64"
     else:
         loaded = load_array(source, options, limit, progress)
-        kind = "float32" if _is_single(source) else "float64"
+        array_dtype = "float32" if _is_single(source) else "float64"
     settings = Settings(
         iterations,
         tolerance,
-        "float32" if (dtype or kind) == "float32" else "float64",
+        "float32" if (dtype or array_dtype) == "float32" else "float64",
         device,
         callback,
         progress,
@@ -175,27 +181,27 @@ def reconstruct(
     problem = Problem(
         loaded.shape, loaded.frame, loaded.data_range, noise=loaded.noise, settings=settings
     )
-    ready: Method
+    run_method: Method
     if learned is not None:
         where = str(source) if isinstance(source, str | os.PathLike) else "the array"
-        own = learned.config.data.phase_bits if loaded.file is None else None
+        run_bits = learned.config.data.phase_bits if loaded.file is None else None
         learned.check(
             loaded.observation.phase.shape[1:],
             where,
             shape=loaded.shape,
             noise=loaded.noise,
-            bits=own if loaded.file is None else loaded.file.layout.phase_bits,
+            bits=run_bits if loaded.file is None else loaded.file.layout.phase_bits,
         )
         learned.data_range = problem.data_range
-        ready, name = learned, learned.label
+        run_method, name = learned, learned.label
     else:
         assert name is not None
-        known = _statistics(statistics, loaded, name, problem)
-        problem = replace(problem, statistics=known)
-        ready = make_method(name, problem)
-    if loaded.remark:
-        progress.say(loaded.remark)
-    return _result(ready(loaded.observation), loaded, name, tensor)
+        gathered = _statistics(statistics, loaded, name, problem)
+        problem = replace(problem, statistics=gathered)
+        run_method = make_method(name, problem)
+    if loaded.note:
+        progress.say(loaded.note)
+    return _result(run_method(loaded.observation), loaded, name, is_tensor)
 
 
 def _check_numbers(
@@ -217,13 +223,13 @@ def _check_numbers(
 
 
 def _is_single(source: Any) -> bool:
-    kind = str(getattr(source, "dtype", "")).removeprefix("torch.")
-    return kind in ("float32", "float16", "bfloat16", "complex64")
+    array_dtype = str(getattr(source, "dtype", "")).removeprefix("torch.")
+    return array_dtype in ("float32", "float16", "bfloat16", "complex64")
 
 
-def _result(solution: Solution, loaded: Loaded, name: str, tensor: bool) -> Result:
+def _result(solution: Solution, loaded: PhaseInput, name: str, is_tensor: bool) -> Result:
     estimate: Any = solution.estimate
-    if tensor:
+    if is_tensor:
         import torch
 
         estimate = torch.from_numpy(np.ascontiguousarray(estimate))
@@ -246,12 +252,12 @@ def _result(solution: Solution, loaded: Loaded, name: str, tensor: bool) -> Resu
 
 
 def _statistics(
-    given: Statistics | str | os.PathLike[str] | None,
-    loaded: Loaded,
+    statistics: Statistics | str | os.PathLike[str] | None,
+    loaded: PhaseInput,
     method: str,
     problem: Problem,
 ) -> Statistics | None:
-    if given is None:
+    if statistics is None:
         if loaded.file is None or method not in USES_STATISTICS:
             return None
         usable = len(loaded.file.train) and loaded.file.has_images
@@ -259,16 +265,19 @@ def _statistics(
             return None
         return gather_statistics(loaded.file)
     where = "the statistics"
-    if not isinstance(given, Statistics):
-        where = str(given)
-        with PreparedFile(given) as file:
-            given = gather_statistics(file)
+    if not isinstance(statistics, Statistics):
+        where = str(statistics)
+        with PreparedFile(statistics) as file:
+            statistics = gather_statistics(file)
     phase_shape = loaded.observation.phase.shape
     expected = (*phase_shape[1:-2], *problem.shape)
-    if given.mean_magnitude.shape != phase_shape[1:] or given.mean_image.shape != expected:
+    if (
+        statistics.mean_magnitude.shape != phase_shape[1:]
+        or statistics.mean_image.shape != expected
+    ):
         raise InputError(
-            f"{where}: images of shape {given.mean_image.shape} and spectra of "
-            f"{given.mean_magnitude.shape}, wanted {expected} and {phase_shape[1:]}; prepare both "
-            "with the same --size, --channels and --oversample"
+            f"{where}: images of shape {statistics.mean_image.shape} and spectra of "
+            f"{statistics.mean_magnitude.shape}, wanted {expected} and {phase_shape[1:]}; "
+            "prepare both with the same --size, --channels and --oversample"
         )
-    return given.rescaled(problem.data_range)
+    return statistics.rescaled(problem.data_range)

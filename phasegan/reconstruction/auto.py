@@ -9,7 +9,7 @@ import numpy as np
 from phasegan.reconstruction import pretrained
 from phasegan.reconstruction.exact import solver as exact
 from phasegan.reconstruction.exact.certificate import Certificate, Verdict
-from phasegan.reconstruction.inputs.conventions import name_convention, name_signs
+from phasegan.reconstruction.inputs.conventions import identify_convention, identify_sign_pattern
 from phasegan.reconstruction.noise_level import estimate_noise, residual_share
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 from phasegan.reconstruction.solvers import posterior, shrinkage
@@ -141,7 +141,7 @@ def _other_convention(
     """Say of which convention the phases of a sample may be, by its first plane."""
     plane = (number, *(0,) * (observation.phase.ndim - 3))
     trusted = None if observation.trusted is None else observation.trusted[plane]
-    return name_convention(
+    return identify_convention(
         observation.phase[plane], trusted, problem.frame, problem.shape, float(residual[number])
     )
 
@@ -161,5 +161,5 @@ def _warn_of_signs(solution: Solution, problem: Problem) -> None:
 def _sign_pattern(image: np.ndarray, certificate: Certificate) -> str | None:
     if certificate.reason == exact.OTHER_CORNER:
         return exact.OTHER_CORNER
-    name = name_signs(image) if certificate.unique and not certificate.explains else None
+    name = identify_sign_pattern(image) if certificate.unique and not certificate.explains else None
     return None if name is None else f"their phases are those of {name}"

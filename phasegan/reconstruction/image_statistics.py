@@ -98,19 +98,19 @@ def gather_statistics(file: PreparedFile, indices: NDArray[np.int64] | None = No
     if count == 0:
         raise InputError(f"{file.path}: no training samples to take statistics from")
     order = np.arange(count) if indices is None else np.sort(indices)
-    image, magnitude = RunningMean(), RunningMean()
+    image_mean, magnitude_mean = RunningMean(), RunningMean()
     for start in range(0, count, _BLOCK):
-        for picture in file.train.images(order[start : start + _BLOCK]):
-            image.add(picture)
+        for image in file.train.images(order[start : start + _BLOCK]):
+            image_mean.add(image)
             if indices is not None:
-                magnitude.add(np.abs(forward(picture.astype(np.float64), file.layout.frame)))
-    mean_magnitude = file.mean_magnitude() if indices is None else magnitude.mean
+                magnitude_mean.add(np.abs(forward(image.astype(np.float64), file.layout.frame)))
+    mean_magnitude = file.mean_magnitude() if indices is None else magnitude_mean.mean
 
     def training(most: int) -> NDArray[np.generic]:
-        chosen = order[np.linspace(0, count - 1, min(most, count)).round().astype(int)]
-        return file.train.images(chosen)
+        rows = order[np.linspace(0, count - 1, min(most, count)).round().astype(int)]
+        return file.train.images(rows)
 
     photographs = len(set(file.train.source_sha256(order)))
     return Statistics(
-        image.mean, mean_magnitude, count, file.layout.data_range, training, photographs
+        image_mean.mean, mean_magnitude, count, file.layout.data_range, training, photographs
     )

@@ -35,36 +35,36 @@ Generate = Callable[[NDArray[np.floating], NDArray[np.bool_] | None], Tensor]
 pictures of domain B, (n, C, N, N)."""
 
 
-def _paper(config: PaperConfig, device: torch.device) -> tuple[nn.Module, Generate]:
+def _paper_network(config: PaperConfig, device: torch.device) -> tuple[nn.Module, Generate]:
     channels, networks = config.data.channel_count, config.networks
     network = ResNetGenerator(channels, channels, networks.base_channels, networks.blocks)
 
     def generate(phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None) -> Tensor:
-        picture: Tensor = network(torch.from_numpy(phase_picture(phase)).to(device))
-        return picture
+        output: Tensor = network(torch.from_numpy(phase_picture(phase)).to(device))
+        return output
 
     return network, generate
 
 
-def _physics(config: PhysicsConfig, device: torch.device) -> tuple[nn.Module, Generate]:
+def _physics_network(config: PhysicsConfig, device: torch.device) -> tuple[nn.Module, Generate]:
     with torch.random.fork_rng(devices=[]):
         network = SpectralGenerator(**config.generator_sizes())
 
     def generate(phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None) -> Tensor:
         shape = (len(phase), -1, *phase.shape[-2:])
         angles = torch.from_numpy(phase.astype(np.float32)).reshape(shape).to(device)
-        known = None
+        trusted_bins = None
         if trusted is not None:
-            known = torch.from_numpy(np.ascontiguousarray(trusted)).reshape(shape).to(device)
-        picture: Tensor = network(angles, known)
-        return picture
+            trusted_bins = torch.from_numpy(np.ascontiguousarray(trusted)).reshape(shape).to(device)
+        output: Tensor = network(angles, trusted_bins)
+        return output
 
     return network, generate
 
 
 _GENERATORS: dict[type[PhaseConfig], Callable[[Any, torch.device], tuple[nn.Module, Generate]]] = {
-    PaperConfig: _paper,
-    PhysicsConfig: _physics,
+    PaperConfig: _paper_network,
+    PhysicsConfig: _physics_network,
 }
 
 
@@ -171,27 +171,30 @@ class LearnedMethod:
         if phase_shape != expected:
             return (
                 f"{where}: phases of shape {phase_shape}, the run {self.folder.path} takes "
-                f"{expected} ({_sizes(data)})"
+                f"{expected} ({_describe_data(data)})"
             )
         if shape is not None and shape != (data.size, data.size):
             return (
                 f"{where}: images of {shape[0]}×{shape[1]} in frames of {data.padded}, the run "
-                f"{self.folder.path} takes {_sizes(data)}"
+                f"{self.folder.path} takes {_describe_data(data)}"
             )
         if not isinstance(self.config, PhysicsConfig):
             return None
-        given, own = (noise, bits), (data.phase_noise, data.phase_bits)
-        if given == own or max(degradation_error(*given), data.phase_error) <= NEARLY_EXACT:
+        observed, expected_degradation = (noise, bits), (data.phase_noise, data.phase_bits)
+        if (
+            observed == expected_degradation
+            or max(degradation_error(*observed), data.phase_error) <= NEARLY_EXACT
+        ):
             return None
-        taken = _degradation(*own)
+        accepted = _describe_degradation(*expected_degradation)
         if data.phase_error <= NEARLY_EXACT:
-            taken = f"noise and rounding up to {NEARLY_EXACT:g} rad together"
+            accepted = f"noise and rounding up to {NEARLY_EXACT:g} rad together"
         return (
-            f"{where}: phases with {_degradation(*given)}, the run {self.folder.path} takes "
-            f"{taken}; train one on phases like these"
+            f"{where}: phases with {_describe_degradation(*observed)}, the run "
+            f"{self.folder.path} takes {accepted}; train one on phases like these"
         )
 
-    def preprocessing(self, given: dict[str, Any]) -> dict[str, Any]:
+    def preprocessing(self, options: dict[str, Any]) -> dict[str, Any]:
         """Complete the preprocessing of pictures by what the run was trained on.
 
         Raises
@@ -200,20 +203,20 @@ class LearnedMethod:
             If what the run prescribes was given too.
         """
         data = self.config.data
-        own: dict[str, Any] = {
+        run_options: dict[str, Any] = {
             "size": data.size,
             "channels": data.channels,
             "oversample": data.padded / data.size,
         }
         if isinstance(self.config, PhysicsConfig):
-            own |= {"phase_noise": data.phase_noise, "phase_bits": data.phase_bits}
-        ignored = [key for key in own if key in given]
+            run_options |= {"phase_noise": data.phase_noise, "phase_bits": data.phase_bits}
+        ignored = [key for key in run_options if key in options]
         if ignored:
             raise InputError(
                 f"--{ignored[0].replace('_', '-')}: the run {self.folder.path} brings its own "
-                f"({_sizes(data)}); leave it out"
+                f"({_describe_data(data)}); leave it out"
             )
-        return given | {key: value for key, value in own.items() if value is not None}
+        return options | {key: value for key, value in run_options.items() if value is not None}
 
     def __call__(self, observation: Observation, data_range: int | None = None) -> Solution:
         """Reconstruct.
@@ -234,25 +237,25 @@ class LearnedMethod:
         phase, trusted = observation.phase, observation.trusted
         data = self.config.data
         frame, shape = (data.padded, data.padded), (data.size, data.size)
-        parts = []
+        batches = []
         for start in range(0, len(phase), BATCH):
             rows = slice(start, start + BATCH)
-            angles, known = phase[rows], None if trusted is None else trusted[rows]
-            picture = self._picture(angles, known)
+            angles, trusted_bins = phase[rows], None if trusted is None else trusted[rows]
+            output = self._network_output(angles, trusted_bins)
             if self.mirror:
-                turned = mirrored(angles, frame, shape)
-                bins = None if known is None else mirrored_bins(known, frame)
-                picture = (picture + self._picture(turned, bins)[..., ::-1]) / 2.0
-            parts.append(picture_to_image(picture, data_range or self.data_range))
-        return Solution(np.concatenate(parts).reshape(*phase.shape[:-2], *shape))
+                mirrored_phase = mirrored(angles, frame, shape)
+                bins = None if trusted_bins is None else mirrored_bins(trusted_bins, frame)
+                output = (output + self._network_output(mirrored_phase, bins)[..., ::-1]) / 2.0
+            batches.append(picture_to_image(output, data_range or self.data_range))
+        return Solution(np.concatenate(batches).reshape(*phase.shape[:-2], *shape))
 
-    def _picture(
+    def _network_output(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
     ) -> NDArray[np.float64]:
         with torch.no_grad():
-            picture = self._generate(phase, trusted)
-        found: NDArray[np.float64] = picture.float().cpu().numpy().astype(np.float64)
-        return found
+            output = self._generate(phase, trusted)
+        values: NDArray[np.float64] = output.float().cpu().numpy().astype(np.float64)
+        return values
 
 
 def describe_size(size: int, padded: int) -> str:
@@ -260,11 +263,11 @@ def describe_size(size: int, padded: int) -> str:
     return f"N = M = {size}" if padded == size else f"N = {size}, M = {padded}"
 
 
-def _sizes(data: DataConfig) -> str:
+def _describe_data(data: DataConfig) -> str:
     """Return `gray, N = M = 128`."""
     return f"{data.channels}, {describe_size(data.size, data.padded)}"
 
 
-def _degradation(noise: float, bits: int | None) -> str:
+def _describe_degradation(noise: float, bits: int | None) -> str:
     rounding = "not rounded" if bits is None else f"rounded to {bits} bit"
     return f"noise of {noise:g} rad, {rounding}"

@@ -118,7 +118,7 @@ def output_lock(output: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def write_output(
-    result: Result, output: str | os.PathLike[str], *, overwrite: bool, claimed: bool = False
+    result: Result, output: str | os.PathLike[str], *, overwrite: bool, lock_held: bool = False
 ) -> Path:
     """Write reconstructions.
 
@@ -130,7 +130,7 @@ def write_output(
         A folder for pictures, or a file ending in .h5 or .hdf5.
     overwrite : bool
         Replace what is there.
-    claimed : bool
+    lock_held : bool
         The caller holds the lock of the output, see `output_lock`.
 
     Returns
@@ -138,7 +138,7 @@ def write_output(
     pathlib.Path
         The contact sheet.
     """
-    with nullcontext() if claimed else output_lock(output):
+    with nullcontext() if lock_held else output_lock(output):
         return _write_locked(result, Path(output), overwrite)
 
 

@@ -10,7 +10,7 @@ from skimage.transform import resize
 import phasegan
 from phasegan.progress import Progress
 from phasegan.reconstruction.exact.certificate import Verdict
-from phasegan.reconstruction.inputs.conventions import name_convention, name_signs
+from phasegan.reconstruction.inputs.conventions import identify_convention, identify_sign_pattern
 
 N, M = 24, 48
 
@@ -57,12 +57,12 @@ MIDDLE = (M - N) // 2
     ],
 )
 def test_where_the_image_stands_is_named(image, make, said):
-    assert said in name_convention(make(image), None, (M, M), (N, N), 0.3)
+    assert said in identify_convention(make(image), None, (M, M), (N, N), 0.3)
 
 
 def test_the_advice_moves_the_image_to_the_corner(image):
     given = phase_of(embed(image, MIDDLE, MIDDLE))
-    said = name_convention(given, None, (M, M), (N, N), 0.3)
+    said = identify_convention(given, None, (M, M), (N, N), 0.3)
     assert f"add 2π({MIDDLE}k/{M} + {MIDDLE}l/{M})" in said
     k, l = np.arange(M)[:, None], np.arange(M // 2 + 1)  # noqa: E741 - as in the advice
     moved = given + 2 * np.pi * (MIDDLE * k / M + MIDDLE * l / M)
@@ -75,23 +75,28 @@ def test_odd_frames_and_sizes(image):
     small = image[:21, :21]
     for room in (12, 13):
         given = phase_of(embed(small, room, room, 46))
-        assert "in the middle" in name_convention(given, None, (46, 46), (21, 21), 0.3)
+        assert "in the middle" in identify_convention(given, None, (46, 46), (21, 21), 0.3)
     mask = np.random.default_rng(0).uniform(size=given.shape) > 0.05
-    assert "in the middle" in name_convention(given, mask, (46, 46), (21, 21), 0.3)
+    assert "in the middle" in identify_convention(given, mask, (46, 46), (21, 21), 0.3)
 
 
 def test_noise_and_right_phases_are_no_convention(image, rng):
     given = phase_of(embed(image))
     noisy = given + rng.normal(0, 0.2, given.shape)
-    assert name_convention(noisy, None, (M, M), (N, N), 0.2) is None
-    assert name_convention(rng.uniform(-3, 3, given.shape), None, (M, M), (N, N), 0.5) is None
+    assert identify_convention(noisy, None, (M, M), (N, N), 0.2) is None
+    assert identify_convention(rng.uniform(-3, 3, given.shape), None, (M, M), (N, N), 0.5) is None
 
 
 def test_signs_of_pixels_are_named(image):
     rows, columns = np.mgrid[:N, :N]
-    assert "like a chessboard" in name_signs(image * (-1) ** (rows + columns))
-    assert "background subtracted" in name_signs(image - 60)
-    assert name_signs(image) is name_signs(-image) is name_signs(0 * image) is None
+    assert "like a chessboard" in identify_sign_pattern(image * (-1) ** (rows + columns))
+    assert "background subtracted" in identify_sign_pattern(image - 60)
+    assert (
+        identify_sign_pattern(image)
+        is identify_sign_pattern(-image)
+        is identify_sign_pattern(0 * image)
+        is None
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from phasegan.data.hdf5 import container
 from phasegan.errors import InputError
 from phasegan.fourier.phase import analyse
-from phasegan.reconstruction.inputs import arrays as inputs
+from phasegan.reconstruction.inputs import hdf5_arrays
 from phasegan.reconstruction.inputs.arrays import read_phase
 
 pytestmark = [
@@ -188,7 +188,7 @@ def test_planes_as_a_type_of_arrays_are_read(phase, tmp_path):
 def test_what_does_not_fit_into_memory_is_told_before_it_is_read(phase, tmp_path, monkeypatch):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["x"] = phase
-    monkeypatch.setattr(inputs, "free_memory", lambda: phase.nbytes - 1)
+    monkeypatch.setattr(hdf5_arrays, "free_memory", lambda: phase.nbytes - 1)
     refused(f"{tmp_path}/f.h5::/x", r"/x needs 1\.2 KiB of memory.*--limit N")
     assert len(read(f"{tmp_path}/f.h5::/x", limit=3).phase) == 3
 

@@ -77,10 +77,10 @@ def read_mat(path: Path, choose: Callable[[dict[str, str]], str]) -> tuple[NDArr
             encoding="utf-8",
             errors="replace",
         )
-        late = threading.Event()
+        timed_out = threading.Event()
 
         def stop() -> None:
-            late.set()
+            timed_out.set()
             child.kill()
 
         timer = threading.Timer(SECONDS, stop)
@@ -89,7 +89,7 @@ def read_mat(path: Path, choose: Callable[[dict[str, str]], str]) -> tuple[NDArr
             assert child.stdout is not None
             line = child.stdout.readline()
             if not line.endswith("\n"):
-                raise _ended(child, "", late)
+                raise _child_error(child, "", timed_out)
             shapes = {name: (shape, kind) for name, shape, kind in json.loads(line)}
             name = choose({name: kind for name, (_, kind) in shapes.items()})
             shape, kind = shapes[name]
@@ -97,7 +97,7 @@ def read_mat(path: Path, choose: Callable[[dict[str, str]], str]) -> tuple[NDArr
             for length in shape:
                 size *= max(length, 0)
             check_growth(size, path)
-            error = _ended(child, json.dumps(name) + "\n", late)
+            error = _child_error(child, json.dumps(name) + "\n", timed_out)
             if not target.is_file():
                 raise error
             return read_npy(target), kind
@@ -107,12 +107,14 @@ def read_mat(path: Path, choose: Callable[[dict[str, str]], str]) -> tuple[NDArr
             child.communicate()
 
 
-def _ended(child: subprocess.Popen[str], answer: str, late: threading.Event) -> UnreadableFileError:
+def _child_error(
+    child: subprocess.Popen[str], answer: str, timed_out: threading.Event
+) -> UnreadableFileError:
     """Answer, wait for the end, and return what is to be said if that was not good."""
-    _, said = child.communicate(answer)
-    if late.is_set():
+    _, stderr = child.communicate(answer)
+    if timed_out.is_set():
         return UnreadableFileError(f"scipy does not get through it in {SECONDS:g} s")
     if child.returncode < 0:
         return UnreadableFileError("it makes the library that reads it crash")
-    lines = said.strip().splitlines() or ["no such variable"]
+    lines = stderr.strip().splitlines() or ["no such variable"]
     return UnreadableFileError(lines[-1])

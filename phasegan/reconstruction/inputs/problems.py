@@ -40,7 +40,7 @@ class ArrayOptions:
     noise: float | None = None
     data_range: int | None = None
 
-    def first_given(self) -> str | None:
+    def first_set(self) -> str | None:
         """Return the name of an option that was given, if any."""
         for name in ("shape", "layout", "units", "mask", "symmetrise", "noise"):
             if getattr(self, name) is not None:
@@ -49,7 +49,7 @@ class ArrayOptions:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class PhaseInput:
     """Phases and where they came from."""
 
     observation: Observation
@@ -62,13 +62,13 @@ class Loaded:
     file: PreparedFile | None = None
     single: bool = False
     """Whether the input had no sample axis."""
-    remark: str = ""
+    note: str = ""
     """What users should know of how the input was taken."""
 
 
-def observe(part: PreparedSplit, rows: Indices, layout: Layout) -> Observation:
+def observe(samples: PreparedSplit, rows: Indices, layout: Layout) -> Observation:
     """Return some samples of a prepared file as an observation."""
-    codes, undefined = part.codes(rows), part.undefined(rows)
+    codes, undefined = samples.codes(rows), samples.undefined(rows)
     return Observation(
         decode(codes),
         ~undefined if undefined.any() else None,
@@ -84,7 +84,9 @@ def phase_error(layout: Layout) -> float:
     return float(np.hypot(layout.phase_noise, step / np.sqrt(3.0)))
 
 
-def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: Progress) -> Loaded:
+def load_array(
+    source: Any, options: ArrayOptions, limit: int | None, progress: Progress
+) -> PhaseInput:
     """Take phases from an array, or from a file that holds one.
 
     Raises
@@ -92,7 +94,7 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
     InputError
         If it is not a phase, or an option does not fit.
     """
-    own = read_phase(
+    array = read_phase(
         source,
         layout=options.layout or "half",
         units=options.units or "rad",
@@ -101,7 +103,7 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
         limit=limit,
         warn=progress.warn,
     )
-    phase, trusted = own.phase, own.trusted
+    phase, trusted = array.phase, array.trusted
     frame = (phase.shape[-2], phase.shape[-2])
     shape = _checked_shape(options.shape, frame)
     if shape[0] > frame[0] or shape[1] > frame[1] or min(shape) < 1:
@@ -111,22 +113,22 @@ def load_array(source: Any, options: ArrayOptions, limit: int | None, progress: 
     noise = options.noise or 0.0
     if not 0.0 <= noise <= np.pi:
         raise InputError(f"noise = {noise:g}: radians from 0 to π")
-    steps: NDArray[np.float64] | float = own.resolution
-    if own.dtype.kind == "f" and (options.units or "rad") == "rad":
-        steps = half_steps(phase.astype(own.dtype))
+    steps: NDArray[np.float64] | float = array.resolution
+    if array.dtype.kind == "f" and (options.units or "rad") == "rad":
+        steps = half_steps(phase.astype(array.dtype))
     observation = Observation(phase, trusted, steps)
     is_file = isinstance(source, str | os.PathLike)
-    named = [own.where] * len(phase) if is_file else None
-    return Loaded(
+    sources = [array.where] * len(phase) if is_file else None
+    return PhaseInput(
         observation,
         shape,
         frame,
         options.data_range or 255,
         noise,
-        named,
+        sources,
         None,
         None,
-        own.single and not is_file,
+        array.single and not is_file,
     )
 
 
@@ -146,8 +148,8 @@ def load_path(
     preprocessing: dict[str, Any],
     options: ArrayOptions,
     progress: Progress,
-    prescribed: Callable[[dict[str, Any]], dict[str, Any]],
-) -> Loaded:
+    complete_preprocessing: Callable[[dict[str, Any]], dict[str, Any]] | None,
+) -> PhaseInput:
     """Take phases from a prepared file, a file with an array, or pictures.
 
     Parameters
@@ -164,8 +166,8 @@ def load_path(
         For arrays.
     progress : Progress
         Where to report.
-    prescribed : callable
-        Completes the preprocessing of pictures by what a run prescribes.
+    complete_preprocessing : callable, optional
+        Completes the preprocessing of pictures by that of a run.
 
     Raises
     ------
@@ -181,21 +183,23 @@ def load_path(
     path = Path(source)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    given = options.first_given()
-    if given is not None:
+    option = options.first_set()
+    if option is not None:
         if path.is_file() and _is_hdf5(path):
             raise InputError(
-                f"--{given}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; {path} "
+                f"--{option}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; {path} "
                 "brings its own, leave it out"
             )
         raise InputError(
-            f"--{given}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; of {path} "
+            f"--{option}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; of {path} "
             f"the Fourier transform is taken. {_AS_ARRAY}"
         )
     if path.is_file() and _is_hdf5(path):
         return _load_prepared(path, split, limit, preprocessing)
     try:
-        layout, samples = encode_pictures(path, prescribed(preprocessing), limit, progress)
+        if complete_preprocessing is not None:
+            preprocessing = complete_preprocessing(preprocessing)
+        layout, samples = encode_pictures(path, preprocessing, limit, progress)
     except InputError as error:
         if path.suffix.lower() in (".tif", ".tiff"):  # where phases may be floats
             raise InputError(f"{error}. {_AS_ARRAY}") from None
@@ -207,7 +211,7 @@ def load_path(
         ~undefined if undefined.any() else None,
         half_steps(codes, layout.phase_bits),
     )
-    return Loaded(
+    return PhaseInput(
         observation,
         layout.shape,
         layout.frame,
@@ -215,30 +219,30 @@ def load_path(
         layout.phase_noise,
         [s.source for s in samples],
         np.stack([s.images for s in samples]) if layout.has_images else None,
-        remark=f"{path}: phases are those of its Fourier transform. {_AS_ARRAY}",
+        note=f"{path}: phases are those of its Fourier transform. {_AS_ARRAY}",
     )
 
 
 def _load_prepared(
     path: Path, split: str, limit: int | None, preprocessing: dict[str, Any]
-) -> Loaded:
+) -> PhaseInput:
     file = PreparedFile(path)
-    part = file.split(split)
-    if not len(part):
+    samples = file.split(split)
+    if not len(samples):
         file.close()
         raise InputError(f"{path}: its {split} split is empty")
     if preprocessing:
         file.close()
         raise InputError(f"--{next(iter(preprocessing))}: {path} is prepared already; leave it out")
     rows, layout = slice(0, limit), file.layout
-    loaded = Loaded(
-        observe(part, rows, layout),
+    loaded = PhaseInput(
+        observe(samples, rows, layout),
         layout.shape,
         layout.frame,
         layout.data_range,
         layout.phase_noise,
-        part.sources(rows),
-        part.images(rows) if file.has_images else None,
+        samples.sources(rows),
+        samples.images(rows) if file.has_images else None,
         file,
     )
     file.close()  # it opens again by itself if it is read

@@ -1,0 +1,117 @@
+"""Arrays as files and callers hold them, before they are taken for phases."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.errors import InputError, printable
+
+SEPARATOR = "::"
+"""Between a file and the name of an array in it."""
+MAX_SHOWN = 8
+MATLAB_CLASSES = (
+    "double", "single", "logical", "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64",
+)  # fmt: skip
+"""Of variables that are arrays of numbers."""
+
+
+@dataclass(frozen=True)
+class SourceArray:
+    """An array of phases, or of a mask, as its source holds it."""
+
+    values: NDArray[Any]
+    """Any layout, with the samples first."""
+    dtype: np.dtype[Any]
+    """Before anything was converted."""
+    step: float | None = None
+    """Of integer codes, in the units of the values."""
+    units: str | None = None
+    """By an attribute: `rad`, `deg` or `turns`."""
+    missing: NDArray[np.bool_] | None = None
+    """True where `_FillValue` or `missing_value` marks a value."""
+    samples: int | None = None
+    """Of the source, of which `values` may be the first; None: one without a sample axis."""
+
+
+def first_samples(values: NDArray[Any], limit: int | None) -> SourceArray:
+    """Keep the first samples of an array.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Samples come first where it has three axes or more.
+    limit : int or None
+        How many to keep; None: all.
+
+    Returns
+    -------
+    SourceArray
+        With the number of samples before the cut.
+    """
+    if values.ndim < 3:
+        return SourceArray(values, values.dtype)
+    return SourceArray(values[:limit], values.dtype, samples=len(values))
+
+
+def choose_name(names: list[str], name: str | None, path: Path) -> str:
+    """Choose the array to read from a file that holds several.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the arrays that can be read.
+    name : str or None
+        As the user gave it; None takes the only one.
+    path : pathlib.Path
+        The file, for messages.
+
+    Returns
+    -------
+    str
+        One of `names`.
+
+    Raises
+    ------
+    InputError
+        If there is no such array, or no name and not exactly one array.
+    """
+    if name in names:
+        return str(name)
+    names = [name for name in names if name.isprintable()]  # others are damaged
+    name = None if name is None else printable(name)
+    shown = ", ".join(names[:MAX_SHOWN]) + (", …" if len(names) > MAX_SHOWN else "")
+    if not names:
+        raise InputError(f"{path}: holds no array of numbers")
+    if name is None:
+        if len(names) == 1:
+            return names[0]
+        raise InputError(
+            f"{path}: holds {len(names)} arrays ({shown}); name one, such as "
+            f"{path}{SEPARATOR}{names[0]}"
+        )
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it holds {shown}"
+    raise InputError(f"{path}: no array {name}; {hint}")
+
+
+def samples_first(values: NDArray[Any]) -> NDArray[Any]:
+    """Move MATLAB's sample axis, and channel axis, from the end to the front.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        (M, M), (M, M, n) or (M, M, C, n), any dtype.
+
+    Returns
+    -------
+    numpy.ndarray
+        ([n, [C,]] M, M), a view.
+    """
+    return values.transpose(*range(values.ndim - 1, 1, -1), *range(min(values.ndim, 2)))
