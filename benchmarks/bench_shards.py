@@ -24,10 +24,11 @@ import numpy as np
 from PIL import Image
 
 import phasegan
-from phasegan.data.folder_source import Names, PictureFolder
-from phasegan.data.prepare.job import described_recipe
-from phasegan.data.prepare.merge import join
-from phasegan.data.prepare.plan import Plan, Share
+from phasegan.data.folder_source import ImageFolder, PathList
+from phasegan.data.hdf5.samplers import Partition
+from phasegan.data.prepare.job import recipe_record
+from phasegan.data.prepare.merge import merge_shards
+from phasegan.data.prepare.plan import Plan
 from phasegan.data.prepare.shards import shard_paths
 from phasegan.data.recipes import override, resolve_recipe
 from phasegan.devices import describe_machine
@@ -62,8 +63,8 @@ def write_list(folder: Path, count: int) -> None:
     """Write a list of made-up names."""
     (folder / "pictures").mkdir()
     Image.new("L", (8, 8)).save(folder / "pictures" / "a.png")
-    found = PictureFolder(folder / "pictures")
-    found._names = Names("".join(name(i) + "\0" for i in range(count)).encode())
+    found = ImageFolder(folder / "pictures")
+    found._names = PathList("".join(name(i) + "\0" for i in range(count)).encode())
     found._splits, found._depth, found._listing = {None: range(count)}, 8, "0" * 64
     found.save(folder / "list")
     print(json.dumps({"what": "list file", "MB": (folder / "list").stat().st_size / 1e6}))
@@ -74,11 +75,11 @@ def plan(folder: Path, count: int) -> None:
     recipe = resolve_recipe(folder / "pictures")
     found = measured(
         f"a job reads the list of {count:,}",
-        lambda: PictureFolder.restore(folder / "pictures", folder / "list"),
+        lambda: ImageFolder.restore(folder / "pictures", folder / "list"),
     )
     measured(
         f"a job plans a thousandth of {count:,}",
-        lambda: Plan.make(found.splits(), recipe).share(Share(0, 1000)),
+        lambda: Plan.make(found.splits(), recipe).shard(Partition(0, 1000)),
     )
 
 
@@ -94,7 +95,7 @@ def walk(folder: Path, count: int) -> None:
             first = path
         else:
             os.link(first, path)
-    found = measured(f"walk over {count:,}", lambda: PictureFolder(folder / "pictures"))
+    found = measured(f"walk over {count:,}", lambda: ImageFolder(folder / "pictures"))
     measured(f"headers of {count:,}", found.depth)
     measured(f"sizes of {count:,}", found.listing)
 
@@ -110,9 +111,10 @@ def join_shards(folder: Path, count: int) -> None:
     """Join them again."""
     path, options = folder / "set.h5", {"samples": count, "test": 0, "size": 8}
     recipe = override(resolve_recipe("builtin"), options)
-    described = described_recipe(recipe)
+    described = recipe_record(recipe)
     measured(
-        f"joining {count:,} shards", lambda: join(path, shard_paths(path, count), recipe, described)
+        f"joining {count:,} shards",
+        lambda: merge_shards(path, shard_paths(path, count), recipe, described),
     )
 
 

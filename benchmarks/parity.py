@@ -36,7 +36,8 @@ from phasegan.config.run import DataConfig, NetworkConfig, OptimiserConfig, Pape
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError, PhaseganError, RunError
-from phasegan.io.atomic import locked, read_json, write_json, write_text
+from phasegan.io.atomic import read_json, write_json, write_text
+from phasegan.io.locking import file_lock
 from phasegan.metrics.image_metrics import score
 from phasegan.metrics.paired_tests import compare_paired, holm
 from phasegan.models.domains import image_picture, picture_to_image
@@ -435,7 +436,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress, output = TerminalProgress(), Path(options.output)
     try:
         set_threads(options.threads)
-        with locked(output / ".lock", str(output)):
+        with file_lock(output / ".lock", str(output)):
             study = Pictures(options) if options.study == "paper" else Prepared(options)
             measure(study, output, command, progress)
     except PhaseganError as error:

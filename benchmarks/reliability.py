@@ -22,9 +22,9 @@ from PIL import Image
 from phasegan.data.download import archives
 from phasegan.data.images.full_depth import MAX_CHANNELS
 from phasegan.errors import InputError
-from phasegan.io.arrays import LONGEST_HEADER
+from phasegan.io.arrays import MAX_HEADER_BYTES
 from phasegan.io.atomic import read_json, write_text
-from phasegan.io.untrusted import LARGEST_PICTURE, LARGEST_TEXT, MOST_GROWTH, SLACK
+from phasegan.io.untrusted import MAX_GROWTH, MAX_IMAGE_BYTES, MAX_TEXT_BYTES, SLACK
 
 ROOT = Path(__file__).parents[1]
 ROWS, DOCUMENT = ROOT / "benchmarks/results/reliability", ROOT / "docs/reliability.md"
@@ -52,9 +52,9 @@ counted, where one picture of a folder is bad. Nothing else on the disk is touch
 |---|---|---|
 | pixels of a picture, array or film | {pixels:,} | `MAX_IMAGE_PIXELS`, `PHASEGAN_MAX_PIXELS` |
 | channels of a picture | {channels} | `data.images.full_depth.MAX_CHANNELS` |
-| bytes of a picture, as a file and in memory | {picture:,} | `io.untrusted.LARGEST_PICTURE` |
-| bytes of a recipe or case | {text:,} | `io.untrusted.LARGEST_TEXT` |
-| bytes of an array's header | {header:,} | `io.arrays.LONGEST_HEADER` |
+| bytes of a picture, as a file and in memory | {picture:,} | `io.untrusted.MAX_IMAGE_BYTES` |
+| bytes of a recipe or case | {text:,} | `io.untrusted.MAX_TEXT_BYTES` |
+| bytes of an array's header | {header:,} | `io.arrays.MAX_HEADER_BYTES` |
 | bytes of an array in `.npz`, `.mat`, HDF5 | {slack:,}, {growth} × the file | `io.untrusted` |
 | bytes in an archive | {archive_slack:,} + {archive_growth} × its own | `data.download.archives` |
 | files in an archive | {members:,} | `data.download.archives` |
@@ -140,10 +140,10 @@ def section(name: str, rows: Sequence[dict[str, Any]]) -> str:
 def render(found: dict[str, list[dict[str, Any]]]) -> str:
     """Return the document."""
     frame = FRAME.format(
-        pixels=Image.MAX_IMAGE_PIXELS, channels=MAX_CHANNELS, picture=LARGEST_PICTURE,
-        text=LARGEST_TEXT, header=LONGEST_HEADER, slack=SLACK, growth=MOST_GROWTH,
-        archive_slack=archives.SLACK, archive_growth=archives.MOST_GROWTH,
-        members=archives.MOST_MEMBERS,
+        pixels=Image.MAX_IMAGE_PIXELS, channels=MAX_CHANNELS, picture=MAX_IMAGE_BYTES,
+        text=MAX_TEXT_BYTES, header=MAX_HEADER_BYTES, slack=SLACK, growth=MAX_GROWTH,
+        archive_slack=archives.SLACK, archive_growth=archives.MAX_GROWTH,
+        members=archives.MAX_MEMBERS,
     )  # fmt: skip
     order = [*(n for n in TITLES if n in found), *(n for n in found if n not in TITLES)]
     return "\n".join([frame, *(section(name, found[name]) + "\n" for name in order if found[name])])

@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from phasegan.errors import InputError, RunError, no_memory
+from phasegan.errors import InputError, RunError, is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-LEAST_ADDRESS_SPACE = 1_250_000_000
+MIN_ADDRESS_SPACE = 1_250_000_000
 """Bytes: with less, torch and its libraries fail anywhere, and some end the process."""
 
 
@@ -61,7 +61,9 @@ def set_threads(count: int | None) -> None:
 
 
 @contextlib.contextmanager
-def algorithms(device: torch.device, *, deterministic: bool, autotune: bool) -> Iterator[None]:
+def torch_algorithms(
+    device: torch.device, *, deterministic: bool, autotune: bool
+) -> Iterator[None]:
     """Choose among the algorithms that torch has for a convolution, for a while.
 
     Parameters
@@ -100,10 +102,10 @@ def check_address_space() -> None:
         import resource
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
+        if limit != resource.RLIM_INFINITY and limit < MIN_ADDRESS_SPACE:
             raise RunError(
                 f"memory is limited to {limit / 1e6:,.0f} MB here (ulimit -v), and torch needs "
-                f"{LEAST_ADDRESS_SPACE / 1e6:,.0f} MB to begin with; raise that limit"
+                f"{MIN_ADDRESS_SPACE / 1e6:,.0f} MB to begin with; raise that limit"
             )
 
 
@@ -128,7 +130,7 @@ def memory_guard(advice: str) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise RunError(f"the GPU has not enough memory for {advice}") from None
     except RuntimeError as error:
-        if not no_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise RunError(f"not enough memory for {advice}") from None
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from phasegan.errors import InputError, PeerFailedError, PhaseganError, RunError
-from phasegan.launcher import launched
+from phasegan.launcher import read_launch
 
 if TYPE_CHECKING:
     import torch
@@ -268,7 +268,7 @@ def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.devic
     RunError, PeerFailedError
         If another process ended: on the main one, on the others.
     """
-    launch = launched(os.environ)
+    launch = read_launch(os.environ)
     if launch is None:
         yield SINGLE_PROCESS, device
         return

@@ -48,7 +48,7 @@ class RunError(PhaseganError):
     exit_status = 1
 
 
-class NoRoom(RunError):
+class DiskFullError(RunError):
     """A file that could not be written for want of room.
 
     Parameters
@@ -56,7 +56,7 @@ class NoRoom(RunError):
     what : str or path
         The file, by its final name, or the output.
     reason : str
-        Why, and how to get some, as `no_room` tells.
+        Why, and how to get some, as `disk_full_reason` tells.
     """
 
     def __init__(self, what: str | os.PathLike[str], reason: str) -> None:
@@ -66,7 +66,7 @@ class NoRoom(RunError):
         )
 
 
-def no_room(error: BaseException | None) -> str | None:
+def disk_full_reason(error: BaseException | None) -> str | None:
     """Tell from an error, or from those that it came from, whether there was no room.
 
     Parameters
@@ -93,7 +93,7 @@ def no_room(error: BaseException | None) -> str | None:
     return None
 
 
-def no_memory(error: BaseException | None) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
     """Tell from an error, or from those that it came from, whether there was no memory."""
     while error is not None:
         if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
@@ -103,7 +103,7 @@ def no_memory(error: BaseException | None) -> bool:
 
 
 @contextlib.contextmanager
-def room_for(path: str | os.PathLike[str]) -> Iterator[None]:
+def disk_full_guard(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what a full disk raises while a file is written into one line that names it.
 
     Parameters
@@ -113,7 +113,7 @@ def room_for(path: str | os.PathLike[str]) -> Iterator[None]:
 
     Raises
     ------
-    NoRoom
+    DiskFullError
         If there was no room; other errors pass.
     """
     try:
@@ -121,10 +121,10 @@ def room_for(path: str | os.PathLike[str]) -> Iterator[None]:
     except PhaseganError:
         raise
     except Exception as error:
-        reason = no_room(error)
+        reason = disk_full_reason(error)
         if reason is None:
             raise
-        raise NoRoom(path, reason) from error
+        raise DiskFullError(path, reason) from error
 
 
 class InputError(PhaseganError, ValueError):

@@ -21,7 +21,7 @@ def free_memory() -> int | None:
     return min(known) if known else None
 
 
-def check_room(needed: int, free: int | None, what: str, where: str, advice: str) -> None:
+def check_memory(needed: int, free: int | None, what: str, where: str, advice: str) -> None:
     """Refuse to begin what does not fit into memory.
 
     Parameters

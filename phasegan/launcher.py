@@ -25,7 +25,7 @@ class Launch(NamedTuple):
     """Where the processes find one another: torch's `init_method`."""
 
 
-def launched(environment: Mapping[str, str]) -> Launch | None:
+def read_launch(environment: Mapping[str, str]) -> Launch | None:
     """Read how this process was started; None if it is alone.
 
     Parameters
@@ -85,7 +85,7 @@ def first_host(nodes: str) -> str:
 def is_main() -> bool:
     """Tell whether this process reports, by the environment alone."""
     try:
-        launch = launched(os.environ)
+        launch = read_launch(os.environ)
     except InputError:
         return True
     return launch is None or launch.rank == 0

@@ -33,7 +33,7 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-class Task(Protocol):
+class ProgressTask(Protocol):
     """One piece of work that advances."""
 
     def advance(self, count: int = 1, note: str = "") -> None:
@@ -53,7 +53,7 @@ class Progress:
         """Say something for those who asked for more (`-v`)."""
 
     @contextlib.contextmanager
-    def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
+    def task(self, label: str, total: int, done: int = 0) -> Iterator[ProgressTask]:
         """Follow a piece of work of `total` units, of which `done` were done before."""
         yield _Silent()
 
@@ -132,7 +132,7 @@ class TerminalProgress(Progress):
             self._write(text, "dim")
 
     @contextlib.contextmanager
-    def task(self, label: str, total: int, done: int = 0) -> Iterator[Task]:
+    def task(self, label: str, total: int, done: int = 0) -> Iterator[ProgressTask]:
         """Show a bar on a terminal, a line every ten seconds elsewhere."""
         if self.verbosity < 0:
             yield _Silent()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Self
@@ -100,7 +102,7 @@ def _busy_seconds() -> float | None:
         return None
 
 
-class Load:
+class LoadMonitor:
     """How busy other processes keep this process's cores while a block runs.
 
     Attributes
@@ -138,7 +140,33 @@ def idle_cores(seconds: float = 0.2) -> int:
 
     At least 1; all of them where it is not known.
     """
-    with Load() as load:
+    with LoadMonitor() as load:
         time.sleep(seconds)
     cores = available_cores()
     return max(1, cores - round(load.others * cores))
+
+
+def raise_open_file_limit(count: int) -> float:
+    """Raise this process's limit on open files, where the system lets it.
+
+    Parameters
+    ----------
+    count : int
+        How many more are going to be opened.
+
+    Returns
+    -------
+    float
+        The limit then; infinite where there is none that is known.
+    """
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count + 256
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft != resource.RLIM_INFINITY:
+            return float(soft)
+    return math.inf

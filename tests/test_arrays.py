@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from phasegan.errors import InputError
-from phasegan.io.arrays import Header, npz_names, read_npy, read_npz
+from phasegan.io.arrays import ArrayHeader, npz_names, read_npy, read_npz
 from phasegan.io.untrusted import UnreadableFileError
 
 KINDS = ["?", "u1", ">u2", "<i8", "f2", ">f4", "f8", "c8", ">c16"]
@@ -102,7 +102,7 @@ def test_a_check_comes_before_memory(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 4), np.uint8))
     seen = []
 
-    def refuse(header: Header) -> None:
+    def refuse(header: ArrayHeader) -> None:
         seen.append((header.shape, header.dtype.name))
         raise InputError("no")
 

@@ -18,6 +18,7 @@ from phasegan.config.settings import Settings, build, differences
 from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError
 from phasegan.io import atomic
+from phasegan.io.locking import file_lock
 from phasegan.progress import TerminalProgress, format_duration
 
 
@@ -122,8 +123,8 @@ def test_json_is_readable_and_round_trips(tmp_path):
 def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
     lock = tmp_path / ".lock"
     code = (
-        "import sys; from phasegan.io.atomic import locked\n"
-        f"with locked({str(lock)!r}, 'it'):\n"
+        "import sys; from phasegan.io.locking import file_lock\n"
+        f"with file_lock({str(lock)!r}, 'it'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
@@ -132,12 +133,12 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
     assert holder.stdout.readline() == "held\n"
     with (
         pytest.raises(InputError, match=f"it is being written by process {holder.pid}"),
-        atomic.locked(lock, "it"),
+        file_lock(lock, "it"),
     ):
         pass
     holder.kill()
     holder.communicate()
-    with atomic.locked(lock, "it"):
+    with file_lock(lock, "it"):
         pass
     assert not lock.exists()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phasegan.distributed import SINGLE_PROCESS, process_group
 from phasegan.errors import InputError
-from phasegan.launcher import Launch, first_host, is_main, launched
+from phasegan.launcher import Launch, first_host, is_main, read_launch
 
 CPU = torch.device("cpu")
 
@@ -30,33 +30,33 @@ SLURM = {
 
 
 def test_torchrun_says_which_process_this_is():
-    assert launched(TORCHRUN) == Launch(3, 4, 1, "env://")
+    assert read_launch(TORCHRUN) == Launch(3, 4, 1, "env://")
 
 
 def test_srun_says_which_process_this_is_and_the_job_names_a_port():
-    rank, world, local, method = launched(SLURM)
+    rank, world, local, method = read_launch(SLURM)
     assert (rank, world, local) == (5, 8, 2)
     host, port = method.removeprefix("tcp://").split(":")
     assert host == "gpu07"
     assert 1024 < int(port) < 65536
-    assert launched(SLURM | {"SLURM_PROCID": "0"}).method == method
-    assert launched(SLURM | {"SLURM_JOB_ID": "4712"}).method != method
+    assert read_launch(SLURM | {"SLURM_PROCID": "0"}).method == method
+    assert read_launch(SLURM | {"SLURM_JOB_ID": "4712"}).method != method
 
 
 @given(st.integers(0, 999_999_999))
 def test_every_job_has_a_port(job):
-    method = launched(SLURM | {"SLURM_JOB_ID": str(job)}).method
+    method = read_launch(SLURM | {"SLURM_JOB_ID": str(job)}).method
     assert 1024 < int(method.rpartition(":")[2]) < 65536
 
 
 def test_a_place_that_is_named_comes_before_that_of_the_job():
     named = SLURM | {"MASTER_ADDR": "login", "MASTER_PORT": "1234"}
-    assert launched(named).method == "tcp://login:1234"
-    assert launched(SLURM | {"MASTER_PORT": "1234"}).method == "tcp://gpu07:1234"
+    assert read_launch(named).method == "tcp://login:1234"
+    assert read_launch(SLURM | {"MASTER_PORT": "1234"}).method == "tcp://gpu07:1234"
 
 
 def test_torchrun_inside_a_slurm_step_counts():
-    assert launched(SLURM | TORCHRUN) == launched(TORCHRUN)
+    assert read_launch(SLURM | TORCHRUN) == read_launch(TORCHRUN)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_torchrun_inside_a_slurm_step_counts():
     ids=["nothing", "others", "batch step", "one task", "one process", "empty"],
 )
 def test_a_process_without_others_is_alone(environment, monkeypatch):
-    assert launched(environment) is None
+    assert read_launch(environment) is None
     for name in {*TORCHRUN, *SLURM}:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -105,7 +105,7 @@ def test_garbage_is_one_line_that_names_the_variable(environment, name):
         if value == "" and name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "MASTER_PORT"):
             continue
         with pytest.raises(InputError, match=rf"^{name} = .*unset it") as caught:
-            launched(environment | {name: value})
+            read_launch(environment | {name: value})
         assert "\n" not in str(caught.value)
 
 
@@ -120,7 +120,7 @@ def test_garbage_is_one_line_that_names_the_variable(environment, name):
 def test_a_missing_variable_is_one_line_that_names_it(environment, name):
     rest = {key: value for key, value in environment.items() if key != name}
     with pytest.raises(InputError, match=name) as caught:
-        launched(rest)
+        read_launch(rest)
     assert "\n" not in str(caught.value)
 
 
@@ -136,7 +136,7 @@ def test_a_missing_variable_is_one_line_that_names_it(environment, name):
 )
 def test_an_environment_that_contradicts_itself_is_refused(environment):
     with pytest.raises(InputError, match="contradicts itself"):
-        launched(environment)
+        read_launch(environment)
 
 
 def test_nobody_is_left_without_a_voice_by_a_broken_environment(monkeypatch):

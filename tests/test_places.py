@@ -12,7 +12,8 @@ import pytest
 import phasegan
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
-from phasegan.io import atomic
+from phasegan.io import atomic, locking
+from phasegan.io.locking import NoLocksWarning, file_lock
 from phasegan.io.output_paths import (
     check_different,
     check_file_name,
@@ -110,12 +111,12 @@ def test_nobody_can_lay_a_link_where_a_file_will_be_written(tmp_path, canary):
 def test_links_at_a_lock_are_refused_and_at_its_number_replaced(tmp_path, canary):
     lock = tmp_path / ".lock"
     (tmp_path / ".lock.pid").symlink_to(canary)
-    with atomic.locked(lock, "it"):
+    with file_lock(lock, "it"):
         assert (tmp_path / ".lock.pid").read_text() == f"{os.getpid()}\n"
         assert not (tmp_path / ".lock.pid").is_symlink()
     assert not os.path.lexists(tmp_path / ".lock.pid")
     lock.symlink_to(canary)
-    with pytest.raises(InputError, match="a link"), atomic.locked(lock, "it"):
+    with pytest.raises(InputError, match="a link"), file_lock(lock, "it"):
         pass
 
 
@@ -128,15 +129,15 @@ def test_without_locks_the_work_goes_on_with_one_warning(tmp_path, monkeypatch, 
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    atomic._warn_of.cache_clear()
+    locking._warn_of.cache_clear()
     done = []
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for name in (".a.lock", ".b.lock"):
-            with atomic.locked(tmp_path / name, "it"):
+            with file_lock(tmp_path / name, "it"):
                 done.append(name)
     assert len(done) == 2
-    assert [w.category for w in said] == [atomic.NoLocksWarning]
+    assert [w.category for w in said] == [NoLocksWarning]
     assert list(tmp_path.iterdir()) == []
 
 

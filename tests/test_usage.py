@@ -13,7 +13,7 @@ import torch
 from phasegan import resources
 from phasegan.evaluation import provenance as module
 from phasegan.evaluation.provenance import provenance
-from phasegan.resources import Load, Meter
+from phasegan.resources import LoadMonitor, Meter
 
 
 def spin(seconds):
@@ -47,11 +47,11 @@ def test_peak_memory_is_that_of_the_work_not_of_the_process():
 
 
 def test_others_are_noticed_and_oneself_is_not():
-    with Load() as own:
+    with LoadMonitor() as own:
         spin(0.3)
     process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        with Load() as busy:
+        with LoadMonitor() as busy:
             time.sleep(1.0)
     finally:
         process.kill()
@@ -63,7 +63,7 @@ def test_others_are_noticed_and_oneself_is_not():
 
 
 def test_a_load_of_nothing_is_nothing():
-    with Load() as load:
+    with LoadMonitor() as load:
         pass
     assert load.others == 0.0
 
@@ -83,5 +83,5 @@ def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("others", "idle"), [(0.1, 4), (0.25, 3), (0.6, 2), (1.0, 1)])
 def test_idle_cores_are_those_that_other_work_leaves(monkeypatch, others, idle):
     monkeypatch.setattr(resources, "available_cores", lambda: 4)
-    monkeypatch.setattr(Load, "__exit__", lambda self, *_: setattr(self, "others", others))
+    monkeypatch.setattr(LoadMonitor, "__exit__", lambda self, *_: setattr(self, "others", others))
     assert resources.idle_cores(0.0) == idle

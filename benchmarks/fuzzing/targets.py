@@ -66,16 +66,16 @@ def _feed(found: Any, value: Any) -> None:
 
 def _picture(path: Path) -> Any:
     from phasegan.data.images.decoding import bit_depth
-    from phasegan.data.images.full_depth import read_pixels
+    from phasegan.data.images.full_depth import read_full_depth
 
-    picture = read_pixels(path)
+    picture = read_full_depth(path)
     return picture, bit_depth(path.read_bytes())
 
 
 def _stored_picture(path: Path) -> Any:
-    from phasegan.data.images.decoding import read_picture
+    from phasegan.data.images.decoding import read_image
 
-    return read_picture(path.read_bytes())
+    return read_image(path.read_bytes())
 
 
 def _phase(path: Path) -> Any:
@@ -198,9 +198,9 @@ def _joined(path: Path) -> Any:
 
 
 def _domains(path: Path) -> Any:
-    from phasegan.data.hdf5.pair_reader import DomainsFile
+    from phasegan.data.hdf5.pair_reader import PairFile
 
-    file = DomainsFile(path)
+    file = PairFile(path)
     try:
         found: list[Any] = [repr(file.facts)]
         for name, group in file.groups.items():

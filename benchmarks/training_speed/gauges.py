@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from phasegan.resources import Load, Meter
+from phasegan.resources import LoadMonitor, Meter
 from training_speed.modes import Mode, Runner
 from training_speed.recipe import Sizes
 
@@ -76,7 +76,7 @@ class Window:
 def time_steps(runner: Runner, device: torch.device, steps: int, turn: int = 0) -> Window:
     """Time so many steps."""
     wait(device)
-    with Load() as load:
+    with LoadMonitor() as load:
         start, cpu = time.perf_counter(), time.process_time()
         images = sum(runner.step() for _ in range(steps))
         wait(device)

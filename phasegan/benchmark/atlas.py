@@ -24,7 +24,8 @@ from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.magnitude import RunningMean
 from phasegan.fourier.phase import analyse
-from phasegan.io.atomic import locked, remove_leftovers, write_json
+from phasegan.io.atomic import remove_leftovers, write_json
+from phasegan.io.locking import file_lock
 from phasegan.metrics.image_metrics import score, summarise
 from phasegan.progress import Progress
 from phasegan.reconstruction.image_statistics import Statistics
@@ -141,7 +142,7 @@ def atlas(
     everyone = methods_and_runs(methods, runs, device=device, planes=pictures.shape[1:-2])
     plan = _plan(ready, everyone, [(m, *level) for m in frames for level in levels])
     common = {"digest": digest, "images": count, "seed": seed, "version": __version__}
-    with locked(folder.with_name(f".{folder.name}.lock"), str(folder)):
+    with file_lock(folder.with_name(f".{folder.name}.lock"), str(folder)):
         kept = read_cells(folder)
         remove_leftovers(folder)
         reused = 0

@@ -9,7 +9,7 @@ from pydantic import Field, create_model, model_validator
 
 from phasegan.config.settings import Settings, build, read_toml
 from phasegan.errors import InputError
-from phasegan.io.atomic import shipped_folder
+from phasegan.io.package_data import shipped_folder
 from phasegan.training.setup.options import PhaseOptions, phase_owners
 
 CASE_FORMAT = 1

@@ -15,7 +15,7 @@ from phasegan.config.run import RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import memory_guard
-from phasegan.errors import NoRoom, RunError
+from phasegan.errors import DiskFullError, RunError
 from phasegan.evaluation.evaluate import BLOCK, open_baseline, open_run, score_method
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
@@ -97,7 +97,7 @@ class Estimator:
             try:
                 with memory_guard(advice):
                     trials[config] = try_run(config, self._file, None, self._device)
-            except NoRoom:
+            except DiskFullError:
                 raise
             except RunError as error:
                 failed[row] = str(error)

@@ -24,7 +24,8 @@ from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.evaluation.notes import is_smoke_test
 from phasegan.evaluation.records import Row
-from phasegan.io.atomic import locked, remove_leftovers
+from phasegan.io.atomic import remove_leftovers
+from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
 from phasegan.training.setup.eta import Estimate
@@ -195,7 +196,7 @@ def bench(
             )
         name = "" if against is None else Path(against).name
         context = Context(folder, chosen, file, where, leaks, tuple(command), budget, name)
-        with locked(folder / ".lock", str(folder)):
+        with file_lock(folder / ".lock", str(folder)):
             (folder / "rows").mkdir(exist_ok=True)
             for part in (folder, folder / "rows", folder / "estimates"):
                 remove_leftovers(part)

@@ -16,7 +16,7 @@ from phasegan.benchmark.measure import measure_row, scored_on
 from phasegan.benchmark.plan import NO_STATISTICS, PlannedRow
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.errors import InputError, NoRoom, RunError
+from phasegan.errors import DiskFullError, InputError, RunError
 from phasegan.evaluation.records import Row
 from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
@@ -295,7 +295,7 @@ class Session:
             self._remove(row)
         try:
             return measure_row(row, self._file, self._folder, self._device, first, self._progress)
-        except NoRoom:
+        except DiskFullError:
             raise  # none for the other rows either
         except RunError as error:
             return self._fail(row, str(error))

@@ -18,14 +18,14 @@ import click
 from phasegan._version import __version__
 from phasegan.errors import (
     Interrupted,
-    NoRoom,
+    DiskFullError,
     PeerFailedError,
     PhaseganError,
-    no_memory,
-    no_room,
+    is_out_of_memory,
+    disk_full_reason,
     printable,
 )
-from phasegan.io.atomic import NoLocksWarning
+from phasegan.io.locking import NoLocksWarning
 from phasegan.io.output_paths import check_text
 from phasegan.launcher import is_main
 
@@ -195,9 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         if _received:  # what it raised was swallowed, as by imports that fail then
             return _stopped()
-        reason = no_room(error)
+        reason = disk_full_reason(error)
         if reason is not None:
-            return _fail(str(NoRoom(_file_of(error) or _output_of(given), reason)), 1)
+            return _fail(str(DiskFullError(_file_of(error) or _output_of(given), reason)), 1)
         bad_place = isinstance(error, OSError) and error.errno in _BAD_PLACE
         return _fail(_unexpected(error), 2 if bad_place else 1)
 
@@ -230,7 +230,7 @@ def _stopped() -> int:
 
 def _in_thread(failed: threading.ExceptHookArgs) -> None:
     """Leave it to the main thread to say that there is no room."""
-    if no_room(failed.exc_value) is None:
+    if disk_full_reason(failed.exc_value) is None:
         threading.__excepthook__(failed)
 
 
@@ -254,7 +254,7 @@ def _output_of(given: list[str]) -> str:
 
 def _unexpected(error: Exception) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
-    if no_memory(error):
+    if is_out_of_memory(error):
         return "not enough memory; lower --size, --batch-size or --workers"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'a file'}: {error.strerror}"

@@ -15,7 +15,7 @@ import click
 
 from phasegan.devices import DEVICES, check_address_space, choose_device, set_threads
 from phasegan.errors import printable
-from phasegan.launcher import launched
+from phasegan.launcher import read_launch
 from phasegan.progress import TerminalProgress
 from phasegan.resources import idle_cores
 
@@ -56,7 +56,7 @@ class Manners:
         """
         import torch
 
-        if launched(os.environ) is not None:
+        if read_launch(os.environ) is not None:
             return
         named = self.threads or {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys()
         cores = torch.get_num_threads()

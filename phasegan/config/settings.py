@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from phasegan.errors import InputError, printable
-from phasegan.io.untrusted import LARGEST_TEXT, UnreadableFileError, read_regular
+from phasegan.io.untrusted import MAX_TEXT_BYTES, UnreadableFileError, read_regular
 
 
 class Settings(BaseModel):
@@ -91,7 +91,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         If it is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(read_regular(path, LARGEST_TEXT).decode("utf-8"))
+        return tomllib.loads(read_regular(path, MAX_TEXT_BYTES).decode("utf-8"))
     except UnreadableFileError as error:
         reason = "no such file" if not path.exists() else f"not readable as TOML ({error})"
         raise InputError(f"{path}: {reason}") from None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasegan.data.images.decoding import Pixels, read_picture
-from phasegan.data.sources import SPLITS, FittedLater, Item, Loaded
+from phasegan.data.images.decoding import Pixels, read_image
+from phasegan.data.sources import SPLITS, LoadedImage, SourceItem, TwoStepLoader
 from phasegan.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MAX_CROPS = 1_000_000
 DEFAULT_CROPS = {"train": 200, "test": 50}
 
 
-class PhotographLoader(FittedLater):
+class PhotographLoader(TwoStepLoader):
     """Cuts crops: a ticket is a photograph's name, the crop's split and number."""
 
     def __init__(self, root: Path, size: int, seed: int) -> None:
@@ -31,12 +31,12 @@ class PhotographLoader(FittedLater):
         """Return a photograph and the hash of its file."""
         if name not in self._kept:
             data = (self._root / name).read_bytes()
-            self._kept[name] = read_picture(data), hashlib.sha256(data).hexdigest()
+            self._kept[name] = read_image(data), hashlib.sha256(data).hexdigest()
         return self._kept[name]
 
-    def load(self, ticket: tuple[str, str, int]) -> Loaded:
+    def load(self, job: tuple[str, str, int]) -> LoadedImage:
         """Cut one crop; its name says where: `coffee.png#row,column,side`."""
-        name, split, number = ticket
+        name, split, number = job
         pixels, digest = self.photograph(name)
         rows, columns = pixels.shape[:2]
         longest = min(rows, columns)
@@ -45,13 +45,13 @@ class PhotographLoader(FittedLater):
         row = int(rng.integers(0, rows - side + 1))
         column = int(rng.integers(0, columns - side + 1))
         crop = pixels[row : row + side, column : column + side]
-        return Loaded(f"{name}#{row},{column},{side}", crop, digest)
+        return LoadedImage(f"{name}#{row},{column},{side}", crop, digest)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": {}}
 
 
-class Photographs:
+class PhotographCrops:
     """Seeded square crops of the photographs that ship inside scikit-image.
 
     Parameters
@@ -98,12 +98,12 @@ class Photographs:
         train, test = (self._counts[split] for split in SPLITS)
         return {"train": range(train), "test": range(train, train + test)}
 
-    def item(self, number: int) -> Item:
+    def item(self, number: int) -> SourceItem:
         """Return the photograph that a crop is cut from; they take turns."""
-        name, split, _ = self.ticket(number)
-        return Item(name, split, number)
+        name, split, _ = self.job(number)
+        return SourceItem(name, split, number)
 
-    def ticket(self, number: int) -> tuple[str, str, int]:
+    def job(self, number: int) -> tuple[str, str, int]:
         """Return the photograph's name, the split and the crop's number in it."""
         split = "train" if number < self._counts["train"] else "test"
         own = number - (self._counts["train"] if split == "test" else 0)
@@ -121,20 +121,20 @@ class Photographs:
     def listing(self) -> str:
         """Digest of the photographs' contents."""
         digest = hashlib.sha256()
-        used = {self.ticket(i)[0] for own in self.splits().values() for i in own}
+        used = {self.job(i)[0] for own in self.splits().values() for i in own}
         for name in sorted(used):
             digest.update(f"{name}\0{self._loader.photograph(name)[1]}\n".encode())
         return digest.hexdigest()
 
-    def longest(self) -> int:
+    def max_name_bytes(self) -> int:
         """Of the longest file name with the place of a crop."""
         names = [name for own in self._names.values() for name in own]
         return max(len(name.encode()) for name in names) + len("#row,column,side") + 3
 
     def sha256(self, number: int) -> str:
         """Of the photograph's file."""
-        return self._loader.photograph(self.ticket(number)[0])[1]
+        return self._loader.photograph(self.job(number)[0])[1]
 
-    def holds(self, number: int, sha256: str) -> bool:
+    def matches(self, number: int, sha256: str) -> bool:
         """Compare with the hash of the photograph's file."""
         return self.sha256(number) == sha256

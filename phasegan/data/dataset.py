@@ -11,12 +11,12 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from phasegan.data.hdf5.batches import make_sampling, read_batches
-from phasegan.data.hdf5.columns import Batch, Fields
+from phasegan.data.hdf5.columns import Batch, ColumnSelection
 from phasegan.data.hdf5.reader import open_prepared
-from phasegan.data.hdf5.samplers import ALL, WINDOW, Piece, check_integer
+from phasegan.data.hdf5.samplers import ALL, WINDOW, Partition, check_integer
 from phasegan.errors import InputError
 
-Item = dict[str, Any]
+TensorDict = dict[str, Any]
 """Tensors by their fields; texts as strings."""
 
 
@@ -24,7 +24,7 @@ class OutsideError(InputError, IndexError):
     """An index outside of a dataset: what ends a loop over it, too."""
 
 
-class PhaseDataset(Dataset[Item]):
+class PhaseDataset(Dataset[TensorDict]):
     """Samples of a prepared file by their number, for `torch.utils.data.DataLoader`.
 
     Workers started by fork, spawn or forkserver each open the file for themselves;
@@ -72,13 +72,13 @@ class PhaseDataset(Dataset[Item]):
         split: str = "train",
         fields: Sequence[str] | None = None,
         dtype: Any = torch.float32,
-        transform: Callable[[Item], Any] | None = None,
+        transform: Callable[[TensorDict], Any] | None = None,
         *,
         check: bool = True,
     ) -> None:
         self.file, self.transform = open_prepared(path, check=check), transform
         self._split = self.file.split(split)
-        self._fields = Fields.choose(self._split, fields, _numpy_name(dtype))
+        self._fields = ColumnSelection.choose(self._split, fields, _numpy_name(dtype))
 
     def __len__(self) -> int:
         return len(self._split)
@@ -161,7 +161,7 @@ class PhaseBatches(IterableDataset[Any]):
         seed: int = 0,
         fields: Sequence[str] | None = None,
         dtype: Any = torch.float32,
-        transform: Callable[[Item], Any] | None = None,
+        transform: Callable[[TensorDict], Any] | None = None,
         drop_last: bool = False,
         rank: int | None = None,
         ranks: int | None = None,
@@ -169,7 +169,7 @@ class PhaseBatches(IterableDataset[Any]):
     ) -> None:
         self.file, self.transform = open_prepared(path, check=check), transform
         self._split = self.file.split(split)
-        self._fields = Fields.choose(self._split, fields, _numpy_name(dtype))
+        self._fields = ColumnSelection.choose(self._split, fields, _numpy_name(dtype))
         self.sampling = make_sampling(
             self._split, self._fields, batch_size, shuffle=shuffle, block=block, window=window,
             seed=seed, drop_last=drop_last,
@@ -178,7 +178,7 @@ class PhaseBatches(IterableDataset[Any]):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     @property
-    def share(self) -> Piece:
+    def share(self) -> Partition:
         """Which share of the samples this process reads."""
         return self._share or _share_of_process()
 
@@ -192,7 +192,7 @@ class PhaseBatches(IterableDataset[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
-        part = ALL if worker is None else Piece(worker.id, worker.num_workers)
+        part = ALL if worker is None else Partition(worker.id, worker.num_workers)
         epoch = int(self._epoch)
         for batch in read_batches(
             self._split, self._fields, self.sampling, epoch, self.share, part
@@ -205,7 +205,7 @@ class PhaseBatches(IterableDataset[Any]):
         return self.__dict__ | {"_share": self.share}
 
 
-def _given_share(rank: int | None, ranks: int | None) -> Piece | None:
+def _given_share(rank: int | None, ranks: int | None) -> Partition | None:
     if rank is None and ranks is None:
         return None
     if rank is None or ranks is None:
@@ -214,14 +214,14 @@ def _given_share(rank: int | None, ranks: int | None) -> Piece | None:
     check_integer("rank", rank, 0)
     if rank >= ranks:
         raise InputError(f"rank = {rank}: there are {ranks}, counted from 0")
-    return Piece(rank, ranks)
+    return Partition(rank, ranks)
 
 
-def _share_of_process() -> Piece:
+def _share_of_process() -> Partition:
     from torch import distributed
 
     if distributed.is_available() and distributed.is_initialized():
-        return Piece(distributed.get_rank(), distributed.get_world_size())
+        return Partition(distributed.get_rank(), distributed.get_world_size())
     return ALL
 
 
@@ -230,7 +230,7 @@ def _numpy_name(dtype: Any) -> Any:
     return str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else dtype
 
 
-def _tensors(batch: Batch) -> Item:
+def _tensors(batch: Batch) -> TensorDict:
     return {
         name: values.tolist() if values.dtype.kind == "U" else torch.from_numpy(values)
         for name, values in batch.items()

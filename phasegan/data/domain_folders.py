@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from phasegan.data.hdf5.pair_reader import DomainsFile
-from phasegan.data.images.conversion import Kind
-from phasegan.data.images.full_depth import Picture, pixel_suffixes, read_pixels
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
-from phasegan.data.images.notices import left_out
+from phasegan.data.hdf5.pair_reader import PairFile
+from phasegan.data.images.conversion import PixelFormat
+from phasegan.data.images.full_depth import DecodedImage, pixel_suffixes, read_full_depth
+from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.notices import ignored_lines
 from phasegan.errors import InputError
 from phasegan.io.untrusted import UnreadableFileError, read_regular, walk
 from phasegan.progress import Progress
@@ -24,7 +24,7 @@ TEST_NAMES = ("testA", "testB")
 T = TypeVar("T")
 
 
-class PictureSet(Protocol):
+class ImageSet(Protocol):
     """Pictures in an order that depends on nothing but their names."""
 
     label: str
@@ -34,10 +34,10 @@ class PictureSet(Protocol):
         """One a picture."""
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> PixelFormat | None:
         """What the pictures have in common, where that is known without looking."""
 
-    def read(self, index: int) -> Picture:
+    def read(self, index: int) -> DecodedImage:
         """Decode one; raises UnreadablePictureError with the reason."""
 
     def path(self, index: int) -> Path | None:
@@ -49,11 +49,11 @@ class PictureSet(Protocol):
     def digest(self) -> str:
         """Return what changes when pictures come, go or change their size."""
 
-    def left_out(self) -> list[str]:
+    def ignored_lines(self) -> list[str]:
         """Return what is there and is not taken, a line a kind."""
 
 
-class FolderPictures:
+class FolderImages:
     """The pictures and arrays in a folder and the folders below it, sorted by path.
 
     Parameters
@@ -80,19 +80,19 @@ class FolderPictures:
         self.linked = sorted(os.path.relpath(path, root) for path in linked)
         self.ignored = sorted(path.relative_to(root).as_posix() for path in others)
         if not self._paths:
-            left = "".join(f"; {line}" for line in self.left_out())
+            left = "".join(f"; {line}" for line in self.ignored_lines())
             raise InputError(f"{root}: no pictures in it or below it{left}")
         self.names = [path.relative_to(root).as_posix() for path in self._paths]
 
-    kind: Kind | None = None
+    kind: PixelFormat | None = None
 
-    def left_out(self) -> list[str]:
+    def ignored_lines(self) -> list[str]:
         """Return what is in the folder and is not taken, a line a kind."""
-        return left_out(self.linked, self.ignored)
+        return ignored_lines(self.linked, self.ignored)
 
-    def read(self, index: int) -> Picture:
+    def read(self, index: int) -> DecodedImage:
         """Decode one picture."""
-        return read_pixels(self._paths[index])
+        return read_full_depth(self._paths[index])
 
     def path(self, index: int) -> Path:
         """Return the file of a picture."""
@@ -103,7 +103,7 @@ class FolderPictures:
         try:
             return hashlib.sha256(read_regular(self._paths[index])).hexdigest()
         except UnreadableFileError as error:
-            raise UnreadablePictureError(str(error)) from None
+            raise UnreadableImageError(str(error)) from None
 
     def digest(self) -> str:
         """Digest of relative paths and sizes."""
@@ -114,18 +114,18 @@ class FolderPictures:
         return digest.hexdigest()
 
 
-class Part:
+class ImageSubset:
     """Some pictures of a set.
 
     Parameters
     ----------
-    pictures : PictureSet
+    pictures : ImageSet
         The set.
     rows : sequence of int, optional
         Which of them; all by default.
     """
 
-    def __init__(self, pictures: PictureSet, rows: Sequence[int] | None = None) -> None:
+    def __init__(self, pictures: ImageSet, rows: Sequence[int] | None = None) -> None:
         self._pictures = pictures
         self._rows = list(range(len(pictures.names)) if rows is None else rows)
         self.label = pictures.label
@@ -139,15 +139,15 @@ class Part:
         return [self._pictures.names[row] for row in self._rows]
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> PixelFormat | None:
         """What the pictures have in common, where that is known without looking."""
         return self._pictures.kind
 
-    def subset(self, rows: Sequence[int]) -> Part:
+    def subset(self, rows: Sequence[int]) -> ImageSubset:
         """Return some of these pictures."""
-        return Part(self._pictures, [self._rows[row] for row in rows])
+        return ImageSubset(self._pictures, [self._rows[row] for row in rows])
 
-    def read(self, index: int) -> Picture:
+    def read(self, index: int) -> DecodedImage:
         """Decode one picture.
 
         Raises
@@ -169,12 +169,12 @@ class Part:
         row = self._rows[index]
         try:
             return function(row)
-        except UnreadablePictureError as error:
+        except UnreadableImageError as error:
             raise InputError(f"{self.label}/{self._pictures.names[row]}: {error}") from None
 
-    def tell_left_out(self, progress: Progress) -> None:
+    def warn_ignored(self, progress: Progress) -> None:
         """Warn of what is beside the pictures and is not taken."""
-        for line in self._pictures.left_out():
+        for line in self._pictures.ignored_lines():
             progress.warn(f"{self.label}: {line}")
 
     def digest(self) -> str:
@@ -185,25 +185,25 @@ class Part:
         return hashlib.sha256(f"{whole} {self._rows}".encode()).hexdigest()
 
 
-class Domains(NamedTuple):
+class DomainPair(NamedTuple):
     """Two domains of pictures.
 
     Attributes
     ----------
     name : str
         Of the data, for file names.
-    train : tuple of Part
+    train : tuple of ImageSubset
         Training pictures of A and of B.
-    test : tuple of Part or None
+    test : tuple of ImageSubset or None
         Test pictures, where there are some.
     prepared : (int, str), optional
         Of a prepared file: the size that training pictures were brought to, and how,
-        as `phasegan.data.images.conversion.loaded` says.
+        as `phasegan.data.images.conversion.resize_to_load` says.
     """
 
     name: str
-    train: tuple[Part, Part]
-    test: tuple[Part | None, Part | None]
+    train: tuple[ImageSubset, ImageSubset]
+    test: tuple[ImageSubset | None, ImageSubset | None]
     prepared: tuple[int, str] | None = None
 
     @property
@@ -230,7 +230,7 @@ def open_domains(
     folder: str | os.PathLike[str] | None = None,
     domain_a: str | os.PathLike[str] | None = None,
     domain_b: str | os.PathLike[str] | None = None,
-) -> Domains:
+) -> DomainPair:
     """Open two domains of pictures.
 
     Parameters
@@ -261,34 +261,35 @@ def open_domains(
                 f"{root}: holds no {' and no '.join(missing)}; two domains are folders trainA and "
                 "trainB in it, or --domain-a DIR --domain-b DIR"
             )
-        train = tuple(Part(FolderPictures(root / name)) for name in TRAIN_NAMES)
+        train = tuple(ImageSubset(FolderImages(root / name)) for name in TRAIN_NAMES)
         test = tuple(
-            Part(FolderPictures(root / name)) if (root / name).is_dir() else None
+            ImageSubset(FolderImages(root / name)) if (root / name).is_dir() else None
             for name in TEST_NAMES
         )
-        return Domains(root.resolve().name, (train[0], train[1]), (test[0], test[1]))
+        return DomainPair(root.resolve().name, (train[0], train[1]), (test[0], test[1]))
     if domain_a is None or domain_b is None:
         raise InputError("two domains are --domain-a DIR and --domain-b DIR: give both")
     found = [_own_folder(Path(root)) for root in (domain_a, domain_b)]
     name = "-".join(Path(root).resolve().name for root in (domain_a, domain_b))
-    return Domains(name, (found[0][0], found[1][0]), (found[0][1], found[1][1]))
+    return DomainPair(name, (found[0][0], found[1][0]), (found[0][1], found[1][1]))
 
 
-def _from_file(path: Path) -> Domains:
-    file = DomainsFile(path)
-    parts = [Part(file.groups[name]) for name in TRAIN_NAMES]
+def _from_file(path: Path) -> DomainPair:
+    file = PairFile(path)
+    parts = [ImageSubset(file.groups[name]) for name in TRAIN_NAMES]
     test = [
-        Part(file.groups[name]) if len(file.groups.get(name, ())) else None for name in TEST_NAMES
+        ImageSubset(file.groups[name]) if len(file.groups.get(name, ())) else None
+        for name in TEST_NAMES
     ]
     facts = file.facts
-    return Domains(path.stem, (parts[0], parts[1]), (test[0], test[1]), (facts.load, facts.fit))
+    return DomainPair(path.stem, (parts[0], parts[1]), (test[0], test[1]), (facts.load, facts.fit))
 
 
-def _own_folder(root: Path) -> tuple[Part, Part | None]:
+def _own_folder(root: Path) -> tuple[ImageSubset, ImageSubset | None]:
     if (root / "train").is_dir():
         test = root / "test"
         return (
-            Part(FolderPictures(root / "train")),
-            Part(FolderPictures(test)) if test.is_dir() else None,
+            ImageSubset(FolderImages(root / "train")),
+            ImageSubset(FolderImages(test)) if test.is_dir() else None,
         )
-    return Part(FolderPictures(root)), None
+    return ImageSubset(FolderImages(root)), None

@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from phasegan.data.images.decoding import bit_depth, picture_suffixes, read_picture
-from phasegan.data.images.high_bit_depth import PNG_SIGNATURE, Pixels, UnreadablePictureError
-from phasegan.data.images.notices import Notes, left_out
+from phasegan.data.images.decoding import bit_depth, image_suffixes, read_image
+from phasegan.data.images.high_bit_depth import PNG_SIGNATURE, Pixels, UnreadableImageError
+from phasegan.data.images.notices import ImageNotices, ignored_lines
 from phasegan.data.images.resizing import read_square
-from phasegan.data.sources import SPLITS, Item, Loaded, read_file, safe_name
+from phasegan.data.sources import SPLITS, LoadedImage, SourceItem, read_file, safe_name
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
-from phasegan.io.untrusted import leads_to_folder, read_head
+from phasegan.io.untrusted import points_to_folder, read_head
 
 _FORMAT = "phasegan list of pictures 1"
 _PART = 2**24
 
 
-class Names:
+class PathList:
     """Paths, in little memory: one after the other in one piece.
 
     Parameters
@@ -58,25 +58,25 @@ class FileLoader:
 
     root: Path
 
-    def load(self, ticket: str) -> Loaded:
+    def load(self, job: str) -> LoadedImage:
         """Read and decode one picture."""
-        data, notes = read_file(os.path.join(self.root, ticket)), Notes()
-        pixels = read_picture(data, notes)
-        return _loaded(ticket, pixels, data, notes)
+        data, notes = read_file(os.path.join(self.root, job)), ImageNotices()
+        pixels = read_image(data, notes)
+        return _loaded(job, pixels, data, notes)
 
-    def square(self, ticket: str, size: int, channels: str, bits: int, how: str) -> Loaded:
+    def load_square(self, job: str, size: int, channels: str, bits: int, how: str) -> LoadedImage:
         """Read, decode and fit one picture."""
-        data, notes = read_file(os.path.join(self.root, ticket)), Notes()
+        data, notes = read_file(os.path.join(self.root, job)), ImageNotices()
         pixels = read_square(data, size, channels, bits, how, notes)
-        return _loaded(ticket, pixels, data, notes)
+        return _loaded(job, pixels, data, notes)
 
 
-def _loaded(ticket: str, pixels: Pixels, data: bytes, notes: Notes) -> Loaded:
-    name, sha256 = safe_name(ticket), hashlib.sha256(data).hexdigest()
-    return Loaded(name, pixels, sha256, tuple(sorted(notes.remarks)))
+def _loaded(job: str, pixels: Pixels, data: bytes, notes: ImageNotices) -> LoadedImage:
+    name, sha256 = safe_name(job), hashlib.sha256(data).hexdigest()
+    return LoadedImage(name, pixels, sha256, tuple(sorted(notes.notices)))
 
 
-class PictureFolder:
+class ImageFolder:
     """Pictures in a folder and the folders below it.
 
     Parameters
@@ -101,7 +101,7 @@ class PictureFolder:
         self.unlisted: list[tuple[str, str]] = []
         self._depth: int | None = None
         self._listing: str | None = None
-        self._longest: int | None = None
+        self._max_name_bytes: int | None = None
         self._folders: list[tuple[str, int]] = []
         self._splits: dict[str | None, range] = {}
         if not self.root.is_dir():
@@ -115,17 +115,17 @@ class PictureFolder:
         self.linked.sort()
         if not names:
             ignored = f" ({self.ignored} other files)" if self.ignored else ""
-            left = "".join(f"; {line}" for line in left_out(self.linked, ()))
+            left = "".join(f"; {line}" for line in ignored_lines(self.linked, ()))
             raise InputError(f"{root}: no pictures in it or below it{ignored}{left}")
         data = bytearray()
         for name in names:
             data += _stored(name)
         del names
-        self._names = Names(bytes(data))
+        self._names = PathList(bytes(data))
 
     def _walk(self, base: str) -> Iterator[str]:
         """Yield paths from the root, parted by zeros; links to folders are not followed."""
-        suffixes = picture_suffixes()
+        suffixes = image_suffixes()
         folders = [base]
         while folders:
             folder = folders.pop()
@@ -147,19 +147,19 @@ class PictureFolder:
                             yield os.path.join(folder, entry.name).replace(os.sep, "\0")
                         else:
                             self.ignored += 1
-                    elif leads_to_folder(entry):
+                    elif points_to_folder(entry):
                         self.linked.append(safe_name(os.path.join(folder, entry.name)))
 
     def splits(self) -> dict[str | None, range]:
         """Return the pictures' numbers, in the order of their paths."""
         return self._splits
 
-    def item(self, number: int) -> Item:
+    def item(self, number: int) -> SourceItem:
         """Return a picture's name and split."""
         split = next(split for split, own in self._splits.items() if number in own)
-        return Item(safe_name(self._names[number]), split, number)
+        return SourceItem(safe_name(self._names[number]), split, number)
 
-    def ticket(self, number: int) -> str:
+    def job(self, number: int) -> str:
         """Return the path from the folder."""
         return self._names[number]
 
@@ -179,7 +179,7 @@ class PictureFolder:
             data = read_head(path, 32)
             if data[:2] != b"\xff\xd8" and not data.startswith(PNG_SIGNATURE):
                 data = read_file(path)
-        except (OSError, InputError, UnreadablePictureError):
+        except (OSError, InputError, UnreadableImageError):
             return False
         return bit_depth(data) == 16
 
@@ -196,21 +196,21 @@ class PictureFolder:
             self._listing = digest.hexdigest()
         return self._listing
 
-    def longest(self) -> int:
+    def max_name_bytes(self) -> int:
         """Of the longest path, looked for once."""
-        if self._longest is None:
-            self._longest = max(len(safe_name(name).encode()) for name in self._names)
-        return self._longest
+        if self._max_name_bytes is None:
+            self._max_name_bytes = max(len(safe_name(name).encode()) for name in self._names)
+        return self._max_name_bytes
 
     def sha256(self, number: int) -> str:
         """Of the file; empty if it cannot be read."""
         try:
             data = read_file(os.path.join(self.root, self._names[number]))
-        except (OSError, UnreadablePictureError):
+        except (OSError, UnreadableImageError):
             return ""
         return hashlib.sha256(data).hexdigest()
 
-    def holds(self, number: int, sha256: str) -> bool:
+    def matches(self, number: int, sha256: str) -> bool:
         """Hash the file again."""
         return self.sha256(number) == sha256
 
@@ -225,7 +225,7 @@ class PictureFolder:
             "unlisted": self.unlisted,
             "depth": self.depth(),
             "listing": self.listing(),
-            "longest": self.longest(),
+            "longest": self.max_name_bytes(),
             "folders": self._folders,
         }
         data = json.dumps(head).encode() + b"\n"
@@ -236,7 +236,7 @@ class PictureFolder:
             stream.write(self._names.data)
 
     @classmethod
-    def restore(cls, root: str | os.PathLike[str], path: Path) -> PictureFolder | None:
+    def restore(cls, root: str | os.PathLike[str], path: Path) -> ImageFolder | None:
         """Return what another job wrote down; None if that is damaged, or no longer so.
 
         A folder that names came to or went from since then shows it by its time of change,
@@ -258,13 +258,13 @@ class PictureFolder:
             found.ignored, found._depth = int(head["ignored"]), int(head["depth"])
             found.linked = list(map(str, head["linked"]))
             found.unlisted = [(name, reason) for name, reason in head["unlisted"]]
-            found._listing, found._longest = str(head["listing"]), int(head["longest"])
+            found._listing, found._max_name_bytes = str(head["listing"]), int(head["longest"])
             found._folders = [(folder, int(changed)) for folder, changed in head["folders"]]
             if head["root"] != str(found.root.resolve()) or not found._unchanged(path.parent):
                 return None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        found._names = Names(data)
+        found._names = PathList(data)
         return found
 
     def _unchanged(self, own: Path) -> bool:
@@ -287,11 +287,11 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-class PictureFile(PictureFolder):
+class ImageFile(ImageFolder):
     """A single picture, whatever its suffix."""
 
     def __init__(self, path: Path) -> None:
         self.root, self.label, self.ignored = path.parent, str(path), 0
-        self._names, self._splits = Names(_stored(path.name)), {None: range(1)}
-        self._depth = self._listing = self._longest = None
+        self._names, self._splits = PathList(_stored(path.name)), {None: range(1)}
+        self._depth = self._listing = self._max_name_bytes = None
         self._folders, self.unlisted, self.linked = [], [], []

@@ -33,7 +33,7 @@ from scipy.fft import dct
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.split import PreparedSplit
 from phasegan.errors import printable
-from phasegan.progress import Progress, Task
+from phasegan.progress import Progress, ProgressTask
 
 THUMBNAIL = 32
 """Pixels along a side of a thumbnail, as in [1]."""
@@ -54,7 +54,7 @@ BLOCKS = (256, 8192)
 READ = 2**24
 """Pixel values that are read at once."""
 
-Kind = Literal["file", "identical", "near"]
+LeakKind = Literal["file", "identical", "near"]
 _SAID = {"file": "the same file", "identical": "the same pixels", "near": "nearly the same"}
 Floats = NDArray[np.floating]
 
@@ -72,7 +72,7 @@ class Leak:
     """Index in the test split."""
     train: int
     """Index in the training split."""
-    kind: Kind
+    kind: LeakKind
     """`file`: the same source file; `identical`: the same pixels; `near`: nearly the same."""
     test_source: str
     train_source: str
@@ -141,7 +141,7 @@ def find_leaks(file: PreparedFile, progress: Progress | None = None) -> LeakRepo
     leaks = []
     for i, source in enumerate(test.sources):
         same_file, same_pixels = by_file[test.files[i]], by_pixels[test.pixels[i]]
-        kind: Kind = "file" if same_file else "identical" if same_pixels else "near"
+        kind: LeakKind = "file" if same_file else "identical" if same_pixels else "near"
         among = same_file or same_pixels or [int(j) for j in near[i : i + 1] if j >= 0]
         if among:
             j = among[int(np.argmax(train_prints[among] @ test_prints[i]))]
@@ -167,7 +167,7 @@ class _Pictures:
     """(n, BAND²), DCT of thumbnails in shares of the data range; 0 for lack of contrast."""
 
 
-def _read(file: PreparedFile, split: PreparedSplit, task: Task) -> _Pictures:
+def _read(file: PreparedFile, split: PreparedSplit, task: ProgressTask) -> _Pictures:
     layout, basis = file.layout, _basis(file.layout.size)
     pixels: list[str] = []
     coefficients = np.zeros((len(split), BAND**2), np.float32)
@@ -224,7 +224,7 @@ def _hash(coefficients: Floats) -> Floats:
 
 
 def _nearest(
-    test: _Pictures, train: _Pictures, test_prints: Floats, train_prints: Floats, task: Task
+    test: _Pictures, train: _Pictures, test_prints: Floats, train_prints: Floats, task: ProgressTask
 ) -> NDArray[np.int64]:
     """Return for each test picture which training picture is nearly the same, or −1."""
     mirrored = np.where(_ODD, -test.coefficients, test.coefficients)

@@ -15,8 +15,8 @@ from phasegan.config.settings import Settings, build, read_toml
 from phasegan.data.hdf5.layout import Layout
 from phasegan.errors import InputError
 from phasegan.fourier.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
-from phasegan.io.atomic import shipped_folder
 from phasegan.io.output_paths import check_text
+from phasegan.io.package_data import shipped_folder
 
 RECIPE_FORMAT = 1
 BUILTIN = "builtin"
@@ -216,7 +216,7 @@ def load_pair(name_or_path: str) -> PairRecipe:
     return build(PairRecipe, values, str(path))
 
 
-def fetch_first(name: str) -> InputError:
+def not_fetched_error(name: str) -> InputError:
     """Return what is to be said where a pair is named that has to be downloaded first."""
     folder = Path(name).stem if name.endswith(".toml") else name
     return InputError(
@@ -244,7 +244,7 @@ def load_recipe(name_or_path: str) -> Recipe:
             )
     values = read_toml(path)
     if "download" in values:
-        raise fetch_first(name_or_path)
+        raise not_fetched_error(name_or_path)
     recipe = build(Recipe, values, str(path))
     if recipe.source.kind == "folder":
         folder = (path.parent / recipe.source.path).resolve()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from phasegan.data.builtin_source import DEFAULT_CROPS, Photographs
-from phasegan.data.folder_source import PictureFolder
+from phasegan.data.builtin_source import DEFAULT_CROPS, PhotographCrops
+from phasegan.data.folder_source import ImageFolder
 from phasegan.data.recipes import Recipe
 from phasegan.data.sources import Source
 from phasegan.errors import InputError
@@ -12,7 +12,7 @@ from phasegan.errors import InputError
 def open_source(recipe: Recipe) -> Source:
     """Open the source that a recipe names."""
     if recipe.source.kind == "folder":
-        return PictureFolder(recipe.source.path)
+        return ImageFolder(recipe.source.path)
     if recipe.source.kind == "array":
         raise InputError(f"recipe {recipe.name}: arrays are given to phasegan.prepare, not named")
     split = recipe.split
@@ -20,4 +20,4 @@ def open_source(recipe: Recipe) -> Source:
         "train": DEFAULT_CROPS["train"] if split.samples is None else split.samples,
         "test": DEFAULT_CROPS["test"] if split.test is None else split.test,
     }
-    return Photographs(recipe.source, counts, recipe.preprocessing.size, split.seed)
+    return PhotographCrops(recipe.source, counts, recipe.preprocessing.size, split.seed)

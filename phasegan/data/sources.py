@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.images.decoding import Pixels
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
-from phasegan.data.images.resizing import square
+from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.resizing import to_square
 from phasegan.errors import InputError
 from phasegan.io.untrusted import UnreadableFileError, read_regular
 
 SPLITS = ("train", "test")
 
 
-class Item(NamedTuple):
+class SourceItem(NamedTuple):
     """One thing that may become a sample."""
 
     name: str
@@ -28,25 +28,25 @@ class Item(NamedTuple):
     number: int
 
 
-class Loaded(NamedTuple):
+class LoadedImage(NamedTuple):
     """A decoded picture."""
 
     name: str
     pixels: Pixels
     sha256: str
     """Of the file that the picture came from."""
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     """What is left out of it."""
 
 
 class Loader(Protocol):
     """How things are loaded: what another process is given to do the work."""
 
-    def load(self, ticket: Any) -> Loaded:
+    def load(self, job: Any) -> LoadedImage:
         """Decode one; raises UnreadablePictureError with the reason."""
 
-    def square(self, ticket: Any, size: int, channels: str, bits: int, how: str) -> Loaded:
-        """Decode one and fit it, as `phasegan.data.images.resizing.square` does."""
+    def load_square(self, job: Any, size: int, channels: str, bits: int, how: str) -> LoadedImage:
+        """Decode one and fit it, as `phasegan.data.images.resizing.to_square` does."""
 
 
 class Source(Protocol):
@@ -65,10 +65,10 @@ class Source(Protocol):
     def splits(self) -> dict[str | None, range]:
         """Return the numbers of each split's items; None: of those without one."""
 
-    def item(self, number: int) -> Item:
+    def item(self, number: int) -> SourceItem:
         """Return what stands at a number."""
 
-    def ticket(self, number: int) -> Any:
+    def job(self, number: int) -> Any:
         """Return what a loader needs to load it."""
 
     def loader(self) -> Loader:
@@ -80,13 +80,13 @@ class Source(Protocol):
     def listing(self) -> str:
         """Return a digest that changes when files come, go or change their size."""
 
-    def longest(self) -> int:
+    def max_name_bytes(self) -> int:
         """Return how many bytes the longest name of a sample's source can have."""
 
     def sha256(self, number: int) -> str:
         """Return the hash of an item's file; empty if it cannot be read."""
 
-    def holds(self, number: int, sha256: str) -> bool:
+    def matches(self, number: int, sha256: str) -> bool:
         """Tell whether the item of that number still has that content."""
 
 
@@ -95,14 +95,14 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If it cannot be read, is not a regular file or too large; the message is the
         reason alone.
     """
     try:
         return read_regular(path)
     except UnreadableFileError as error:
-        raise UnreadablePictureError(str(error)) from None
+        raise UnreadableImageError(str(error)) from None
 
 
 def safe_name(name: str) -> str:
@@ -112,30 +112,30 @@ def safe_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-class FittedLater(ABC):
+class TwoStepLoader(ABC):
     """Loaders that have pixels at hand fit them in two steps."""
 
     @abstractmethod
-    def load(self, ticket: Any) -> Loaded:
+    def load(self, job: Any) -> LoadedImage:
         """Decode one; raises UnreadablePictureError with the reason."""
 
-    def square(self, ticket: Any, size: int, channels: str, bits: int, how: str) -> Loaded:
+    def load_square(self, job: Any, size: int, channels: str, bits: int, how: str) -> LoadedImage:
         """Load one and fit it."""
-        loaded = self.load(ticket)
-        return loaded._replace(pixels=square(loaded.pixels, size, channels, bits, how))
+        loaded = self.load(job)
+        return loaded._replace(pixels=to_square(loaded.pixels, size, channels, bits, how))
 
 
-class ArrayLoader(FittedLater):
+class ArrayLoader(TwoStepLoader):
     """Takes images as they come: a ticket is a name and its pixels."""
 
-    def load(self, ticket: tuple[str, Pixels]) -> Loaded:
+    def load(self, job: tuple[str, Pixels]) -> LoadedImage:
         """Return one image."""
-        name, pixels = ticket
+        name, pixels = job
         pixels = np.ascontiguousarray(pixels)
-        return Loaded(name, pixels, hashlib.sha256(pixels.data).hexdigest())
+        return LoadedImage(name, pixels, hashlib.sha256(pixels.data).hexdigest())
 
 
-class ArrayPictures:
+class ArrayImages:
     """Images in an array.
 
     Parameters
@@ -168,11 +168,11 @@ class ArrayPictures:
         """Return the images' numbers."""
         return {None: range(len(self._images))}
 
-    def item(self, number: int) -> Item:
+    def item(self, number: int) -> SourceItem:
         """Return an image's name."""
-        return Item(f"array[{number}]", None, number)
+        return SourceItem(f"array[{number}]", None, number)
 
-    def ticket(self, number: int) -> tuple[str, Pixels]:
+    def job(self, number: int) -> tuple[str, Pixels]:
         """Return an image with its name."""
         return f"array[{number}]", self._images[number]
 
@@ -191,7 +191,7 @@ class ArrayPictures:
             digest.update(np.ascontiguousarray(image).data)
         return digest.hexdigest()
 
-    def longest(self) -> int:
+    def max_name_bytes(self) -> int:
         """Of the last one."""
         return len(f"array[{len(self._images)}]")
 
@@ -199,6 +199,6 @@ class ArrayPictures:
         """Of an image's pixels."""
         return hashlib.sha256(np.ascontiguousarray(self._images[number]).data).hexdigest()
 
-    def holds(self, number: int, sha256: str) -> bool:
+    def matches(self, number: int, sha256: str) -> bool:
         """Hash the image again."""
         return self.sha256(number) == sha256

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.data.images.notices import middle, narrow
+from phasegan.data.images.notices import narrow_range, value_range
 from phasegan.devices import choose_device
 from phasegan.errors import InputError, RunError
 from phasegan.evaluation.comparison import compare, evaluation_columns
@@ -316,6 +316,6 @@ def _say_narrow(file: PreparedFile, progress: Progress) -> None:
     if file.layout.bits < 16:
         return
     images = file.test.images(slice(0, _MOST_IMAGES))
-    found = narrow([middle(image) for image in images], 0, file.layout.data_range)
+    found = narrow_range([value_range(image) for image in images], 0, file.layout.data_range)
     if found is not None:
         progress.warn(f"{file.path}: {found[0]}; errors on the whole range look small")

@@ -9,8 +9,8 @@ from typing import Any
 
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.layout import Layout
-from phasegan.data.hdf5.pair_reader import DomainsFile, StoredPictures, is_pair_file
-from phasegan.data.hdf5.pair_verification import verify_pictures
+from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile, is_pair_file
+from phasegan.data.hdf5.pair_verification import verify_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.verification import verify as verify_prepared
 from phasegan.errors import InputError
@@ -121,8 +121,8 @@ def _shards(names: list[str]) -> list[str]:
 
 
 def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
-    file = DomainsFile(path, check=not verify)
-    facts, damaged = file.facts, verify_pictures(file, progress) if verify else []
+    file = PairFile(path, check=not verify)
+    facts, damaged = file.facts, verify_pair_file(file, progress) if verify else []
     counts = {name: len(group) for name, group in file.groups.items()}
     found = {
         "kind": "picture domains",
@@ -163,7 +163,7 @@ def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
     return Inspection(found, lines, damaged)
 
 
-def _extent(group: StoredPictures) -> str:
+def _extent(group: HDF5Images) -> str:
     """Return the smallest and the largest size, rows × columns, where they differ."""
     shapes = group.shapes()
     if not len(shapes) or (shapes == shapes[0]).all():

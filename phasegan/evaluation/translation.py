@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from phasegan.config.run import RunStatus
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
-from phasegan.data.domain_folders import Domains, Part, open_domains
-from phasegan.data.images.conversion import Kind
+from phasegan.data.domain_folders import DomainPair, ImageSubset, open_domains
+from phasegan.data.images.conversion import PixelFormat
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.metrics.classifier import DomainClassifier, train_classifier
@@ -317,7 +317,7 @@ def _ends(way: str) -> tuple[int, int]:
     return (0, 1) if way == "ab" else (1, 0)
 
 
-def _kind(config: TranslationConfig, domain: int) -> Kind:
+def _kind(config: TranslationConfig, domain: int) -> PixelFormat:
     return kind_of((config.data.a, config.data.b)[domain])
 
 
@@ -327,7 +327,7 @@ def _shares(pictures: Pictures) -> Pictures:
 
 
 def _test_pictures(
-    domains: Domains, kinds: tuple[Kind, Kind], size: int, progress: Progress
+    domains: DomainPair, kinds: tuple[PixelFormat, PixelFormat], size: int, progress: Progress
 ) -> list[Pictures]:
     found = []
     for domain, part in enumerate(domains.test):
@@ -340,7 +340,7 @@ def _test_pictures(
     return found
 
 
-def _pictures(part: Part, kind: Kind, size: int, seed: int) -> Pictures:
+def _pictures(part: ImageSubset, kind: PixelFormat, size: int, seed: int) -> Pictures:
     """Return the middle squares of the pictures of a part; of many, some."""
     rows = list(range(len(part)))
     if len(rows) > MOST_TRAINING:

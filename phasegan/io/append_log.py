@@ -19,7 +19,7 @@ FORMAT = "phasegan journal 1"
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
-class Lines:
+class AppendLog:
     """Values that are appended, and read again from the start.
 
     Parameters
@@ -33,8 +33,8 @@ class Lines:
         self._descriptor = open_append(path)
 
     @classmethod
-    def head(cls, path: Path) -> dict[str, Any] | None:
-        """Return what `begin` wrote; None if there is no file, or no whole first line."""
+    def read_head(cls, path: Path) -> dict[str, Any] | None:
+        """Return what `start` wrote; None if there is no file, or no whole first line."""
         try:
             with open(path, "rb") as stream:
                 value = _read(stream.readline())
@@ -43,12 +43,12 @@ class Lines:
         known = isinstance(value, dict) and value.get("format") == FORMAT
         return value if known else None
 
-    def begin(self, head: dict[str, Any]) -> None:
+    def start(self, head: dict[str, Any]) -> None:
         """Start anew with a head."""
         os.ftruncate(self._descriptor, 0)
         self._write(_line({"format": FORMAT} | head))
 
-    def add(self, values: Iterable[Any]) -> None:
+    def append(self, values: Iterable[Any]) -> None:
         """Append values, all in one write."""
         self._write(b"".join(map(_line, values)))
 
@@ -68,13 +68,13 @@ class Lines:
                 yield place, value
                 place += len(line)
 
-    def take(self) -> Iterator[Any]:
+    def recover(self) -> Iterator[Any]:
         """Yield the values, then drop what is damaged at the end."""
         for _, value in self.values():
             yield value
-        self.cut(None)
+        self.truncate(None)
 
-    def cut(self, place: int | None) -> None:
+    def truncate(self, place: int | None) -> None:
         """Drop what begins at a place; None: what is damaged at the end."""
         if place is None:
             with open(self.path, "rb") as stream:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from phasegan.errors import InputError
 from phasegan.io.untrusted import UnreadableFileError, check_growth, open_regular
 
-LONGEST_HEADER = 10_000
+MAX_HEADER_BYTES = 10_000
 """Bytes; numpy's own limit. Headers of plain arrays have some 120."""
 NPY_MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK"
 _SUFFIX = ".npy"
@@ -37,7 +37,7 @@ _ENCRYPTED = 1
 _parsing = threading.Lock()
 
 
-class Header(NamedTuple):
+class ArrayHeader(NamedTuple):
     """What an array's header says."""
 
     shape: tuple[int, ...]
@@ -50,7 +50,7 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-Check = Callable[[Header], None]
+Check = Callable[[ArrayHeader], None]
 """Looks at a header before memory is taken, and raises an InputError."""
 
 
@@ -156,7 +156,7 @@ def read_npz(
             return values
 
 
-def _read_header(stream: IO[bytes]) -> Header:
+def _read_header(stream: IO[bytes]) -> ArrayHeader:
     magic = _exactly(stream, len(NPY_MAGIC) + 2)
     if magic.startswith(ZIP_MAGIC):
         raise UnreadableFileError("an archive of arrays; save one array with numpy.save")
@@ -166,8 +166,8 @@ def _read_header(stream: IO[bytes]) -> Header:
         raise UnreadableFileError(f"version {magic[-2]} of numpy's format, which is not known")
     form = "<H" if magic[-2] == 1 else "<I"
     (length,) = struct.unpack(form, _exactly(stream, struct.calcsize(form)))
-    if length > LONGEST_HEADER:
-        raise UnreadableFileError(f"a header of {length:,} bytes, at most {LONGEST_HEADER:,}")
+    if length > MAX_HEADER_BYTES:
+        raise UnreadableFileError(f"a header of {length:,} bytes, at most {MAX_HEADER_BYTES:,}")
     text = struct.pack("<I", length) + _exactly(stream, length)
     try:
         with _parsing:
@@ -185,10 +185,10 @@ def _read_header(stream: IO[bytes]) -> Header:
         isinstance(length, bool) or length < 0 for length in shape
     ):
         raise UnreadableFileError("a damaged header (its shape is none)")
-    return Header(tuple(int(length) for length in shape), dtype, bool(fortran_order))
+    return ArrayHeader(tuple(int(length) for length in shape), dtype, bool(fortran_order))
 
 
-def _first(header: Header, samples: int | None) -> Header:
+def _first(header: ArrayHeader, samples: int | None) -> ArrayHeader:
     """Return what the header of the first samples alone would be."""
     if samples is None or len(header.shape) < 3 or samples >= header.shape[0]:
         return header
@@ -196,7 +196,7 @@ def _first(header: Header, samples: int | None) -> Header:
 
 
 def _read_values(
-    stream: IO[bytes], header: Header, check: Check | None, samples: int | None
+    stream: IO[bytes], header: ArrayHeader, check: Check | None, samples: int | None
 ) -> NDArray[Any]:
     if check is not None:
         check(header)

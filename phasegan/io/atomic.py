@@ -1,37 +1,23 @@
-"""Files that are whole or not there: atomic writes and locks."""
+"""Atomic writes: a file or folder gets its name when it is complete; JSON."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
 import json
-import math
 import os
 import re
 import secrets
 import shutil
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from phasegan.errors import InputError, room_for
-from phasegan.io.output_paths import check_file_name, check_plain
+from phasegan.errors import InputError, disk_full_guard
+from phasegan.io.output_paths import check_file_name, make_parent
 from phasegan.io.untrusted import UnreadableFileError, read_regular
 
 _LONGEST_NAME = 230
 """Bytes: file systems take 255, and something is put before and behind."""
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
-
-
-def _check_parent(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(
-            f"{path}: {path.parent} is not a folder; choose another output path"
-        ) from None
 
 
 def _sync(path: Path) -> None:
@@ -89,11 +75,11 @@ def atomic_files(*paths: str | os.PathLike[str]) -> Iterator[list[Path]]:
     """
     finals = [Path(path) for path in paths]
     for final in finals:
-        _check_parent(final)
+        make_parent(final)
     temporaries = [final.with_name(_temporary_name(final.name)) for final in finals]
     new: list[Path] = []
     try:
-        with room_for(finals[-1]):
+        with disk_full_guard(finals[-1]):
             yield temporaries
             for temporary in temporaries:
                 _sync(temporary)
@@ -149,7 +135,7 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         If `path` is there and is not an empty folder and `overwrite` is false.
     """
     final = Path(path)
-    _check_parent(final)
+    make_parent(final)
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
         if not overwrite:
             raise InputError(f"{final} is there already; choose another -o or add --overwrite")
@@ -160,7 +146,7 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     old = temporary.with_suffix(".old")
     try:
         temporary.chmod(0o755)
-        with room_for(final):
+        with disk_full_guard(final):
             yield temporary
         if final.exists():
             os.replace(final, old)
@@ -303,126 +289,3 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return json.loads(read_regular(path).decode("utf-8"))
     except (UnreadableFileError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
-
-
-@contextlib.contextmanager
-def locked(path: str | os.PathLike[str], what: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock on an output, which ends with the process that holds it.
-
-    Parameters
-    ----------
-    path : path
-        The lock file, by convention `<output>/.lock` or `.<output>.lock`.
-    what : str
-        The output's name, for the message.
-    wait : bool
-        Wait for a process that holds it.
-
-    Raises
-    ------
-    InputError
-        If another process holds it.
-    """
-    import filelock
-
-    lock = Path(path)
-    _check_parent(lock)
-    check_plain(lock)
-    holder = lock.with_name(lock.name + ".pid")
-    guard = filelock.FileLock(lock, timeout=-1 if wait else 0, fallback_to_soft=False)
-    held = True
-    try:
-        guard.acquire()
-    except filelock.Timeout:
-        process = _read_holder(holder)
-        if process:
-            raise InputError(
-                f"{what} is being written by process {process}; wait for it or choose another -o"
-            ) from None
-        raise InputError(f"{what} is being written by another process; wait for it") from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        held = False
-        _warn_of(lock.parent)
-    try:
-        _write_holder(holder)
-        yield
-    finally:
-        for side in (holder, lock):
-            with contextlib.suppress(OSError):  # Windows does not remove what is open
-                side.unlink(missing_ok=True)
-        if held:
-            guard.release()
-
-
-class NoLocksWarning(UserWarning):
-    """Work goes on without a lock, on a file system that has none."""
-
-
-@functools.cache
-def _warn_of(folder: Path) -> None:
-    """Say once what a file system lacks."""
-    warnings.warn(
-        f"{folder}: this file system has no locks; see to it that nothing else writes there",
-        NoLocksWarning,
-        stacklevel=4,
-    )
-
-
-def _write_holder(path: Path) -> None:
-    """Say who holds a lock, for a message alone: what keeps it from being written is no error."""
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as stream:
-            stream.write(b"%d\n" % os.getpid())
-
-
-def _read_holder(path: Path) -> str:
-    """Return the number of a process; empty if the file does not say one."""
-    with contextlib.suppress(OSError, ValueError):
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        with os.fdopen(os.open(path, flags), "rb") as stream:
-            return str(int(stream.read(20)))
-    return ""
-
-
-def shipped_folder(installed: str, checkout: str) -> Path:
-    """Return a folder of data files that comes with phasegan.
-
-    Parameters
-    ----------
-    installed : str
-        Its place inside an installed package, as in `setup.cfg`'s `package_dir`.
-    checkout : str
-        Its place in a checkout of the project, where editable installs leave it.
-    """
-    package = Path(__file__).parents[1]
-    inside = package / installed
-    return inside if inside.is_dir() else package.parent / checkout
-
-
-def allow_open_files(count: int) -> float:
-    """Raise this process's limit on open files, where the system lets it.
-
-    Parameters
-    ----------
-    count : int
-        How many more are going to be opened.
-
-    Returns
-    -------
-    float
-        The limit then; infinite where there is none that is known.
-    """
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = count + 256
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        if soft != resource.RLIM_INFINITY:
-            return float(soft)
-    return math.inf

@@ -41,6 +41,27 @@ def open_append(path: str | os.PathLike[str]) -> int:
     return os.open(path, flags, 0o644)
 
 
+def make_parent(path: Path) -> None:
+    """Make the folder that a file or folder is to be made in.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file or folder.
+
+    Raises
+    ------
+    InputError
+        If something on the way is a file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(
+            f"{path}: {path.parent} is not a folder; choose another output path"
+        ) from None
+
+
 def is_read_only(folder: Path) -> bool:
     """Tell whether nothing can be written into a folder: what is there is all there will be."""
     return not os.access(folder, os.W_OK)

@@ -15,14 +15,14 @@ from typing import IO
 
 from phasegan.errors import InputError
 
-LARGEST_PICTURE = 1 << 32
+MAX_IMAGE_BYTES = 1 << 32
 """Bytes of a picture's file, and of its pixels in memory; the number of pixels has a
 limit of its own, `PIL.Image.MAX_IMAGE_PIXELS`."""
 
-LARGEST_TEXT = 1 << 16
+MAX_TEXT_BYTES = 1 << 16
 """Bytes of a file of settings, which people write; parsers take long over hostile ones."""
 
-MOST_GROWTH = 100
+MAX_GROWTH = 100
 """Bytes in memory per byte of a compressed file of numbers."""
 SLACK = 1 << 30
 """Bytes in memory that a file of numbers may hold however small it is."""
@@ -84,7 +84,7 @@ def read_head(path: str | os.PathLike[str], count: int) -> bytes:
         os.close(descriptor)
 
 
-def read_regular(path: str | os.PathLike[str], most: int = LARGEST_PICTURE) -> bytes:
+def read_regular(path: str | os.PathLike[str], most: int = MAX_IMAGE_BYTES) -> bytes:
     """Read a whole file.
 
     Parameters
@@ -143,7 +143,7 @@ def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Itera
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif not leads_to_folder(entry):
+                    elif not points_to_folder(entry):
                         yield Path(entry.path)
                     elif linked is not None:
                         linked.append(entry.path)
@@ -151,7 +151,7 @@ def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Itera
             raise UnreadableFileError(f"{folder}: {_said(error)}") from None
 
 
-def leads_to_folder(entry: os.DirEntry[str]) -> bool:
+def points_to_folder(entry: os.DirEntry[str]) -> bool:
     """Tell a folder or a link to one; a link in a loop is none."""
     try:
         return entry.is_dir()
@@ -177,13 +177,13 @@ def check_growth(size: int, source: str | os.PathLike[str] | int) -> None:
     Raises
     ------
     UnreadableFileError
-        If that is more than `SLACK` and more than `MOST_GROWTH` times the file.
+        If that is more than `SLACK` and more than `MAX_GROWTH` times the file.
     """
     whole = source if isinstance(source, int) else Path(source).stat().st_size
-    if size > max(SLACK, MOST_GROWTH * whole):
+    if size > max(SLACK, MAX_GROWTH * whole):
         raise UnreadableFileError(
             f"its header claims {size:,} bytes of numbers in a file of {whole:,} bytes; at most "
-            f"{MOST_GROWTH} times the file is taken, or {SLACK:,}"
+            f"{MAX_GROWTH} times the file is taken, or {SLACK:,}"
         )
 
 

@@ -41,7 +41,7 @@ from phasegan.models.cascade import (
     make_grid,
     standardise,
 )
-from phasegan.progress import Progress, Task
+from phasegan.progress import Progress, ProgressTask
 
 MAX_FIT_IMAGES = 2000
 """Of more images an even selection is fitted to."""
@@ -175,7 +175,7 @@ class _Fit:
         independent: int,
         mirrored: bool,
         grid: Grid,
-        task: Task,
+        task: ProgressTask,
         estimates: NDArray[np.floating] | None = None,
     ) -> None:
         self.estimates = estimates

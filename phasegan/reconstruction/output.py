@@ -16,14 +16,8 @@ from PIL import Image
 from phasegan._version import __version__
 from phasegan.data.hdf5.container import HDF5_SUFFIXES, open_hdf5
 from phasegan.errors import InputError
-from phasegan.io.atomic import (
-    atomic_files,
-    atomic_folder,
-    check_png_target,
-    leftovers,
-    locked,
-    remove_leftovers,
-)
+from phasegan.io.atomic import atomic_files, atomic_folder, check_png_target, leftovers, remove_leftovers
+from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
@@ -112,7 +106,7 @@ def output_lock(output: str | os.PathLike[str]) -> Iterator[None]:
         If another process holds it.
     """
     path = Path(output)
-    with locked(path.with_name(f".{path.name}.lock"), str(path)):
+    with file_lock(path.with_name(f".{path.name}.lock"), str(path)):
         remove_leftovers(path.parent, path.name)
         yield
 

@@ -10,7 +10,7 @@ from phasegan.config.run import NEARLY_EXACT, PhaseConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
-from phasegan.io.atomic import shipped_folder
+from phasegan.io.package_data import shipped_folder
 from phasegan.reconstruction.learned import LearnedMethod, describe_size
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 

@@ -13,9 +13,9 @@ from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.devices import algorithms, choose_device, memory_guard
+from phasegan.devices import torch_algorithms, choose_device, memory_guard
 from phasegan.distributed import SINGLE_PROCESS, Processes, process_group
-from phasegan.io.atomic import locked
+from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
 from phasegan.training.callbacks.validation import shared_photographs
@@ -273,12 +273,12 @@ def train_config(
     with contextlib.ExitStack() as stack:
         stack.enter_context(memory_guard(_advice(config, execution)))
         switches = {"deterministic": execution.deterministic, "autotune": execution.autotune}
-        stack.enter_context(algorithms(device, **switches))
+        stack.enter_context(torch_algorithms(device, **switches))
 
         def open_folder() -> RunState:
             run.check_free()
             if not (run.exists and is_read_only(run.path)):
-                stack.enter_context(locked(run.path / ".lock", str(run.path)))
+                stack.enter_context(file_lock(run.path / ".lock", str(run.path)))
             return find_run_state(run, config, resume)
 
         found = processes.broadcast_result(open_folder)

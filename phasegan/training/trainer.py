@@ -16,7 +16,7 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.errors import Interrupted, RunError
 from phasegan.models.weights import NETWORK_KEY, save_weights
-from phasegan.progress import Progress, Task
+from phasegan.progress import Progress, ProgressTask
 from phasegan.resources import Meter
 from phasegan.training.callbacks.loss_meter import LossMeter
 from phasegan.training.callbacks.run_log import Journal, title_of
@@ -156,7 +156,7 @@ class Trainer:
                 self.journal.close()
         return self._seconds()
 
-    def _learn(self, signals: SignalGuard, task: Task) -> bool:
+    def _learn(self, signals: SignalGuard, task: ProgressTask) -> bool:
         """Train until the end; return False after a loss that is not finite."""
         config, per_epoch = self.config, self.config.steps_per_epoch
         self.saved = time.monotonic()
@@ -222,7 +222,7 @@ class Trainer:
             vote,
         )
 
-    def _end_epoch(self, task: Task) -> None:
+    def _end_epoch(self, task: ProgressTask) -> None:
         epoch, config = self.ended + 1, self.config
         self._log(task, epoch)
         every = config.validation.every
@@ -250,7 +250,7 @@ class Trainer:
         patience = self.config.validation.patience
         return bool(patience) and self.worse >= patience
 
-    def _fall_back(self, task: Task) -> None:
+    def _fall_back(self, task: ProgressTask) -> None:
         """Go on from the last checkpoint, more carefully, after a loss that was not finite."""
         at, self.non_finite = self.done, NonFiniteDetector(self.device)
         if len(self.fell_back) >= MOST_FALLS:
@@ -287,7 +287,7 @@ class Trainer:
     def _restart_clock(self) -> None:
         self.clock, self.seen = time.monotonic(), 0
 
-    def _log(self, task: Task, epoch: int) -> None:
+    def _log(self, task: ProgressTask, epoch: int) -> None:
         """Write the losses since the last time, if there are any, and show some."""
         means = self.means.take(self.processes)
         if self.journal is not None and means and all(map(math.isfinite, means.values())):

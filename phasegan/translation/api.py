@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from phasegan.data.images.full_depth import pixel_suffixes
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
-from phasegan.io.atomic import locked
+from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
 from phasegan.translation.generators import Translator, open_translator
@@ -180,7 +180,7 @@ def translate(
             "(as test.py --eval of pytorch-CycleGAN-and-pix2pix does), not those of the picture"
         )
     progress.detail(f"{translator.label} on {where.type}, precision {engine.precision}")
-    with locked(target.with_name(f".{target.name}.lock"), str(target)):
+    with file_lock(target.with_name(f".{target.name}.lock"), str(target)):
         _check_target(given, target, overwrite)
         if not film:
             manner = Manner(depth, alpha, limits)

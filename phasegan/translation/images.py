@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from phasegan.data.domain_folders import FolderPictures
-from phasegan.data.images.colour_profiles import suits
+from phasegan.data.domain_folders import FolderImages
+from phasegan.data.images.colour_profiles import matches_channels
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.full_depth import Picture, Pixels, read_pixels, white
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.full_depth import DecodedImage, Pixels, read_full_depth, white
+from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.data.images.notices import (
     HIDDEN,
     PROFILE,
-    Middle,
-    Remarks,
-    left_out,
-    middle,
-    narrow,
+    NoticeCounter,
+    ValueRange,
+    ignored_lines,
+    narrow_range,
+    value_range,
 )
 from phasegan.errors import InputError
 from phasegan.progress import Progress
@@ -87,7 +87,7 @@ class _Job:
 
     name: str
     target: Path
-    picture: Picture
+    picture: DecodedImage
     pixels: Pixels
     kinds: Kinds
 
@@ -118,8 +118,8 @@ class PictureTranslation:
         self._manner, self._progress = manner, progress
         self._said: set[str] = set()
         self._names: Mapping[str, Mapping[str, str]] = {}
-        self._remarks = Remarks()
-        self._middles: dict[Scale, list[Middle | None]] = {}
+        self._remarks = NoticeCounter()
+        self._middles: dict[Scale, list[ValueRange | None]] = {}
 
     def one(self, source: Path, target: Path) -> Outcome:
         """Translate one picture.
@@ -179,7 +179,7 @@ class PictureTranslation:
         """
         if output.resolve().is_relative_to(root.resolve()):
             raise InputError(f"{output}: lies in the folder of the pictures; choose another -o")
-        listed = FolderPictures(root)
+        listed = FolderImages(root)
         self._say_left_out(listed)
         self._names = result_names(listed.names)
         outcome, waiting = Outcome(), []
@@ -239,8 +239,8 @@ class PictureTranslation:
 
     def _job(self, name: str, source: Path, target: Path) -> _Job:
         try:
-            picture = read_pixels(source)
-        except UnreadablePictureError as error:
+            picture = read_full_depth(source)
+        except UnreadableImageError as error:
             raise InputError(str(error)) from None
         pixels, said = fit_channels(picture, self._translator.taken)
         self._engine.check_size(*pixels.shape[:2])
@@ -308,18 +308,18 @@ class PictureTranslation:
         profile, given = job.picture.profile, self._translator.given
         if profile is None or not holds_profile(target.suffix.lower()):
             return None
-        return profile if suits(profile, given.channels - given.alpha) else None
+        return profile if matches_channels(profile, given.channels - given.alpha) else None
 
     def _note(self, job: _Job, target: Path) -> None:
         """Note what of a picture is not in its result."""
-        remarks, alpha = set(job.picture.remarks) - {PROFILE}, job.picture.alpha
+        remarks, alpha = set(job.picture.notices) - {PROFILE}, job.picture.alpha
         if job.picture.profile is not None and self._profile(job, target) is None:
             remarks.add(_NO_PROFILE)
         kept = self._translator.taken.alpha or self._alpha(job) is not None
         if alpha is not None and not kept and alpha.min() < (white(alpha.dtype) or 1.0):
             remarks.add(HIDDEN)
         if self._manner.limits is None:
-            found, taken = middle(job.pixels), job.kinds.taken
+            found, taken = value_range(job.pixels), job.kinds.taken
             self._middles.setdefault(taken, []).append(found)
             if found is not None and not taken.low <= found.low <= found.high <= taken.high:
                 remarks.add(
@@ -329,19 +329,19 @@ class PictureTranslation:
 
     def _tell(self, source: Path) -> None:
         """Warn of what was noted."""
-        self._remarks.tell(self._progress)
+        self._remarks.report(self._progress)
         for taken, middles in self._middles.items():
-            found = narrow(middles, taken.low, taken.high)
+            found = narrow_range(middles, taken.low, taken.high)
             if found is not None:
                 said, low, high = found
                 self._progress.warn(
                     f"{source}: {said}; --range {low:.10g} {high:.10g} makes them fill it"
                 )
 
-    def _say_left_out(self, listed: FolderPictures) -> None:
+    def _say_left_out(self, listed: FolderImages) -> None:
         films = [name for name in listed.ignored if is_film(Path(name))]
         others = [name for name in listed.ignored if not is_film(Path(name))]
-        for line in left_out(listed.linked, others):
+        for line in ignored_lines(listed.linked, others):
             self._progress.warn(f"{listed.label}: {line}")
         if films:
             what = "films are" if len(films) > 1 else "film is"

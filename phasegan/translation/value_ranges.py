@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phasegan.data.images.full_depth import Picture, Pixels, white
+from phasegan.data.images.full_depth import DecodedImage, Pixels, white
 from phasegan.data.images.resizing import to_channels
 from phasegan.errors import InputError
 from phasegan.translation.generators import Domain
@@ -112,12 +112,12 @@ def _scale(dtype: np.dtype[np.generic], domain: Domain) -> Scale | None:
     return Scale(domain.low * share, domain.high * share)
 
 
-def fit_channels(picture: Picture, taken: Domain) -> tuple[Pixels, str]:
+def fit_channels(picture: DecodedImage, taken: Domain) -> tuple[Pixels, str]:
     """Bring a picture to the channels of a domain.
 
     Parameters
     ----------
-    picture : Picture
+    picture : DecodedImage
         As decoded.
     taken : Domain
         What the generator takes.
@@ -144,7 +144,7 @@ def fit_channels(picture: Picture, taken: Domain) -> tuple[Pixels, str]:
     elif have != colours:
         raise InputError(f"{have} channels, the generator takes {colours}")
     if taken.alpha:
-        pixels = Picture(pixels, picture.alpha).with_alpha()
+        pixels = DecodedImage(pixels, picture.alpha).with_alpha()
     return pixels, done
 
 

@@ -17,7 +17,7 @@ from phasegan.benchmark.plan import plan_rows, resolve_case
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError, Interrupted, RunError
 from phasegan.evaluation.records import Row
-from phasegan.io.atomic import locked
+from phasegan.io.locking import file_lock
 from phasegan.progress import Progress
 from phasegan.training.setup.eta import Estimate
 
@@ -180,7 +180,7 @@ def test_a_training_that_fails_is_a_row_and_is_tried_again(
 
 def test_two_benches_do_not_write_into_one_folder(tiny, tmp_path, durations):
     with (
-        locked(tmp_path / "b" / ".lock", "it"),
+        file_lock(tmp_path / "b" / ".lock", "it"),
         pytest.raises(InputError, match="is being written by process"),
     ):
         phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **TINY)

@@ -136,7 +136,7 @@ def test_a_full_disk_is_one_line(run_cli, pictures, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "x.h5")
 
-    monkeypatch.setattr("phasegan.data.prepare.partial.Unfinished.write", full)
+    monkeypatch.setattr("phasegan.data.prepare.partial.PartialFile.write", full)
     outcome = run_cli("prepare", pictures, "--size", 16)
     assert outcome.status == 1
     assert "pictures.h5: " in outcome.err

@@ -188,7 +188,7 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(server, recipe, tmp
 
 def test_what_came_is_kept_for_the_next_command(server, recipe, tmp_path, monkeypatch):
     server.stop_after, server.stops = 20_000, 1
-    monkeypatch.setattr(downloading, "TRIES", 1)
+    monkeypatch.setattr(downloading, "MAX_TRIES", 1)
     with pytest.raises(RunError, match="the same command goes on from there"):
         fetch(recipe, tmp_path / "pair")
     assert left_in(tmp_path) == ["pair.zip.part", "pair.zip.part.json"]
@@ -208,12 +208,12 @@ def test_a_server_that_never_gets_through_is_given_up(server, recipe, tmp_path):
     server.ranges, server.stop_after, server.stops = False, 9_000, 10**6
     with pytest.raises(RunError, match="connection was"):
         fetch(recipe, tmp_path / "pair")
-    assert len(server.requests) <= 2 * downloading.TRIES
+    assert len(server.requests) <= 2 * downloading.MAX_TRIES
 
 
 def test_a_file_that_changed_meanwhile_is_not_spliced(server, recipe, tmp_path, monkeypatch):
     server.stop_after, server.stops = 20_000, 1
-    monkeypatch.setattr(downloading, "TRIES", 1)
+    monkeypatch.setattr(downloading, "MAX_TRIES", 1)
     with pytest.raises(RunError):
         fetch(recipe, tmp_path / "pair")
     server.data, server.etag = archive_of({**COUNTS, "testB": 6}), '"2"'
@@ -274,7 +274,7 @@ def test_a_server_that_is_ill_is_asked_again(server, recipe, tmp_path):
     server.status = 503
     with pytest.raises(RunError, match="HTTP 503"):
         fetch(recipe, tmp_path / "pair")
-    assert len(server.requests) == downloading.TRIES
+    assert len(server.requests) == downloading.MAX_TRIES
 
 
 def test_no_network_is_one_clear_line(server, recipe, tmp_path):
@@ -492,7 +492,7 @@ def test_no_more_is_taken_than_the_recipe_states(server, recipe, tmp_path, answe
 def test_without_a_stated_size_there_is_a_limit_too(server, tmp_path, monkeypatch):
     recipe = pathlib.Path(write_recipe(tmp_path, server, ""))
     recipe.write_text(re.sub("bytes = .*", "", recipe.read_text()))
-    monkeypatch.setattr(downloading, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(downloading, "MAX_BYTES", 100_000)
     with pytest.raises(RunError, match=r"without a stated size may have 100,000 bytes"):
         fetch_from(endless, str(recipe), tmp_path / "pair")
     assert left_in(tmp_path) == []

@@ -16,8 +16,8 @@ from PIL import Image
 
 import phasegan
 from phasegan.data.domain_folders import open_domains
-from phasegan.data.hdf5.pair_reader import DomainsFile
-from phasegan.data.hdf5.pair_verification import verify_pictures
+from phasegan.data.hdf5.pair_reader import PairFile
+from phasegan.data.hdf5.pair_verification import verify_pair_file
 from phasegan.data.hdf5.verification import verify
 from phasegan.data.prepare.pairs.api import prepare_domains
 from phasegan.fourier.encoding import encode
@@ -132,8 +132,8 @@ def test_shards_of_the_joined_file_stand_beside_it():
 
 
 def test_the_file_of_two_domains(tmp_path):
-    file = DomainsFile(GOLDEN / "pair.h5")
-    assert verify_pictures(file) == []
+    file = PairFile(GOLDEN / "pair.h5")
+    assert verify_pair_file(file) == []
     assert {name: len(group) for name, group in file.groups.items()} == {
         "trainA": 3,
         "trainB": 2,
@@ -155,7 +155,7 @@ def test_an_unknown_version_is_refused_with_what_to_do(name, tmp_path):
         phasegan.errors.InputError,
         match=r"file format version 2, this phasegan reads version 1; prepare .* again",
     ):
-        phasegan.open(copy) if name == "gray.h5" else DomainsFile(copy)
+        phasegan.open(copy) if name == "gray.h5" else PairFile(copy)
 
 
 def test_files_from_before_checksums_of_samples_are_refused(tmp_path):

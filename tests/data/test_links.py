@@ -13,10 +13,10 @@ import pytest
 import phasegan
 from phasegan.data.hdf5.container import open_hdf5
 from phasegan.data.hdf5.layout import attributes_checksum
-from phasegan.data.hdf5.links import find
-from phasegan.data.hdf5.pair_reader import DomainsFile
+from phasegan.data.hdf5.links import resolve_name
+from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.hdf5.verification import verify
-from phasegan.data.prepare.merge import is_joined
+from phasegan.data.prepare.merge import is_merged
 from phasegan.data.prepare.pairs.api import prepare_domains
 from phasegan.errors import InputError
 from phasegan.reconstruction.image_statistics import gather_statistics
@@ -132,7 +132,7 @@ def test_a_prepared_file_leads_nowhere(prepared, change, message):
         with pytest.raises(InputError, match=message) as caught:
             phasegan.open(prepared, check=check)
         assert "\n" not in str(caught.value)
-    assert is_joined(prepared) is ("shards" in change.__name__)
+    assert is_merged(prepared) is ("shards" in change.__name__)
 
 
 def test_domains_of_pictures_lead_nowhere(tmp_path, rng):
@@ -149,12 +149,12 @@ def test_domains_of_pictures_lead_nowhere(tmp_path, rng):
     with h5py.File(path, "r+") as file:
         file.attrs["fit"] = "none"
     with pytest.raises(InputError, match=r"p\.h5: damaged, its attributes are not those"):
-        DomainsFile(path)
+        PairFile(path)
     shutil.copy(tmp_path / "other.h5", path)
     with h5py.File(path, "r+") as file:
         replaced(file, "trainB/names", h5py.ExternalLink("other.h5", "/trainA/names"))
     with pytest.raises(InputError, match="trainB/names is a link to another file"):
-        DomainsFile(path)
+        PairFile(path)
 
 
 @pytest.mark.parametrize(
@@ -206,17 +206,17 @@ def test_names_are_followed_inside_a_file_alone(tmp_path):
         file["inner"] = h5py.SoftLink("/out")
     with open_hdf5(path) as file:
         for name in ("real/x", "/group/x", "group/up", "real/beside", "./real//x/"):
-            assert find(file, name, path).id == file["real/x"].id
-        assert isinstance(find(file, "kind", path), h5py.Datatype)
+            assert resolve_name(file, name, path).id == file["real/x"].id
+        assert isinstance(resolve_name(file, "kind", path), h5py.Datatype)
         for name in ("lost", "nothing", "real/x/y", "kind/x"):
-            assert find(file, name, path) is None
+            assert resolve_name(file, name, path) is None
         with pytest.raises(InputError, match="more than 32 links"):
-            find(file, "loop", path)
+            resolve_name(file, "loop", path)
         for name in ("out", "inner", "out/deeper"):
             with pytest.raises(
                 InputError, match=r"/out is a link to another file.*gone\.h5::/x\\x1b"
             ):
-                find(file, name, path)
+                resolve_name(file, name, path)
 
 
 def test_old_files_are_walked_without_leaving_them(tmp_path):

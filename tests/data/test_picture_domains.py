@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from phasegan.data.domain_folders import FolderPictures, Part, is_pair_folder, open_domains
-from phasegan.data.domain_scan import survey
-from phasegan.data.images.conversion import Kind, to_planes
+from phasegan.data.domain_folders import FolderImages, ImageSubset, is_pair_folder, open_domains
+from phasegan.data.domain_scan import scan
+from phasegan.data.images.conversion import PixelFormat, to_planes
 from phasegan.data.images.notices import HIDDEN
 from phasegan.errors import InputError
 from phasegan.progress import Progress
@@ -53,7 +53,7 @@ def pair(tmp_path, rng):
 
 def look(folder, **options):
     heard = Heard()
-    return (*survey(Part(FolderPictures(folder)), progress=heard, **options), heard.warnings)
+    return (*scan(ImageSubset(FolderImages(folder)), progress=heard, **options), heard.warnings)
 
 
 def test_a_folder_holds_two_domains(pair):
@@ -109,7 +109,7 @@ def test_pictures_are_sorted_and_hidden_and_foreign_files_ignored(tmp_path, rng)
     for name in ("b/2.png", "a.png", "b/1.JPG", ".hidden.png", ".cache/3.png", "c.npy"):
         write(tmp_path / "f" / name, picture(rng, 8, 8))
     (tmp_path / "f" / "readme.txt").write_text("text")
-    assert FolderPictures(tmp_path / "f").names == ["a.png", "b/1.JPG", "b/2.png", "c.npy"]
+    assert FolderImages(tmp_path / "f").names == ["a.png", "b/1.JPG", "b/2.png", "c.npy"]
 
 
 def test_the_digest_follows_names_and_sizes(pair):
@@ -136,19 +136,22 @@ def test_a_part_reads_what_it_names(pair):
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [
-        ({"1.png": ((8, 8), np.uint8)}, Kind(1, "uint8", 0, 255)),
-        ({"1.png": ((8, 8, 3), np.uint8)}, Kind(3, "uint8", 0, 255)),
-        ({"1.png": ((8, 8), np.uint8), "2.png": ((8, 8, 3), np.uint8)}, Kind(3, "uint8", 0, 255)),
-        ({"1.png": ((8, 8), np.uint16)}, Kind(1, "uint16", 0, 65535)),
+        ({"1.png": ((8, 8), np.uint8)}, PixelFormat(1, "uint8", 0, 255)),
+        ({"1.png": ((8, 8, 3), np.uint8)}, PixelFormat(3, "uint8", 0, 255)),
+        (
+            {"1.png": ((8, 8), np.uint8), "2.png": ((8, 8, 3), np.uint8)},
+            PixelFormat(3, "uint8", 0, 255),
+        ),
+        ({"1.png": ((8, 8), np.uint16)}, PixelFormat(1, "uint16", 0, 65535)),
         (
             {"1.png": ((8, 8, 3), np.uint8), "2.png": ((9, 9), np.uint16)},
-            Kind(3, "uint16", 0, 65535),
+            PixelFormat(3, "uint16", 0, 65535),
         ),
-        ({"1.png": ((8, 8, 4), np.uint8)}, Kind(3, "uint8", 0, 255)),
-        ({"1.npy": ((12, 12, 7), np.uint8)}, Kind(7, "uint8", 0, 255)),
+        ({"1.png": ((8, 8, 4), np.uint8)}, PixelFormat(3, "uint8", 0, 255)),
+        ({"1.npy": ((12, 12, 7), np.uint8)}, PixelFormat(7, "uint8", 0, 255)),
         (
             {"1.npy": ((7, 12, 12), np.uint8), "2.npy": ((9, 9, 7), np.uint8)},
-            Kind(7, "uint8", 0, 255),
+            PixelFormat(7, "uint8", 0, 255),
         ),
     ],
 )
@@ -168,10 +171,10 @@ def test_alpha_is_kept_where_it_is_asked_for(tmp_path, rng):
     write(tmp_path / "f" / "1.png", picture(rng, 8, 8, 4))
     write(tmp_path / "f" / "2.png", picture(rng, 8, 8))
     kind, part, _ = look(tmp_path / "f", alpha=True)
-    assert kind == Kind(4, "uint8", 0, 255, alpha=True)
+    assert kind == PixelFormat(4, "uint8", 0, 255, alpha=True)
     assert (to_planes(part.read(1), kind)[3] == 255).all()
     (tmp_path / "f" / "1.png").unlink()
-    assert look(tmp_path / "f", alpha=True)[0] == Kind(1, "uint8", 0, 255)
+    assert look(tmp_path / "f", alpha=True)[0] == PixelFormat(1, "uint8", 0, 255)
 
 
 def test_floats_run_between_their_extremes_or_the_limits_given(tmp_path, rng):
@@ -179,8 +182,8 @@ def test_floats_run_between_their_extremes_or_the_limits_given(tmp_path, rng):
     write(tmp_path / "f" / "1.tif", stored[0])
     write(tmp_path / "f" / "2.npy", stored[1].astype(np.float64))
     kind, _, _ = look(tmp_path / "f")
-    assert kind == Kind(1, "float32", float(stored.min()), float(stored.max()))
-    assert look(tmp_path / "f", limits=(-1, 5))[0] == Kind(1, "float32", -1, 5)
+    assert kind == PixelFormat(1, "float32", float(stored.min()), float(stored.max()))
+    assert look(tmp_path / "f", limits=(-1, 5))[0] == PixelFormat(1, "float32", -1, 5)
 
 
 def test_damaged_pictures_are_left_out_with_a_warning_each(tmp_path, rng):
@@ -217,4 +220,4 @@ def test_pictures_that_do_not_fit_together_are_refused(tmp_path, stored, message
 
 def test_limits_make_constant_floats_pictures(tmp_path):
     write(tmp_path / "f" / "1.npy", np.full((9, 9), 2.5))
-    assert look(tmp_path / "f", limits=(0, 5))[0] == Kind(1, "float32", 0, 5)
+    assert look(tmp_path / "f", limits=(0, 5))[0] == PixelFormat(1, "float32", 0, 5)

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasegan.data.domain_folders import Part, open_domains
-from phasegan.data.domain_scan import survey
-from phasegan.data.hdf5.pair_layout import DATASETS, GROUPS, SUMMED
-from phasegan.data.hdf5.pair_reader import DomainsFile, is_pair_file
-from phasegan.data.hdf5.pair_verification import verify_pictures
+from phasegan.data.domain_folders import ImageSubset, open_domains
+from phasegan.data.domain_scan import scan
+from phasegan.data.hdf5.pair_layout import CHECKSUMMED, DATASETS, GROUPS
+from phasegan.data.hdf5.pair_reader import PairFile, is_pair_file
+from phasegan.data.hdf5.pair_verification import verify_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.data.images.conversion import Kind, loaded, to_planes
+from phasegan.data.images.conversion import PixelFormat, resize_to_load, to_planes
 from phasegan.data.prepare.pairs.api import prepare_domains
 from phasegan.errors import InputError, RunError
 
@@ -56,7 +56,7 @@ def file(pair, tmp_path):
 
 
 def planes_of(part, kind, load, fit):
-    return [loaded(to_planes(part.read(i), kind), load, fit) for i in range(len(part))]
+    return [resize_to_load(to_planes(part.read(i), kind), load, fit) for i in range(len(part))]
 
 
 @pytest.mark.parametrize("fit", ["stretch", "short-side", "none"])
@@ -73,9 +73,9 @@ def test_reading_from_the_file_is_reading_from_the_folders(tmp_path, rng, fit, d
     assert stored.prepared == (22, fit)
     assert (folders.paired, stored.paired) == (False, False)
     for domain in (0, 1):
-        kind, part = survey(folders.train[domain])
+        kind, part = scan(folders.train[domain])
         assert report.kinds[domain] == kind
-        again, same = survey(stored.train[domain])
+        again, same = scan(stored.train[domain])
         assert again == kind
         assert same.names == part.names
         for split, own in ((folders.train, fit), (folders.test, "none")):
@@ -92,12 +92,12 @@ def test_alpha_is_kept_and_can_still_be_dropped(tmp_path, rng):
     prepare_domains(pair, tmp_path / "p.h5", load=20, alpha="keep")
     folders, stored = open_domains(pair), open_domains(tmp_path / "p.h5")
     for alpha in (True, False):
-        kind, part = survey(folders.train[0], alpha=alpha)
-        assert survey(stored.train[0], alpha=alpha)[0] == kind
+        kind, part = scan(folders.train[0], alpha=alpha)
+        assert scan(stored.train[0], alpha=alpha)[0] == kind
         expected = planes_of(part, kind, 20, "stretch")
         for one, two in zip(expected, planes_of(stored.train[0], kind, 20, "stretch"), strict=True):
             np.testing.assert_array_equal(one, two)
-    assert kind == Kind(3, "uint8", 0, 255)
+    assert kind == PixelFormat(3, "uint8", 0, 255)
 
 
 def test_plain_h5py_reads_a_picture(file, pair):
@@ -135,7 +135,7 @@ def test_digests_follow_the_data(pair, tmp_path):
     assert changed[1] == first[1]
 
 
-def _sum(part: Part) -> int:
+def _sum(part: ImageSubset) -> int:
     return int(sum(part.read(i).pixels.astype(int).sum() for i in range(len(part))))
 
 
@@ -303,7 +303,7 @@ def test_parts_that_contradict_one_another_are_damage(file, change, message):
     with h5py.File(file, "r+") as f:
         change(f)
     with pytest.raises(InputError, match=message):
-        DomainsFile(file)
+        PairFile(file)
 
 
 @pytest.mark.parametrize(
@@ -326,14 +326,14 @@ def test_parts_that_contradict_one_another_are_damage(file, change, message):
 def test_verification_names_what_changed(file, change, wrong):
     with h5py.File(file, "r+") as f:
         change(f)
-    assert verify_pictures(DomainsFile(file, check=False)) == wrong
+    assert verify_pair_file(PairFile(file, check=False)) == wrong
 
 
 def test_every_dataset_has_a_checksum(file):
-    opened = DomainsFile(file)
-    names = {f"{group}/{name}" for group in GROUPS for name in SUMMED}
+    opened = PairFile(file)
+    names = {f"{group}/{name}" for group in GROUPS for name in CHECKSUMMED}
     assert set(opened.facts.checksums) == names
-    assert set(DATASETS) - set(SUMMED) == {"pixels_sha256"}
+    assert set(DATASETS) - set(CHECKSUMMED) == {"pixels_sha256"}
     assert opened.facts.intact
 
 
@@ -367,8 +367,8 @@ def test_a_damaged_picture_is_refused_and_named_and_the_others_read(file, datase
         part.read(2)
     for i in (0, 1, 3):
         np.testing.assert_array_equal(part.read(i).pixels, expected[i])
-    assert verify_pictures(DomainsFile(file)) == ["trainB/pixels (1 picture: trainB-2.png)"]
-    unchecked = DomainsFile(file, check=False).groups["trainB"].read(2).pixels
+    assert verify_pair_file(PairFile(file)) == ["trainB/pixels (1 picture: trainB-2.png)"]
+    unchecked = PairFile(file, check=False).groups["trainB"].read(2).pixels
     assert (unchecked != expected[2]).sum() == (dataset == "pixels")
 
 
@@ -378,10 +378,10 @@ def test_a_flipped_bit_in_a_small_dataset_is_found(file, dataset):
         place = f["testA"][dataset].id.get_chunk_info(0).byte_offset
     _flip_bit(file, place + 3)
     if dataset == "source_sha256":  # not read before it is needed
-        assert verify_pictures(DomainsFile(file)) == ["testA/source_sha256"]
+        assert verify_pair_file(PairFile(file)) == ["testA/source_sha256"]
         return
     with pytest.raises(InputError, match=r"p\.h5: damaged"):
-        DomainsFile(file)
+        PairFile(file)
 
 
 def _flip_bit(path, place, bit=2):
@@ -393,7 +393,7 @@ def _flip_bit(path, place, bit=2):
 
 
 def _all(path):
-    file = DomainsFile(path)
+    file = PairFile(path)
     return file.facts, [
         (name, group.names, [group.read(i).pixels.tobytes() for i in range(len(group))])
         for name, group in file.groups.items()
@@ -408,7 +408,7 @@ def test_no_flipped_bit_gives_other_pictures(file, rng):
         _flip_bit(file, int(place), int(rng.integers(8)))
         is_pair_file(file)
         try:
-            data, wrong = _all(file), verify_pictures(DomainsFile(file))
+            data, wrong = _all(file), verify_pair_file(PairFile(file))
         except InputError:
             found += 1
         else:
@@ -423,10 +423,10 @@ def test_a_file_cut_anywhere_is_refused(file):
         file.write_bytes(whole[:size])
         assert not is_pair_file(file)
         with pytest.raises(InputError):
-            DomainsFile(file)
+            PairFile(file)
     file.write_bytes(whole[:-1])
     with pytest.raises(InputError, match="truncated"):
-        DomainsFile(file)
+        PairFile(file)
 
 
 def test_bytes_behind_the_end_change_nothing(file):
@@ -434,7 +434,7 @@ def test_bytes_behind_the_end_change_nothing(file):
     with open(file, "ab") as stream:
         stream.write(b"behind" * 100)
     assert _all(file) == expected
-    assert verify_pictures(DomainsFile(file)) == []
+    assert verify_pair_file(PairFile(file)) == []
 
 
 def test_a_file_rewritten_by_another_program_is_refused(file, tmp_path):
@@ -446,7 +446,7 @@ def test_a_file_rewritten_by_another_program_is_refused(file, tmp_path):
             del new[name]["pixels"]
             new[name].create_dataset("pixels", data=pixels, compression="gzip")
     with pytest.raises(InputError, match="does not lie in one piece"):
-        DomainsFile(tmp_path / "new.h5")
+        PairFile(tmp_path / "new.h5")
 
 
 def test_flowers_are_read_alike_from_folder_and_file(real_data, tmp_path):
@@ -459,5 +459,5 @@ def test_flowers_are_read_alike_from_folder_and_file(real_data, tmp_path):
     folders, stored = open_domains(**own), open_domains(tmp_path / "f.h5")
     kind = report.kinds[1]
     for i in (0, 60, 125):
-        expected = loaded(to_planes(folders.train[1].read(i), kind), 64, "short-side")
+        expected = resize_to_load(to_planes(folders.train[1].read(i), kind), 64, "short-side")
         np.testing.assert_array_equal(to_planes(stored.train[1].read(i), kind), expected)

@@ -12,11 +12,11 @@ import sys
 import numpy as np
 import pytest
 
-from phasegan.data.hdf5.pair_reader import DomainsFile
-from phasegan.data.hdf5.pair_verification import verify_pictures
+from phasegan.data.hdf5.pair_reader import PairFile
+from phasegan.data.hdf5.pair_verification import verify_pair_file
 from phasegan.data.prepare.pairs import partial
 from phasegan.data.prepare.pairs.api import prepare_domains
-from phasegan.errors import InputError, Interrupted, NoRoom, RunError
+from phasegan.errors import DiskFullError, InputError, Interrupted, RunError
 from phasegan.progress import Progress
 
 _CHILD = """
@@ -40,7 +40,7 @@ def killing(*arguments, **options):
 setattr(owner, name, killing)
 api.prepare_domains(folder, output, load=20, fit="short-side", workers=1)
 """
-_UNFINISHED = "partial.UnfinishedPictures"
+_UNFINISHED = "partial.PartialPairFile"
 _NAMES = {".p.h5.part", ".p.h5.journal"}
 
 
@@ -78,12 +78,12 @@ def kill(place, count, when, pair, output):
 @pytest.mark.parametrize(
     ("place", "count", "when", "resumed"),
     [
-        (f"{_UNFINISHED}.saw", 1, "before", 0),
-        (f"{_UNFINISHED}.saw", 6, "after", 5),  # of the six one was damaged
+        (f"{_UNFINISHED}.record_scans", 1, "before", 0),
+        (f"{_UNFINISHED}.record_scans", 6, "after", 5),  # of the six one was damaged
         ("partial.create_pixels", 1, "after", 9),
-        (f"{_UNFINISHED}.lay_out", 1, "after", 9),
+        (f"{_UNFINISHED}.allocate", 1, "after", 9),
         (f"{_UNFINISHED}.write", 4, "after", 4),
-        ("partial.RawFile.write", 3, "after", 2),
+        ("partial.PositionalFile.write", 3, "after", 2),
         ("writer.to_attributes", 1, "before", 9),
         ("partial.complete", 1, "after", 9),
         ("interruption.replace", 1, "before", 9),
@@ -105,7 +105,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(whole, tmp_path):
     pair, expected = whole
     output = tmp_path / "p.h5"
     for count in (2, 5):
-        kill("partial.Lines.add", count, "after", pair, output)
+        kill("partial.AppendLog.append", count, "after", pair, output)
     kill(f"{_UNFINISHED}.write", 2, "before", pair, output)
     kill("writer.to_attributes", 1, "after", pair, output)
     assert prepare(pair, output, resume=True).resumed == 9
@@ -245,7 +245,7 @@ def test_an_interrupt_keeps_the_file_that_was_there(whole, tmp_path):
     with pytest.raises(Interrupted):
         prepare(whole[0], output, overwrite=True, progress=At("preparing", _interrupt))
     assert output.read_bytes() == before
-    assert verify_pictures(DomainsFile(output)) == []
+    assert verify_pair_file(PairFile(output)) == []
     assert prepare(whole[0], output, overwrite=True).resumed == 3
     assert output.read_bytes() == whole[1]
 
@@ -260,7 +260,7 @@ def test_something_else_that_was_interrupted_is_refused_or_thrown_away(whole, le
 
 
 def test_a_full_disk_is_told_and_what_is_written_is_kept(whole, tmp_path, monkeypatch):
-    write, calls = partial.RawFile.write, []
+    write, calls = partial.PositionalFile.write, []
 
     def full(self, *arguments):
         calls.append(1)
@@ -268,8 +268,8 @@ def test_a_full_disk_is_told_and_what_is_written_is_kept(whole, tmp_path, monkey
             raise OSError(28, "No space left on device")
         write(self, *arguments)
 
-    monkeypatch.setattr(partial.RawFile, "write", full)
-    with pytest.raises(NoRoom, match=r"p\.h5: the disk is full; make room.*--resume"):
+    monkeypatch.setattr(partial.PositionalFile, "write", full)
+    with pytest.raises(DiskFullError, match=r"p\.h5: the disk is full; make room.*--resume"):
         prepare(whole[0], tmp_path / "p.h5")
     assert {path.name for path in tmp_path.iterdir()} == _NAMES
     monkeypatch.undo()

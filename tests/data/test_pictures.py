@@ -12,10 +12,10 @@ import tifffile
 from PIL import Image
 
 from phasegan.data.images.decoding import (
-    UnreadablePictureError,
+    UnreadableImageError,
     bit_depth,
-    picture_suffixes,
-    read_picture,
+    image_suffixes,
+    read_image,
 )
 from phasegan.data.images.resizing import fit, to_channels, to_depth
 from phasegan.errors import InputError
@@ -40,34 +40,34 @@ def colour(rng):
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM"])
 def test_lossless_grey_formats(grey, form):
     options = {"lossless": True} if form == "WEBP" else {}
-    pixels = read_picture(encoded(Image.fromarray(grey), form, **options))
+    pixels = read_image(encoded(Image.fromarray(grey), form, **options))
     np.testing.assert_array_equal(to_channels(pixels, "gray"), grey)
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM"])
 def test_lossless_colour_formats(colour, form):
-    np.testing.assert_array_equal(read_picture(encoded(Image.fromarray(colour), form)), colour)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(colour), form)), colour)
 
 
 def test_jpeg_is_what_imageio_reads(colour):
     data = encoded(Image.fromarray(colour), "JPEG", quality=90)
-    np.testing.assert_array_equal(read_picture(data), iio.imread(data))
+    np.testing.assert_array_equal(read_image(data), iio.imread(data))
 
 
 def test_cmyk_is_what_pillow_makes_of_it(colour):
     data = encoded(Image.fromarray(colour).convert("CMYK"), "JPEG", quality=95)
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    np.testing.assert_array_equal(read_picture(data), expected)
+    np.testing.assert_array_equal(read_image(data), expected)
 
 
 def test_palette_and_bilevel(colour):
     palette = Image.fromarray(colour).convert("P")
     np.testing.assert_array_equal(
-        read_picture(encoded(palette, "PNG")), np.asarray(palette.convert("RGB"))
+        read_image(encoded(palette, "PNG")), np.asarray(palette.convert("RGB"))
     )
     bilevel = Image.fromarray(colour).convert("1")
     np.testing.assert_array_equal(
-        read_picture(encoded(bilevel, "PNG")), np.asarray(bilevel.convert("L"))
+        read_image(encoded(bilevel, "PNG")), np.asarray(bilevel.convert("L"))
     )
 
 
@@ -76,7 +76,7 @@ def test_opaque_alpha_changes_nothing_and_transparency_is_black(colour):
     alpha[:, :10] = 0
     alpha[:, 10:20] = 51
     picture = Image.fromarray(np.concatenate([colour, alpha], axis=-1))
-    pixels = read_picture(encoded(picture, "PNG"))
+    pixels = read_image(encoded(picture, "PNG"))
     np.testing.assert_array_equal(pixels[:, 20:], colour[:, 20:])
     np.testing.assert_array_equal(pixels[:, 10:20], np.rint(colour[:, 10:20] / 5))
     assert (pixels[:, :10] == 0).all()
@@ -86,7 +86,7 @@ def test_exif_orientation_is_applied(grey):
     picture = Image.fromarray(grey)
     exif = picture.getexif()
     exif[0x0112] = 6
-    turned = read_picture(encoded(picture, "PNG", exif=exif))
+    turned = read_image(encoded(picture, "PNG", exif=exif))
     np.testing.assert_array_equal(turned, np.rot90(grey, -1))
 
 
@@ -98,7 +98,7 @@ def test_16_bit_png(rng, planes):
     stream = io.BytesIO()
     writer = png.Writer(9, 12, bitdepth=16, greyscale=planes < 3, alpha=planes in (2, 4))
     writer.write(stream, values.reshape(12, -1).tolist())
-    pixels = read_picture(stream.getvalue())
+    pixels = read_image(stream.getvalue())
     assert pixels.dtype == np.uint16
     expected = values[..., :3] if planes >= 3 else values[..., 0]
     np.testing.assert_array_equal(pixels, expected)
@@ -111,7 +111,7 @@ def test_16_bit_tiff(rng, shape, byteorder):
     values = rng.integers(0, 65536, shape, dtype=np.uint16)
     stream = io.BytesIO()
     tifffile.imwrite(stream, values, byteorder=byteorder)
-    pixels = read_picture(stream.getvalue())
+    pixels = read_image(stream.getvalue())
     assert pixels.dtype == np.uint16
     np.testing.assert_array_equal(pixels, values)
     assert bit_depth(stream.getvalue()) == 16
@@ -122,19 +122,19 @@ def test_deep_tiff_is_turned_like_a_shallow_one(rng, orientation):
     values = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    expected = read_picture(encoded(Image.fromarray(values), "PNG", exif=exif))
+    expected = read_image(encoded(Image.fromarray(values), "PNG", exif=exif))
     stream = io.BytesIO()
     tag = (274, "H", 1, orientation, True)
     wide = values.astype(np.uint16) * 257
     tifffile.imwrite(stream, wide, photometric="rgb", extratags=[tag])
-    np.testing.assert_array_equal(read_picture(stream.getvalue()), expected.astype(int) * 257)
+    np.testing.assert_array_equal(read_image(stream.getvalue()), expected.astype(int) * 257)
 
 
 def test_only_the_first_page_of_a_deep_tiff_is_read(rng):
     stream = io.BytesIO()
     stack = rng.integers(0, 65536, (5, 8, 9, 3), dtype=np.uint16)
     tifffile.imwrite(stream, stack, photometric="rgb")
-    np.testing.assert_array_equal(read_picture(stream.getvalue()), stack[0])
+    np.testing.assert_array_equal(read_image(stream.getvalue()), stack[0])
 
 
 def test_deep_cmyk_is_mixed_to_rgb():
@@ -143,7 +143,7 @@ def test_deep_cmyk_is_mixed_to_rgb():
     ink[1, 1] = 65535, 0, 0, 0
     ink[2, 2] = 0, 0, 0, 65535
     tifffile.imwrite(stream, ink, photometric="separated")
-    pixels = read_picture(stream.getvalue())
+    pixels = read_image(stream.getvalue())
     assert pixels[0, 0].tolist() == [65535] * 3
     assert pixels[1, 1].tolist() == [0, 65535, 65535]
     assert pixels[2, 2].tolist() == [0, 0, 0]
@@ -153,7 +153,7 @@ def test_white_is_zero_is_turned_round():
     stream = io.BytesIO()
     values = np.array([[0, 65535]] * 4, np.uint16)
     tifffile.imwrite(stream, values, photometric="miniswhite")
-    np.testing.assert_array_equal(read_picture(stream.getvalue())[:, 0], 65535)
+    np.testing.assert_array_equal(read_image(stream.getvalue())[:, 0], 65535)
 
 
 @pytest.mark.parametrize("kind", [5, 6])
@@ -163,16 +163,16 @@ def test_deep_pnm_is_scaled_to_the_full_range(rng, kind, top):
     values = rng.integers(0, top + 1, shape).astype(">u2")
     data = f"P{kind}\n# a comment\n5 4\n{top}\n".encode() + values.tobytes()
     expected = np.rint(values.astype(float) * 65535 / top)
-    np.testing.assert_array_equal(read_picture(data), expected)
+    np.testing.assert_array_equal(read_image(data), expected)
     assert bit_depth(data) == 16
-    with pytest.raises(UnreadablePictureError, match="promises more"):
-        read_picture(data[:-1])
+    with pytest.raises(UnreadableImageError, match="promises more"):
+        read_image(data[:-1])
 
 
 def test_a_transparent_colour_is_composited(colour):
     picture = Image.fromarray(colour)
     picture.putpixel((3, 2), (10, 20, 30))
-    pixels = read_picture(encoded(picture, "PNG", transparency=(10, 20, 30)))
+    pixels = read_image(encoded(picture, "PNG", transparency=(10, 20, 30)))
     assert pixels[2, 3].tolist() == [0, 0, 0]
 
 
@@ -191,23 +191,23 @@ def test_8_bit_depth_is_told_from_the_header(colour, form):
 def test_float_pixels_are_refused(rng):
     stream = io.BytesIO()
     tifffile.imwrite(stream, rng.random((8, 8), dtype=np.float32))
-    with pytest.raises(UnreadablePictureError, match=r"float.*only 8- and 16-bit"):
-        read_picture(stream.getvalue())
+    with pytest.raises(UnreadableImageError, match=r"float.*only 8- and 16-bit"):
+        read_image(stream.getvalue())
 
 
 def test_damage_is_a_reason_and_never_another_error(colour):
     data = encoded(Image.fromarray(colour), "JPEG")
     for cut in (0, 1, 10, len(data) // 2, len(data) - 40):
-        with pytest.raises(UnreadablePictureError):
-            read_picture(data[:cut])
-    with pytest.raises(UnreadablePictureError, match="not a picture"):
-        read_picture(b"this is not a picture at all, only text")
+        with pytest.raises(UnreadableImageError):
+            read_image(data[:cut])
+    with pytest.raises(UnreadableImageError, match="not a picture"):
+        read_image(b"this is not a picture at all, only text")
 
 
 def test_a_decompression_bomb_is_refused(monkeypatch, grey):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(UnreadablePictureError, match="limit of 100 pixels"):
-        read_picture(encoded(Image.fromarray(grey), "PNG"))
+    with pytest.raises(UnreadableImageError, match="limit of 100 pixels"):
+        read_image(encoded(Image.fromarray(grey), "PNG"))
 
 
 def test_grey_is_pillows_luma(rng):
@@ -266,7 +266,7 @@ def test_16_bit_pictures_are_resized_at_16_bit():
     ("how", "shape"), [("crop", (9, 30)), ("stretch", (30, 9)), ("pad", (9, 9))]
 )
 def test_pictures_are_never_enlarged(how, shape):
-    with pytest.raises(UnreadablePictureError, match="smaller than 10"):
+    with pytest.raises(UnreadableImageError, match="smaller than 10"):
         fit(np.zeros(shape, np.uint8), 10, how)
 
 
@@ -276,6 +276,6 @@ def test_an_unknown_fit_is_refused():
 
 
 def test_suffixes_are_pictures():
-    known = picture_suffixes()
+    known = image_suffixes()
     assert {".jpg", ".png", ".tif", ".webp", ".bmp"} <= known
     assert not {".h5", ".pdf", ".mpg", ".txt"} & known

@@ -9,8 +9,8 @@ import tifffile
 from PIL import Image
 
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.full_depth import Picture, pixel_suffixes, read_pixels, white
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.full_depth import DecodedImage, pixel_suffixes, read_full_depth, white
+from phasegan.data.images.high_bit_depth import UnreadableImageError
 
 
 def noise(rng, *shape, dtype=np.uint8):
@@ -27,7 +27,7 @@ def test_a_png_keeps_depth_channels_and_alpha(tmp_path, rng, channels, dtype):
     )
     with open(tmp_path / "p.png", "wb") as stream:
         writer.write(stream, stored.reshape(5, -1).tolist())
-    picture = read_pixels(tmp_path / "p.png")
+    picture = read_full_depth(tmp_path / "p.png")
     colours = channels - (channels in (2, 4))
     assert picture.pixels.dtype == dtype
     np.testing.assert_array_equal(picture.pixels, stored[..., :colours])
@@ -56,14 +56,14 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(turned)).save(tmp_path / "p.png", exif=exif)
-    np.testing.assert_array_equal(read_pixels(tmp_path / "p.png").pixels, upright)
+    np.testing.assert_array_equal(read_full_depth(tmp_path / "p.png").pixels, upright)
 
 
 def test_palettes_become_colours(tmp_path, rng):
     colours = Image.fromarray(noise(rng, 6, 6, 3)).quantize(7)
     colours.save(tmp_path / "p.png")
     expected = np.asarray(colours.convert("RGB"))
-    np.testing.assert_array_equal(read_pixels(tmp_path / "p.png").pixels, expected)
+    np.testing.assert_array_equal(read_full_depth(tmp_path / "p.png").pixels, expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "uint32"])
@@ -79,7 +79,7 @@ def test_tiffs_of_other_numbers_become_floats(tmp_path, rng, dtype, channels, pl
         values = stored if planar == "contig" else np.moveaxis(stored, -1, 0)
         photometric = "rgb" if channels == 3 else "minisblack"
         tifffile.imwrite(tmp_path / "p.tif", values, planarconfig=planar, photometric=photometric)
-    picture = read_pixels(tmp_path / "p.tif")
+    picture = read_full_depth(tmp_path / "p.tif")
     assert picture.alpha is None
     assert picture.pixels.dtype == np.float32
     np.testing.assert_array_equal(picture.pixels, stored.astype(np.float32))
@@ -88,7 +88,7 @@ def test_tiffs_of_other_numbers_become_floats(tmp_path, rng, dtype, channels, pl
 def test_a_low_tiff_of_many_channels_is_not_taken_for_channels_first(tmp_path, rng):
     stored = noise(rng, 4, 20, 6, dtype=np.uint16)
     tifffile.imwrite(tmp_path / "p.tif", stored, planarconfig="contig", photometric="minisblack")
-    np.testing.assert_array_equal(read_pixels(tmp_path / "p.tif").pixels, stored)
+    np.testing.assert_array_equal(read_full_depth(tmp_path / "p.tif").pixels, stored)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -99,7 +99,7 @@ def test_arrays_come_in_both_layouts_and_byte_orders(tmp_path, rng, name, order)
     np.save(tmp_path / "first.npy", np.moveaxis(values, -1, 0))
     np.save(tmp_path / "flat.npy", values[..., 0])
     last, first, flat = (
-        read_pixels(tmp_path / f"{n}.npy").pixels for n in ("last", "first", "flat")
+        read_full_depth(tmp_path / f"{n}.npy").pixels for n in ("last", "first", "flat")
     )
     dtype = {"u1": np.uint8, "u2": np.uint16}.get(name, np.float32)
     for found in (last, first, flat):
@@ -126,8 +126,8 @@ def test_arrays_come_in_both_layouts_and_byte_orders(tmp_path, rng, name, order)
 )
 def test_arrays_that_are_no_pictures_are_named(tmp_path, values, reason):
     np.save(tmp_path / "p.npy", values, allow_pickle=True)
-    with pytest.raises(UnreadablePictureError, match=reason):
-        read_pixels(tmp_path / "p.npy")
+    with pytest.raises(UnreadableImageError, match=reason):
+        read_full_depth(tmp_path / "p.npy")
 
 
 def damaged(tmp_path, rng) -> dict[str, bytes]:
@@ -164,32 +164,32 @@ def damaged(tmp_path, rng) -> dict[str, bytes]:
 )
 def test_damaged_files_are_named_in_one_line(tmp_path, rng, name):
     (tmp_path / name).write_bytes(damaged(tmp_path, rng)[name])
-    with pytest.raises(UnreadablePictureError) as raised:
-        read_pixels(tmp_path / name)
+    with pytest.raises(UnreadableImageError) as raised:
+        read_full_depth(tmp_path / name)
     assert str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(UnreadablePictureError, match="No such file"):
-        read_pixels(tmp_path / "p.png")
-    with pytest.raises(UnreadablePictureError, match="No such file"):
-        read_pixels(tmp_path / "p.npy")
+    with pytest.raises(UnreadableImageError, match="No such file"):
+        read_full_depth(tmp_path / "p.png")
+    with pytest.raises(UnreadableImageError, match="No such file"):
+        read_full_depth(tmp_path / "p.npy")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_pictures_beyond_the_limit_are_refused(tmp_path, monkeypatch, dtype):
     tifffile.imwrite(tmp_path / "p.tif", np.zeros((40, 30), dtype))
-    assert read_pixels(tmp_path / "p.tif").pixels.shape == (40, 30, 1)
+    assert read_full_depth(tmp_path / "p.tif").pixels.shape == (40, 30, 1)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    refused = pytest.raises(UnreadablePictureError, match="limit of 1000 pixels")
+    refused = pytest.raises(UnreadableImageError, match="limit of 1000 pixels")
     with quiet_decoders(), refused:
-        read_pixels(tmp_path / "p.tif")
+        read_full_depth(tmp_path / "p.tif")
 
 
 def test_the_largest_value_is_known_of_integers_alone():
     assert (white(np.uint8), white(np.dtype("uint16")), white(np.float32)) == (255, 65535, None)
-    opaque = Picture(np.zeros((2, 3, 1), np.float32), None).with_alpha()
+    opaque = DecodedImage(np.zeros((2, 3, 1), np.float32), None).with_alpha()
     np.testing.assert_array_equal(opaque[..., 1], np.ones((2, 3)))
 
 

@@ -8,16 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from phasegan.data.images.conversion import Kind, loaded, pixel_values, resize, to_planes, unit
-from phasegan.data.images.full_depth import Picture, white
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.conversion import (
+    PixelFormat,
+    from_unit_range,
+    resize,
+    resize_to_load,
+    to_planes,
+    to_unit_range,
+)
+from phasegan.data.images.full_depth import DecodedImage, white
+from phasegan.data.images.high_bit_depth import UnreadableImageError
 
-GREY, RGB = Kind(1, "uint8", 0, 255), Kind(3, "uint8", 0, 255)
+GREY, RGB = PixelFormat(1, "uint8", 0, 255), PixelFormat(3, "uint8", 0, 255)
 TYPES = ["uint8", "uint16", "float32"]
 
 
 def kind(channels, dtype, alpha=False):
-    return Kind(channels, dtype, 0.0, white(np.dtype(dtype)) or 1.0, alpha)
+    return PixelFormat(channels, dtype, 0.0, white(np.dtype(dtype)) or 1.0, alpha)
 
 
 def values(rng, shape, dtype):
@@ -29,7 +36,7 @@ def values(rng, shape, dtype):
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_a_picture_of_the_kind_is_only_turned(rng, channels, dtype):
     pixels = values(rng, (6, 4, channels), dtype)
-    planes = to_planes(Picture(pixels, None), kind(channels, dtype))
+    planes = to_planes(DecodedImage(pixels, None), kind(channels, dtype))
     assert planes.dtype == dtype
     assert planes.flags.c_contiguous
     np.testing.assert_array_equal(planes, np.moveaxis(pixels, -1, 0))
@@ -38,35 +45,35 @@ def test_a_picture_of_the_kind_is_only_turned(rng, channels, dtype):
 @pytest.mark.parametrize("dtype", TYPES)
 def test_grey_among_rgb_is_repeated_and_survives_the_way_back(rng, dtype):
     grey = values(rng, (6, 4, 1), dtype)
-    planes = to_planes(Picture(grey, None), kind(3, dtype))
+    planes = to_planes(DecodedImage(grey, None), kind(3, dtype))
     for plane in planes:
         np.testing.assert_array_equal(plane, grey[..., 0])
-    back = to_planes(Picture(np.moveaxis(planes, 0, -1), None), kind(1, dtype))
+    back = to_planes(DecodedImage(np.moveaxis(planes, 0, -1), None), kind(1, dtype))
     np.testing.assert_allclose(back[0], grey[..., 0], rtol=1e-6)
 
 
 def test_rgb_among_grey_becomes_pillows_luma(rng):
     colours = values(rng, (9, 9, 3), "uint8")
     expected = np.asarray(Image.fromarray(colours).convert("L"))
-    np.testing.assert_array_equal(to_planes(Picture(colours, None), GREY)[0], expected)
+    np.testing.assert_array_equal(to_planes(DecodedImage(colours, None), GREY)[0], expected)
 
 
 def test_8_bit_among_16_bit_keeps_black_and_white():
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    planes = to_planes(Picture(ramp, None), kind(1, "uint16"))
+    planes = to_planes(DecodedImage(ramp, None), kind(1, "uint16"))
     np.testing.assert_array_equal(planes[0] / 65535, ramp[..., 0] / 255)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_alpha_is_kept_made_up_or_dropped(rng, channels):
     pixels, alpha = values(rng, (5, 6, channels), "uint8"), values(rng, (5, 6), "uint8")
-    kept = to_planes(Picture(pixels, alpha), kind(4, "uint8", alpha=True))
+    kept = to_planes(DecodedImage(pixels, alpha), kind(4, "uint8", alpha=True))
     np.testing.assert_array_equal(kept[3], alpha)
-    opaque = to_planes(Picture(pixels, None), kind(4, "uint8", alpha=True))
+    opaque = to_planes(DecodedImage(pixels, None), kind(4, "uint8", alpha=True))
     np.testing.assert_array_equal(opaque[3], np.full((5, 6), 255))
-    dropped = to_planes(Picture(pixels, alpha), kind(channels, "uint8"))
+    dropped = to_planes(DecodedImage(pixels, alpha), kind(channels, "uint8"))
     np.testing.assert_array_equal(dropped, np.moveaxis(pixels, -1, 0))
-    deep = to_planes(Picture(pixels, alpha), kind(4, "uint16", alpha=True))
+    deep = to_planes(DecodedImage(pixels, alpha), kind(4, "uint16", alpha=True))
     np.testing.assert_array_equal(deep[3], alpha.astype(int) * 257)
 
 
@@ -80,8 +87,8 @@ def test_alpha_is_kept_made_up_or_dropped(rng, channels):
     ],
 )
 def test_what_does_not_fit_the_kind_is_named(pixels, wanted, reason):
-    with pytest.raises(UnreadablePictureError, match=reason):
-        to_planes(Picture(pixels, None), wanted)
+    with pytest.raises(UnreadableImageError, match=reason):
+        to_planes(DecodedImage(pixels, None), wanted)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -119,22 +126,22 @@ def test_reduction_averages(rng, dtype):
 @settings(max_examples=60, deadline=None)
 def test_loading_brings_sides_to_the_size(rows, columns, load):
     planes = np.zeros((1, rows, columns), np.uint8)
-    assert loaded(planes, load, "none") is planes
-    assert loaded(planes, load, "stretch").shape == (1, load, load)
-    found = loaded(planes, load, "short-side").shape[1:]
+    assert resize_to_load(planes, load, "none") is planes
+    assert resize_to_load(planes, load, "stretch").shape == (1, load, load)
+    found = resize_to_load(planes, load, "short-side").shape[1:]
     assert min(found) == load
     assert max(found) == pytest.approx(load * max(rows, columns) / min(rows, columns), abs=0.51)
     assert np.argmax(found) == np.argmax((rows, columns)) or found[0] == found[1]
 
 
-@pytest.mark.parametrize("wanted", [RGB, kind(3, "uint16"), Kind(3, "float32", -2.0, 6.0)])
+@pytest.mark.parametrize("wanted", [RGB, kind(3, "uint16"), PixelFormat(3, "float32", -2.0, 6.0)])
 def test_units_run_from_minus_one_to_one_and_back(rng, wanted):
     planes = rng.uniform(wanted.low, wanted.high, (3, 8, 8)).astype(wanted.dtype)
     planes[0, 0, :2] = wanted.low, wanted.high
-    found = unit(planes, wanted)
+    found = to_unit_range(planes, wanted)
     assert found.dtype == np.float32
     assert (found.min(), found.max()) == (-1, 1)
-    back = pixel_values(found, wanted)
+    back = from_unit_range(found, wanted)
     assert back.dtype == wanted.dtype
     if wanted.dtype == "float32":
         np.testing.assert_allclose(back, planes, atol=1e-6)
@@ -143,12 +150,14 @@ def test_units_run_from_minus_one_to_one_and_back(rng, wanted):
 
 
 def test_units_and_values_are_clipped():
-    wide = Kind(1, "float32", 0.0, 1.0)
-    np.testing.assert_array_equal(unit(np.array([[[-3.0, 9.0]]], np.float32), wide), [[[-1, 1]]])
-    np.testing.assert_array_equal(pixel_values(np.array([[[-3.0, 9.0]]]), RGB), [[[0, 255]]])
+    wide = PixelFormat(1, "float32", 0.0, 1.0)
+    np.testing.assert_array_equal(
+        to_unit_range(np.array([[[-3.0, 9.0]]], np.float32), wide), [[[-1, 1]]]
+    )
+    np.testing.assert_array_equal(from_unit_range(np.array([[[-3.0, 9.0]]]), RGB), [[[0, 255]]])
 
 
 def test_kinds_say_what_they_are():
     assert RGB.describe() == "3 channels, uint8"
     assert kind(2, "uint16", alpha=True).describe() == "2 channels, the last is alpha, uint16"
-    assert Kind(1, "float32", -0.5, 2.0).describe() == "1 channel, float32, -0.5 to 2"
+    assert PixelFormat(1, "float32", -0.5, 2.0).describe() == "1 channel, float32, -0.5 to 2"

@@ -9,10 +9,10 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from phasegan.data.images.colour_profiles import is_srgb, suits
-from phasegan.data.images.decoding import bit_depth, read_picture
-from phasegan.data.images.full_depth import read_pixels
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.colour_profiles import is_srgb, matches_channels
+from phasegan.data.images.decoding import bit_depth, read_image
+from phasegan.data.images.full_depth import read_full_depth
+from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.data.images.notices import (
     BAND,
     BLACK,
@@ -21,19 +21,19 @@ from phasegan.data.images.notices import (
     NO_DATA,
     PROFILE,
     SIZES,
-    Notes,
-    Remarks,
-    middle,
-    narrow,
+    ImageNotices,
+    NoticeCounter,
+    narrow_range,
+    value_range,
 )
-from phasegan.data.prepare.journal import Entry, Journal, skipped
+from phasegan.data.prepare.journal import Journal, JournalEntry, skip_entry
 
 
 def noted(data):
     """Return the pixels that `prepare` takes of a picture, and what is noted."""
-    notes = Notes()
-    pixels = read_picture(data, notes)
-    return pixels, notes.remarks
+    notes = ImageNotices()
+    pixels = read_image(data, notes)
+    return pixels, notes.notices
 
 
 def tiff(values, **options):
@@ -70,9 +70,9 @@ def test_frames_after_the_first_are_noted(rng, form):
 
 def test_of_an_icon_the_largest_size_is_taken(rng):
     picture = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
-    pixels, remarks = noted(saved(picture, "ICO", sizes=[(16, 16), (32, 32), (64, 64)]))
+    pixels, notices = noted(saved(picture, "ICO", sizes=[(16, 16), (32, 32), (64, 64)]))
     assert pixels.shape == (64, 64, 3)
-    assert SIZES in remarks
+    assert SIZES in notices
     assert SIZES not in noted(saved(picture, "ICO", sizes=[(64, 64)]))[1]
 
 
@@ -95,15 +95,15 @@ def test_pages_are_told_from_smaller_copies_and_masks(rng, dtype):
 def test_pages_of_floats_are_noted(rng, tmp_path):
     pages = rng.random((3, 16, 16), np.float32)
     tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")
-    picture = read_pixels(tmp_path / "a.tif")
+    picture = read_full_depth(tmp_path / "a.tif")
     np.testing.assert_array_equal(picture.pixels[..., 0], pages[0])
-    assert picture.remarks == (FRAMES,)
+    assert picture.notices == (FRAMES,)
 
 
 def test_a_volume_in_one_page_is_refused(rng):
     volume = tiff(rng.integers(0, 9, (16, 16, 16), np.uint8), volumetric=True, tile=(16, 16, 16))
-    with pytest.raises(UnreadablePictureError, match="a volume of 16 planes"):
-        read_picture(volume)
+    with pytest.raises(UnreadableImageError, match="a volume of 16 planes"):
+        read_image(volume)
 
 
 @pytest.mark.parametrize("planar", ["contig", "separate"])
@@ -119,23 +119,23 @@ def test_a_band_that_is_not_called_alpha_is_left_out(rng, tmp_path, dtype, colou
         extrasamples=["unspecified"],
         metadata=None,
     )
-    pixels, remarks = noted(data)
+    pixels, notices = noted(data)
     np.testing.assert_array_equal(pixels.reshape(8, 9, colours), values[..., :colours])
-    assert remarks == {BAND}
+    assert notices == {BAND}
     (tmp_path / "a.tif").write_bytes(data)
-    picture = read_pixels(tmp_path / "a.tif")
+    picture = read_full_depth(tmp_path / "a.tif")
     np.testing.assert_array_equal(picture.pixels, values[..., :colours])
     assert picture.alpha is None
-    assert picture.remarks == (BAND,)
+    assert picture.notices == (BAND,)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("extra", [["unspecified"] * 2, ["unspecified", "unassalpha"]])
 def test_of_many_bands_prepare_takes_the_colours(rng, dtype, extra):
     values = rng.integers(0, np.iinfo(dtype).max, (8, 9, 5)).astype(dtype)
-    pixels, remarks = noted(tiff(values, photometric="rgb", extrasamples=extra, metadata=None))
+    pixels, notices = noted(tiff(values, photometric="rgb", extrasamples=extra, metadata=None))
     np.testing.assert_array_equal(pixels, values[..., :3])
-    assert remarks == {BAND}
+    assert notices == {BAND}
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -145,9 +145,9 @@ def test_bands_are_no_alpha_where_the_file_is_silent(rng, dtype):
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         place = file.pages.first.tags["ExtraSamples"].offset
     data[place : place + 2] = (65000).to_bytes(2, "little")  # a private tag
-    pixels, remarks = noted(bytes(data))
+    pixels, notices = noted(bytes(data))
     np.testing.assert_array_equal(pixels, values[..., :3])
-    assert remarks == {BAND}
+    assert notices == {BAND}
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -163,9 +163,9 @@ def test_alpha_is_what_the_file_calls_so(rng, dtype):
     multiplied = tiff(
         np.concatenate([over_black, alpha], -1), photometric="rgb", extrasamples=["assocalpha"]
     )
-    pixels, remarks = noted(plain)
+    pixels, notices = noted(plain)
     np.testing.assert_array_equal(pixels, over_black)
-    assert remarks == {BLACK}
+    assert notices == {BLACK}
     # premultiplied colours are those over black; to part them from alpha rounds
     assert np.abs(noted(multiplied)[0].astype(int) - over_black).max() <= 1
 
@@ -176,17 +176,17 @@ def test_bands_of_no_colour_are_channels(rng, tmp_path):
         tifffile.imwrite(
             tmp_path / "a.tif", values, photometric="minisblack", planarconfig="contig"
         )
-        np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif").pixels, values)
-    with pytest.raises(UnreadablePictureError, match="5 bands that the file calls MINISBLACK"):
-        read_picture((tmp_path / "a.tif").read_bytes())
+        np.testing.assert_array_equal(read_full_depth(tmp_path / "a.tif").pixels, values)
+    with pytest.raises(UnreadableImageError, match="5 bands that the file calls MINISBLACK"):
+        read_image((tmp_path / "a.tif").read_bytes())
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint32, np.int32])
 def test_whole_numbers_without_sign_are_kept_in_16_bit(rng, dtype):
     values = rng.integers(0, 4096, (8, 9)).astype(dtype)
     data = tiff(values)
-    np.testing.assert_array_equal(read_picture(data), values)
-    assert read_picture(data).dtype == np.uint16
+    np.testing.assert_array_equal(read_image(data), values)
+    assert read_image(data).dtype == np.uint16
     assert bit_depth(data) == 16
 
 
@@ -200,15 +200,15 @@ def test_whole_numbers_without_sign_are_kept_in_16_bit(rng, dtype):
     ],
 )
 def test_other_whole_numbers_are_refused(values, reason):
-    with pytest.raises(UnreadablePictureError, match=reason):
-        read_picture(tiff(values))
+    with pytest.raises(UnreadableImageError, match=reason):
+        read_image(tiff(values))
     assert bit_depth(tiff(values)) == 8
 
 
 def test_floats_that_pillow_can_read_need_no_codecs(rng, tmp_path):
     values = rng.random((8, 9), np.float32)
     Image.fromarray(values).save(tmp_path / "a.tif", compression="tiff_lzw")
-    np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif").pixels[..., 0], values)
+    np.testing.assert_array_equal(read_full_depth(tmp_path / "a.tif").pixels[..., 0], values)
 
 
 def test_a_codec_that_is_missing_is_named(rng, tmp_path, monkeypatch):
@@ -217,8 +217,8 @@ def test_a_codec_that_is_missing_is_named(rng, tmp_path, monkeypatch):
 
     tifffile.imwrite(tmp_path / "a.tif", rng.random((8, 9, 3), np.float32), photometric="rgb")
     monkeypatch.setattr(tifffile.TiffPage, "asarray", asarray)
-    with pytest.raises(UnreadablePictureError, match="pip install imagecodecs"):
-        read_pixels(tmp_path / "a.tif")
+    with pytest.raises(UnreadableImageError, match="pip install imagecodecs"):
+        read_full_depth(tmp_path / "a.tif")
 
 
 def test_missing_values_are_noted_or_refused(rng, tmp_path):
@@ -232,16 +232,16 @@ def test_missing_values_are_noted_or_refused(rng, tmp_path):
     assert noted(tiff(whole.astype(np.uint16), extratags=mark(0)))[1] == {NO_DATA}
     floats = rng.random((8, 9), np.float32)
     tifffile.imwrite(tmp_path / "a.tif", floats, extratags=mark(-9999))
-    assert read_pixels(tmp_path / "a.tif").remarks == ()
+    assert read_full_depth(tmp_path / "a.tif").notices == ()
     floats[0, 0] = -9999
     tifffile.imwrite(tmp_path / "a.tif", floats, extratags=mark(-9999))
-    with pytest.raises(UnreadablePictureError, match="GDAL_NODATA"):
-        read_pixels(tmp_path / "a.tif")
+    with pytest.raises(UnreadableImageError, match="GDAL_NODATA"):
+        read_full_depth(tmp_path / "a.tif")
     floats[0, 0] = np.nan
     for name in ("a.tif", "a.npy"):
         (tifffile.imwrite if name == "a.tif" else np.save)(tmp_path / name, floats)
-        with pytest.raises(UnreadablePictureError, match=r"not finite.*numpy\.nan_to_num"):
-            read_pixels(tmp_path / name)
+        with pytest.raises(UnreadableImageError, match=r"not finite.*numpy\.nan_to_num"):
+            read_full_depth(tmp_path / name)
 
 
 def test_a_transparent_level_is_noted(grey):
@@ -256,8 +256,8 @@ def test_profiles_other_than_srgb_are_noted(rng, wide_profile):
     usual = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert is_srgb(usual)
     assert not is_srgb(wide_profile)
-    assert suits(wide_profile, 3)
-    assert not suits(wide_profile, 1)
+    assert matches_channels(wide_profile, 3)
+    assert not matches_channels(wide_profile, 1)
     for form in ("PNG", "JPEG", "TIFF", "WEBP"):
         assert noted(saved(picture, form, icc_profile=usual))[1] == set()
         assert noted(saved(picture, form, icc_profile=wide_profile))[1] == {PROFILE}
@@ -265,11 +265,11 @@ def test_profiles_other_than_srgb_are_noted(rng, wide_profile):
 
 
 def test_remarks_are_counted_once_a_kind():
-    remarks = Remarks()
+    notices = NoticeCounter()
     for name in ("a", "b", "c"):
-        remarks.add([FRAMES], name)
-    remarks.add([BAND], "d")
-    band, frames = remarks.lines()
+        notices.add([FRAMES], name)
+    notices.add([BAND], "d")
+    band, frames = notices.lines()
     assert band.startswith("d has a further band")
     assert frames == f"3 pictures have {FRAMES}; a is one"
 
@@ -277,11 +277,11 @@ def test_remarks_are_counted_once_a_kind():
 def test_values_in_a_small_part_of_the_range_are_told(rng):
     twelve = [rng.integers(0, 4096, (40, 40), np.uint16) for _ in range(4)]
     twelve[0][0, 0] = 65535  # a hot pixel
-    said, low, high = narrow(map(middle, twelve), 0, 65535)
+    said, low, high = narrow_range(map(value_range, twelve), 0, 65535)
     assert "6.2 % of the range 0 to 65535" in said
     assert (low, high) == (0, 4095)
     offset = [values // 4 + 32768 for values in twelve[1:]]
-    _, low, high = narrow(map(middle, offset), 0, 65535)
+    _, low, high = narrow_range(map(value_range, offset), 0, 65535)
     assert 32760 < low < 32790
     assert 33770 < high < 33800
 
@@ -290,25 +290,25 @@ def test_ordinary_pictures_are_not_told(rng):
     dark = rng.integers(0, 9000, (40, 40), np.uint16)
     full = rng.integers(0, 65536, (40, 40), np.uint16)
     night = rng.integers(0, 3000, (40, 40), np.uint16)
-    assert narrow([middle(dark)], 0, 65535) is None
-    assert narrow(map(middle, [night, night, full]), 0, 65535) is None
-    assert middle(rng.integers(0, 20, (40, 40), np.uint8)) is None
-    assert narrow([middle(np.full((8, 8), 5, np.uint16))], 0, 65535) is None
+    assert narrow_range([value_range(dark)], 0, 65535) is None
+    assert narrow_range(map(value_range, [night, night, full]), 0, 65535) is None
+    assert value_range(rng.integers(0, 20, (40, 40), np.uint8)) is None
+    assert narrow_range([value_range(np.full((8, 8), 5, np.uint16))], 0, 65535) is None
 
 
 def test_a_journal_keeps_remarks(tmp_path):
     journal = Journal(tmp_path / "journal", 9)
     undefined = np.arange(9) == 4
     entries = [
-        Entry("train", "a", "0" * 64, {"phase": b"1"}, where, remarks)
+        JournalEntry("train", "a", "0" * 64, {"phase": b"1"}, where, notices)
         for where in (None, undefined)
-        for remarks in ((), (FRAMES, BAND))
+        for notices in ((), (FRAMES, BAND))
     ]
-    journal.begin({"about": {}})
-    journal.append([*entries, skipped("b", "damaged")])
+    journal.start({"about": {}})
+    journal.append_entries([*entries, skip_entry("b", "damaged")])
     *found, left = [entry for _, entry in journal.entries()]
     journal.close()
-    assert left == skipped("b", "damaged")
+    assert left == skip_entry("b", "damaged")
     for entry, again in zip(entries, found, strict=True):
-        assert again.remarks == entry.remarks
+        assert again.notices == entry.notices
         np.testing.assert_array_equal(again.undefined, entry.undefined)

@@ -15,7 +15,7 @@ import pytest
 import phasegan
 from phasegan import free_memory
 from phasegan.data.hdf5 import preload
-from phasegan.data.hdf5.samplers import ALL, SHUFFLES, Piece, Sampling
+from phasegan.data.hdf5.samplers import ALL, SHUFFLES, Partition, Sampling
 from phasegan.errors import InputError, RunError
 from phasegan.progress import Progress
 
@@ -46,11 +46,11 @@ SETTINGS = list(itertools.product(SHUFFLES, (0, 1, 5, 37, 101), (1, 4, 50), (1, 
 def test_every_sample_is_given_once_in_every_setting(ranks):
     for shuffle, count, size, block, window in SETTINGS:
         sampling = Sampling(count, size, shuffle, block, window, seed=3)
-        shares = [batches_of(sampling, 2, Piece(rank, ranks)) for rank in range(ranks)]
+        shares = [batches_of(sampling, 2, Partition(rank, ranks)) for rank in range(ranks)]
         rows = [row for share in shares for batch in share for row in batch]
         assert sorted(rows) == list(range(count)), sampling
         for rank, share in enumerate(shares):
-            assert len(share) == sampling.batches(Piece(rank, ranks))
+            assert len(share) == sampling.batches(Partition(rank, ranks))
             assert all(len(batch) == size for batch in share[:-1])
 
 
@@ -59,9 +59,9 @@ def test_workers_divide_the_batches_of_their_process_among_them(workers):
     for shuffle, ranks in itertools.product(SHUFFLES, (1, 3)):
         sampling = Sampling(211, 4, shuffle, block=3, window=2, seed=1)
         for rank in range(ranks):
-            share = Piece(rank, ranks)
+            share = Partition(rank, ranks)
             whole = batches_of(sampling, 5, share)
-            parts = [batches_of(sampling, 5, share, Piece(w, workers)) for w in range(workers)]
+            parts = [batches_of(sampling, 5, share, Partition(w, workers)) for w in range(workers)]
             assert sorted(itertools.chain(*parts)) == sorted(whole)
 
 
@@ -69,7 +69,7 @@ def test_without_incomplete_batches_all_processes_have_equally_many():
     for shuffle, count, size, block, window in SETTINGS:
         for ranks in (1, 2, 5):
             sampling = Sampling(count, size, shuffle, block, window, drop_last=True)
-            shares = [batches_of(sampling, 0, Piece(rank, ranks)) for rank in range(ranks)]
+            shares = [batches_of(sampling, 0, Partition(rank, ranks)) for rank in range(ranks)]
             assert {len(share) for share in shares} == {count // (size * ranks)}
             rows = [row for share in shares for batch in share for row in batch]
             assert len(rows) == len(set(rows)) == count // (size * ranks) * size * ranks

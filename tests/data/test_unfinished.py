@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import phasegan
-from phasegan.data.prepare.partial import Names, Unfinished
+from phasegan.data.prepare.partial import PartialFile, PartialPaths
 from phasegan.errors import InputError, Interrupted
 from phasegan.progress import Progress
 
@@ -82,7 +82,7 @@ def test_a_journal_cut_anywhere_ends_with_the_same_file(folder, tmp_path, monkey
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr("phasegan.data.prepare.job.complete", fail)
         phasegan.prepare(folder, path, **OPTIONS)
-    names = Names.of(path)
+    names = PartialPaths.of(path)
     kept = tmp_path / "kept"
     kept.mkdir()
     for name in names:
@@ -102,7 +102,7 @@ def test_values_that_the_journal_does_not_vouch_for_are_made_again(folder, tmp_p
     whole, path = tmp_path / "whole.h5", tmp_path / "p.h5"
     phasegan.prepare(folder, whole, **OPTIONS)
     interrupted(folder, path, 30)
-    part = Names.of(path).part
+    part = PartialPaths.of(path).part
     data = bytearray(part.read_bytes())
     start = int(place * len(data))
     data[start : start + 3000] = os.urandom(len(data[start : start + 3000]))
@@ -168,9 +168,9 @@ def test_a_hopeless_preparation_leaves_nothing(folder, tmp_path):
 
 def test_about_is_none_without_both_files(folder, tmp_path):
     path = tmp_path / "p.h5"
-    assert Unfinished.about(path) is None
+    assert PartialFile.fingerprint(path) is None
     interrupted(folder, path, 5)
-    assert Unfinished.about(path)["recipe"]["preprocessing"]["size"] == 16
-    Names.of(path).part.unlink()
-    assert Unfinished.about(path) is None
+    assert PartialFile.fingerprint(path)["recipe"]["preprocessing"]["size"] == 16
+    PartialPaths.of(path).part.unlink()
+    assert PartialFile.fingerprint(path) is None
     assert phasegan.prepare(folder, path, **OPTIONS).resumed == 0

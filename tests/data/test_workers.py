@@ -10,8 +10,8 @@ from PIL import Image
 
 import phasegan
 from phasegan.data.hdf5.layout import Layout
-from phasegan.data.prepare.encode import Encoder, Task
-from phasegan.data.prepare.worker_pool import Here, Workers, in_order
+from phasegan.data.prepare.encode import Encoder, ImageBatch
+from phasegan.data.prepare.worker_pool import InProcessPool, WorkerPool, map_in_order
 from phasegan.data.sources import ArrayLoader
 from phasegan.errors import InputError
 
@@ -29,7 +29,7 @@ class Deadly(ArrayLoader):
 '''
 
 
-def tickets(rng, count):
+def jobs(rng, count):
     return [(f"{i}", rng.integers(1, 255, (8, 8), np.uint8)) for i in range(count)]
 
 
@@ -43,12 +43,12 @@ def same(one, other):
 
 def test_processes_do_what_one_does_here(rng):
     encoder = Encoder(ArrayLoader(), LAYOUT, "crop", 0, 20)
-    tasks = [Task(tickets(rng, 5), [True, False, True, True, False]) for _ in range(7)]
-    tasks.append(Task([("odd", np.zeros((4, 9), np.uint8))], [True]))
-    here = Here(encoder)
+    tasks = [ImageBatch(jobs(rng, 5), [True, False, True, True, False]) for _ in range(7)]
+    tasks.append(ImageBatch([("odd", np.zeros((4, 9), np.uint8))], [True]))
+    here = InProcessPool(encoder)
     expected = [here.submit(task).result() for task in tasks]
-    with Workers(encoder, 2) as pool:
-        found = list(in_order(pool.submit, tasks, pool.ahead))
+    with WorkerPool(encoder, 2) as pool:
+        found = list(map_in_order(pool.submit, tasks, pool.ahead))
     assert [task for task, _ in found] == tasks
     for (_, done), wanted in zip(found, expected, strict=True):
         assert all(map(same, done.results, wanted.results))
@@ -61,37 +61,37 @@ def test_a_picture_that_kills_its_process_is_left_out_alone(rng, tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     from deadly import Deadly
 
-    items = tickets(rng, 12)
+    items = jobs(rng, 12)
     items[4] = ("black", np.zeros((8, 8), np.uint8))
     encoder = Encoder(Deadly(), LAYOUT, "crop", 0, 20)
-    with Workers(encoder, 2) as pool:
-        tasks = [Task(items[i : i + 4], [True] * 4) for i in (0, 4, 8)]
-        done = [result for _, d in in_order(pool.submit, tasks, 6) for result in d.results]
+    with WorkerPool(encoder, 2) as pool:
+        tasks = [ImageBatch(items[i : i + 4], [True] * 4) for i in (0, 4, 8)]
+        done = [result for _, d in map_in_order(pool.submit, tasks, 6) for result in d.results]
         total = sum(pool.submit(task).result().total for task in tasks)
     assert [isinstance(result, str) for result in done] == [i == 4 for i in range(12)]
     assert done[4] == "the process that decoded it died of it"
-    plain = Here(Encoder(ArrayLoader(), LAYOUT, "crop", 0, 20))
+    plain = InProcessPool(Encoder(ArrayLoader(), LAYOUT, "crop", 0, 20))
     rest = items[:4] + items[5:]
-    wanted = plain.submit(Task(rest, [True] * 11)).result().total
+    wanted = plain.submit(ImageBatch(rest, [True] * 11)).result().total
     np.testing.assert_array_equal(total, wanted)
 
 
 def test_processes_that_cannot_start_are_an_error(monkeypatch):
     monkeypatch.setattr(sys, "executable", os.devnull)
     with pytest.raises(phasegan.errors.RunError, match="--workers 1"):
-        Workers(Encoder(ArrayLoader(), LAYOUT, "crop", 0), 1)
+        WorkerPool(Encoder(ArrayLoader(), LAYOUT, "crop", 0), 1)
 
 
 def test_nothing_is_left_of_the_processes(rng):
     before = threading.active_count()
     with (
         pytest.raises(ZeroDivisionError),
-        Workers(Encoder(ArrayLoader(), LAYOUT, "crop", 0), 2) as pool,
+        WorkerPool(Encoder(ArrayLoader(), LAYOUT, "crop", 0), 2) as pool,
     ):
-        programs = [pool._programs[0], pool._programs[1]]
-        pool.submit(Task(tickets(rng, 3), [True] * 3)).result()
+        processes = [pool._processes[0], pool._processes[1]]
+        pool.submit(ImageBatch(jobs(rng, 3), [True] * 3)).result()
         _ = 1 / 0
-    assert not any(program.alive for program in programs)
+    assert not any(process.alive for process in processes)
     assert threading.active_count() == before
 
 

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from phasegan.data import domain_folders
-from phasegan.data.domain_folders import FolderPictures
-from phasegan.data.folder_source import PictureFolder
+from phasegan.data.domain_folders import FolderImages
+from phasegan.data.folder_source import ImageFolder
 from phasegan.data.images import tiff
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.full_depth import read_pixels
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.full_depth import read_full_depth
+from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.errors import InputError
 
 pytestmark = [
@@ -32,8 +32,8 @@ LINE = re.compile(r"(?:warning: [^\n]*\n|skipped [^\n]*\n)*phasegan: error: [^\n
 def test_the_reader_says_why_in_one_line(tmp_path):
     for name, data in BAD.items():
         (tmp_path / name).write_bytes(data)
-        with quiet_decoders(), pytest.raises(UnreadablePictureError) as caught:
-            read_pixels(tmp_path / name)
+        with quiet_decoders(), pytest.raises(UnreadableImageError) as caught:
+            read_full_depth(tmp_path / name)
         assert re.fullmatch(r"[^\n]{4,300}", str(caught.value)), name
 
 
@@ -41,8 +41,8 @@ def test_the_reader_says_why_in_one_line(tmp_path):
 def test_bombs_are_refused_for_what_they_claim(tmp_path, name):
     (tmp_path / name).write_bytes(BAD[name])
     reason = "limit of|at most|promises"
-    with quiet_decoders(), pytest.raises(UnreadablePictureError, match=reason):
-        read_pixels(tmp_path / name)
+    with quiet_decoders(), pytest.raises(UnreadableImageError, match=reason):
+        read_full_depth(tmp_path / name)
 
 
 @pytest.mark.parametrize("command", ["reconstruct", "translate"])
@@ -106,7 +106,7 @@ def test_a_folder_is_translated_as_far_as_it_is_good(
 
 
 def test_a_training_names_the_first_bad_picture(folder):
-    part = domain_folders.Part(FolderPictures(folder))
+    part = domain_folders.Part(FolderImages(folder))
     with quiet_decoders(), pytest.raises(InputError, match=r"all/[\w.-]+: ."):
         for row in range(len(part)):
             part.read(row)
@@ -115,7 +115,7 @@ def test_a_training_names_the_first_bad_picture(folder):
 def test_a_wrong_suffix_does_not_matter(run_cli, tmp_path):
     for name, data in corpus.mislabelled().items():
         (tmp_path / name).write_bytes(data)
-        assert read_pixels(tmp_path / name).pixels.shape == (32, 32, 3)
+        assert read_full_depth(tmp_path / name).pixels.shape == (32, 32, 3)
         outcome = run_cli(
             "reconstruct", tmp_path / name, "--size", 32, "-o", f"of-{name.replace('.', '-')}"
         )
@@ -155,7 +155,7 @@ def test_folders_may_be_deep_and_go_round(run_cli, tmp_path):
         (place / f"{i}.png").write_bytes(corpus.picture("PNG"))
     (place / "round").symlink_to(root, target_is_directory=True)
     (root / "again.png").symlink_to(place / "0.png")
-    assert len(FolderPictures(root).names) == 4
+    assert len(FolderImages(root).names) == 4
     outcome = run_cli("prepare", root, "--size", 32, "--workers", 1, "-o", "deep.h5")
     assert outcome.status == 0, outcome.err
 
@@ -164,7 +164,7 @@ def test_pictures_that_vanish_or_change_are_skipped_or_named(tmp_path):
     names = ("gone", "pipe", "shrunk", "folder", "other")
     for name in names:
         (tmp_path / f"{name}.png").write_bytes(corpus.picture("PNG"))
-    listed = FolderPictures(tmp_path)
+    listed = FolderImages(tmp_path)
     for name in names:
         (tmp_path / f"{name}.png").unlink()
     os.mkfifo(tmp_path / "pipe.png")
@@ -175,20 +175,20 @@ def test_pictures_that_vanish_or_change_are_skipped_or_named(tmp_path):
         if name == "other.png":
             assert listed.read(row).pixels.shape == (40, 40, 3)
         else:
-            with pytest.raises(UnreadablePictureError):
+            with pytest.raises(UnreadableImageError):
                 listed.read(row)
             if name != "shrunk.png":
-                with pytest.raises(UnreadablePictureError):
+                with pytest.raises(UnreadableImageError):
                     listed.source_sha256(row)
 
 
 def test_pictures_that_vanish_from_a_prepared_folder_are_skipped(tmp_path):
     for i in range(3):
         (tmp_path / f"{i}.png").write_bytes(corpus.picture("PNG"))
-    source = PictureFolder(tmp_path)
+    source = ImageFolder(tmp_path)
     (tmp_path / "0.png").unlink()
     os.mkfifo(tmp_path / "0.png")
-    with pytest.raises((UnreadablePictureError, OSError)):
+    with pytest.raises((UnreadableImageError, OSError)):
         source.loader().load(source.ticket(0))
 
 
@@ -197,13 +197,13 @@ def test_a_strip_that_unpacks_to_more_than_a_picture_may_have(tmp_path, monkeypa
 
     values = np.zeros((600, 600), np.float32)
     tifffile.imwrite(tmp_path / "a.tif", values, compression="zlib", rowsperstrip=600)
-    assert read_pixels(tmp_path / "a.tif").pixels.shape == (600, 600, 1)
+    assert read_full_depth(tmp_path / "a.tif").pixels.shape == (600, 600, 1)
     data = bytearray((tmp_path / "a.tif").read_bytes())
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         for tag in ("ImageWidth", "ImageLength"):
             place = file.pages.first.tags[tag].valueoffset
             data[place : place + 2] = (8).to_bytes(2, "little")
     (tmp_path / "a.tif").write_bytes(bytes(data))
-    monkeypatch.setattr(tiff, "LARGEST_PICTURE", 1_000_000)
-    with quiet_decoders(), pytest.raises(UnreadablePictureError, match="a strip is larger"):
-        read_pixels(tmp_path / "a.tif")
+    monkeypatch.setattr(tiff, "MAX_IMAGE_BYTES", 1_000_000)
+    with quiet_decoders(), pytest.raises(UnreadableImageError, match="a strip is larger"):
+        read_full_depth(tmp_path / "a.tif")

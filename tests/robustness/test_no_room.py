@@ -13,7 +13,7 @@ from PIL import Image
 
 import phasegan
 from phasegan.cli import main
-from phasegan.errors import InputError, NoRoom, RunError, no_room, room_for
+from phasegan.errors import DiskFullError, InputError, RunError, disk_full_guard, disk_full_reason
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
@@ -38,8 +38,8 @@ WRITERS = {
 @pytest.mark.parametrize("writer", WRITERS)
 def test_every_library_s_full_disk_is_recognised(writer):
     with (
-        pytest.raises(NoRoom, match=r"^here/a\.file: .*full.*; make room, then"),
-        room_for("here/a.file"),
+        pytest.raises(DiskFullError, match=r"^here/a\.file: .*full.*; make room, then"),
+        disk_full_guard("here/a.file"),
     ):
         WRITERS[writer]()
 
@@ -53,7 +53,7 @@ def test_numbers_are_recognised_wherever_an_error_comes_from(number):
             except OSError as error:
                 raise_from(error)
         except Exception as error:
-            return no_room(error)
+            return disk_full_reason(error)
 
     def explicitly(error):
         raise ValueError("closed") from error
@@ -66,7 +66,12 @@ def test_numbers_are_recognised_wherever_an_error_comes_from(number):
             f"Can't close (file write failed: errno = {number}, buf = 0x1)"
         ) from None
 
-    reasons = {told(explicitly), told(while_handling), told(by_hdf5), no_room(OSError(number, ""))}
+    reasons = {
+        told(explicitly),
+        told(while_handling),
+        told(by_hdf5),
+        disk_full_reason(OSError(number, "")),
+    }
     assert len(reasons) == 1
     assert reasons != {None}
 
@@ -76,15 +81,19 @@ def test_numbers_are_recognised_wherever_an_error_comes_from(number):
     [OSError(errno.EACCES, "no"), OSError("no"), ValueError("28"), InputError("errno"), None],
 )
 def test_other_errors_are_not_taken_for_a_full_disk(error):
-    assert no_room(error) is None
+    assert disk_full_reason(error) is None
     if error is not None:
-        with pytest.raises(type(error)) as caught, room_for("file"):
+        with pytest.raises(type(error)) as caught, disk_full_guard("file"):
             raise error
         assert caught.value is error
 
 
 def test_what_is_said_already_is_not_said_otherwise():
-    with pytest.raises(RunError, match=r"^inner: ") as caught, room_for("outer"), room_for("inner"):
+    with (
+        pytest.raises(RunError, match=r"^inner: ") as caught,
+        disk_full_guard("outer"),
+        disk_full_guard("inner"),
+    ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert "outer" not in str(caught.value)
     assert caught.value.exit_status == 1
@@ -128,11 +137,11 @@ def test_a_bench_without_room_stops_rather_than_fail_row_by_row(tiny, tmp_path, 
 
     def measure(row, *_):
         tried.append(row)
-        raise NoRoom("rows/1.json", "the disk is full; make room")
+        raise DiskFullError("rows/1.json", "the disk is full; make room")
 
     monkeypatch.setattr("phasegan.benchmark.session.measure_row", measure)
     sizes = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
-    with pytest.raises(NoRoom):
+    with pytest.raises(DiskFullError):
         phasegan.bench(2, 1, data=tiny, output=tmp_path / "b", methods=("zero",), **sizes)
     assert len(tried) == 1
     assert list((tmp_path / "b").rglob("rows/*")) == []

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from phasegan.config.physics import PhysicsConfig, SpectralConfig
 from phasegan.config.run import DataConfig, NetworkConfig, PaperConfig
-from phasegan.errors import InputError, NoRoom
+from phasegan.errors import DiskFullError, InputError
 from phasegan.progress import Progress
 from phasegan.training import checkpoint
 from phasegan.training.checkpoint import (
@@ -480,7 +480,7 @@ def test_a_full_disk_leaves_the_old_ones(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("phasegan.io.atomic.os.replace", full)
-    with pytest.raises(NoRoom, match=r"step-000000002\.safetensors: the disk is full"):
+    with pytest.raises(DiskFullError, match=r"step-000000002\.safetensors: the disk is full"):
         made.save(2, {})
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == [path]

@@ -66,9 +66,9 @@ def test_a_profile_is_kept_in_16_bit(weights, rng, tmp_path, wide_profile, suffi
     translate(weights(), tmp_path / "a.tif", plain)
     assert profile_of(tmp_path / f"b{suffix}") == wide_profile
     assert profile_of(plain) is None
-    from phasegan.data.images.full_depth import read_pixels
+    from phasegan.data.images.full_depth import read_full_depth
 
-    found, expected = (read_pixels(p).pixels for p in (tmp_path / f"b{suffix}", plain))
+    found, expected = (read_full_depth(p).pixels for p in (tmp_path / f"b{suffix}", plain))
     assert found.dtype == np.uint16
     np.testing.assert_array_equal(found, expected)
 

@@ -9,7 +9,7 @@ import torch
 from phasegan.config.run import RunStatus
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
-from phasegan.data.images.full_depth import read_pixels
+from phasegan.data.images.full_depth import read_full_depth
 from phasegan.errors import InputError
 from phasegan.evaluation.inspection import inspect
 from phasegan.models.interchange import save_foreign
@@ -112,7 +112,7 @@ def test_pictures_of_one_domain_become_those_of_the_other(run, tmp_path, rng):
     write_pixels(tmp_path / "a.png", pixels)
     translate(run, tmp_path / "a.png", tmp_path / "b.png", direction="a2b")
     translate(run, tmp_path / "b.png", tmp_path / "c.png", direction="b2a", depth="16")
-    found, back = (read_pixels(tmp_path / name).pixels for name in ("b.png", "c.png"))
+    found, back = (read_full_depth(tmp_path / name).pixels for name in ("b.png", "c.png"))
     assert (found.shape, found.dtype) == ((20, 33, 1), np.uint8)
     assert (back.shape, back.dtype) == ((20, 33, 3), np.uint16)
     assert np.ptp(found) > 50
@@ -124,7 +124,7 @@ def test_alpha_is_translated_where_it_was_trained_on(tmp_path, rng):
     pixels, alpha = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8), np.zeros((20, 24), np.uint8)
     write_pixels(tmp_path / "a.png", pixels, alpha)
     translate(run, tmp_path / "a.png", tmp_path / "b.png", direction="a2b")
-    found = read_pixels(tmp_path / "b.png")
+    found = read_full_depth(tmp_path / "b.png")
     assert found.pixels.shape == (20, 24, 3)
     assert found.alpha is not None
     assert np.ptp(found.alpha) > 50

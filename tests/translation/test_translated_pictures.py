@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from phasegan.data.images.full_depth import read_pixels
+from phasegan.data.images.full_depth import read_full_depth
 from phasegan.errors import InputError
 from phasegan.models.weights import load_generator
 from phasegan.progress import Progress
@@ -44,7 +44,7 @@ def test_a_picture_keeps_its_size_and_is_the_networks(weights, rng, tmp_path, si
     Image.fromarray(pixels).save(tmp_path / "a.png")
     path = weights()
     report = translate(path, tmp_path / "a.png", tmp_path / "b.png")
-    found = read_pixels(tmp_path / "b.png").pixels
+    found = read_full_depth(tmp_path / "b.png").pixels
     assert report.written == [tmp_path / "b.png"]
     assert found.dtype == np.uint8
     assert np.abs(found - expected(path, pixels)).max() <= 0.51
@@ -57,7 +57,7 @@ def test_bands_on_disk_give_the_same_picture(weights, rng, tmp_path, monkeypatch
     monkeypatch.setattr("phasegan.translation.translator._WHOLE", 0)
     monkeypatch.setattr("phasegan.translation.translator.Engine._budget", 0)
     translate(path, tmp_path / "a.png", tmp_path / "b.png")
-    found = read_pixels(tmp_path / "b.png").pixels
+    found = read_full_depth(tmp_path / "b.png").pixels
     assert np.abs(found - expected(path, pixels)).mean() < 0.5
     assert {p.name for p in tmp_path.iterdir()} == {"a.png", "b.png", "g.safetensors"}
 
@@ -65,12 +65,12 @@ def test_bands_on_disk_give_the_same_picture(weights, rng, tmp_path, monkeypatch
 def test_sixteen_bits_stay_sixteen(weights, rng, tmp_path):
     pixels = rng.integers(0, 65536, (20, 24, 3)).astype(np.uint16)
     write_pixels(tmp_path / "a.png", pixels)
-    np.testing.assert_array_equal(read_pixels(tmp_path / "a.png").pixels, pixels)
+    np.testing.assert_array_equal(read_full_depth(tmp_path / "a.png").pixels, pixels)
     for depth, dtype in (("keep", np.uint16), ("8", np.uint8)):
         translate(weights(), tmp_path / "a.png", tmp_path / f"{depth}.png", depth=depth)
-        found = read_pixels(tmp_path / f"{depth}.png").pixels
+        found = read_full_depth(tmp_path / f"{depth}.png").pixels
         assert found.dtype == dtype
-    high = read_pixels(tmp_path / "keep.png").pixels
+    high = read_full_depth(tmp_path / "keep.png").pixels
     assert len(np.unique(high)) > 256
     np.testing.assert_allclose(high / 257, found, atol=0.51)
 
@@ -80,7 +80,7 @@ def test_alpha_is_dropped_or_kept(weights, rng, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     translate(weights(), tmp_path / "a.png", tmp_path / "dropped.png")
     translate(weights(), tmp_path / "a.png", tmp_path / "kept.png", alpha="keep")
-    dropped, kept = (read_pixels(tmp_path / f"{n}.png") for n in ("dropped", "kept"))
+    dropped, kept = (read_full_depth(tmp_path / f"{n}.png") for n in ("dropped", "kept"))
     assert dropped.alpha is None
     np.testing.assert_array_equal(kept.alpha, pixels[..., 3])
     np.testing.assert_array_equal(kept.pixels, dropped.pixels)
@@ -95,7 +95,7 @@ def test_arrays_of_any_channels(weights, rng, tmp_path):
         translate(path, tmp_path / "a.npy", tmp_path / "b.npy")
     for name in ("npy", "tif"):
         translate(path, tmp_path / f"a.{name}", tmp_path / f"b.{name}", limits=(-4, 4))
-        found = read_pixels(tmp_path / f"b.{name}").pixels
+        found = read_full_depth(tmp_path / f"b.{name}").pixels
         assert found.shape == (30, 26, 2)
         assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.load(tmp_path / "b.npy"))
@@ -122,7 +122,7 @@ def _come_back(suffix, channels, dtype, alpha, tmp_path, rng):
             write_pixels(tmp_path / f"a{suffix}", pixels, mask)
         return
     write_pixels(tmp_path / f"a{suffix}", pixels, mask)
-    found = read_pixels(tmp_path / f"a{suffix}")
+    found = read_full_depth(tmp_path / f"a{suffix}")
     planes = found.pixels if found.alpha is None else found.with_alpha()
     whole = pixels if mask is None else np.concatenate([pixels, mask[..., None]], 2)
     if suffix == ".webp":
@@ -168,7 +168,7 @@ def test_batches_change_nothing(weights, rng, tmp_path):
     for size in (1, 3):
         translate(weights(), source, tmp_path / str(size), batch_size=size)
     for i in range(5):
-        one, three = (read_pixels(tmp_path / f"{size}/{i}.png").pixels for size in (1, 3))
+        one, three = (read_full_depth(tmp_path / f"{size}/{i}.png").pixels for size in (1, 3))
         assert np.abs(one.astype(int) - three).max() <= 1
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from phasegan.data.images.full_depth import Picture
+from phasegan.data.images.full_depth import DecodedImage
 from phasegan.errors import InputError
 from phasegan.translation.generators import Domain
 from phasegan.translation.value_ranges import Scale, choose_kinds, convert_alpha, fit_channels
@@ -68,26 +68,26 @@ def test_floats_of_no_known_scale_are_refused_unless_it_is_given():
 
 def test_grey_and_colour_become_each_other(rng):
     grey = rng.integers(0, 256, (5, 6, 1), dtype=np.uint8)
-    colour, said = fit_channels(Picture(grey, None), Domain(3))
+    colour, said = fit_channels(DecodedImage(grey, None), Domain(3))
     assert "repeated" in said
-    back, said = fit_channels(Picture(colour, None), Domain(1))
+    back, said = fit_channels(DecodedImage(colour, None), Domain(1))
     assert "luma" in said
     np.testing.assert_array_equal(back, grey)
-    same, said = fit_channels(Picture(grey, None), Domain(1))
+    same, said = fit_channels(DecodedImage(grey, None), Domain(1))
     assert same is grey
     assert not said
 
 
 def test_other_channels_are_refused():
     with pytest.raises(InputError, match="5 channels, the generator takes 3"):
-        fit_channels(Picture(np.zeros((4, 4, 5), np.uint8), None), Domain(3))
+        fit_channels(DecodedImage(np.zeros((4, 4, 5), np.uint8), None), Domain(3))
 
 
 def test_alpha_is_a_channel_where_the_domain_has_it():
     pixels, alpha = np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 7, np.uint8)
-    found, _ = fit_channels(Picture(pixels, alpha), Domain(4, "uint8", 0, 255, True))
+    found, _ = fit_channels(DecodedImage(pixels, alpha), Domain(4, "uint8", 0, 255, True))
     assert found[..., 3].tolist() == alpha.tolist()
-    opaque, _ = fit_channels(Picture(pixels, None), Domain(4, "uint8", 0, 255, True))
+    opaque, _ = fit_channels(DecodedImage(pixels, None), Domain(4, "uint8", 0, 255, True))
     assert (opaque[..., 3] == 255).all()
 
 

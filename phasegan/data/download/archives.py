@@ -29,12 +29,12 @@ from phasegan.progress import Progress
 
 ArchiveKind = Literal["zip", "tar"]
 
-MOST_MEMBERS = 200_000
-MOST_GROWTH = 10
+MAX_MEMBERS = 200_000
+MAX_GROWTH = 10
 """Unpacked bytes per byte of an archive; pictures are compressed already."""
 SLACK = 100_000_000
 """Unpacked bytes that an archive may hold however small it is."""
-LONGEST_NAME = 1000
+MAX_NAME_LENGTH = 1000
 MEGABYTE = 1_000_000
 _BLOCK = 1 << 20
 _UNIX, _ENCRYPTED = 3, 1
@@ -47,7 +47,7 @@ _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
 _LONGEST_MAGIC = max(map(len, _OPENERS))
 _DRIVE = re.compile("[A-Za-z]:")
 
-Place = Callable[[PurePosixPath], PurePosixPath | None]
+PathMapping = Callable[[PurePosixPath], PurePosixPath | None]
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def unpack(
     archive: Path,
     target: Path,
     kind: ArchiveKind,
-    place: Place,
+    place: PathMapping,
     *,
     most_bytes: int | None = None,
-    most_members: int = MOST_MEMBERS,
+    most_members: int = MAX_MEMBERS,
     progress: Progress | None = None,
 ) -> int:
     """Unpack some files of an archive.
@@ -104,10 +104,10 @@ def unpack(
         cannot be a file's on every system.
     """
     progress = progress or Progress()
-    most = archive.stat().st_size * MOST_GROWTH + SLACK if most_bytes is None else most_bytes
+    most = archive.stat().st_size * MAX_GROWTH + SLACK if most_bytes is None else most_bytes
     written, left, seen, done = 0, most, 0, 0
     whole = archive.stat().st_size // MEGABYTE
-    limit = max(most, archive.stat().st_size * MOST_GROWTH + SLACK)
+    limit = max(most, archive.stat().st_size * MAX_GROWTH + SLACK)
     with _readable(archive), progress.task(f"unpacking {archive.name}, MB", whole) as task:
         for member in _zip(archive) if kind == "zip" else _tar(archive, limit):
             seen += 1
@@ -154,7 +154,7 @@ def _checked(name: str, archive: Path) -> PurePosixPath:
         and "\\" not in name
         and not _DRIVE.match(name)
         and not any(ord(c) < 32 or c == "\x7f" for c in name)
-        and len(name) <= LONGEST_NAME
+        and len(name) <= MAX_NAME_LENGTH
     )
     if not harmless:
         raise InputError(

@@ -17,7 +17,7 @@ from typing import Any
 
 from phasegan.data.download.archives import unpack
 from phasegan.data.download.http import ResumingDownload
-from phasegan.data.images.decoding import picture_suffixes
+from phasegan.data.images.decoding import image_suffixes
 from phasegan.data.recipes import (
     ADDRESS,
     PAIR_FOLDERS,
@@ -27,24 +27,18 @@ from phasegan.data.recipes import (
     load_pair,
 )
 from phasegan.errors import InputError, Interrupted, RunError
-from phasegan.io.atomic import (
-    atomic_folder,
-    locked,
-    read_json,
-    remove_leftovers,
-    write_json,
-    write_text,
-)
+from phasegan.io.atomic import atomic_folder, read_json, remove_leftovers, write_json, write_text
+from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_different, check_folder_name
 from phasegan.progress import Progress
 
-MARK = "dataset.json"
+MARKER_FILE = "dataset.json"
 """In a fetched folder: what it is, and that it is complete."""
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedFolder:
     """What a fetched folder says of itself."""
 
     path: Path
@@ -140,8 +134,8 @@ def fetch(
     archive = folder.parent / recipe.download.file_name
     check_different(folder, archive)
     with (
-        locked(folder.with_name(f".{folder.name}.lock"), str(folder)),
-        locked(archive.with_name(f".{archive.name}.lock"), str(archive)),
+        file_lock(folder.with_name(f".{folder.name}.lock"), str(folder)),
+        file_lock(archive.with_name(f".{archive.name}.lock"), str(archive)),
     ):
         if _is_there(folder, recipe):
             progress.say(f"{folder} is there already, complete")
@@ -159,12 +153,12 @@ def fetch(
     return folder
 
 
-def read_fetched(folder: str | os.PathLike[str]) -> Fetched | None:
+def read_fetched(folder: str | os.PathLike[str]) -> FetchedFolder | None:
     """Return what a fetched folder says of itself; None if it says nothing, or not the truth."""
     path = Path(folder)
     try:
-        values = read_json(path / MARK)
-        found = Fetched(path, str(values["name"]), dict(values["pictures"]))
+        values = read_json(path / MARKER_FILE)
+        found = FetchedFolder(path, str(values["name"]), dict(values["pictures"]))
     except (InputError, KeyError, TypeError, ValueError):
         return None
     return found if found.pictures == _count(path) else None
@@ -177,7 +171,7 @@ def _is_there(folder: Path, recipe: PairRecipe) -> bool:
     found = read_fetched(folder)
     if found is not None and found.name == recipe.name:
         return True
-    if found is None and (folder / MARK).is_file():
+    if found is None and (folder / MARKER_FILE).is_file():
         raise InputError(
             f"{folder}: pictures are missing from it, or were added; remove the folder and "
             "fetch it again, or choose another -o"
@@ -294,7 +288,7 @@ def _lay_out(
                     f"recipe {recipe.name}"
                 )
         write_json(
-            temporary / MARK,
+            temporary / MARKER_FILE,
             {
                 "format": 1,
                 "name": recipe.name,
@@ -314,7 +308,7 @@ def _place(layout: PairLayout, path: PurePosixPath) -> PurePosixPath | None:
     if str(path) in layout.keep:
         return PurePosixPath(path.name)
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    if hidden or path.suffix.lower() not in picture_suffixes():
+    if hidden or path.suffix.lower() not in image_suffixes():
         return None
     for folder, name in layout.folders.items():
         if path.is_relative_to(folder):
@@ -344,7 +338,7 @@ def _split(folder: Path, layout: PairLayout) -> None:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    suffixes = picture_suffixes()
+    suffixes = image_suffixes()
     return [p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file()]
 
 

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 from phasegan.errors import InputError, RunError
 from phasegan.io.atomic import read_json, write_json
 from phasegan.io.output_paths import is_plain, open_append
-from phasegan.progress import Progress, Task
+from phasegan.progress import Progress, ProgressTask
 
 if TYPE_CHECKING:
     import requests
 
 CONNECT_S, READ_S = 15.0, 60.0
-TRIES = 4
+MAX_TRIES = 4
 """In a row without a whole block of new bytes."""
 WAITS_S = (1.0, 3.0, 10.0)
 MEGABYTE = 1_000_000
-MOST_BYTES = 10_000_000_000
+MAX_BYTES = 10_000_000_000
 """Of an archive whose recipe does not state its size."""
-SLOWEST = 1000
+MIN_BYTES_PER_SECOND = 1000
 """Bytes a second, over `READ_S` seconds; a server that sends less is given up."""
 _BLOCK = 1 << 18
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -54,7 +54,7 @@ class ResumingDownload:
     archive : pathlib.Path
         The final name.
     expected : int, optional
-        Bytes, where known beforehand: no more are taken. `MOST_BYTES` otherwise.
+        Bytes, where known beforehand: no more are taken. `MAX_BYTES` otherwise.
     spare : int
         Bytes that are to stay free on the disk for unpacking.
     progress : Progress
@@ -63,7 +63,7 @@ class ResumingDownload:
 
     def __init__(self, archive: Path, expected: int | None, spare: int, progress: Progress) -> None:
         self.archive, self.expected, self.spare = archive, expected, spare
-        self.most = MOST_BYTES if expected is None else expected
+        self.most = MAX_BYTES if expected is None else expected
         self.part = archive.with_name(f"{archive.name}.part")
         self.state = archive.with_name(f"{archive.name}.part.json")
         self.progress = progress
@@ -121,7 +121,7 @@ class ResumingDownload:
                 have = self.part.stat().st_size if self.part.exists() else 0
                 failures = 0 if 0 <= furthest <= have - _BLOCK else failures + 1
                 furthest = max(furthest, have)
-                if failures >= TRIES:
+                if failures >= MAX_TRIES:
                     raise RunError(f"{reason}{self._kept(have)}")
                 self.progress.detail(f"{reason}; trying again")
                 time.sleep(WAITS_S[min(failures, len(WAITS_S) - 1)])
@@ -202,7 +202,7 @@ class ResumingDownload:
             received += len(block)
             now = time.monotonic()
             if now - since > READ_S:
-                if received < SLOWEST * (now - since):
+                if received < MIN_BYTES_PER_SECOND * (now - since):
                     raise _TooSlow(
                         f"{url}: only {received:,} bytes came in {now - since:.0f} s; try again "
                         "later, or another --url"
@@ -229,7 +229,7 @@ class ResumingDownload:
         )
 
 
-def _advance(task: Task, before: int, after: int) -> None:
+def _advance(task: ProgressTask, before: int, after: int) -> None:
     steps = after // MEGABYTE - before // MEGABYTE
     if steps:
         task.advance(steps)

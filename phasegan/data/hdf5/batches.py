@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasegan.data.hdf5.columns import Batch, Fields, Samples
+from phasegan.data.hdf5.columns import Batch, ColumnSelection, SampleReader
 from phasegan.data.hdf5.preload import check_device, load
-from phasegan.data.hdf5.samplers import ALL, BLOCK_BYTES, WINDOW, Piece, Sampling, check_integer
+from phasegan.data.hdf5.samplers import ALL, BLOCK_BYTES, WINDOW, Partition, Sampling, check_integer
 from phasegan.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
 
-class InBatches:
+class BatchReader:
     """What a split can do because samples can be read from it: a part of `PreparedSplit`."""
 
     def batches(
-        self: Samples,
+        self: SampleReader,
         size: int,
         *,
         shuffle: str = "none",
@@ -79,7 +79,7 @@ class InBatches:
         [3, 1]
         """
         check_integer("epoch", epoch, 0)
-        chosen = Fields.choose(self, fields, dtype)
+        chosen = ColumnSelection.choose(self, fields, dtype)
         sampling = make_sampling(
             self, chosen, size, shuffle=shuffle, block=block, window=window, seed=seed,
             drop_last=drop_last,
@@ -87,7 +87,7 @@ class InBatches:
         return read_batches(self, chosen, sampling, epoch)
 
     def load(
-        self: Samples,
+        self: SampleReader,
         fields: Sequence[str] | None = None,
         device: str | torch.device | None = None,
         *,
@@ -133,26 +133,26 @@ class InBatches:
         >>> images.shape, images.dtype
         ((4, 128, 128), dtype('uint8'))
         """
-        chosen = Fields.choose(self, fields, dtype)
+        chosen = ColumnSelection.choose(self, fields, dtype)
         return load(self, chosen, check_device(chosen, device), threads, progress or Progress())
 
 
 def make_sampling(
-    samples: Samples, fields: Fields, size: int, *, block: int | None, **values: Any
+    samples: SampleReader, fields: ColumnSelection, size: int, *, block: int | None, **values: Any
 ) -> Sampling:
-    """Return the order of a split; parameters as of `InBatches.batches`."""
+    """Return the order of a split; parameters as of `BatchReader.batches`."""
     if block is None:
         block = max(1, BLOCK_BYTES // max(fields.stored_bytes(samples.layout), 1))
     return Sampling(len(samples), size, block=block, **values)
 
 
 def read_batches(
-    samples: Samples,
-    fields: Fields,
+    samples: SampleReader,
+    fields: ColumnSelection,
     sampling: Sampling,
     epoch: int = 0,
-    share: Piece = ALL,
-    part: Piece = ALL,
+    share: Partition = ALL,
+    part: Partition = ALL,
 ) -> Iterator[Batch]:
     """Return the batches of an order; parameters as of `Sampling.windows`."""
     for window in sampling.windows(epoch, share, part):

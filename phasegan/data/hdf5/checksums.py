@@ -22,6 +22,6 @@ def dataset_checksum(values: NDArray[Any]) -> str:
     return digest(values).hex()
 
 
-def row_and_mask(row: int, mask: NDArray[np.bool_]) -> bytes:
+def mask_record(row: int, mask: NDArray[np.bool_]) -> bytes:
     """Return what the checksum of `undefined` covers: of each sample that has any."""
     return row.to_bytes(8, "little") + mask.tobytes()

@@ -22,7 +22,7 @@ TEXTS = ("source", "source_sha256")
 FIELDS = (*ARRAYS, *TEXTS)
 
 
-class Samples(Protocol):
+class SampleReader(Protocol):
     """What fields are read from: `PreparedSplit`."""
 
     name: str
@@ -49,7 +49,7 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True)
-class Fields:
+class ColumnSelection:
     """Some fields of samples, and the type of phases."""
 
     names: tuple[str, ...]
@@ -57,8 +57,8 @@ class Fields:
 
     @classmethod
     def choose(
-        cls, samples: Samples, names: Sequence[str] | None = None, dtype: Any = np.float32
-    ) -> Fields:
+        cls, samples: SampleReader, names: Sequence[str] | None = None, dtype: Any = np.float32
+    ) -> ColumnSelection:
         """Check names and dtype against a file.
 
         Parameters
@@ -109,7 +109,7 @@ class Fields:
         found = (layout.dataset(name) for name in stored)
         return sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in found)
 
-    def fetch(self, samples: Samples, rows: Rows) -> Batch:
+    def fetch(self, samples: SampleReader, rows: Rows) -> Batch:
         """Read samples, in any order, phases as codes; `finish` makes fields of what it gives."""
         found: Batch = {}
         for name in dict.fromkeys(dataset(name) for name in self.names):
@@ -130,7 +130,7 @@ class Fields:
             for name in self.names
         }  # fmt: skip
 
-    def read(self, samples: Samples, rows: Rows) -> Batch:
+    def read(self, samples: SampleReader, rows: Rows) -> Batch:
         """Read samples, in any order."""
         return self.finish(self.fetch(samples, rows))
 

@@ -27,7 +27,7 @@ from phasegan.io.untrusted import UnreadableFileError, open_regular
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5_SUFFIXES = (".h5", ".hdf5")
-ROWS = 1024
+CHUNK_ROWS = 1024
 """Values of a chunk in the small datasets."""
 PROBE_SECONDS = 120.0
 """After which a file that keeps the library busy counts as damaged."""
@@ -36,10 +36,13 @@ _VERSION = ("v110", "v110")
 _LOCK_FAILED = re.compile(r"unable to lock file.*?(?:errno|GetLastError\(\)) = (\d+)")
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _IN_USE = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, 33)  # 33: Windows' lock violation
-_ROOM = 2**20
+_RESERVE = 2**20
 _SEAL, _SEAL_BYTES = b"phasegan sealed ", 512
-_MOST_WALKED = 2**26
-_WALK = "import sys; from phasegan.data.hdf5.container import walk; [walk(p) for p in sys.argv[1:]]"
+_MAX_READ = 2**26
+_READ_ALL = (
+    "import sys; from phasegan.data.hdf5.container import read_everything\n"
+    "for path in sys.argv[1:]: read_everything(path)"
+)
 _PROBED_TOGETHER = 100
 _CHECKSUMMED = 2
 """Version of the superblock from which metadata carry checksums."""
@@ -67,20 +70,20 @@ def seal(path: Path) -> None:
         stream.write(_SEAL + digest.encode() + b"\n")
 
 
-def reopen(path: Path, room: int = 0) -> h5py.File:
+def reopen(path: Path, reserve: int = 0) -> h5py.File:
     """Open a file that `create` made for writing.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
-    room : int
+    reserve : int
         Bytes that are going to be written, roughly. They are asked of the disk now: where a
         write of its own fails, libhdf5 cannot go on and may crash.
     """
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as stream:
-            os.posix_fallocate(stream.fileno(), os.path.getsize(path), _ROOM + room)
+            os.posix_fallocate(stream.fileno(), os.path.getsize(path), _RESERVE + reserve)
     return _open(path, "r+", libver=_VERSION)
 
 
@@ -102,7 +105,7 @@ def _lock_error(reason: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def _said(reason: str, otherwise: str) -> str:
+def _open_failure(reason: str, otherwise: str) -> str:
     """Return what is wrong with a file that HDF5 does not open."""
     if "truncated file" in reason:
         return "a truncated HDF5 file: its copy or download did not finish"
@@ -116,7 +119,7 @@ def _said(reason: str, otherwise: str) -> str:
     return otherwise
 
 
-def in_one_piece(
+def create_contiguous(
     group: h5py.Group, name: str, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> int:
     """Create a dataset (capacity, *shape) whose values lie in one piece in the file.
@@ -137,12 +140,12 @@ def in_one_piece(
     created.set_obj_track_times(False)
     space = h5py.h5s.create_simple(extent, extent)
     h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(dtype), space, created)
-    offset = place(group[name])
+    offset = contiguous_offset(group[name])
     assert offset is not None
     return offset
 
 
-def place(dataset: h5py.Dataset) -> int | None:
+def contiguous_offset(dataset: h5py.Dataset) -> int | None:
     """Return the offset of the first value; None where values do not lie in one piece."""
     size = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))
     count = dataset.shape[0] if dataset.shape else 0
@@ -161,7 +164,7 @@ def place(dataset: h5py.Dataset) -> int | None:
     return int(first)
 
 
-def checked(
+def create_checksummed(
     group: h5py.Group,
     name: str,
     count: int,
@@ -176,12 +179,12 @@ def checked(
     return group.create_dataset(name, (count, *shape), dtype, chunks=chunks, fletcher32=True)
 
 
-def text_type(length: int) -> np.dtype[Any]:
+def string_dtype(length: int) -> np.dtype[Any]:
     """Return the dtype of UTF-8 strings of at most `length` bytes."""
     return h5py.string_dtype("utf-8", max(length, 1))
 
 
-def text(value: Any) -> str:
+def decode_text(value: Any) -> str:
     """Return a string that HDF5 gave as bytes or as text."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
@@ -191,7 +194,7 @@ def set_attributes(node: Any, attributes: Mapping[str, Any]) -> None:
     for name, value in attributes.items():
         if isinstance(value, str):
             encoded = value.encode()
-            kind = text_type(len(encoded))
+            kind = string_dtype(len(encoded))
             node.attrs.create(name, np.array(encoded, dtype=kind), dtype=kind)
         else:
             node.attrs[name] = value
@@ -207,7 +210,7 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, check: bool = Tru
     hint : str
         What to do if there is none, or it is not HDF5: the end of the message.
     check : bool
-        `examine` it first (default).
+        `check_files` it first (default).
 
     Raises
     ------
@@ -215,15 +218,17 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, check: bool = Tru
         If it is missing, not a regular file, empty, not HDF5, truncated, damaged or in use.
     """
     if check:
-        examine([Path(path)], hint)
+        check_files([Path(path)], hint)
     try:
         return _open(Path(path), "r")
     except OSError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: {_said(reason, f'cannot be opened ({reason})')}") from None
+        raise InputError(
+            f"{path}: {_open_failure(reason, f'cannot be opened ({reason})')}"
+        ) from None
 
 
-def examine(paths: Sequence[Path], hint: str = "") -> None:
+def check_files(paths: Sequence[Path], hint: str = "") -> None:
     """Make sure that files can be opened without harm.
 
     Files without checksums in their metadata are walked through by a child process,
@@ -314,7 +319,7 @@ def _seal_holds(path: Path) -> bool:
     return True
 
 
-def walk(path: str) -> None:
+def read_everything(path: str) -> None:
     """Read all of a file that stands in it: what can crash the library does so here.
 
     Links, values in other files and virtual sources are not followed.
@@ -330,7 +335,7 @@ def walk(path: str) -> None:
         attributes(node)
         if isinstance(node, h5py.Dataset):
             left_out = node.external or node.is_virtual or node.dtype.hasobject
-            small = node.size and node.size * node.dtype.itemsize < _MOST_WALKED
+            small = node.size and node.size * node.dtype.itemsize < _MAX_READ
             if small and not left_out and missing_filter(node) is None:
                 node[()]
 
@@ -344,7 +349,7 @@ def _probe(paths: Sequence[Path]) -> None:
     path = paths[0]
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", _WALK, *(os.fspath(p.resolve()) for p in paths)],
+            [sys.executable, "-P", "-c", _READ_ALL, *(os.fspath(p.resolve()) for p in paths)],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -360,7 +365,7 @@ def _probe(paths: Sequence[Path]) -> None:
         elif done.returncode:
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["unreadable"]
             said = lines[-1].partition(": ")[2] or lines[-1]
-            reason = _said(said, f"damaged ({printable(said)})")
+            reason = _open_failure(said, f"damaged ({printable(said)})")
     if reason and len(paths) > 1:  # which one, a child for each says
         for path in paths:
             _probe([path])

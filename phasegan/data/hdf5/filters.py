@@ -19,7 +19,7 @@ _OF_PLUGIN = {
 """Names of the registered filters that the Python package hdf5plugin brings."""
 
 
-def compressed(dataset: h5py.Dataset) -> bool:
+def is_compressed(dataset: h5py.Dataset) -> bool:
     """Tell whether values take another number of bytes in the file than in memory."""
     created = dataset.id.get_create_plist()
     numbers = {created.get_filter(i)[0] for i in range(created.get_nfilters())}

@@ -36,7 +36,7 @@ FORMAT_NAME = "phasegan phase spectra"
 FORMAT_VERSION = 1
 PICTURES_NAME = "phasegan picture domains"
 """The format of the other kind of prepared file, see `phasegan.data.hdf5.pair_layout`."""
-RAW = ("phase", "images")
+CONTIGUOUS = ("phase", "images")
 """Datasets whose values lie in one piece, each with its own checksum."""
 SAMPLE_DATASETS = (
     "phase", "images", "undefined", "source", "source_sha256", "phase_sha256", "images_sha256",
@@ -77,7 +77,7 @@ class Layout:
     @property
     def raw(self) -> tuple[str, ...]:
         """Names of the datasets whose values lie in one piece."""
-        return tuple(name for name in RAW if self.has_images or name != "images")
+        return tuple(name for name in CONTIGUOUS if self.has_images or name != "images")
 
     @property
     def degraded(self) -> bool:
@@ -322,7 +322,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
     return layout, plain
 
 
-def edited(where: str) -> InputError:
+def edited_error(where: str) -> InputError:
     """Return what is said of a file whose attributes do not match their checksum."""
     return InputError(
         f"{where}: damaged, its attributes are not those that were written; restore the file from "

@@ -12,7 +12,7 @@ from typing import Any
 
 import h5py
 
-from phasegan.data.hdf5.filters import compressed, refuse_missing_filters
+from phasegan.data.hdf5.filters import is_compressed, refuse_missing_filters
 from phasegan.errors import InputError, printable
 from phasegan.io.untrusted import UnreadableFileError, check_growth
 
@@ -62,7 +62,7 @@ def _refuse_links(group: h5py.Group, path: Path, virtual: bool) -> None:
         found = None if kind == h5py.h5l.TYPE_HARD else _KINDS.get(kind, "a link of a plugin")
         if found is None:
             try:
-                found = _oddity(group[name], path, virtual)
+                found = _violation(group[name], path, virtual)
             except InputError:
                 raise
             except Exception:  # damaged objects fail in many ways inside libhdf5
@@ -74,7 +74,7 @@ def _refuse_links(group: h5py.Group, path: Path, virtual: bool) -> None:
             )
 
 
-def _oddity(node: Any, path: Path, virtual: bool) -> str | None:
+def _violation(node: Any, path: Path, virtual: bool) -> str | None:
     if h5py.h5o.get_info(node.id).rc > 1:
         return "one of two names of the same thing"
     if not isinstance(node, h5py.Dataset):
@@ -87,7 +87,7 @@ def _oddity(node: Any, path: Path, virtual: bool) -> str | None:
     size = (node.size or 0) * node.dtype.itemsize
     if node.id.get_storage_size() >= size or node.name.endswith(f"/{_MAY_LACK_VALUES}"):
         return None
-    if not compressed(node):
+    if not is_compressed(node):
         return "a dataset that lacks values"
     try:
         check_growth(size, path)
@@ -100,7 +100,7 @@ def _kind(group: h5py.Group, name: str) -> int:
     return int(group.id.links.get_info(name.encode("utf-8", "surrogateescape")).type)
 
 
-def find(file: h5py.File, name: str, path: Path) -> Any:
+def resolve_name(file: h5py.File, name: str, path: Path) -> Any:
     """Return what a name stands for in a file of unknown origin.
 
     Parameters
@@ -146,7 +146,7 @@ def find(file: h5py.File, name: str, path: Path) -> Any:
 def _member(group: h5py.Group, name: str) -> Any:
     """Return an object, a link that is not plain (a number for a plugin's), or None."""
     try:
-        if not has(group, name):
+        if not has_member(group, name):
             return None
         kind = _kind(group, name)
         if kind == h5py.h5l.TYPE_HARD:
@@ -156,7 +156,7 @@ def _member(group: h5py.Group, name: str) -> Any:
         return None
 
 
-def has(group: h5py.Group, name: str) -> bool:
+def has_member(group: h5py.Group, name: str) -> bool:
     """Tell whether a group has a member of that name, whatever it leads to."""
     return bool(group.id.links.exists(name.encode("utf-8", "surrogateescape")))
 

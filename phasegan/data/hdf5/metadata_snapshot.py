@@ -16,7 +16,7 @@ from typing import Any
 from phasegan.io.output_paths import check_plain
 
 
-def remember(path: Path, values: Iterable[tuple[int, int]]) -> dict[str, Any]:
+def snapshot_metadata(path: Path, values: Iterable[tuple[int, int]]) -> dict[str, Any]:
     """Return the metadata of a file, in plain values.
 
     Parameters
@@ -37,7 +37,7 @@ def remember(path: Path, values: Iterable[tuple[int, int]]) -> dict[str, Any]:
     return {"end": end, "metadata": kept}
 
 
-def restore(path: Path, remembered: dict[str, Any]) -> None:
+def restore_metadata(path: Path, remembered: dict[str, Any]) -> None:
     """Bring the metadata of a file back to what they were when it was new."""
     check_plain(path)
     with open(path, "r+b") as stream:

@@ -30,13 +30,13 @@ from phasegan.data.hdf5.layout import (
 )
 from phasegan.data.hdf5.layout import FORMAT_NAME as PHASES_NAME
 from phasegan.data.hdf5.layout import PICTURES_NAME as FORMAT_NAME
-from phasegan.data.images.conversion import FITS, Kind
+from phasegan.data.images.conversion import FITS, PixelFormat
 from phasegan.errors import InputError
 
 FORMAT_VERSION = 1
 GROUPS = ("trainA", "trainB", "testA", "testB")
 DATASETS = ("pixels", "pixels_sha256", "offsets", "shapes", "names", "source_sha256")
-SUMMED = tuple(name for name in DATASETS if name != "pixels_sha256")
+CHECKSUMMED = tuple(name for name in DATASETS if name != "pixels_sha256")
 """Datasets with a checksum of their own; that of `pixels` is over `pixels_sha256`."""
 LABELS = {
     "pixels": ("element",),
@@ -56,14 +56,14 @@ _TYPES: dict[str, np.dtype[Any]] = {
 }
 
 
-class Facts(NamedTuple):
+class PairMetadata(NamedTuple):
     """What the root attributes say.
 
     Attributes
     ----------
     name : str
         Of the data.
-    kinds : (Kind, Kind)
+    kinds : (PixelFormat, PixelFormat)
         Of the pictures of A and of B.
     load : int
         What training pictures were brought to.
@@ -82,7 +82,7 @@ class Facts(NamedTuple):
     """
 
     name: str
-    kinds: tuple[Kind, Kind]
+    kinds: tuple[PixelFormat, PixelFormat]
     load: int
     fit: str
     alpha: str
@@ -96,17 +96,17 @@ class Facts(NamedTuple):
         """The groups that are there, in the order of `GROUPS`."""
         return tuple(group for group in GROUPS if group in self.listings)
 
-    def kind(self, group: str) -> Kind:
+    def kind(self, group: str) -> PixelFormat:
         """Return the kind of a group's pictures."""
         return self.kinds[0 if group.endswith("A") else 1]
 
 
-def dataset_type(name: str, kind: Kind) -> np.dtype[Any] | None:
+def dataset_type(name: str, kind: PixelFormat) -> np.dtype[Any] | None:
     """Return the dtype of a dataset; None for strings."""
     return np.dtype(kind.dtype) if name == "pixels" else _TYPES.get(name)
 
 
-def to_attributes(facts: Facts) -> dict[str, Any]:
+def to_attributes(facts: PairMetadata) -> dict[str, Any]:
     """Return the root attributes of a file."""
     attributes: dict[str, Any] = {
         "format": FORMAT_NAME,
@@ -126,7 +126,7 @@ def to_attributes(facts: Facts) -> dict[str, Any]:
     return attributes
 
 
-def read_facts(attributes: Any, where: str) -> Facts:
+def read_metadata(attributes: Any, where: str) -> PairMetadata:
     """Check the root attributes of a file of picture domains.
 
     Parameters
@@ -167,10 +167,10 @@ def read_facts(attributes: Any, where: str) -> Facts:
     return facts
 
 
-def _facts(plain: dict[str, Any]) -> Facts:
+def _facts(plain: dict[str, Any]) -> PairMetadata:
     kinds = json.loads(plain["kinds"])
     a, b = (
-        Kind(
+        PixelFormat(
             int(k["channels"]),
             str(k["dtype"]),
             float(k["low"]),
@@ -179,7 +179,7 @@ def _facts(plain: dict[str, Any]) -> Facts:
         )
         for k in (kinds["a"], kinds["b"])
     )
-    return Facts(
+    return PairMetadata(
         name=str(plain["name"]),
         kinds=(a, b),
         load=int(plain["load"]),
@@ -192,7 +192,7 @@ def _facts(plain: dict[str, Any]) -> Facts:
     )
 
 
-def _sound(facts: Facts) -> bool:
+def _sound(facts: PairMetadata) -> bool:
     return (
         {"trainA", "trainB"} <= facts.listings.keys() <= set(GROUPS)
         and facts.fit in FITS

@@ -14,13 +14,19 @@ from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.checksums import digest
-from phasegan.data.hdf5.layout import DIGEST_BYTES, PICTURES_NAME, edited, one_line
+from phasegan.data.hdf5.layout import DIGEST_BYTES, PICTURES_NAME, edited_error, one_line
 from phasegan.data.hdf5.links import refuse_links
-from phasegan.data.hdf5.pair_layout import DATASETS, LABELS, SUMMED, dataset_type, read_facts
-from phasegan.data.hdf5.positional_file import RawFile
-from phasegan.data.images.conversion import Kind
-from phasegan.data.images.full_depth import Picture
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.hdf5.pair_layout import (
+    CHECKSUMMED,
+    DATASETS,
+    LABELS,
+    dataset_type,
+    read_metadata,
+)
+from phasegan.data.hdf5.positional_file import PositionalFile
+from phasegan.data.images.conversion import PixelFormat
+from phasegan.data.images.full_depth import DecodedImage
+from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.errors import InputError
 
 T = TypeVar("T")
@@ -32,12 +38,12 @@ def is_pair_file(path: str | os.PathLike[str] | None) -> bool:
         return False
     try:
         with container.open_hdf5(path) as file:
-            return container.text(file.attrs.get("format")) == PICTURES_NAME
+            return container.decode_text(file.attrs.get("format")) == PICTURES_NAME
     except Exception:  # damaged files fail in many ways inside libhdf5
         return False
 
 
-class Tables(NamedTuple):
+class ImageTable(NamedTuple):
     """Where the pictures of a group stand, and what they are called."""
 
     names: list[str]
@@ -51,20 +57,20 @@ class Tables(NamedTuple):
     """Where their checksums do."""
 
 
-class StoredPictures:
-    """The pictures of one group of a file: a `phasegan.data.domain_folders.PictureSet`.
+class HDF5Images:
+    """The pictures of one group of a file: a `phasegan.data.domain_folders.ImageSet`.
 
     Parameters
     ----------
-    parent : DomainsFile
+    parent : PairFile
         The file.
     name : str
         trainA, trainB, testA or testB.
-    tables : Tables
+    tables : ImageTable
         Of the group.
     """
 
-    def __init__(self, parent: DomainsFile, name: str, tables: Tables) -> None:
+    def __init__(self, parent: PairFile, name: str, tables: ImageTable) -> None:
         self._parent, self._name, self.label = parent, name, f"{parent.path}/{name}"
         self._tables = tables
 
@@ -77,20 +83,20 @@ class StoredPictures:
         return self._tables.names
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> PixelFormat:
         """What the pictures have in common."""
         return self._parent.facts.kind(self._name)
 
-    def left_out(self) -> list[str]:
+    def ignored_lines(self) -> list[str]:
         """Return nothing: it was said when the file was prepared."""
         return []
 
-    def read(self, index: int) -> Picture:
+    def read(self, index: int) -> DecodedImage:
         """Read one picture.
 
         Raises
         ------
-        UnreadablePictureError
+        UnreadableImageError
             If it cannot be read, or is not what was written; the message is the
             reason alone.
         """
@@ -98,18 +104,18 @@ class StoredPictures:
             planes = self._planes(index)
             intact = not self._parent.check or self._matches(index, planes)
         except OSError as error:
-            raise UnreadablePictureError(
+            raise UnreadableImageError(
                 f"damaged, cannot be read ({error.strerror or error})"
             ) from None
         if not intact:
-            raise UnreadablePictureError(
+            raise UnreadableImageError(
                 "damaged, it is not what was written; restore the file from a copy or prepare the "
                 "pictures again"
             )
         pixels = np.moveaxis(planes, 0, -1)
         if self.kind.alpha:
-            return Picture(pixels[..., :-1], pixels[..., -1])
-        return Picture(pixels, None)
+            return DecodedImage(pixels[..., :-1], pixels[..., -1])
+        return DecodedImage(pixels, None)
 
     def _planes(self, index: int) -> NDArray[np.generic]:
         tables, kind = self._tables, self.kind
@@ -136,17 +142,19 @@ class StoredPictures:
 
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of the file that a picture came from."""
-        return self._parent.read(lambda f: container.text(f[f"{self._name}/source_sha256"][index]))
+        return self._parent.read(
+            lambda f: container.decode_text(f[f"{self._name}/source_sha256"][index])
+        )
 
     def all_source_sha256(self) -> list[str]:
         """Return the SHA-256 of the files that all pictures came from."""
         values = self._parent.read(lambda f: f[f"{self._name}/source_sha256"][()])
-        return [container.text(value) for value in values]
+        return [container.decode_text(value) for value in values]
 
     def digest(self) -> str:
         """Digest of the group's data."""
         sums = self._parent.facts.checksums
-        joined = "\n".join(f"{name} {sums[f'{self._name}/{name}']}" for name in SUMMED)
+        joined = "\n".join(f"{name} {sums[f'{self._name}/{name}']}" for name in CHECKSUMMED)
         return hashlib.sha256(joined.encode()).hexdigest()
 
     def shapes(self) -> NDArray[np.int32]:
@@ -154,7 +162,7 @@ class StoredPictures:
         return self._tables.shapes
 
 
-class DomainsFile:
+class PairFile:
     """A file of two picture domains.
 
     Instances can be pickled, survive a fork and can be used by several threads: no
@@ -169,9 +177,9 @@ class DomainsFile:
 
     Attributes
     ----------
-    facts : Facts
+    facts : PairMetadata
         What its attributes say.
-    groups : dict of StoredPictures
+    groups : dict of HDF5Images
         By name; trainA and trainB always, testA and testB where they are.
 
     Raises
@@ -183,15 +191,15 @@ class DomainsFile:
 
     def __init__(self, path: str | os.PathLike[str], *, check: bool = True) -> None:
         self.path, self.check = Path(path), check
-        self.raw = RawFile(self.path)
+        self.raw = PositionalFile(self.path)
         with self._open() as file:
             try:
-                self.facts = read_facts(file.attrs, str(path))
+                self.facts = read_metadata(file.attrs, str(path))
                 if check and not self.facts.intact:
-                    raise edited(str(path))
+                    raise edited_error(str(path))
                 refuse_links(file, self.path, self.facts.groups)
                 self.groups = {
-                    name: StoredPictures(self, name, self._tables(file, name))
+                    name: HDF5Images(self, name, self._tables(file, name))
                     for name in self.facts.groups
                 }
             except InputError:
@@ -202,14 +210,14 @@ class DomainsFile:
     def _open(self) -> h5py.File:
         return container.open_hdf5(self.path, "make one with `phasegan prepare FOLDER`")
 
-    def _tables(self, file: h5py.File, name: str) -> Tables:
+    def _tables(self, file: h5py.File, name: str) -> ImageTable:
         kind = self.facts.kind(name)
         found = {dataset: self._dataset(file, name, dataset, kind) for dataset in DATASETS}
         # Not more than there is in the file: memory is taken for them.
         small = {n: found[n] for n in ("names", "source_sha256", "offsets", "shapes")}
         sound = all(d.id.get_storage_size() >= d.size * d.dtype.itemsize for d in small.values())
         count = found["names"].shape[0]
-        places = {n: container.place(found[n]) if found[n].size else 0 for n in _RAW}
+        places = {n: container.contiguous_offset(found[n]) if found[n].size else 0 for n in _RAW}
         sound = (
             sound
             and found["offsets"].shape == (count + 1,)
@@ -238,10 +246,12 @@ class DomainsFile:
                 )
             if place + found[dataset].size * found[dataset].dtype.itemsize > end:
                 raise InputError(f"{self.path}: damaged, {name}/{dataset} goes beyond its end")
-        names = [container.text(value) for value in found["names"][()]]
-        return Tables(names, offsets, shapes, places["pixels"] or 0, places["pixels_sha256"] or 0)
+        names = [container.decode_text(value) for value in found["names"][()]]
+        return ImageTable(
+            names, offsets, shapes, places["pixels"] or 0, places["pixels_sha256"] or 0
+        )
 
-    def _dataset(self, file: h5py.File, group: str, name: str, kind: Kind) -> h5py.Dataset:
+    def _dataset(self, file: h5py.File, group: str, name: str, kind: PixelFormat) -> h5py.Dataset:
         try:
             stored = file.get(f"{group}/{name}")
         except Exception:  # damaged links fail in many ways inside libhdf5
@@ -284,7 +294,7 @@ class DomainsFile:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(group)} {name}" for name, group in self.groups.items())
-        return f"<DomainsFile {self.path}: {counts}>"
+        return f"<PairFile {self.path}: {counts}>"
 
 
 _RAW = ("pixels", "pixels_sha256")

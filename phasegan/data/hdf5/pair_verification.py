@@ -6,19 +6,19 @@ import h5py
 
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.checksums import dataset_checksum
-from phasegan.data.hdf5.pair_layout import DATASETS, LABELS, SUMMED
-from phasegan.data.hdf5.pair_reader import DomainsFile, StoredPictures
+from phasegan.data.hdf5.pair_layout import CHECKSUMMED, DATASETS, LABELS
+from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile
 from phasegan.data.hdf5.verification import counted
 from phasegan.errors import InputError
-from phasegan.progress import Progress, Task
+from phasegan.progress import Progress, ProgressTask
 
 
-def verify_pictures(file: DomainsFile, progress: Progress | None = None) -> list[str]:
+def verify_pair_file(file: PairFile, progress: Progress | None = None) -> list[str]:
     """Compute every checksum of a file of picture domains again.
 
     Parameters
     ----------
-    file : DomainsFile
+    file : PairFile
         The file.
     progress : Progress, optional
         Follows the pictures; silent by default.
@@ -45,7 +45,7 @@ def verify_pictures(file: DomainsFile, progress: Progress | None = None) -> list
     return wrong + _strangers(file, {*file.groups, *names})
 
 
-def _check_group(file: DomainsFile, name: str, group: StoredPictures, task: Task) -> list[str]:
+def _check_group(file: PairFile, name: str, group: HDF5Images, task: ProgressTask) -> list[str]:
     wrong: list[str] = []
     damaged: list[str] = []
     for row, own in enumerate(group.names):
@@ -54,7 +54,7 @@ def _check_group(file: DomainsFile, name: str, group: StoredPictures, task: Task
         task.advance()
     if damaged:
         wrong.append(f"{name}/pixels ({counted(damaged, 'picture')})")
-    for dataset in SUMMED:
+    for dataset in CHECKSUMMED:
         key = f"{name}/{dataset}"
         if _checksum(file, key) != file.facts.checksums.get(key):
             if dataset != "pixels":
@@ -64,7 +64,7 @@ def _check_group(file: DomainsFile, name: str, group: StoredPictures, task: Task
     return wrong
 
 
-def _checksum(file: DomainsFile, name: str) -> str:
+def _checksum(file: PairFile, name: str) -> str:
     source = f"{name}_sha256" if name.endswith("/pixels") else name
     try:
         return dataset_checksum(file.read(lambda opened: opened[source][()]))
@@ -72,13 +72,13 @@ def _checksum(file: DomainsFile, name: str) -> str:
         return "unreadable"
 
 
-def _described(file: DomainsFile, name: str) -> bool:
+def _described(file: PairFile, name: str) -> bool:
     """Tell whether a dataset names its axes as the format does, and nothing says more."""
     labels = LABELS[name.split("/")[1]] if "/" in name else ()
 
     def compare(opened: h5py.File) -> bool:
         node = opened[name]
-        found = {key: container.text(value) for key, value in node.attrs.items()}
+        found = {key: container.decode_text(value) for key, value in node.attrs.items()}
         return found == ({"axes": ", ".join(labels)} if labels else {})
 
     try:
@@ -87,7 +87,7 @@ def _described(file: DomainsFile, name: str) -> bool:
         return False
 
 
-def _strangers(file: DomainsFile, known: set[str]) -> list[str]:
+def _strangers(file: PairFile, known: set[str]) -> list[str]:
     """Return objects that the format does not know."""
 
     def find(opened: h5py.File) -> list[str]:

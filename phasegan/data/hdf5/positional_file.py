@@ -29,7 +29,7 @@ _LOCK = process_lock()
 """For opening, and for platforms without positional reads, where the position is shared."""
 
 
-class RawFile:
+class PositionalFile:
     """A file whose bytes are read and written by their offset.
 
     Parameters

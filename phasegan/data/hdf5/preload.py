@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.hdf5.columns import TEXTS, Batch, Fields, Samples
+from phasegan.data.hdf5.columns import TEXTS, Batch, ColumnSelection, SampleReader
 from phasegan.data.hdf5.samplers import check_integer
 from phasegan.errors import InputError, RunError
-from phasegan.free_memory import check_room, format_bytes, free_memory
+from phasegan.free_memory import check_memory, format_bytes, free_memory
 from phasegan.progress import Progress
 from phasegan.resources import available_cores
 
@@ -27,8 +27,8 @@ _ADVICE = "load fewer fields, give a smaller dtype, or read in batches"
 
 
 def load(
-    samples: Samples,
-    fields: Fields,
+    samples: SampleReader,
+    fields: ColumnSelection,
     device: torch.device | None,
     threads: int | None,
     progress: Progress,
@@ -46,9 +46,9 @@ def load(
     work = 3 * threads * block * most  # codes, radians, what goes to the device
     what = f"{samples.where}: {', '.join(fields.names)} of {samples.name}"
     on_host = device is None or device.type == "cpu"
-    check_room((needed if on_host else 0) + work, free_memory(), what, "of memory", _ADVICE)
+    check_memory((needed if on_host else 0) + work, free_memory(), what, "of memory", _ADVICE)
     if not on_host:
-        check_room(needed, _free_on(device), what, f"on {device}", _ADVICE)
+        check_memory(needed, _free_on(device), what, f"on {device}", _ADVICE)
     try:
         found = {n: _empty((count, *s), d, device) for n, (s, d) in arrays.items()}
         _fill(samples, fields, found, range(0, count, block), threads, progress)
@@ -58,12 +58,12 @@ def load(
         raise RunError(
             f"{what} need {format_bytes(needed)} of memory, more than there is: {_ADVICE}"
         ) from None
-    texts = Fields(tuple(n for n in fields.names if n in TEXTS), fields.dtype)
+    texts = ColumnSelection(tuple(n for n in fields.names if n in TEXTS), fields.dtype)
     found |= texts.read(samples, slice(None))
     return {name: found[name] for name in fields.names}
 
 
-def check_device(fields: Fields, device: Any) -> torch.device | None:
+def check_device(fields: ColumnSelection, device: Any) -> torch.device | None:
     """Return a torch device; None for arrays of numpy.
 
     Raises
@@ -93,8 +93,8 @@ def check_device(fields: Fields, device: Any) -> torch.device | None:
 
 
 def _fill(
-    samples: Samples,
-    fields: Fields,
+    samples: SampleReader,
+    fields: ColumnSelection,
     found: dict[str, Any],
     starts: range,
     threads: int,
@@ -132,7 +132,7 @@ def _under_way(
 
 
 def _fill_block(
-    samples: Samples, fields: Fields, found: dict[str, Any], start: int, stop: int
+    samples: SampleReader, fields: ColumnSelection, found: dict[str, Any], start: int, stop: int
 ) -> None:
     rows, rest = slice(start, stop), []
     for name in fields.names:
@@ -143,7 +143,7 @@ def _fill_block(
             rest.append(name)
     if not rest:
         return
-    values: Batch = Fields(tuple(rest), fields.dtype).read(samples, rows)
+    values: Batch = ColumnSelection(tuple(rest), fields.dtype).read(samples, rows)
     for name, value in values.items():
         _put(found[name], start, stop, value)
 

@@ -13,14 +13,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.hdf5.container import is_hdf5, open_hdf5, text
-from phasegan.data.hdf5.layout import SHARDS, Layout, edited, read_layout
+from phasegan.data.hdf5.container import decode_text, is_hdf5, open_hdf5
+from phasegan.data.hdf5.layout import SHARDS, Layout, edited_error, read_layout
 from phasegan.data.hdf5.links import refuse_links
-from phasegan.data.hdf5.positional_file import RawFile, process_lock
-from phasegan.data.hdf5.split import Part, PreparedSplit
-from phasegan.data.hdf5.split_file import StoredSplit
+from phasegan.data.hdf5.positional_file import PositionalFile, process_lock
+from phasegan.data.hdf5.split import PreparedSplit, SplitSegment
+from phasegan.data.hdf5.split_file import HDF5Split
 from phasegan.errors import InputError
-from phasegan.io.atomic import allow_open_files
+from phasegan.resources import raise_open_file_limit
 
 T = TypeVar("T")
 _OPEN_BESIDES = 32
@@ -57,7 +57,7 @@ class PreparedFile:
         self, path: str | os.PathLike[str], *, check: bool = True, joined: bool = True
     ) -> None:
         self.path, self.check = Path(path), check
-        self.raw = RawFile(self.path)
+        self.raw = PositionalFile(self.path)
         self._handle: h5py.File | None = None
         self._process = 0
         file = self._open()
@@ -65,7 +65,7 @@ class PreparedFile:
             self.layout: Layout
             self.layout, self.attributes = read_layout(file.attrs, str(path))
             if check and not self.attributes["intact"]:
-                raise edited(str(path))
+                raise edited_error(str(path))
             refuse_links(file, self.path, (SHARDS,))
             shards = SHARDS in file
             refuse_links(file, self.path, ("train", "test"), virtual=shards)
@@ -73,7 +73,7 @@ class PreparedFile:
             if shards:
                 if not joined:
                     raise InputError(f"{path}: joins shards, where a shard is wanted")
-                self.train, self.test = self._join(file)
+                self.train, self.test = self._open_shards(file)
             else:
                 self.train, self.test = (self._split(file, name) for name in ("train", "test"))
             if self.layout.has_images:
@@ -87,22 +87,24 @@ class PreparedFile:
             raise InputError(f"{path}: damaged ({reason})") from None
 
     def _split(self, file: h5py.File, name: str) -> PreparedSplit:
-        stored = StoredSplit(self, name, file)
-        return PreparedSplit(self, name, [Part(stored, range(stored.count))])
+        stored = HDF5Split(self, name, file)
+        return PreparedSplit(self, name, [SplitSegment(stored, range(stored.count))])
 
-    def _join(self, file: h5py.File) -> Iterator[PreparedSplit]:
+    def _open_shards(self, file: h5py.File) -> Iterator[PreparedSplit]:
         """Open the shards, and make sure that they are there and the right ones."""
-        names = [text(value) for value in file[f"{SHARDS}/file"][()]]
-        identities = [text(value) for value in file[f"{SHARDS}/identity"][()]]
-        pieces = file[f"{SHARDS}/pieces"][()]
-        room_for_shards(self.path, len(names))
+        names = [decode_text(value) for value in file[f"{SHARDS}/file"][()]]
+        identities = [decode_text(value) for value in file[f"{SHARDS}/identity"][()]]
+        rows = file[f"{SHARDS}/pieces"][()]
+        check_open_file_limit(self.path, len(names))
         for name, identity in zip(names, identities, strict=True):
             if Path(name).name != name:
                 raise InputError(f"{self.path}: damaged, {name!r} is not the name of a shard")
             self.shards.append(self._shard(name, identity))
             self.shards[-1].close()  # it is opened again when it is read
         for i, name in enumerate(("train", "test")):
-            yield PreparedSplit.joined(self, name, self.shards, pieces[pieces[:, 0] == i])
+            yield PreparedSplit.concatenate(
+                self, name, [shard.split(name) for shard in self.shards], rows[rows[:, 0] == i]
+            )
 
     def _shard(self, name: str, identity: str) -> PreparedFile:
         path = self.path.with_name(name)
@@ -242,7 +244,7 @@ class PreparedFile:
         )
 
 
-def room_for_shards(path: Path, count: int) -> None:
+def check_open_file_limit(path: Path, count: int) -> None:
     """Make sure that this process may open all shards at once.
 
     Parameters
@@ -257,7 +259,7 @@ def room_for_shards(path: Path, count: int) -> None:
     InputError
         If the system's limit on open files is lower.
     """
-    limit = allow_open_files(2 * count)
+    limit = raise_open_file_limit(2 * count)
     if limit < count + _OPEN_BESIDES:
         raise InputError(
             f"{path}: has {count:,} shards, and this process may open {limit:,.0f} files; raise "

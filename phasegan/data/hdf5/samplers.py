@@ -25,15 +25,34 @@ WINDOW = 32
 _SEQUENCE, _WITHIN = 0, 1  # streams of a seed
 
 
-class Piece(NamedTuple):
+class Partition(NamedTuple):
     """One of several equal parts."""
 
     number: int
     """From 0."""
     total: int
 
+    def select(self, items: Rows, unit: int = 1) -> Rows:
+        """Select this part of a sequence.
 
-ALL = Piece(0, 1)
+        Parameters
+        ----------
+        items : numpy.ndarray
+            int64, (n,).
+        unit : int
+            The sequence is cut between multiples of this position only.
+
+        Returns
+        -------
+        numpy.ndarray
+            A view of consecutive items.
+        """
+        units = -(-len(items) // unit)
+        start, stop = (unit * (units * i // self.total) for i in (self.number, self.number + 1))
+        return items[start:stop]
+
+
+ALL = Partition(0, 1)
 
 
 class Window(NamedTuple):
@@ -84,29 +103,31 @@ class Sampling:
         for name, least in (("size", 1), ("block", 1), ("window", 1), ("seed", 0)):
             check_integer(name, getattr(self, name), least)
 
-    def bounds(self, share: Piece = ALL) -> tuple[int, int]:
+    def bounds(self, share: Partition = ALL) -> tuple[int, int]:
         """Return where a share begins and ends in the sequence of the epoch."""
         start, stop = (self.count * i // share.total for i in (share.number, share.number + 1))
         if self.drop_last:
             stop = start + self.count // (share.total * self.size) * self.size
         return start, stop
 
-    def batches(self, share: Piece = ALL) -> int:
+    def batches(self, share: Partition = ALL) -> int:
         """Return how many batches a share has."""
         start, stop = self.bounds(share)
         return -(-(stop - start) // self.size)
 
-    def windows(self, epoch: int = 0, share: Piece = ALL, part: Piece = ALL) -> Iterator[Window]:
+    def windows(
+        self, epoch: int = 0, share: Partition = ALL, part: Partition = ALL
+    ) -> Iterator[Window]:
         """Yield the windows of an epoch.
 
         Parameters
         ----------
         epoch : int
             From 0.
-        share : Piece
+        share : Partition
             Of one process out of several: a piece of the sequence, so that the
             shares of all are all samples, and sizes differ by one at most.
-        part : Piece
+        part : Partition
             Of one worker out of several of that process: every so manyth window, so
             that the batches of all are those of the share, whatever their number.
         """

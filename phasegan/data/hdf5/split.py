@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.hdf5.batches import InBatches
+from phasegan.data.hdf5.batches import BatchReader
 from phasegan.data.hdf5.columns import TEXTS
-from phasegan.data.hdf5.container import text
+from phasegan.data.hdf5.container import decode_text
 from phasegan.data.hdf5.layout import Layout
-from phasegan.data.hdf5.split_file import StoredSplit
+from phasegan.data.hdf5.split_file import HDF5Split, SplitParent
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import decode
-
-if TYPE_CHECKING:
-    from phasegan.data.hdf5.reader import PreparedFile
 
 Indices = slice | Sequence[int] | NDArray[np.integer]
 
 
-class Part(NamedTuple):
+class SplitSegment(NamedTuple):
     """Rows of a split of one file."""
 
-    split: StoredSplit
+    split: HDF5Split
     rows: range
 
     @property
@@ -34,42 +31,51 @@ class Part(NamedTuple):
         return self.rows == range(self.split.count)
 
 
-class PreparedSplit(InBatches):
+class PreparedSplit(BatchReader):
     """The samples of `train` or `test`.
 
     Every accessor takes a slice or a sequence of indices (any order, repeats
     allowed) and returns arrays whose first axis is the sample.
     """
 
-    def __init__(self, parent: PreparedFile, name: str, parts: Sequence[Part]) -> None:
-        self._parent, self.name, self._parts = parent, name, list(parts)
-        self._starts = np.cumsum([0, *(len(part.rows) for part in parts)])
+    def __init__(self, parent: SplitParent, name: str, segments: Sequence[SplitSegment]) -> None:
+        self._parent, self.name, self._segments = parent, name, list(segments)
+        self._starts = np.cumsum([0, *(len(segment.rows) for segment in segments)])
         self._count = int(self._starts[-1])
         layout = parent.layout
         self._shapes = {n: layout.dataset(n) for n in layout.datasets if n not in TEXTS}
 
     @classmethod
-    def joined(
-        cls, parent: PreparedFile, name: str, files: Sequence[PreparedFile], pieces: Iterable[Any]
+    def concatenate(
+        cls,
+        parent: SplitParent,
+        name: str,
+        splits: Sequence[PreparedSplit],
+        segments: Iterable[Any],
     ) -> Self:
-        """Return the rows of several files after one another.
+        """Concatenate rows of the same split of several files.
 
         Parameters
         ----------
-        parent : PreparedFile
+        parent : SplitParent
             The file that they are read through.
-        name : str
-            `train` or `test`.
-        files : sequence of PreparedFile
-            The shards.
-        pieces : iterable
-            Of (split, shard, start, stop).
+        name : {"train", "test"}
+            The split.
+        splits : sequence of PreparedSplit
+            The split of each shard.
+        segments : iterable of (int, int, int, int)
+            Split, shard, first row and the row after the last one, in the order of reading.
+
+        Returns
+        -------
+        PreparedSplit
+            Its samples are the rows of the segments.
         """
-        parts = [
-            Part(files[shard].split(name).parts[0].split, range(int(start), int(stop)))
-            for _, shard, start, stop in pieces
+        chosen = [
+            SplitSegment(splits[shard].segments[0].split, range(int(start), int(stop)))
+            for _, shard, start, stop in segments
         ]
-        return cls(parent, name, parts)
+        return cls(parent, name, chosen)
 
     def __len__(self) -> int:
         return self._count
@@ -113,18 +119,18 @@ class PreparedSplit(InBatches):
         else:
             shape, dtype = self._shapes[name]
             values = np.empty((len(rows), *shape), dtype)
-        if len(self._parts) == 1 and self._parts[0].whole:
-            self._parts[0].split.take(name, rows, values)
+        if len(self._segments) == 1 and self._segments[0].whole:
+            self._segments[0].split.take(name, rows, values)
             return values
         owners = np.searchsorted(self._starts, rows, side="right") - 1
         for owner in np.unique(owners):
-            part, mine = self._parts[owner], np.flatnonzero(owners == owner)
-            own = part.rows.start + (rows[mine] - self._starts[owner])
+            segment, mine = self._segments[owner], np.flatnonzero(owners == owner)
+            own = segment.rows.start + (rows[mine] - self._starts[owner])
             if len(mine) == len(rows):
-                part.split.take(name, own, values)
+                segment.split.take(name, own, values)
                 continue
             found = np.empty((len(mine), *values.shape[1:]), values.dtype)
-            part.split.take(name, own, found)
+            segment.split.take(name, own, found)
             values[mine] = found
         return values
 
@@ -164,27 +170,27 @@ class PreparedSplit(InBatches):
 
     def check(self, name: str, told: Callable[[], None]) -> Iterator[tuple[int, bool]]:
         """Yield each sample, and whether its values in `phase` or `images` are what was written."""
-        for start, part in zip(self._starts, self._parts, strict=False):
-            for row, intact in part.split.check(name, part.rows):
+        for start, segment in zip(self._starts, self._segments, strict=False):
+            for row, intact in segment.split.check(name, segment.rows):
                 told()
-                yield int(start) + row - part.rows.start, intact
+                yield int(start) + row - segment.rows.start, intact
 
     def undefined_rows(self) -> Iterator[int]:
         """Yield the samples that may have undefined phases."""
-        for start, part in zip(self._starts, self._parts, strict=False):
-            for row in part.split.undefined_rows():
-                if row in part.rows:
-                    yield int(start) + row - part.rows.start
+        for start, segment in zip(self._starts, self._segments, strict=False):
+            for row in segment.split.undefined_rows():
+                if row in segment.rows:
+                    yield int(start) + row - segment.rows.start
 
     @property
-    def parts(self) -> Sequence[Part]:
+    def segments(self) -> Sequence[SplitSegment]:
         """The files that hold the samples, and which of their rows."""
-        return self._parts
+        return self._segments
 
     def sources(self, indices: Indices = slice(None)) -> list[str]:
         """Return where samples came from."""
-        return [text(value) for value in self.take("source", indices)]
+        return [decode_text(value) for value in self.take("source", indices)]
 
     def source_sha256(self, indices: Indices = slice(None)) -> list[str]:
         """Return the SHA-256 of the files that samples came from."""
-        return [text(value) for value in self.take("source_sha256", indices)]
+        return [decode_text(value) for value in self.take("source_sha256", indices)]

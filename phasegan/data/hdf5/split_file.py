@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -12,13 +13,26 @@ from numpy.typing import NDArray
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.checksums import digest
 from phasegan.data.hdf5.layout import DIGEST_BYTES, Layout
-from phasegan.data.hdf5.positional_file import RawFile
+from phasegan.data.hdf5.positional_file import PositionalFile
 from phasegan.errors import InputError
 
-if TYPE_CHECKING:
-    from phasegan.data.hdf5.reader import PreparedFile
-
 Rows = NDArray[np.int64]
+T = TypeVar("T")
+
+
+class SplitParent(Protocol):
+    """The file that a split belongs to: `phasegan.data.hdf5.reader.PreparedFile`."""
+
+    path: Path
+    check: bool
+    layout: Layout
+    raw: PositionalFile
+
+    def read(self, function: Callable[[h5py.File], T]) -> T:
+        """Call a function with the open HDF5 file."""
+
+    def require_images(self, what: str) -> None:
+        """Refuse a file of phases alone."""
 
 
 class _Place(NamedTuple):
@@ -29,13 +43,13 @@ class _Place(NamedTuple):
     """Bytes of a value."""
 
 
-class StoredSplit:
+class HDF5Split:
     """A split of one file.
 
     Parameters
     ----------
-    parent : PreparedFile
-        The file, open.
+    parent : SplitParent
+        The prepared file.
     name : str
         `train` or `test`.
     file : h5py.File
@@ -47,15 +61,15 @@ class StoredSplit:
         If a dataset is missing, of another shape or dtype, or of another length.
     """
 
-    def __init__(self, parent: PreparedFile, name: str, file: h5py.File) -> None:
+    def __init__(self, parent: SplitParent, name: str, file: h5py.File) -> None:
         self._parent, self.name = parent, name
-        self._raw: RawFile = parent.raw
+        self._raw: PositionalFile = parent.raw
         layout: Layout = parent.layout
         datasets = {n: self._dataset(file, n) for n in layout.datasets}
         self.count = self._check(datasets, layout)
         self._places: dict[str, _Place] = {}
         for key in [*layout.raw, *(f"{n}_sha256" for n in layout.raw)] if self.count else []:
-            offset, (shape, dtype) = container.place(datasets[key]), layout.dataset(key)
+            offset, (shape, dtype) = container.contiguous_offset(datasets[key]), layout.dataset(key)
             if offset is None:
                 raise InputError(
                     f"{parent.path}: {name}/{key} does not lie in one piece: rewritten by another "

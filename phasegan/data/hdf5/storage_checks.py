@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.hdf5.container import examine, open_hdf5
+from phasegan.data.hdf5.container import check_files, open_hdf5
 from phasegan.data.hdf5.filters import refuse_missing_filters
-from phasegan.data.hdf5.links import find
+from phasegan.data.hdf5.links import resolve_name
 from phasegan.errors import InputError, printable
 
 _PREFIX = "HDF5_VDS_PREFIX"
@@ -137,7 +137,7 @@ def _check_sources(
         if virtual:
             sources.setdefault(str(source.file_name), []).append((source, virtual))
     places = {name: path if name == "." else _beside(path, name, label) for name in sources}
-    examine([where for name, where in places.items() if name != "."])
+    check_files([where for name, where in places.items() if name != "."])
     parts: list[list[NDArray[np.int64]]] = []
     for name, where in places.items():
         own = name == "."
@@ -145,7 +145,7 @@ def _check_sources(
             for source, virtual in sources[name]:
                 inside = str(source.dset_name)
                 said = printable(inside) if own else f"{printable(inside)} in {where}"
-                part = find(file, inside, where)
+                part = resolve_name(file, inside, where)
                 if not isinstance(part, h5py.Dataset):
                     raise InputError(f"{path}: {label} lacks its source {said}")
                 refuse_unwritten(part, where, known=known)

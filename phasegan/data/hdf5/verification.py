@@ -11,9 +11,9 @@ import numpy as np
 from phasegan.data.hdf5.layout import SHARDS, dataset_attributes
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.split import PreparedSplit
-from phasegan.data.prepare.writer import row_and_mask
+from phasegan.data.prepare.writer import mask_record
 from phasegan.errors import InputError
-from phasegan.progress import Progress, Task
+from phasegan.progress import Progress, ProgressTask
 
 _BLOCK = 4096
 _NAMED = 5
@@ -111,7 +111,7 @@ def _described(prepared: PreparedFile, name: str) -> bool:
         return False
 
 
-def _check(prepared: PreparedFile, name: str, task: Task) -> str:
+def _check(prepared: PreparedFile, name: str, task: ProgressTask) -> str:
     """Return what is wrong with a dataset; empty if nothing is."""
     group, short = name.split("/")
     expected = prepared.attributes["checksums"].get(name)
@@ -140,7 +140,12 @@ def _check(prepared: PreparedFile, name: str, task: Task) -> str:
 
 
 def _check_samples(
-    split: PreparedSplit, short: str, name: str, expected: str | None, task: Task, shards: bool
+    split: PreparedSplit,
+    short: str,
+    name: str,
+    expected: str | None,
+    task: ProgressTask,
+    shards: bool,
 ) -> str:
     checked = [] if shards else split.check(short, task.advance)  # each shard was, by itself
     wrong = [row for row, intact in checked if not intact]
@@ -157,6 +162,6 @@ def _undefined(split: PreparedSplit) -> tuple[str, int]:
     for row in split.undefined_rows():
         mask = split.undefined([row])[0]
         if mask.any():
-            digest.update(row_and_mask(row, np.ascontiguousarray(mask)))
+            digest.update(mask_record(row, np.ascontiguousarray(mask)))
             count += int(mask.sum())
     return digest.hexdigest(), count

@@ -44,7 +44,7 @@ def is_srgb(profile: bytes) -> bool:
     return bool(np.abs(change).max() <= _NEAR)
 
 
-def suits(profile: bytes, channels: int) -> bool:
+def matches_channels(profile: bytes, channels: int) -> bool:
     """Tell whether a profile is of colours with so many channels."""
     space = profile[16:20]  # of an ICC header
     return (space, channels) in ((b"RGB ", 3), (b"GRAY", 1))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from phasegan.data.images.full_depth import Picture
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
+from phasegan.data.images.full_depth import DecodedImage
+from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.data.images.resizing import BYTE_TO_WORD, to_channels
 
 Planes = NDArray[np.generic]
@@ -20,7 +20,7 @@ Planes = NDArray[np.generic]
 FITS = ("stretch", "short-side", "none")
 
 
-class Kind(NamedTuple):
+class PixelFormat(NamedTuple):
     """What the pictures of a domain have in common.
 
     Attributes
@@ -49,7 +49,7 @@ class Kind(NamedTuple):
         return f"{self.channels} channel{plural}{alpha}, {self.dtype}{limits}"
 
 
-def to_planes(picture: Picture, kind: Kind) -> Planes:
+def to_planes(picture: DecodedImage, kind: PixelFormat) -> Planes:
     """Return a picture as planes of a kind.
 
     Grey becomes RGB by repetition and RGB grey by its luma; 8 bit becomes 16 bit, full
@@ -57,9 +57,9 @@ def to_planes(picture: Picture, kind: Kind) -> Planes:
 
     Parameters
     ----------
-    picture : Picture
+    picture : DecodedImage
         As decoded.
-    kind : Kind
+    kind : PixelFormat
         What the domain's pictures are.
 
     Returns
@@ -69,7 +69,7 @@ def to_planes(picture: Picture, kind: Kind) -> Planes:
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If it has another number of channels; the message is the reason alone.
     """
     colours, pixels = kind.channels - kind.alpha, picture.pixels
@@ -78,7 +78,7 @@ def to_planes(picture: Picture, kind: Kind) -> Planes:
     elif pixels.shape[2] == 3 and colours == 1:
         picture = picture._replace(pixels=_grey(pixels))
     elif pixels.shape[2] != colours:
-        raise UnreadablePictureError(f"{pixels.shape[2]} channels, the domain has {colours}")
+        raise UnreadableImageError(f"{pixels.shape[2]} channels, the domain has {colours}")
     pixels = picture.with_alpha() if kind.alpha else picture.pixels
     planes = np.moveaxis(_to_dtype(pixels, kind.dtype), -1, 0)
     return np.ascontiguousarray(planes)
@@ -98,7 +98,7 @@ def _to_dtype(pixels: Planes, dtype: str) -> Planes:
         return pixels.astype(np.float32)
     if dtype == "uint16" and pixels.dtype == np.uint8:
         return pixels.astype(np.uint16) * np.uint16(BYTE_TO_WORD)
-    raise UnreadablePictureError(f"{pixels.dtype} values, the domain has {dtype}")
+    raise UnreadableImageError(f"{pixels.dtype} values, the domain has {dtype}")
 
 
 def resize(planes: Planes, rows: int, columns: int) -> Planes:
@@ -133,7 +133,7 @@ def resize(planes: Planes, rows: int, columns: int) -> Planes:
     return np.clip(found, planes.min(), planes.max())
 
 
-def loaded(planes: Planes, load: int, fit: str) -> Planes:
+def resize_to_load(planes: Planes, load: int, fit: str) -> Planes:
     """Bring planes to the size that crops are taken from.
 
     Parameters
@@ -146,11 +146,11 @@ def loaded(planes: Planes, load: int, fit: str) -> Planes:
         Both sides become `load`, as published; the short one does; or neither.
     """
     rows, columns = planes.shape[1:]
-    return resize(planes, *loaded_size(rows, columns, load, fit))
+    return resize(planes, *load_size(rows, columns, load, fit))
 
 
-def loaded_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
-    """Return the rows and columns that `loaded` gives."""
+def load_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
+    """Return the rows and columns that `resize_to_load` gives."""
     if fit == "none":
         return rows, columns
     if fit == "stretch":
@@ -159,7 +159,7 @@ def loaded_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]
     return max(load, round(rows * scale)), max(load, round(columns * scale))
 
 
-def unit(planes: Planes, kind: Kind) -> NDArray[np.float32]:
+def to_unit_range(planes: Planes, kind: PixelFormat) -> NDArray[np.float32]:
     """Return planes, in the kind's values, as float32 in [−1, 1], clipped."""
     scaled = (planes.astype(np.float32) - np.float32(kind.low)) * np.float32(
         2.0 / (kind.high - kind.low)
@@ -167,7 +167,7 @@ def unit(planes: Planes, kind: Kind) -> NDArray[np.float32]:
     return np.clip(scaled, -1.0, 1.0)
 
 
-def pixel_values(unit_planes: NDArray[np.floating], kind: Kind) -> Planes:
+def from_unit_range(unit_planes: NDArray[np.floating], kind: PixelFormat) -> Planes:
     """Return planes in [−1, 1] in the kind's values and dtype, rounded and clipped."""
     values = (np.asarray(unit_planes, np.float64) + 1.0) * ((kind.high - kind.low) / 2) + kind.low
     values = np.clip(values, kind.low, kind.high)

@@ -19,8 +19,8 @@ from PIL import Image, ImageOps
 
 from phasegan.data.images import high_bit_depth, tiff
 from phasegan.data.images.colour_profiles import is_srgb
-from phasegan.data.images.high_bit_depth import Pixels, UnreadablePictureError
-from phasegan.data.images.notices import BAND, BLACK, FRAMES, NO_DATA, PROFILE, SIZES, Notes
+from phasegan.data.images.high_bit_depth import Pixels, UnreadableImageError
+from phasegan.data.images.notices import BAND, BLACK, FRAMES, NO_DATA, PROFILE, SIZES, ImageNotices
 
 T = TypeVar("T")
 
@@ -48,13 +48,13 @@ def _formats() -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda name: name not in _USUAL))
 
 
-def picture_suffixes() -> frozenset[str]:
+def image_suffixes() -> frozenset[str]:
     """Return the file name suffixes that are taken for pictures, lower case, with the dot."""
     Image.init()
     return frozenset(Image.registered_extensions()) - _NOT_PICTURES
 
 
-def read_picture(data: bytes, notes: Notes | None = None) -> Pixels:
+def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
     """Decode a picture file.
 
     Parameters
@@ -64,7 +64,7 @@ def read_picture(data: bytes, notes: Notes | None = None) -> Pixels:
         several frames the first is taken. EXIF orientation is applied,
         palettes are resolved, CMYK becomes RGB, transparent parts are
         composited over black.
-    notes : Notes, optional
+    notes : ImageNotices, optional
         Told of what is left out.
 
     Returns
@@ -74,16 +74,16 @@ def read_picture(data: bytes, notes: Notes | None = None) -> Pixels:
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If the bytes are not a picture, are damaged, are larger than Pillow's
         limit, or hold other numbers than 8- or 16-bit integers.
     """
-    notes = Notes() if notes is None else notes
-    return flatten_alpha(decode_picture(data, notes), notes)
+    notes = ImageNotices() if notes is None else notes
+    return flatten_alpha(decode_image(data, notes), notes)
 
 
-def decode_picture(data: bytes, notes: Notes) -> Pixels:
-    """Decode a picture file as `read_picture` does, but keep alpha.
+def decode_image(data: bytes, notes: ImageNotices) -> Pixels:
+    """Decode a picture file as `read_image` does, but keep alpha.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def decode_picture(data: bytes, notes: Notes) -> Pixels:
     """
 
     def decode(data: bytes) -> Pixels:
-        found = open_picture(data, notes)
+        found = open_image(data, notes)
         return found if isinstance(found, np.ndarray) else to_pixels(found)
 
     return guarded(decode, data)
@@ -102,18 +102,18 @@ def decode_picture(data: bytes, notes: Notes) -> Pixels:
 def guarded(decode: Callable[[bytes], T], data: bytes) -> T:
     """Decode, and say in one line why not."""
     if not data:
-        raise UnreadablePictureError("the file is empty")
+        raise UnreadableImageError("the file is empty")
     try:
         return decode(data)
-    except UnreadablePictureError:
+    except UnreadableImageError:
         raise
     except Image.UnidentifiedImageError:
-        raise UnreadablePictureError("not a picture in a known format") from None
+        raise UnreadableImageError("not a picture in a known format") from None
     except Image.DecompressionBombError:
-        raise high_bit_depth.too_many_pixels() from None
+        raise high_bit_depth.too_many_pixels_error() from None
     except Exception as error:  # decoders raise whatever they like on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadablePictureError(f"damaged ({reason})") from None
+        raise UnreadableImageError(f"damaged ({reason})") from None
 
 
 @contextlib.contextmanager
@@ -130,9 +130,9 @@ def quiet_decoders() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def open_picture(data: bytes, notes: Notes) -> Pixels | Image.Image:
+def open_image(data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
     """Return pixels, or where Pillow can hold them a picture that is the right way up."""
-    high_bit_depth.allow_pixels()
+    high_bit_depth.set_pixel_limit()
     if high_bit_depth.is_deep_pnm(data):
         return high_bit_depth.decode_pnm(data)
     try:
@@ -146,30 +146,33 @@ def open_picture(data: bytes, notes: Notes) -> Pixels | Image.Image:
     if picture.format == "TIFF":
         return _open_tiff(picture, data, notes)
     if _has_frames(picture, data):
-        notes.remarks.add(FRAMES)
+        notes.notices.add(FRAMES)
     if picture.format in ("ICO", "ICNS") and len(picture.info.get("sizes", ())) > 1:
-        notes.remarks.add(SIZES)
+        notes.notices.add(SIZES)
     if high_bit_depth.is_deep_png(data):
         orientation = picture.getexif().get(high_bit_depth.ORIENTATION, 1)
-        return high_bit_depth.turn(high_bit_depth.decode_png(data), orientation)
+        return high_bit_depth.apply_orientation(high_bit_depth.decode_png(data), orientation)
     if picture.format == "JPEG" and not picture.info.keys() & _MAY_TURN:
         return picture  # the right way up, and not to be copied
     return ImageOps.exif_transpose(picture)
 
 
-def _open_tiff(picture: Any, data: bytes, notes: Notes) -> Pixels | Image.Image:
+def _open_tiff(picture: Any, data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
     if tiff.is_deep_tiff(picture):
         return tiff.decode_tiff(data, notes)
     if getattr(picture, "is_animated", False):
         tiff.note_pages(data, notes)
-    missing, surplus, alpha = tiff.missing_value(picture.tag_v2), *tiff.surplus(picture.tag_v2)
+    missing, extra_bands, alpha = (
+        tiff.missing_value(picture.tag_v2),
+        *tiff.extra_bands(picture.tag_v2),
+    )
     upright = ImageOps.exif_transpose(picture)
-    if surplus > alpha:
-        notes.remarks.add(BAND)
+    if extra_bands > alpha:
+        notes.notices.add(BAND)
         if not alpha and upright.mode in _WITHOUT_LAST:
             upright = upright.convert(_WITHOUT_LAST[upright.mode])
     if missing is not None and tiff.is_missing(np.asarray(upright), missing):
-        notes.remarks.add(NO_DATA)
+        notes.notices.add(NO_DATA)
     return upright
 
 
@@ -184,11 +187,11 @@ def _has_frames(picture: Any, data: bytes) -> bool:
     return bool(getattr(picture, "is_animated", False))
 
 
-def note_profile(profile: Any, notes: Notes) -> None:
+def note_profile(profile: Any, notes: ImageNotices) -> None:
     """Note an ICC profile, unless it says what is taken for granted."""
     if isinstance(profile, bytes) and profile and not is_srgb(profile):
         notes.profile = profile
-        notes.remarks.add(PROFILE)
+        notes.notices.add(PROFILE)
 
 
 _WITHOUT_LAST = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "La": "L"}
@@ -203,12 +206,12 @@ def to_pixels(picture: Image.Image) -> Pixels:
     if mode == "I":
         wide = np.asarray(picture)
         if wide.min() < 0 or wide.max() > 65535:
-            raise UnreadablePictureError(
+            raise UnreadableImageError(
                 f"pixels from {wide.min()} to {wide.max()}; whole numbers from 0 to 65535 are taken"
             )
         return wide.astype(np.uint16)
     if mode == "F":
-        raise UnreadablePictureError("floating-point pixels; only 8- and 16-bit integers are taken")
+        raise UnreadableImageError("floating-point pixels; only 8- and 16-bit integers are taken")
     if mode in ("La", "PA") or "transparency" in picture.info:
         return np.asarray(picture.convert("RGBA"))
     if mode in ("L", "RGB", "LA", "RGBA"):
@@ -218,20 +221,20 @@ def to_pixels(picture: Image.Image) -> Pixels:
     return np.asarray(picture.convert("RGB"))
 
 
-def flatten_alpha(pixels: Pixels, notes: Notes) -> Pixels:
+def flatten_alpha(pixels: Pixels, notes: ImageNotices) -> Pixels:
     """Composite pixels with alpha over black."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
     top = 255 if pixels.dtype == np.uint8 else 65535
     if pixels[..., -1].min() < top:
-        notes.remarks.add(BLACK)
+        notes.notices.add(BLACK)
     alpha = pixels[..., -1:].astype(np.float64) / top
     colour = np.rint(pixels[..., :-1].astype(np.float64) * alpha).astype(pixels.dtype)
     return colour[..., 0] if colour.shape[2] == 1 else colour
 
 
 def bit_depth(data: bytes) -> int:
-    """Return 8 or 16: what `read_picture` will give, from the header alone.
+    """Return 8 or 16: what `read_image` will give, from the header alone.
 
     Parameters
     ----------

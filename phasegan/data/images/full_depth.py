@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phasegan.data.images import high_bit_depth, tiff
-from phasegan.data.images.decoding import decode_picture, guarded, note_profile, picture_suffixes
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
-from phasegan.data.images.notices import NO_DATA, Notes
-from phasegan.io.arrays import Header, read_npy
+from phasegan.data.images.decoding import decode_image, guarded, image_suffixes, note_profile
+from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.notices import NO_DATA, ImageNotices
+from phasegan.io.arrays import ArrayHeader, read_npy
 from phasegan.io.untrusted import UnreadableFileError, read_regular
 
 ARRAY_SUFFIX = ".npy"
@@ -28,7 +28,7 @@ _WHITE = {"uint8": 255.0, "uint16": 65535.0}
 Pixels = NDArray[np.generic]
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """A decoded picture.
 
     Attributes
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
     pixels: Pixels
     alpha: Pixels | None
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     profile: bytes | None = None
 
     def with_alpha(self) -> Pixels:
@@ -63,11 +63,11 @@ def white(dtype: np.dtype[np.generic] | type) -> float | None:
 
 
 def pixel_suffixes() -> frozenset[str]:
-    """Return the file name suffixes that `read_pixels` takes, lower case, with the dot."""
-    return picture_suffixes() | {ARRAY_SUFFIX}
+    """Return the file name suffixes that `read_full_depth` takes, lower case, with the dot."""
+    return image_suffixes() | {ARRAY_SUFFIX}
 
 
-def read_pixels(path: Path) -> Picture:
+def read_full_depth(path: Path) -> DecodedImage:
     """Decode a picture file or an array, keeping depth, channels and alpha.
 
     Parameters
@@ -81,35 +81,35 @@ def read_pixels(path: Path) -> Picture:
 
     Returns
     -------
-    Picture
+    DecodedImage
         Pixels and alpha; EXIF orientation applied, palettes resolved, CMYK as RGB.
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If it is not a picture, is damaged or too large, or has values that are
         not finite; the message is the reason alone.
     """
     try:
         if path.suffix.lower() == ARRAY_SUFFIX:
-            return Picture(_from_array(read_npy(path, _check_header)), None)
+            return DecodedImage(_from_array(read_npy(path, _check_header)), None)
         return _from_file(read_regular(path))
-    except UnreadablePictureError:
+    except UnreadableImageError:
         raise
     except UnreadableFileError as error:
-        raise UnreadablePictureError(str(error)) from None
+        raise UnreadableImageError(str(error)) from None
     except MemoryError:
-        raise UnreadablePictureError("larger than the memory") from None
+        raise UnreadableImageError("larger than the memory") from None
 
 
-def _check_header(header: Header) -> None:
+def _check_header(header: ArrayHeader) -> None:
     _check_array(header.shape, header.dtype)
 
 
 def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any], channels_last: bool = False) -> None:
     """Refuse what is no picture, or too large a one."""
     if len(shape) not in (2, 3) or dtype.kind not in "uifb" or not math.prod(shape):
-        raise UnreadablePictureError(
+        raise UnreadableImageError(
             f"an array of shape {shape} and dtype {dtype}; expected numbers, "
             "(rows, columns) or (rows, columns, channels)"
         )
@@ -117,7 +117,7 @@ def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any], channels_last: bo
     if len(shape) == 3 and rows < channels and not channels_last:
         channels, rows, columns = shape
     if channels > MAX_CHANNELS:
-        raise UnreadablePictureError(f"{channels} channels, at most {MAX_CHANNELS}")
+        raise UnreadableImageError(f"{channels} channels, at most {MAX_CHANNELS}")
     high_bit_depth.check_size(columns, rows, channels * dtype.itemsize)
 
 
@@ -135,19 +135,19 @@ def _from_array(values: NDArray[np.generic], channels_last: bool = False) -> Pix
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
-        raise UnreadablePictureError(
+        raise UnreadableImageError(
             "holds values that are not finite (NaN or infinite), as missing ones are; fill them in "
             "first, as numpy.nan_to_num does"
         )
     return values
 
 
-def _from_file(data: bytes) -> Picture:
-    notes = Notes()
+def _from_file(data: bytes) -> DecodedImage:
+    notes = ImageNotices()
     planes = _planes_of_tiff(data, notes) if tiff.is_tiff(data) else None
     if planes is not None:
         return _noted(_from_array(planes, channels_last=True), None, notes)
-    pixels = decode_picture(data, notes)
+    pixels = decode_image(data, notes)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.shape[2] in (2, 4):
@@ -155,11 +155,11 @@ def _from_file(data: bytes) -> Picture:
     return _noted(pixels, None, notes)
 
 
-def _noted(pixels: Pixels, alpha: Pixels | None, notes: Notes) -> Picture:
-    return Picture(pixels, alpha, tuple(sorted(notes.remarks)), notes.profile)
+def _noted(pixels: Pixels, alpha: Pixels | None, notes: ImageNotices) -> DecodedImage:
+    return DecodedImage(pixels, alpha, tuple(sorted(notes.notices)), notes.profile)
 
 
-def _planes_of_tiff(data: bytes, notes: Notes) -> NDArray[np.generic] | None:
+def _planes_of_tiff(data: bytes, notes: ImageNotices) -> NDArray[np.generic] | None:
     """Return the pixels of a TIFF that is not of grey, RGB or CMYK integers."""
     import tifffile
 
@@ -171,21 +171,21 @@ def _planes_of_tiff(data: bytes, notes: Notes) -> NDArray[np.generic] | None:
             if usual and page.dtype in (np.uint8, np.uint16, bool):
                 return None
             if page.dtype is None or page.dtype.kind not in "uif":
-                raise UnreadablePictureError(f"pixels of {page.dtype or 'an unknown kind'}")
+                raise UnreadableImageError(f"pixels of {page.dtype or 'an unknown kind'}")
             if bands > MAX_CHANNELS:
-                raise UnreadablePictureError(f"{bands} channels, at most {MAX_CHANNELS}")
+                raise UnreadableImageError(f"{bands} channels, at most {MAX_CHANNELS}")
             tiff.check_page(page)
             note_profile(tiff.profile_of(page), notes)
             values = _values(page, data)
             if tiff.is_missing(values, tiff.missing_value(page.tags)):
                 if values.dtype not in (np.uint8, np.uint16):
-                    raise UnreadablePictureError(
+                    raise UnreadableImageError(
                         "holds values that GDAL_NODATA marks as missing; fill them in first"
                     )
-                notes.remarks.add(NO_DATA)
+                notes.notices.add(NO_DATA)
             tag = page.tags.get(high_bit_depth.ORIENTATION)
         tiff.note_pages(data, notes)
-        return high_bit_depth.turn(values, 1 if tag is None else int(tag.value))
+        return high_bit_depth.apply_orientation(values, 1 if tag is None else int(tag.value))
 
     return guarded(decode, data)
 
@@ -194,7 +194,7 @@ def _values(page: Any, data: bytes) -> NDArray[np.generic]:
     """Return the values of a page as tifffile reads them, or where it cannot as Pillow does."""
     try:
         return tiff.page_values(page)
-    except UnreadablePictureError as reason:
+    except UnreadableImageError as reason:
         try:
             with Image.open(io.BytesIO(data), formats=["TIFF"]) as picture:
                 if picture.mode not in ("F", "I") or page.dtype == np.uint32:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phasegan.errors import InputError
-from phasegan.io.untrusted import LARGEST_PICTURE
+from phasegan.io.untrusted import MAX_IMAGE_BYTES
 
 Pixels = NDArray[np.generic]
 
@@ -28,7 +28,7 @@ _BLOCK = 1 << 20
 _PNM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)\s")
 
 
-class UnreadablePictureError(InputError):
+class UnreadableImageError(InputError):
     """A picture cannot be used; the message is the reason alone."""
 
 
@@ -44,44 +44,44 @@ def check_size(columns: int, rows: int, bytes_each: int = 1) -> None:
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If it has no pixels, more than `PIL.Image.MAX_IMAGE_PIXELS`, or more bytes
-        than `phasegan.io.untrusted.LARGEST_PICTURE`.
+        than `phasegan.io.untrusted.MAX_IMAGE_BYTES`.
     """
-    allow_pixels()
+    set_pixel_limit()
     if columns < 1 or rows < 1:
-        raise UnreadablePictureError(f"{columns}×{rows} pixels")
+        raise UnreadableImageError(f"{columns}×{rows} pixels")
     if Image.MAX_IMAGE_PIXELS and columns * rows > Image.MAX_IMAGE_PIXELS:
-        raise too_many_pixels()
-    if columns * rows * bytes_each > LARGEST_PICTURE:
-        raise UnreadablePictureError(f"larger than the limit of {LARGEST_PICTURE:,} bytes")
+        raise too_many_pixels_error()
+    if columns * rows * bytes_each > MAX_IMAGE_BYTES:
+        raise UnreadableImageError(f"larger than the limit of {MAX_IMAGE_BYTES:,} bytes")
 
 
-def allow_pixels() -> None:
+def set_pixel_limit() -> None:
     """Take the limit on pixels from the environment, where it stands there.
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If it is not a number.
     """
     text = os.environ.get(PIXELS_VARIABLE, "")
     if not text:
         return
     if not (text.isdecimal() and int(text)):
-        raise UnreadablePictureError(f"{PIXELS_VARIABLE}={text}: must be a number of pixels")
+        raise UnreadableImageError(f"{PIXELS_VARIABLE}={text}: must be a number of pixels")
     Image.MAX_IMAGE_PIXELS = int(text)
 
 
-def too_many_pixels() -> UnreadablePictureError:
+def too_many_pixels_error() -> UnreadableImageError:
     """Return what is said of a picture that is too large."""
-    return UnreadablePictureError(
+    return UnreadableImageError(
         f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels; the environment variable "
         f"{PIXELS_VARIABLE} sets another one"
     )
 
 
-def turn(pixels: Pixels, orientation: int) -> Pixels:
+def apply_orientation(pixels: Pixels, orientation: int) -> Pixels:
     """Apply an EXIF orientation, 1 to 8, to (rows, columns[, channels])."""
     if orientation in (2, 4, 5, 7):
         pixels = pixels[:, ::-1]
@@ -104,8 +104,8 @@ def decode_png(data: bytes) -> Pixels:
     check_size(columns, rows, 8)
     least = rows * columns * reader.planes * reader.bitdepth // 8
     most = least + 2 * rows + 16  # a byte a row, or nearly two where it is interlaced
-    if not least <= inflated(zlib.decompressobj(), _png_data(data), most) <= most:
-        raise UnreadablePictureError("damaged (its data are not as large as its header says)")
+    if not least <= inflated_size(zlib.decompressobj(), _png_data(data), most) <= most:
+        raise UnreadableImageError("damaged (its data are not as large as its header says)")
     pixels = np.empty((rows, columns * info["planes"]), np.uint16)
     scale = 65535 / (2 ** info["bitdepth"] - 1)  # an sBIT chunk narrows the values
     for position, row in enumerate(values):
@@ -123,7 +123,7 @@ def _png_data(data: bytes) -> Iterator[bytes]:
         place = end + 4
 
 
-def inflated(decompressor: Any, blocks: Iterable[bytes], most: int) -> int:
+def inflated_size(decompressor: Any, blocks: Iterable[bytes], most: int) -> int:
     """Return how many bytes come out of compressed blocks, or one that is larger than `most`."""
     size = 0
     for block in blocks:
@@ -151,7 +151,7 @@ def decode_pnm(data: bytes) -> Pixels:
     check_size(columns, rows, 2 * planes)
     count = rows * columns * planes
     if top > 65535 or len(data) < header.end() + 2 * count:
-        raise UnreadablePictureError("damaged (its header promises more than there is)")
+        raise UnreadableImageError("damaged (its header promises more than there is)")
     values = np.frombuffer(data, ">u2", count, header.end()).astype(np.float64)
     pixels = np.rint(np.minimum(values, top) * (65535 / top)).astype(np.uint16)
     return pixels.reshape((rows, columns, 3) if planes == 3 else (rows, columns))

@@ -30,7 +30,7 @@ _SAMPLES = 256
 """Rows and columns of a picture that its middle is taken from, at most."""
 
 
-def left_out(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
+def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
     """Return what is in a folder and is not taken, a line a kind.
 
     Parameters
@@ -54,7 +54,7 @@ def left_out(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
 
 
 @dataclass
-class Notes:
+class ImageNotices:
     """What a decoder has to say of one picture.
 
     Attributes
@@ -65,19 +65,19 @@ class Notes:
         Its ICC profile, unless that is sRGB.
     """
 
-    remarks: set[str] = field(default_factory=set)
+    notices: set[str] = field(default_factory=set)
     profile: bytes | None = None
 
 
-class Remarks:
+class NoticeCounter:
     """Remarks on many pictures: how many have each, and the first of them."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}
 
-    def add(self, remarks: Iterable[str], name: str) -> None:
+    def add(self, notices: Iterable[str], name: str) -> None:
         """Count a picture's remarks."""
-        for remark in remarks:
+        for remark in notices:
             count, example = self._found.get(remark, (0, name))
             self._found[remark] = count + 1, example
 
@@ -90,13 +90,13 @@ class Remarks:
             for remark, (count, example) in sorted(self._found.items())
         ]
 
-    def tell(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
         """Warn of each kind."""
         for line in self.lines():
             progress.warn(line)
 
 
-class Middle(NamedTuple):
+class ValueRange(NamedTuple):
     """Where a picture's values lie."""
 
     low: float
@@ -106,7 +106,7 @@ class Middle(NamedTuple):
     largest: float
 
 
-def middle(pixels: NDArray[Any]) -> Middle | None:
+def value_range(pixels: NDArray[Any]) -> ValueRange | None:
     """Return where the values of a picture lie; None of 8 bit.
 
     Parameters
@@ -118,17 +118,17 @@ def middle(pixels: NDArray[Any]) -> Middle | None:
         return None
     steps = tuple(slice(None, None, -(-size // _SAMPLES)) for size in pixels.shape)
     low, high = np.percentile(pixels[steps], [0.5, 99.5])
-    return Middle(float(low), float(high), float(pixels.min()), float(pixels.max()))
+    return ValueRange(float(low), float(high), float(pixels.min()), float(pixels.max()))
 
 
-def narrow(
-    middles: Iterable[Sequence[float] | None], low: float, high: float
+def narrow_range(
+    value_ranges: Iterable[Sequence[float] | None], low: float, high: float
 ) -> tuple[str, float, float] | None:
     """Tell whether pictures take a small part of a range only.
 
     Parameters
     ----------
-    middles : iterable of Middle
+    value_ranges : iterable of ValueRange
         Of the pictures; those of 8 bit have none and are passed over.
     low, high : float
         The range.
@@ -139,7 +139,7 @@ def narrow(
         `99 % of the values lie in 6 % of the range 0 to 65535`, and limits that they
         would fill; None where they take an eighth or more, or are all equal.
     """
-    known = np.array([found for found in middles if found is not None], np.float64)
+    known = np.array([found for found in value_ranges if found is not None], np.float64)
     if not len(known):
         return None
     bottom = float(np.percentile(known[:, 0], 1, method="lower"))

@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasegan.data.images.conversion import Kind, to_planes
-from phasegan.data.images.full_depth import Picture, white
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
-from phasegan.data.images.notices import HIDDEN, middle
+from phasegan.data.images.conversion import PixelFormat, to_planes
+from phasegan.data.images.full_depth import DecodedImage, white
+from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.notices import HIDDEN, value_range
 from phasegan.errors import InputError
 
 Limits = tuple[float, float]
 
 
-class Look(NamedTuple):
+class ImageInfo(NamedTuple):
     """What was seen of a picture."""
 
     rows: int
@@ -28,22 +28,22 @@ class Look(NamedTuple):
     low: float
     high: float
     """Black and white of integers, least and largest value of floats."""
-    middle: Sequence[float] | None = None
-    """Where its values lie, see `phasegan.data.images.notices.middle`."""
+    value_range: Sequence[float] | None = None
+    """Where its values lie, see `phasegan.data.images.notices.value_range`."""
     transparent: bool = False
     """Whether alpha is anywhere less than opaque."""
-    remarks: Sequence[str] = ()
+    notices: Sequence[str] = ()
     """What is left out of it."""
 
 
-def look(picture: Picture) -> Look:
+def image_info(picture: DecodedImage) -> ImageInfo:
     """Return what is to be known of a picture before it is brought to a kind."""
     pixels, low, high = picture.pixels, 0.0, white(picture.pixels.dtype)
     if high is None:
         low, high = float(pixels.min()), float(pixels.max())
     rows, columns, channels = pixels.shape
     alpha = picture.alpha
-    return Look(
+    return ImageInfo(
         rows,
         columns,
         channels,
@@ -51,25 +51,25 @@ def look(picture: Picture) -> Look:
         alpha is not None,
         low,
         high,
-        middle(pixels),
+        value_range(pixels),
         alpha is not None and bool(alpha.min() < (white(alpha.dtype) or 1.0)),
-        picture.remarks,
+        picture.notices,
     )
 
 
-def remarks_of(seen: Look, kind: Kind) -> list[str]:
+def notices_for(seen: ImageInfo, kind: PixelFormat) -> list[str]:
     """Return what is left out of a picture that is brought to a kind."""
-    return [*seen.remarks, *([HIDDEN] if seen.transparent and not kind.alpha else [])]
+    return [*seen.notices, *([HIDDEN] if seen.transparent and not kind.alpha else [])]
 
 
-def common(
-    looks: Sequence[Look], label: str, *, alpha: bool = False, limits: Limits | None = None
-) -> Kind:
+def common_format(
+    looks: Sequence[ImageInfo], label: str, *, alpha: bool = False, limits: Limits | None = None
+) -> PixelFormat:
     """Return the kind of a domain's pictures.
 
     Parameters
     ----------
-    looks : sequence of Look
+    looks : sequence of ImageInfo
         What was seen of each, at least one.
     label : str
         The domain, for messages.
@@ -103,13 +103,13 @@ def common(
     if not high > low:
         raise InputError(f"{label}: every value is {low:g}; there is nothing to learn")
     kept = alpha and any(seen.alpha for seen in looks)
-    return Kind(counts[-1] + kept, dtype, low, high, kept)
+    return PixelFormat(counts[-1] + kept, dtype, low, high, kept)
 
 
-def refusal(seen: Look, kind: Kind) -> str | None:
+def incompatibility(seen: ImageInfo, kind: PixelFormat) -> str | None:
     """Return why a picture cannot be brought to a kind; None if it can."""
     try:
-        to_planes(Picture(np.zeros((1, 1, seen.channels), seen.dtype), None), kind)
-    except UnreadablePictureError as error:
+        to_planes(DecodedImage(np.zeros((1, 1, seen.channels), seen.dtype), None), kind)
+    except UnreadableImageError as error:
         return str(error)
     return None

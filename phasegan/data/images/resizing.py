@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from phasegan.data.images.decoding import flatten_alpha, guarded, open_picture, to_pixels
-from phasegan.data.images.high_bit_depth import Pixels, UnreadablePictureError
-from phasegan.data.images.notices import Notes
+from phasegan.data.images.decoding import flatten_alpha, guarded, open_image, to_pixels
+from phasegan.data.images.high_bit_depth import Pixels, UnreadableImageError
+from phasegan.data.images.notices import ImageNotices
 from phasegan.errors import InputError
 
 FITS = ("crop", "pad", "stretch")
@@ -87,13 +87,13 @@ def fit(pixels: Pixels, size: int, how: str) -> Pixels:
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If the picture would have to be enlarged.
     """
     rows, columns = pixels.shape[:2]
     limiting = max(rows, columns) if how == "pad" else min(rows, columns)
     if limiting < size:
-        raise UnreadablePictureError(f"{columns}×{rows} pixels, smaller than {size}")
+        raise UnreadableImageError(f"{columns}×{rows} pixels, smaller than {size}")
     if how == "stretch":
         return _resize(pixels, size, size)
     if how == "pad":
@@ -111,7 +111,7 @@ def fit(pixels: Pixels, size: int, how: str) -> Pixels:
     return _resize(pixels[top : top + side, left : left + side], size, size)
 
 
-def square(pixels: Pixels, size: int, channels: str, bits: int, how: str) -> Pixels:
+def to_square(pixels: Pixels, size: int, channels: str, bits: int, how: str) -> Pixels:
     """Bring pixels to the channels, depth and size of a layout.
 
     Parameters
@@ -130,22 +130,22 @@ def square(pixels: Pixels, size: int, channels: str, bits: int, how: str) -> Pix
 
 
 def read_square(
-    data: bytes, size: int, channels: str, bits: int, how: str, notes: Notes | None = None
+    data: bytes, size: int, channels: str, bits: int, how: str, notes: ImageNotices | None = None
 ) -> Pixels:
-    """Decode a picture file and bring it to a layout: `square(read_picture(data), …)`.
+    """Decode a picture file and bring it to a layout: `to_square(read_image(data), …)`.
 
     Common pictures stay with Pillow until they are small; the result is the same.
     """
-    noted = Notes() if notes is None else notes
+    noted = ImageNotices() if notes is None else notes
 
     def decode(data: bytes) -> Pixels:
-        found = open_picture(data, noted)
+        found = open_image(data, noted)
         if isinstance(found, Image.Image):
             plain = found.mode in ("L", "RGB") and "transparency" not in found.info
             if plain and bits == 8 and how != "pad":
                 return _square(found, size, "L" if channels == "gray" else "RGB", how)
             found = to_pixels(found)
-        return square(flatten_alpha(found, noted), size, channels, bits, how)
+        return to_square(flatten_alpha(found, noted), size, channels, bits, how)
 
     return guarded(decode, data)
 
@@ -153,7 +153,7 @@ def read_square(
 def _square(picture: Image.Image, size: int, mode: str, how: str) -> Pixels:
     columns, rows = picture.size
     if min(rows, columns) < size:
-        raise UnreadablePictureError(f"{columns}×{rows} pixels, smaller than {size}")
+        raise UnreadableImageError(f"{columns}×{rows} pixels, smaller than {size}")
     if how == "crop" and rows != columns:
         side = min(rows, columns)
         top, left = (rows - side) // 2, (columns - side) // 2

@@ -16,13 +16,13 @@ import numpy as np
 from phasegan.data.images.high_bit_depth import (
     ORIENTATION,
     Pixels,
-    UnreadablePictureError,
+    UnreadableImageError,
+    apply_orientation,
     check_size,
-    inflated,
-    turn,
+    inflated_size,
 )
-from phasegan.data.images.notices import BAND, FRAMES, MASK, NO_DATA, Notes
-from phasegan.io.untrusted import LARGEST_PICTURE
+from phasegan.data.images.notices import BAND, FRAMES, MASK, NO_DATA, ImageNotices
+from phasegan.io.untrusted import MAX_IMAGE_BYTES
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLES = 258, 262, 277
 _TIFF_EXTRA, _TIFF_FORMAT, _TIFF_DEPTH = 338, 339, 32997
@@ -79,12 +79,12 @@ def check_page(page: Any) -> None:
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If it, or one of its tiles, is larger than `check_size` allows, or its strips
         unpack to more than that.
     """
     if page.imagedepth > 1:
-        raise UnreadablePictureError(f"a volume of {page.imagedepth} planes, not a picture")
+        raise UnreadableImageError(f"a volume of {page.imagedepth} planes, not a picture")
     each = page.samplesperpixel * max(page.bitspersample // 8, 1)
     check_size(page.imagewidth, page.imagelength, each)
     if page.is_tiled:
@@ -93,11 +93,11 @@ def check_page(page: Any) -> None:
     if name in (*_DEFLATE, "LZMA"):  # which tifffile unpacks without a limit
         stream = page.parent.filehandle
         for place, count in zip(page.dataoffsets, page.databytecounts, strict=False):
-            if count * _GROWTH > LARGEST_PICTURE:
+            if count * _GROWTH > MAX_IMAGE_BYTES:
                 stream.seek(place)
                 unpacker = zlib.decompressobj() if name in _DEFLATE else lzma.LZMADecompressor()
-                if inflated(unpacker, [stream.read(count)], LARGEST_PICTURE) > LARGEST_PICTURE:
-                    raise UnreadablePictureError("damaged (a strip is larger than the picture)")
+                if inflated_size(unpacker, [stream.read(count)], MAX_IMAGE_BYTES) > MAX_IMAGE_BYTES:
+                    raise UnreadableImageError("damaged (a strip is larger than the picture)")
 
 
 def page_values(page: Any) -> Pixels:
@@ -105,7 +105,7 @@ def page_values(page: Any) -> Pixels:
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If it takes the package imagecodecs to read them, and that is not installed.
     """
     try:
@@ -113,7 +113,7 @@ def page_values(page: Any) -> Pixels:
     except ValueError as error:
         if "imagecodecs" in str(error):
             name = getattr(page.compression, "name", page.compression)
-            raise UnreadablePictureError(
+            raise UnreadableImageError(
                 f"TIFF with {name} compression; it is read when the package imagecodecs is "
                 "installed (pip install imagecodecs)"
             ) from None
@@ -123,7 +123,7 @@ def page_values(page: Any) -> Pixels:
     return values
 
 
-def note_pages(data: bytes, notes: Notes) -> None:
+def note_pages(data: bytes, notes: ImageNotices) -> None:
     """Note pages of a TIFF after the first one, but no smaller copies of it."""
     import tifffile
 
@@ -132,14 +132,14 @@ def note_pages(data: bytes, notes: Notes) -> None:
             for page in itertools.islice(file.pages, 1, None):
                 kind = int(getattr(page, "subfiletype", 0))
                 if kind & _MASK:
-                    notes.remarks.add(MASK)
+                    notes.notices.add(MASK)
                 elif not kind & _REDUCED:
-                    notes.remarks.add(FRAMES)
+                    notes.notices.add(FRAMES)
                     return
             if file.is_imagej and int((file.imagej_metadata or {}).get("images", 1)) > 1:
-                notes.remarks.add(FRAMES)  # of large stacks ImageJ describes one page alone
+                notes.notices.add(FRAMES)  # of large stacks ImageJ describes one page alone
     except Exception:  # decoders raise whatever they like on damaged bytes
-        notes.remarks.add(FRAMES)
+        notes.notices.add(FRAMES)
 
 
 def missing_value(tags: Any) -> float | None:
@@ -167,7 +167,7 @@ def profile_of(page: Any) -> bytes | None:
     return tag.value if tag is not None and isinstance(tag.value, bytes) else None
 
 
-def surplus(tags: Any) -> tuple[int, bool]:
+def extra_bands(tags: Any) -> tuple[int, bool]:
     """Return how many bands follow the colours of a TIFF, and whether the first of them is alpha.
 
     Parameters
@@ -194,21 +194,21 @@ def _as_words(values: Pixels) -> Pixels:
     """Return whole numbers of another type as uint16, as they are."""
     low, high = int(values.min()), int(values.max())
     if values.dtype == np.int8 or low < 0 or high > 65535:
-        raise UnreadablePictureError(
+        raise UnreadableImageError(
             f"{values.dtype} pixels from {low} to {high}; taken are 8 bits without sign, and whole "
             "numbers from 0 to 65535"
         )
     return values.astype(np.uint16)
 
 
-def decode_tiff(data: bytes, notes: Notes) -> Pixels:
+def decode_tiff(data: bytes, notes: ImageNotices) -> Pixels:
     """Decode the first page of a TIFF with tifffile.
 
     Parameters
     ----------
     data : bytes
         The file.
-    notes : Notes
+    notes : ImageNotices
         Told of what is left out.
 
     Returns
@@ -219,7 +219,7 @@ def decode_tiff(data: bytes, notes: Notes) -> Pixels:
 
     Raises
     ------
-    UnreadablePictureError
+    UnreadableImageError
         If its pixels are not whole numbers from 0 to 65535 in grey, RGB or CMYK.
     """
     import tifffile
@@ -228,7 +228,7 @@ def decode_tiff(data: bytes, notes: Notes) -> Pixels:
         page: Any = file.pages.first
         check_page(page)
         if page.dtype is None or page.dtype.kind not in "ui":
-            raise UnreadablePictureError(
+            raise UnreadableImageError(
                 f"{page.dtype or 'unknown'} pixels; only 8- and 16-bit integers are taken"
             )
         pixels: Any = page_values(page)
@@ -239,7 +239,7 @@ def decode_tiff(data: bytes, notes: Notes) -> Pixels:
         orientation = 1 if tag is None else int(tag.value)
         extra = tuple(map(int, page.extrasamples))
         if is_missing(pixels, missing_value(page.tags)):
-            notes.remarks.add(NO_DATA)
+            notes.notices.add(NO_DATA)
     note_pages(data, notes)
     top = np.iinfo(pixels.dtype).max
     planes = pixels.shape[2] if pixels.ndim == 3 else 1
@@ -248,7 +248,7 @@ def decode_tiff(data: bytes, notes: Notes) -> Pixels:
     colours = {"RGB": 3, "SEPARATED": 4}.get(photometric, 1)
     alpha = bool(extra) and extra[0] in _ALPHA and photometric != "SEPARATED"
     if planes > colours + alpha and (colours > 1 or planes == 2):
-        notes.remarks.add(BAND)
+        notes.notices.add(BAND)
         planes = colours + alpha
         pixels = pixels[..., 0] if planes == 1 else pixels[..., :planes]
     if photometric == "MINISWHITE" and planes == 1:
@@ -261,7 +261,7 @@ def decode_tiff(data: bytes, notes: Notes) -> Pixels:
         if extra[0] == _PREMULTIPLIED:
             pixels = _divided(pixels)
     elif (photometric, planes) not in (("MINISBLACK", 1), ("RGB", 3)):
-        raise UnreadablePictureError(
+        raise UnreadableImageError(
             f"{planes} bands that the file calls {photometric}; taken are grey, RGB and CMYK"
         )
-    return turn(pixels, orientation)
+    return apply_orientation(pixels, orientation)

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5.container import HDF5_SUFFIXES
-from phasegan.data.prepare.append import add as add_pictures
+from phasegan.data.prepare.append import append_images
 from phasegan.data.prepare.job import PrepareReport
 from phasegan.data.prepare.loop import worker_count
 from phasegan.data.prepare.pipeline import Preparation
 from phasegan.data.prepare.shards import check_shards
-from phasegan.data.prepare.worker_pool import started_ahead
+from phasegan.data.prepare.worker_pool import prestarted_workers
 from phasegan.data.recipes import Preprocessing, override, resolve_recipe
 from phasegan.data.source_registry import open_source
-from phasegan.data.sources import ArrayPictures
+from phasegan.data.sources import ArrayImages
 from phasegan.errors import InputError
 from phasegan.io.output_paths import check_file_name
 from phasegan.progress import Progress
@@ -129,7 +129,7 @@ def prepare(
     RunError
         If the disk is too small, or becomes full.
 
-    Notes
+    ImageNotices
     -----
     Killed at any moment, it leaves no file or a whole one, and continues when
     called again; the datasets are then those of an uninterrupted run.
@@ -165,20 +165,22 @@ def prepare(
     if add:
         if shards is not None or scheduler is not None or overwrite or dry_run:
             raise InputError("--add goes without --shards, --scheduler, --overwrite and --dry-run")
-        opened = ArrayPictures(source) if isinstance(source, np.ndarray) else open_source(recipe)
+        opened = ArrayImages(source) if isinstance(source, np.ndarray) else open_source(recipe)
         asked = {name: options[name] for name in Preprocessing.model_fields}
-        return add_pictures(path, opened, recipe, asked, worker_count(workers), progress)
-    made = Preparation(recipe, path, worker_count(workers), resume, overwrite)
+        return append_images(path, opened, recipe, asked, worker_count(workers), progress)
+    preparation = Preparation(recipe, path, worker_count(workers), resume, overwrite)
     if isinstance(source, np.ndarray):
         if shards is not None or scheduler is not None:
             raise InputError("images in an array are prepared in one piece, without shards")
-        return made.whole(ArrayPictures(source), progress, dry_run=dry_run)
+        return preparation.run_single(ArrayImages(source), progress, dry_run=dry_run)
     if shards is not None and dry_run:
-        return made.would_shard(shards, shard)
+        return preparation.dry_run_shards(shards, shard)
     if scheduler is not None and not dry_run:
-        return replace(made, workers=workers or 1).on_cluster(scheduler, shards, progress)
+        return replace(preparation, workers=workers or 1).run_on_cluster(
+            scheduler, shards, progress
+        )
     if shards is not None:
-        return made.shards(shards, shard, progress)
+        return preparation.run_shards(shards, shard, progress)
     idle = dry_run or recipe.source.kind != "folder" or (path.exists() and not overwrite)
-    with started_ahead(0 if idle else worker_count(workers)):
-        return made.whole(open_source(recipe), progress, dry_run=dry_run)
+    with prestarted_workers(0 if idle else worker_count(workers)):
+        return preparation.run_single(open_source(recipe), progress, dry_run=dry_run)

@@ -14,29 +14,30 @@ import numpy as np
 
 from phasegan.config.settings import differences
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.positional_file import RawFile
+from phasegan.data.hdf5.positional_file import PositionalFile
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.prepare.interruption import check_space, told_how_to_go_on
-from phasegan.data.prepare.job import Job, PrepareReport, described_recipe
-from phasegan.data.prepare.journal import Entry
-from phasegan.data.prepare.loop import Outcome
+from phasegan.data.prepare.interruption import check_disk_space, resume_hint
+from phasegan.data.prepare.job import PrepareJob, PrepareReport, recipe_record
+from phasegan.data.prepare.journal import JournalEntry
+from phasegan.data.prepare.loop import PrepareTally
 from phasegan.data.prepare.partial import SPLITS
 from phasegan.data.prepare.plan import Plan
-from phasegan.data.prepare.worker_pool import in_order
-from phasegan.data.prepare.writer import About, complete
+from phasegan.data.prepare.worker_pool import map_in_order
+from phasegan.data.prepare.writer import Provenance, complete
 from phasegan.data.recipes import Recipe
-from phasegan.data.sources import Item, Loader, Source
+from phasegan.data.sources import Loader, Source, SourceItem
 from phasegan.errors import InputError
 from phasegan.fourier.exact_sum import fraction_bits
-from phasegan.io.atomic import atomic_file, locked, remove_leftovers
+from phasegan.io.atomic import atomic_file, remove_leftovers
+from phasegan.io.locking import file_lock
 from phasegan.progress import Progress
 from phasegan.resources import available_cores
 
 _BLOCK_BYTES = 2**24
 
 
-class Newcomers:
+class NewImages:
     """The pictures of a source that a file does not hold, by their content.
 
     Parameters
@@ -60,7 +61,7 @@ class Newcomers:
             progress.task("looking for new pictures", len(numbers)) as task,
             ThreadPoolExecutor(available_cores()) as pool,
         ):
-            for number, sha in in_order(lambda n: pool.submit(source.sha256, n), numbers, 256):
+            for number, sha in map_in_order(lambda n: pool.submit(source.sha256, n), numbers, 256):
                 if sha not in held:
                     new.append(number)
                 task.advance()
@@ -81,13 +82,13 @@ class Newcomers:
             start += count
         return found
 
-    def item(self, number: int) -> Item:
+    def item(self, number: int) -> SourceItem:
         """Return what stands at a number."""
         return self._source.item(self._numbers[number])._replace(number=number)
 
-    def ticket(self, number: int) -> Any:
+    def job(self, number: int) -> Any:
         """Return what the loader needs."""
-        return self._source.ticket(self._numbers[number])
+        return self._source.job(self._numbers[number])
 
     def loader(self) -> Loader:
         """Return the source's loader."""
@@ -101,20 +102,20 @@ class Newcomers:
         """Digest of the source's listing and of what is held."""
         return self._listing
 
-    def longest(self) -> int:
+    def max_name_bytes(self) -> int:
         """Of the source."""
-        return self._source.longest()
+        return self._source.max_name_bytes()
 
     def sha256(self, number: int) -> str:
         """Of the source's item."""
         return self._source.sha256(self._numbers[number])
 
-    def holds(self, number: int, sha256: str) -> bool:
+    def matches(self, number: int, sha256: str) -> bool:
         """Tell whether the item still has that content."""
-        return self._source.holds(self._numbers[number], sha256)
+        return self._source.matches(self._numbers[number], sha256)
 
 
-def add(
+def append_images(
     path: Path, source: Source, recipe: Recipe, asked: dict[str, Any], workers: int,
     progress: Progress,
 ) -> PrepareReport:  # fmt: skip
@@ -146,30 +147,35 @@ def add(
         If the disk is too small.
     """
     start = time.monotonic()
-    with locked(path.with_name(f".{path.name}.lock"), str(path)), quiet_decoders():
+    with file_lock(path.with_name(f".{path.name}.lock"), str(path)), quiet_decoders():
         remove_leftovers(path.parent, path.name)
         file = PreparedFile(path)
         _check_same(file, asked)
-        newcomers = Newcomers(source, file, progress)
+        new_images = NewImages(source, file, progress)
         stored = file.attributes["recipe"]
         recipe = recipe.model_copy(
             update={"preprocessing": recipe.preprocessing.model_validate(stored["preprocessing"])}
         )
-        same = _names(described_recipe(recipe)) == _names(stored)
-        if not len(newcomers):
+        same = _names(recipe_record(recipe)) == _names(stored)
+        if not len(new_images):
             file.close()
             return PrepareReport(
                 path, file.layout, len(file.train), len(file.test), ignored=source.ignored,
-                known=newcomers.known, written=False,
+                known=new_images.known, written=False,
             )  # fmt: skip
-        if newcomers.depth() > file.layout.bits:
+        if new_images.depth() > file.layout.bits:
             raise InputError(f"{path}: holds 8-bit images, {source.label} has pictures of 16 bit")
         extra = path.with_name(f".{path.name}.added")
-        with told_how_to_go_on(path):
-            report = _prepare_extra(extra, newcomers, file, recipe, workers, progress)
+        with resume_hint(path):
+            report = _prepare_extra(extra, new_images, file, recipe, workers, progress)
             with PreparedFile(extra) as added:
-                listing = source.listing() if same else newcomers.listing()
-                _combine(path, [file, added], listing, max(newcomers.longest(), _longest(file)))
+                listing = source.listing() if same else new_images.listing()
+                _combine(
+                    path,
+                    [file, added],
+                    listing,
+                    max(new_images.max_name_bytes(), _max_name_bytes(file)),
+                )
             extra.unlink()
         file.close()
     return replace(
@@ -177,7 +183,7 @@ def add(
         path=path,
         train=len(file.train) + report.train,
         test=len(file.test) + report.test,
-        known=newcomers.known,
+        known=new_images.known,
         added=(report.train, report.test),
         seconds=time.monotonic() - start,
     )
@@ -201,27 +207,27 @@ def _names(recipe: dict[str, Any]) -> tuple[Any, Any]:
     return recipe["name"], recipe["source"]
 
 
-def _longest(file: PreparedFile) -> int:
+def _max_name_bytes(file: PreparedFile) -> int:
     kind = file.read(lambda opened: opened["train/source"].dtype)
     return int(kind.itemsize)
 
 
 def _prepare_extra(
-    extra: Path, newcomers: Newcomers, file: PreparedFile, recipe: Recipe, workers: int,
+    extra: Path, new_images: NewImages, file: PreparedFile, recipe: Recipe, workers: int,
     progress: Progress,
 ) -> PrepareReport:  # fmt: skip
     """Prepare the new pictures, or go on with them."""
     layout = file.layout
-    plan = Plan.make(newcomers.splits(), recipe)
-    needed = (len(file.train) + len(file.test) + 2 * len(newcomers)) * layout.sample_bytes
-    check_space(extra, needed, "fewer pictures")
-    job = Job(extra, newcomers, plan, layout, recipe, workers, plan.expected("train"))
+    plan = Plan.make(new_images.splits(), recipe)
+    needed = (len(file.train) + len(file.test) + 2 * len(new_images)) * layout.sample_bytes
+    check_disk_space(extra, needed, "fewer pictures")
+    job = PrepareJob(extra, new_images, plan, layout, recipe, workers, plan.expected_count("train"))
     if extra.exists():
         extra.unlink()
     return job.run(progress, discard=True)
 
 
-def _combine(path: Path, files: Sequence[PreparedFile], listing: str, longest: int) -> None:
+def _combine(path: Path, files: Sequence[PreparedFile], listing: str, max_name_bytes: int) -> None:
     """Write the samples of several files into one, and give it its name."""
     layout = files[0].layout
     counts = {name: sum(len(file.split(name)) for file in files) for name in SPLITS}
@@ -232,26 +238,28 @@ def _combine(path: Path, files: Sequence[PreparedFile], listing: str, longest: i
                 group = made.create_group(name)
                 for key in layout.raw:
                     shape, dtype = layout.dataset(key)
-                    places[name, key] = container.in_one_piece(
+                    places[name, key] = container.create_contiguous(
                         group, key, counts[name], shape, dtype
                     )
-        target = RawFile(temporary, writable=True)
+        target = PositionalFile(temporary, writable=True)
         for (name, key), place in places.items():
             for values in _blocks(files, name, key):
                 target.write(place, values)
                 place += values.nbytes
         target.close()
-        outcome = Outcome()
+        tally = PrepareTally()
         for name in SPLITS:
             for entry in _entries(files, name):
-                outcome.accept(name, entry.source, entry.source_sha256)
+                tally.add_sample(name, entry.source, entry.source_sha256)
         mean, steps = None, fraction_bits(layout.size**2 * layout.data_range, counts["train"])
         if layout.has_images:
             total = sum(np.longdouble(len(file.train)) * file.mean_magnitude() for file in files)
             mean = np.ascontiguousarray(total / counts["train"], np.float64)
-        about = About(files[0].attributes["recipe"], listing, outcome.source_checksum(), steps)
+        provenance = Provenance(
+            files[0].attributes["recipe"], listing, tally.source_checksum(), steps
+        )
         entries = (entry for name in SPLITS for entry in _entries(files, name))
-        complete(temporary, layout, counts, longest, entries, mean, about)
+        complete(temporary, layout, counts, max_name_bytes, entries, mean, provenance)
 
 
 def _blocks(files: Sequence[PreparedFile], name: str, key: str) -> Iterator[Any]:
@@ -263,18 +271,18 @@ def _blocks(files: Sequence[PreparedFile], name: str, key: str) -> Iterator[Any]
             yield np.ascontiguousarray(split.images(rows) if key == "images" else split.codes(rows))
 
 
-def _entries(files: Sequence[PreparedFile], name: str) -> Iterator[Entry]:
+def _entries(files: Sequence[PreparedFile], name: str) -> Iterator[JournalEntry]:
     for file in files:
         split = file.split(name)
         undefined = set(split.undefined_rows())
-        for start in range(0, len(split), container.ROWS):
-            rows = range(start, min(start + container.ROWS, len(split)))
+        for start in range(0, len(split), container.CHUNK_ROWS):
+            rows = range(start, min(start + container.CHUNK_ROWS, len(split)))
             block = slice(rows.start, rows.stop)
             names, hashes = split.sources(block), split.source_sha256(block)
             tables = {key: split.digests(key, block) for key in file.layout.raw}
             for i, row in enumerate(rows):
                 mask = split.undefined([row])[0] if row in undefined else None
-                yield Entry(
+                yield JournalEntry(
                     name, names[i], hashes[i],
                     {key: table[i].tobytes() for key, table in tables.items()},
                     None if mask is None or not mask.any() else mask,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from phasegan.data.hdf5.checksums import digest
 from phasegan.data.hdf5.layout import Layout
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
-from phasegan.data.images.notices import Middle, middle
+from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.notices import ValueRange, value_range
 from phasegan.data.sources import Loader
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import encode
@@ -33,11 +33,11 @@ class Sample:
     phase: NDArray[np.generic]
     undefined: NDArray[np.bool_]
     magnitude: NDArray[np.float64]
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     """What is left out of the picture."""
 
 
-class Encoded(NamedTuple):
+class EncodedSample(NamedTuple):
     """A sample as it is written."""
 
     source: str
@@ -48,25 +48,25 @@ class Encoded(NamedTuple):
     """SHA-256 of each of the values."""
     undefined: NDArray[np.bool_] | None
     """Where the phase is undefined; None: nowhere."""
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     """What is left out of the picture."""
-    middle: Middle | None = None
+    value_range: ValueRange | None = None
     """Where the image's values lie; None of 8 bit."""
 
 
-class Task(NamedTuple):
+class ImageBatch(NamedTuple):
     """Pictures that are encoded together."""
 
-    tickets: list[Any]
+    jobs: list[Any]
     """What the loader takes, one a picture."""
     counted: list[bool]
     """Whose magnitudes are summed."""
 
 
-class Done(NamedTuple):
+class BatchResult(NamedTuple):
     """What became of a task."""
 
-    results: list[Encoded | str]
+    results: list[EncodedSample | str]
     """Samples, or the reasons why there are none."""
     total: NDArray[np.int64] | None
     """Sum of the magnitudes that were counted, in steps of `ExactSum`."""
@@ -96,45 +96,47 @@ class Encoder:
     seed: int
     steps: int = 0
 
-    def sample(self, ticket: Any) -> Sample | str:
+    def sample(self, job: Any) -> Sample | str:
         """Return a sample, or the reason why there is none."""
         layout = self.layout
         try:
-            loaded = self.loader.square(ticket, layout.size, layout.channels, layout.bits, self.how)
+            loaded = self.loader.load_square(
+                job, layout.size, layout.channels, layout.bits, self.how
+            )
             sample = encode_sample(loaded.pixels, layout, loaded.name, loaded.sha256, self.seed)
-            return replace(sample, remarks=loaded.remarks)
-        except UnreadablePictureError as error:
+            return replace(sample, notices=loaded.notices)
+        except UnreadableImageError as error:
             return str(error)
         except OSError as error:
             return f"cannot be read ({error.strerror or error})"
         except MemoryError:
             return "larger than the memory"
 
-    def __call__(self, task: Task) -> Done:
+    def __call__(self, task: ImageBatch) -> BatchResult:
         """Encode pictures."""
         total = ExactSum(self.steps)
-        results: list[Encoded | str] = []
-        for ticket, counted in zip(task.tickets, task.counted, strict=True):
-            sample = self.sample(ticket)
+        results: list[EncodedSample | str] = []
+        for job, counted in zip(task.jobs, task.counted, strict=True):
+            sample = self.sample(job)
             if isinstance(sample, str):
                 results.append(sample)
                 continue
             if counted and self.layout.has_images:
                 total.add(sample.magnitude)
             results.append(self.pack(sample))
-        return Done(results, total.total)
+        return BatchResult(results, total.total)
 
-    def pack(self, sample: Sample) -> Encoded:
+    def pack(self, sample: Sample) -> EncodedSample:
         """Return a sample as it is written."""
         values = {name: getattr(sample, name) for name in self.layout.raw}
-        return Encoded(
+        return EncodedSample(
             sample.source,
             sample.source_sha256,
             values,
             {name: digest(value) for name, value in values.items()},
             sample.undefined if sample.undefined.any() else None,
-            sample.remarks,
-            middle(sample.images),
+            sample.notices,
+            value_range(sample.images),
         )
 
 

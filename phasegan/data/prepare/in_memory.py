@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from phasegan.config.settings import build
-from phasegan.data.folder_source import PictureFile, PictureFolder
+from phasegan.data.folder_source import ImageFile, ImageFolder
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.notices import Remarks, left_out, middle, narrow
+from phasegan.data.images.notices import NoticeCounter, ignored_lines, narrow_range, value_range
 from phasegan.data.prepare.encode import Encoder, Sample
 from phasegan.data.recipes import Preprocessing
 from phasegan.errors import InputError
@@ -66,28 +66,28 @@ def _encode_all(
     progress: Progress,
     seed: int,
 ) -> tuple[Layout, list[Sample]]:
-    source = PictureFolder(path) if path.is_dir() else PictureFile(path)
+    source = ImageFolder(path) if path.is_dir() else ImageFile(path)
     layout = wanted.layout(padded, source.depth())
     encoder = Encoder(source.loader(), layout, wanted.fit, seed)
     samples: list[Sample] = []
-    remarks = Remarks()
+    notices = NoticeCounter()
     for number in (i for own in source.splits().values() for i in own):
         if limit is not None and len(samples) == limit:
             break
-        result = encoder.sample(source.ticket(number))
+        result = encoder.sample(source.job(number))
         if isinstance(result, str):
             progress.warn(f"skipped {source.item(number).name}: {result}")
         else:
             samples.append(result)
-            remarks.add(result.remarks, source.item(number).name)
+            notices.add(result.notices, source.item(number).name)
     if not samples:
         raise InputError(f"{path}: no usable picture")
-    remarks.tell(progress)
-    for line in left_out(source.linked, ()):
+    notices.report(progress)
+    for line in ignored_lines(source.linked, ()):
         progress.warn(f"{path}: {line}")
     if source.ignored:
         progress.warn(f"{path}: ignored {source.ignored} files that are no pictures by their name")
-    found = narrow([middle(sample.images) for sample in samples], 0, layout.data_range)
+    found = narrow_range([value_range(sample.images) for sample in samples], 0, layout.data_range)
     if found is not None:
         progress.warn(
             f"{path}: {found[0]}; they are taken as they are, which phases do not depend on"

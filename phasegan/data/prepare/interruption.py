@@ -1,4 +1,4 @@
-"""What every preparation does about interruptions, and about a disk that is too small."""
+"""What every preparation shares: interruptions, resuming, and space on the disk."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from phasegan.config.settings import differences
-from phasegan.data.prepare.partial import Names, Unfinished
-from phasegan.errors import InputError, Interrupted, RunError, room_for
+from phasegan.data.prepare.partial import PartialFile, PartialPaths
+from phasegan.errors import InputError, Interrupted, RunError, disk_full_guard
 from phasegan.io.atomic import replace
 
 
-def check_left(path: Path, about: dict[str, Any], *, discard: bool) -> bool:
+def check_partial(path: Path, fingerprint: dict[str, Any], *, discard: bool) -> bool:
     """Look at what an interrupted preparation left; its lock must be held.
 
     Parameters
     ----------
     path : pathlib.Path
         The final name.
-    about : dict
+    fingerprint : dict
         What is to be prepared, in plain values: what decides every byte of the file.
     discard : bool
         Throw away what was left by a preparation of something else.
@@ -37,8 +37,8 @@ def check_left(path: Path, about: dict[str, Any], *, discard: bool) -> bool:
     InputError
         If a preparation of something else is in the way.
     """
-    names, left = Names.of(path), Unfinished.about(path)
-    changed = [] if left is None else differences(left, about)
+    names, left = PartialPaths.of(path), PartialFile.fingerprint(path)
+    changed = [] if left is None else differences(left, fingerprint)
     if changed and not discard:
         raise InputError(
             f"{path}: an interrupted preparation is in the way, of something else "
@@ -49,20 +49,20 @@ def check_left(path: Path, about: dict[str, Any], *, discard: bool) -> bool:
     return left is not None and not changed
 
 
-class Unwhole(Protocol):
+class PartialOutput(Protocol):
     """A file that is being written: of phases, or of pictures."""
 
-    names: Names
+    names: PartialPaths
 
     def close(self) -> None:
         """Close what is open; everything stays on the disk."""
 
 
-U = TypeVar("U", bound=Unwhole)
+U = TypeVar("U", bound=PartialOutput)
 
 
 @contextlib.contextmanager
-def made_whole(path: Path, begin: Callable[[], U]) -> Iterator[U]:
+def resumable_output(path: Path, begin: Callable[[], U]) -> Iterator[U]:
     """Begin or continue a file, and give it its name when the block has filled it.
 
     What an interruption or a full disk leaves stays, to be continued; bad input leaves
@@ -75,7 +75,7 @@ def made_whole(path: Path, begin: Callable[[], U]) -> Iterator[U]:
     begin : callable
         Opens what is not whole yet.
     """
-    with told_how_to_go_on(path):
+    with resume_hint(path):
         unwhole, hopeless = begin(), False
         try:
             yield unwhole
@@ -91,10 +91,10 @@ def made_whole(path: Path, begin: Callable[[], U]) -> Iterator[U]:
 
 
 @contextlib.contextmanager
-def told_how_to_go_on(path: Path) -> Iterator[None]:
+def resume_hint(path: Path) -> Iterator[None]:
     """Say how to go on after an interruption or on a full disk; what is written stays."""
     try:
-        with room_for(path):
+        with disk_full_guard(path):
             yield
     except KeyboardInterrupt as error:
         raise Interrupted(
@@ -103,7 +103,7 @@ def told_how_to_go_on(path: Path) -> Iterator[None]:
         ) from None
 
 
-def check_space(path: Path, needed: int, smaller: str) -> None:
+def check_disk_space(path: Path, needed: int, smaller: str) -> None:
     """Refuse to begin what does not fit on the disk.
 
     Parameters

@@ -16,13 +16,13 @@ from phasegan.config.settings import differences
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.notices import left_out
+from phasegan.data.images.notices import ignored_lines
 from phasegan.data.prepare.encode import Encoder
-from phasegan.data.prepare.interruption import check_left, check_space, made_whole
-from phasegan.data.prepare.loop import Filling, Outcome
-from phasegan.data.prepare.partial import Names, Unfinished
-from phasegan.data.prepare.plan import Plan, Share
-from phasegan.data.prepare.writer import About, complete
+from phasegan.data.prepare.interruption import check_disk_space, check_partial, resumable_output
+from phasegan.data.prepare.loop import PrepareLoop, PrepareTally
+from phasegan.data.prepare.partial import PartialFile, PartialPaths
+from phasegan.data.prepare.plan import Partition, Plan
+from phasegan.data.prepare.writer import Provenance, complete
 from phasegan.data.recipes import Preprocessing, Recipe
 from phasegan.data.sources import Source
 from phasegan.errors import InputError
@@ -59,7 +59,7 @@ class PrepareReport:
 
 
 @dataclass(frozen=True)
-class Job:
+class PrepareJob:
     """A file that is to be prepared.
 
     Parameters
@@ -78,7 +78,7 @@ class Job:
         Processes that decode.
     whole : int
         Training samples of all shares.
-    share : Share, optional
+    share : Partition, optional
         The part of the whole that the file holds.
     """
 
@@ -89,7 +89,7 @@ class Job:
     recipe: Recipe
     workers: int
     whole: int
-    share: Share | None = None
+    share: Partition | None = None
 
     @property
     def shard(self) -> str:
@@ -114,67 +114,67 @@ class Job:
             If the disk is too small.
         """
         start = time.monotonic()
-        listing, described = self.source.listing(), described_recipe(self.recipe)
-        about = self._about(listing)
-        begun = check_left(self.path, about, discard=discard)
-        capacity = {split: self.plan.expected(split) for split in ("train", "test")}
+        listing, described = self.source.listing(), recipe_record(self.recipe)
+        fingerprint = self._fingerprint(listing)
+        begun = check_partial(self.path, fingerprint, discard=discard)
+        capacity = {split: self.plan.expected_count(split) for split in ("train", "test")}
         if not begun:
             needed = sum(capacity.values()) * self.layout.sample_bytes
-            check_space(self.path, needed, "fewer --samples")
+            check_disk_space(self.path, needed, "fewer --samples")
         for name, reason in self.source.unlisted:
             progress.warn(f"left out the folder {name or '.'}: {reason}")
-        for line in left_out(self.source.linked, ()):
+        for line in ignored_lines(self.source.linked, ()):
             progress.warn(f"{self.source.label}: {line}")
-        with made_whole(
-            self.path, lambda: Unfinished(self.path, self.layout, capacity, about)
-        ) as unfinished:
-            outcome = self._fill(unfinished, listing, described, progress)
+        with resumable_output(
+            self.path, lambda: PartialFile(self.path, self.layout, capacity, fingerprint)
+        ) as partial:
+            tally = self._fill(partial, listing, described, progress)
         return PrepareReport(
             path=self.path,
             layout=self.layout,
-            train=outcome.counts["train"],
-            test=outcome.counts["test"],
-            skipped=outcome.skipped,
+            train=tally.counts["train"],
+            test=tally.counts["test"],
+            skipped=tally.skipped,
             ignored=self.source.ignored,
-            shared=outcome.shared,
-            resumed=outcome.resumed,
+            shared=tally.shared,
+            resumed=tally.resumed,
             seconds=time.monotonic() - start,
         )
 
     def _fill(
         self,
-        unfinished: Unfinished,
+        partial: PartialFile,
         listing: str,
         described: dict[str, Any],
         progress: Progress,
-    ) -> Outcome:
+    ) -> PrepareTally:
         wanted, seed = self.recipe.preprocessing, self.recipe.split.seed
         steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.whole)
         encoder = Encoder(self.source.loader(), self.layout, wanted.fit, seed, steps)
-        filling = Filling(unfinished, self.plan, self.source, encoder, self.workers, progress)
+        loop = PrepareLoop(partial, self.plan, self.source, encoder, self.workers, progress)
         with quiet_decoders():
-            outcome = filling.run()
-        checksum = outcome.source_checksum()
+            tally = loop.run()
+        checksum = tally.source_checksum()
         if self.share is None and self.recipe.source.checksum not in (None, checksum):
             raise InputError(
                 f"{self.source.label}: its pictures have checksum {checksum}, the recipe "
                 f"{self.recipe.name} asks for {self.recipe.source.checksum}; they are not the "
                 "same set"
             )
-        unfinished.settle()
-        mean = filling.magnitudes.mean(outcome.counts["train"]) if self.layout.has_images else None
-        about = About(described, listing, checksum, steps, self.shard)
+        partial.sync()
+        mean = loop.magnitudes.mean(tally.counts["train"]) if self.layout.has_images else None
+        provenance = Provenance(described, listing, checksum, steps, self.shard)
         complete(
-            unfinished.names.part, self.layout, outcome.counts, self.source.longest(),
-            unfinished.entries(), mean, about,
+            partial.names.part, self.layout, tally.counts, self.source.max_name_bytes(),
+            partial.entries(), mean, provenance,
         )  # fmt: skip
-        return outcome
+        return tally
 
-    def _about(self, listing: str) -> dict[str, Any]:
+    def _fingerprint(self, listing: str) -> dict[str, Any]:
         """Return what decides every byte of the file."""
         return {
-            "recipe": described_recipe(self.recipe),
-            "samples": {split: self.plan.expected(split) for split in ("train", "test")},
+            "recipe": recipe_record(self.recipe),
+            "samples": {split: self.plan.expected_count(split) for split in ("train", "test")},
             "shard": self.shard,
             "bits": self.layout.bits,
             "source_listing": listing,
@@ -184,7 +184,7 @@ class Job:
         }
 
 
-def described_recipe(recipe: Recipe) -> dict[str, Any]:
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as it is written into files: complete, but for where a folder stands."""
     values = recipe.model_dump(mode="json")
     if recipe.source.kind == "folder":
@@ -198,12 +198,12 @@ def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
     return recipe | {"preprocessing": known}
 
 
-def existing(job: Job, *, thorough: bool) -> PrepareReport:
+def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
     """Return what there is, if it is what a job would make.
 
     Parameters
     ----------
-    job : Job
+    job : PrepareJob
         What would be made.
     thorough : bool
         Read all pictures again, to see whether they are the same; otherwise their names
@@ -220,7 +220,7 @@ def existing(job: Job, *, thorough: bool) -> PrepareReport:
     except InputError as error:
         raise InputError(f"{error}; it is in the way, choose another -o") from None
     with opened as file:
-        changed = differences(_completed(file.attributes["recipe"]), described_recipe(job.recipe))
+        changed = differences(_completed(file.attributes["recipe"]), recipe_record(job.recipe))
         if changed:
             raise InputError(
                 f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
@@ -236,7 +236,7 @@ def existing(job: Job, *, thorough: bool) -> PrepareReport:
                 f"{path} is there, but the source's files have changed since; "
                 "choose another -o, or add --overwrite"
             )
-        Names.of(path).remove()
+        PartialPaths.of(path).remove()
         return PrepareReport(path, file.layout, len(file.train), len(file.test), written=False)
 
 
@@ -246,7 +246,7 @@ def _unchanged(file: PreparedFile, source: Source) -> bool:
         return True  # the listing has seen every byte
     numbers = {source.item(i).name: i for own in source.splits().values() for i in own}
     return all(
-        name in numbers and source.holds(numbers[name], sha256)
+        name in numbers and source.matches(numbers[name], sha256)
         for part in (file.train, file.test)
         for name, sha256 in zip(part.sources(), part.source_sha256(), strict=True)
     )

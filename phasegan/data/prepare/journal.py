@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.prepare.encode import Encoded
-from phasegan.io.append_log import Lines
+from phasegan.data.prepare.encode import EncodedSample
+from phasegan.io.append_log import AppendLog
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """What became of a picture: a sample of a split, or skipped."""
 
     split: str | None
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     """SHA-256 of each of the values."""
     undefined: NDArray[np.bool_] | None
     """Where the phase is undefined, flat; None: nowhere."""
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     """What is left out of the picture."""
 
     @property
@@ -39,49 +39,49 @@ class Entry(NamedTuple):
         return self.source_sha256
 
 
-def accepted(split: str, encoded: Encoded) -> Entry:
+def sample_entry(split: str, encoded: EncodedSample) -> JournalEntry:
     """Return the entry of a sample."""
-    return Entry(
+    return JournalEntry(
         split,
         encoded.source,
         encoded.source_sha256,
         encoded.digests,
         encoded.undefined,
-        encoded.remarks,
+        encoded.notices,
     )
 
 
-def skipped(name: str, reason: str) -> Entry:
+def skip_entry(name: str, reason: str) -> JournalEntry:
     """Return the entry of a picture that is left out."""
-    return Entry(None, name, reason, {}, None)
+    return JournalEntry(None, name, reason, {}, None)
 
 
-def _to_json(entry: Entry) -> list[Any]:
+def _to_json(entry: JournalEntry) -> list[Any]:
     values: list[Any] = [entry.split, entry.source, entry.source_sha256]
     if entry.digests:
         values.append({name: digest.hex() for name, digest in entry.digests.items()})
     if entry.undefined is not None:
         packed = zlib.compress(np.packbits(entry.undefined).tobytes())
         values.append(base64.b85encode(packed).decode())
-    elif entry.remarks:
+    elif entry.notices:
         values.append(None)
-    if entry.remarks:
-        values.append(entry.remarks)
+    if entry.notices:
+        values.append(entry.notices)
     return values
 
 
-def _from_json(values: list[Any], elements: int) -> Entry:
+def _from_json(values: list[Any], elements: int) -> JournalEntry:
     split, source, second = values[:3]
     digests = {n: bytes.fromhex(d) for n, d in values[3].items()} if len(values) > 3 else {}
     undefined = None
     if len(values) > 4 and values[4] is not None:
         bits = np.frombuffer(zlib.decompress(base64.b85decode(values[4])), np.uint8)
         undefined = np.unpackbits(bits, count=elements).astype(bool)
-    remarks = tuple(values[5]) if len(values) > 5 else ()
-    return Entry(split, source, second, digests, undefined, remarks)
+    notices = tuple(values[5]) if len(values) > 5 else ()
+    return JournalEntry(split, source, second, digests, undefined, notices)
 
 
-class Journal(Lines):
+class Journal(AppendLog):
     """Entries that are appended and read again from the start.
 
     Parameters
@@ -96,11 +96,11 @@ class Journal(Lines):
         super().__init__(path)
         self._elements = elements
 
-    def append(self, entries: list[Entry]) -> None:
+    def append_entries(self, entries: list[JournalEntry]) -> None:
         """Append entries, all in one write."""
-        self.add(map(_to_json, entries))
+        self.append(map(_to_json, entries))
 
-    def entries(self) -> Iterator[tuple[int, Entry]]:
+    def entries(self) -> Iterator[tuple[int, JournalEntry]]:
         """Yield each entry with the place where it begins, up to the first damaged line."""
         for place, value in self.values():
             yield place, _from_json(value, self._elements)

@@ -7,33 +7,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from phasegan.data.images.notices import Middle, Remarks, narrow
-from phasegan.data.prepare.encode import Done, Encoded, Encoder, Task
+from phasegan.data.images.notices import NoticeCounter, ValueRange, narrow_range
+from phasegan.data.prepare.encode import BatchResult, EncodedSample, Encoder, ImageBatch
 from phasegan.data.prepare.file_hashes import FileHashes
-from phasegan.data.prepare.journal import Entry, accepted, skipped
-from phasegan.data.prepare.partial import Unfinished
+from phasegan.data.prepare.journal import JournalEntry, sample_entry, skip_entry
+from phasegan.data.prepare.partial import PartialFile
 from phasegan.data.prepare.plan import Plan
-from phasegan.data.prepare.worker_pool import Here, Workers, in_order
+from phasegan.data.prepare.worker_pool import InProcessPool, WorkerPool, map_in_order
 from phasegan.data.sources import Source
 from phasegan.errors import InputError
 from phasegan.fourier.exact_sum import ExactSum
 from phasegan.fourier.phase import analyse
-from phasegan.progress import Progress
-from phasegan.progress import Task as ProgressTask
+from phasegan.progress import Progress, ProgressTask
 from phasegan.resources import available_cores
 
 _TASK = 16
 """Pictures that are encoded together, at most."""
 _TASK_BYTES = 2**22
 """Bytes of samples that are sent between processes at once."""
-_MIDDLES = 10_000
+_MAX_VALUE_RANGES = 10_000
 """Samples whose values are looked at."""
 _FEW = 64
 """Samples for which no process is started, where the decoders are trusted."""
 
 
 @dataclass
-class Outcome:
+class PrepareTally:
     """What became of the pictures."""
 
     counts: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
@@ -45,9 +44,9 @@ class Outcome:
     )
     shared: int = 0
     """Test samples whose file also stands in the training split."""
-    remarks: Remarks = field(default_factory=Remarks)
+    notices: NoticeCounter = field(default_factory=NoticeCounter)
     """What is left out of samples."""
-    middles: list[Middle] = field(default_factory=list)
+    value_ranges: list[ValueRange] = field(default_factory=list)
     """Where the values of samples of 16 bit lie; of the first ones."""
     _test: bytearray = field(default_factory=bytearray)
     """A line for each test sample."""
@@ -55,7 +54,7 @@ class Outcome:
     """The hash of each test sample's file, 64 digits."""
     _digest: Any = field(default_factory=hashlib.sha256)
 
-    def accept(self, split: str, source: str, source_sha256: str) -> None:
+    def add_sample(self, split: str, source: str, source_sha256: str) -> None:
         """Count a sample."""
         self.counts[split] += 1
         self.hashes[split].add(source_sha256)
@@ -66,7 +65,7 @@ class Outcome:
         else:
             self._digest.update(line)
 
-    def stands_opposite(self, split: str, source_sha256: str) -> bool:
+    def in_other_split(self, split: str, source_sha256: str) -> bool:
         """Tell whether a file stands in the other split."""
         return source_sha256 in self.hashes["train" if split == "test" else "test"]
 
@@ -82,12 +81,12 @@ class Outcome:
         return f"sha256:{whole.hexdigest()}"
 
 
-class Filling:
+class PrepareLoop:
     """One run over the pictures of a plan.
 
     Parameters
     ----------
-    unfinished : Unfinished
+    partial : PartialFile
         Where samples go; what it holds already is kept if it can be trusted.
     plan : Plan
         Which pictures become which samples.
@@ -103,24 +102,24 @@ class Filling:
 
     def __init__(
         self,
-        unfinished: Unfinished,
+        partial: PartialFile,
         plan: Plan,
         source: Source,
         encoder: Encoder,
         workers: int,
         progress: Progress,
     ) -> None:
-        self._unfinished, self._plan, self._source = unfinished, plan, source
+        self._partial, self._plan, self._source = partial, plan, source
         self._progress = progress
         self.magnitudes = ExactSum(encoder.steps)
         self._encoder = encoder
         self._workers = workers
         self._in_flight = 0
         self._unsplit = None in source.splits()
-        self._replay: Iterator[tuple[int, Entry]] | None = unfinished.journal.entries()
-        self.outcome = Outcome()
+        self._replay: Iterator[tuple[int, JournalEntry]] | None = partial.journal.entries()
+        self.tally = PrepareTally()
 
-    def run(self) -> Outcome:
+    def run(self) -> PrepareTally:
         """Fill the file.
 
         Raises
@@ -128,35 +127,35 @@ class Filling:
         InputError
             If there are fewer usable pictures than asked for.
         """
-        total = sum(self._plan.expected(split) for split in ("train", "test"))
+        total = sum(self._plan.expected_count(split) for split in ("train", "test"))
         layout = self._encoder.layout
         few = not self._source.external and (self._workers == 1 or total <= _FEW)
         size = max(1, min(_TASK, _TASK_BYTES // layout.sample_bytes))
         with self._progress.task("preparing", total) as task:
-            remaining = [(s, q, self._repeat(s, q, task)) for s, q in self._plan.queues]
+            remaining = [(s, q, self._replay_queue(s, q, task)) for s, q in self._plan.queues]
             if all(done is None for *_, done in remaining):
                 pass
             elif few:
-                self._fill(Here(self._encoder), remaining, size, task)
+                self._fill(InProcessPool(self._encoder), remaining, size, task)
             else:
                 count = max(1, min(self._workers, -(-total // size)))
-                with Workers(self._encoder, count) as pool:
+                with WorkerPool(self._encoder, count) as pool:
                     self._fill(pool, remaining, size, task)
-        self.outcome.count_shared()
+        self.tally.count_shared()
         self._check()
-        self._tell()
-        return self.outcome
+        self._warn()
+        return self.tally
 
-    def _tell(self) -> None:
-        self.outcome.remarks.tell(self._progress)
-        found = narrow(self.outcome.middles, 0, self._encoder.layout.data_range)
+    def _warn(self) -> None:
+        self.tally.notices.report(self._progress)
+        found = narrow_range(self.tally.value_ranges, 0, self._encoder.layout.data_range)
         if found is not None:
             self._progress.warn(
                 f"{self._source.label}: {found[0]}; they are stored as they are, which phases do "
                 "not depend on; multiply them first if errors are to be on the full range"
             )
 
-    def _repeat(self, splits: tuple[str, ...], queue: Any, task: ProgressTask) -> int | None:
+    def _replay_queue(self, splits: tuple[str, ...], queue: Any, task: ProgressTask) -> int | None:
         """Take what the journal has of a queue; return where to go on, None if it is done."""
         for position, number in enumerate(queue):
             open_splits = self._open(splits)
@@ -165,43 +164,43 @@ class Filling:
             if self._replay is None:
                 return position
             place, entry = next(self._replay, (None, None))
-            if entry is None or not self._again(open_splits, int(number), entry):
-                self._unfinished.journal.cut(place)
+            if entry is None or not self._replay_entry(open_splits, int(number), entry):
+                self._partial.journal.truncate(place)
                 self._replay = None
                 return position
-            self.outcome.resumed += 1
+            self.tally.resumed += 1
             task.advance()
         return None if not self._open(splits) else len(queue)
 
-    def _again(self, open_splits: list[str], number: int, entry: Entry) -> bool:
-        outcome = self.outcome
+    def _replay_entry(self, open_splits: list[str], number: int, entry: JournalEntry) -> bool:
+        tally = self.tally
         if entry.split is None:
             if entry.source != self._source.item(number).name:
                 return False
-            outcome.skipped.append((entry.source, entry.reason))
+            tally.skipped.append((entry.source, entry.reason))
             return True
-        split = self._plan.take(sum(outcome.counts.values()), open_splits)
-        if split != entry.split or not self._source.holds(number, entry.source_sha256):
+        split = self._plan.next_split(sum(tally.counts.values()), open_splits)
+        if split != entry.split or not self._source.matches(number, entry.source_sha256):
             return False
-        image = self._unfinished.again(entry)
+        image = self._partial.resume_sample(entry)
         if image is False:
             return False
         if split == "train" and image is not None:
             self._count(image, 1)
-        outcome.accept(split, entry.source, entry.source_sha256)
-        outcome.remarks.add(entry.remarks, entry.source)
+        tally.add_sample(split, entry.source, entry.source_sha256)
+        tally.notices.add(entry.notices, entry.source)
         return True
 
     def _count(self, image: Any, sign: int) -> None:
         self.magnitudes.add(analyse(image, self._encoder.layout.frame).magnitude, sign)
 
     def _open(self, splits: tuple[str, ...]) -> list[str]:
-        targets, counts = self._plan.targets, self.outcome.counts
+        targets, counts = self._plan.targets, self.tally.counts
         return [s for s in splits if targets[s] is None or counts[s] < (targets[s] or 0)]
 
     def _fill(
         self,
-        pool: Here | Workers,
+        pool: InProcessPool | WorkerPool,
         remaining: list[tuple[tuple[str, ...], Any, int | None]],
         size: int,
         task: ProgressTask,
@@ -210,80 +209,82 @@ class Filling:
             if start is None:
                 continue
             batches = self._batches(splits, queue[start:], size)
-            for (numbers, work), done in in_order(
+            for (numbers, work), done in map_in_order(
                 lambda batch: pool.submit(batch[1]), batches, pool.ahead
             ):
                 self._in_flight -= len(numbers)
-                self._take(splits, numbers, work, done, task)
+                self._record(splits, numbers, work, done, task)
                 if not self._open(splits):
                     break
             self._in_flight = 0
 
     def _batches(
         self, splits: tuple[str, ...], queue: Any, size: int
-    ) -> Iterator[tuple[list[int], Task]]:
+    ) -> Iterator[tuple[list[int], ImageBatch]]:
         for start in range(0, len(queue), size):
             numbers = [int(number) for number in queue[start : start + size]]
-            counts = self.outcome.counts
+            counts = self.tally.counts
             counted = [
                 self._plan.forecast(counts, self._in_flight + i, splits) == "train"
                 for i in range(len(numbers))
             ]
             self._in_flight += len(numbers)
-            yield numbers, Task([self._source.ticket(number) for number in numbers], counted)
+            yield numbers, ImageBatch([self._source.job(number) for number in numbers], counted)
 
-    def _take(
+    def _record(
         self,
         splits: tuple[str, ...],
         numbers: list[int],
-        work: Task,
-        done: Done,
+        work: ImageBatch,
+        done: BatchResult,
         task: ProgressTask,
     ) -> None:
         """Write what became of some pictures."""
         self.magnitudes.merge(done.total)
-        entries: list[Entry] = []
+        entries: list[JournalEntry] = []
         for number, counted, result in zip(numbers, work.counted, done.results, strict=True):
             open_splits = self._open(splits)
             entry = self._accept(open_splits, number, result) if open_splits else None
-            if isinstance(result, Encoded) and "images" in result.values:
+            if isinstance(result, EncodedSample) and "images" in result.values:
                 trained = entry is not None and entry.split == "train"
                 if trained != counted:
                     self._count(result.values["images"], int(trained) - int(counted))
             if entry is not None:
                 entries.append(entry)
                 task.advance()
-        self._unfinished.record(entries)
+        self._partial.record(entries)
 
-    def _accept(self, open_splits: list[str], number: int, result: Encoded | str) -> Entry:
-        outcome = self.outcome
-        split = self._plan.take(sum(outcome.counts.values()), open_splits)
+    def _accept(
+        self, open_splits: list[str], number: int, result: EncodedSample | str
+    ) -> JournalEntry:
+        tally = self.tally
+        split = self._plan.next_split(sum(tally.counts.values()), open_splits)
         if isinstance(result, str):
             reason = result
-        elif self._unsplit and outcome.stands_opposite(split, result.source_sha256):
+        elif self._unsplit and tally.in_other_split(split, result.source_sha256):
             reason = f"the same file stands in the {'train' if split == 'test' else 'test'} split"
         else:
-            self._unfinished.write(split, result)
-            outcome.accept(split, result.source, result.source_sha256)
-            outcome.remarks.add(result.remarks, result.source)
-            if result.middle is not None and len(outcome.middles) < _MIDDLES:
-                outcome.middles.append(result.middle)
-            return accepted(split, result)
+            self._partial.write(split, result)
+            tally.add_sample(split, result.source, result.source_sha256)
+            tally.notices.add(result.notices, result.source)
+            if result.value_range is not None and len(tally.value_ranges) < _MAX_VALUE_RANGES:
+                tally.value_ranges.append(result.value_range)
+            return sample_entry(split, result)
         name = self._source.item(number).name
-        outcome.skipped.append((name, reason))
+        tally.skipped.append((name, reason))
         self._progress.warn(f"skipped {name}: {reason}")
-        return skipped(name, reason)
+        return skip_entry(name, reason)
 
     def _check(self) -> None:
-        outcome, label = self.outcome, self._source.label
-        left = f", {len(outcome.skipped)} skipped" if outcome.skipped else ""
-        if outcome.counts["train"] == 0:
+        tally, label = self.tally, self._source.label
+        left = f", {len(tally.skipped)} skipped" if tally.skipped else ""
+        if tally.counts["train"] == 0:
             raise InputError(f"{label}: no usable picture for training{left}; nothing written")
         for split, target in self._plan.targets.items():
-            if target is not None and outcome.counts[split] < target:
+            if target is not None and tally.counts[split] < target:
                 flag = "--test" if split == "test" else "--samples"
                 raise InputError(
-                    f"{label}: {flag} {target} asked for, {outcome.counts[split]} usable"
+                    f"{label}: {flag} {target} asked for, {tally.counts[split]} usable"
                     f"{left}; nothing written, ask for fewer"
                 )
 

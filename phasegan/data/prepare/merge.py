@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from phasegan.config.settings import differences
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.checksums import row_and_mask
+from phasegan.data.hdf5.checksums import mask_record
 from phasegan.data.hdf5.container import open_hdf5
 from phasegan.data.hdf5.layout import SHARDS, Layout
-from phasegan.data.hdf5.links import has
-from phasegan.data.hdf5.reader import PreparedFile, room_for_shards
+from phasegan.data.hdf5.links import has_member
+from phasegan.data.hdf5.reader import PreparedFile, check_open_file_limit
 from phasegan.data.hdf5.split import PreparedSplit
 from phasegan.data.prepare.writer import (
     SPLITS,
-    About,
+    Provenance,
     describe,
     write_attributes,
     write_mean,
@@ -38,7 +38,7 @@ from phasegan.io.atomic import atomic_file
 _BLOCK = 4096
 
 
-class Piece(NamedTuple):
+class Segment(NamedTuple):
     """Rows of a shard that the whole has."""
 
     split: int
@@ -48,8 +48,8 @@ class Piece(NamedTuple):
     stop: int
 
 
-class Joined(NamedTuple):
-    """What `join` wrote."""
+class MergeResult(NamedTuple):
+    """Result of `merge_shards`."""
 
     counts: dict[str, int]
     shared: int
@@ -58,11 +58,11 @@ class Joined(NamedTuple):
     """Names of test samples that were left out because another shard trains on them."""
 
 
-class OtherShardError(InputError):
+class ShardMismatchError(InputError):
     """A shard that was prepared otherwise than the others."""
 
 
-def is_joined(path: Path) -> bool:
+def is_merged(path: Path) -> bool:
     """Tell whether an HDF5 file joins shards.
 
     Raises
@@ -71,12 +71,12 @@ def is_joined(path: Path) -> bool:
         If it cannot be opened.
     """
     with open_hdf5(path) as file:
-        return has(file, SHARDS)
+        return has_member(file, SHARDS)
 
 
-def join(
+def merge_shards(
     path: Path, shards: Sequence[Path], recipe: Recipe, described: dict[str, object]
-) -> Joined:
+) -> MergeResult:
     """Write the file that joins shards.
 
     Parameters
@@ -92,7 +92,7 @@ def join(
 
     Returns
     -------
-    Joined
+    MergeResult
         Of a source without a split, a file that stands in two shards is never on
         both sides: the test sample is left out.
 
@@ -102,37 +102,42 @@ def join(
         If a shard is missing, damaged, or of something else.
     """
     files: list[PreparedFile] = []
-    room_for_shards(path, len(shards))
+    check_open_file_limit(path, len(shards))
     try:
         for shard in shards:
             files.append(PreparedFile(shard))
             files[-1].close()
         _check_alike(files, described)
-        pieces, shared, left_out = _pieces(files)
+        segments, shared, left_out = _segments(files)
         splits = {
-            name: PreparedSplit.joined(files[0], name, files, [p for p in pieces if p.split == i])
+            name: PreparedSplit.concatenate(
+                files[0],
+                name,
+                [file.split(name) for file in files],
+                [segment for segment in segments if segment.split == i],
+            )
             for i, name in enumerate(SPLITS)
         }
         with atomic_file(path) as temporary:
             with container.create(temporary, sealed=True) as file:
-                _write(file, files, splits, pieces, described, recipe.source.checksum)
+                _write(file, files, splits, segments, described, recipe.source.checksum)
             container.seal(temporary)
     finally:
         for opened in files:
             opened.close()
-    return Joined({name: len(split) for name, split in splits.items()}, shared, left_out)
+    return MergeResult({name: len(split) for name, split in splits.items()}, shared, left_out)
 
 
 def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> None:
     first = files[0]
     for number, file in enumerate(files):
         if file.attributes.get("shard") != f"{number} of {len(files)}":
-            raise OtherShardError(
+            raise ShardMismatchError(
                 f"{file.path}: not shard {number} of {len(files)} but "
                 f"{file.attributes.get('shard', 'no shard')}; prepare it again with --overwrite"
             )
         if file.layout != first.layout:
-            raise OtherShardError(
+            raise ShardMismatchError(
                 f"{file.path}: {file.layout.describe()}, where {first.path.name} is "
                 f"{first.layout.describe()}; prepare that shard again with --overwrite"
             )
@@ -142,21 +147,23 @@ def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> No
         if file.attributes["source_listing"] != first.attributes["source_listing"]:
             changed.append("other pictures in the source")
         if changed:
-            raise OtherShardError(
+            raise ShardMismatchError(
                 f"{file.path}: a shard of something else ({'; '.join(changed)}); prepare it again "
                 "with --overwrite"
             )
 
 
-def _pieces(files: Sequence[PreparedFile]) -> tuple[list[Piece], int, list[str]]:
+def _segments(files: Sequence[PreparedFile]) -> tuple[list[Segment], int, list[str]]:
     """Return which rows are kept, how many are shared, and the names of those left out."""
     trained = np.sort(np.concatenate([_hashes(file, "train") for file in files]))
-    split_given = _split_given(files)
-    pieces = [Piece(0, i, 0, len(file.train)) for i, file in enumerate(files) if len(file.train)]
+    has_split = _has_split(files)
+    segments = [
+        Segment(0, i, 0, len(file.train)) for i, file in enumerate(files) if len(file.train)
+    ]
     shared, left_out = 0, []
     for i, file in enumerate(files):
-        twice = np.flatnonzero(_among(_hashes(file, "test"), trained)).tolist()
-        if split_given or not twice:
+        twice = np.flatnonzero(_isin(_hashes(file, "test"), trained)).tolist()
+        if has_split or not twice:
             shared += len(twice)
             twice = []
         left_out += file.test.sources(twice)
@@ -164,11 +171,11 @@ def _pieces(files: Sequence[PreparedFile]) -> tuple[list[Piece], int, list[str]]
         ends = [*twice, len(file.test)]
         for start, stop in zip([0, *(row + 1 for row in twice)], ends, strict=True):
             if stop > start:
-                pieces.append(Piece(1, i, start, stop))
-    return pieces, shared, left_out
+                segments.append(Segment(1, i, start, stop))
+    return segments, shared, left_out
 
 
-def _split_given(files: Sequence[PreparedFile]) -> bool:
+def _has_split(files: Sequence[PreparedFile]) -> bool:
     """Tell whether the source had a split: then it had both folders, and without one it had not."""
     if files[0].attributes["recipe"]["source"]["kind"] != "folder":
         return True
@@ -194,7 +201,7 @@ def _hashes(file: PreparedFile, name: str) -> NDArray[np.bytes_]:
     return found
 
 
-def _among(values: NDArray[np.bytes_], ordered: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+def _isin(values: NDArray[np.bytes_], ordered: NDArray[np.bytes_]) -> NDArray[np.bool_]:
     place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
     found: NDArray[np.bool_] = ordered[place] == values
     return found
@@ -204,7 +211,7 @@ def _write(
     file: h5py.File,
     files: Sequence[PreparedFile],
     splits: dict[str, PreparedSplit],
-    pieces: Sequence[Piece],
+    segments: Sequence[Segment],
     recipe: dict[str, object],
     wanted: str | None,
 ) -> None:
@@ -213,39 +220,39 @@ def _write(
     source = hashlib.sha256()
     for i, (name, split) in enumerate(splits.items()):
         group = file.create_group(name)
-        own = [piece for piece in pieces if piece.split == i]
+        own = [segment for segment in segments if segment.split == i]
         for dataset in layout.datasets:
             _virtual(group, dataset, files, own, layout)
             describe(group[dataset], dataset, layout)
         checksums |= _sums(files, split, own, layout, group, source)
     if layout.has_images:
         checksums |= write_mean(file, _mean(files), layout)
-    _write_shards(file, files, pieces)
+    _write_shards(file, files, segments)
     checksum = f"sha256:{source.hexdigest()}"
     if wanted not in (None, checksum):
         raise InputError(
             f"{file.filename}: the pictures of all shards have checksum {checksum}, the recipe "
             f"{recipe['name']} asks for {wanted}; they are not the same set"
         )
-    about = About(
+    provenance = Provenance(
         recipe=recipe,
         listing=files[0].attributes["source_listing"],
         source_checksum=checksum,
         steps=files[0].attributes["magnitude_steps"],
     )
-    write_attributes(file, layout, about, checksums)
+    write_attributes(file, layout, provenance, checksums)
 
 
 def _virtual(
     group: h5py.Group,
     name: str,
     files: Sequence[PreparedFile],
-    pieces: Sequence[Piece],
+    segments: Sequence[Segment],
     layout: Layout,
 ) -> None:
-    """Map the pieces of a dataset after one another."""
+    """Map the segments of a dataset after one another."""
     split = group.name.lstrip("/")
-    count = sum(piece.stop - piece.start for piece in pieces)
+    count = sum(segment.stop - segment.start for segment in segments)
     if name.startswith("source"):
         shape: tuple[int, ...] = ()
         dtype = files[0].read(lambda f: f[f"{split}/{name}"].dtype)
@@ -257,13 +264,13 @@ def _virtual(
     created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     created.set_obj_track_times(False)
     extent, rest, row = (count, *shape), (0,) * len(shape), 0
-    for piece in pieces:
-        length = len(files[piece.shard].split(split))
-        block = (piece.stop - piece.start, *shape)
+    for segment in segments:
+        length = len(files[segment.shard].split(split))
+        block = (segment.stop - segment.start, *shape)
         here, there = h5py.h5s.create_simple(extent), h5py.h5s.create_simple((length, *shape))
         here.select_hyperslab((row, *rest), block)
-        there.select_hyperslab((piece.start, *rest), block)
-        own = files[piece.shard].path.name.encode()
+        there.select_hyperslab((segment.start, *rest), block)
+        own = files[segment.shard].path.name.encode()
         created.set_virtual(here, own, f"{split}/{name}".encode(), there)
         row += block[0]
     kind = h5py.h5t.py_create(dtype, logical=True)
@@ -273,7 +280,7 @@ def _virtual(
 def _sums(
     files: Sequence[PreparedFile],
     split: PreparedSplit,
-    pieces: Sequence[Piece],
+    segments: Sequence[Segment],
     layout: Layout,
     group: h5py.Group,
     source: hashlib._Hash,
@@ -294,15 +301,15 @@ def _sums(
         for opened in files:  # a thousand open ones take half a gigabyte
             opened.close()
     undefined = first = 0
-    for part, piece in zip(split.parts, pieces, strict=True):
-        alone = PreparedSplit(files[piece.shard], split.name, [part])
+    for stored, segment in zip(split.segments, segments, strict=True):
+        alone = PreparedSplit(files[segment.shard], split.name, [stored])
         for row in alone.undefined_rows():
             mask = alone.undefined([row])[0]
             if mask.any():
-                sums["undefined"].update(row_and_mask(first + row, mask))
+                sums["undefined"].update(mask_record(first + row, mask))
                 undefined += int(mask.sum())
         first += len(alone)
-        files[piece.shard].close()
+        files[segment.shard].close()
     group["undefined"].attrs["count"] = undefined
     return {f"{split.name}/{name}": found.hexdigest() for name, found in sums.items()}
 
@@ -317,16 +324,20 @@ def _mean(files: Sequence[PreparedFile]) -> NDArray[np.float64]:
     return total.mean(sum(len(file.train) for file in files))
 
 
-def _write_shards(file: h5py.File, files: Sequence[PreparedFile], pieces: Sequence[Piece]) -> None:
+def _write_shards(
+    file: h5py.File, files: Sequence[PreparedFile], segments: Sequence[Segment]
+) -> None:
     group = file.create_group(SHARDS)
     for key, texts in (
         ("file", [opened.path.name for opened in files]),
         ("identity", [opened.attributes["attributes_checksum"] for opened in files]),
     ):
         encoded = [text.encode() for text in texts]
-        kind = container.text_type(max(map(len, encoded)))
-        container.checked(group, key, len(encoded), (), kind, container.ROWS)[:] = np.array(
-            encoded, kind
-        )
-    rows = np.array(pieces, np.int64).reshape(-1, 4)
-    container.checked(group, "pieces", len(rows), (4,), rows.dtype, container.ROWS)[:] = rows
+        kind = container.string_dtype(max(map(len, encoded)))
+        container.create_checksummed(group, key, len(encoded), (), kind, container.CHUNK_ROWS)[
+            :
+        ] = np.array(encoded, kind)
+    rows = np.array(segments, np.int64).reshape(-1, 4)
+    container.create_checksummed(
+        group, "pieces", len(rows), (4,), rows.dtype, container.CHUNK_ROWS
+    )[:] = rows

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.checksums import digest
 from phasegan.data.hdf5.layout import Layout
-from phasegan.data.hdf5.metadata_snapshot import remember, restore
-from phasegan.data.hdf5.positional_file import RawFile
-from phasegan.data.prepare.encode import Encoded
-from phasegan.data.prepare.journal import Entry, Journal
+from phasegan.data.hdf5.metadata_snapshot import restore_metadata, snapshot_metadata
+from phasegan.data.hdf5.positional_file import PositionalFile
+from phasegan.data.prepare.encode import EncodedSample
+from phasegan.data.prepare.journal import Journal, JournalEntry
 from phasegan.io.output_paths import is_plain
 
 SPLITS = ("train", "test")
@@ -34,21 +34,21 @@ _FLUSH_BYTES = 2**26
 """Written data are sent to the disk in steps of this size, beside the work."""
 
 
-class Names(NamedTuple):
+class PartialPaths(NamedTuple):
     """The files of an unfinished preparation."""
 
     part: Path
     journal: Path
 
     @classmethod
-    def of(cls, final: Path) -> Names:
+    def of(cls, final: Path) -> PartialPaths:
         """Return those of a final name."""
         return cls(
             final.with_name(f".{final.name}.part"), final.with_name(f".{final.name}.journal")
         )
 
     @property
-    def there(self) -> bool:
+    def exist(self) -> bool:
         """Whether both are there themselves: what a link leads to is not continued."""
         return is_plain(self.part) and is_plain(self.journal)
 
@@ -58,7 +58,7 @@ class Names(NamedTuple):
         self.journal.unlink(missing_ok=True)
 
 
-class Unfinished:
+class PartialFile:
     """The samples that are written so far.
 
     Parameters
@@ -69,7 +69,7 @@ class Unfinished:
         Sizes and encodings.
     capacity : dict of int
         By split: how many samples there is room for.
-    about : dict
+    fingerprint : dict
         What is being prepared, in plain values: to be compared before it is continued.
 
     Attributes
@@ -79,34 +79,34 @@ class Unfinished:
     """
 
     def __init__(
-        self, final: Path, layout: Layout, capacity: dict[str, int], about: dict[str, Any]
+        self, final: Path, layout: Layout, capacity: dict[str, int], fingerprint: dict[str, Any]
     ) -> None:
-        self.final, self.layout, self.names = final, layout, Names.of(final)
+        self.final, self.layout, self.names = final, layout, PartialPaths.of(final)
         self.counts = dict.fromkeys(SPLITS, 0)
         self._sizes = {
             name: int(np.prod(shape)) * dtype.itemsize
             for name, (shape, dtype) in ((n, layout.dataset(n)) for n in layout.raw)
         }
-        head = Journal.head(self.names.journal) if self.names.there else None
+        head = Journal.read_head(self.names.journal) if self.names.exist else None
         if head is None:
-            head = self._create(capacity) | {"about": about, "layout": asdict(layout)}
+            head = self._create(capacity) | {"about": fingerprint, "layout": asdict(layout)}
             self.journal = Journal(self.names.journal, self._elements)
-            self.journal.begin(head)
+            self.journal.start(head)
         else:
-            restore(self.names.part, head)
+            restore_metadata(self.names.part, head)
             self.journal = Journal(self.names.journal, self._elements)
-            self.journal.cut(None)
+            self.journal.truncate(None)
         self._places: dict[str, int] = head["places"]
-        self._file = RawFile(self.names.part, writable=True)
+        self._file = PositionalFile(self.names.part, writable=True)
         self._pool = ThreadPoolExecutor(1)
         self._flushing: Future[None] | None = None
         self._unflushed = 0
 
     @staticmethod
-    def about(final: Path) -> dict[str, Any] | None:
+    def fingerprint(final: Path) -> dict[str, Any] | None:
         """Return what an unfinished preparation is of; None if there is none of use."""
-        names = Names.of(final)
-        head = Journal.head(names.journal) if names.there else None
+        names = PartialPaths.of(final)
+        head = Journal.read_head(names.journal) if names.exist else None
         return None if head is None else head["about"]
 
     @property
@@ -121,16 +121,16 @@ class Unfinished:
                 group = file.create_group(split)
                 for name in self.layout.raw:
                     shape, dtype = self.layout.dataset(name)
-                    places[f"{split}/{name}"] = container.in_one_piece(
+                    places[f"{split}/{name}"] = container.create_contiguous(
                         group, name, capacity[split], shape, dtype
                     )
         values = (
             (place, place + max(capacity[split], 1) * self._sizes[name])
             for (split, name), place in ((key.split("/"), at) for key, at in places.items())
         )
-        return {"places": places} | remember(self.names.part, values)
+        return {"places": places} | snapshot_metadata(self.names.part, values)
 
-    def write(self, split: str, encoded: Encoded) -> None:
+    def write(self, split: str, encoded: EncodedSample) -> None:
         """Write the values of the next sample of a split; `record` makes them count."""
         row = self.counts[split]
         for name, values in encoded.values.items():
@@ -141,16 +141,16 @@ class Unfinished:
     def _place(self, split: str, name: str, row: int) -> int:
         return self._places[f"{split}/{name}"] + row * self._sizes[name]
 
-    def record(self, entries: list[Entry]) -> None:
+    def record(self, entries: list[JournalEntry]) -> None:
         """Append to the journal what became of some pictures, after their values."""
-        self.journal.append(entries)
+        self.journal.append_entries(entries)
         if self._unflushed > _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
             if self._flushing is not None:
                 self._flushing.result()
             self._unflushed = 0
             self._flushing = self._pool.submit(_flush, self._file.descriptor)
 
-    def again(self, entry: Entry) -> NDArray[np.generic] | bool | None:
+    def resume_sample(self, entry: JournalEntry) -> NDArray[np.generic] | bool | None:
         """Count a sample that is there already.
 
         Returns
@@ -174,12 +174,12 @@ class Unfinished:
         self.counts[entry.split] += 1
         return image
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[JournalEntry]:
         """Yield the journal's entries."""
         for _, entry in self.journal.entries():
             yield entry
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Wait until everything written so far is on the disk."""
         if self._flushing is not None:
             self._flushing.result()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.data.hdf5.samplers import Partition
 from phasegan.data.recipes import Recipe
 from phasegan.errors import InputError
 
@@ -18,21 +18,7 @@ TEST_EVERY = 10
 Numbers = NDArray[np.int64]
 
 
-class Share(NamedTuple):
-    """One of several equal parts of a preparation."""
-
-    number: int
-    """From 0."""
-    total: int
-
-    def of(self, numbers: Numbers, unit: int = 1) -> Numbers:
-        """Return this part of numbers, cut between multiples of `unit`."""
-        units = -(-len(numbers) // unit)
-        start, stop = (unit * (units * i // self.total) for i in (self.number, self.number + 1))
-        return numbers[start:stop]
-
-
-def _tenth(count: int) -> int:
+def _test_count(count: int) -> int:
     """Return how many of 0..count−1 are 1 modulo ten."""
     return (count + TEST_EVERY - 2) // TEST_EVERY
 
@@ -45,7 +31,7 @@ class Plan:
     """Splits that a queue fills, in order, and the numbers of its items."""
     targets: dict[str, int | None]
     """How many are wanted; None: all."""
-    by_share: bool = False
+    interleaved: bool = False
     """Whether the splits of an unsplit source are filled by turns, not one after the other."""
 
     @classmethod
@@ -73,11 +59,11 @@ class Plan:
         if None in splits:
             total = len(splits[None])
             shuffled = rng.permutation(total).astype(np.int64) + splits[None].start
-            by_share = counts == {"train": None, "test": None}
-            if counts["test"] is None and not by_share:
+            interleaved = counts == {"train": None, "test": None}
+            if counts["test"] is None and not interleaved:
                 left = max(0, total - (counts["train"] or 0))
-                counts["test"] = min(_tenth(total), left)
-            plan = cls([(("test", "train"), shuffled)], counts, by_share)
+                counts["test"] = min(_test_count(total), left)
+            plan = cls([(("test", "train"), shuffled)], counts, interleaved)
         else:
             plan = cls([], counts)
             for split in ("train", "test"):
@@ -96,7 +82,7 @@ class Plan:
                 )
         return plan
 
-    def share(self, share: Share) -> Plan:
+    def shard(self, share: Partition) -> Plan:
         """Plan for one of several shares.
 
         One after the other they give the samples of the whole plan, in its order, unless
@@ -107,16 +93,16 @@ class Plan:
         InputError
             If there would be shares without a training sample.
         """
-        if share.total > self.most_shards:
+        if share.total > self.max_shards:
             raise InputError(
                 f"--shards {share.total}: there would be shards without a training sample; "
-                f"ask for at most {self.most_shards}"
+                f"ask for at most {self.max_shards}"
             )
         targets: dict[str, int | None] = dict(self.targets)
         queues = []
         for names, queue in self.queues:
-            if self.by_share:
-                queues.append((names, share.of(queue, TEST_EVERY)))
+            if self.interleaved:
+                queues.append((names, share.select(queue, TEST_EVERY)))
                 continue
             parts, rest = [], queue
             for name in names:
@@ -124,28 +110,28 @@ class Plan:
                 wanted, rest = (
                     (rest, rest[:0]) if target is None else (rest[:target], rest[target:])
                 )
-                parts.append(share.of(wanted))
+                parts.append(share.select(wanted))
                 targets[name] = None if target is None else len(parts[-1])
-            queues.append((names, np.concatenate([*parts, share.of(rest)])))
-        return Plan(queues, targets, self.by_share)
+            queues.append((names, np.concatenate([*parts, share.select(rest)])))
+        return Plan(queues, targets, self.interleaved)
 
     @property
-    def most_shards(self) -> int:
+    def max_shards(self) -> int:
         """How many shares there can be, each with a training sample."""
-        if self.by_share:
+        if self.interleaved:
             return -(-len(self.queues[0][1]) // TEST_EVERY)
-        return self.expected("train")
+        return self.expected_count("train")
 
-    def take(self, accepted: int, open_splits: list[str]) -> str:
+    def next_split(self, accepted: int, open_splits: list[str]) -> str:
         """Return the split for the next usable picture, after `accepted` others."""
-        if self.by_share:
+        if self.interleaved:
             return "test" if accepted % TEST_EVERY == 1 else "train"
         return open_splits[0]
 
     def forecast(self, counts: Mapping[str, int], ahead: int, splits: tuple[str, ...]) -> str:
         """Return the split of the picture after `ahead` others, if none of them is skipped."""
-        if self.by_share:
-            return self.take(sum(counts.values()) + ahead, [])
+        if self.interleaved:
+            return self.next_split(sum(counts.values()) + ahead, [])
         for split in splits:
             target = self.targets[split]
             if target is None or ahead < target - counts[split]:
@@ -153,11 +139,11 @@ class Plan:
             ahead -= target - counts[split]
         return splits[-1]
 
-    def expected(self, split: str) -> int:
+    def expected_count(self, split: str) -> int:
         """Return how many samples a split gets if no picture is skipped."""
         for splits, queue in self.queues:
-            if self.by_share:
-                test = _tenth(len(queue))
+            if self.interleaved:
+                test = _test_count(len(queue))
                 return test if split == "test" else len(queue) - test
             if split in splits:
                 left = len(queue)

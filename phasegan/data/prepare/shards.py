@@ -28,7 +28,7 @@ def shard_paths(path: Path, total: int) -> list[Path]:
     return [shard_path(path, number, total) for number in range(total)]
 
 
-def list_path(path: Path) -> Path:
+def listing_path(path: Path) -> Path:
     """Return where the first job writes down what the source holds."""
     return path.with_name(f".{path.name}.list")
 
@@ -53,7 +53,7 @@ def check_shards(shards: int | None, shard: int | None, scheduler: str | None) -
         raise InputError(f"--shard {shard}: must be 0 to {shards - 1}, of --shards {shards}")
 
 
-def begun(path: Path) -> set[int]:
+def started_totals(path: Path) -> set[int]:
     """Return into how many shards a preparation was cut that has begun: the numbers found."""
     shard = re.compile(
         rf"\.?{re.escape(path.stem)}-\d{{4}}-of-(\d{{4}}){re.escape(path.suffix)}(\.part)?"

@@ -21,7 +21,7 @@ SLOT_BYTES = 2**23
 _ALIGNED = 64
 
 
-class Memory:
+class SharedBuffer:
     """Memory for the results of one process, which gets its descriptor.
 
     Nothing of it is taken from the machine before it is used.
@@ -51,7 +51,7 @@ class Memory:
             os.close(self.descriptor)
         self.descriptor = -1
 
-    def take(self) -> int | None:
+    def acquire(self) -> int | None:
         """Return a slot that is free; None if there is none."""
         return self._free.pop() if self._free else None
 

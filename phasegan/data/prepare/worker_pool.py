@@ -1,6 +1,6 @@
 """Work on all cores: processes that decode and transform, and nothing else.
 
-They are programs of their own, not forks: safe beside threads, in notebooks and in
+They are processes of their own, not forks: safe beside threads, in notebooks and in
 scripts without a main guard. One that dies, of a decoder that crashes or of too
 little memory, is started again; the picture that did it is left out.
 """
@@ -19,23 +19,23 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from phasegan.data.prepare.encode import Done, Task
-from phasegan.data.prepare.worker_process import Died, Program
+from phasegan.data.prepare.encode import BatchResult, ImageBatch
+from phasegan.data.prepare.worker_process import WorkerCrashed, WorkerProcess
 from phasegan.errors import RunError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-Work = Callable[[Task], Done]
+Work = Callable[[ImageBatch], BatchResult]
 """What processes do, for example an `Encoder`; it can be pickled. A task without a result
 would be one that it died of: so it returns reasons, and raises nothing."""
 
 
-STARTS = 3
+MAX_STARTS = 3
 """How often a process is started that ends before it has said that it is there."""
 
 
-class Here:
+class InProcessPool:
     """Does work at once, in this process."""
 
     ahead = 1
@@ -43,20 +43,20 @@ class Here:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def submit(self, task: Task) -> Future[Done]:
+    def submit(self, task: ImageBatch) -> Future[BatchResult]:
         """Do a task."""
-        future: Future[Done] = Future()
+        future: Future[BatchResult] = Future()
         future.set_result(self._work(task))
         return future
 
 
-_spares: list[Program] = []
+_spares: list[WorkerProcess] = []
 """Programs that were started ahead, and wait for what they are to do."""
 
 
 @contextlib.contextmanager
-def started_ahead(count: int) -> Iterator[None]:
-    """Start processes for the next `Workers`, so that they are ready when they are needed.
+def prestarted_workers(count: int) -> Iterator[None]:
+    """Start processes for the next `WorkerPool`, so that they are ready when they are needed.
 
     Those that nobody took are ended at the end of the block.
 
@@ -65,25 +65,25 @@ def started_ahead(count: int) -> Iterator[None]:
     RunError
         If they cannot be started.
     """
-    own = [Program() for _ in range(count)]
+    own = [WorkerProcess() for _ in range(count)]
     _spares.extend(own)
     try:
         yield
     finally:
-        for program in own:
-            if program in _spares:
-                _spares.remove(program)
-                program.end()
+        for process in own:
+            if process in _spares:
+                _spares.remove(process)
+                process.close()
 
 
-def _take_spare() -> Program | None:
+def _take_spare() -> WorkerProcess | None:
     try:
         return _spares.pop()
     except IndexError:
         return None
 
 
-class Workers:
+class WorkerPool:
     """Processes that work.
 
     Parameters
@@ -102,27 +102,29 @@ class Workers:
     def __init__(self, work: Work, count: int) -> None:
         self.ahead = 3 * count
         self._work = pickle.dumps(work, protocol=5)
-        self._tasks: queue.SimpleQueue[tuple[Task, Future[Done]] | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[tuple[ImageBatch, Future[BatchResult]] | None] = (
+            queue.SimpleQueue()
+        )
         self._closing = False
-        self._programs: list[Program | None] = [None] * count
+        self._processes: list[WorkerProcess | None] = [None] * count
         self._threads = [
             threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)
         ]
         for i in range(count):
-            self._programs[i] = self._start()
+            self._processes[i] = self._start()
         for thread in self._threads:
             thread.start()
 
-    def submit(self, task: Task) -> Future[Done]:
+    def submit(self, task: ImageBatch) -> Future[BatchResult]:
         """Hand a task to the next process that is free."""
-        future: Future[Done] = Future()
+        future: Future[BatchResult] = Future()
         self._tasks.put((task, future))
         return future
 
-    def _start(self) -> Program:
-        program = _take_spare() or Program()
-        program.begin(self._work)
-        return program
+    def _start(self) -> WorkerProcess:
+        process = _take_spare() or WorkerProcess()
+        process.send_work(self._work)
+        return process
 
     def _run(self, number: int) -> None:
         while (entry := self._tasks.get()) is not None:
@@ -134,42 +136,42 @@ class Workers:
             except BaseException as error:  # it belongs to whoever waits for the result
                 future.set_exception(error)
 
-    def _serve(self, number: int, task: Task) -> Done:
+    def _serve(self, number: int, task: ImageBatch) -> BatchResult:
         """Have a task done; where the process dies of it, picture by picture."""
         done = self._ask(number, task)
         if done is not None:
             return done
         if self._closing:
-            return Done(["stopped"] * len(task.tickets), None)
-        if len(task.tickets) == 1:
-            return Done(["the process that decoded it died of it"], None)
+            return BatchResult(["stopped"] * len(task.jobs), None)
+        if len(task.jobs) == 1:
+            return BatchResult(["the process that decoded it died of it"], None)
         parts = [
-            self._serve(number, Task([ticket], [counted]))
-            for ticket, counted in zip(task.tickets, task.counted, strict=True)
+            self._serve(number, ImageBatch([job], [counted]))
+            for job, counted in zip(task.jobs, task.counted, strict=True)
         ]
         totals = [part.total for part in parts if part.total is not None]
         total = np.stack(totals).sum(0) if totals else None
-        return Done([part.results[0] for part in parts], total)
+        return BatchResult([part.results[0] for part in parts], total)
 
-    def _ask(self, number: int, task: Task) -> Done | None:
+    def _ask(self, number: int, task: ImageBatch) -> BatchResult | None:
         """Return None if the process died of it."""
-        for _ in range(STARTS):
-            program = self._programs[number]
-            if program is None:
-                program = self._programs[number] = self._start()
-            if program.greeted():
+        for _ in range(MAX_STARTS):
+            process = self._processes[number]
+            if process is None:
+                process = self._processes[number] = self._start()
+            if process.wait_ready():
                 break
             if self._closing:
                 return None
-            program.end()
-            self._programs[number] = None
+            process.close()
+            self._processes[number] = None
         else:
             raise RunError("processes that decode end as soon as they are started; try --workers 1")
         try:
-            return program.ask(task)
-        except Died:
-            program.end()
-            self._programs[number] = None
+            return process.run(task)
+        except WorkerCrashed:
+            process.close()
+            self._processes[number] = None
             return None
 
     def __enter__(self) -> Self:
@@ -185,17 +187,17 @@ class Workers:
         for _ in self._threads:
             self._tasks.put(None)
         if error is not None:
-            for program in self._programs:
-                if program is not None:
-                    program.kill()
+            for process in self._processes:
+                if process is not None:
+                    process.kill()
         for thread in self._threads:
             thread.join()
-        for program in self._programs:
-            if program is not None:
-                program.end()
+        for process in self._processes:
+            if process is not None:
+                process.close()
 
 
-def in_order(
+def map_in_order(
     submit: Callable[[T], Future[R]], items: Iterable[T], ahead: int
 ) -> Iterator[tuple[T, R]]:
     """Map in order with at most `ahead` results in memory; stops cleanly when closed."""

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
-from phasegan.data.prepare.encode import Done, Task
-from phasegan.data.prepare.shared_buffer import Memory
+from phasegan.data.prepare.encode import BatchResult, ImageBatch
+from phasegan.data.prepare.shared_buffer import SharedBuffer
 from phasegan.errors import RunError
 
 _SERVE = "from phasegan.data.prepare.worker_main import serve; serve({})"
@@ -19,11 +19,11 @@ _F_SETPIPE_SZ = 1031
 """Of Linux: as many results as fit wait in the pipe."""
 
 
-class Died(Exception):
+class WorkerCrashed(Exception):
     """The program ended before it answered."""
 
 
-class Program:
+class WorkerProcess:
     """A Python process of its own that runs `phasegan.data.prepare.worker_main.serve`.
 
     Raises
@@ -34,7 +34,7 @@ class Program:
 
     def __init__(self) -> None:
         self._ready = False
-        self._memory = Memory()
+        self._memory = SharedBuffer()
         paths = [path or os.getcwd() for path in sys.path]
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(paths),
@@ -68,13 +68,13 @@ class Program:
         """Whether it runs."""
         return self._process.poll() is None
 
-    def begin(self, work: bytes) -> None:
+    def send_work(self, work: bytes) -> None:
         """Say what is to be done, as a pickle."""
         with contextlib.suppress(OSError):  # who asks it finds out
             self._tasks.write(work)
             self._tasks.flush()
 
-    def greeted(self) -> bool:
+    def wait_ready(self) -> bool:
         """Tell whether it has come up; waits for it."""
         if not self._ready:
             try:
@@ -83,28 +83,28 @@ class Program:
                 return False
         return self._ready
 
-    def ask(self, task: Task) -> Done:
+    def run(self, task: ImageBatch) -> BatchResult:
         """Have a task done.
 
         Raises
         ------
-        Died
+        WorkerCrashed
             If the program ended on it.
         """
-        slot = self._memory.take()
+        slot = self._memory.acquire()
         try:
             pickle.dump((task, slot), self._tasks, protocol=5)
             self._tasks.flush()
-            done: Done = self._memory.receive(slot, self._results)
+            done: BatchResult = self._memory.receive(slot, self._results)
             return done
         except (OSError, EOFError, pickle.UnpicklingError, ValueError):
-            raise Died from None
+            raise WorkerCrashed from None
 
     def kill(self) -> None:
-        """Stop it at once, whatever it does; `end` is still to be called."""
+        """Stop it at once, whatever it does; `close` is still to be called."""
         self._process.kill()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Close its pipes and stop it."""
         for stream in (self._tasks, self._results):
             with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phasegan._version import __version__
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.checksums import row_and_mask
+from phasegan.data.hdf5.checksums import mask_record
 from phasegan.data.hdf5.layout import (
     CHECKSUM,
     DIGEST_BYTES,
@@ -26,17 +26,17 @@ from phasegan.data.hdf5.layout import (
     attributes_checksum,
     dataset_attributes,
 )
-from phasegan.data.prepare.journal import Entry
+from phasegan.data.prepare.journal import JournalEntry
 from phasegan.fourier.convention import FFT_NORM
 from phasegan.fourier.phase import UNDEFINED_BELOW
 
 SPLITS = ("train", "test")
-_ROWS = 4 * container.ROWS
+_ROWS = 4 * container.CHUNK_ROWS
 """Samples whose names and checksums are written at once."""
 
 
 @dataclass(frozen=True)
-class About:
+class Provenance:
     """What a prepared file says of its samples' origin."""
 
     recipe: dict[str, Any]
@@ -59,26 +59,26 @@ def describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
 class _Tables:
     """The small datasets of a split, written some rows at a time."""
 
-    def __init__(self, group: h5py.Group, layout: Layout, count: int, longest: int) -> None:
+    def __init__(self, group: h5py.Group, layout: Layout, count: int, max_name_bytes: int) -> None:
         self._group, self._layout, self._row = group, layout, 0
-        self._entries: list[Entry] = []
+        self._entries: list[JournalEntry] = []
         self._undefined = 0
         self._hashes = {name: hashlib.sha256() for name in layout.datasets if not _is_table(name)}
         for name in layout.datasets:
             if name in layout.raw:
                 continue
             if name.startswith("source"):
-                length = longest if name == "source" else 2 * hashlib.sha256().digest_size
-                container.checked(
-                    group, name, count, (), container.text_type(length), container.ROWS
+                length = max_name_bytes if name == "source" else 2 * hashlib.sha256().digest_size
+                container.create_checksummed(
+                    group, name, count, (), container.string_dtype(length), container.CHUNK_ROWS
                 )
             elif _is_table(name):
                 group.create_dataset(name, (count, *layout.dataset(name)[0]), np.uint8)
             else:
                 shape, dtype = layout.dataset(name)
-                container.checked(group, name, count, shape, dtype, 1)
+                container.create_checksummed(group, name, count, shape, dtype, 1)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         self._entries.append(entry)
         if len(self._entries) == _ROWS:
             self._write()
@@ -101,7 +101,7 @@ class _Tables:
                 continue  # chunks that are never written read as False and take no space
             mask = entry.undefined.reshape(self._layout.phase_shape)
             self._group["undefined"][row] = mask
-            self._hashes["undefined"].update(row_and_mask(row, mask))
+            self._hashes["undefined"].update(mask_record(row, mask))
             self._undefined += int(mask.sum())
         self._row = stop
 
@@ -124,10 +124,10 @@ def complete(
     path: Path,
     layout: Layout,
     counts: dict[str, int],
-    longest: int,
-    entries: Iterable[Entry],
+    max_name_bytes: int,
+    entries: Iterable[JournalEntry],
     mean: NDArray[np.float64] | None,
-    about: About,
+    provenance: Provenance,
 ) -> None:
     """Write what an unfinished file lacks.
 
@@ -140,21 +140,23 @@ def complete(
         Sizes and encodings.
     counts : dict of int
         Samples by split.
-    longest : int
+    max_name_bytes : int
         Bytes of the longest name of a source.
-    entries : iterable of Entry
+    entries : iterable of JournalEntry
         What became of each picture, in order.
     mean : numpy.ndarray or None
         The mean magnitude; None where no images are kept.
-    about : About
+    provenance : Provenance
         What to write of the samples' origin.
     """
-    room = sum(counts.values()) * (longest + 64 + DIGEST_BYTES * len(layout.raw))
+    room = sum(counts.values()) * (max_name_bytes + 64 + DIGEST_BYTES * len(layout.raw))
     with container.reopen(path, room) as file:
         for split in SPLITS:
             for name in layout.raw:
                 file[split][name].resize(counts[split], axis=0)
-        tables = {split: _Tables(file[split], layout, counts[split], longest) for split in SPLITS}
+        tables = {
+            split: _Tables(file[split], layout, counts[split], max_name_bytes) for split in SPLITS
+        }
         for entry in entries:
             if entry.split is not None:
                 tables[entry.split].add(entry)
@@ -163,7 +165,7 @@ def complete(
             checksums |= tables[split].finish()
         if mean is not None:
             checksums |= write_mean(file, mean, layout)
-        write_attributes(file, layout, about, checksums)
+        write_attributes(file, layout, provenance, checksums)
 
 
 def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> dict[str, str]:
@@ -176,7 +178,7 @@ def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> di
 
 
 def write_attributes(
-    file: h5py.File, layout: Layout, about: About, checksums: dict[str, str]
+    file: h5py.File, layout: Layout, provenance: Provenance, checksums: dict[str, str]
 ) -> None:
     """Write the root attributes."""
     attributes: dict[str, Any] = {
@@ -193,18 +195,18 @@ def write_attributes(
         "phase_noise": float(layout.phase_noise),
         "phase_bits": layout.phase_bits or 0,
         "undefined_below": UNDEFINED_BELOW,
-        "magnitude_steps": about.steps,
+        "magnitude_steps": provenance.steps,
         "channels": layout.channels,
         "bits": layout.bits,
         "has_images": layout.has_images,
-        "seed": about.recipe["split"]["seed"],
-        "recipe": json.dumps(about.recipe, sort_keys=True),
-        "source_listing": about.listing,
-        "source_checksum": about.source_checksum,
+        "seed": provenance.recipe["split"]["seed"],
+        "recipe": json.dumps(provenance.recipe, sort_keys=True),
+        "source_listing": provenance.listing,
+        "source_checksum": provenance.source_checksum,
         "checksum": CHECKSUM,
         "checksums": json.dumps(checksums, sort_keys=True),
     }
-    if about.shard:
-        attributes["shard"] = about.shard
+    if provenance.shard:
+        attributes["shard"] = provenance.shard
     attributes["attributes_checksum"] = attributes_checksum(attributes)
     container.set_attributes(file, attributes)

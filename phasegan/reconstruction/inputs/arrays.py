@@ -21,7 +21,7 @@ from phasegan.data.hdf5.container import is_hdf5, open_hdf5
 from phasegan.errors import InputError, printable
 from phasegan.fourier.encoding import TURN
 from phasegan.fourier.layouts import TOLERANCE, to_half_plane
-from phasegan.io.arrays import NPY_MAGIC, ZIP_MAGIC, Header, npz_names, read_npy, read_npz
+from phasegan.io.arrays import NPY_MAGIC, ZIP_MAGIC, ArrayHeader, npz_names, read_npy, read_npz
 from phasegan.io.untrusted import UnreadableFileError, open_regular
 from phasegan.reconstruction.inputs.hdf5_arrays import read_hdf5
 from phasegan.reconstruction.inputs.matlab import read_mat
@@ -236,7 +236,7 @@ def _as_array(source: Any, where: str) -> NDArray[Any]:
 
 
 def _read_numpy(path: Path, name: str | None, limit: int | None) -> SourceArray:
-    headers: list[Header] = []
+    headers: list[ArrayHeader] = []
     with open_regular(path) as stream:
         head = stream.read(len(NPY_MAGIC))
     if head == NPY_MAGIC:

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.hdf5.links import find
+from phasegan.data.hdf5.links import resolve_name
 from phasegan.data.hdf5.storage_checks import refuse_unwritten
 from phasegan.errors import InputError, printable
 from phasegan.fourier.encoding import TURN, UINT16_CODES, decode
@@ -69,7 +69,7 @@ def read_hdf5(
     UnreadableFileError
         If it unpacks to far more than the file's size, or an attribute is too large.
     """
-    node = None if name is None else find(file, name, path)
+    node = None if name is None else resolve_name(file, name, path)
     label = "" if name is None else printable(name)
     if matlab:
         kind = "" if node is None else _text_attribute(node, "MATLAB_class")
@@ -77,7 +77,7 @@ def read_hdf5(
             description = f"a MATLAB {printable(kind)}" if kind else "no MATLAB variable"
             raise InputError(f"{path}: {label} is {description}; save a numeric array")
         if node is None:
-            node = find(file, choose_name(_matlab_names(file, path), name, path), path)
+            node = resolve_name(file, choose_name(_matlab_names(file, path), name, path), path)
         if "MATLAB_empty" in node.attrs:
             raise InputError(f"{path}: {printable(node.name.lstrip('/'))} is empty")
     elif isinstance(node, h5py.Group):
@@ -86,7 +86,7 @@ def read_hdf5(
         raise InputError(f"{path}: {label} is a group, not a dataset; name one inside it{example}")
     elif node is None:
         slashed = None if name is None else f"/{name.strip('/')}"
-        node = find(file, choose_name(_dataset_names(file), slashed, path), path)
+        node = resolve_name(file, choose_name(_dataset_names(file), slashed, path), path)
     if not isinstance(node, h5py.Dataset):
         raise InputError(f"{path}: {label} is not a dataset")
     if node.shape is None:
@@ -181,7 +181,7 @@ def _dataset_names(file: h5py.File) -> list[str]:
 
 def _matlab_names(file: h5py.File, path: Path) -> list[str]:
     names = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
-    nodes = {name: find(file, name, path) for name in names}
+    nodes = {name: resolve_name(file, name, path) for name in names}
     return [
         name
         for name, node in nodes.items()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
-from phasegan.data.images.conversion import Kind, pixel_values
+from phasegan.data.images.conversion import PixelFormat, from_unit_range
 from phasegan.io.atomic import atomic_file
 from phasegan.plotting.animation import animate
 from phasegan.plotting.filmstrip import FrameStore
@@ -154,14 +154,14 @@ class TranslationSamples:
         return [display(picture, self._kinds[domain]) for picture in pictures]
 
 
-def display(picture: NDArray[np.floating], kind: Kind) -> Tile:
+def display(picture: NDArray[np.floating], kind: PixelFormat) -> Tile:
     """Return planes in [−1, 1] as a tile, (rows, columns[, 3]) uint8.
 
     Alpha is left out; of more than three channels the first three are shown, of two the
     first.
     """
     colours = picture[: kind.channels - kind.alpha]
-    tile = pixel_values(colours, Kind(len(colours), "uint8", 0.0, 255.0)).astype(np.uint8)
+    tile = from_unit_range(colours, PixelFormat(len(colours), "uint8", 0.0, 255.0)).astype(np.uint8)
     return tile[0] if len(tile) < 3 else np.ascontiguousarray(np.moveaxis(tile[:3], 0, -1))
 
 

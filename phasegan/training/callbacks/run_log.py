@@ -13,7 +13,7 @@ import numpy as np
 from phasegan.config.run import TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
-from phasegan.errors import room_for
+from phasegan.errors import disk_full_guard
 from phasegan.io.atomic import atomic_file, write_text
 from phasegan.io.output_paths import open_append
 from phasegan.plotting.filmstrip import FrameStore
@@ -62,17 +62,17 @@ class Journal:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return None
-        with room_for(self._board_path):
+        with disk_full_guard(self._board_path):
             # TensorBoard opens its file by name: one that nobody can guess
             name = f".{secrets.token_hex(8)}"
             return SummaryWriter(str(self._board_path), purge_step=start + 1, filename_suffix=name)
 
     def _write(self, record: dict[str, Any], scalars: dict[str, float]) -> None:
-        with room_for(self._folder.losses_path):
+        with disk_full_guard(self._folder.losses_path):
             self._lines.write(json.dumps(record, allow_nan=False) + "\n")
             self._lines.flush()
         if self._board is not None:
-            with room_for(self._board_path):
+            with disk_full_guard(self._board_path):
                 for name, value in scalars.items():
                     self._board.add_scalar(name, value, record["step"])
 
@@ -106,7 +106,7 @@ class Journal:
         """Write something that happened."""
         self._write({"step": step, "epoch": epoch, "event": text}, {})
         if self._board is not None:
-            with room_for(self._board_path):
+            with disk_full_guard(self._board_path):
                 self._board.add_text("events", text, step)
 
     def draw(self, config: TrainConfig, interrupted_at: int | None) -> None:
@@ -128,17 +128,17 @@ class Journal:
         with atomic_file(self._folder.samples_path / f"epoch-{epoch:04d}.png") as path:
             sheet.save(path, format="PNG")
         if self._board is not None:
-            with room_for(self._board_path):
+            with disk_full_guard(self._board_path):
                 self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
 
     def close(self) -> None:
         """Close the files."""
         try:
-            with room_for(self._folder.losses_path):
+            with disk_full_guard(self._folder.losses_path):
                 self._lines.close()
         finally:
             if self._board is not None:
-                with room_for(self._board_path):
+                with disk_full_guard(self._board_path):
                     self._board.close()
 
 

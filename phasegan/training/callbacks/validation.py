@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from phasegan.config.run import PhaseConfig
 from phasegan.config.translation import TranslationConfig
-from phasegan.data.domain_folders import Part
+from phasegan.data.domain_folders import ImageSubset
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import Processes
 from phasegan.metrics.image_metrics import clipped_mse
@@ -119,7 +119,7 @@ def validate_translation(
     return processes.broadcast_result(score)
 
 
-def _squares(config: TranslationConfig, part: Part, domain: int) -> NDArray[np.float32]:
+def _squares(config: TranslationConfig, part: ImageSubset, domain: int) -> NDArray[np.float32]:
     """Return pictures of a domain, at most some, (n, C, size, size) in [−1, 1]."""
     kind = kind_of((config.data.a, config.data.b)[domain])
     most = max(_BLOCK, min(_MOST, _MOST_BYTES // (4 * kind.channels * config.size**2)))

@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.config.translation import DomainConfig, PicturesConfig, TranslationConfig
-from phasegan.data.domain_folders import Domains, Part
-from phasegan.data.domain_scan import say_narrow, survey
-from phasegan.data.images.conversion import Kind, Planes, loaded, to_planes, unit
-from phasegan.data.images.notices import Remarks
-from phasegan.data.images.pixel_format import look, remarks_of
+from phasegan.data.domain_folders import DomainPair, ImageSubset
+from phasegan.data.domain_scan import scan, warn_narrow_range
+from phasegan.data.images.conversion import (
+    PixelFormat,
+    Planes,
+    resize_to_load,
+    to_planes,
+    to_unit_range,
+)
+from phasegan.data.images.notices import NoticeCounter
+from phasegan.data.images.pixel_format import image_info, notices_for
 from phasegan.progress import Progress
 from phasegan.training.data.cache_policy import CachePolicy, to_device
 from phasegan.training.data.micro_batches import Part as Rows
@@ -32,17 +38,17 @@ class PictureData(NamedTuple):
 
     Attributes
     ----------
-    domains : Domains
+    domains : DomainPair
         As opened.
-    kinds : (Kind, Kind)
+    kinds : (PixelFormat, PixelFormat)
         What the pictures of A and of B have in common.
-    train : (Part, Part)
+    train : (ImageSubset, ImageSubset)
         The training pictures that can be read.
     """
 
-    domains: Domains
-    kinds: tuple[Kind, Kind]
-    train: tuple[Part, Part]
+    domains: DomainPair
+    kinds: tuple[PixelFormat, PixelFormat]
+    train: tuple[ImageSubset, ImageSubset]
 
     def describe(self, domain: int, pictures: int) -> DomainConfig:
         """Return what a configuration keeps of a domain."""
@@ -59,32 +65,32 @@ class PictureData(NamedTuple):
 
 
 def look_at(
-    domains: Domains,
+    domains: DomainPair,
     progress: Progress,
     *,
     alpha: bool = False,
     limits: tuple[Limits, Limits] = (None, None),
 ) -> PictureData:
-    """Look at all training pictures once; see `phasegan.data.domain_folders.survey`."""
+    """Look at all training pictures once; see `phasegan.data.domain_folders.scan`."""
     found = [
-        survey(part, alpha=alpha, limits=limit, option=f"--range-{name}", progress=progress)
+        scan(part, alpha=alpha, limits=limit, option=f"--range-{name}", progress=progress)
         for name, part, limit in zip("ab", domains.train, limits, strict=True)
     ]
     return PictureData(domains, (found[0][0], found[1][0]), (found[0][1], found[1][1]))
 
 
-def kind_of(domain: DomainConfig) -> Kind:
+def kind_of(domain: DomainConfig) -> PixelFormat:
     """Return the kind of pictures that a run was trained on."""
-    return Kind(domain.channels, domain.dtype, domain.low, domain.high, domain.alpha)
+    return PixelFormat(domain.channels, domain.dtype, domain.low, domain.high, domain.alpha)
 
 
-def chosen_pictures(config: TranslationConfig, data: PictureData, domain: int) -> Part:
+def chosen_pictures(config: TranslationConfig, data: PictureData, domain: int) -> ImageSubset:
     """Return the pictures of a domain that are trained on."""
     part, count = data.train[domain], (config.data.a, config.data.b)[domain].pictures
     return part.subset(choose_subset(len(part), count, config.seed).tolist())
 
 
-def held_out(config: TranslationConfig, data: PictureData, domain: int) -> Part:
+def held_out(config: TranslationConfig, data: PictureData, domain: int) -> ImageSubset:
     """Return the pictures of a domain that validate: the last of the same shuffle."""
     part, count = data.train[domain], config.validation.samples
     return part.subset(choose_subset(len(part), len(part), config.seed)[-count:].tolist())
@@ -92,13 +98,17 @@ def held_out(config: TranslationConfig, data: PictureData, domain: int) -> Part:
 
 def centred(planes: Planes, size: int) -> Planes:
     """Return the middle square of planes whose short side was brought to `size`."""
-    planes = loaded(planes, size, "short-side")
+    planes = resize_to_load(planes, size, "short-side")
     top, left = ((side - size) // 2 for side in planes.shape[1:])
     return planes[:, top : top + size, left : left + size]
 
 
 def squares(
-    part: Part, kind: Kind, size: int, rows: Iterable[int], progress: Progress | None = None
+    part: ImageSubset,
+    kind: PixelFormat,
+    size: int,
+    rows: Iterable[int],
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Return the middle squares of some pictures, (n, C, size, size) in [−1, 1].
 
@@ -109,17 +119,17 @@ def squares(
     progress : Progress, optional
         Told what is left out of the pictures; silent by default.
     """
-    found, remarks, looks, names = [], Remarks(), [], part.names
+    found, notices, looks, names = [], NoticeCounter(), [], part.names
     for row in rows:
         picture = part.read(row)
-        found.append(unit(centred(to_planes(picture, kind), size), kind))
+        found.append(to_unit_range(centred(to_planes(picture, kind), size), kind))
         if progress is not None:
-            looks.append(look(picture))
-            remarks.add(remarks_of(looks[-1], kind), f"{part.label}/{names[row]}")
+            looks.append(image_info(picture))
+            notices.add(notices_for(looks[-1], kind), f"{part.label}/{names[row]}")
     if progress is not None:
-        remarks.tell(progress)
-        part.tell_left_out(progress)
-        say_narrow(looks, kind, part.label, "training with --range-a or --range-b", progress)
+        notices.report(progress)
+        part.warn_ignored(progress)
+        warn_narrow_range(looks, kind, part.label, "training with --range-a or --range-b", progress)
     return np.stack(found)
 
 
@@ -210,7 +220,7 @@ class DomainBatches:
         crop = planes[:, top : top + data.size, left : left + data.size]
         if data.flip and rng.random() < 0.5:
             crop = crop[..., ::-1]
-        return unit(crop, self._kinds[domain])
+        return to_unit_range(crop, self._kinds[domain])
 
     def _loaded(self, domain: int, row: int) -> Planes:
         """Return a picture at the size that crops are taken from."""
@@ -224,4 +234,4 @@ class DomainBatches:
     def _ready(self, domain: int, row: int) -> Planes:
         data: PicturesConfig = self._config.data
         picture = self._parts[domain].read(row)
-        return loaded(to_planes(picture, self._kinds[domain]), data.load, data.fit)
+        return resize_to_load(to_planes(picture, self._kinds[domain]), data.load, data.fit)

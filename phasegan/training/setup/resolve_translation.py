@@ -19,7 +19,7 @@ from phasegan.config.translation import (
     TranslationNetworks,
     TranslationOptimiser,
 )
-from phasegan.data.domain_folders import Domains
+from phasegan.data.domain_folders import DomainPair
 from phasegan.errors import InputError
 from phasegan.models.patchgan import MIN_SIZE
 from phasegan.progress import Progress
@@ -43,13 +43,13 @@ _OF_RESNETS = ("blocks", "padding", "norm", "dropout")
 
 
 def resolve_pictures(
-    domains: Domains, device: torch.device, progress: Progress, **options: Any
+    domains: DomainPair, device: torch.device, progress: Progress, **options: Any
 ) -> tuple[TranslationConfig, PictureData]:
     """Turn options into a complete configuration, and look at the pictures.
 
     Parameters
     ----------
-    domains : Domains
+    domains : DomainPair
         What is trained on.
     device : torch.device
         Where the training will run; it decides the default variant and precision.

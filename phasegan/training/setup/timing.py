@@ -22,7 +22,7 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
-from phasegan.resources import Load
+from phasegan.resources import LoadMonitor
 from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.checkpoint import save_checkpoint
 from phasegan.training.engine import (
@@ -55,7 +55,7 @@ BUSY = 0.15
 """Cores that others keep busy, as a share of those there are, from which on it is said."""
 
 
-class Kind(NamedTuple):
+class PixelFormat(NamedTuple):
     """Steps that cost the same."""
 
     both: bool
@@ -64,7 +64,7 @@ class Kind(NamedTuple):
     """Images in the batch."""
 
 
-def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[Kind, NDArray[np.int64]]:
+def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[PixelFormat, NDArray[np.int64]]:
     """Return the numbers, from 0, of the last `left` steps of a run, by their kind."""
     done = np.arange(config.steps - left, config.steps)
     both = gan.uses_domain_a(done)
@@ -72,7 +72,7 @@ def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[Kind, NDArr
     rest = config.samples - (config.steps_per_epoch - 1) * config.batch_size
     size = np.where(last, rest, min(config.batch_size, config.samples))
     kinds = sorted(set(zip(both.tolist(), size.tolist(), strict=True)))
-    return {Kind(b, n): done[(both == b) & (size == n)] for b, n in kinds}
+    return {PixelFormat(b, n): done[(both == b) & (size == n)] for b, n in kinds}
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Trial:
     """
 
     cost_key: tuple[Hashable, ...]
-    counts: dict[Kind, int]
-    times: dict[Kind, list[float]]
+    counts: dict[PixelFormat, int]
+    times: dict[PixelFormat, list[float]]
     parts: dict[str, float]
     others: float
 
@@ -133,7 +133,7 @@ def try_run(
     try:
         gan = make_engine(config, device, execution, processes.local_only())
         batches = make_batches(config, file, images, device, execution)
-        with Load() as load:
+        with LoadMonitor() as load:
             preparing = gan.benchmark_setup(batches)
             kinds = count_kinds(config, gan, left)
             times, warm_up = _time_steps(config, gan, batches, kinds)
@@ -242,10 +242,10 @@ def _time_steps(
     config: TrainConfig,
     gan: Engine,
     batches: Batches,
-    kinds: dict[Kind, NDArray[np.int64]],
-) -> tuple[dict[Kind, list[float]], float]:
+    kinds: dict[PixelFormat, NDArray[np.int64]],
+) -> tuple[dict[PixelFormat, list[float]], float]:
     """Return seconds of some steps of each kind, and what the first ones took beyond that."""
-    clocks: dict[Kind, _Clock] = {}
+    clocks: dict[PixelFormat, _Clock] = {}
     warm_up = 0.0
     for kind, steps in kinds.items():
         clock = clocks[kind] = _Clock(_stepper(config, gan, batches, steps))

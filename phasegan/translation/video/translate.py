@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phasegan.data.images.full_depth import Picture
-from phasegan.errors import InputError, NoRoom, RunError, no_room
+from phasegan.data.images.full_depth import DecodedImage
+from phasegan.errors import DiskFullError, InputError, RunError, disk_full_reason
 from phasegan.io.atomic import atomic_file
 from phasegan.progress import Progress
 from phasegan.translation.generators import Translator
@@ -110,9 +110,9 @@ def translate_film(
         try:
             return work.run(temporary, output.suffix.lower(), batch_size)
         except (av.error.FFmpegError, OSError) as error:
-            full = no_room(error)
+            full = disk_full_reason(error)
             if full is not None:
-                raise NoRoom(output, full) from None
+                raise DiskFullError(output, full) from None
             reason = getattr(error, "strerror", None) or str(error)
             raise RunError(f"{output}: cannot be written ({reason})") from None
 
@@ -199,7 +199,9 @@ class _FilmWork:
 
     def _write(self, shots: list[Shot]) -> int:
         assert self._writer is not None
-        given = [fit_channels(Picture(s.pixels, None), self._translator.taken)[0] for s in shots]
+        given = [
+            fit_channels(DecodedImage(s.pixels, None), self._translator.taken)[0] for s in shots
+        ]
         for shot, made in zip(shots, self._translated(given), strict=True):
             if self._steadying is not None:
                 made = self._steadying.filter(shot.pixels, made)

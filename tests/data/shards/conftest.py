@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from shard_helper import Here, make, save
+from shard_helper import InProcessPool, make, save
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _here():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("phasegan.data.prepare.loop.Workers", Here)
+        patch.setattr("phasegan.data.prepare.loop.WorkerPool", InProcessPool)
         yield
 
 

@@ -16,7 +16,7 @@ OWN = ("attributes_checksum",)
 """Attributes in which a joined file may differ from one that was made in one piece."""
 
 
-class Here(phasegan.data.prepare.worker_pool.Here):
+class InProcessPool(phasegan.data.prepare.worker_pool.InProcessPool):
     """Decodes in this process: the tests of workers see to the others."""
 
     def __init__(self, work, count):

@@ -16,10 +16,10 @@ from shard_helper import make
 
 import phasegan
 from phasegan.data.prepare import shards
-from phasegan.data.prepare.job import Job
+from phasegan.data.prepare.job import PrepareJob
 from phasegan.data.prepare.shards import shard_path
 from phasegan.errors import InputError, RunError
-from phasegan.io.atomic import locked
+from phasegan.io.locking import file_lock
 
 distributed = pytest.importorskip("distributed")
 
@@ -93,8 +93,8 @@ def test_shards_that_are_there_are_not_made_again(cluster, thirty, tmp_path):
 def test_overwriting_makes_every_shard_once(cluster, thirty, tmp_path, monkeypatch):
     path, jobs = tmp_path / "set.h5", []
     make(thirty, path, shards=3)
-    run = Job.run
-    monkeypatch.setattr(Job, "run", lambda self, *rest, **more: (
+    run = PrepareJob.run
+    monkeypatch.setattr(PrepareJob, "run", lambda self, *rest, **more: (
         jobs.append(self.shard), run(self, *rest, **more))[1])  # fmt: skip
     report = make(thirty, path, shards=3, scheduler=cluster, seed=4, overwrite=True)
     assert report.written
@@ -159,7 +159,7 @@ def test_a_worker_waits_for_a_shard_that_another_still_makes(cluster, thirty, tm
     path = tmp_path / "set.h5"
     shard = shard_path(path, 0, 3)
     with ThreadPoolExecutor(1) as pool:
-        with locked(shard.with_name(f".{shard.name}.lock"), str(shard)):
+        with file_lock(shard.with_name(f".{shard.name}.lock"), str(shard)):
             waiting = pool.submit(make, thirty, path, shards=3, scheduler=cluster)
             while not shard_path(path, 2, 3).exists():
                 assert not waiting.done()

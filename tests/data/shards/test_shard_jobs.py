@@ -14,7 +14,7 @@ from shard_helper import assert_same, make, save
 
 import phasegan
 from phasegan.data.hdf5.verification import verify
-from phasegan.data.prepare.shards import list_path, shard_path
+from phasegan.data.prepare.shards import listing_path, shard_path
 from phasegan.errors import InputError, RunError
 
 
@@ -28,7 +28,7 @@ def test_jobs_come_in_any_order_and_the_last_one_joins(forty, tmp_path):
         assert report.shards == (done, 4)
         assert report.path == (path if done == 4 else shard_path(path, number, 4))
     assert_same(path, whole.path)
-    assert not list_path(path).exists()
+    assert not listing_path(path).exists()
     late = make(forty, path, shards=4, shard=2)
     assert not late.written
     assert (late.train, late.test) == (whole.train, whole.test)

@@ -13,21 +13,22 @@ import PIL
 
 from phasegan._version import __version__
 from phasegan.config.settings import differences
-from phasegan.data.domain_folders import Domains, Part, open_domains
+from phasegan.data.domain_folders import DomainPair, ImageSubset, open_domains
 from phasegan.data.hdf5.container import HDF5_SUFFIXES
-from phasegan.data.hdf5.pair_layout import GROUPS, Facts
-from phasegan.data.hdf5.pair_reader import DomainsFile
+from phasegan.data.hdf5.pair_layout import GROUPS, PairMetadata
+from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.hdf5.reader import check_replaceable
-from phasegan.data.images.conversion import FITS, Kind
+from phasegan.data.images.conversion import FITS, PixelFormat
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.prepare.interruption import check_left, check_space, made_whole
+from phasegan.data.prepare.interruption import check_disk_space, check_partial, resumable_output
 from phasegan.data.prepare.loop import worker_count
-from phasegan.data.prepare.pairs.loop import Outcome, PictureFilling
-from phasegan.data.prepare.pairs.partial import UnfinishedPictures
+from phasegan.data.prepare.pairs.loop import PairPrepareLoop, PairTally
+from phasegan.data.prepare.pairs.partial import PartialPairFile
 from phasegan.data.prepare.pairs.plan import printable_name
-from phasegan.data.prepare.partial import Names
+from phasegan.data.prepare.partial import PartialPaths
 from phasegan.errors import InputError
-from phasegan.io.atomic import locked, remove_leftovers
+from phasegan.io.atomic import remove_leftovers
+from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_file_name, is_read_only
 from phasegan.progress import Progress
 
@@ -42,7 +43,7 @@ class DomainsReport:
     path: Path
     counts: dict[str, int]
     """Pictures by group; with `dry_run` the candidates, before any is left out."""
-    kinds: tuple[Kind, Kind] | None
+    kinds: tuple[PixelFormat, PixelFormat] | None
     """Of A and of B; None with `dry_run`."""
     load: int
     fit: str
@@ -113,7 +114,7 @@ def prepare_domains(
     RunError
         If the disk is too small or becomes full, or a picture changes meanwhile.
 
-    Notes
+    ImageNotices
     -----
     Killed at any moment, it leaves no file or a whole one, and continues when
     called again; the file is then, byte by byte, that of an uninterrupted run.
@@ -149,16 +150,16 @@ def prepare_domains(
     counts = {name: len(part) for name, part in parts.items()}
     if dry_run:
         for part in parts.values():
-            part.tell_left_out(progress)
+            part.warn_ignored(progress)
         return DomainsReport(path, counts, None, load, fit, written=False)
     job = _Job(path, domains.name, parts, load, fit, alpha, count)
     if path.exists() and not overwrite and is_read_only(path.parent):
-        return job.existing()
-    with locked(path.with_name(f".{path.name}.lock"), str(path)):
+        return job.existing_report()
+    with file_lock(path.with_name(f".{path.name}.lock"), str(path)):
         remove_leftovers(path.parent, path.name)
         if path.exists():
             if not overwrite:
-                return job.existing()
+                return job.existing_report()
             check_replaceable(path)
         return job.run(progress, discard=overwrite and not resume)
 
@@ -169,7 +170,7 @@ class _Job:
 
     path: Path
     name: str
-    parts: dict[str, Part]
+    parts: dict[str, ImageSubset]
     load: int
     fit: str
     alpha: str
@@ -178,43 +179,45 @@ class _Job:
     def run(self, progress: Progress, *, discard: bool) -> DomainsReport:
         """Begin or continue, and finish the file; its lock must be held."""
         start, listings = time.monotonic(), self._listings()
-        about = self._about(listings)
-        check_left(self.path, about, discard=discard)
-        with made_whole(self.path, lambda: UnfinishedPictures(self.path, about)) as unfinished:
-            kinds, outcome = self._fill(unfinished, listings, progress)
-        hashes = {group.name: set(group.hashes) for group in outcome.groups}
+        fingerprint = self._fingerprint(listings)
+        check_partial(self.path, fingerprint, discard=discard)
+        with resumable_output(
+            self.path, lambda: PartialPairFile(self.path, fingerprint)
+        ) as partial:
+            kinds, tally = self._fill(partial, listings, progress)
+        hashes = {group.name: set(group.hashes) for group in tally.groups}
         trained = hashes["trainA"] | hashes["trainB"]
         tested = hashes.get("testA", set()) | hashes.get("testB", set())
         return DomainsReport(
             path=self.path,
-            counts={group.name: len(group.rows) for group in outcome.groups},
+            counts={group.name: len(group.rows) for group in tally.groups},
             kinds=kinds,
             load=self.load,
             fit=self.fit,
-            left_out=outcome.left_out,
+            left_out=tally.left_out,
             shared=len(trained & tested),
-            resumed=outcome.resumed or outcome.known,
+            resumed=tally.resumed or tally.known,
             seconds=time.monotonic() - start,
         )
 
     def _fill(
-        self, unfinished: UnfinishedPictures, listings: dict[str, str], progress: Progress
-    ) -> tuple[tuple[Kind, Kind], Outcome]:
+        self, partial: PartialPairFile, listings: dict[str, str], progress: Progress
+    ) -> tuple[tuple[PixelFormat, PixelFormat], PairTally]:
         keep_alpha = self.alpha == "keep"
-        filling = PictureFilling(
-            unfinished, self.parts, self.load, self.fit, keep_alpha, self.workers, progress
+        loop = PairPrepareLoop(
+            partial, self.parts, self.load, self.fit, keep_alpha, self.workers, progress
         )
-        with quiet_decoders(), filling.pool() as pool:
-            kinds = filling.look(pool)
-            groups = filling.outcome.groups
-            if not unfinished.laid_out(groups):
+        with quiet_decoders(), loop.pool() as pool:
+            kinds = loop.scan(pool)
+            groups = loop.tally.groups
+            if not partial.is_allocated(groups):
                 needed = sum(group.nbytes for group in groups)
-                check_space(self.path, needed, "a smaller --load")
-            unfinished.lay_out(groups)
-            filling.make(pool)
+                check_disk_space(self.path, needed, "a smaller --load")
+            partial.allocate(groups)
+            loop.convert(pool)
         versions = {"phasegan": __version__, "pillow": PIL.__version__}
-        unfinished.finish(
-            Facts(
+        partial.finish(
+            PairMetadata(
                 name=self.name,
                 kinds=kinds,
                 load=self.load,
@@ -226,12 +229,12 @@ class _Job:
                 versions=versions,
             )
         )
-        return kinds, filling.outcome
+        return kinds, loop.tally
 
     def _listings(self) -> dict[str, str]:
         return {name: part.digest() for name, part in self.parts.items()}
 
-    def _about(self, listings: dict[str, str]) -> dict[str, Any]:
+    def _fingerprint(self, listings: dict[str, str]) -> dict[str, Any]:
         """Return what decides every byte of the file."""
         return {
             "name": self.name,
@@ -244,11 +247,11 @@ class _Job:
             "pillow": PIL.__version__,
         }
 
-    def existing(self) -> DomainsReport:
+    def existing_report(self) -> DomainsReport:
         """Accept a file that is there and holds what is wanted, refuse another."""
         path = self.path
         try:
-            file = DomainsFile(path)
+            file = PairFile(path)
         except InputError as error:
             raise InputError(f"{error}; it is in the way, choose another -o") from None
         file.close()
@@ -267,11 +270,11 @@ class _Job:
                 f"{path} is there, but the folders' files have changed since; "
                 "choose another -o, or add --overwrite"
             )
-        Names.of(path).remove()
+        PartialPaths.of(path).remove()
         counts = {group: len(pictures) for group, pictures in file.groups.items()}
         return DomainsReport(path, counts, facts.kinds, self.load, self.fit, written=False)
 
-    def _unchanged(self, file: DomainsFile) -> bool:
+    def _unchanged(self, file: PairFile) -> bool:
         """Tell whether the files of all pictures are what they were."""
         for name, group in file.groups.items():
             part, hashes = self.parts[name], group.all_source_sha256()
@@ -293,6 +296,6 @@ def _check(load: int, fit: str, alpha: str) -> None:
             raise InputError(f"{name} {value!r}: choose one of {', '.join(known)} for pictures")
 
 
-def _parts(domains: Domains) -> dict[str, Part]:
+def _parts(domains: DomainPair) -> dict[str, ImageSubset]:
     found = dict(zip(GROUPS, (*domains.train, *domains.test), strict=True))
     return {name: part for name, part in found.items() if part is not None}

@@ -8,19 +8,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from phasegan.data.domain_folders import Part
-from phasegan.data.domain_scan import say_narrow
-from phasegan.data.images.conversion import Kind
-from phasegan.data.images.notices import Remarks
-from phasegan.data.images.pixel_format import remarks_of
-from phasegan.data.prepare.encode import Done, Task
-from phasegan.data.prepare.pairs.partial import UnfinishedPictures
-from phasegan.data.prepare.pairs.plan import Group, Seen, find_kind, make_group
-from phasegan.data.prepare.pairs.work import LookTicket, Made, MakeTicket, serve_pictures
-from phasegan.data.prepare.worker_pool import Workers, in_order
+from phasegan.data.domain_folders import ImageSubset
+from phasegan.data.domain_scan import warn_narrow_range
+from phasegan.data.images.conversion import PixelFormat
+from phasegan.data.images.notices import NoticeCounter
+from phasegan.data.images.pixel_format import notices_for
+from phasegan.data.prepare.encode import BatchResult, ImageBatch
+from phasegan.data.prepare.pairs.partial import PartialPairFile
+from phasegan.data.prepare.pairs.plan import ImageGroup, ScannedImage, domain_format, make_group
+from phasegan.data.prepare.pairs.work import ConvertedImage, ConvertJob, ScanJob, run_jobs
+from phasegan.data.prepare.worker_pool import WorkerPool, map_in_order
 from phasegan.errors import RunError
-from phasegan.progress import Progress
-from phasegan.progress import Task as ProgressTask
+from phasegan.progress import Progress, ProgressTask
 
 _TASK = 16
 """Pictures that one process gets at once, at most."""
@@ -29,10 +28,10 @@ _TASK_BYTES = 2**22
 
 
 @dataclass
-class Outcome:
+class PairTally:
     """What became of the pictures."""
 
-    groups: list[Group] = field(default_factory=list)
+    groups: list[ImageGroup] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """Name and reason of each picture that was left out."""
     known: int = 0
@@ -41,17 +40,17 @@ class Outcome:
     """Pictures that it had written."""
 
 
-class PictureFilling:
+class PairPrepareLoop:
     """One run over the pictures of two domains.
 
     Parameters
     ----------
-    unfinished : UnfinishedPictures
+    partial : PartialPairFile
         Where pictures go; what it holds already is kept if it can be trusted.
-    parts : mapping of Part
+    parts : mapping of ImageSubset
         The pictures by group.
     load, fit
-        What training pictures are brought to, see `phasegan.data.images.conversion.loaded`.
+        What training pictures are brought to, see `phasegan.data.images.conversion.resize_to_load`.
     alpha : bool
         Keep alpha where a domain has it.
     workers : int
@@ -62,27 +61,27 @@ class PictureFilling:
 
     def __init__(
         self,
-        unfinished: UnfinishedPictures,
-        parts: Mapping[str, Part],
+        unfinished: PartialPairFile,
+        parts: Mapping[str, ImageSubset],
         load: int,
         fit: str,
         alpha: bool,
         workers: int,
         progress: Progress,
     ) -> None:
-        self._unfinished, self._parts = unfinished, parts
+        self._partial, self._parts = unfinished, parts
         self._load, self._fit, self._alpha = load, fit, alpha
         self._progress = progress
         total = sum(map(len, parts.values()))
         self._count = max(1, min(workers, math.ceil(total / _TASK)))
-        self._seen: dict[str, dict[int, Seen | str]] = {name: {} for name in parts}
-        self.outcome = Outcome()
+        self._seen: dict[str, dict[int, ScannedImage | str]] = {name: {} for name in parts}
+        self.tally = PairTally()
 
-    def pool(self) -> Workers:
+    def pool(self) -> WorkerPool:
         """Start the processes, for the two steps that follow."""
-        return Workers(serve_pictures, self._count)
+        return WorkerPool(run_jobs, self._count)
 
-    def look(self, pool: Workers) -> tuple[Kind, Kind]:
+    def scan(self, pool: WorkerPool) -> tuple[PixelFormat, PixelFormat]:
         """Look at all pictures, and decide which go where; return the domains' kinds.
 
         Raises
@@ -92,59 +91,61 @@ class PictureFilling:
         """
         for name, part in self._parts.items():
             with self._progress.task(f"looking at {part.label}", len(part)) as task:
-                self._look_at(name, part, pool, task)
+                self._scan_set(name, part, pool, task)
         kind_a, kind_b = (
-            find_kind(self._parts[name], self._seen[name], self._alpha)
+            domain_format(self._parts[name], self._seen[name], self._alpha)
             for name in ("trainA", "trainB")
         )
         for name, part in self._parts.items():
             fit = self._fit if name.startswith("train") else "none"
             kind = kind_a if name.endswith("A") else kind_b
             group = make_group(name, part, self._seen[name], kind, self._load, fit, self._leave_out)
-            self.outcome.groups.append(group)
-            self._tell(group)
+            self.tally.groups.append(group)
+            self._warn(group)
         return kind_a, kind_b
 
-    def _tell(self, group: Group) -> None:
+    def _warn(self, group: ImageGroup) -> None:
         """Warn of what is left out of the pictures of a group."""
-        remarks, part, looks = Remarks(), group.part, []
+        notices, part, looks = NoticeCounter(), group.part, []
         for row, name in zip(group.rows, group.names, strict=True):
             seen = self._seen[group.name][row]
-            assert isinstance(seen, Seen)
+            assert isinstance(seen, ScannedImage)
             looks.append(seen.look)
-            remarks.add(remarks_of(seen.look, group.kind), f"{part.label}/{name}")
-        remarks.tell(self._progress)
-        part.tell_left_out(self._progress)
+            notices.add(notices_for(seen.look, group.kind), f"{part.label}/{name}")
+        notices.report(self._progress)
+        part.warn_ignored(self._progress)
         option = f"training with --range-{group.name[-1].lower()}"
-        say_narrow(looks, group.kind, part.label, option, self._progress)
+        warn_narrow_range(looks, group.kind, part.label, option, self._progress)
 
     def _leave_out(self, label: str, name: str, reason: str) -> None:
         self._progress.warn(f"left out {label}: {reason}")
-        self.outcome.left_out.append((name, reason))
+        self.tally.left_out.append((name, reason))
 
-    def _look_at(self, name: str, part: Part, pool: Workers, task: ProgressTask) -> None:
-        known, seen = self._unfinished.looks[name], self._seen[name]
+    def _scan_set(self, name: str, part: ImageSubset, pool: WorkerPool, task: ProgressTask) -> None:
+        known, seen = self._partial.scanned[name], self._seen[name]
         batches = _batches((row, 0) for row in range(len(part)))
-        for rows, results in self._served(pool, batches, lambda row: self._look(part, known, row)):
-            new: list[tuple[int, Seen]] = []
+        for rows, results in self._run_jobs(
+            pool, batches, lambda row: self._scan_job(part, known, row)
+        ):
+            new: list[tuple[int, ScannedImage]] = []
             for row, result in zip(rows, results, strict=True):
                 task.advance()
                 if isinstance(result, str):
                     seen[row] = result
                 elif result.look is None:
                     seen[row] = known[row]
-                    self.outcome.known += 1
+                    self.tally.known += 1
                 else:
-                    found = Seen(result.sha256, result.look)
+                    found = ScannedImage(result.sha256, result.look)
                     seen[row] = found
                     new.append((row, found))
-            self._unfinished.saw(name, new)
+            self._partial.record_scans(name, new)
 
-    def _look(self, part: Part, known: Mapping[int, Seen], row: int) -> LookTicket:
+    def _scan_job(self, part: ImageSubset, known: Mapping[int, ScannedImage], row: int) -> ScanJob:
         before = known.get(row)
-        return LookTicket(str(part.path(row)), None if before is None else before.sha256)
+        return ScanJob(str(part.path(row)), None if before is None else before.sha256)
 
-    def make(self, pool: Workers) -> None:
+    def convert(self, pool: WorkerPool) -> None:
         """Bring the pictures to their kind and size, and write them.
 
         Raises
@@ -152,28 +153,28 @@ class PictureFilling:
         RunError
             If one cannot be used any more.
         """
-        groups = self.outcome.groups
+        groups = self.tally.groups
         total = sum(len(group.rows) for group in groups)
         with self._progress.task("preparing", total) as task:
             for group in groups:
-                self._make(group, pool, task)
+                self._convert_group(group, pool, task)
 
-    def _make(self, group: Group, pool: Workers, task: ProgressTask) -> None:
+    def _convert_group(self, group: ImageGroup, pool: WorkerPool, task: ProgressTask) -> None:
         left: list[int] = []
         for row in range(len(group.rows)):
-            if self._unfinished.again(group.name, row):
-                self.outcome.resumed += 1
+            if self._partial.resume_image(group.name, row):
+                self.tally.resumed += 1
                 task.advance()
             else:
                 left.append(row)
 
-        def ticket(row: int) -> MakeTicket:
+        def job(row: int) -> ConvertJob:
             path, sha256 = str(group.part.path(group.rows[row])), group.hashes[row]
-            return MakeTicket(path, sha256, group.kind, group.load, group.fit)
+            return ConvertJob(path, sha256, group.kind, group.load, group.fit)
 
         batches = _batches((row, group.size(row)) for row in left)
-        for rows, results in self._served(pool, batches, ticket):
-            made: list[tuple[int, Made]] = []
+        for rows, results in self._run_jobs(pool, batches, job):
+            made: list[tuple[int, ConvertedImage]] = []
             for row, result in zip(rows, results, strict=True):
                 if isinstance(result, str):
                     raise RunError(
@@ -181,17 +182,17 @@ class PictureFilling:
                         "is kept, give the same command again"
                     )
                 made.append((row, result))
-            self._unfinished.write(group.name, made)
+            self._partial.write(group.name, made)
             task.advance(len(made))
 
     @staticmethod
-    def _served(
-        pool: Workers, batches: Iterable[list[int]], ticket: Callable[[int], Any]
+    def _run_jobs(
+        pool: WorkerPool, batches: Iterable[list[int]], job: Callable[[int], Any]
     ) -> Iterator[tuple[list[int], list[Any]]]:
-        def submit(rows: list[int]) -> Future[Done]:
-            return pool.submit(Task([ticket(row) for row in rows], [False] * len(rows)))
+        def submit(rows: list[int]) -> Future[BatchResult]:
+            return pool.submit(ImageBatch([job(row) for row in rows], [False] * len(rows)))
 
-        for rows, done in in_order(submit, batches, pool.ahead):
+        for rows, done in map_in_order(submit, batches, pool.ahead):
             yield rows, done.results
 
 

@@ -21,74 +21,74 @@ from numpy.typing import NDArray
 from phasegan.data.hdf5 import metadata_snapshot
 from phasegan.data.hdf5.checksums import digest
 from phasegan.data.hdf5.layout import DIGEST_BYTES
-from phasegan.data.hdf5.pair_layout import GROUPS, Facts
-from phasegan.data.hdf5.positional_file import RawFile
-from phasegan.data.images.pixel_format import Look
-from phasegan.data.prepare.pairs.plan import Group, Seen
-from phasegan.data.prepare.pairs.work import Made
+from phasegan.data.hdf5.pair_layout import GROUPS, PairMetadata
+from phasegan.data.hdf5.positional_file import PositionalFile
+from phasegan.data.images.pixel_format import ImageInfo
+from phasegan.data.prepare.pairs.plan import ImageGroup, ScannedImage
+from phasegan.data.prepare.pairs.work import ConvertedImage
 from phasegan.data.prepare.pairs.writer import complete, create_pixels
-from phasegan.data.prepare.partial import Names, Unfinished
-from phasegan.io.append_log import Lines
+from phasegan.data.prepare.partial import PartialFile, PartialPaths
+from phasegan.io.append_log import AppendLog
 
 _LOOK, _PLACES, _MADE = "look", "places", "made"
 """First value of the journal's lines."""
 
 
-class UnfinishedPictures:
+class PartialPairFile:
     """What is prepared so far.
 
     Parameters
     ----------
     final : pathlib.Path
         The name the file will have.
-    about : dict
+    fingerprint : dict
         What is being prepared, in plain values: to be compared before it is continued.
 
     Attributes
     ----------
-    looks : dict of dict of Seen
+    scanned : dict of dict of ScannedImage
         By group and picture of its part: what an earlier process saw.
     """
 
-    def __init__(self, final: Path, about: dict[str, Any]) -> None:
-        self.names = Names.of(final)
-        self.looks: dict[str, dict[int, Seen]] = {name: {} for name in GROUPS}
+    def __init__(self, final: Path, fingerprint: dict[str, Any]) -> None:
+        self.names = PartialPaths.of(final)
+        self.scanned: dict[str, dict[int, ScannedImage]] = {name: {} for name in GROUPS}
         self._places: dict[str, Any] | None = None
         self._made: dict[tuple[str, int], tuple[str, str]] = {}
-        fresh = Unfinished.about(final) is None
+        fresh = PartialFile.fingerprint(final) is None
         if fresh:
             self.names.remove()
             self.names.part.touch(exist_ok=False)
-        self._lines = Lines(self.names.journal)
+        self._lines = AppendLog(self.names.journal)
         if fresh:
-            self._lines.begin({"about": about})
-        for value in self._lines.take():
+            self._lines.start({"about": fingerprint})
+        for value in self._lines.recover():
             self._recall(*value)
-        self._file = RawFile(self.names.part, writable=True)
-        self._groups: Mapping[str, Group] = {}
+        self._file = PositionalFile(self.names.part, writable=True)
+        self._groups: Mapping[str, ImageGroup] = {}
         self._starts: dict[str, NDArray[np.int64]] = {}
         self._digests: dict[str, NDArray[np.uint8]] = {}
 
     def _recall(self, what: str, *values: Any) -> None:
         if what == _LOOK:
             group, row, sha256, look = values
-            self.looks[group][row] = Seen(sha256, Look(*look))
+            self.scanned[group][row] = ScannedImage(sha256, ImageInfo(*look))
         elif what == _PLACES:
             self._places, self._made = values[0], {}
         else:
             group, row, *sums = values
             self._made[group, row] = (sums[0], sums[1])
 
-    def saw(self, group: str, found: Iterable[tuple[int, Seen]]) -> None:
+    def record_scans(self, group: str, found: Iterable[tuple[int, ScannedImage]]) -> None:
         """Record what was seen of some pictures."""
-        self._lines.add([_LOOK, group, row, seen.sha256, seen.look] for row, seen in found)
+        self._lines.append([_LOOK, group, row, seen.sha256, seen.look] for row, seen in found)
 
-    def lay_out(self, groups: Sequence[Group]) -> None:
+    def allocate(self, groups: Sequence[ImageGroup]) -> None:
         """Give every picture its place; what is there at the same places is kept."""
         self._groups = {group.name: group for group in groups}
-        if self.laid_out(groups):
+        if self.is_allocated(groups):
             assert self._places is not None
-            metadata_snapshot.restore(self.names.part, self._places)
+            metadata_snapshot.restore_metadata(self.names.part, self._places)
         else:
             self._create(groups)
         assert self._places is not None
@@ -97,22 +97,22 @@ class UnfinishedPictures:
             self._starts[group.name] = first + group.offsets * group.dtype.itemsize
             self._digests[group.name] = np.zeros((len(group.rows), DIGEST_BYTES), np.uint8)
 
-    def laid_out(self, groups: Sequence[Group]) -> bool:
+    def is_allocated(self, groups: Sequence[ImageGroup]) -> bool:
         """Tell whether there is a file with room for these pictures at their places."""
         return self._places is not None and self._places["digests"] == _digests(groups)
 
-    def _create(self, groups: Sequence[Group]) -> None:
+    def _create(self, groups: Sequence[ImageGroup]) -> None:
         new = self.names.part.with_suffix(".part.tmp")
         new.unlink(missing_ok=True)
         offsets = create_pixels(new, groups)
         taken = [(offsets[g.name], offsets[g.name] + g.nbytes) for g in groups if g.nbytes]
-        self._places = metadata_snapshot.remember(new, taken)
+        self._places = metadata_snapshot.snapshot_metadata(new, taken)
         os.replace(new, self.names.part)
         self._places |= {"digests": _digests(groups), "offsets": offsets}
         self._made = {}
-        self._lines.add([[_PLACES, self._places]])
+        self._lines.append([[_PLACES, self._places]])
 
-    def again(self, group: str, row: int) -> bool:
+    def resume_image(self, group: str, row: int) -> bool:
         """Tell whether a picture is there already, and count it."""
         source, sha256 = self._made.get((group, row), ("", ""))
         owner = self._groups[group]
@@ -128,7 +128,7 @@ class UnfinishedPictures:
         self._digests[group][row] = np.frombuffer(bytes.fromhex(sha256), np.uint8)
         return True
 
-    def write(self, group: str, made: Iterable[tuple[int, Made]]) -> None:
+    def write(self, group: str, made: Iterable[tuple[int, ConvertedImage]]) -> None:
         """Write pictures at their places, then record that they are there."""
         lines = []
         for row, picture in made:
@@ -136,9 +136,9 @@ class UnfinishedPictures:
             self._digests[group][row] = np.frombuffer(picture.digest, np.uint8)
             source = self._groups[group].hashes[row]
             lines.append([_MADE, group, row, source, picture.digest.hex()])
-        self._lines.add(lines)
+        self._lines.append(lines)
 
-    def finish(self, facts: Facts) -> None:
+    def finish(self, facts: PairMetadata) -> None:
         """Write what the file lacks when all pictures are there."""
         os.fsync(self._file.descriptor)
         complete(self.names.part, list(self._groups.values()), self._digests, facts)
@@ -149,5 +149,5 @@ class UnfinishedPictures:
         self._lines.close()
 
 
-def _digests(groups: Sequence[Group]) -> list[str]:
-    return [group.place_digest() for group in groups]
+def _digests(groups: Sequence[ImageGroup]) -> list[str]:
+    return [group.layout_digest() for group in groups]

@@ -10,27 +10,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.domain_folders import Part
-from phasegan.data.images.conversion import Kind, loaded_size
-from phasegan.data.images.pixel_format import Look, common, refusal
+from phasegan.data.domain_folders import ImageSubset
+from phasegan.data.images.conversion import PixelFormat, load_size
+from phasegan.data.images.pixel_format import ImageInfo, common_format, incompatibility
 from phasegan.errors import InputError
 
 
-class Seen(NamedTuple):
+class ScannedImage(NamedTuple):
     """A picture that was looked at."""
 
     sha256: str
-    look: Look
+    look: ImageInfo
 
 
 @dataclass(frozen=True)
-class Group:
+class ImageGroup:
     """The pictures of a group, in their order."""
 
     name: str
     """trainA, trainB, testA or testB."""
-    part: Part
-    kind: Kind
+    part: ImageSubset
+    kind: PixelFormat
     load: int
     fit: str
     rows: list[int]
@@ -62,7 +62,7 @@ class Group:
         """Bytes of all pictures."""
         return int(self.offsets[-1]) * self.dtype.itemsize
 
-    def place_digest(self) -> str:
+    def layout_digest(self) -> str:
         """Return what changes when any picture gets another place."""
         head = f"{self.name} {self.kind.channels} {self.kind.dtype} {self.rows}"
         return hashlib.sha256(head.encode() + self.shapes.tobytes()).hexdigest()
@@ -72,7 +72,9 @@ Left = Callable[[str, str, str], None]
 """Told of a picture that is left out: what to call it, its name and the reason."""
 
 
-def find_kind(part: Part, seen: Mapping[int, Seen | str], alpha: bool) -> Kind:
+def domain_format(
+    part: ImageSubset, seen: Mapping[int, ScannedImage | str], alpha: bool
+) -> PixelFormat:
     """Return the kind of a domain from its training pictures.
 
     Raises
@@ -80,35 +82,35 @@ def find_kind(part: Part, seen: Mapping[int, Seen | str], alpha: bool) -> Kind:
     InputError
         If none can be read, or they do not fit together.
     """
-    looks = [found.look for found in seen.values() if isinstance(found, Seen)]
+    looks = [found.look for found in seen.values() if isinstance(found, ScannedImage)]
     if not looks:
         raise InputError(f"{part.label}: none of its {len(part)} pictures can be read")
-    return common(looks, part.label, alpha=alpha)
+    return common_format(looks, part.label, alpha=alpha)
 
 
 def make_group(
     name: str,
-    part: Part,
-    seen: Mapping[int, Seen | str],
-    kind: Kind,
+    part: ImageSubset,
+    seen: Mapping[int, ScannedImage | str],
+    kind: PixelFormat,
     load: int,
     fit: str,
     left: Left,
-) -> Group:
+) -> ImageGroup:
     """Return a group of all pictures that can be brought to a kind.
 
     Parameters
     ----------
     name : str
         Of the group.
-    part : Part
+    part : ImageSubset
         The pictures.
     seen : mapping
         By picture what was seen, or why nothing was.
-    kind : Kind
+    kind : PixelFormat
         What the pictures become.
     load, fit
-        The size they are brought to, see `phasegan.data.images.conversion.loaded`.
+        The size they are brought to, see `phasegan.data.images.conversion.resize_to_load`.
     left : callable
         Told of each that is left out.
     """
@@ -118,16 +120,16 @@ def make_group(
     shapes: list[tuple[int, int]] = []
     for row, own in enumerate(part.names):
         found, readable = seen[row], printable_name(own)
-        reason = found if isinstance(found, str) else refusal(found.look, kind)
+        reason = found if isinstance(found, str) else incompatibility(found.look, kind)
         if isinstance(found, str) or reason is not None:
             left(f"{part.label}/{own}", readable, str(reason))
             continue
         rows.append(row)
         names.append(readable)
         hashes.append(found.sha256)
-        shapes.append(loaded_size(found.look.rows, found.look.columns, load, fit))
+        shapes.append(load_size(found.look.rows, found.look.columns, load, fit))
     table = np.array(shapes, np.int32).reshape(-1, 2)
-    return Group(name, part, kind, load, fit, rows, names, hashes, table)
+    return ImageGroup(name, part, kind, load, fit, rows, names, hashes, table)
 
 
 def printable_name(name: str) -> str:

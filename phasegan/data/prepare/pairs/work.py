@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from phasegan.data.hdf5.checksums import digest
-from phasegan.data.images.conversion import Kind, Planes, loaded, to_planes
-from phasegan.data.images.full_depth import Picture, read_pixels
-from phasegan.data.images.high_bit_depth import UnreadablePictureError
-from phasegan.data.images.pixel_format import Look, look
-from phasegan.data.prepare.encode import Done, Task
+from phasegan.data.images.conversion import PixelFormat, Planes, resize_to_load, to_planes
+from phasegan.data.images.full_depth import DecodedImage, read_full_depth
+from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.pixel_format import ImageInfo, image_info
+from phasegan.data.prepare.encode import BatchResult, ImageBatch
 from phasegan.errors import InputError
 from phasegan.io.untrusted import read_regular
 
 
-class Looked(NamedTuple):
+class ScanResult(NamedTuple):
     """What was seen of a file."""
 
     sha256: str
-    look: Look | None
+    look: ImageInfo | None
     """None: its contents are those that were known."""
 
 
-class Made(NamedTuple):
+class ConvertedImage(NamedTuple):
     """A picture as it is written."""
 
     planes: Planes
@@ -36,50 +36,50 @@ class Made(NamedTuple):
     """SHA-256 of the planes."""
 
 
-class LookTicket(NamedTuple):
+class ScanJob(NamedTuple):
     """A picture to be looked at."""
 
     path: str
     known: str | None
     """SHA-256 of the contents that were looked at before."""
 
-    def serve(self) -> Looked:
+    def run(self) -> ScanResult:
         """Look at it, unless its contents are known."""
         sha256, stamp = _hashed(self.path)
         if sha256 == self.known:
-            return Looked(sha256, None)
-        return Looked(sha256, look(_decoded(self.path, stamp)))
+            return ScanResult(sha256, None)
+        return ScanResult(sha256, image_info(_decoded(self.path, stamp)))
 
 
-class MakeTicket(NamedTuple):
+class ConvertJob(NamedTuple):
     """A picture to be brought to its kind and size."""
 
     path: str
     sha256: str
     """Of the contents that were looked at."""
-    kind: Kind
+    kind: PixelFormat
     load: int
     fit: str
 
-    def serve(self) -> Made:
+    def run(self) -> ConvertedImage:
         """Make planes of it."""
         sha256, stamp = _hashed(self.path)
         if sha256 != self.sha256:
-            raise UnreadablePictureError("it has changed since it was looked at")
+            raise UnreadableImageError("it has changed since it was looked at")
         picture = _decoded(self.path, stamp)
-        planes = loaded(to_planes(picture, self.kind), self.load, self.fit)
-        return Made(planes, digest(planes))
+        planes = resize_to_load(to_planes(picture, self.kind), self.load, self.fit)
+        return ConvertedImage(planes, digest(planes))
 
 
-def serve_pictures(task: Task) -> Done:
+def run_jobs(task: ImageBatch) -> BatchResult:
     """Serve tickets; of each the result, or the reason why there is none."""
-    results: Any = [_served(ticket) for ticket in task.tickets]
-    return Done(results, None)
+    results: Any = [_result(job) for job in task.jobs]
+    return BatchResult(results, None)
 
 
-def _served(ticket: LookTicket | MakeTicket) -> Looked | Made | str:
+def _result(job: ScanJob | ConvertJob) -> ScanResult | ConvertedImage | str:
     try:
-        return ticket.serve()
+        return job.run()
     except InputError as error:
         return str(error)
     except OSError as error:
@@ -102,8 +102,8 @@ def _hashed(path: str) -> tuple[str, _Stamp]:
     return hashlib.sha256(read_regular(path)).hexdigest(), stamp
 
 
-def _decoded(path: str, stamp: _Stamp) -> Picture:
-    picture = read_pixels(Path(path))
+def _decoded(path: str, stamp: _Stamp) -> DecodedImage:
+    picture = read_full_depth(Path(path))
     if _stamp(path) != stamp:
-        raise UnreadablePictureError("it changes while it is read")
+        raise UnreadableImageError("it changes while it is read")
     return picture

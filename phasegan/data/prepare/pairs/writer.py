@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.checksums import dataset_checksum
-from phasegan.data.hdf5.pair_layout import LABELS, SUMMED, Facts, to_attributes
-from phasegan.data.prepare.pairs.plan import Group
+from phasegan.data.hdf5.pair_layout import CHECKSUMMED, LABELS, PairMetadata, to_attributes
+from phasegan.data.prepare.pairs.plan import ImageGroup
 
 
-def create_pixels(path: Path, groups: Sequence[Group]) -> dict[str, int]:
+def create_pixels(path: Path, groups: Sequence[ImageGroup]) -> dict[str, int]:
     """Create a file with room for the pixels of all groups, and nothing else.
 
     Parameters
     ----------
     path : pathlib.Path
         The file; it must not be there.
-    groups : sequence of Group
+    groups : sequence of ImageGroup
         What it will hold.
 
     Returns
@@ -38,7 +38,7 @@ def create_pixels(path: Path, groups: Sequence[Group]) -> dict[str, int]:
         }
 
 
-def _room(group: h5py.Group, elements: int, dtype: np.dtype[Any]) -> int:
+def _room(group: h5py.ImageGroup, elements: int, dtype: np.dtype[Any]) -> int:
     created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     created.set_layout(h5py.h5d.CONTIGUOUS)
     created.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -51,9 +51,9 @@ def _room(group: h5py.Group, elements: int, dtype: np.dtype[Any]) -> int:
 
 def complete(
     path: Path,
-    groups: Sequence[Group],
+    groups: Sequence[ImageGroup],
     digests: Mapping[str, NDArray[np.uint8]],
-    facts: Facts,
+    facts: PairMetadata,
 ) -> None:
     """Write what a file with all its pixels lacks.
 
@@ -61,11 +61,11 @@ def complete(
     ----------
     path : pathlib.Path
         The file.
-    groups : sequence of Group
+    groups : sequence of ImageGroup
         What it holds.
     digests : mapping of numpy.ndarray
         By group: (n, 32), SHA-256 of each picture's values.
-    facts : Facts
+    facts : PairMetadata
         For its attributes; the checksums are added here.
     """
     checksums: dict[str, str] = {}
@@ -76,21 +76,23 @@ def complete(
         container.set_attributes(file, to_attributes(facts._replace(checksums=checksums)))
 
 
-def _complete(stored: h5py.Group, group: Group, digests: NDArray[np.uint8]) -> dict[str, str]:
+def _complete(
+    stored: h5py.ImageGroup, group: ImageGroup, digests: NDArray[np.uint8]
+) -> dict[str, str]:
     """Write the small datasets of a group; return the checksums."""
     stored.create_dataset("pixels_sha256", data=digests)
     values: dict[str, NDArray[Any]] = {"offsets": group.offsets, "shapes": group.shapes}
     for name, texts in (("names", group.names), ("source_sha256", group.hashes)):
         encoded = [text.encode() for text in texts]
         longest = max(map(len, encoded), default=0)
-        values[name] = np.array(encoded, container.text_type(longest))
+        values[name] = np.array(encoded, container.string_dtype(longest))
     for name, table in values.items():
-        dataset = container.checked(
-            stored, name, len(table), table.shape[1:], table.dtype, container.ROWS
+        dataset = container.create_checksummed(
+            stored, name, len(table), table.shape[1:], table.dtype, container.CHUNK_ROWS
         )
         if len(table):
             dataset[...] = table
     for name, labels in LABELS.items():
         container.set_attributes(stored[name], {"axes": ", ".join(labels)})
     covered: dict[str, NDArray[Any]] = values | {"pixels": digests}
-    return {name: dataset_checksum(covered[name]) for name in SUMMED}
+    return {name: dataset_checksum(covered[name]) for name in CHECKSUMMED}
