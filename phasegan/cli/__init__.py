@@ -17,12 +17,12 @@ import click
 
 from phasegan._version import __version__
 from phasegan.errors import (
-    Interrupted,
     DiskFullError,
+    Interrupted,
     PeerFailedError,
     PhaseganError,
-    is_out_of_memory,
     disk_full_reason,
+    is_out_of_memory,
     printable,
 )
 from phasegan.io.locking import NoLocksWarning

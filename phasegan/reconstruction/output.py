@@ -16,7 +16,13 @@ from PIL import Image
 from phasegan._version import __version__
 from phasegan.data.hdf5.container import HDF5_SUFFIXES, open_hdf5
 from phasegan.errors import InputError
-from phasegan.io.atomic import atomic_files, atomic_folder, check_png_target, leftovers, remove_leftovers
+from phasegan.io.atomic import (
+    atomic_files,
+    atomic_folder,
+    check_png_target,
+    leftovers,
+    remove_leftovers,
+)
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.metrics.image_metrics import clipped_mse

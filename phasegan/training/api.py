@@ -13,7 +13,7 @@ from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.devices import torch_algorithms, choose_device, memory_guard
+from phasegan.devices import choose_device, memory_guard, torch_algorithms
 from phasegan.distributed import SINGLE_PROCESS, Processes, process_group
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import is_read_only

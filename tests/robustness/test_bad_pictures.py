@@ -106,7 +106,7 @@ def test_a_folder_is_translated_as_far_as_it_is_good(
 
 
 def test_a_training_names_the_first_bad_picture(folder):
-    part = domain_folders.Part(FolderImages(folder))
+    part = domain_folders.ImageSubset(FolderImages(folder))
     with quiet_decoders(), pytest.raises(InputError, match=r"all/[\w.-]+: ."):
         for row in range(len(part)):
             part.read(row)
@@ -189,7 +189,7 @@ def test_pictures_that_vanish_from_a_prepared_folder_are_skipped(tmp_path):
     (tmp_path / "0.png").unlink()
     os.mkfifo(tmp_path / "0.png")
     with pytest.raises((UnreadableImageError, OSError)):
-        source.loader().load(source.ticket(0))
+        source.loader().load(source.job(0))
 
 
 def test_a_strip_that_unpacks_to_more_than_a_picture_may_have(tmp_path, monkeypatch):

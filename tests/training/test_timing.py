@@ -19,7 +19,7 @@ from phasegan.training.setup import timing
 from phasegan.training.setup.eta import Estimate, total
 from phasegan.training.setup.resolve import resolve_config
 from phasegan.training.setup.timing import (
-    PixelFormat,
+    Kind,
     Trial,
     count_kinds,
     estimate_run,
@@ -93,8 +93,8 @@ def test_only_the_steps_that_are_left_are_counted(tiny):
     config = configured(tiny, preset="physics", samples=6, epochs=4, batch_size=4, variant="small")
     found = count_kinds(config, make_engine(config, CPU), 3)
     assert {kind: steps.tolist() for kind, steps in found.items()} == {
-        PixelFormat(False, 2): [5, 7],
-        PixelFormat(False, 4): [6],
+        Kind(False, 2): [5, 7],
+        Kind(False, 4): [6],
     }
 
 
@@ -204,7 +204,7 @@ NOTHING = {"warm-up": 0.0, "preparing": 0.0, "saving": 0.0, "pictures": 0.0}
 
 
 def trial(cost_key, count, times, **parts):
-    kind = PixelFormat(True, 8)
+    kind = Kind(True, 8)
     return Trial((cost_key,), {kind: count}, {kind: times}, {**NOTHING, **parts}, 0.0)
 
 

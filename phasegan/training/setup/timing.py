@@ -55,7 +55,7 @@ BUSY = 0.15
 """Cores that others keep busy, as a share of those there are, from which on it is said."""
 
 
-class PixelFormat(NamedTuple):
+class Kind(NamedTuple):
     """Steps that cost the same."""
 
     both: bool
@@ -64,7 +64,7 @@ class PixelFormat(NamedTuple):
     """Images in the batch."""
 
 
-def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[PixelFormat, NDArray[np.int64]]:
+def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[Kind, NDArray[np.int64]]:
     """Return the numbers, from 0, of the last `left` steps of a run, by their kind."""
     done = np.arange(config.steps - left, config.steps)
     both = gan.uses_domain_a(done)
@@ -72,7 +72,7 @@ def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[PixelFormat
     rest = config.samples - (config.steps_per_epoch - 1) * config.batch_size
     size = np.where(last, rest, min(config.batch_size, config.samples))
     kinds = sorted(set(zip(both.tolist(), size.tolist(), strict=True)))
-    return {PixelFormat(b, n): done[(both == b) & (size == n)] for b, n in kinds}
+    return {Kind(b, n): done[(both == b) & (size == n)] for b, n in kinds}
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Trial:
     """
 
     cost_key: tuple[Hashable, ...]
-    counts: dict[PixelFormat, int]
-    times: dict[PixelFormat, list[float]]
+    counts: dict[Kind, int]
+    times: dict[Kind, list[float]]
     parts: dict[str, float]
     others: float
 
@@ -242,10 +242,10 @@ def _time_steps(
     config: TrainConfig,
     gan: Engine,
     batches: Batches,
-    kinds: dict[PixelFormat, NDArray[np.int64]],
-) -> tuple[dict[PixelFormat, list[float]], float]:
+    kinds: dict[Kind, NDArray[np.int64]],
+) -> tuple[dict[Kind, list[float]], float]:
     """Return seconds of some steps of each kind, and what the first ones took beyond that."""
-    clocks: dict[PixelFormat, _Clock] = {}
+    clocks: dict[Kind, _Clock] = {}
     warm_up = 0.0
     for kind, steps in kinds.items():
         clock = clocks[kind] = _Clock(_stepper(config, gan, batches, steps))
