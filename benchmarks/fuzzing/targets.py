@@ -174,9 +174,9 @@ def _archive(kind: Any) -> Read:
 
 
 def _film(path: Path) -> Any:
-    from phasegan.translation.video.reader import FilmReader
+    from phasegan.translation.video.reader import VideoReader
 
-    with FilmReader(path) as film:
+    with VideoReader(path) as film:
         shots = [part for part in film.parts() if hasattr(part, "pixels")]
         return film.frames, film.rate, shots
 

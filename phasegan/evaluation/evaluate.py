@@ -20,7 +20,7 @@ from phasegan.evaluation.notes import is_smoke_test
 from phasegan.evaluation.provenance import provenance
 from phasegan.evaluation.records import Row, row_from_scores
 from phasegan.io.atomic import atomic_file, check_png_target
-from phasegan.metrics.image_metrics import SSIM_DESCRIPTION, Scores, concatenate, score
+from phasegan.metrics.image_metrics import SSIM_DESCRIPTION, Scores, concatenate_scores, score
 from phasegan.progress import Progress
 from phasegan.reconstruction.auto import choose_method
 from phasegan.reconstruction.image_statistics import Statistics, gather_statistics
@@ -194,7 +194,7 @@ def score_method(
             except RunError as error:
                 raise RunError(f"{label} on {file.path}: {error}") from None
             task.advance(len(references))
-    return concatenate(parts)
+    return concatenate_scores(parts)
 
 
 def evaluate(

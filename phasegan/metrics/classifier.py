@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
-from phasegan.metrics.set_distances import check_pictures
+from phasegan.metrics.set_distances import check_images
 from phasegan.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-LEAST_PICTURES = 10
+MIN_IMAGES = 10
 """Of a domain."""
-LEAST_SIDE = 16
-WIDEST = 64
+MIN_SIDE = 16
+MAX_SIDE = 64
 """Pixels of the shorter side of what the network sees: larger pictures are reduced."""
 HELD_OUT = 0.2
 """Share of the training pictures that is kept back to judge the classifier."""
@@ -108,12 +108,12 @@ class DomainClassifier:
             return f"the classifier is weak ({seen}): read its shares against its errors"
         return ""
 
-    def probability_b(self, pictures: NDArray[np.floating]) -> NDArray[np.float64]:
+    def probability_b(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability that each picture is of domain B.
 
         Parameters
         ----------
-        pictures : numpy.ndarray
+        images : numpy.ndarray
             (n, C, rows, columns), float in 0..1, of any size: they are brought
             to that of the training pictures.
 
@@ -125,29 +125,29 @@ class DomainClassifier:
         Raises
         ------
         InputError
-            If `pictures` is not a set of pictures with C channels.
+            If `images` is not a set of pictures with C channels.
         """
         import torch
 
-        check_pictures(pictures, "pictures")
-        if pictures.shape[1] != self.shape[0]:
+        check_images(images, "pictures")
+        if images.shape[1] != self.shape[0]:
             raise InputError(
-                f"pictures with {pictures.shape[1]} channels; the classifier was trained on "
+                f"pictures with {images.shape[1]} channels; the classifier was trained on "
                 f"{self.shape[0]}"
             )
         device = next(self.network.parameters()).device
-        found = []
+        probabilities = []
         self.network.eval()
         with torch.inference_mode():
-            for start in range(0, len(pictures), _CHUNK):
-                x = _resized(pictures[start : start + _CHUNK], self.shape[1:]).to(device)
+            for start in range(0, len(images), _CHUNK):
+                x = _resize(images[start : start + _CHUNK], self.shape[1:]).to(device)
                 both = torch.stack([self.network(x), self.network(x.flip(-1))])
-                found.append(both.double().sigmoid().mean(dim=0).cpu().numpy())
-        return np.concatenate(found)
+                probabilities.append(both.double().sigmoid().mean(dim=0).cpu().numpy())
+        return np.concatenate(probabilities)
 
-    def share_taken_for_b(self, pictures: NDArray[np.floating]) -> float:
+    def share_taken_for_b(self, images: NDArray[np.floating]) -> float:
         """Return the share of pictures, 0..1, that the classifier takes for domain B."""
-        return float(np.mean(self.probability_b(pictures) > 0.5))
+        return float(np.mean(self.probability_b(images) > 0.5))
 
     def accuracy(self, test_a: NDArray[np.floating], test_b: NDArray[np.floating]) -> Accuracy:
         """Return how often the classifier is right on pictures of known domain.
@@ -228,30 +228,30 @@ def train_classifier(
         raise InputError(f"steps = {steps}: must be at least 1")
     rng = np.random.default_rng(seed)
     size = _working_size(train_a, train_b)
-    sides = [_held_out(len(pictures), rng) for pictures in (train_a, train_b)]
+    sides = [_split_held_out(len(images), rng) for images in (train_a, train_b)]
     (held_a, own_a), (held_b, own_b) = sides
-    domains = [_resized(x[own], size) for x, own in ((train_a, own_a), (train_b, own_b))]
+    domains = [_resize(x[own], size) for x, own in ((train_a, own_a), (train_b, own_b))]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = make_network(train_a.shape[1]).to(device)
     fit(network, domains, rng, steps, progress)
     shape = (int(train_a.shape[1]), *size)
-    unjudged = DomainClassifier(network, shape, Accuracy(0.0, 0.0, (0, 0)))
-    return DomainClassifier(network, shape, unjudged.accuracy(train_a[held_a], train_b[held_b]))
+    untested = DomainClassifier(network, shape, Accuracy(0.0, 0.0, (0, 0)))
+    return DomainClassifier(network, shape, untested.accuracy(train_a[held_a], train_b[held_b]))
 
 
 def _check_domains(a: NDArray[np.floating], b: NDArray[np.floating]) -> None:
-    for name, pictures in (("train_a", a), ("train_b", b)):
-        check_pictures(pictures, name)
-        if len(pictures) < LEAST_PICTURES:
+    for name, images in (("train_a", a), ("train_b", b)):
+        check_images(images, name)
+        if len(images) < MIN_IMAGES:
             raise InputError(
-                f"{name} holds {len(pictures)} pictures; a classifier needs at least "
-                f"{LEAST_PICTURES} of each domain"
+                f"{name} holds {len(images)} pictures; a classifier needs at least "
+                f"{MIN_IMAGES} of each domain"
             )
-        if min(pictures.shape[2:]) < LEAST_SIDE:
+        if min(images.shape[2:]) < MIN_SIDE:
             raise InputError(
-                f"{name} has pictures of {pictures.shape[2]}×{pictures.shape[3]} pixels; "
-                f"a classifier needs {LEAST_SIDE}×{LEAST_SIDE} at least"
+                f"{name} has pictures of {images.shape[2]}×{images.shape[3]} pixels; "
+                f"a classifier needs {MIN_SIDE}×{MIN_SIDE} at least"
             )
     if a.shape[1] != b.shape[1]:
         raise InputError(f"train_a has {a.shape[1]} channels and train_b {b.shape[1]}")
@@ -260,22 +260,24 @@ def _check_domains(a: NDArray[np.floating], b: NDArray[np.floating]) -> None:
 def _working_size(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[int, int]:
     """Return rows and columns: the smaller of both sets', the shorter at most 64."""
     rows, columns = min(a.shape[2], b.shape[2]), min(a.shape[3], b.shape[3])
-    factor = min(1.0, WIDEST / min(rows, columns))
+    factor = min(1.0, MAX_SIDE / min(rows, columns))
     return round(rows * factor), round(columns * factor)
 
 
-def _held_out(count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _split_held_out(
+    count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     order = rng.permutation(count)
     held = round(HELD_OUT * count)
     return order[:held], order[held:]
 
 
-def _resized(pictures: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
+def _resize(images: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
     """Bring pictures to a size, averaging where they shrink; float32."""
     import torch
     from torch.nn import functional
 
-    x = torch.from_numpy(np.array(pictures, dtype=np.float32, order="C"))
+    x = torch.from_numpy(np.array(images, dtype=np.float32, order="C"))
     if x.shape[2:] == torch.Size(size):
         return x
     parts = [

@@ -17,7 +17,7 @@ from phasegan.progress import Progress
 
 BATCH = 64
 LEARNING_RATE = 2e-3
-LEAST_CROP = 0.7
+MIN_CROP = 0.7
 """Sides of a crop, as a share of the picture's."""
 BLUR = 1.0
 """Largest σ of the blur, pixels."""
@@ -69,17 +69,17 @@ def fit(
     optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
     labels = torch.cat([torch.zeros(BATCH // 2), torch.ones(BATCH // 2)]).to(device)
-    orders = [_endless(len(pictures), rng) for pictures in domains]
+    orders = [_shuffled_forever(len(images), rng) for images in domains]
     network.train()
     forked = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(forked), progress.task("classifier", steps) as task:
         torch.manual_seed(int(rng.integers(2**31)))
         for _ in range(steps):
             halves = [
-                pictures[[next(order) for _ in range(BATCH // 2)]]
-                for pictures, order in zip(domains, orders, strict=True)
+                images[[next(order) for _ in range(BATCH // 2)]]
+                for images, order in zip(domains, orders, strict=True)
             ]
-            batch = changed(torch.cat(halves), rng).to(device)
+            batch = augment(torch.cat(halves), rng).to(device)
             loss = functional.binary_cross_entropy_with_logits(network(batch), labels)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -88,14 +88,14 @@ def fit(
             task.advance()
 
 
-def changed(x: Tensor, rng: np.random.Generator) -> Tensor:
+def augment(x: Tensor, rng: np.random.Generator) -> Tensor:
     """Mirror, crop, blur and cover with noise, each picture in its own way."""
     n = len(x)
 
     def column(values: NDArray[np.floating]) -> Tensor:
         return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1)
 
-    sides = rng.uniform(LEAST_CROP, 1.0, (n, 2))
+    sides = rng.uniform(MIN_CROP, 1.0, (n, 2))
     transform = np.zeros((n, 2, 3), dtype=np.float32)
     transform[:, 0, 0] = sides[:, 0] * rng.choice([-1.0, 1.0], n)
     transform[:, 1, 1] = sides[:, 1]
@@ -104,13 +104,13 @@ def changed(x: Tensor, rng: np.random.Generator) -> Tensor:
     x = functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
     sigma = column(rng.uniform(0.1, BLUR, n))
     taps = torch.exp(-0.5 * (torch.arange(-2.0, 3.0).view(1, 1, 1, 5) / sigma) ** 2)
-    x = _filtered(_filtered(x, taps).transpose(2, 3), taps).transpose(2, 3)
+    x = _filter_columns(_filter_columns(x, taps).transpose(2, 3), taps).transpose(2, 3)
     strength = column(rng.uniform(0.0, NOISE, n))
     noise = torch.from_numpy(rng.standard_normal(tuple(x.shape), dtype=np.float32))
     return (x + strength * noise).clamp(0.0, 1.0)
 
 
-def _filtered(x: Tensor, taps: Tensor) -> Tensor:
+def _filter_columns(x: Tensor, taps: Tensor) -> Tensor:
     """Filter each picture along its columns with its own five taps."""
     taps = taps / taps.sum(dim=-1, keepdim=True)
     padded = functional.pad(x, (2, 2, 0, 0), "reflect")
@@ -120,7 +120,7 @@ def _filtered(x: Tensor, taps: Tensor) -> Tensor:
     return total
 
 
-def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
+def _shuffled_forever(count: int, rng: np.random.Generator) -> Iterator[int]:
     """Yield each number below `count` once, then once more in another order, and so on."""
     while True:
         yield from rng.permutation(count).tolist()

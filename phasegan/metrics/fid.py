@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from phasegan.errors import InputError
 from phasegan.metrics.onnx_features import load_feature_file
-from phasegan.metrics.set_distances import check_pictures
+from phasegan.metrics.set_distances import check_images
 from phasegan.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     Network: TypeAlias = Callable[[Tensor], Tensor]
 
-LEAST_PICTURES = 4
+MIN_IMAGES = 4
 SUBSETS = 100
-LARGEST_SUBSET = 1000
+MAX_SUBSET = 1000
 UNIT = 1e3
 """KID is reported in thousandths, as is customary."""
 INCEPTION = "Inception v3, 2048 features, of torch-fidelity"
@@ -132,33 +132,37 @@ def feature_distances(
         it does not take the pictures, or there are too few of them.
     """
     progress = progress or Progress()
-    for name, pictures in (("a", a), ("b", b)):
-        check_pictures(pictures, name)
-        if pictures.shape[1] not in (1, 3):
+    for name, images in (("a", a), ("b", b)):
+        check_images(images, name)
+        if images.shape[1] not in (1, 3):
+            raise InputError(f"{name} has {images.shape[1]} channels; feature networks take 1 or 3")
+        if len(images) < MIN_IMAGES:
             raise InputError(
-                f"{name} has {pictures.shape[1]} channels; feature networks take 1 or 3"
-            )
-        if len(pictures) < LEAST_PICTURES:
-            raise InputError(
-                f"{name} holds {len(pictures)} pictures; FID and KID need {LEAST_PICTURES} at least"
+                f"{name} holds {len(images)} pictures; FID and KID need {MIN_IMAGES} at least"
             )
     if not isinstance(features, FeatureNetwork):
         features = load_features(features, device)
     network, label = features
     with progress.task("features", len(a) + len(b)) as task:
 
-        def featured(pictures: NDArray[np.floating]) -> Tensor:
-            return _featured(network, pictures, label, device, task.advance)
+        def compute(images: NDArray[np.floating]) -> Tensor:
+            return _compute_features(network, images, label, device, task.advance)
 
-        one, other = featured(a), featured(b)
-    if one.shape[1] != other.shape[1]:
+        features_a, features_b = compute(a), compute(b)
+    if features_a.shape[1] != features_b.shape[1]:
         raise InputError(
-            f"{label}: {one.shape[1]} features for pictures of a, {other.shape[1]} for those of b"
+            f"{label}: {features_a.shape[1]} features for pictures of a, {features_b.shape[1]} for "
+            "those of b"
         )
-    fid = _fid(one, other)
-    kid, spread = _kid(one, other, seed)
+    fid = _fid(features_a, features_b)
+    kid, spread = _kid(features_a, features_b, seed)
     return FeatureDistances(
-        fid, UNIT * kid, UNIT * spread, one.shape[1], (len(one), len(other)), label
+        fid,
+        UNIT * kid,
+        UNIT * spread,
+        features_a.shape[1],
+        (len(features_a), len(features_b)),
+        label,
     )
 
 
@@ -199,9 +203,9 @@ def _bytes(x: Tensor) -> Tensor:
     return (x * 255).round().to(torch.uint8)
 
 
-def _featured(
+def _compute_features(
     network: Network,
-    pictures: NDArray[np.floating],
+    images: NDArray[np.floating],
     label: str,
     device: str,
     advance: Callable[[int], None],
@@ -209,10 +213,10 @@ def _featured(
     """Return (n, d), float64."""
     import torch
 
-    found = []
+    features = []
     with torch.inference_mode():
-        for start in range(0, len(pictures), _BATCH):
-            chunk = np.array(pictures[start : start + _BATCH], dtype=np.float32, order="C")
+        for start in range(0, len(images), _BATCH):
+            chunk = np.array(images[start : start + _BATCH], dtype=np.float32, order="C")
             x = torch.from_numpy(chunk).expand(-1, 3, -1, -1).to(device)
             try:
                 y = network(x)
@@ -225,9 +229,9 @@ def _featured(
                 raise InputError(f"{label}: gives {shape} for {len(x)} pictures, not (n, d)")
             if not torch.isfinite(y).all():
                 raise InputError(f"{label}: gives features that are not finite")
-            found.append(y.double().cpu())
+            features.append(y.double().cpu())
             advance(len(x))
-    return torch.cat(found)
+    return torch.cat(features)
 
 
 def _line(error: Exception) -> str:
@@ -244,27 +248,29 @@ def _identity(width: int) -> Any:
     return network
 
 
-def _fid(one: Tensor, other: Tensor) -> float:
+def _fid(features_a: Tensor, features_b: Tensor) -> float:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    metric = FrechetInceptionDistance(feature=_identity(one.shape[1])).set_dtype(one.dtype)
-    metric.update(one, real=True)
-    metric.update(other, real=False)
+    metric = FrechetInceptionDistance(feature=_identity(features_a.shape[1])).set_dtype(
+        features_a.dtype
+    )
+    metric.update(features_a, real=True)
+    metric.update(features_b, real=False)
     return float(metric.compute())
 
 
-def _kid(one: Tensor, other: Tensor, seed: int) -> tuple[float, float]:
+def _kid(features_a: Tensor, features_b: Tensor, seed: int) -> tuple[float, float]:
     import torch
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    size = min(LARGEST_SUBSET, min(len(one), len(other)) // 2)
+    size = min(MAX_SUBSET, min(len(features_a), len(features_b)) // 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # on the memory that features take
         metric = KernelInceptionDistance(
-            feature=_identity(one.shape[1]), subsets=SUBSETS, subset_size=size
+            feature=_identity(features_a.shape[1]), subsets=SUBSETS, subset_size=size
         )
-    metric.update(one, real=True)
-    metric.update(other, real=False)
+    metric.update(features_a, real=True)
+    metric.update(features_b, real=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         mean, spread = metric.compute()

@@ -114,18 +114,18 @@ def score(
         exact=exact.reshape(count, -1).all(axis=1),
         certified=claims,
         unique_up_to_scale=claims if unique_up_to_scale is None else unique_up_to_scale | claims,
-        certified_wrong=claims & ~_reduced_equal(estimates, references),
+        certified_wrong=claims & ~_equal_up_to_factor(estimates, references),
     )
 
 
-def _reduced_equal(
+def _equal_up_to_factor(
     estimates: NDArray[np.floating], references: NDArray[np.generic]
 ) -> NDArray[np.bool_]:
     """Tell which estimates equal their references up to a common factor of a plane's pixels."""
-    whole = references.astype(np.int64)
-    factor = np.maximum(np.gcd.reduce(np.gcd.reduce(whole, axis=-1), axis=-1), 1)[..., None, None]
-    equal = (np.rint(estimates) == whole // factor) | (np.rint(estimates) == whole)
-    return equal.reshape(len(whole), -1).all(axis=1)
+    pixels = references.astype(np.int64)
+    factor = np.maximum(np.gcd.reduce(np.gcd.reduce(pixels, axis=-1), axis=-1), 1)[..., None, None]
+    equal = (np.rint(estimates) == pixels // factor) | (np.rint(estimates) == pixels)
+    return equal.reshape(len(pixels), -1).all(axis=1)
 
 
 def clipped_mse(
@@ -188,7 +188,7 @@ def _ssim(estimate: NDArray[np.float64], reference: NDArray[np.float64]) -> floa
     )
 
 
-def concatenate(parts: list[Scores]) -> Scores:
+def concatenate_scores(parts: list[Scores]) -> Scores:
     """Join the scores of consecutive stacks."""
     names = Scores.__dataclass_fields__
     return Scores(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})

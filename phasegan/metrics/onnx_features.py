@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from phasegan.errors import InputError, printable
 from phasegan.io.untrusted import UnreadableFileError, read_regular
 
-LARGEST = 2_000_000_000
+MAX_FILE_BYTES = 2_000_000_000
 """Bytes, of a protocol buffer."""
 _OWN_DOMAINS = ("", "ai.onnx")
-_ENDLESS = ("Loop", "Scan")
+_LOOP_OPERATORS = ("Loop", "Scan")
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 _EXPORT = (
     "torch.onnx.export(network, torch.zeros(2, 3, 64, 64), 'features.onnx', external_data=False)"
@@ -60,7 +60,7 @@ def load_feature_file(
     except ImportError as error:
         raise InputError(f"--features needs {error.name}: pip install 'phasegan[fid]'") from None
     try:
-        data = read_regular(path, LARGEST)
+        data = read_regular(path, MAX_FILE_BYTES)
     except UnreadableFileError as error:
         raise InputError(f"{path}: {error}; --features names an ONNX network") from None
     if _is_torchscript(data):
@@ -74,7 +74,7 @@ def load_feature_file(
         model = None
     if model is None or not model.graph.node:
         raise InputError(f"{path}: not an ONNX network; write one with {_EXPORT}")
-    _refuse_more_than_numbers(model, path)
+    _refuse_unsafe_model(model, path)
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
@@ -92,18 +92,18 @@ def load_feature_file(
         )
     dtype, name = _DTYPES[inputs[0].type], inputs[0].name
 
-    def compute(pictures: NDArray[np.float32]) -> NDArray[Any]:
-        values = np.rint(255 * pictures) if dtype is np.uint8 else pictures
+    def compute(images: NDArray[np.float32]) -> NDArray[Any]:
+        values = np.rint(255 * images) if dtype is np.uint8 else images
         try:
-            found = session.run(None, {name: values.astype(dtype)})[0]
+            output = session.run(None, {name: values.astype(dtype)})[0]
         except Exception as error:
             raise InputError(
-                f"{Path(path).name}: does not take pictures of shape {pictures.shape} "
+                f"{Path(path).name}: does not take pictures of shape {images.shape} "
                 f"({_line(error)})"
             ) from None
-        if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
+        if not isinstance(output, np.ndarray) or output.dtype.kind not in "fiu":
             raise InputError(f"{Path(path).name}: gives no numbers")
-        return found
+        return output
 
     return compute
 
@@ -116,9 +116,9 @@ def _is_torchscript(data: bytes) -> bool:
         return False
 
 
-def _refuse_more_than_numbers(model: Any, path: str | os.PathLike[str]) -> None:
+def _refuse_unsafe_model(model: Any, path: str | os.PathLike[str]) -> None:
     """Refuse a model that asks for more than to compute with what stands in it."""
-    known = {*_OWN_DOMAINS, *(function.domain for function in model.functions)}
+    own_domains = {*_OWN_DOMAINS, *(function.domain for function in model.functions)}
     for tensor in _tensors(model):
         if tensor.external_data or tensor.data_location:
             named = next((e.value for e in tensor.external_data if e.key == "location"), "?")
@@ -127,24 +127,24 @@ def _refuse_more_than_numbers(model: Any, path: str | os.PathLike[str]) -> None:
                 f"followed; write all into one: {_EXPORT}"
             )
     for node in _nodes(model):
-        if node.domain not in known:
+        if node.domain not in own_domains:
             raise InputError(
                 f"{path}: has the operator {printable(f'{node.domain}.{node.op_type}')}, which is "
                 "not one of ONNX's own"
             )
-        if node.op_type in _ENDLESS:
+        if node.op_type in _LOOP_OPERATORS:
             raise InputError(f"{path}: has a loop ({node.op_type}); feature networks need none")
 
 
 def _nodes(model: Any) -> Iterator[Any]:
     """Give every node, also of functions and of the graphs inside nodes."""
-    waiting = [*model.graph.node, *(node for f in model.functions for node in f.node)]
-    while waiting:
-        node = waiting.pop()
+    queue = [*model.graph.node, *(node for f in model.functions for node in f.node)]
+    while queue:
+        node = queue.pop()
         yield node
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
-                waiting += graph.node
+                queue += graph.node
 
 
 def _tensors(model: Any) -> Iterator[Any]:

@@ -35,9 +35,9 @@ Verdict = Literal["better", "worse", "no difference shown", "identical"]
 Spread = Literal["neither", "one side", "both sides"]
 
 LEVEL = 0.05
-LEAST_SEEDS = 2
+MIN_SEEDS = 2
 """On a side, for its spread over seeds to be known at all."""
-ENOUGH_SEEDS = 3
+MIN_WELCH_SEEDS = 3
 """On both sides, for Welch's degrees of freedom to be trusted."""
 
 
@@ -69,9 +69,9 @@ class PairedComparison:
     @property
     def spread_of(self) -> Spread:
         """The seeds whose spread is in the test."""
-        if min(self.seeds) >= LEAST_SEEDS:
+        if min(self.seeds) >= MIN_SEEDS:
             return "both sides"
-        return "one side" if max(self.seeds) >= LEAST_SEEDS else "neither"
+        return "one side" if max(self.seeds) >= MIN_SEEDS else "neither"
 
     @property
     def tested(self) -> bool:
@@ -260,7 +260,7 @@ def _variance(differences: Floats, a: Floats, b: Floats) -> tuple[float, float]:
         return 0.0, float(images - 1)
     freedom = total**2 / sum(variance**2 / df for variance, df in terms)
     spread = total - terms[0][0]
-    if spread > 0 and min(len(a), len(b)) < ENOUGH_SEEDS:
+    if spread > 0 and min(len(a), len(b)) < MIN_WELCH_SEEDS:
         freedom = min(freedom, degrees)
     return total, float(freedom)
 

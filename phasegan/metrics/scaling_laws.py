@@ -34,16 +34,16 @@ Floats = NDArray[np.float64]
 Form = Literal["power", "power+floor"]
 
 CONFIDENCE = 0.95
-LEAST_DISTINCT = {"power": 4, "power+floor": 5}
+MIN_DISTINCT = {"power": 4, "power+floor": 5}
 """Different x that a form needs."""
-LEAST_RANGE = 4.0
+MIN_RANGE = 4.0
 """Factor between the least and the largest x that any form needs."""
-NO_SUPPORT = 10.0
+MAX_AICC_GAP = 10.0
 """A form whose AICc is larger by this has essentially no support (Burnham & Anderson
 2002, Model Selection and Multimodel Inference, section 2.6)."""
 RESOLUTION = 1e-10
 """Least standard deviation of log y that is believed: below it, numbers are rounded."""
-STEEPEST = 4.0
+MAX_EXPONENT = 4.0
 """Exponent above a floor at which one point makes the curve; measured ones are below 1."""
 _STARTS = (0.01, 0.3, 0.6, 0.85, 0.97)
 
@@ -89,7 +89,7 @@ class ScalingFit:
         InputError
             If an x is not a positive, finite number.
         """
-        return self.floor + self._falling(_positive(x, "x"))
+        return self.floor + self._power(_positive(x, "x"))
 
     def band(self, x: ArrayLike) -> tuple[Floats, Floats]:
         """Return the pointwise 95 % confidence band of the curve, lower and upper limit.
@@ -137,14 +137,14 @@ class ScalingFit:
             "residual": self.residual,
         }
 
-    def _falling(self, x: Floats) -> Floats:
+    def _power(self, x: Floats) -> Floats:
         return np.exp(np.log(self.amplitude) - self.exponent * np.log(x))
 
     def _limits(self, x: ArrayLike, scatter: float) -> tuple[Floats, Floats]:
         at = _positive(x, "x")
-        falling = self._falling(at)
-        curve = falling + self.floor
-        share = falling / curve
+        power = self._power(at)
+        curve = power + self.floor
+        share = power / curve
         gradient = np.stack([share, -np.log(at) * share, 1 / curve], axis=-1)
         gradient = gradient[..., : len(self.covariance)]
         variance = np.einsum("...i,ij,...j->...", gradient, self.covariance, gradient)
@@ -183,14 +183,14 @@ def fit_scaling(x: ArrayLike, y: ArrayLike, spread: ArrayLike | None = None) -> 
         If the shapes differ or are not (n,), or a value is not positive and finite.
     """
     data = _Points.of(x, y, spread)
-    different = len(np.unique(data.u))
-    if different < LEAST_DISTINCT["power"] or np.ptp(data.u) < np.log(LEAST_RANGE) - RESOLUTION:
+    distinct = len(np.unique(data.u))
+    if distinct < MIN_DISTINCT["power"] or np.ptp(data.u) < np.log(MIN_RANGE) - RESOLUTION:
         return None
     power, loss = _fit_power(data)
-    if different >= LEAST_DISTINCT["power+floor"]:
-        floor, less = _fit_floor(data)
-        gain = _aicc(loss, len(data.u), 2) - _aicc(less, len(data.u), 3)
-        if gain > 0 and (floor is not None or gain > NO_SUPPORT):
+    if distinct >= MIN_DISTINCT["power+floor"]:
+        floor, floor_loss = _fit_floor(data)
+        gain = _aicc(loss, len(data.u), 2) - _aicc(floor_loss, len(data.u), 3)
+        if gain > 0 and (floor is not None or gain > MAX_AICC_GAP):
             return floor
     return power
 
@@ -212,8 +212,10 @@ class _Points:
             values["spread"] = _positive(spread, "spread")
         shapes = {value.shape for value in values.values()}
         if len(shapes) > 1 or len(values["x"].shape) != 1:
-            said = ", ".join(f"{name} {value.shape}" for name, value in values.items())
-            raise InputError(f"points of a curve are lists of one length, not of shapes {said}")
+            shapes_text = ", ".join(f"{name} {value.shape}" for name, value in values.items())
+            raise InputError(
+                f"points of a curve are lists of one length, not of shapes {shapes_text}"
+            )
         u, v = np.log(values["x"]), np.log(values["y"])
         centre, level = (float(w.mean()) if len(w) else 0.0 for w in (u, v))
         weights = (values["y"] / values["spread"]) ** 2 if spread is not None else np.ones_like(u)
@@ -236,9 +238,9 @@ class _Points:
         covariance = residual**2 * back @ np.linalg.inv(information) @ back.T
         half = _student(freedom) * np.sqrt(np.diag(covariance))
         low, high = theta - half, theta + half
-        known = np.isfinite([low, high]).all() and (low[1] > 0 or high[1] < 0)
+        is_significant = np.isfinite([low, high]).all() and (low[1] > 0 or high[1] < 0)
         amplitude = float(np.exp(theta[0]))
-        if not known or not 0 < amplitude < np.inf:
+        if not is_significant or not 0 < amplitude < np.inf:
             return None
         with_floor = form == "power+floor"
         return ScalingFit(
@@ -274,20 +276,20 @@ def _fit_floor(data: _Points) -> tuple[ScalingFit | None, float]:
         return root * (np.log(np.exp(theta[0] - theta[1] * u) + theta[2]) - data.v)
 
     def jacobian(theta: Floats) -> Floats:
-        falling = np.exp(theta[0] - theta[1] * u)
-        gradient = np.stack([falling, -u * falling, np.ones_like(u)], axis=1)
-        return root[:, None] * gradient / (falling + theta[2])[:, None]
+        power = np.exp(theta[0] - theta[1] * u)
+        gradient = np.stack([power, -u * power, np.ones_like(u)], axis=1)
+        return root[:, None] * gradient / (power + theta[2])[:, None]
 
-    found = []
+    fits = []
     for share in _STARTS:
         slope, height = np.polyfit(u, np.log(np.exp(data.v) - share * least), 1)
-        start = [height, np.clip(-slope, 1e-3, 0.9 * STEEPEST), share * least]
-        limits = ([-np.inf, 0.0, 0.0], [np.inf, STEEPEST, least * (1 - 1e-9)])
-        found.append(
+        start = [height, np.clip(-slope, 1e-3, 0.9 * MAX_EXPONENT), share * least]
+        limits = ([-np.inf, 0.0, 0.0], [np.inf, MAX_EXPONENT, least * (1 - 1e-9)])
+        fits.append(
             least_squares(residuals, start, jacobian, limits, x_scale="jac", xtol=1e-12, gtol=1e-12)
         )
-    best = min(found, key=lambda one: float(one.cost))
-    inside = best.x[1] < 0.999 * STEEPEST
+    best = min(fits, key=lambda fit: float(fit.cost))
+    inside = best.x[1] < 0.999 * MAX_EXPONENT
     fitted = data.fit("power+floor", best.x, jacobian(best.x), 2 * best.cost) if inside else None
     return fitted, float(2 * best.cost)
 

@@ -21,17 +21,17 @@ Normalisation = Literal["together", "apart"]
 
 PATCH = 7
 """Pixels along a side of a patch."""
-COARSEST = 16
+MIN_LEVEL_SIDE = 16
 """No level of the pyramid has a shorter side, unless the pictures themselves have."""
-PLACES = 128
+PATCHES_PER_IMAGE = 128
 """Patches of a picture on each level."""
-MOST_PATCHES = 2**17
-"""Of a set on one level: beyond 1024 pictures each gives fewer than `PLACES`."""
-FEWEST_PLACES = 8
+MAX_PATCHES = 2**17
+"""Of a set on one level: beyond 1024 pictures each gives fewer than `PATCHES_PER_IMAGE`."""
+MIN_PATCHES_PER_IMAGE = 8
 UNIT = 1e3
 """Distances are reported in thousandths, as published."""
 _CHUNK = 64
-_TOGETHER = 16
+_DIRECTIONS_AT_ONCE = 16
 _TINY = 1e-8
 
 
@@ -108,8 +108,8 @@ def sliced_wasserstein(
     InputError
         If shapes do not fit, a set is empty, or a value is not finite.
     """
-    check_pictures(a, "a")
-    check_pictures(b, "b")
+    check_images(a, "a")
+    check_images(b, "b")
     if a.shape[1:] != b.shape[1:]:
         raise InputError(
             f"pictures of shape {a.shape[1:]} against {b.shape[1:]} (channels, rows, columns): "
@@ -125,25 +125,25 @@ def sliced_wasserstein(
         raise InputError(f"normalise = {normalise!r}: together or apart")
     sizes = pyramid_sizes(a.shape[2], a.shape[3])
     most = max(len(a), len(b))
-    places = min(PLACES, max(FEWEST_PLACES, MOST_PATCHES // most))
+    count = min(PATCHES_PER_IMAGE, max(MIN_PATCHES_PER_IMAGE, MAX_PATCHES // most))
     values = []
     for level, size in enumerate(sizes):
         rng = np.random.default_rng([seed, level])
-        where = _places(size, places, rng)
-        one, other = (_patches(pictures, level, len(sizes), where) for pictures in (a, b))
+        where = _patch_positions(size, count, rng)
+        one, other = (_patches(images, level, len(sizes), where) for images in (a, b))
         _normalise(one, other, apart=normalise == "apart")
         directions = rng.normal(size=(one.shape[1] * one.shape[2], projections))
         directions /= np.linalg.norm(directions, axis=0)
-        values.append(UNIT * _sliced(one.flatten(1), other.flatten(1), directions))
+        values.append(UNIT * _mean_wasserstein(one.flatten(1), other.flatten(1), directions))
     return SlicedWasserstein(tuple(sizes), tuple(values))
 
 
-def check_pictures(pictures: NDArray[np.floating], name: str) -> None:
+def check_images(images: NDArray[np.floating], name: str) -> None:
     """Refuse what is not a set of pictures.
 
     Parameters
     ----------
-    pictures : numpy.ndarray
+    images : numpy.ndarray
         To be (n, C, rows, columns), float in 0..1, n at least 1.
     name : str
         For the message.
@@ -153,13 +153,13 @@ def check_pictures(pictures: NDArray[np.floating], name: str) -> None:
     InputError
         If the shape, the dtype or a value is another.
     """
-    if not isinstance(pictures, np.ndarray) or pictures.ndim != 4 or 0 in pictures.shape:
+    if not isinstance(images, np.ndarray) or images.ndim != 4 or 0 in images.shape:
         raise InputError(
-            f"{name} has shape {np.shape(pictures)}; pictures are (n, channels, rows, columns)"
+            f"{name} has shape {np.shape(images)}; pictures are (n, channels, rows, columns)"
         )
-    if not np.issubdtype(pictures.dtype, np.floating):
-        raise InputError(f"{name} has dtype {pictures.dtype}; pictures are floats in 0..1")
-    for chunk in np.array_split(pictures, -(-len(pictures) // _CHUNK)):
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"{name} has dtype {images.dtype}; pictures are floats in 0..1")
+    for chunk in np.array_split(images, -(-len(images) // _CHUNK)):
         if not (chunk.min() >= 0 and chunk.max() <= 1):
             raise InputError(f"{name} holds values outside 0..1, or that are not finite")
 
@@ -167,13 +167,13 @@ def check_pictures(pictures: NDArray[np.floating], name: str) -> None:
 def pyramid_sizes(rows: int, columns: int) -> list[tuple[int, int]]:
     """Return (rows, columns) of the levels: halved, rounding up, while no side is below 16."""
     sizes = [(rows, columns)]
-    while min(rows, columns) >= 2 * COARSEST:
+    while min(rows, columns) >= 2 * MIN_LEVEL_SIDE:
         rows, columns = -(-rows // 2), -(-columns // 2)
         sizes.append((rows, columns))
     return sizes
 
 
-def _places(
+def _patch_positions(
     size: tuple[int, int], count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and columns of the patches' upper left corners, none twice."""
@@ -183,7 +183,7 @@ def _places(
     return row, column
 
 
-def _smooth(x: Tensor, dim: int, gain: float = 1.0, stride: int = 1) -> Tensor:
+def _binomial_filter(x: Tensor, dim: int, gain: float = 1.0, stride: int = 1) -> Tensor:
     """Filter rows (2) or columns (3) by five binomial taps, mirrored at the borders."""
     import torch
     from torch.nn import functional
@@ -198,33 +198,33 @@ def _smooth(x: Tensor, dim: int, gain: float = 1.0, stride: int = 1) -> Tensor:
     return functional.conv2d(planes, kernel, stride=steps)[:, 0].unflatten(0, x.shape[:2])
 
 
-def _halved(x: Tensor) -> Tensor:
-    return _smooth(_smooth(x, 2, stride=2), 3, stride=2)
+def _downsample(x: Tensor) -> Tensor:
+    return _binomial_filter(_binomial_filter(x, 2, stride=2), 3, stride=2)
 
 
-def _doubled(x: Tensor, like: Tensor) -> Tensor:
-    rows, columns = like.shape[2:]
+def _upsample(x: Tensor, target: Tensor) -> Tensor:
+    rows, columns = target.shape[2:]
     taller = x.new_zeros(*x.shape[:2], rows, x.shape[3])
     taller[:, :, ::2] = x
     wider = x.new_zeros(*x.shape[:2], rows, columns)
-    wider[..., ::2] = _smooth(taller, 2, gain=2.0)
-    return _smooth(wider, 3, gain=2.0)
+    wider[..., ::2] = _binomial_filter(taller, 2, gain=2.0)
+    return _binomial_filter(wider, 3, gain=2.0)
 
 
-def _level(pictures: NDArray[np.floating], level: int, levels: int) -> Iterator[Tensor]:
+def _level(images: NDArray[np.floating], level: int, levels: int) -> Iterator[Tensor]:
     """Yield one level of the Laplacian pyramids, a few pictures at a time."""
     import torch
 
-    for start in range(0, len(pictures), _CHUNK):
-        chunk = np.array(pictures[start : start + _CHUNK], dtype=np.float32, order="C")
+    for start in range(0, len(images), _CHUNK):
+        chunk = np.array(images[start : start + _CHUNK], dtype=np.float32, order="C")
         x = torch.from_numpy(chunk)
         for _ in range(level):
-            x = _halved(x)
-        yield x if level == levels - 1 else x - _doubled(_halved(x), x)
+            x = _downsample(x)
+        yield x if level == levels - 1 else x - _upsample(_downsample(x), x)
 
 
 def _patches(
-    pictures: NDArray[np.floating],
+    images: NDArray[np.floating],
     level: int,
     levels: int,
     where: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -234,13 +234,13 @@ def _patches(
 
     row, column = (torch.from_numpy(index)[:, None, None] for index in where)
     step = torch.arange(PATCH)
-    found = torch.empty(len(pictures), len(row), pictures.shape[1], PATCH, PATCH)
+    patches = torch.empty(len(images), len(row), images.shape[1], PATCH, PATCH)
     start = 0
-    for chunk in _level(pictures, level, levels):
-        taken = chunk[:, :, row + step[:, None], column + step]
-        found[start : start + len(chunk)] = taken.transpose(1, 2)
+    for chunk in _level(images, level, levels):
+        values = chunk[:, :, row + step[:, None], column + step]
+        patches[start : start + len(chunk)] = values.transpose(1, 2)
         start += len(chunk)
-    return found.flatten(0, 1).flatten(2)
+    return patches.flatten(0, 1).flatten(2)
 
 
 def _normalise(one: Tensor, other: Tensor, *, apart: bool) -> None:
@@ -264,13 +264,13 @@ def _moments(patches: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return mean.numpy(), square.numpy()
 
 
-def _sliced(one: Tensor, other: Tensor, directions: NDArray[np.float64]) -> float:
+def _mean_wasserstein(one: Tensor, other: Tensor, directions: NDArray[np.float64]) -> float:
     """Return the mean over directions, (dimensions, projections), of the 1-D distances."""
     import torch
 
     columns = torch.from_numpy(directions).to(one.dtype)
     total = 0.0
-    for part in columns.split(_TOGETHER, dim=1):
+    for part in columns.split(_DIRECTIONS_AT_ONCE, dim=1):
         total += float(wasserstein((one @ part).T, (other @ part).T).sum())
     return total / columns.shape[1]
 

@@ -15,12 +15,12 @@ from phasegan.errors import InputError
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
+from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import Translator, open_translator
-from phasegan.translation.images import Manner, Outcome, PictureTranslation
-from phasegan.translation.translator import Engine
+from phasegan.translation.images import ImageResults, ImageTranslation, PixelOptions
 from phasegan.translation.value_ranges import ALPHAS, DEPTHS
-from phasegan.translation.video.reader import is_film
-from phasegan.translation.video.temporal import Steadiness, Steadying
+from phasegan.translation.video.reader import is_video
+from phasegan.translation.video.temporal import Steadiness, TemporalStabiliser
 
 GPU_BATCH = 8
 
@@ -152,130 +152,138 @@ def translate(
     >>> Image.open(report.output).size
     (150, 100)
     """
-    start = time.monotonic()
+    start_time = time.monotonic()
     progress = progress or Progress()
-    given, target = Path(source), Path(output)
-    if not given.exists():
-        raise InputError(f"{given}: no such picture, folder or film")
-    film = given.is_file() and is_film(given)
-    _check(given, film, depth, alpha, limits, steady, batch_size)
-    if given.is_file() and target.is_dir():
-        target = target / given.name
-    _check_target(given, target, overwrite)
-    where = choose_device(device)
+    source_path, output_path = Path(source), Path(output)
+    if not source_path.exists():
+        raise InputError(f"{source_path}: no such picture, folder or film")
+    video = source_path.is_file() and is_video(source_path)
+    _check(source_path, video, depth, alpha, limits, steady, batch_size)
+    if source_path.is_file() and output_path.is_dir():
+        output_path = output_path / source_path.name
+    _check_target(source_path, output_path, overwrite)
+    torch_device = choose_device(device)
     translator = open_translator(run, direction, padding)
-    batch = batch_size or (1 if where.type == "cpu" else GPU_BATCH)
-    steadying = Steadying(steady) if film and steady > 0 else None
-    engine = Engine(
+    batch = batch_size or (1 if torch_device.type == "cpu" else GPU_BATCH)
+    stabiliser = TemporalStabiliser(steady) if video and steady > 0 else None
+    runner = GeneratorRunner(
         translator,
-        where,
+        torch_device,
         memory=memory,
         precision=precision,
-        folder=_existing(target if given.is_dir() else target.parent),
-        choose=None if steadying is None else steadying.moments,
+        folder=_nearest_folder(output_path if source_path.is_dir() else output_path.parent),
+        moment_filter=None if stabiliser is None else stabiliser.moments,
     )
     if any(isinstance(layer, _BatchNorm) for layer in translator.network.modules()):
         progress.say(
             f"{translator.label}: batch normalisation uses the statistics of the training "
             "(as test.py --eval of pytorch-CycleGAN-and-pix2pix does), not those of the picture"
         )
-    progress.detail(f"{translator.label} on {where.type}, precision {engine.precision}")
-    with file_lock(target.with_name(f".{target.name}.lock"), str(target)):
-        _check_target(given, target, overwrite)
-        if not film:
-            manner = Manner(depth, alpha, limits)
-            pictures = PictureTranslation(translator, engine, manner, progress)
-            done = _pictures(pictures, given, target, batch, overwrite, skip_existing)
-            return _report(translator, target, done, start)
-        from phasegan.translation.video.translate import translate_film
+    progress.detail(f"{translator.label} on {torch_device.type}, precision {runner.precision}")
+    with file_lock(output_path.with_name(f".{output_path.name}.lock"), str(output_path)):
+        _check_target(source_path, output_path, overwrite)
+        if not video:
+            pixel_options = PixelOptions(depth, alpha, limits)
+            translation = ImageTranslation(translator, runner, pixel_options, progress)
+            results = _translate_images(
+                translation, source_path, output_path, batch, overwrite, skip_existing
+            )
+            return _report(translator, output_path, results, start_time)
+        from phasegan.translation.video.translate import translate_video
 
-        outcome = translate_film(
+        outcome = translate_video(
             translator,
-            engine,
-            given,
-            target,
-            steadying=steadying,
+            runner,
+            source_path,
+            output_path,
+            stabiliser=stabiliser,
             limits=limits,
             batch_size=batch,
             progress=progress,
         )
     return TranslateReport(
         translator.label,
-        target,
-        [target],
+        output_path,
+        [output_path],
         size=(outcome.rows, outcome.columns),
         frames=outcome.frames,
         steadiness=outcome.steadiness,
-        seconds=time.monotonic() - start,
+        seconds=time.monotonic() - start_time,
     )
 
 
-def _report(translator: Translator, target: Path, done: Outcome, start: float) -> TranslateReport:
+def _report(
+    translator: Translator, output_path: Path, results: ImageResults, start_time: float
+) -> TranslateReport:
     return TranslateReport(
         translator.label,
-        target,
-        done.written,
-        done.there,
-        done.skipped,
-        seconds=time.monotonic() - start,
+        output_path,
+        results.written,
+        results.there,
+        results.skipped,
+        seconds=time.monotonic() - start_time,
     )
 
 
-def _pictures(
-    pictures: PictureTranslation,
-    given: Path,
-    target: Path,
+def _translate_images(
+    translation: ImageTranslation,
+    source_path: Path,
+    output_path: Path,
     batch_size: int,
     overwrite: bool,
     skip_existing: bool,
-) -> Outcome:
-    if given.is_file():
-        return pictures.one(given, target)
-    return pictures.folder(
-        given, target, batch_size=batch_size, overwrite=overwrite, skip_existing=skip_existing
+) -> ImageResults:
+    if source_path.is_file():
+        return translation.translate_file(source_path, output_path)
+    return translation.translate_folder(
+        source_path,
+        output_path,
+        batch_size=batch_size,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
     )
 
 
-def _existing(folder: Path) -> Path:
+def _nearest_folder(folder: Path) -> Path:
     """Return a folder, or the first one above it that is there."""
     return next(f for f in (folder, *folder.absolute().parents) if f.is_dir())
 
 
 def _check(
-    given: Path,
-    film: bool,
+    source_path: Path,
+    video: bool,
     depth: str,
     alpha: str,
     limits: tuple[float, float] | None,
     steady: float,
     batch_size: int | None,
 ) -> None:
-    for name, value, known in (("depth", depth, DEPTHS), ("alpha", alpha, ALPHAS)):
-        if value not in known:
-            raise InputError(f"{name} = {value!r}: choose one of {', '.join(known)}")
+    for name, value, choices in (("depth", depth, DEPTHS), ("alpha", alpha, ALPHAS)):
+        if value not in choices:
+            raise InputError(f"{name} = {value!r}: choose one of {', '.join(choices)}")
     if limits is not None and not limits[0] < limits[1]:
         raise InputError(f"range {limits[0]:g} to {limits[1]:g}: the second must be greater")
     if not 0 <= steady <= 1:
         raise InputError(f"steady = {steady:g}: must be from 0 to 1")
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
-    if steady and not film:
+    if steady and not video:
         raise InputError("--steady is for films; leave it out")
-    if film and depth == "16":
+    if video and depth == "16":
         raise InputError("--depth 16: films are written with 8 bits; leave it out")
-    if film and alpha == "keep":
+    if video and alpha == "keep":
         raise InputError("--alpha keep: films are written without alpha; leave it out")
-    if given.is_file() and not film and given.suffix.lower() not in pixel_suffixes():
-        raise InputError(f"{given}: neither a picture nor a film by its name")
+    if source_path.is_file() and not video and source_path.suffix.lower() not in pixel_suffixes():
+        raise InputError(f"{source_path}: neither a picture nor a film by its name")
 
 
-def _check_target(given: Path, target: Path, overwrite: bool) -> None:
-    if given.is_dir():
-        if target.is_file():
-            raise InputError(f"{target}: a file; results of a folder need a folder")
-        check_folder_name(target, "translated pictures")
+def _check_target(source_path: Path, output_path: Path, overwrite: bool) -> None:
+    if source_path.is_dir():
+        if output_path.is_file():
+            raise InputError(f"{output_path}: a file; results of a folder need a folder")
+        check_folder_name(output_path, "translated pictures")
         return
-    if target.exists() and target.samefile(given):
-        raise InputError(f"{target}: the input itself; choose another -o")
-    if target.exists() and not overwrite:
-        raise InputError(f"{target} is there already; choose another -o or add --overwrite")
+    if output_path.exists() and output_path.samefile(source_path):
+        raise InputError(f"{output_path}: the input itself; choose another -o")
+    if output_path.exists() and not overwrite:
+        raise InputError(f"{output_path} is there already; choose another -o or add --overwrite")

@@ -83,10 +83,10 @@ def export(
         _check_free(target, overwrite)
         translator = open_translator(source, direction, padding)
         if target.suffix == ".onnx":
-            found = export_onnx(translator.network, target, metadata=_metadata(translator))
+            difference = export_onnx(translator.network, target, metadata=_metadata(translator))
         else:
-            found = export_program(translator.network, target)
-        return ExportReport([target], found)
+            difference = export_program(translator.network, target)
+        return ExportReport([target], difference)
     if target.suffix:
         raise InputError(f"{target}: give a name that ends in .onnx or .pt2, or a folder")
     if direction is not None:
@@ -122,13 +122,13 @@ def _check_free(target: Path, overwrite: bool) -> None:
 
 def _metadata(translator: Translator) -> dict[str, str]:
     """Return what a program must know of the pictures."""
-    found = {"made_by": "phasegan", "generator": translator.label}
-    for name, domain in (("input", translator.taken), ("output", translator.given)):
-        found[f"{name}_channels"] = str(domain.channels)
+    metadata = {"made_by": "phasegan", "generator": translator.label}
+    for name, domain in (("input", translator.input_domain), ("output", translator.output_domain)):
+        metadata[f"{name}_channels"] = str(domain.channels)
         if domain.dtype is not None:
-            found[f"{name}_dtype"] = domain.dtype
-            found[f"{name}_range"] = f"{domain.low:g} to {domain.high:g} is -1 to 1"
-    return found
+            metadata[f"{name}_dtype"] = domain.dtype
+            metadata[f"{name}_range"] = f"{domain.low:g} to {domain.high:g} is -1 to 1"
+    return metadata
 
 
 def _all_networks(source: Path, padding: str | None) -> dict[str, nn.Module]:

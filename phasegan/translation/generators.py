@@ -55,15 +55,15 @@ class Translator:
         What it is, for people.
     direction : str or None
         `a2b` or `b2a`; None for a single file.
-    taken, given : Domain
+    input_domain, output_domain : Domain
         Of what goes in and of what comes out.
     """
 
     network: nn.Module
     label: str
     direction: str | None
-    taken: Domain
-    given: Domain
+    input_domain: Domain
+    output_domain: Domain
 
 
 def open_translator(
@@ -89,30 +89,32 @@ def open_translator(
     """
     if direction is not None and direction not in DIRECTIONS:
         raise InputError(f"direction = {direction!r}: choose one of {', '.join(DIRECTIONS)}")
-    place = Path(path)
-    if place.is_file():
-        found = _known_by_weights(place, None, padding)
+    location = Path(path)
+    if location.is_file():
+        translator = _from_weights(location, None, padding)
         if direction is not None:
-            raise InputError(f"{place}: one generator's file; leave --direction out")
-        return found
-    run = RunFolder(place)
+            raise InputError(f"{location}: one generator's file; leave --direction out")
+        return translator
+    run = RunFolder(location)
     if run.exists:
         return _from_run(run, direction, padding)
-    if not place.is_dir():
-        raise InputError(f"{place}: no such run folder or weights file")
-    networks = find_networks(place)
-    chosen = _choose(place, direction, [d for d in DIRECTIONS if _NETWORKS[d] in networks])
-    return _known_by_weights(networks[_NETWORKS[chosen]], chosen, padding)
+    if not location.is_dir():
+        raise InputError(f"{location}: no such run folder or weights file")
+    networks = find_networks(location)
+    selected = _select_direction(
+        location, direction, [d for d in DIRECTIONS if _NETWORKS[d] in networks]
+    )
+    return _from_weights(networks[_NETWORKS[selected]], selected, padding)
 
 
-def _choose(place: Path, direction: str | None, known: list[str]) -> str:
+def _select_direction(path: Path, direction: str | None, available: list[str]) -> str:
     """Return the direction that was asked for, or the only one."""
     if direction is None:
-        if len(known) > 1:
-            raise InputError(f"{place}: generators both ways; add --direction a2b or b2a")
-        return known[0]
-    if direction not in known:
-        raise InputError(f"{place}: holds no generator {direction}, only {known[0]}")
+        if len(available) > 1:
+            raise InputError(f"{path}: generators both ways; add --direction a2b or b2a")
+        return available[0]
+    if direction not in available:
+        raise InputError(f"{path}: holds no generator {direction}, only {available[0]}")
     return direction
 
 
@@ -124,22 +126,22 @@ def _from_run(run: RunFolder, direction: str | None, padding: str | None) -> Tra
             f"phasegan reconstruct --run {run.path}"
         )
     run.read_status()
-    known = [d for d in DIRECTIONS if _NETWORKS[d] in config.network_names]
-    chosen = _choose(run.path, direction, known)
-    name = _NETWORKS[chosen]
+    available = [d for d in DIRECTIONS if _NETWORKS[d] in config.network_names]
+    selected = _select_direction(run.path, direction, available)
+    name = _NETWORKS[selected]
     network = load_generator(run.weights_path(name), padding, network=name)
     a, b = _domain(config.data.a), _domain(config.data.b)
-    taken, given = (a, b) if chosen == "a2b" else (b, a)
-    return Translator(network, f"{config.label} {chosen}", chosen, taken, given)
+    input_domain, output_domain = (a, b) if selected == "a2b" else (b, a)
+    return Translator(network, f"{config.label} {selected}", selected, input_domain, output_domain)
 
 
 def _domain(config: DomainConfig) -> Domain:
     return Domain(config.channels, config.dtype, config.low, config.high, config.alpha)
 
 
-def _known_by_weights(path: Path, direction: str | None, padding: str | None) -> Translator:
-    wanted = None if direction is None else _NETWORKS[direction]
-    network = load_generator(path, padding, network=wanted)
+def _from_weights(path: Path, direction: str | None, padding: str | None) -> Translator:
+    name = None if direction is None else _NETWORKS[direction]
+    network = load_generator(path, padding, network=name)
     design = network.design
     assert isinstance(design, dict)
     return Translator(

@@ -17,10 +17,10 @@ from phasegan.data.images.full_depth import Pixels
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
 
-OTHERS = (".png", ".tif", ".npy")
+FALLBACK_SUFFIXES = (".png", ".tif", ".npy")
 """Suffixes that a result may get instead of its picture's."""
 
-_QUALITY = 95
+_JPEG_QUALITY = 95
 _TIFF = (".tif", ".tiff")
 _EIGHT_BIT = {
     ".jpg": "JPEG",
@@ -30,11 +30,11 @@ _EIGHT_BIT = {
     ".ppm": "PPM",
     ".pgm": "PPM",
 }
-_PROFILED = {*_TIFF, ".png", ".jpg", ".jpeg", ".webp"}
+_PROFILE_SUFFIXES = {*_TIFF, ".png", ".jpg", ".jpeg", ".webp"}
 _CHANNELS = {".ppm": (3,), ".pgm": (1,), ".webp": (3,)}
 
 
-def holds(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
+def can_hold(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
     """Tell whether a format can hold pixels without loss of depth, channels or alpha.
 
     Parameters
@@ -56,16 +56,16 @@ def holds(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
     return channels in _CHANNELS.get(suffix, (1, 3)) and (alpha is None or suffix == ".webp")
 
 
-def suffix_for(wanted: str, pixels: Pixels, alpha: Pixels | None) -> str:
+def choose_suffix(suffix: str, pixels: Pixels, alpha: Pixels | None) -> str:
     """Return the suffix that is wanted, or that of a format that can hold the pixels."""
-    if holds(wanted.lower(), pixels, alpha):
-        return wanted
-    return next(suffix for suffix in OTHERS if holds(suffix, pixels, alpha))
+    if can_hold(suffix.lower(), pixels, alpha):
+        return suffix
+    return next(suffix for suffix in FALLBACK_SUFFIXES if can_hold(suffix, pixels, alpha))
 
 
-def holds_profile(suffix: str) -> bool:
+def can_hold_profile(suffix: str) -> bool:
     """Tell whether files with a suffix, lower case and with the dot, hold an ICC profile."""
-    return suffix in _PROFILED
+    return suffix in _PROFILE_SUFFIXES
 
 
 def write_pixels(
@@ -81,7 +81,7 @@ def write_pixels(
     pixels, alpha : numpy.ndarray
         The picture.
     profile : bytes, optional
-        Its ICC profile; formats that hold none leave it out, see `holds_profile`.
+        Its ICC profile; formats that hold none leave it out, see `can_hold_profile`.
 
     Raises
     ------
@@ -89,51 +89,59 @@ def write_pixels(
         If the format cannot hold the pixels.
     """
     suffix = path.suffix.lower()
-    if not holds(suffix, pixels, alpha):
+    if not can_hold(suffix, pixels, alpha):
         kind = f"{pixels.shape[2]} channels of {pixels.dtype}"
         raise InputError(
             f"{path}: {suffix or 'a file without suffix'} cannot hold {kind}"
             f"{' and alpha' if alpha is not None else ''}; name it "
-            f"{path.stem}{suffix_for('', pixels, alpha)}"
+            f"{path.stem}{choose_suffix('', pixels, alpha)}"
         )
-    whole = pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], axis=2)
+    channels_and_alpha = (
+        pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], axis=2)
+    )
     with atomic_file(path) as temporary:
         if suffix == ".npy":
             with open(temporary, "wb") as stream:
-                np.save(stream, whole)
+                np.save(stream, channels_and_alpha)
         elif suffix in _TIFF:
-            _write_tiff(temporary, whole, alpha is not None, profile)
-        elif whole.dtype == np.uint16:
-            _write_deep_png(temporary, whole, profile)
+            _write_tiff(temporary, channels_and_alpha, alpha is not None, profile)
+        elif channels_and_alpha.dtype == np.uint16:
+            _write_png16(temporary, channels_and_alpha, profile)
         else:
-            plain = whole[..., 0] if whole.shape[2] == 1 else whole
+            plain = (
+                channels_and_alpha[..., 0]
+                if channels_and_alpha.shape[2] == 1
+                else channels_and_alpha
+            )
             image = Image.fromarray(np.ascontiguousarray(plain))
             encoded = io.BytesIO()  # Pillow itself does not notice a full disk in every format
-            more = {"icc_profile": profile} if profile and holds_profile(suffix) else {}
-            image.save(encoded, format=_EIGHT_BIT.get(suffix, "PNG"), quality=_QUALITY, **more)
+            options = {"icc_profile": profile} if profile and can_hold_profile(suffix) else {}
+            image.save(
+                encoded, format=_EIGHT_BIT.get(suffix, "PNG"), quality=_JPEG_QUALITY, **options
+            )
             temporary.write_bytes(encoded.getbuffer())
 
 
-def _write_tiff(path: Path, whole: Pixels, alpha: bool, profile: bytes | None) -> None:
+def _write_tiff(path: Path, channels_and_alpha: Pixels, alpha: bool, profile: bytes | None) -> None:
     import tifffile
 
-    colours = whole.shape[2] - alpha
-    extra = whole.shape[2] - (3 if colours == 3 else 1)
+    colours = channels_and_alpha.shape[2] - alpha
+    extra = channels_and_alpha.shape[2] - (3 if colours == 3 else 1)
     tifffile.imwrite(
         path,
-        whole[..., 0] if whole.shape[2] == 1 else whole,
+        channels_and_alpha[..., 0] if channels_and_alpha.shape[2] == 1 else channels_and_alpha,
         photometric="rgb" if colours == 3 else "minisblack",
-        planarconfig=None if whole.shape[2] == 1 else "contig",
+        planarconfig=None if channels_and_alpha.shape[2] == 1 else "contig",
         extrasamples=[("unassalpha" if alpha else "unspecified")] * extra or None,
         compression="zlib",
         iccprofile=profile,
     )
 
 
-def _write_deep_png(path: Path, whole: Pixels, profile: bytes | None) -> None:
+def _write_png16(path: Path, channels_and_alpha: Pixels, profile: bytes | None) -> None:
     import png
 
-    rows, columns, planes = whole.shape
+    rows, columns, planes = channels_and_alpha.shape
     writer = png.Writer(
         width=columns,
         height=rows,
@@ -143,7 +151,7 @@ def _write_deep_png(path: Path, whole: Pixels, profile: bytes | None) -> None:
         compression=6,
     )
     encoded = io.BytesIO()
-    writer.write_packed(encoded, (row.astype(">u2").tobytes() for row in whole))
+    writer.write_packed(encoded, (row.astype(">u2").tobytes() for row in channels_and_alpha))
     if profile is None:
         path.write_bytes(encoded.getbuffer())
         return

@@ -26,25 +26,25 @@ from phasegan.data.images.notices import (
 )
 from phasegan.errors import InputError
 from phasegan.progress import Progress
+from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import Translator
-from phasegan.translation.image_writer import holds_profile, suffix_for, write_pixels
+from phasegan.translation.image_writer import can_hold_profile, choose_suffix, write_pixels
 from phasegan.translation.output_names import result_names
 from phasegan.translation.tiling.operations import Band
-from phasegan.translation.translator import Engine
 from phasegan.translation.value_ranges import (
-    Kinds,
     Scale,
-    choose_kinds,
+    ValueScales,
+    choose_scales,
     convert_alpha,
     fit_channels,
 )
-from phasegan.translation.video.reader import is_film
+from phasegan.translation.video.reader import is_video
 
 _NO_PROFILE = "a colour profile that the result cannot hold; it is left out"
 
 
 @dataclass(frozen=True)
-class Manner:
+class PixelOptions:
     """How pixels are treated.
 
     Attributes
@@ -54,7 +54,7 @@ class Manner:
     alpha : {"drop", "keep"}
         Whether alpha is written beside the translated colours.
     limits : (float, float) or None
-        Values that are black and white; see `values.choose_kinds`.
+        Values that are black and white; see `phasegan.translation.value_ranges.choose_scales`.
     """
 
     depth: str = "keep"
@@ -63,7 +63,7 @@ class Manner:
 
 
 @dataclass
-class Outcome:
+class ImageResults:
     """What was done.
 
     Attributes
@@ -89,39 +89,43 @@ class _Job:
     target: Path
     picture: DecodedImage
     pixels: Pixels
-    kinds: Kinds
+    scales: ValueScales
 
     @property
     def size(self) -> tuple[int, int]:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
-class PictureTranslation:
+class ImageTranslation:
     """Pictures through a generator.
 
     Parameters
     ----------
     translator : Translator
         The generator and its domains.
-    engine : Engine
+    runner : GeneratorRunner
         The generator at work.
-    manner : Manner
+    pixel_options : PixelOptions
         How pixels are treated.
     progress : Progress
         Where to report.
     """
 
     def __init__(
-        self, translator: Translator, engine: Engine, manner: Manner, progress: Progress
+        self,
+        translator: Translator,
+        runner: GeneratorRunner,
+        pixel_options: PixelOptions,
+        progress: Progress,
     ) -> None:
-        self._translator, self._engine = translator, engine
-        self._manner, self._progress = manner, progress
-        self._said: set[str] = set()
+        self._translator, self._runner = translator, runner
+        self._pixel_options, self._progress = pixel_options, progress
+        self._messages: set[str] = set()
         self._names: Mapping[str, Mapping[str, str]] = {}
-        self._remarks = NoticeCounter()
+        self._notes = NoticeCounter()
         self._middles: dict[Scale, list[ValueRange | None]] = {}
 
-    def one(self, source: Path, target: Path) -> Outcome:
+    def translate_file(self, source: Path, target: Path) -> ImageResults:
         """Translate one picture.
 
         Parameters
@@ -139,14 +143,14 @@ class PictureTranslation:
                 job = self._job(source.name, source, target)
             except InputError as error:
                 raise InputError(f"{source}: {error}") from None
-        self._note(job, target)
-        self._tell(source)
+        self._record_notes(job, target)
+        self._report_notes(source)
         with self._progress.task(f"translating {source.name}", 1000) as task:
-            pixels = self._translated(job, task.advance)
+            pixels = self._translate_image(job, task.advance)
         self._write(job, pixels, target)
-        return Outcome([target])
+        return ImageResults([target])
 
-    def folder(
+    def translate_folder(
         self,
         root: Path,
         output: Path,
@@ -154,7 +158,7 @@ class PictureTranslation:
         batch_size: int,
         overwrite: bool = False,
         skip_existing: bool = False,
-    ) -> Outcome:
+    ) -> ImageResults:
         """Translate the pictures in a folder and below it.
 
         Each result has its picture's name below `output`, and its suffix where that
@@ -179,173 +183,179 @@ class PictureTranslation:
         """
         if output.resolve().is_relative_to(root.resolve()):
             raise InputError(f"{output}: lies in the folder of the pictures; choose another -o")
-        listed = FolderImages(root)
-        self._say_left_out(listed)
-        self._names = result_names(listed.names)
-        outcome, waiting = Outcome(), []
-        for name in listed.names:
-            if any((output / found).is_file() for found in self._names[name].values()):
-                outcome.there += 1
+        pictures = FolderImages(root)
+        self._warn_left_out(pictures)
+        self._names = result_names(pictures.names)
+        results, pending = ImageResults(), []
+        for name in pictures.names:
+            if any((output / target).is_file() for target in self._names[name].values()):
+                results.there += 1
                 if skip_existing:
                     continue
-            waiting.append(name)
-        if outcome.there and not (overwrite or skip_existing):
+            pending.append(name)
+        if results.there and not (overwrite or skip_existing):
             raise InputError(
-                f"{output}: {outcome.there} of {len(listed.names)} results are there already; "
+                f"{output}: {results.there} of {len(pictures.names)} results are there already; "
                 "add --skip-existing or --overwrite, or choose another -o"
             )
-        done = outcome.there if skip_existing else 0
+        done = results.there if skip_existing else 0
         with (
             quiet_decoders(),
-            self._progress.task("translating", len(listed.names), done) as task,
+            self._progress.task("translating", len(pictures.names), done) as task,
         ):
-            for jobs, passed in self._batches(root, output, waiting, batch_size, outcome):
-                for job, pixels in zip(jobs, self._together(jobs), strict=True):
-                    target = self._free(job, pixels, output)
-                    self._note(job, target)
+            for jobs, count in self._batches(root, output, pending, batch_size, results):
+                for job, pixels in zip(jobs, self._translate_batch(jobs), strict=True):
+                    target = self._result_path(job, pixels, output)
+                    self._record_notes(job, target)
                     self._write(job, pixels, target)
-                    outcome.written.append(target)
-                task.advance(passed)
-        self._tell(root)
-        if outcome.skipped and not outcome.written:
+                    results.written.append(target)
+                task.advance(count)
+        self._report_notes(root)
+        if results.skipped and not results.written:
             raise InputError(
                 f"{root}: none of its pictures could be translated; the last one, "
-                f"{outcome.skipped[-1][0]}: {outcome.skipped[-1][1]}"
+                f"{results.skipped[-1][0]}: {results.skipped[-1][1]}"
             )
-        return outcome
+        return results
 
     def _batches(
-        self, root: Path, output: Path, names: list[str], batch_size: int, outcome: Outcome
+        self, root: Path, output: Path, names: list[str], batch_size: int, results: ImageResults
     ) -> Iterator[tuple[list[_Job], int]]:
         """Give neighbouring pictures of one size, and how many pictures were passed."""
         jobs: list[_Job] = []
-        passed = 0
+        count = 0
         for name in names:
             try:
                 job = self._job(name, root / name, output / name)
             except InputError as error:
-                outcome.skipped.append((name, str(error)))
+                results.skipped.append((name, str(error)))
                 self._progress.warn(f"left out {name}: {error}")
-                passed += 1
+                count += 1
                 continue
-            together = jobs and job.size == jobs[0].size and len(jobs) < batch_size
-            if jobs and not (together and self._engine.whole(*job.size, len(jobs) + 1)):
-                yield jobs, passed
-                jobs, passed = [], 0
+            fits_batch = jobs and job.size == jobs[0].size and len(jobs) < batch_size
+            if jobs and not (fits_batch and self._runner.fits_whole(*job.size, len(jobs) + 1)):
+                yield jobs, count
+                jobs, count = [], 0
             jobs.append(job)
-            passed += 1
-        if passed:
-            yield jobs, passed
+            count += 1
+        if count:
+            yield jobs, count
 
     def _job(self, name: str, source: Path, target: Path) -> _Job:
         try:
             picture = read_full_depth(source)
         except UnreadableImageError as error:
             raise InputError(str(error)) from None
-        pixels, said = fit_channels(picture, self._translator.taken)
-        self._engine.check_size(*pixels.shape[:2])
-        manner, domains = self._manner, self._translator
-        kinds = choose_kinds(
-            pixels.dtype, domains.taken, domains.given, manner.depth, manner.limits
+        pixels, note = fit_channels(picture, self._translator.input_domain)
+        self._runner.check_size(*pixels.shape[:2])
+        pixel_options, domains = self._pixel_options, self._translator
+        scales = choose_scales(
+            pixels.dtype,
+            domains.input_domain,
+            domains.output_domain,
+            pixel_options.depth,
+            pixel_options.limits,
         )
-        if said:
-            self._say(said)
-        return _Job(name, target, picture, pixels, kinds)
+        if note:
+            self._say_once(note)
+        return _Job(name, target, picture, pixels, scales)
 
-    def _say(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+    def _say_once(self, text: str) -> None:
+        if text not in self._messages:
+            self._messages.add(text)
             self._progress.say(text)
 
-    def _together(self, jobs: list[_Job]) -> Iterator[Pixels]:
-        if jobs and self._engine.whole(*jobs[0].size, len(jobs)):
-            x = torch.cat([job.kinds.taken.to_unit(job.pixels) for job in jobs])
-            for job, y in zip(jobs, self._engine.together(x).split(1), strict=True):
-                yield job.kinds.given.from_unit(y, job.kinds.dtype)
+    def _translate_batch(self, jobs: list[_Job]) -> Iterator[Pixels]:
+        if jobs and self._runner.fits_whole(*jobs[0].size, len(jobs)):
+            x = torch.cat([job.scales.input.to_unit(job.pixels) for job in jobs])
+            for job, y in zip(jobs, self._runner.run_batch(x).split(1), strict=True):
+                yield job.scales.output.from_unit(y, job.scales.dtype)
             return
         for job in jobs:
-            yield self._translated(job, None)
+            yield self._translate_image(job, None)
 
-    def _translated(self, job: _Job, advance: Any) -> Pixels:
-        if self._engine.whole(*job.size):
-            return next(self._together([job]))
-        channels = self._translator.given.channels
-        result = np.empty((*job.size, channels), job.kinds.dtype)
+    def _translate_image(self, job: _Job, advance: Any) -> Pixels:
+        if self._runner.fits_whole(*job.size):
+            return next(self._translate_batch([job]))
+        channels = self._translator.output_domain.channels
+        result = np.empty((*job.size, channels), job.scales.dtype)
 
         def source(band: Band) -> torch.Tensor:
-            return job.kinds.taken.to_unit(job.pixels[band[0] : band[1]])
+            return job.scales.input.to_unit(job.pixels[band[0] : band[1]])
 
         def sink(first: int, y: torch.Tensor) -> None:
-            result[first : first + y.shape[2]] = job.kinds.given.from_unit(y, job.kinds.dtype)
+            result[first : first + y.shape[2]] = job.scales.output.from_unit(y, job.scales.dtype)
 
-        self._engine.alone(*job.size, source, sink, advance, result.nbytes)
+        self._runner.run_bands(*job.size, source, sink, advance, result.nbytes)
         return result
 
     def _alpha(self, job: _Job) -> Pixels | None:
-        if self._translator.given.alpha or self._manner.alpha == "drop":
+        if self._translator.output_domain.alpha or self._pixel_options.alpha == "drop":
             return None
         alpha = job.picture.alpha
-        return None if alpha is None else convert_alpha(alpha, job.kinds.dtype)
+        return None if alpha is None else convert_alpha(alpha, job.scales.dtype)
 
-    def _parts(self, job: _Job, pixels: Pixels) -> tuple[Pixels, Pixels | None]:
-        if self._translator.given.alpha:
+    def _split_alpha(self, job: _Job, pixels: Pixels) -> tuple[Pixels, Pixels | None]:
+        if self._translator.output_domain.alpha:
             return pixels[..., :-1], pixels[..., -1]
         return pixels, self._alpha(job)
 
-    def _free(self, job: _Job, pixels: Pixels, output: Path) -> Path:
+    def _result_path(self, job: _Job, pixels: Pixels, output: Path) -> Path:
         """Return the name of a result in a folder."""
-        suffix = suffix_for(job.target.suffix, *self._parts(job, pixels))
+        suffix = choose_suffix(job.target.suffix, *self._split_alpha(job, pixels))
         if suffix != job.target.suffix:
-            self._say(f"{job.target.suffix} cannot hold these results: written as {suffix}")
+            self._say_once(f"{job.target.suffix} cannot hold these results: written as {suffix}")
         return output / self._names[job.name][suffix]
 
     def _write(self, job: _Job, pixels: Pixels, target: Path) -> None:
-        colours, alpha = self._parts(job, pixels)
+        colours, alpha = self._split_alpha(job, pixels)
         write_pixels(target, colours, alpha, self._profile(job, target))
 
     def _profile(self, job: _Job, target: Path) -> bytes | None:
         """Return the profile that a result keeps: colours in are coded as colours out."""
-        profile, given = job.picture.profile, self._translator.given
-        if profile is None or not holds_profile(target.suffix.lower()):
+        profile, output_domain = job.picture.profile, self._translator.output_domain
+        if profile is None or not can_hold_profile(target.suffix.lower()):
             return None
-        return profile if matches_channels(profile, given.channels - given.alpha) else None
+        return (
+            profile
+            if matches_channels(profile, output_domain.channels - output_domain.alpha)
+            else None
+        )
 
-    def _note(self, job: _Job, target: Path) -> None:
+    def _record_notes(self, job: _Job, target: Path) -> None:
         """Note what of a picture is not in its result."""
-        remarks, alpha = set(job.picture.notices) - {PROFILE}, job.picture.alpha
+        notes, alpha = set(job.picture.notices) - {PROFILE}, job.picture.alpha
         if job.picture.profile is not None and self._profile(job, target) is None:
-            remarks.add(_NO_PROFILE)
-        kept = self._translator.taken.alpha or self._alpha(job) is not None
+            notes.add(_NO_PROFILE)
+        kept = self._translator.input_domain.alpha or self._alpha(job) is not None
         if alpha is not None and not kept and alpha.min() < (white(alpha.dtype) or 1.0):
-            remarks.add(HIDDEN)
-        if self._manner.limits is None:
-            found, taken = value_range(job.pixels), job.kinds.taken
-            self._middles.setdefault(taken, []).append(found)
-            if found is not None and not taken.low <= found.low <= found.high <= taken.high:
-                remarks.add(
-                    f"values beyond {taken.low:g} to {taken.high:g}, which are cut (--range)"
-                )
-        self._remarks.add(remarks, job.name)
+            notes.add(HIDDEN)
+        if self._pixel_options.limits is None:
+            values, scale = value_range(job.pixels), job.scales.input
+            self._middles.setdefault(scale, []).append(values)
+            if values is not None and not scale.low <= values.low <= values.high <= scale.high:
+                notes.add(f"values beyond {scale.low:g} to {scale.high:g}, which are cut (--range)")
+        self._notes.add(notes, job.name)
 
-    def _tell(self, source: Path) -> None:
+    def _report_notes(self, source: Path) -> None:
         """Warn of what was noted."""
-        self._remarks.report(self._progress)
-        for taken, middles in self._middles.items():
-            found = narrow_range(middles, taken.low, taken.high)
-            if found is not None:
-                said, low, high = found
+        self._notes.report(self._progress)
+        for scale, middles in self._middles.items():
+            hint = narrow_range(middles, scale.low, scale.high)
+            if hint is not None:
+                text, low, high = hint
                 self._progress.warn(
-                    f"{source}: {said}; --range {low:.10g} {high:.10g} makes them fill it"
+                    f"{source}: {text}; --range {low:.10g} {high:.10g} makes them fill it"
                 )
 
-    def _say_left_out(self, listed: FolderImages) -> None:
-        films = [name for name in listed.ignored if is_film(Path(name))]
-        others = [name for name in listed.ignored if not is_film(Path(name))]
-        for line in ignored_lines(listed.linked, others):
-            self._progress.warn(f"{listed.label}: {line}")
+    def _warn_left_out(self, pictures: FolderImages) -> None:
+        films = [name for name in pictures.ignored if is_video(Path(name))]
+        others = [name for name in pictures.ignored if not is_video(Path(name))]
+        for line in ignored_lines(pictures.linked, others):
+            self._progress.warn(f"{pictures.label}: {line}")
         if films:
             what = "films are" if len(films) > 1 else "film is"
             self._progress.warn(
-                f"{listed.label}: {len(films)} {what} left out, such as {films[0]}; translate "
+                f"{pictures.label}: {len(films)} {what} left out, such as {films[0]}; translate "
                 "films one by one"
             )

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from phasegan.translation.image_writer import OTHERS
+from phasegan.translation.image_writer import FALLBACK_SUFFIXES
 
-_LONGEST = 255
+_MAX_NAME_BYTES = 255
 """Bytes of a file's name, at most."""
 
 
@@ -28,28 +28,30 @@ def result_names(names: Sequence[str]) -> dict[str, dict[str, str]]:
         `a.png` for `a.jpg`, or `a.jpg.png` where that would be another one's.
     """
     stems = Counter(str(PurePosixPath(name).with_suffix("")) for name in names)
-    taken = {*names, *(str(folder) for name in names for folder in PurePosixPath(name).parents)}
-    found: dict[str, dict[str, str]] = {}
+    reserved = {*names, *(str(folder) for name in names for folder in PurePosixPath(name).parents)}
+    targets: dict[str, dict[str, str]] = {}
     for name in names:
         path = PurePosixPath(name)
-        found[name] = {path.suffix: name}
-        for suffix in OTHERS:
+        targets[name] = {path.suffix: name}
+        for suffix in FALLBACK_SUFFIXES:
             if suffix == path.suffix:
                 continue
-            alone = stems[str(path.with_suffix(""))] == 1
-            target = str(path.with_suffix(suffix)) if alone else _named(path, suffix)
+            unique_stem = stems[str(path.with_suffix(""))] == 1
+            target = str(path.with_suffix(suffix)) if unique_stem else _append_to_name(path, suffix)
             number = 1
-            while target in taken or len(os.fsencode(PurePosixPath(target).name)) > _LONGEST:
-                target = _named(path, f"-{number}{suffix}" if number > 1 else suffix)
+            while (
+                target in reserved or len(os.fsencode(PurePosixPath(target).name)) > _MAX_NAME_BYTES
+            ):
+                target = _append_to_name(path, f"-{number}{suffix}" if number > 1 else suffix)
                 number += 1
-            taken.add(target)
-            found[name][suffix] = target
-    return found
+            reserved.add(target)
+            targets[name][suffix] = target
+    return targets
 
 
-def _named(path: PurePosixPath, tail: str) -> str:
+def _append_to_name(path: PurePosixPath, tail: str) -> str:
     """Return a path with something behind its name, which is cut where it gets too long."""
     name = path.name
-    while len(os.fsencode(name + tail)) > _LONGEST:
+    while len(os.fsencode(name + tail)) > _MAX_NAME_BYTES:
         name = name[:-1]
     return str(path.with_name(name + tail))

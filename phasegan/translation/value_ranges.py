@@ -38,33 +38,33 @@ class Scale(NamedTuple):
     def from_unit(self, x: Tensor, dtype: np.dtype[np.generic]) -> Pixels:
         """Return (1, C, rows, columns) as pixels of a dtype, integers rounded and clipped."""
         values = (x[0].permute(1, 2, 0).clamp(-1.0, 1.0) + 1.0) * ((self.high - self.low) / 2)
-        found: NDArray[np.float32] = (values + self.low).cpu().numpy()
+        levels: NDArray[np.float32] = (values + self.low).cpu().numpy()
         top = white(dtype)
-        return found.astype(dtype) if top is None else np.rint(found.clip(0, top)).astype(dtype)
+        return levels.astype(dtype) if top is None else np.rint(levels.clip(0, top)).astype(dtype)
 
 
-class Kinds(NamedTuple):
+class ValueScales(NamedTuple):
     """How the pixels of a picture become values and values pixels."""
 
-    taken: Scale
-    given: Scale
+    input: Scale
+    output: Scale
     dtype: np.dtype[np.generic]
 
 
-def choose_kinds(
+def choose_scales(
     dtype: np.dtype[np.generic],
-    taken: Domain,
-    given: Domain,
+    input_domain: Domain,
+    output_domain: Domain,
     depth: str = "keep",
     limits: tuple[float, float] | None = None,
-) -> Kinds:
+) -> ValueScales:
     """Choose the scales and the dtype of a translation.
 
     Parameters
     ----------
     dtype : numpy.dtype
         The picture's: uint8, uint16 or float32.
-    taken, given : Domain
+    input_domain, output_domain : Domain
         The generator's.
     depth : {"keep", "8", "16"}
         Of the result; `keep`: floats where the domain has floats, else the picture's
@@ -78,26 +78,26 @@ def choose_kinds(
     InputError
         If the picture has floating-point values and nothing says what they mean.
     """
-    taken_scale = Scale(*limits) if limits is not None else _scale(dtype, taken)
-    if taken_scale is None:
+    input_scale = Scale(*limits) if limits is not None else _scale(dtype, input_domain)
+    if input_scale is None:
         raise InputError(
             "floating-point values, and the weights do not say which are black and white; add "
             "--range LOW HIGH"
         )
     if depth != "keep":
-        kind: np.dtype[Any] = np.dtype("uint8" if depth == "8" else "uint16")
-    elif given.dtype is not None and white(np.dtype(given.dtype)) is None:
-        kind = np.dtype(np.float32)
+        output_dtype: np.dtype[Any] = np.dtype("uint8" if depth == "8" else "uint16")
+    elif output_domain.dtype is not None and white(np.dtype(output_domain.dtype)) is None:
+        output_dtype = np.dtype(np.float32)
     elif white(dtype) is not None:
-        kind = dtype
+        output_dtype = dtype
     else:
-        kind = np.dtype(given.dtype or np.float32)
-    given_scale = _scale(kind, given)
-    if given_scale is None:
-        given_scale = taken_scale
-    elif given.dtype == "float32" and white(kind) is not None:
-        given_scale = Scale(0.0, white(kind) or 0.0)
-    return Kinds(taken_scale, given_scale, kind)
+        output_dtype = np.dtype(output_domain.dtype or np.float32)
+    output_scale = _scale(output_dtype, output_domain)
+    if output_scale is None:
+        output_scale = input_scale
+    elif output_domain.dtype == "float32" and white(output_dtype) is not None:
+        output_scale = Scale(0.0, white(output_dtype) or 0.0)
+    return ValueScales(input_scale, output_scale, output_dtype)
 
 
 def _scale(dtype: np.dtype[np.generic], domain: Domain) -> Scale | None:
@@ -112,14 +112,14 @@ def _scale(dtype: np.dtype[np.generic], domain: Domain) -> Scale | None:
     return Scale(domain.low * share, domain.high * share)
 
 
-def fit_channels(picture: DecodedImage, taken: Domain) -> tuple[Pixels, str]:
+def fit_channels(picture: DecodedImage, input_domain: Domain) -> tuple[Pixels, str]:
     """Bring a picture to the channels of a domain.
 
     Parameters
     ----------
     picture : DecodedImage
         As decoded.
-    taken : Domain
+    input_domain : Domain
         What the generator takes.
 
     Returns
@@ -132,20 +132,22 @@ def fit_channels(picture: DecodedImage, taken: Domain) -> tuple[Pixels, str]:
     InputError
         If grey and RGB do not explain the difference.
     """
-    colours, pixels, done = taken.channels - taken.alpha, picture.pixels, ""
-    have = pixels.shape[2]
-    if have == 1 and colours == 3:
-        pixels, done = np.repeat(pixels, 3, axis=2), "grey pictures are repeated as RGB"
-    elif have == 3 and colours == 1:
-        done = "RGB pictures are made grey by their luma"
-        whole = pixels.dtype.kind == "u"
-        grey: Any = to_channels(pixels, "gray") if whole else np.asarray(pixels, np.float32) @ _LUMA
+    colours, pixels, note = input_domain.channels - input_domain.alpha, picture.pixels, ""
+    channels = pixels.shape[2]
+    if channels == 1 and colours == 3:
+        pixels, note = np.repeat(pixels, 3, axis=2), "grey pictures are repeated as RGB"
+    elif channels == 3 and colours == 1:
+        note = "RGB pictures are made grey by their luma"
+        is_integer = pixels.dtype.kind == "u"
+        grey: Any = (
+            to_channels(pixels, "gray") if is_integer else np.asarray(pixels, np.float32) @ _LUMA
+        )
         pixels = grey[..., None]
-    elif have != colours:
-        raise InputError(f"{have} channels, the generator takes {colours}")
-    if taken.alpha:
+    elif channels != colours:
+        raise InputError(f"{channels} channels, the generator takes {colours}")
+    if input_domain.alpha:
         pixels = DecodedImage(pixels, picture.alpha).with_alpha()
-    return pixels, done
+    return pixels, note
 
 
 def convert_alpha(alpha: Pixels, dtype: np.dtype[np.generic]) -> Pixels:

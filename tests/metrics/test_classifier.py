@@ -42,10 +42,10 @@ def test_domains_that_differ_are_told_apart(classifier, domains):
 
 
 def test_mirroring_changes_no_verdict(classifier, domains):
-    pictures = domains[0][60:]
+    images = domains[0][60:]
     np.testing.assert_allclose(
-        classifier.probability_b(pictures),
-        classifier.probability_b(pictures[..., ::-1]),
+        classifier.probability_b(images),
+        classifier.probability_b(images[..., ::-1]),
         atol=1e-5,
     )
 
@@ -58,8 +58,8 @@ def test_pictures_may_have_another_size(classifier, domains):
 
 
 def test_one_domain_cut_in_two_is_called_chance():
-    pictures = smooth(np.random.default_rng(6), 80, side=16)
-    found = train_classifier(pictures[:40], pictures[40:], steps=STEPS)
+    images = smooth(np.random.default_rng(6), 80, side=16)
+    found = train_classifier(images[:40], images[40:], steps=STEPS)
     assert not found.informative
     assert "no better than chance" in found.remark
 
@@ -76,9 +76,9 @@ def test_equal_seeds_give_equal_classifiers(domains):
 
 
 def test_sizes_of_the_domains_are_no_way_to_tell_them_apart():
-    pictures = smooth(np.random.default_rng(7), 160, side=32)
-    halved = pictures[80:].reshape(80, 3, 16, 2, 16, 2).mean(axis=(3, 5))
-    found = train_classifier(pictures[:80], halved, steps=STEPS)
+    images = smooth(np.random.default_rng(7), 160, side=32)
+    halved = images[80:].reshape(80, 3, 16, 2, 16, 2).mean(axis=(3, 5))
+    found = train_classifier(images[:80], halved, steps=STEPS)
     assert found.shape == (3, 16, 16)
     assert found.held_out.interval[0] < 0.5
 

@@ -108,9 +108,9 @@ def sets(rng):
     return a.astype(np.float32), b.astype(np.float32)
 
 
-def of_means(pictures):
-    upper = pictures[:, :1, : pictures.shape[2] // 2].mean(axis=(2, 3))
-    return np.concatenate([pictures.mean(axis=(2, 3)), upper], axis=1).astype(np.float64)
+def of_means(images):
+    upper = images[:, :1, : images.shape[2] // 2].mean(axis=(2, 3))
+    return np.concatenate([images.mean(axis=(2, 3)), upper], axis=1).astype(np.float64)
 
 
 def test_fid_is_the_distance_of_two_gaussians(saved, sets):

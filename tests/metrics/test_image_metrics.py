@@ -7,7 +7,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from phasegan.errors import InputError, RunError
-from phasegan.metrics.image_metrics import concatenate, psnr, score, summarise
+from phasegan.metrics.image_metrics import concatenate_scores, psnr, score, summarise
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_concatenation_equals_scoring_at_once(references):
     estimate = references * 0.9
     parts = [score(estimate[a:b], references[a:b], data_range=255) for a, b in ((0, 2), (2, 5))]
     whole = score(estimate, references, data_range=255)
-    np.testing.assert_array_equal(concatenate(parts).mse, whole.mse)
+    np.testing.assert_array_equal(concatenate_scores(parts).mse, whole.mse)
 
 
 def test_psnr():

@@ -95,7 +95,7 @@ def test_more_pictures_bring_samples_of_one_distribution_together(rng):
 
 def test_patches_of_large_sets_are_bounded(rng, monkeypatch):
     a, b = smooth(rng, 40, side=16), smooth(rng, 30, side=16)
-    monkeypatch.setattr(set_distances, "MOST_PATCHES", 400)
+    monkeypatch.setattr(set_distances, "MAX_PATCHES", 400)
     taken = []
     sort = torch.Tensor.sort
     monkeypatch.setattr(torch.Tensor, "sort", lambda x, **k: taken.append(x.shape) or sort(x, **k))
@@ -110,15 +110,15 @@ def test_pyramids_of_any_size_restore_the_picture(rng, size):
     for i in range(len(sizes)):
         assert tuple(x.shape[2:]) == sizes[i]
         last = i == len(sizes) - 1
-        smaller = set_distances._halved(x)
-        levels.append(x if last else x - set_distances._doubled(smaller, x))
+        smaller = set_distances._downsample(x)
+        levels.append(x if last else x - set_distances._upsample(smaller, x))
         x = smaller
     assert min(sizes[-1]) >= min(16, *size)
     restored = levels[-1]
     for band in levels[-2::-1]:
-        restored = band + set_distances._doubled(restored, band)
+        restored = band + set_distances._upsample(restored, band)
     flat = torch.full((1, 1, *size), 0.25, dtype=torch.float64)
-    torch.testing.assert_close(set_distances._doubled(set_distances._halved(flat), flat), flat)
+    torch.testing.assert_close(set_distances._upsample(set_distances._downsample(flat), flat), flat)
     torch.testing.assert_close(restored, picture)
 
 

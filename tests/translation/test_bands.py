@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.translation.tiling import bands, feature_maps
-from phasegan.translation.tiling.bands import plan, translate_bands
-from phasegan.translation.tiling.graph import UnknownLayerError, program_of
+from phasegan.translation.tiling.bands import plan_schedule, translate_bands
+from phasegan.translation.tiling.graph import UnknownLayerError, build_graph
 from phasegan.translation.tiling.schedule import Schedule
 from tests.translation.conftest import enlivened
 
@@ -68,18 +68,18 @@ def in_bands(
 @pytest.mark.numerical
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("rows", "columns"), [(63, 41), (40, 66)])
-@pytest.mark.parametrize(("dear", "budget"), [(0, PLENTY), (1000, PLENTY), (1000, 0)])
-def test_bands_put_together_are_the_whole(name, rows, columns, dear, budget, tmp_path):
+@pytest.mark.parametrize(("min_kept_cost", "budget"), [(0, PLENTY), (1000, PLENTY), (1000, 0)])
+def test_bands_put_together_are_the_whole(name, rows, columns, min_kept_cost, budget, tmp_path):
     network = enlivened(NETWORKS[name]())
-    program = program_of(network)
-    x = picture(program.channels, rows, columns)
+    graph = build_graph(network)
+    x = picture(graph.channels, rows, columns)
     with torch.inference_mode():
-        whole = network(x)
-    assert whole.std() > 0.05
-    schedule = Schedule(program, rows, columns, SMALL, dear)
+        expected = network(x)
+    assert expected.std() > 0.05
+    schedule = Schedule(graph, rows, columns, SMALL, min_kept_cost)
     assert max(len(schedule.bands(s.number, s.height)) for s in schedule.sweeps) > 3
     found = in_bands(network, x, schedule, budget, tmp_path)
-    torch.testing.assert_close(found, whole, atol=2e-5, rtol=0)
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
     assert not list(tmp_path.iterdir())
 
 
@@ -88,19 +88,19 @@ def test_tiles_by_themselves_are_not_the_whole(tmp_path):
     network = enlivened(NETWORKS["published"]())
     x = picture(3, 64, 64)
     with torch.inference_mode():
-        whole = network(x)
+        expected = network(x)
         top = network(x[:, :, :32])
-    assert (whole[:, :, :16] - top[:, :, :16]).abs().mean() > 0.05
+    assert (expected[:, :, :16] - top[:, :, :16]).abs().mean() > 0.05
 
 
 def test_half_precision_between_layers_costs_little(tmp_path):
     network = enlivened(NETWORKS["published"]())
     x = picture(3, 64, 64)
     with torch.inference_mode():
-        whole = network(x)
-    schedule = Schedule(program_of(network), 64, 64, SMALL, dtype=torch.float16)
+        expected = network(x)
+    schedule = Schedule(build_graph(network), 64, 64, SMALL, dtype=torch.float16)
     found = in_bands(network, x, schedule, PLENTY, tmp_path)
-    assert 0 < (found - whole).abs().mean() / 2 < 1 / 255 / 8
+    assert 0 < (found - expected).abs().mean() / 2 < 1 / 255 / 8
 
 
 def test_values_too_large_for_half_precision_are_not_lost(tmp_path):
@@ -108,7 +108,7 @@ def test_values_too_large_for_half_precision_are_not_lost(tmp_path):
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_var.fill_(1e-12)
-    schedule = Schedule(program_of(network), 32, 32, SMALL, dtype=torch.float16)
+    schedule = Schedule(build_graph(network), 32, 32, SMALL, dtype=torch.float16)
     with pytest.raises(OverflowError):
         in_bands(network, picture(3, 32, 32), schedule, PLENTY, tmp_path)
 
@@ -117,10 +117,10 @@ def test_bf16_stays_near(tmp_path):
     network = enlivened(ResNetGenerator(3, 3, 32, 1))
     x = picture(3, 48, 48)
     with torch.inference_mode():
-        whole = network(x)
-    schedule = plan(program_of(network, torch.bfloat16), 48, 48, PLENTY)
+        expected = network(x)
+    schedule = plan_schedule(build_graph(network, torch.bfloat16), 48, 48, PLENTY)
     found = in_bands(network, x, schedule, PLENTY, tmp_path)
-    assert (found - whole).abs().mean() / 2 < 2 / 255
+    assert (found - expected).abs().mean() / 2 < 2 / 255
 
 
 def test_memory_stays_within_the_budget(tmp_path, monkeypatch):
@@ -142,24 +142,24 @@ def test_memory_stays_within_the_budget(tmp_path, monkeypatch):
     sizes: dict[int, int] = {}
     monkeypatch.setattr(bands, "FeatureMap", Counted)
     network = enlivened(ResNetGenerator(3, 3, 16, 3))
-    program = program_of(network)
+    graph = build_graph(network)
     x = picture(3, 256, 256)
-    whole = None
+    expected = None
     for budget in (PLENTY, 20 * 2**20, 17 * 2**20):
-        schedule = plan(program, 256, 256, budget)
+        schedule = plan_schedule(graph, 256, 256, budget)
         found = in_bands(network, x, schedule, budget, tmp_path)
         limit = budget - 16 * 2**20
         assert all(size <= limit for size in held)
         assert not open_maps
         held.clear()
-        whole = found if whole is None else whole
-        assert (found - whole).abs().mean() / 2 < 1 / 255 / 8
+        expected = found if expected is None else expected
+        assert (found - expected).abs().mean() / 2 < 1 / 255 / 8
 
 
 def test_planned_peak_is_what_is_held(tmp_path):
-    program = program_of(enlivened(ResNetGenerator(3, 3, 16, 3)))
-    kept = Schedule(program, 128, 128, 2**20, dear=0)
-    again = Schedule(program, 128, 128, 2**20)
+    graph = build_graph(enlivened(ResNetGenerator(3, 3, 16, 3)))
+    kept = Schedule(graph, 128, 128, 2**20, min_kept_cost=0)
+    again = Schedule(graph, 128, 128, 2**20)
     trunk = 64 * 32 * 32 * 4
     assert again.peak == 2 * trunk < kept.peak
 
@@ -167,22 +167,22 @@ def test_planned_peak_is_what_is_held(tmp_path):
 def test_choice_of_moments_is_used(tmp_path):
     network = enlivened(NETWORKS["published"]())
     x = picture(3, 32, 32)
-    schedule = Schedule(program_of(network), 32, 32, SMALL)
+    schedule = Schedule(build_graph(network), 32, 32, SMALL)
     seen = []
 
-    def choose(place, measured):
-        seen.append(place)
-        return measured.mixed(measured._replace(variance=4 * measured.variance), 1.0)
+    def moment_filter(number, moments):
+        seen.append(number)
+        return moments.interpolate(moments._replace(variance=4 * moments.variance), 1.0)
 
     plain = in_bands(network, x, schedule, PLENTY, tmp_path)
-    changed = in_bands(network, x, schedule, PLENTY, tmp_path, choose=choose)
-    assert sorted(seen) == sorted(schedule.measured)
+    changed = in_bands(network, x, schedule, PLENTY, tmp_path, moment_filter=moment_filter)
+    assert sorted(seen) == sorted(schedule.moment_users)
     assert (plain - changed).abs().mean() > 0.01
 
 
 def test_unknown_layers_are_named():
     with pytest.raises(UnknownLayerError, match="MaxPool2d"):
-        program_of(nn.Sequential(nn.Conv2d(1, 1, 3), nn.MaxPool2d(2)))
+        build_graph(nn.Sequential(nn.Conv2d(1, 1, 3), nn.MaxPool2d(2)))
 
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
@@ -192,7 +192,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     class File:
-        def seek(self, place):
+        def seek(self, number):
             pass
 
         write = full
@@ -201,13 +201,13 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(feature_maps.tempfile, "TemporaryFile", lambda **_: File())
-    program = program_of(enlivened(NETWORKS["published"]()))
+    graph = build_graph(enlivened(NETWORKS["published"]()))
     with pytest.raises(RunError, match=r"no room for .* GB of intermediate results"):
-        in_bands(None, picture(3, 32, 32), Schedule(program, 32, 32, SMALL), 0, tmp_path)
+        in_bands(None, picture(3, 32, 32), Schedule(graph, 32, 32, SMALL), 0, tmp_path)
 
 
 def test_costs_are_those_of_the_layers():
-    program = program_of(ResNetGenerator(3, 3, 64, 9))
-    shapes = program.shapes(256, 256)
-    total = sum(program.cost(n, shapes) for n in range(len(shapes)))
+    graph = build_graph(ResNetGenerator(3, 3, 64, 9))
+    shapes = graph.shapes(256, 256)
+    total = sum(graph.cost(n, shapes) for n in range(len(shapes)))
     assert math.isclose(total, 49.6e9, rel_tol=0.01)

@@ -142,7 +142,7 @@ def test_values_beyond_the_range_are_told(weights, rng, tmp_path, heard, monkeyp
 
     def trained(*arguments):
         found = open_translator(*arguments)
-        return replace(found, taken=Domain(1, "uint16", 0.0, 4095.0))
+        return replace(found, input_domain=Domain(1, "uint16", 0.0, 4095.0))
 
     monkeypatch.setattr(api, "open_translator", trained)
     path = weights(1)

@@ -7,7 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
-from phasegan.translation.video.temporal import SteadinessMeter, SteadyFilter, Steadying, is_cut
+from phasegan.translation.video.temporal import (
+    SteadinessMeter,
+    TemporalFilter,
+    TemporalStabiliser,
+    is_cut,
+)
 
 
 @pytest.fixture
@@ -62,17 +67,17 @@ def test_motion_is_followed():
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
 def test_flicker_at_rest_falls_with_the_strength(scene, rng, strength):
-    steady = SteadyFilter(strength)
-    made = [scene + rng.normal(0, 5, scene.shape).astype(np.float32) for _ in range(12)]
-    out = [steady(scene, frame) for frame in made]
-    before = np.mean([np.abs(b - a).mean() for a, b in itertools.pairwise(made)])
+    steady = TemporalFilter(strength)
+    translated = [scene + rng.normal(0, 5, scene.shape).astype(np.float32) for _ in range(12)]
+    out = [steady(scene, frame) for frame in translated]
+    before = np.mean([np.abs(b - a).mean() for a, b in itertools.pairwise(translated)])
     after = np.mean([np.abs(b - a).mean() for a, b in itertools.pairwise(out[4:])])
     weight = 0.95 * strength
     assert after / before == pytest.approx((1 - weight) / np.sqrt(1 + weight), rel=0.4)
 
 
 def test_what_moves_is_not_smeared(scene):
-    steady = SteadyFilter(1.0)
+    steady = TemporalFilter(1.0)
     steady(scene, scene)
     moved = scene.copy()
     moved[10:30, 10:40] = 255 - moved[10:30, 10:40]
@@ -83,7 +88,7 @@ def test_what_moves_is_not_smeared(scene):
 
 def test_slow_changes_are_followed(scene):
     """A fade below the threshold at every frame is not held back for good."""
-    steady = SteadyFilter(1.0)
+    steady = TemporalFilter(1.0)
     for i in range(60):
         faded = scene + 0.5 * i
         out = steady(faded, faded)
@@ -91,8 +96,8 @@ def test_slow_changes_are_followed(scene):
 
 
 def test_the_past_is_forgotten_at_a_cut(scene):
-    steadying = Steadying(1.0)
+    stabiliser = TemporalStabiliser(1.0)
     for frame in (scene * 0, scene * 0 + 200):
-        steadying.look(frame)
-        out = steadying.filter(scene, frame)
+        stabiliser.on_frame(frame)
+        out = stabiliser.filter(scene, frame)
     np.testing.assert_array_equal(out, scene * 0 + 200)

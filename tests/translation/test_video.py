@@ -11,8 +11,8 @@ from phasegan.errors import InputError
 from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.weights import save_weights
 from phasegan.translation.api import translate
-from phasegan.translation.translator import Engine
-from phasegan.translation.video.reader import FilmReader, Shot, exact_conversion
+from phasegan.translation.generator_runner import GeneratorRunner
+from phasegan.translation.video.reader import DecodedFrame, VideoReader, conversion_flags
 
 av = pytest.importorskip("av")
 
@@ -53,7 +53,7 @@ def make_film(
         for i, time in enumerate(times):
             pixels = scene(size, i).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
-                format=form, interpolation=exact_conversion()
+                format=form, interpolation=conversion_flags()
             )
             frame.pts = time if path.suffix != ".avi" else i
             frame.time_base = video.codec_context.time_base
@@ -76,7 +76,7 @@ def contents(path):
         for f in container.decode(video):
             times.append(float(f.pts * video.time_base))
             pixels = f.to_ndarray(
-                format="rgb24", src_colorspace=f.colorspace, interpolation=exact_conversion()
+                format="rgb24", src_colorspace=f.colorspace, interpolation=conversion_flags()
             )
             frames.append(pixels)
     with av.open(str(path)) as container:
@@ -174,7 +174,7 @@ def test_steady_holds_flicker_down(weights, tmp_path):
 
 def test_an_interrupted_film_leaves_nothing(identity, tmp_path, monkeypatch):
     make_film(tmp_path / "a.mkv", range(0, 60, 10))
-    plain, count = Engine.together, [0]
+    plain, count = GeneratorRunner.run_batch, [0]
 
     def interrupted(self, x):
         count[0] += 1
@@ -183,7 +183,7 @@ def test_an_interrupted_film_leaves_nothing(identity, tmp_path, monkeypatch):
         return plain(self, x)
 
     before = set(tmp_path.iterdir())
-    monkeypatch.setattr(Engine, "together", interrupted)
+    monkeypatch.setattr(GeneratorRunner, "run_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         translate(identity, tmp_path / "a.mkv", tmp_path / "b.mp4")
     assert set(tmp_path.iterdir()) == before
@@ -224,9 +224,9 @@ def test_a_real_film_is_read_whole(real_data):
     if not path.is_file():
         pytest.skip("PHASEGAN_TEST_DATA has no clip/vtest.avi")
     times, sound = [], 0
-    with FilmReader(path) as film:
-        for part in film.parts():
-            if isinstance(part, Shot):
+    with VideoReader(path) as film:
+        for part in film.frames_and_audio():
+            if isinstance(part, DecodedFrame):
                 assert part.pixels.shape == (360, 480, 3)
                 times.append(float(part.time * film.time_base))
             else:

@@ -15,32 +15,38 @@ import torch
 from torch import Tensor
 
 from phasegan.translation.tiling.feature_maps import FeatureMap
-from phasegan.translation.tiling.graph import Program
-from phasegan.translation.tiling.operations import Addition, Band, Normalisation, Pointwise, Shift
-from phasegan.translation.tiling.schedule import DEAR, Schedule, Sweep
-from phasegan.translation.tiling.statistics import Moments, MomentSum
+from phasegan.translation.tiling.graph import ComputationGraph
+from phasegan.translation.tiling.operations import (
+    Addition,
+    Band,
+    ChannelShift,
+    Normalisation,
+    Pointwise,
+)
+from phasegan.translation.tiling.schedule import MIN_KEPT_COST, Schedule, Sweep
+from phasegan.translation.tiling.statistics import MomentAccumulator, Moments
 
 Source = Callable[[Band], Tensor]
 """Gives rows of the picture, (1, C, band, columns), float32 in [−1, 1]."""
 Sink = Callable[[int, Tensor], None]
 """Takes the first row's number and rows of the translation, (1, C, n, columns), float32."""
-Choice = Callable[[int, Moments], Moments]
+MomentFilter = Callable[[int, Moments], Moments]
 """Chooses the moments to use at a place of the network, given those measured there."""
 
-_LARGEST = 60000.0
+_FLOAT16_LIMIT = 60000.0
 """What float16 holds, with something to spare."""
 _WORKSPACE = 96 * 2**20
 _LEAST_WORKSPACE = 16 * 2**20
 
 
-def plan(
-    program: Program, rows: int, columns: int, budget: int, *, halves: bool = True
+def plan_schedule(
+    graph: ComputationGraph, rows: int, columns: int, budget: int, *, halves: bool = True
 ) -> Schedule:
     """Choose what is kept and how high bands are.
 
     Parameters
     ----------
-    program : Program
+    graph : ComputationGraph
         The generator's.
     rows, columns : int
         The picture's size.
@@ -56,15 +62,15 @@ def plan(
         where none does: its maps go to a temporary file.
     """
     workspace = max(_LEAST_WORKSPACE, min(_WORKSPACE, budget // 4))
-    kinds = [program.dtype]
-    if halves and program.dtype == torch.float32:
-        kinds.append(torch.float16)
-    for kind in kinds:
-        for dear in (0, DEAR):
-            found = Schedule(program, rows, columns, workspace, dear, kind)
-            if found.peak + workspace <= budget:
-                return found
-    return found
+    dtypes = [graph.dtype]
+    if halves and graph.dtype == torch.float32:
+        dtypes.append(torch.float16)
+    for dtype in dtypes:
+        for min_kept_cost in (0, MIN_KEPT_COST):
+            schedule = Schedule(graph, rows, columns, workspace, min_kept_cost, dtype)
+            if schedule.peak + workspace <= budget:
+                return schedule
+    return schedule
 
 
 def translate_bands(
@@ -75,7 +81,7 @@ def translate_bands(
     device: torch.device,
     budget: int,
     folder: Path,
-    choose: Choice | None = None,
+    moment_filter: MomentFilter | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> None:
     """Translate one picture.
@@ -83,7 +89,7 @@ def translate_bands(
     Parameters
     ----------
     schedule : Schedule
-        From `plan`, for the picture's size.
+        From `plan_schedule`, for the picture's size.
     source : callable
         Where rows of the picture come from.
     sink : callable
@@ -95,7 +101,7 @@ def translate_bands(
         main memory.
     folder : pathlib.Path
         Of temporary files.
-    choose : callable, optional
+    moment_filter : callable, optional
         Changes the moments that normalisation uses.
     advance : callable, optional
         Called with the multiplications done.
@@ -108,62 +114,62 @@ def translate_bands(
         If values are too large for the half precision that maps are kept in.
     """
     with torch.inference_mode():
-        work = _Work(schedule, source, device, budget, folder)
+        work = _BandExecutor(schedule, source, device, budget, folder)
         try:
             for sweep in schedule.sweeps:
-                work.run(sweep, sink, choose, advance)
+                work.run(sweep, sink, moment_filter, advance)
         finally:
             work.close()
 
 
-class _Work:
+class _BandExecutor:
     def __init__(
         self, schedule: Schedule, source: Source, device: torch.device, budget: int, folder: Path
     ) -> None:
         self._schedule, self._source = schedule, source
-        self._program, self._shapes = schedule.program, schedule.shapes
+        self._graph, self._shapes = schedule.graph, schedule.shapes
         self._device, self._folder = device, folder
-        self._left = budget - max(_LEAST_WORKSPACE, min(_WORKSPACE, budget // 4))
+        self._free_bytes = budget - max(_LEAST_WORKSPACE, min(_WORKSPACE, budget // 4))
         self._maps: dict[int, FeatureMap] = {}
-        self._inside: set[FeatureMap] = set()
+        self._in_budget: set[FeatureMap] = set()
 
     def run(
         self,
         sweep: Sweep,
         sink: Sink,
-        choose: Choice | None,
+        moment_filter: MomentFilter | None,
         advance: Callable[[int], None] | None,
     ) -> None:
         number, schedule = sweep.number, self._schedule
-        narrow = sweep.kept and schedule.dtype == torch.float16
-        sums = MomentSum() if number in schedule.measured else None
-        target = self._target(sweep)
+        is_half = sweep.kept and schedule.dtype == torch.float16
+        sums = MomentAccumulator() if number in schedule.moment_users else None
+        target = self._output_map(sweep)
         bands = schedule.bands(number, sweep.height)
-        late: tuple[int, Tensor] | None = None
+        pending: tuple[int, Tensor] | None = None
         for band in bands:
             y, _ = self._rows(number, band)
-            if narrow and not y.abs().amax() < _LARGEST:
+            if is_half and not y.abs().amax() < _FLOAT16_LIMIT:
                 raise OverflowError
             if sums is not None:
                 sums.add(y)
             if number == schedule.output:
                 self._emit(y, band, sink)
             if target is not None:
-                if late is not None:
-                    target.write(*late)
-                late = (band[0], y)
-                if sweep.heir is None:
-                    target.write(*late)
-                    late = None
+                if pending is not None:
+                    target.write(*pending)
+                pending = (band[0], y)
+                if sweep.overwritten is None:
+                    target.write(*pending)
+                    pending = None
             if advance is not None:
                 advance(schedule.cost(sweep) * (band[1] - band[0]) // self._shapes[number].rows)
         if target is not None:
-            if late is not None:
-                target.write(*late)
+            if pending is not None:
+                target.write(*pending)
             self._maps[number] = target
-        self._end(sweep)
+        self._release(sweep)
         if sums is not None:
-            self._settle(number, sums.moments(), choose)
+            self._set_moments(number, sums.moments(), moment_filter)
 
     def _emit(self, y: Tensor, band: Band, sink: Sink) -> None:
         """Hand rows of the translation on, without what the network padded."""
@@ -171,12 +177,15 @@ class _Work:
         if band[0] < rows:
             sink(band[0], y[:, :, : rows - band[0], :columns].float())
 
-    def _settle(self, number: int, measured: Moments, choose: Choice | None) -> None:
-        used = measured if choose is None else choose(number, measured)
-        for user in self._schedule.measured[number]:
-            operation = self._program.operations[user]
-            assert isinstance(operation, Normalisation | Shift)
-            operation.use(used)
+    def _set_moments(
+        self, number: int, moments: Moments, moment_filter: MomentFilter | None
+    ) -> None:
+        if moment_filter is not None:
+            moments = moment_filter(number, moments)
+        for user in self._schedule.moment_users[number]:
+            operation = self._graph.operations[user]
+            assert isinstance(operation, Normalisation | ChannelShift)
+            operation.set_moments(moments)
 
     def _rows(self, number: int, band: Band) -> tuple[Tensor, bool]:
         """Return rows of a map, and whether they may be changed."""
@@ -184,42 +193,42 @@ class _Work:
             return self._source(band).to(self._device), True
         if number in self._maps:
             return self._maps[number].read(band), False
-        operation, inputs = self._program.operation(number), self._program.inputs[number]
-        given = self._shapes[inputs[0]]
-        x, own = self._rows(inputs[0], operation.needs(band, given))
+        operation, inputs = self._graph.operation(number), self._graph.inputs[number]
+        input_shape = self._shapes[inputs[0]]
+        x, is_owned = self._rows(inputs[0], operation.input_rows(band, input_shape))
         if isinstance(operation, Addition):
             other = self._rows(inputs[1], band)[0][..., : x.shape[3]]
-            return (x.add_(other) if own and x.dtype == other.dtype else x + other), True
-        if not own and isinstance(operation, Pointwise):
-            x, own = x.clone(), True
-        y = operation.compute(x, band, given)
-        return y, own or y.data_ptr() != x.data_ptr()
+            return (x.add_(other) if is_owned and x.dtype == other.dtype else x + other), True
+        if not is_owned and isinstance(operation, Pointwise):
+            x, is_owned = x.clone(), True
+        y = operation.compute(x, band, input_shape)
+        return y, is_owned or y.data_ptr() != x.data_ptr()
 
-    def _target(self, sweep: Sweep) -> FeatureMap | None:
+    def _output_map(self, sweep: Sweep) -> FeatureMap | None:
         if not sweep.kept:
             return None
-        if sweep.heir is not None:
-            return self._maps[sweep.heir]
+        if sweep.overwritten is not None:
+            return self._maps[sweep.overwritten]
         shape, dtype = self._shapes[sweep.number], self._schedule.dtype
         size = self._schedule.nbytes(sweep.number)
-        if size <= self._left:
-            self._left -= size
-            found = FeatureMap(shape, dtype, self._device)
-            self._inside.add(found)
-            return found
+        if size <= self._free_bytes:
+            self._free_bytes -= size
+            feature_map = FeatureMap(shape, dtype, self._device)
+            self._in_budget.add(feature_map)
+            return feature_map
         if self._device.type != "cpu":
-            return FeatureMap(shape, dtype, torch.device("cpu"), home=self._device)
+            return FeatureMap(shape, dtype, torch.device("cpu"), compute_device=self._device)
         return FeatureMap(shape, dtype, self._device, self._folder)
 
-    def _end(self, sweep: Sweep) -> None:
-        for number in sweep.ended:
-            ended = self._maps.pop(number)
-            if number != sweep.heir:
-                if ended in self._inside:
-                    self._left += ended.nbytes
-                    self._inside.remove(ended)
-                ended.close()
+    def _release(self, sweep: Sweep) -> None:
+        for number in sweep.released:
+            released = self._maps.pop(number)
+            if number != sweep.overwritten:
+                if released in self._in_budget:
+                    self._free_bytes += released.nbytes
+                    self._in_budget.remove(released)
+                released.close()
 
     def close(self) -> None:
-        for one in self._maps.values():
-            one.close()
+        for feature_map in self._maps.values():
+            feature_map.close()

@@ -24,10 +24,10 @@ class FeatureMap:
     dtype : torch.dtype
         Of its values.
     device : torch.device
-        Where it lies; what is read comes to `home`.
+        Where it lies; what is read comes to `compute_device`.
     folder : pathlib.Path, optional
         Keep it in a temporary file there instead.
-    home : torch.device, optional
+    compute_device : torch.device, optional
         Where it is computed with; `device` by default.
 
     Raises
@@ -42,9 +42,9 @@ class FeatureMap:
         dtype: torch.dtype,
         device: torch.device,
         folder: Path | None = None,
-        home: torch.device | None = None,
+        compute_device: torch.device | None = None,
     ) -> None:
-        self.shape, self._dtype, self._home = shape, dtype, home or device
+        self.shape, self._dtype, self._compute_device = shape, dtype, compute_device or device
         self._row = shape.columns * shape.channels * dtype.itemsize
         self._values: Tensor | None = None
         if folder is None:
@@ -55,7 +55,7 @@ class FeatureMap:
         try:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         except OSError as error:
-            raise self._no_room(error) from None
+            raise self._disk_error(error) from None
 
     @property
     def nbytes(self) -> int:
@@ -77,7 +77,7 @@ class FeatureMap:
                 done += count
             size = (band[1] - band[0], self.shape.columns, self.shape.channels)
             rows = torch.from_numpy(data).view(self._dtype).view(size)
-        return rows.to(self._home).permute(2, 0, 1)[None]
+        return rows.to(self._compute_device).permute(2, 0, 1)[None]
 
     def write(self, first: int, x: Tensor) -> None:
         """Write (1, channels, n, columns) as rows from `first` on."""
@@ -92,7 +92,7 @@ class FeatureMap:
             while done < len(view):
                 done += self._file.write(view[done:]) or 0
         except OSError as error:
-            raise self._no_room(error) from None
+            raise self._disk_error(error) from None
 
     def close(self) -> None:
         """Give its room back."""
@@ -100,7 +100,7 @@ class FeatureMap:
             self._file.close()
         self._values = None
 
-    def _no_room(self, error: OSError) -> RunError:
+    def _disk_error(self, error: OSError) -> RunError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return RunError(
                 f"{self._folder}: no room for {self.nbytes / 1e9:.1f} GB of intermediate results; "

@@ -14,18 +14,18 @@ from phasegan.models.blocks import ResidualBlock, ResizeConvolution
 from phasegan.models.residual_unet import UNetTranslator, soft_clip
 from phasegan.models.resnet import DOWNSAMPLING, ResNetGenerator
 from phasegan.models.unet import GlobalContext, NormBlock, UNet
-from phasegan.translation.tiling.convolutions import Convolution, Transposed
+from phasegan.translation.tiling.convolutions import Convolution, TransposedConvolution
 from phasegan.translation.tiling.operations import (
     Addition,
     ChannelMean,
-    Enlargement,
+    ChannelShift,
+    NearestUpsampling,
     Normalisation,
     Operation,
     Padding,
+    PadToMultiple,
     Pointwise,
     Shape,
-    Shift,
-    ToMultiple,
 )
 from phasegan.translation.tiling.statistics import Moments
 
@@ -35,7 +35,7 @@ class UnknownLayerError(Exception):
 
 
 @dataclass
-class Program:
+class ComputationGraph:
     """Operations in an order in which each comes after what it needs.
 
     Number 0 is the picture, and has no operation; the last one is the translation.
@@ -61,24 +61,25 @@ class Program:
 
     def operation(self, number: int) -> Operation:
         """Return an operation; not that of the picture."""
-        found = self.operations[number]
-        assert found is not None
-        return found
+        operation = self.operations[number]
+        assert operation is not None
+        return operation
 
-    def measured(self) -> dict[int, list[int]]:
+    def moment_users(self) -> dict[int, list[int]]:
         """Return the numbers whose moments are needed, with those that need them."""
-        found: dict[int, list[int]] = {}
+        moment_users: dict[int, list[int]] = {}
         for number, operation in enumerate(self.operations):
-            if isinstance(operation, Normalisation | Shift) and operation.measures:
-                found.setdefault(self.inputs[number][0], []).append(number)
-        return found
+            if isinstance(operation, Normalisation | ChannelShift) and operation.needs_moments:
+                moment_users.setdefault(self.inputs[number][0], []).append(number)
+        return moment_users
 
     def shapes(self, rows: int, columns: int) -> list[Shape]:
         """Return the size of every map for a picture of that size."""
-        found = [Shape(self.channels, rows, columns)]
+        shapes = [Shape(self.channels, rows, columns)]
         for number in range(1, len(self.operations)):
-            found.append(self.operation(number).shape(found[self.inputs[number][0]]))
-        return found
+            input_shape = shapes[self.inputs[number][0]]
+            shapes.append(self.operation(number).output_shape(input_shape))
+        return shapes
 
     def cost(self, number: int, shapes: list[Shape]) -> int:
         """Return the multiplications of an operation for the whole picture."""
@@ -87,7 +88,7 @@ class Program:
         return self.operation(number).cost(shapes[self.inputs[number][0]])
 
 
-def program_of(network: nn.Module, dtype: torch.dtype = torch.float32) -> Program:
+def build_graph(network: nn.Module, dtype: torch.dtype = torch.float32) -> ComputationGraph:
     """Return a generator's program.
 
     Parameters
@@ -106,9 +107,9 @@ def program_of(network: nn.Module, dtype: torch.dtype = torch.float32) -> Progra
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
     if first is None:
         raise UnknownLayerError(type(network).__name__)
-    program = Program(first.in_channels, dtype)
-    _append(program, network, 0)
-    return program
+    graph = ComputationGraph(first.in_channels, dtype)
+    _append(graph, network, 0)
+    return graph
 
 
 _ACTIVATIONS: dict[type[nn.Module], Callable[[torch.Tensor], torch.Tensor]] = {
@@ -118,62 +119,64 @@ _ACTIVATIONS: dict[type[nn.Module], Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-def _append(program: Program, layer: nn.Module, number: int) -> int:
+def _append(graph: ComputationGraph, layer: nn.Module, number: int) -> int:
     """Append a layer that takes its input from `number`; return its own."""
-    for kind, append in _KINDS.items():
+    for kind, append in _APPENDERS.items():
         if isinstance(layer, kind):
-            return append(program, layer, number)
+            return append(graph, layer, number)
     raise UnknownLayerError(type(layer).__name__)
 
 
-def _through(program: Program, layers: Iterable[nn.Module], number: int) -> int:
+def _append_all(graph: ComputationGraph, layers: Iterable[nn.Module], number: int) -> int:
     for layer in layers:
-        number = _append(program, layer, number)
+        number = _append(graph, layer, number)
     return number
 
 
-def _resnet(program: Program, network: ResNetGenerator, number: int) -> int:
-    number = program.add(ToMultiple(DOWNSAMPLING, "reflect"), number)
-    return _through(program, network.model, number)
+def _resnet(graph: ComputationGraph, network: ResNetGenerator, number: int) -> int:
+    number = graph.add(PadToMultiple(DOWNSAMPLING, "reflect"), number)
+    return _append_all(graph, network.model, number)
 
 
-def _residual(program: Program, block: ResidualBlock, number: int) -> int:
-    inner = _through(program, block.conv_block, number)
-    return program.add(Addition(), number, inner)
+def _residual(graph: ComputationGraph, block: ResidualBlock, number: int) -> int:
+    inner = _append_all(graph, block.conv_block, number)
+    return graph.add(Addition(), number, inner)
 
 
-def _convolution(program: Program, layer: nn.Conv2d, number: int) -> int:
+def _convolution(graph: ComputationGraph, layer: nn.Conv2d, number: int) -> int:
     plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
     if not plain or isinstance(layer.padding, str):
         raise UnknownLayerError(f"{layer}")
-    return program.add(Convolution(layer, program.dtype), number)
+    return graph.add(Convolution(layer, graph.dtype), number)
 
 
-def _transposed(program: Program, layer: nn.ConvTranspose2d, number: int) -> int:
+def _transposed(graph: ComputationGraph, layer: nn.ConvTranspose2d, number: int) -> int:
     plain = layer.groups == 1 and layer.dilation == (1, 1)
     if not plain or layer.kernel_size[0] < layer.stride[0]:
         raise UnknownLayerError(f"{layer}")
-    return program.add(Transposed(layer, program.dtype), number)
+    return graph.add(TransposedConvolution(layer, graph.dtype), number)
 
 
-def _padding(mode: str) -> Callable[[Program, nn.Module, int], int]:
-    def append(program: Program, layer: nn.Module, number: int) -> int:
+def _padding(mode: str) -> Callable[[ComputationGraph, nn.Module, int], int]:
+    def append(graph: ComputationGraph, layer: nn.Module, number: int) -> int:
         sides = layer.padding
         assert isinstance(sides, tuple)
         left, right, top, bottom = (int(side) for side in sides)
-        return program.add(Padding((left, right, top, bottom), mode), number)
+        return graph.add(Padding((left, right, top, bottom), mode), number)
 
     return append
 
 
-def _instance_norm(program: Program, layer: nn.InstanceNorm2d, number: int) -> int:
+def _instance_norm(graph: ComputationGraph, layer: nn.InstanceNorm2d, number: int) -> int:
     if layer.track_running_stats:
-        return _batch_norm(program, layer, number)
+        return _batch_norm(graph, layer, number)
     operation = Normalisation(layer.eps, layer.weight, layer.bias)
-    return program.add(operation, number)
+    return graph.add(operation, number)
 
 
-def _batch_norm(program: Program, layer: nn.BatchNorm2d | nn.InstanceNorm2d, number: int) -> int:
+def _batch_norm(
+    graph: ComputationGraph, layer: nn.BatchNorm2d | nn.InstanceNorm2d, number: int
+) -> int:
     mean, variance = layer.running_mean, layer.running_var
     if mean is None or variance is None:
         raise UnknownLayerError(f"{layer} without running statistics")
@@ -183,83 +186,83 @@ def _batch_norm(program: Program, layer: nn.BatchNorm2d | nn.InstanceNorm2d, num
         layer.bias,
         fixed=Moments(mean.cpu().double(), variance.cpu().double()),
     )
-    return program.add(operation, number)
+    return graph.add(operation, number)
 
 
-def _group_norm(program: Program, layer: nn.GroupNorm, number: int) -> int:
+def _group_norm(graph: ComputationGraph, layer: nn.GroupNorm, number: int) -> int:
     groups = layer.num_groups
-    return program.add(Normalisation(layer.eps, layer.weight, layer.bias, groups), number)
+    return graph.add(Normalisation(layer.eps, layer.weight, layer.bias, groups), number)
 
 
-def _upsample(program: Program, layer: nn.Upsample, number: int) -> int:
+def _upsample(graph: ComputationGraph, layer: nn.Upsample, number: int) -> int:
     times = layer.scale_factor
     if layer.mode != "nearest" or not isinstance(times, int | float) or times != int(times):
         raise UnknownLayerError(f"{layer}")
-    return program.add(Enlargement(int(times)), number)
+    return graph.add(NearestUpsampling(int(times)), number)
 
 
-def _activation(program: Program, layer: nn.Module, number: int) -> int:
-    return program.add(Pointwise(_ACTIVATIONS[type(layer)]), number)
+def _activation(graph: ComputationGraph, layer: nn.Module, number: int) -> int:
+    return graph.add(Pointwise(_ACTIVATIONS[type(layer)]), number)
 
 
-def _silu(program: Program, number: int) -> int:
-    return program.add(Pointwise(_ACTIVATIONS[nn.SiLU]), number)
+def _silu(graph: ComputationGraph, number: int) -> int:
+    return graph.add(Pointwise(_ACTIVATIONS[nn.SiLU]), number)
 
 
-def _norm_block(program: Program, block: NormBlock, number: int) -> int:
+def _norm_block(graph: ComputationGraph, block: NormBlock, number: int) -> int:
     inner = number
     for norm, convolution in ((block.norm1, block.conv1), (block.norm2, block.conv2)):
-        inner = _silu(program, _append(program, norm, inner))
-        inner = _append(program, convolution, inner)
-    return program.add(Addition(), number, inner)
+        inner = _silu(graph, _append(graph, norm, inner))
+        inner = _append(graph, convolution, inner)
+    return graph.add(Addition(), number, inner)
 
 
-def _surroundings(program: Program, layer: GlobalContext, number: int) -> int:
+def _global_context(graph: ComputationGraph, layer: GlobalContext, number: int) -> int:
     inner, outer = (copy.deepcopy(part).float().cpu() for part in (layer.inner, layer.outer))
-    return program.add(Shift(lambda pooled: outer(functional.silu(inner(pooled)))), number)
+    return graph.add(ChannelShift(lambda pooled: outer(functional.silu(inner(pooled)))), number)
 
 
-def _unet(program: Program, network: UNet, number: int) -> int:
-    number = program.add(ToMultiple(2 ** len(network.down), "replicate"), number)
-    number = _append(program, network.entry, number)
+def _unet(graph: ComputationGraph, network: UNet, number: int) -> int:
+    number = graph.add(PadToMultiple(2 ** len(network.down), "replicate"), number)
+    number = _append(graph, network.entry, number)
     skips = []
     for block, down in zip(network.encoder, network.down, strict=False):
-        number = _append(program, block, number)
+        number = _append(graph, block, number)
         skips.append(number)
-        number = _append(program, down, number)
-    number = _append(program, network.encoder[-1], number)
-    number = _append(program, network.surroundings, number)
+        number = _append(graph, down, number)
+    number = _append(graph, network.encoder[-1], number)
+    number = _append(graph, network.surroundings, number)
     for block, up in zip(reversed(network.decoder), reversed(network.up), strict=True):
-        upper = _append(program, up, number)
-        number = program.add(Addition(), skips.pop(), upper)
-        number = _append(program, block, number)
-    return _append(program, network.exit, _silu(program, number))
+        upper = _append(graph, up, number)
+        number = graph.add(Addition(), skips.pop(), upper)
+        number = _append(graph, block, number)
+    return _append(graph, network.exit, _silu(graph, number))
 
 
-def _translator(program: Program, network: UNetTranslator, number: int) -> int:
+def _translator(graph: ComputationGraph, network: UNetTranslator, number: int) -> int:
     start = number
-    if program.channels != network.out_channels:
-        start = program.add(ChannelMean(network.out_channels), number)
-    change = _unet(program, network.unet, number)
-    return program.add(Pointwise(soft_clip), program.add(Addition(), start, change))
+    if graph.channels != network.out_channels:
+        start = graph.add(ChannelMean(network.out_channels), number)
+    change = _unet(graph, network.unet, number)
+    return graph.add(Pointwise(soft_clip), graph.add(Addition(), start, change))
 
 
-def _resize(program: Program, layer: ResizeConvolution, number: int) -> int:
-    return _convolution(program, layer, program.add(Enlargement(2), number))
+def _resize(graph: ComputationGraph, layer: ResizeConvolution, number: int) -> int:
+    return _convolution(graph, layer, graph.add(NearestUpsampling(2), number))
 
 
-def _nothing(program: Program, layer: nn.Module, number: int) -> int:
+def _skip(graph: ComputationGraph, layer: nn.Module, number: int) -> int:
     return number
 
 
-_KINDS: dict[type[nn.Module], Callable[..., int]] = {
+_APPENDERS: dict[type[nn.Module], Callable[..., int]] = {
     ResNetGenerator: _resnet,
     ResidualBlock: _residual,
     UNetTranslator: _translator,
     UNet: _unet,
     NormBlock: _norm_block,
-    GlobalContext: _surroundings,
-    nn.Sequential: _through,
+    GlobalContext: _global_context,
+    nn.Sequential: _append_all,
     ResizeConvolution: _resize,
     nn.Conv2d: _convolution,
     nn.ConvTranspose2d: _transposed,
@@ -269,7 +272,7 @@ _KINDS: dict[type[nn.Module], Callable[..., int]] = {
     nn.BatchNorm2d: _batch_norm,
     nn.GroupNorm: _group_norm,
     nn.Upsample: _upsample,
-    nn.Dropout: _nothing,
-    nn.Identity: _nothing,
+    nn.Dropout: _skip,
+    nn.Identity: _skip,
     **dict.fromkeys(_ACTIVATIONS, _activation),
 }

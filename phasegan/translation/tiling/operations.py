@@ -32,27 +32,27 @@ class Shape(NamedTuple):
 class Operation(Protocol):
     """A layer with one input; `Addition` has two."""
 
-    def shape(self, given: Shape) -> Shape:
+    def output_shape(self, input_shape: Shape) -> Shape:
         """Return the size of the output."""
 
-    def needs(self, band: Band, given: Shape) -> Band:
+    def input_rows(self, band: Band, input_shape: Shape) -> Band:
         """Return the rows of the input that rows of the output depend on."""
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
-        """Return rows `band` of the output from rows `needs(band)` of the input."""
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
+        """Return rows `band` of the output from rows `input_rows(band)` of the input."""
 
-    def cost(self, given: Shape) -> int:
+    def cost(self, input_shape: Shape) -> int:
         """Return multiplications for the whole map."""
 
 
 class _SameSize:
-    def shape(self, given: Shape) -> Shape:
-        return given
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
 
-    def needs(self, band: Band, given: Shape) -> Band:
+    def input_rows(self, band: Band, input_shape: Shape) -> Band:
         return band
 
-    def cost(self, given: Shape) -> int:
+    def cost(self, input_shape: Shape) -> int:
         return 0
 
 
@@ -62,7 +62,7 @@ class Pointwise(_SameSize):
 
     function: Callable[[Tensor], Tensor]
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
         """Apply the function."""
         return self.function(x)
 
@@ -73,16 +73,16 @@ class ChannelMean(_SameSize):
 
     channels: int
 
-    def shape(self, given: Shape) -> Shape:
+    def output_shape(self, input_shape: Shape) -> Shape:
         """Return the size with the new number of channels."""
-        return given._replace(channels=self.channels)
+        return input_shape._replace(channels=self.channels)
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
         """Take the mean."""
         return x.mean(1, keepdim=True).repeat(1, self.channels, 1, 1)
 
 
-def _mirrored(row: int, rows: int, mode: str) -> int:
+def _source_row(row: int, rows: int, mode: str) -> int:
     if mode == "replicate":
         return min(max(row, 0), rows - 1)
     row = abs(row)
@@ -104,23 +104,27 @@ class Padding:
     sides: tuple[int, int, int, int]
     mode: str
 
-    def shape(self, given: Shape) -> Shape:
+    def output_shape(self, input_shape: Shape) -> Shape:
         """Return the size with the edges."""
         left, right, top, bottom = self.sides
-        return Shape(given.channels, given.rows + top + bottom, given.columns + left + right)
+        return Shape(
+            input_shape.channels,
+            input_shape.rows + top + bottom,
+            input_shape.columns + left + right,
+        )
 
-    def _sources(self, band: Band, rows: int) -> list[int]:
+    def _source_rows(self, band: Band, rows: int) -> list[int]:
         top = self.sides[2]
-        return [_mirrored(row - top, rows, self.mode) for row in range(*band)]
+        return [_source_row(row - top, rows, self.mode) for row in range(*band)]
 
-    def needs(self, band: Band, given: Shape) -> Band:
+    def input_rows(self, band: Band, input_shape: Shape) -> Band:
         """Return the rows, also those that are mirrored."""
-        sources = self._sources(band, given.rows)
+        sources = self._source_rows(band, input_shape.rows)
         return min(sources), max(sources) + 1
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
         """Pad the columns, and pick the rows."""
-        sources = self._sources(band, given.rows)
+        sources = self._source_rows(band, input_shape.rows)
         first = min(sources)
         if sources != list(range(first, first + x.shape[2])):
             rows = torch.tensor(sources, device=x.device) - first
@@ -128,60 +132,62 @@ class Padding:
         left, right = self.sides[:2]
         return functional.pad(x, (left, right, 0, 0), mode=self.mode) if left or right else x
 
-    def cost(self, given: Shape) -> int:
+    def cost(self, input_shape: Shape) -> int:
         """Return 0."""
         return 0
 
 
 @dataclass(frozen=True)
-class ToMultiple:
+class PadToMultiple:
     """Rows and columns at the bottom and right, so that both divide by a number."""
 
     multiple: int
     mode: str
 
-    def _padding(self, given: Shape) -> Padding:
-        right, bottom = -given.columns % self.multiple, -given.rows % self.multiple
+    def _padding(self, input_shape: Shape) -> Padding:
+        right, bottom = -input_shape.columns % self.multiple, -input_shape.rows % self.multiple
         return Padding((0, right, 0, bottom), self.mode)
 
-    def shape(self, given: Shape) -> Shape:
+    def output_shape(self, input_shape: Shape) -> Shape:
         """Return the size that divides."""
-        return self._padding(given).shape(given)
+        return self._padding(input_shape).output_shape(input_shape)
 
-    def needs(self, band: Band, given: Shape) -> Band:
+    def input_rows(self, band: Band, input_shape: Shape) -> Band:
         """Return the rows, also those that are mirrored."""
-        return self._padding(given).needs(band, given)
+        return self._padding(input_shape).input_rows(band, input_shape)
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
         """Pad."""
-        return self._padding(given).compute(x, band, given)
+        return self._padding(input_shape).compute(x, band, input_shape)
 
-    def cost(self, given: Shape) -> int:
+    def cost(self, input_shape: Shape) -> int:
         """Return 0."""
         return 0
 
 
 @dataclass(frozen=True)
-class Enlargement:
+class NearestUpsampling:
     """Each pixel repeated in both directions."""
 
     times: int
 
-    def shape(self, given: Shape) -> Shape:
+    def output_shape(self, input_shape: Shape) -> Shape:
         """Return the larger size."""
-        return Shape(given.channels, given.rows * self.times, given.columns * self.times)
+        return Shape(
+            input_shape.channels, input_shape.rows * self.times, input_shape.columns * self.times
+        )
 
-    def needs(self, band: Band, given: Shape) -> Band:
+    def input_rows(self, band: Band, input_shape: Shape) -> Band:
         """Return the rows that are repeated."""
         return band[0] // self.times, (band[1] - 1) // self.times + 1
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
         """Repeat."""
-        first = self.needs(band, given)[0] * self.times
+        first = self.input_rows(band, input_shape)[0] * self.times
         y = functional.interpolate(x, scale_factor=self.times, mode="nearest")
         return y[:, :, band[0] - first : band[1] - first]
 
-    def cost(self, given: Shape) -> int:
+    def cost(self, input_shape: Shape) -> int:
         """Return 0."""
         return 0
 
@@ -189,7 +195,7 @@ class Enlargement:
 class Addition(_SameSize):
     """The sum of two maps; the second may be larger at the bottom and right."""
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
         """Return the first one; the sum is the executor's."""
         return x
 
@@ -220,23 +226,23 @@ class Normalisation(_SameSize):
         self._eps, self._groups = eps, groups
         self._weight = None if weight is None else weight.detach().float()
         self._bias = None if bias is None else bias.detach().float()
-        self._used = fixed
-        self.measures = fixed is None
+        self._moments = fixed
+        self.needs_moments = fixed is None
 
-    def use(self, moments: Moments) -> None:
+    def set_moments(self, moments: Moments) -> None:
         """Take the moments of the picture."""
-        self._used = moments if self._groups is None else moments.grouped(self._groups)
+        self._moments = moments if self._groups is None else moments.pool_groups(self._groups)
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
         """Normalise."""
-        assert self._used is not None
-        mean, variance = (moment.float().to(x.device) for moment in self._used)
+        assert self._moments is not None
+        mean, variance = (moment.float().to(x.device) for moment in self._moments)
         return functional.batch_norm(
             x, mean, variance, self._weight, self._bias, False, 0.0, self._eps
         )
 
 
-class Shift(_SameSize):
+class ChannelShift(_SameSize):
     """Add to each channel what a function makes of the moments of all channels.
 
     Parameters
@@ -245,18 +251,18 @@ class Shift(_SameSize):
         From (1, 2 · channels), means and standard deviations, float32, to (1, channels).
     """
 
-    measures = True
+    needs_moments = True
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         self._function = function
         self._shift: Tensor | None = None
 
-    def use(self, moments: Moments) -> None:
+    def set_moments(self, moments: Moments) -> None:
         """Take the moments of the picture."""
         pooled = torch.cat([moments.mean, moments.variance.sqrt()]).float()
         self._shift = self._function(pooled[None]).reshape(1, -1, 1, 1)
 
-    def compute(self, x: Tensor, band: Band, given: Shape) -> Tensor:
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
         """Add."""
         assert self._shift is not None
         return x + self._shift.to(x.device, x.dtype)

@@ -27,7 +27,7 @@ class Moments(NamedTuple):
     mean: Tensor
     variance: Tensor
 
-    def grouped(self, groups: int) -> Moments:
+    def pool_groups(self, groups: int) -> Moments:
         """Return those of groups of neighbouring channels, repeated for each channel."""
         mean = self.mean.reshape(groups, -1)
         centre = mean.mean(1, keepdim=True)
@@ -36,12 +36,12 @@ class Moments(NamedTuple):
         size = mean.shape[1]
         return Moments(centre.expand(-1, size).reshape(-1), variance.expand(-1, size).reshape(-1))
 
-    def mixed(self, other: Moments, share: float) -> Moments:
+    def interpolate(self, other: Moments, share: float) -> Moments:
         """Return (1 − share) · these + share · others."""
         return Moments(self.mean.lerp(other.mean, share), self.variance.lerp(other.variance, share))
 
 
-class MomentSum:
+class MomentAccumulator:
     """Sums from which the moments of a map follow.
 
     Values are taken relative to the first ones seen, so that a mean far from 0 costs
@@ -76,7 +76,7 @@ class MomentSum:
         return Moments(mean + self._shift.cpu(), variance)
 
 
-class SteadyMoments:
+class SmoothedMoments:
     """Moments that follow those of the frames of a film slowly.
 
     Parameters
@@ -87,15 +87,15 @@ class SteadyMoments:
 
     def __init__(self, inertia: float) -> None:
         self._inertia = inertia
-        self._used: dict[int, Moments] = {}
+        self._smoothed: dict[int, Moments] = {}
 
-    def __call__(self, place: int, measured: Moments) -> Moments:
+    def __call__(self, number: int, measured: Moments) -> Moments:
         """Return the moments to use at a place of the network."""
-        before = self._used.get(place)
-        used = measured if before is None else measured.mixed(before, self._inertia)
-        self._used[place] = used
-        return used
+        previous = self._smoothed.get(number)
+        smoothed = measured if previous is None else measured.interpolate(previous, self._inertia)
+        self._smoothed[number] = smoothed
+        return smoothed
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew, as after a cut."""
-        self._used.clear()
+        self._smoothed.clear()

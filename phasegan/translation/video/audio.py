@@ -12,14 +12,14 @@ ENCODERS = {"avi": "libmp3lame", "webm": "libopus", "mp4": "aac", "mov": "aac", 
 _OPUS_RATE = 48000
 
 
-class Sound:
+class AudioTrack:
     """One stream of sound into a container.
 
     Parameters
     ----------
     container : av.container.OutputContainer
         Where it goes; nothing may be written in it yet.
-    form : str
+    container_format : str
         Its format, as FFmpeg calls it.
     stream : av.AudioStream
         Where it comes from.
@@ -27,23 +27,30 @@ class Sound:
         Where it is said that sound is encoded anew, or left out.
     """
 
-    def __init__(self, container: Any, form: str, stream: Any, progress: Progress) -> None:
+    def __init__(
+        self, container: Any, container_format: str, stream: Any, progress: Progress
+    ) -> None:
         self._container, self._source = container, stream
         name = stream.codec_context.name
         self._stream: Any = None
         self._progress, self._lost = progress, 0
         self._last: int | None = None
-        self.copied = _takes(form, stream)
+        self.copied = _accepts(container_format, stream)
         if self.copied:
             self._stream = container.add_stream_from_template(stream)
             return
-        encoder = ENCODERS[form]
+        encoder = ENCODERS[container_format]
         rate = _OPUS_RATE if encoder == "libopus" else stream.codec_context.sample_rate
-        if _encodes(form, encoder, rate):
+        if _can_encode(container_format, encoder, rate):
             self._stream = container.add_stream(encoder, rate=rate)
-            progress.say(f"{form} does not take {name} sound as it is: encoded by {encoder}")
+            progress.say(
+                f"{container_format} does not take {name} sound as it is: encoded by {encoder}"
+            )
         else:
-            progress.warn(f"{form} cannot hold the sound's {name}: left out; write .mkv to keep it")
+            progress.warn(
+                f"{container_format} cannot hold the sound's {name}: left out; write .mkv to keep "
+                "it"
+            )
 
     def add(self, packet: Any) -> None:
         """Write a packet of the source."""
@@ -82,12 +89,12 @@ class Sound:
         self._container.mux(self._stream.encode(None))
 
 
-def _takes(form: str, stream: Any) -> bool:
+def _accepts(container_format: str, stream: Any) -> bool:
     """Tell whether a format holds a stream as it is, by writing the head of such a file."""
     import av
 
     try:
-        with av.open(io.BytesIO(), "w", format=form) as probe:
+        with av.open(io.BytesIO(), "w", format=container_format) as probe:
             probe.add_stream_from_template(stream)
             probe.start_encoding()
     except (ValueError, av.error.FFmpegError):
@@ -95,12 +102,12 @@ def _takes(form: str, stream: Any) -> bool:
     return True
 
 
-def _encodes(form: str, encoder: str, rate: int) -> bool:
+def _can_encode(container_format: str, encoder: str, rate: int) -> bool:
     """Tell whether there is an encoder, and a format holds what it makes."""
     import av
 
     try:
-        with av.open(io.BytesIO(), "w", format=form) as probe:
+        with av.open(io.BytesIO(), "w", format=container_format) as probe:
             probe.add_stream(encoder, rate=rate)
             probe.start_encoding()
     except (ValueError, av.error.FFmpegError):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from phasegan.data.images.high_bit_depth import check_size
 from phasegan.errors import InputError, PhaseganError
-from phasegan.translation.video.missing_frames import Losses
+from phasegan.translation.video.missing_frames import FrameLosses
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -30,7 +30,9 @@ FORMATS = {
 }
 """Container and codec of what is written, by suffix."""
 
-READ = frozenset({*FORMATS, ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"})
+VIDEO_SUFFIXES = frozenset(
+    {*FORMATS, ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"}
+)
 """Suffixes that are taken for films."""
 
 BT709, FCC, BT601, SMPTE240M, BT2020 = 1, 4, 5, 7, 9
@@ -60,12 +62,12 @@ def require_av() -> Any:
     return av
 
 
-def is_film(path: Path) -> bool:
+def is_video(path: Path) -> bool:
     """Tell a film by its name."""
-    return path.suffix.lower() in READ
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-class Shot(NamedTuple):
+class DecodedFrame(NamedTuple):
     """A decoded frame.
 
     Attributes
@@ -83,7 +85,7 @@ class Shot(NamedTuple):
     duration: int
 
 
-class FilmReader:
+class VideoReader:
     """A film's frames and its packets of sound, in their order.
 
     Parameters
@@ -105,10 +107,10 @@ class FilmReader:
         try:
             self.container: InputContainer = av.open(str(path), metadata_errors="replace")
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
-            last = path.suffix.lower() in _INDEX_LAST
-            index = "; one that is cut short has lost its index" if last else ""
+            index_last = path.suffix.lower() in _INDEX_LAST
+            index = "; one that is cut short has lost its index" if index_last else ""
             raise InputError(
-                f"{path}: not a film that can be read ({_said(error)}{index})"
+                f"{path}: not a film that can be read ({_error_text(error)}{index})"
             ) from None
         cover = av.stream.Disposition.attached_pic
         videos = [s for s in self.container.streams.video if not s.disposition & cover]
@@ -117,16 +119,16 @@ class FilmReader:
             raise InputError(f"{path}: holds no moving pictures")
         self.video = videos[0]
         self.video.thread_type = "AUTO"
-        self.sound = list(self.container.streams.audio)
+        self.audio = list(self.container.streams.audio)
         self.rate = self.video.average_rate or self.video.guessed_rate or Fraction(25)
         self.time_base = self.video.time_base or 1 / self.rate
         self._counted = self.container.format.name == "avi"  # its frames have no times of their own
         self._last: int | None = None
-        self._losses = Losses(self.video, self.time_base, self._end())
-        self.turns = 0
+        self._losses = FrameLosses(self.video, self.time_base, self._end())
+        self.quarter_turns = 0
         """Quarter turns that make frames upright."""
 
-    def __enter__(self) -> FilmReader:
+    def __enter__(self) -> VideoReader:
         return self
 
     def __exit__(
@@ -147,21 +149,21 @@ class FilmReader:
     @property
     def aspect(self) -> Fraction | None:
         """Width of a pixel of an upright frame by its height, where the film says it."""
-        found = self.video.sample_aspect_ratio
-        if not found:
+        ratio = self.video.sample_aspect_ratio
+        if not ratio:
             return None
-        return 1 / found if self.turns % 2 else found
+        return 1 / ratio if self.quarter_turns % 2 else ratio
 
     @property
-    def wide(self) -> bool:
+    def is_wide_gamut(self) -> bool:
         """Whether colours are coded otherwise than those of other films are."""
         context = self.video.codec_context
         return context.color_trc in _HDR or context.color_primaries in _WIDE
 
-    def remarks(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Return what of the film is not in its frames and its sound, a line a kind."""
         context, lines = self.video.codec_context, []
-        if self.wide:
+        if self.is_wide_gamut:
             what = _HDR.get(context.color_trc, "film of wide gamut")
             lines.append(f"{what}: colours are taken as they are coded, and are marked so")
         form = context.format
@@ -172,19 +174,19 @@ class FilmReader:
             lines.append("alpha is left out")
         if context.field_order not in _PROGRESSIVE:
             lines.append("interlaced: both fields of a frame go through as one picture")
-        others = Counter(
+        skipped = Counter(
             "picture" if stream.type == "video" else stream.type
             for stream in self.container.streams
-            if stream is not self.video and stream not in self.sound
+            if stream is not self.video and stream not in self.audio
         )
-        if others:
-            named = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
-            plural = "" if sum(others.values()) == 1 else "s"
+        if skipped:
+            named = ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items()))
+            plural = "" if sum(skipped.values()) == 1 else "s"
             lines.append(f"left out: {named} stream{plural}; sound and one picture are taken")
         return lines
 
     @property
-    def losses(self) -> Losses:
+    def losses(self) -> FrameLosses:
         """What could not be read, once all parts were given."""
         return self._losses
 
@@ -199,7 +201,7 @@ class FilmReader:
             return round(self.container.duration / 1_000_000 * self.rate)
         return 0
 
-    def parts(self) -> Iterator[Shot | Any]:
+    def frames_and_audio(self) -> Iterator[DecodedFrame | Any]:
         """Give shots, and packets of sound as they are.
 
         What is damaged is passed over, as ffmpeg does, and counted in `losses`.
@@ -213,25 +215,28 @@ class FilmReader:
             for packet in self._packets():
                 if packet.stream is self.video:
                     for frame in self._decoded(packet):
-                        shot = self._shot(frame)
+                        shot = self._decoded_frame(frame)
                         self._losses.add(shot.time, bool(frame.is_corrupt))
                         yield shot
                 elif packet.dts is not None:
                     yield packet
         except PhaseganError as error:
-            raise InputError(f"{self.path}: frame {self._losses.given + 1}: {error}") from None
+            raise InputError(
+                f"{self.path}: frame {self._losses.frames_read + 1}: {error}"
+            ) from None
         except (ValueError, OverflowError, MemoryError) as error:
             raise InputError(
-                f"{self.path}: damaged after {self._losses.given} frames ({_said(error)})"
+                f"{self.path}: damaged after {self._losses.frames_read} frames "
+                f"({_error_text(error)})"
             ) from None
-        if not self._losses.given and self._losses.error is not None:
-            raise InputError(f"{self.path}: damaged ({_said(self._losses.error)})")
+        if not self._losses.frames_read and self._losses.error is not None:
+            raise InputError(f"{self.path}: damaged ({_error_text(self._losses.error)})")
 
     def _packets(self) -> Iterator[Any]:
         """Give packets up to the end, or to where nothing more can be read."""
         av = require_av()
         try:
-            yield from self.container.demux(self.video, *self.sound)
+            yield from self.container.demux(self.video, *self.audio)
         except av.error.FFmpegError as error:
             self._losses.error = self._losses.error or error
             packet = av.Packet()  # has the decoder give what it still holds
@@ -254,29 +259,29 @@ class FilmReader:
     def _step(self) -> int:
         return max(round(1 / (self.rate * self.time_base)), 1)
 
-    def _shot(self, frame: VideoFrame) -> Shot:
+    def _decoded_frame(self, frame: VideoFrame) -> DecodedFrame:
         rows = frame.height
         check_size(frame.width, rows, 3)
-        colours = matrix(frame.colorspace, rows)
+        colours = colour_matrix(frame.colorspace, rows)
         pixels: Any = frame.to_ndarray(
-            format="rgb24", src_colorspace=colours, interpolation=exact_conversion()
+            format="rgb24", src_colorspace=colours, interpolation=conversion_flags()
         )
-        self.turns = round((frame.rotation or 0) / 90) % 4
+        self.quarter_turns = round((frame.rotation or 0) / 90) % 4
         step = self._step
         time = None if self._counted else frame.pts
         if time is None or (self._last is not None and time <= self._last):
             time = 0 if self._last is None else self._last + step
         self._last = time
-        upright = np.ascontiguousarray(np.rot90(pixels, self.turns))
-        return Shot(upright, time, frame.duration or step)
+        upright = np.ascontiguousarray(np.rot90(pixels, self.quarter_turns))
+        return DecodedFrame(upright, time, frame.duration or step)
 
 
-def _said(error: Exception) -> str:
-    said = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return str(said) or type(error).__name__
+def _error_text(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return str(text) or type(error).__name__
 
 
-def exact_conversion() -> int:
+def conversion_flags() -> int:
     """Return the flags with which colours come back unchanged on average.
 
     The usual ones are faster and darken a film by one level of 255.
@@ -286,7 +291,7 @@ def exact_conversion() -> int:
     return int(How.BICUBIC | How.ACCURATE_RND | How.FULL_CHR_H_INT | How.FULL_CHR_H_INP)
 
 
-def matrix(colorspace: int, rows: int) -> int:
+def colour_matrix(colorspace: int, rows: int) -> int:
     """Return the matrix between RGB and what is coded, as swscale numbers them."""
     if colorspace in (0, 2):  # not said
         return BT709 if rows >= _HD_ROWS else BT601

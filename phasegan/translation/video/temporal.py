@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from phasegan.translation.tiling.statistics import SteadyMoments
+from phasegan.translation.tiling.statistics import SmoothedMoments
 
 STATIC = 2
 """Levels by which every channel of a pixel at rest changes between frames, at most."""
@@ -72,26 +72,31 @@ class SteadinessMeter:
         self._change = np.zeros(2)
         self._moved, self._motion = 0, np.zeros(2)
 
-    def add(self, given: Frame, made: Frame) -> None:
+    def add(self, source: Frame, translated: Frame) -> None:
         """Count a frame of the input and what was made of it."""
-        if self._before is not None and not is_cut(self._before[0], given):
-            given_before, made_before = self._before
-            change = np.abs(given.astype(np.float32) - given_before)
-            still = change.max(axis=2) <= STATIC
-            made_change = np.abs(made.astype(np.float32) - made_before)
-            self._pixels += still.size
-            self._static += int(still.sum())
-            self._change += made_change.mean(axis=2)[still].sum(), change.mean(axis=2)[still].sum()
+        if self._before is not None and not is_cut(self._before[0], source):
+            source_before, translated_before = self._before
+            change = np.abs(source.astype(np.float32) - source_before)
+            at_rest = change.max(axis=2) <= STATIC
+            translated_change = np.abs(translated.astype(np.float32) - translated_before)
+            self._pixels += at_rest.size
+            self._static += int(at_rest.sum())
+            self._change += (
+                translated_change.mean(axis=2)[at_rest].sum(),
+                change.mean(axis=2)[at_rest].sum(),
+            )
             if self._count % self._every == 0:
-                self._add_motion(given_before, given, made_before, made)
-        self._before = given, made
+                self._add_motion(source_before, source, translated_before, translated)
+        self._before = source, translated
         self._count += 1
 
-    def _add_motion(self, given_0: Frame, given_1: Frame, made_0: Frame, made_1: Frame) -> None:
+    def _add_motion(
+        self, source_0: Frame, source_1: Frame, translated_0: Frame, translated_1: Frame
+    ) -> None:
         from skimage.registration import optical_flow_ilk
         from skimage.transform import warp
 
-        a, b, c, d = (_reduced(frame) for frame in (given_0, given_1, made_0, made_1))
+        a, b, c, d = (_reduced(frame) for frame in (source_0, source_1, translated_0, translated_1))
         if min(a.shape) < 2 * _WINDOW:
             return
         rows, columns = np.indices(a.shape)
@@ -99,9 +104,9 @@ class SteadinessMeter:
         path = np.stack([rows + flow[0], columns + flow[1]])
         from_input = np.abs(b - warp(a, path, mode="edge", preserve_range=True))
         from_output = np.abs(d - warp(c, path, mode="edge", preserve_range=True))
-        known = from_input <= _MOTION_TRUSTED
-        self._moved += int(known.sum())
-        self._motion += from_output[known].sum(), from_input[known].sum()
+        is_trusted = from_input <= _MOTION_TRUSTED
+        self._moved += int(is_trusted.sum())
+        self._motion += from_output[is_trusted].sum(), from_input[is_trusted].sum()
 
     def result(self) -> Steadiness:
         """Return the means so far."""
@@ -127,7 +132,7 @@ def is_cut(before: Frame, now: Frame) -> bool:
     return bool(np.abs(change).mean() > CUT)
 
 
-class SteadyFilter:
+class TemporalFilter:
     """A recursive mean over time where the input is at rest.
 
     Each pixel of the output is mixed with what was given for it before, by a weight that
@@ -145,15 +150,15 @@ class SteadyFilter:
         self._weight = _MOST_INERTIA * strength
         self._past: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
-    def __call__(self, given: Frame, made: Frame) -> NDArray[np.float32]:
+    def __call__(self, source: Frame, translated: Frame) -> NDArray[np.float32]:
         """Return the steadier output, (rows, columns, channels), levels.
 
         Parameters
         ----------
-        given, made : numpy.ndarray
+        source, translated : numpy.ndarray
             The frame and its translation; channels may differ in number.
         """
-        now, output = given.astype(np.float32), made.astype(np.float32)
+        now, output = source.astype(np.float32), translated.astype(np.float32)
         if self._past is not None:
             reference, before = self._past
             weight = self._weight * _stillness(now - reference)[..., None]
@@ -162,7 +167,7 @@ class SteadyFilter:
         self._past = now, output
         return output
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew, as after a cut."""
         self._past = None
 
@@ -178,7 +183,7 @@ def _stillness(change: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @dataclass
-class Steadying:
+class TemporalStabiliser:
     """Both ways to a steadier film: slow statistics, and the filter.
 
     Parameters
@@ -190,13 +195,13 @@ class Steadying:
     strength: float
 
     def __post_init__(self) -> None:
-        self.moments = SteadyMoments(_MOST_INERTIA * self.strength)
-        self.filter = SteadyFilter(self.strength)
+        self.moments = SmoothedMoments(_MOST_INERTIA * self.strength)
+        self.filter = TemporalFilter(self.strength)
         self._before: Frame | None = None
 
-    def look(self, given: Frame) -> None:
+    def on_frame(self, source: Frame) -> None:
         """See the next frame before it is translated; forget the past at a cut."""
-        if self._before is not None and is_cut(self._before, given):
-            self.moments.forget()
-            self.filter.forget()
-        self._before = given
+        if self._before is not None and is_cut(self._before, source):
+            self.moments.reset()
+            self.filter.reset()
+        self._before = source

@@ -14,21 +14,21 @@ from phasegan.data.images.full_depth import DecodedImage
 from phasegan.errors import DiskFullError, InputError, RunError, disk_full_reason
 from phasegan.io.atomic import atomic_file
 from phasegan.progress import Progress
+from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import Translator
 from phasegan.translation.tiling.operations import Band
-from phasegan.translation.translator import Engine
-from phasegan.translation.value_ranges import Kinds, choose_kinds, fit_channels
-from phasegan.translation.video.reader import FORMATS, FilmReader, Shot, require_av
-from phasegan.translation.video.temporal import Steadiness, SteadinessMeter, Steadying
-from phasegan.translation.video.writer import FilmWriter
+from phasegan.translation.value_ranges import ValueScales, choose_scales, fit_channels
+from phasegan.translation.video.reader import FORMATS, DecodedFrame, VideoReader, require_av
+from phasegan.translation.video.temporal import Steadiness, SteadinessMeter, TemporalStabiliser
+from phasegan.translation.video.writer import VideoWriter
 
-_ODD = 8
+_MAX_ODD_FRAMES = 8
 """Damaged frames in a row that claim another size, at most."""
 _EIGHT_BIT: np.dtype[Any] = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True)
-class FilmOutcome:
+class VideoResult:
     """What was done.
 
     Attributes
@@ -47,7 +47,7 @@ class FilmOutcome:
     steadiness: Steadiness
 
 
-def check_film(translator: Translator, output: Path) -> None:
+def check_video(translator: Translator, output: Path) -> None:
     """Refuse before any work what cannot be written.
 
     Raises
@@ -59,35 +59,35 @@ def check_film(translator: Translator, output: Path) -> None:
     require_av()
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"{output}: name the film with one of {', '.join(FORMATS)}")
-    for domain in (translator.taken, translator.given):
+    for domain in (translator.input_domain, translator.output_domain):
         if domain.channels not in (1, 3):
             raise InputError(
                 f"a film's frames are grey or RGB; the generator has {domain.channels} channels"
             )
 
 
-def translate_film(
+def translate_video(
     translator: Translator,
-    engine: Engine,
+    runner: GeneratorRunner,
     source: Path,
     output: Path,
     *,
-    steadying: Steadying | None = None,
+    stabiliser: TemporalStabiliser | None = None,
     limits: tuple[float, float] | None = None,
     batch_size: int = 1,
     progress: Progress,
-) -> FilmOutcome:
+) -> VideoResult:
     """Translate a film.
 
     Parameters
     ----------
     translator : Translator
         The generator and its domains, grey or RGB.
-    engine : Engine
-        The generator at work; with the moments of `steadying`, if that is given.
+    runner : GeneratorRunner
+        The generator at work; with the moments of `stabiliser`, if that is given.
     source, output : pathlib.Path
         Films; the output's suffix is one of `film.FORMATS`.
-    steadying : Steadying, optional
+    stabiliser : TemporalStabiliser, optional
         Makes the film steadier.
     limits : (float, float), optional
         Values of the frames that are −1 and 1.
@@ -103,10 +103,10 @@ def translate_film(
     RunError
         If it cannot be written.
     """
-    check_film(translator, output)
+    check_video(translator, output)
     av = require_av()
-    with FilmReader(source) as reader, atomic_file(output) as temporary:
-        work = _FilmWork(translator, engine, reader, steadying, limits, progress)
+    with VideoReader(source) as reader, atomic_file(output) as temporary:
+        work = _VideoTranslation(translator, runner, reader, stabiliser, limits, progress)
         try:
             return work.run(temporary, output.suffix.lower(), batch_size)
         except (av.error.FFmpegError, OSError) as error:
@@ -117,71 +117,73 @@ def translate_film(
             raise RunError(f"{output}: cannot be written ({reason})") from None
 
 
-class _FilmWork:
+class _VideoTranslation:
     def __init__(
         self,
         translator: Translator,
-        engine: Engine,
-        reader: FilmReader,
-        steadying: Steadying | None,
+        runner: GeneratorRunner,
+        reader: VideoReader,
+        stabiliser: TemporalStabiliser | None,
         limits: tuple[float, float] | None,
         progress: Progress,
     ) -> None:
-        self._translator, self._engine, self._reader = translator, engine, reader
-        self._steadying, self._progress = steadying, progress
-        taken, given = translator.taken, translator.given
-        self._kinds: Kinds = choose_kinds(_EIGHT_BIT, taken, given, "8", limits)
+        self._translator, self._runner, self._reader = translator, runner, reader
+        self._stabiliser, self._progress = stabiliser, progress
+        input_domain, output_domain = translator.input_domain, translator.output_domain
+        self._scales: ValueScales = choose_scales(
+            _EIGHT_BIT, input_domain, output_domain, "8", limits
+        )
         self._meter = SteadinessMeter(reader.frames)
-        self._writer: FilmWriter | None = None
+        self._writer: VideoWriter | None = None
         self._shape = (0, 0)
         self._frames = self._odd = 0
 
-    def run(self, temporary: Path, suffix: str, batch_size: int) -> FilmOutcome:
-        for line in self._reader.remarks():
+    def run(self, temporary: Path, suffix: str, batch_size: int) -> VideoResult:
+        for line in self._reader.notes():
             self._progress.warn(f"{self._reader.path}: {line}")
-        complete = False
-        waiting: list[Shot] = []
-        sound: list[Any] = []
+        is_complete = False
+        pending: list[DecodedFrame] = []
+        audio: list[Any] = []
         with self._progress.task("translating", self._reader.frames) as task:
             try:
-                for part in self._reader.parts():
-                    if not isinstance(part, Shot):
-                        sound.append(part)
-                        self._copy(sound)
+                for part in self._reader.frames_and_audio():
+                    if not isinstance(part, DecodedFrame):
+                        audio.append(part)
+                        self._copy(audio)
                         continue
                     if not self._open(part, temporary, suffix):
                         continue
-                    self._copy(sound)
-                    together = len(waiting) < batch_size and self._engine.whole(
-                        *self._shape, len(waiting) + 1
+                    self._copy(audio)
+                    fits_batch = len(pending) < batch_size and self._runner.fits_whole(
+                        *self._shape, len(pending) + 1
                     )
-                    if waiting and not together:
-                        task.advance(self._write(waiting))
-                        waiting = []
-                    waiting.append(part)
-                if waiting:
-                    task.advance(self._write(waiting))
+                    if pending and not fits_batch:
+                        task.advance(self._write(pending))
+                        pending = []
+                    pending.append(part)
+                if pending:
+                    task.advance(self._write(pending))
                 if self._writer is None:
                     raise InputError(f"{self._reader.path}: holds no frames")
-                complete = True
+                is_complete = True
             finally:
                 if self._writer is not None:
-                    self._writer.close(complete)
-        lost = self._reader.losses.describe()
-        if lost is not None:
-            self._progress.warn(f"{self._reader.path}: {lost}")
-        return FilmOutcome(self._frames, *self._shape, self._meter.result())
+                    self._writer.close(is_complete)
+        losses = self._reader.losses.describe()
+        if losses is not None:
+            self._progress.warn(f"{self._reader.path}: {losses}")
+        return VideoResult(self._frames, *self._shape, self._meter.result())
 
-    def _open(self, shot: Shot, temporary: Path, suffix: str) -> bool:
+    def _open(self, frame: DecodedFrame, temporary: Path, suffix: str) -> bool:
         """Begin the result with the first shot; tell whether a shot is of the same size."""
-        rows, columns = shot.pixels.shape[:2]
+        rows, columns = frame.pixels.shape[:2]
         if self._writer is None:
-            self._engine.check_size(rows, columns)
+            self._runner.check_size(rows, columns)
             self._shape = rows, columns
-            self._writer = FilmWriter(temporary, suffix, self._reader, self._shape, self._progress)
+            self._writer = VideoWriter(temporary, suffix, self._reader, self._shape, self._progress)
         elif self._shape != (rows, columns):
             self._odd += 1
-            if self._odd > _ODD:
+            if self._odd > _MAX_ODD_FRAMES:
                 raise InputError(
                     f"{self._reader.path}: frames change their size after {self._frames}; films "
                     "of one size are taken"
@@ -191,49 +193,50 @@ class _FilmWork:
         self._odd = 0
         return True
 
-    def _copy(self, sound: list[Any]) -> None:
+    def _copy(self, audio: list[Any]) -> None:
         if self._writer is not None:
-            for packet in sound:
+            for packet in audio:
                 self._writer.copy(packet)
-            sound.clear()
+            audio.clear()
 
-    def _write(self, shots: list[Shot]) -> int:
+    def _write(self, frames: list[DecodedFrame]) -> int:
         assert self._writer is not None
-        given = [
-            fit_channels(DecodedImage(s.pixels, None), self._translator.taken)[0] for s in shots
+        sources = [
+            fit_channels(DecodedImage(frame.pixels, None), self._translator.input_domain)[0]
+            for frame in frames
         ]
-        for shot, made in zip(shots, self._translated(given), strict=True):
-            if self._steadying is not None:
-                made = self._steadying.filter(shot.pixels, made)
-            final = np.rint(made.clip(0, 255)).astype(np.uint8)
+        for frame, translated in zip(frames, self._translate(sources), strict=True):
+            if self._stabiliser is not None:
+                translated = self._stabiliser.filter(frame.pixels, translated)
+            final = np.rint(translated.clip(0, 255)).astype(np.uint8)
             if final.shape[2] == 1:
                 final = np.repeat(final, 3, axis=2)
-            self._meter.add(shot.pixels, final)
-            self._writer.add(shot, final)
+            self._meter.add(frame.pixels, final)
+            self._writer.add(frame, final)
             self._frames += 1
-        return len(shots)
+        return len(frames)
 
-    def _translated(self, given: list[Any]) -> list[NDArray[np.float32]]:
+    def _translate(self, sources: list[Any]) -> list[NDArray[np.float32]]:
         """Return translations in levels, not rounded."""
-        if self._engine.whole(*self._shape, len(given)):
-            x = torch.cat([self._kinds.taken.to_unit(pixels) for pixels in given])
-            return [self._levels(y) for y in self._engine.together(x).split(1)]
-        return [self._alone(pixels) for pixels in given]
+        if self._runner.fits_whole(*self._shape, len(sources)):
+            x = torch.cat([self._scales.input.to_unit(pixels) for pixels in sources])
+            return [self._levels(y) for y in self._runner.run_batch(x).split(1)]
+        return [self._translate_bands(pixels) for pixels in sources]
 
-    def _alone(self, pixels: Any) -> NDArray[np.float32]:
-        result = np.empty((*self._shape, self._translator.given.channels), np.float32)
+    def _translate_bands(self, pixels: Any) -> NDArray[np.float32]:
+        result = np.empty((*self._shape, self._translator.output_domain.channels), np.float32)
 
         def source(band: Band) -> torch.Tensor:
-            return self._kinds.taken.to_unit(pixels[band[0] : band[1]])
+            return self._scales.input.to_unit(pixels[band[0] : band[1]])
 
         def sink(first: int, y: torch.Tensor) -> None:
             result[first : first + y.shape[2]] = self._levels(y)
 
-        if self._steadying is not None:
-            self._steadying.look(pixels)
-        self._engine.alone(*self._shape, source, sink)
+        if self._stabiliser is not None:
+            self._stabiliser.on_frame(pixels)
+        self._runner.run_bands(*self._shape, source, sink)
         return result
 
     def _levels(self, y: torch.Tensor) -> NDArray[np.float32]:
-        levels: Any = self._kinds.given.from_unit(y, np.dtype(np.float32))
+        levels: Any = self._scales.output.from_unit(y, np.dtype(np.float32))
         return levels

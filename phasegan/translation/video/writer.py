@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.progress import Progress
-from phasegan.translation.video.audio import Sound
+from phasegan.translation.video.audio import AudioTrack
 from phasegan.translation.video.reader import (
     BT601,
     BT709,
     BT2020,
     FORMATS,
-    FilmReader,
-    Shot,
-    exact_conversion,
-    matrix,
+    DecodedFrame,
+    VideoReader,
+    colour_matrix,
+    conversion_flags,
     require_av,
 )
 
@@ -29,7 +29,7 @@ _OPTIONS = {
 _LIMITED = 1
 
 
-class FilmWriter:
+class VideoWriter:
     """A film that is being written.
 
     Parameters
@@ -38,7 +38,7 @@ class FilmWriter:
         Where; any name.
     suffix : str
         That of the final name, which says the format.
-    like : FilmReader
+    source : VideoReader
         The film whose rate, time stamps and sound it takes.
     shape : (int, int)
         Rows and columns.
@@ -55,87 +55,101 @@ class FilmWriter:
         self,
         path: Path,
         suffix: str,
-        like: FilmReader,
+        source: VideoReader,
         shape: tuple[int, int],
         progress: Progress,
     ) -> None:
         av = require_av()
-        form, codec = FORMATS[suffix]
-        options = {"movflags": "+faststart"} if form in ("mp4", "mov") else {}
-        self._container = av.open(str(path), "w", format=form, options=options)
-        self._shape, self._like = shape, like
-        choices = dict(_OPTIONS[codec])
+        container_format, codec = FORMATS[suffix]
+        options = {"movflags": "+faststart"} if container_format in ("mp4", "mov") else {}
+        self._container = av.open(str(path), "w", format=container_format, options=options)
+        self._shape, self._source = shape, source
+        codec_options = dict(_OPTIONS[codec])
         odd = bool(shape[0] % 2 or shape[1] % 2)
-        whole = codec == "libx264" and odd
-        if whole:
+        full_chroma = codec == "libx264" and odd
+        if full_chroma:
             progress.say("an odd number of rows or columns: written as H.264 4:4:4")
-        self._fixed = form == "avi"
+        self._fixed = container_format == "avi"
         if self._fixed:
-            choices["bf"] = "0"
-        stream = self._container.add_stream(codec, rate=like.rate, options=choices)
+            codec_options["bf"] = "0"
+        stream = self._container.add_stream(codec, rate=source.rate, options=codec_options)
         stream.height, stream.width = shape
-        stream.pix_fmt = "yuv444p" if whole else "yuv420p"
+        stream.pix_fmt = "yuv444p" if full_chroma else "yuv420p"
         context = stream.codec_context
-        self._base = 1 / like.rate if self._fixed else like.time_base
+        self._base = 1 / source.rate if self._fixed else source.time_base
         context.time_base = stream.time_base = self._base
-        source = like.video.codec_context
-        found = matrix(source.colorspace, shape[0])
-        self._colours = found if found in (BT709, BT2020) else BT601
+        source_context = source.video.codec_context
+        coded_matrix = colour_matrix(source_context.colorspace, shape[0])
+        self._colours = coded_matrix if coded_matrix in (BT709, BT2020) else BT601
         context.colorspace = self._colours
         context.color_range = _LIMITED
-        if like.wide:
-            context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
-        if like.aspect not in (None, 1):
-            context.sample_aspect_ratio = like.aspect
+        if source.is_wide_gamut:
+            context.color_primaries, context.color_trc = (
+                source_context.color_primaries,
+                source_context.color_trc,
+            )
+        if source.aspect not in (None, 1):
+            context.sample_aspect_ratio = source.aspect
             if codec == "libvpx-vp9":  # which has no place for it, and PyAV reaches no other
                 progress.warn(
-                    f"{form} is written without the pixels' aspect ratio, {like.aspect}; write "
-                    ".mp4 or .mkv to keep it"
+                    f"{container_format} is written without the pixels' aspect ratio, "
+                    f"{source.aspect}; write .mp4 or .mkv to keep it"
                 )
         self._stream = stream
-        self._sound = {s.index: Sound(self._container, form, s, progress) for s in like.sound}
+        self._audio = {
+            s.index: AudioTrack(self._container, container_format, s, progress)
+            for s in source.audio
+        }
         self._count = 0
         self._start: int | None = None
         self._uneven = False
         self._progress = progress
 
-    def add(self, shot: Shot, pixels: NDArray[np.uint8]) -> None:
-        """Write a frame, (rows, columns, 3), at the time of a shot."""
+    def add(self, frame: DecodedFrame, pixels: NDArray[np.uint8]) -> None:
+        """Write a frame at the time of a frame of the source.
+
+        Parameters
+        ----------
+        frame : DecodedFrame
+            Its time and duration are taken.
+        pixels : numpy.ndarray
+            (rows, columns, 3), uint8, RGB.
+        """
         av = require_av()
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame = frame.reformat(
+        coded = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        coded = coded.reformat(
             format=self._stream.pix_fmt,
             dst_colorspace=self._colours,
-            interpolation=exact_conversion(),
+            interpolation=conversion_flags(),
         )
-        self._start = shot.time if self._start is None else self._start
+        self._start = frame.time if self._start is None else self._start
         if self._fixed:
-            expected = (shot.time - self._start) * self._like.time_base * self._like.rate
+            expected = (frame.time - self._start) * self._source.time_base * self._source.rate
             self._uneven |= abs(expected - self._count) > 1
-            frame.pts = self._count
+            coded.pts = self._count
         else:
-            frame.pts = shot.time
-            frame.duration = shot.duration
-        frame.time_base = self._base
+            coded.pts = frame.time
+            coded.duration = frame.duration
+        coded.time_base = self._base
         self._count += 1
-        self._container.mux(self._stream.encode(frame))
+        self._container.mux(self._stream.encode(coded))
 
     def copy(self, packet: Any) -> None:
         """Write a packet of sound."""
-        sound = self._sound.get(packet.stream.index)
-        if sound is not None:
-            sound.add(packet)
+        audio = self._audio.get(packet.stream.index)
+        if audio is not None:
+            audio.add(packet)
 
-    def close(self, complete: bool) -> None:
+    def close(self, is_complete: bool) -> None:
         """Finish the file, or only let go of it."""
         try:
-            if complete:
+            if is_complete:
                 self._container.mux(self._stream.encode())
-                for sound in self._sound.values():
-                    sound.finish()
+                for audio in self._audio.values():
+                    audio.finish()
         finally:
             self._container.close()
-        if complete and self._uneven:
+        if is_complete and self._uneven:
             self._progress.warn(
                 "avi holds no varying rate: frames are evenly spaced; write .mp4 or .mkv to keep "
                 "their times"

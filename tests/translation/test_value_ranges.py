@@ -9,7 +9,7 @@ import torch
 from phasegan.data.images.full_depth import DecodedImage
 from phasegan.errors import InputError
 from phasegan.translation.generators import Domain
-from phasegan.translation.value_ranges import Scale, choose_kinds, convert_alpha, fit_channels
+from phasegan.translation.value_ranges import Scale, choose_scales, convert_alpha, fit_channels
 
 BYTES, WORDS, FLOATS = (np.dtype(name) for name in ("uint8", "uint16", "float32"))
 UNKNOWN = Domain(3)
@@ -39,31 +39,31 @@ def test_values_beyond_the_scale_are_clipped():
     [(BYTES, "keep", BYTES), (WORDS, "keep", WORDS), (WORDS, "8", BYTES), (BYTES, "16", WORDS)],
 )
 def test_depth_is_kept_or_chosen(dtype, depth, wanted):
-    kinds = choose_kinds(dtype, UNKNOWN, UNKNOWN, depth)
-    assert kinds.dtype == wanted
-    assert kinds.taken == (0, np.iinfo(dtype).max)
-    assert kinds.given == (0, np.iinfo(wanted).max)
+    scales = choose_scales(dtype, UNKNOWN, UNKNOWN, depth)
+    assert scales.dtype == wanted
+    assert scales.input == (0, np.iinfo(dtype).max)
+    assert scales.output == (0, np.iinfo(wanted).max)
 
 
 def test_a_depth_that_was_not_trained_on_is_scaled_by_white():
     trained = Domain(3, "uint16", 257.0, 65535.0)
-    kinds = choose_kinds(BYTES, trained, trained)
-    assert kinds.taken == pytest.approx((1, 255))
-    assert kinds.given == pytest.approx((1, 255))
+    scales = choose_scales(BYTES, trained, trained)
+    assert scales.input == pytest.approx((1, 255))
+    assert scales.output == pytest.approx((1, 255))
 
 
 def test_floats_have_the_scale_of_the_training():
     taken, given = Domain(1, "float32", -3.0, 5.0), Domain(1, "float32", 0.0, 100.0)
-    kinds = choose_kinds(FLOATS, taken, given)
-    assert (kinds.taken, kinds.given, kinds.dtype) == ((-3, 5), (0, 100), FLOATS)
-    assert choose_kinds(FLOATS, taken, given, "16").given == (0, 65535)
+    scales = choose_scales(FLOATS, taken, given)
+    assert (scales.input, scales.output, scales.dtype) == ((-3, 5), (0, 100), FLOATS)
+    assert choose_scales(FLOATS, taken, given, "16").output == (0, 65535)
 
 
 def test_floats_of_no_known_scale_are_refused_unless_it_is_given():
     with pytest.raises(InputError, match="--range LOW HIGH"):
-        choose_kinds(FLOATS, UNKNOWN, UNKNOWN)
-    kinds = choose_kinds(FLOATS, UNKNOWN, UNKNOWN, limits=(-2.0, 2.0))
-    assert (kinds.taken, kinds.given, kinds.dtype) == ((-2, 2), (-2, 2), FLOATS)
+        choose_scales(FLOATS, UNKNOWN, UNKNOWN)
+    scales = choose_scales(FLOATS, UNKNOWN, UNKNOWN, limits=(-2.0, 2.0))
+    assert (scales.input, scales.output, scales.dtype) == ((-2, 2), (-2, 2), FLOATS)
 
 
 def test_grey_and_colour_become_each_other(rng):

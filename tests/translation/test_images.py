@@ -14,8 +14,8 @@ from phasegan.errors import InputError
 from phasegan.models.weights import load_generator
 from phasegan.progress import Progress
 from phasegan.translation.api import translate
-from phasegan.translation.image_writer import holds, write_pixels
-from phasegan.translation.translator import Engine, parse_memory
+from phasegan.translation.generator_runner import GeneratorRunner, parse_memory
+from phasegan.translation.image_writer import can_hold, write_pixels
 
 
 class Listening(Progress):
@@ -54,8 +54,8 @@ def test_bands_on_disk_give_the_same_picture(weights, rng, tmp_path, monkeypatch
     pixels = rng.integers(0, 256, (130, 95, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     path = weights()
-    monkeypatch.setattr("phasegan.translation.translator._WHOLE", 0)
-    monkeypatch.setattr("phasegan.translation.translator.Engine._budget", 0)
+    monkeypatch.setattr("phasegan.translation.generator_runner._MAX_WHOLE_PIXELS", 0)
+    monkeypatch.setattr("phasegan.translation.generator_runner.GeneratorRunner._budget", 0)
     translate(path, tmp_path / "a.png", tmp_path / "b.png")
     found = read_full_depth(tmp_path / "b.png").pixels
     assert np.abs(found - expected(path, pixels)).mean() < 0.5
@@ -117,7 +117,7 @@ def test_what_a_format_holds_comes_back(suffix, tmp_path, rng):
 def _come_back(suffix, channels, dtype, alpha, tmp_path, rng):
     pixels = (rng.random((12, 10, channels)) * 255).astype(dtype)
     mask = (rng.random((12, 10)) * 255).astype(dtype) if alpha else None
-    if not holds(suffix, pixels, mask):
+    if not can_hold(suffix, pixels, mask):
         with pytest.raises(InputError, match="cannot hold"):
             write_pixels(tmp_path / f"a{suffix}", pixels, mask)
         return
@@ -189,7 +189,7 @@ def test_an_interrupted_folder_holds_whole_files(weights, rng, tmp_path, monkeyp
     source.mkdir()
     for i in range(4):
         Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(source / f"{i}.png")
-    plain, count = Engine.together, [0]
+    plain, count = GeneratorRunner.run_batch, [0]
 
     def interrupted(self, x):
         count[0] += 1
@@ -197,7 +197,7 @@ def test_an_interrupted_folder_holds_whole_files(weights, rng, tmp_path, monkeyp
             raise KeyboardInterrupt
         return plain(self, x)
 
-    monkeypatch.setattr(Engine, "together", interrupted)
+    monkeypatch.setattr(GeneratorRunner, "run_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         translate(weights(), source, out)
     assert {p.name for p in out.iterdir()} == {"0.png", "1.png"}

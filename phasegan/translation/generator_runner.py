@@ -12,21 +12,27 @@ from torch import Tensor
 from phasegan.devices import memory_guard
 from phasegan.errors import InputError
 from phasegan.translation.generators import Translator
-from phasegan.translation.tiling.bands import Choice, Sink, Source, plan, translate_bands
-from phasegan.translation.tiling.graph import UnknownLayerError, program_of
+from phasegan.translation.tiling.bands import (
+    MomentFilter,
+    Sink,
+    Source,
+    plan_schedule,
+    translate_bands,
+)
+from phasegan.translation.tiling.graph import UnknownLayerError, build_graph
 
 PRECISIONS = ("auto", "32", "bf16")
 DEFAULT_MEMORY = "1.5GiB"
 _GPU_SHARE = 0.6
 """Of a GPU's free memory, by default."""
-_SPARE = 160 * 2**20
+_RESERVED = 160 * 2**20
 """Bytes that libraries take while they convolve, and that freed memory is slow to come back."""
-_LEAST = 64 * 2**20
-_WHOLE = 2**18
+_MIN_MEMORY = 64 * 2**20
+_MAX_WHOLE_PIXELS = 2**18
 """Pixels of the largest picture that goes through whole on a CPU: bands are as fast."""
 _COPIES = 4
 """Maps of the widest layer's size that a forward pass holds at the same time."""
-_SMALLEST = 8
+_MIN_SIDE = 8
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -38,9 +44,9 @@ def parse_memory(text: str) -> int:
     InputError
         If it is none of these, or below 64 MiB.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?)b?\s*", text.lower())
-    size = 0.0 if found is None or found[2] == "i" else float(found[1]) * _UNITS[found[2]]
-    if not _LEAST <= size < 2**50:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?)b?\s*", text.lower())
+    size = 0.0 if match is None or match[2] == "i" else float(match[1]) * _UNITS[match[2]]
+    if not _MIN_MEMORY <= size < 2**50:
         raise InputError(f"memory = {text!r}: an amount such as 1.5GiB or 800MB, 64 MiB or more")
     return int(size)
 
@@ -63,7 +69,7 @@ def resident_bytes() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-class Engine:
+class GeneratorRunner:
     """A generator on a device.
 
     Parameters
@@ -80,7 +86,7 @@ class Engine:
         255, and bf16 on a GPU that has it.
     folder : pathlib.Path
         Of temporary files, which have no name there and end with the process.
-    choose : callable, optional
+    moment_filter : callable, optional
         Changes the statistics that normalisation uses; every picture then goes through
         by itself.
 
@@ -98,7 +104,7 @@ class Engine:
         memory: str | None = None,
         precision: str = "auto",
         folder: Path,
-        choose: Choice | None = None,
+        moment_filter: MomentFilter | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"precision = {precision!r}: choose one of {', '.join(PRECISIONS)}")
@@ -108,18 +114,18 @@ class Engine:
             precision = "bf16" if fast else "32"
         self.precision = precision
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._device, self._folder, self._choose = device, folder, choose
+        self._device, self._folder, self._moment_filter = device, folder, moment_filter
         self._limit = parse_memory(memory or DEFAULT_MEMORY)
-        self._asked = memory is not None
-        needed = resident_bytes() + _SPARE + _LEAST
-        if self._asked and device.type == "cpu" and self._limit < needed:
+        self._has_limit = memory is not None
+        needed = resident_bytes() + _RESERVED + _MIN_MEMORY
+        if self._has_limit and device.type == "cpu" and self._limit < needed:
             raise InputError(
                 f"memory = {memory}: the process takes {resident_bytes() / 1e6:.0f} MB before any "
                 f"picture; give {needed / 1e6 + 1:.0f}MB or more"
             )
         self._network = translator.network.to(device).eval()
         try:
-            self._program = program_of(self._network, self._dtype)
+            self._graph = build_graph(self._network, self._dtype)
         except UnknownLayerError as error:
             raise InputError(f"{translator.label}: has an unknown kind of layer, {error}") from None
 
@@ -128,17 +134,17 @@ class Engine:
         """Bytes for feature maps."""
         if self._device.type == "cuda":
             free = torch.cuda.mem_get_info(self._device)[0]
-            return min(free, self._limit) if self._asked else int(_GPU_SHARE * free)
-        least = _LEAST if self._asked else self._limit // 3
-        return max(self._limit - resident_bytes() - _SPARE, least)
+            return min(free, self._limit) if self._has_limit else int(_GPU_SHARE * free)
+        least = _MIN_MEMORY if self._has_limit else self._limit // 3
+        return max(self._limit - resident_bytes() - _RESERVED, least)
 
-    def whole(self, rows: int, columns: int, count: int = 1) -> bool:
+    def fits_whole(self, rows: int, columns: int, count: int = 1) -> bool:
         """Tell whether so many pictures of a size go through the network together."""
-        if self._choose is not None:
+        if self._moment_filter is not None:
             return False
-        if self._device.type == "cpu" and count * rows * columns > _WHOLE:
+        if self._device.type == "cpu" and count * rows * columns > _MAX_WHOLE_PIXELS:
             return False
-        widest = max(c * r * w for c, r, w in self._program.shapes(rows, columns))
+        widest = max(c * r * w for c, r, w in self._graph.shapes(rows, columns))
         return _COPIES * widest * count * self._dtype.itemsize <= self._budget
 
     def check_size(self, rows: int, columns: int) -> None:
@@ -149,10 +155,10 @@ class Engine:
         InputError
             If a side is shorter than 8.
         """
-        if min(rows, columns) < _SMALLEST:
-            raise InputError(f"{columns}×{rows} pixels; a side has {_SMALLEST} at least")
+        if min(rows, columns) < _MIN_SIDE:
+            raise InputError(f"{columns}×{rows} pixels; a side has {_MIN_SIDE} at least")
 
-    def together(self, x: Tensor) -> Tensor:
+    def run_batch(self, x: Tensor) -> Tensor:
         """Translate (n, C, rows, columns), float32 in [−1, 1], whole."""
         with (
             memory_guard("pictures of this size; lower --memory or --batch-size"),
@@ -162,7 +168,7 @@ class Engine:
             y: Tensor = self._network(x.to(self._device))
             return y.float()
 
-    def alone(
+    def run_bands(
         self,
         rows: int,
         columns: int,
@@ -185,9 +191,9 @@ class Engine:
         reserve : int
             Bytes of main memory that the sink is going to fill.
         """
-        budget = max(self._budget - (reserve if self._device.type == "cpu" else 0), _LEAST)
+        budget = max(self._budget - (reserve if self._device.type == "cpu" else 0), _MIN_MEMORY)
         for halves in (True, False):
-            schedule = plan(self._program, rows, columns, budget, halves=halves)
+            schedule = plan_schedule(self._graph, rows, columns, budget, halves=halves)
             total = max(sum(schedule.cost(sweep) for sweep in schedule.sweeps), 1)
             done = [0, 0]
 
@@ -207,7 +213,7 @@ class Engine:
                         device=self._device,
                         budget=budget,
                         folder=self._folder,
-                        choose=self._choose,
+                        moment_filter=self._moment_filter,
                         advance=count,
                     )
                 return

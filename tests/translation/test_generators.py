@@ -58,9 +58,9 @@ def run(tmp_path):
 
 def test_a_run_says_its_domains(run):
     there, back = (open_translator(run, direction) for direction in ("a2b", "b2a"))
-    assert (there.taken.channels, there.given.channels) == (3, 1)
-    assert (there.taken, there.given) == (back.given, back.taken)
-    assert there.given.dtype == "uint16"
+    assert (there.input_domain.channels, there.output_domain.channels) == (3, 1)
+    assert (there.input_domain, there.output_domain) == (back.output_domain, back.input_domain)
+    assert there.output_domain.dtype == "uint16"
     assert there.network(torch.zeros(1, 3, 8, 8)).shape == (1, 1, 8, 8)
 
 
