@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from phasegan.io.atomic import atomic_file, leftovers, read_json, write_text
 from phasegan.io.output_paths import check_folder_name
 from phasegan.metrics.image_metrics import psnr
 from phasegan.plotting.atlas import draw_atlas
+from phasegan.tables import Column, Table, csv_text
 
 ATLAS_FORMAT = 1
 
@@ -116,11 +115,8 @@ def write_map(folder: Path, cells: list[Cell], name: str) -> None:
     name : str
         Of the data, for the title.
     """
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(Cell.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(cell) for cell in cells)
-    write_text(folder / "atlas.csv", table.getvalue())
+    columns = map(Column, Cell.__dataclass_fields__)
+    write_text(folder / "atlas.csv", csv_text(Table.from_records(name, columns, cells)))
     with atomic_file(folder / "atlas.png") as temporary:
         draw_atlas(temporary, [asdict(cell) for cell in cells], name)
     with atomic_file(folder / "atlas.svg") as temporary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from phasegan.benchmark.results import Key, Measured, list_keys, measured_rows
 from phasegan.errors import InputError
-from phasegan.evaluation.columns import UNKNOWN, squared_grey_levels
 from phasegan.io.atomic import read_json
 from phasegan.metrics.paired_tests import PairedComparison, compare_paired, holm
 
@@ -22,7 +21,6 @@ RESULTS = "results.json"
 LEAST_IMAGES = 2
 CROP = re.compile(r"#\d+,\d+,\d+$")
 """Where a crop was cut: the end of its source."""
-MARKS = {"neither": "†", "one side": "‡", "both sides": ""}
 COVERED = {
     "neither": "† one seed on a side: noise of the test images only; another seed may differ by "
     "more.",
@@ -30,9 +28,8 @@ COVERED = {
     "both sides": "verdicts without a mark: the spread over the seeds of both sides is in the "
     "test; seeds are not paired.",
 }
-"""By `PairedComparison.spread_of`: the marks of verdicts, and what they mean."""
+"""By `PairedComparison.spread_of`: the meaning of the marks behind verdicts."""
 
-Sortable = float | str | None
 _Side = dict[Key, list[Measured]]
 _Errors = NDArray[np.float64]
 
@@ -87,19 +84,6 @@ class Comparison:
             "only_after": [key._asdict() for key in self.only_after],
             "remarks": list(self.remarks),
         }
-
-    def table(self) -> tuple[list[str], list[tuple[list[str], list[Sortable]]]]:
-        """Return the names of the columns and, for each change, its cells and their sort keys."""
-        columns = CHANGE_COLUMNS.values()
-        lines = [
-            ([text(change) for text, _ in columns], [key(change) for _, key in columns])
-            for change in self.changes
-        ]
-        return list(CHANGE_COLUMNS), lines
-
-    def cells(self) -> list[list[str]]:
-        """Return the text of every cell, a row a change, by `CHANGE_COLUMNS`."""
-        return [texts for texts, _ in self.table()[1]]
 
 
 def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -278,56 +262,3 @@ def _test_remarks(changes: Sequence[Change], sides: tuple[_Side, _Side]) -> list
             "stands for its own row alone."
         )
     return remarks
-
-
-def _known(value: int | None) -> str:
-    return UNKNOWN if value is None else f"{value:,}"
-
-
-def _signed(value: float) -> str:
-    sign = "" if value == 0 else "−" if value < 0 else "+"
-    return sign + squared_grey_levels(abs(value))
-
-
-def _percent(change: Change) -> str:
-    if change.percent is None:
-        return UNKNOWN
-    return f"{change.percent:+,.1f}".replace("-", "−") if change.comparison.tested else "0.0"
-
-
-def _interval(change: Change) -> str:
-    found = change.comparison.interval
-    if found is None or not change.comparison.tested:
-        return UNKNOWN
-    return f"{_signed(found[0])} to {_signed(found[1])}"
-
-
-def _p(change: Change) -> str:
-    p = change.comparison.adjusted_p
-    if p is None or not change.comparison.tested:
-        return UNKNOWN
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _verdict(change: Change) -> str:
-    found = change.comparison
-    return found.verdict + (MARKS[found.spread_of] if found.tested else "")
-
-
-CHANGE_COLUMNS: dict[str, tuple[Callable[[Change], str], Callable[[Change], Sortable]]] = {
-    "method": (lambda c: c.key.label, lambda c: c.key.label),
-    "samples": (lambda c: _known(c.samples), lambda c: c.samples),
-    "epochs": (lambda c: _known(c.epochs), lambda c: c.epochs),
-    "seeds": (lambda c: "/".join(map(str, c.comparison.seeds)), lambda c: min(c.comparison.seeds)),
-    "MSE before": (lambda c: squared_grey_levels(c.before), lambda c: c.before),
-    "MSE after": (lambda c: squared_grey_levels(c.after), lambda c: c.after),
-    "change %": (_percent, lambda c: c.percent),
-    "95 % interval of the difference": (_interval, lambda c: c.comparison.difference),
-    "p (Holm)": (_p, lambda c: c.comparison.adjusted_p),
-    "images better/worse": (
-        lambda c: f"{c.comparison.better:,}/{c.comparison.worse:,}",
-        lambda c: c.comparison.better,
-    ),
-    "verdict": (_verdict, lambda c: c.comparison.verdict),
-}
-"""The text of a cell, and what its column is sorted by."""

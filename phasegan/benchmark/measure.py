@@ -17,7 +17,7 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import Interrupted
 from phasegan.evaluation.evaluate import open_baseline, open_run, score_method
 from phasegan.evaluation.provenance import provenance
-from phasegan.evaluation.records import Cost, Row, row_from_scores
+from phasegan.evaluation.records import Cost, ResultRow, row_from_scores
 from phasegan.metrics.image_metrics import Scores
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
@@ -45,7 +45,7 @@ def measure_row(
     device: torch.device,
     estimate: RowEstimate,
     progress: Progress,
-) -> Row:
+) -> ResultRow:
     """Train where the row is a training, then score.
 
     Raises
@@ -116,7 +116,7 @@ def _score(
     return scores, max(time.perf_counter() - start, 1e-6)
 
 
-def _row(row: PlannedRow, scores: Scores, **known: Any) -> Row:
+def _row(row: PlannedRow, scores: Scores, **known: Any) -> ResultRow:
     made = row_from_scores(row.method, scores, **known)
     if row.split == "train" and row.samples is not None:
         made.values.update(_seen(scores.mse, row.samples))

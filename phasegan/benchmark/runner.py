@@ -23,7 +23,7 @@ from phasegan.data.prepare.api import prepare
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.evaluation.notes import is_smoke_test
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.io.atomic import remove_leftovers
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
@@ -40,7 +40,7 @@ class BenchReport:
 
     path: Path
     """The folder with report.html, results.json, the tables and the pictures."""
-    rows: list[Row]
+    rows: list[ResultRow]
     reused: int
     """Rows that were there from an earlier call."""
     smoke_test: bool
@@ -57,7 +57,7 @@ class BenchReport:
     """Of all that there is to do, where that alone was asked for."""
 
     @property
-    def failed(self) -> list[Row]:
+    def failed(self) -> list[ResultRow]:
         """Rows that ended in an error."""
         return [row for row in self.rows if row.status == "failed"]
 
@@ -223,9 +223,9 @@ def _data(data: str | os.PathLike[str] | None, case: Case, progress: Progress) -
     return path
 
 
-def _quoted(case: Case) -> list[Row]:
+def _quoted(case: Case) -> list[ResultRow]:
     return [
-        Row(
+        ResultRow(
             quoted.method,
             {"mse_published": quoted.mse_published},
             samples=quoted.samples,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.metrics.scaling_laws import ScalingFit, fit_scaling
 
 LEAST_POINTS = 3
@@ -15,7 +15,7 @@ LEAST_POINTS = 3
 
 
 @dataclass(frozen=True)
-class Curve:
+class ScalingCurve:
     """Rows of one method along one axis.
 
     Attributes
@@ -56,7 +56,7 @@ class Curve:
         }
 
 
-def find_curves(rows: Sequence[Row]) -> list[Curve]:
+def scaling_curves(rows: Sequence[ResultRow]) -> list[ScalingCurve]:
     """Return the curves on which measured rows lie.
 
     Parameters
@@ -89,7 +89,7 @@ def find_curves(rows: Sequence[Row]) -> list[Curve]:
         if row.method in mixed:
             groups[row.method, "images seen", ""].append((samples * row.epochs, mse))
     return [
-        Curve(method, axis, fixed, *_columns(points), _fit(points))
+        ScalingCurve(method, axis, fixed, *_columns(points), _fit(points))
         for (method, axis, fixed), points in groups.items()
         if len({x for x, _ in points}) >= LEAST_POINTS
     ]

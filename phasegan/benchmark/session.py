@@ -17,7 +17,7 @@ from phasegan.benchmark.plan import NO_STATISTICS, PlannedRow
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import DiskFullError, InputError, RunError
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
 from phasegan.training.setup.eta import Estimate, total
@@ -64,8 +64,8 @@ class Session:
         self._device, self._estimator = device, estimator
         self._budget, self._progress = budget, progress
         self._start = time.monotonic()
-        self._known: dict[PlannedRow, Row] = {
-            row: Row(
+        self._known: dict[PlannedRow, ResultRow] = {
+            row: ResultRow(
                 row.method,
                 samples=row.samples,
                 epochs=row.epochs,
@@ -83,7 +83,7 @@ class Session:
         self._estimated = self._spent = 0.0
         self.reused = 0
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ResultRow]:
         """Return what is known, in the order of the plan."""
         return [self._known[row] for row in self._planned if row in self._known]
 
@@ -96,7 +96,7 @@ class Session:
                 self._known[row] = found
                 self.reused += 1
 
-    def estimate_only(self) -> tuple[list[Row], Estimate | None]:
+    def estimate_only(self) -> tuple[list[ResultRow], Estimate | None]:
         """Estimate what earlier calls did not measure; write nothing.
 
         Returns
@@ -114,7 +114,7 @@ class Session:
             self._known[row] = self._left_out(row, estimate, reasons[row])
         return self.rows(), self._remaining(wanted) if wanted else None
 
-    def measure(self) -> Iterator[list[Row]]:
+    def measure(self) -> Iterator[list[ResultRow]]:
         """Estimate and measure what is missing; give all rows after each of them."""
         estimates = self._estimate(self._missing())
         queue = self._missing()
@@ -139,14 +139,14 @@ class Session:
     def _row_path(self, row: PlannedRow) -> Path:
         return self._folder / "rows" / f"{row.key(self._file, self._device)}.json"
 
-    def _read(self, planned: PlannedRow) -> Row | None:
+    def _read(self, planned: PlannedRow) -> ResultRow | None:
         """Return a row from an earlier call, None if it has to be measured."""
         path = self._row_path(planned)
         if not path.is_file():
             return None
         other = ""
         try:
-            row = Row.from_json(read_json(path))
+            row = ResultRow.from_json(read_json(path))
             failed = row.status == "failed"
             other = self._of_another(planned, row)
             usable = failed or (math.isfinite(row.values["mse"]) and not other)
@@ -163,7 +163,7 @@ class Session:
             return row
         return None
 
-    def _of_another(self, planned: PlannedRow, row: Row) -> str:
+    def _of_another(self, planned: PlannedRow, row: ResultRow) -> str:
         """Say what shows that a row is not that of the plan; empty if nothing does."""
         seeded = planned.config is not None or planned.method not in NO_STATISTICS
         wanted = {
@@ -276,8 +276,8 @@ class Session:
         status = self._run(row).read_status()
         return status.step / status.steps
 
-    def _left_out(self, row: PlannedRow, estimate: RowEstimate, reason: str) -> Row:
-        return Row(
+    def _left_out(self, row: PlannedRow, estimate: RowEstimate, reason: str) -> ResultRow:
+        return ResultRow(
             row.method,
             samples=row.samples,
             epochs=row.epochs,
@@ -289,7 +289,7 @@ class Session:
             key=row.key(self._file, self._device),
         )
 
-    def _measure(self, row: PlannedRow, estimate: RowEstimate) -> Row:
+    def _measure(self, row: PlannedRow, estimate: RowEstimate) -> ResultRow:
         first = self._before(row, estimate)
         if self._force:
             self._remove(row)
@@ -300,9 +300,9 @@ class Session:
         except RunError as error:
             return self._fail(row, str(error))
 
-    def _fail(self, row: PlannedRow, reason: str) -> Row:
+    def _fail(self, row: PlannedRow, reason: str) -> ResultRow:
         self._progress.warn(f"{row.label} failed: {reason}")
-        self._known[row] = Row(
+        self._known[row] = ResultRow(
             row.method,
             samples=row.samples,
             epochs=row.epochs,
@@ -346,7 +346,7 @@ class Session:
             self._afresh.add(self._run_name(row))
             shutil.rmtree(self._run(row).path, ignore_errors=True)
 
-    def _learn(self, row: Row, estimate: RowEstimate) -> None:
+    def _learn(self, row: ResultRow, estimate: RowEstimate) -> None:
         """Compare a training with its estimate, for the rows that are left."""
         if row.seconds is not None and estimate.training is not None and row.status == "ok":
             self._estimated += estimate.training.seconds

@@ -13,7 +13,6 @@ from phasegan.cli.common import (
     NumberList,
     SeedList,
     common_options,
-    print_table,
 )
 from phasegan.errors import RunError
 
@@ -126,41 +125,35 @@ def command(
 
 
 def _print_rows(manners: Manners, report: BenchReport) -> None:
-    from phasegan.benchmark.report.markup import footnotes
-    from phasegan.benchmark.report.tables import against_table, main_table, named_by_status
-    from phasegan.benchmark.summary import COMPACT_SUMMARY, NOTE, summarise_seeds, summary_cells
-    from phasegan.evaluation.columns import bench_columns
-    from phasegan.evaluation.notes import ahead
-
-    full = named_by_status(main_table(report.rows, report.metrics))
-    wide = {*_DROPPED, "mean known", "scale fit", "affine fit", "PSNR dB", "SSIM", "exact"}
-    compact = wide & set(bench_columns(report.rows, report.metrics)) - set(_DROPPED)
-    kept = [i for i, column in enumerate(full.columns) if column.name not in compact]
-    print_table(
-        [full.columns[i].name for i in kept],
-        [[line.cells[i] for i in kept] for line in full.lines],
-        optional=_DROPPED,
+    from phasegan.benchmark.report.tables import (
+        WIDE_SPREADS,
+        changes_table,
+        main_table,
+        seeds_table,
     )
-    summaries = summarise_seeds(report.rows)
-    if summaries:
+    from phasegan.evaluation.notes import ahead
+    from phasegan.tables import print_table
+
+    table = main_table(report.rows, report.metrics)
+    print_table(table.without("mse_mean", "mse_scale", "mse_affine", "psnr", "ssim", "exact"))
+    seeds = seeds_table(report.rows)
+    if seeds is not None:
         click.echo("\nOver seeds:")
-        dropped = ("SSIM", "affine fit", "scale fit")
-        print_table(COMPACT_SUMMARY, summary_cells(summaries, COMPACT_SUMMARY), optional=dropped)
+        print_table(seeds.without(*WIDE_SPREADS))
     if report.against is not None:
-        table = against_table(report.against, "")
+        changes = changes_table(report.against, "")
         click.echo("\nWhat changed:")
-        print_table([column.name for column in table.columns], [line.cells for line in table.lines])
-        for text in table.notes:
+        print_table(changes)
+        for text in changes.notes:
             manners.note(text)
-    shown = [text for text in footnotes(full) if text.split(":")[0].split(",")[0] in _NOTED]
-    for text in (*report.remarks, *ahead(report.rows), *shown, *((NOTE,) if summaries else ())):
+    explained = table.only("samples", "mse", "mse_stderr", "mse_published").footnotes
+    for text in (
+        *report.remarks,
+        *ahead(report.rows),
+        *(f"{names}: {text}" for names, text in explained),
+        *(() if seeds is None else seeds.notes),
+    ):
         manners.note(text)
-
-
-_DROPPED = ("images seen", "not seen", "± s.e.", "published MSE")
-"""Columns that a narrow terminal does without."""
-_NOTED = ("samples", "average MSE", "published MSE")
-"""Columns that the terminal explains; the other notes stand in the files."""
 
 
 _UNDONE: dict[Status, str] = {
@@ -172,19 +165,10 @@ _UNDONE: dict[Status, str] = {
 
 
 def _print_estimates(manners: Manners, report: BenchReport) -> None:
-    from phasegan.progress import format_duration
+    from phasegan.benchmark.report.tables import estimates_table
+    from phasegan.tables import print_table
 
-    lines = []
-    for row in report.rows:
-        state = {"estimated": "to do", "ok": "measured"}.get(row.status, row.status)
-        state = "left out" if row.status == "estimated" and row.reason else state
-        took = "" if row.seconds is None else format_duration(row.seconds)
-        estimated = "" if row.estimate is None else row.estimate.brief()
-        known = (row.samples, row.epochs, row.seed)
-        texts = ("–" if value is None else f"{value:,}" for value in known)
-        lines.append([row.method, *texts, state, estimated, took])
-    headings = ("method", "samples", "epochs", "seed", "state", "estimated", "measured")
-    print_table(headings, lines, optional=("measured", "seed"))
+    print_table(estimates_table(report.rows))
     counts = Counter(row.status for row in report.rows)
     if report.estimate is not None:
         manners.say(f"all that is to do: estimated {report.estimate.describe()}")

@@ -1,4 +1,4 @@
-"""What all commands share: options, progress, tables."""
+"""What all commands share: options and progress."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,6 @@ from phasegan.errors import printable
 from phasegan.launcher import read_launch
 from phasegan.progress import TerminalProgress
 from phasegan.resources import idle_cores
-
-_GAP = 3
-"""Characters between two columns of a drawn table."""
 
 
 @dataclass(frozen=True)
@@ -202,78 +199,3 @@ class Duration(click.ParamType):
         if end < len(text) or not 0 < seconds < 1e9:
             self.fail(f"{value!r}: a time such as 2h, 90min, 1h30m or 45s")
         return seconds
-
-
-def print_table(
-    headers: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    optional: Sequence[str] = (),
-    texts: Sequence[str] = (),
-) -> None:
-    """Print a table: drawn on a terminal, aligned columns elsewhere.
-
-    Parameters
-    ----------
-    headers : sequence of str
-        One a column.
-    rows : sequence of sequences of str
-        The cells; none is ever cut short.
-    optional : sequence of str
-        Columns to leave out, in this order, while a terminal is too narrow.
-    texts : sequence of str
-        Columns that are set to the left, as the first always is.
-    """
-    from rich.console import Console
-
-    table = [[printable(cell) for cell in row] for row in (headers, *rows)]
-    console = Console(highlight=False)
-    if console.is_terminal:
-        table = _narrowed(table, console.width, optional)
-        if _fits(_least(table), console.width):
-            _draw_table(console, table, texts)
-            return
-    widths = _widths(table)
-    for row in table:
-        padded = [
-            cell.ljust(width) if i == 0 or table[0][i] in texts else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(padded).rstrip())
-
-
-def _widths(table: list[list[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*table, strict=True)]
-
-
-def _least(table: list[list[str]]) -> list[int]:
-    """Return the widths where headers are broken between words."""
-    words = [max(header.split(), key=len) for header in table[0]]
-    return _widths([words, *table[1:]])
-
-
-def _fits(widths: list[int], width: int) -> bool:
-    return sum(widths) + _GAP * (len(widths) - 1) <= width
-
-
-def _narrowed(table: list[list[str]], width: int, optional: Sequence[str]) -> list[list[str]]:
-    for name in optional:
-        if name in table[0] and not _fits(_least(table), width):
-            position = table[0].index(name)
-            table = [row[:position] + row[position + 1 :] for row in table]
-    return table
-
-
-def _draw_table(console: Any, table: list[list[str]], texts: Sequence[str]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    natural = _widths(table)
-    widths = natural if _fits(natural, console.width) else _least(table)
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for i, (header, width) in enumerate(zip(table[0], widths, strict=True)):
-        drawn.add_column(
-            header, justify="left" if i == 0 or header in texts else "right", width=width
-        )
-    for row in table[1:]:
-        drawn.add_row(*row)
-    console.print(drawn)

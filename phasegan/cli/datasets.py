@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from phasegan.cli.common import Manners, common_options, print_table
+from phasegan.cli.common import Manners, common_options
 
 
 @click.group("datasets", invoke_without_command=True)
@@ -52,6 +52,7 @@ def fetch_command(
 def _print_list() -> None:
     from phasegan.data.download.fetch import read_fetched
     from phasegan.data.recipes import known_pairs, load_pair
+    from phasegan.tables import Column, Table, TableRow, print_table
 
     rows = []
     for name in known_pairs():
@@ -60,10 +61,12 @@ def _print_list() -> None:
         found = read_fetched(name)
         fetched = f"./{name}" if found is not None and found.name == name else "–"
         megabytes = f"{size / 1e6:,.0f} MB" if size else "?"
-        rows.append([name, recipe.title, megabytes, recipe.licence, fetched])
-    print_table(
-        ["name", "title", "size", "licence", "fetched"],
-        rows,
-        ["title", "licence"],
-        ["title", "licence"],
+        rows.append(TableRow((name, recipe.title, megabytes, recipe.licence, fetched)))
+    columns = (
+        Column("name", align="left"),
+        Column("title", align="left", optional=1),
+        Column("size"),
+        Column("licence", align="left", optional=2),
+        Column("fetched"),
     )
+    print_table(Table("Pairs", columns, tuple(rows)))

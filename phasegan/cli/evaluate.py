@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from phasegan.cli.common import Manners, common_options, print_table
+from phasegan.cli.common import Manners, common_options
 
 
 @click.command("evaluate")
@@ -64,11 +64,12 @@ def command(
     from phasegan.data.domain_folders import is_pair_folder
     from phasegan.data.hdf5.pair_reader import is_pair_file
     from phasegan.errors import InputError
-    from phasegan.evaluation.columns import SCORE_COLUMNS, cells
     from phasegan.evaluation.evaluate import evaluate
-    from phasegan.evaluation.notes import CERTIFIED_NOTE, SCORE_NOTES, SMOKE_NOTE
+    from phasegan.evaluation.notes import SMOKE_NOTE
+    from phasegan.evaluation.tables import evaluation_table
     from phasegan.io.atomic import check_json_target, write_json
     from phasegan.io.output_paths import check_different
+    from phasegan.tables import print_table
 
     check_different(json_path, sheet)
     if json_path is not None:
@@ -94,21 +95,9 @@ def command(
         sheet=sheet,
         progress=manners.progress,
     )
-    proved = any(row.values.get("certified") for row in result.rows)
-    shapes = any(
-        row.values.get("unique_up_to_scale", 0) > row.values.get("certified", 0)
-        for row in result.rows
-    )
-    unasked: tuple[str, ...] = () if proved or shapes else ("certified", "fitted dB")
-    unasked += () if shapes else ("up to scale",)
-    columns = {name: cell for name, cell in SCORE_COLUMNS.items() if name not in unasked}
-    print_table(
-        list(columns),
-        cells(result.rows, columns),
-        optional=("exact", "mean known", "fitted dB", "± s.e.", "SSIM"),
-    )
-    smoke = (SMOKE_NOTE,) if result.smoke_test else ()
-    for note in (*smoke, *SCORE_NOTES, *((CERTIFIED_NOTE,) if proved or shapes else ())):
+    table = evaluation_table(result.rows)
+    print_table(table)
+    for note in (*((SMOKE_NOTE,) if result.smoke_test else ()), *table.notes):
         manners.note(note)
     if json_path is not None:
         write_json(json_path, result.as_json())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.plotting.sheet import Tile, contact_sheet, image_tile, phase_tile
 from phasegan.reconstruction.inputs.problems import observe
@@ -25,11 +25,11 @@ NO_CONTENDERS = ("zero", "mean-image", "learned")
 
 
 @dataclass(frozen=True)
-class Column:
+class SheetColumn:
     """A method on a sheet, and the row with its scores."""
 
     title: str
-    row: Row
+    row: ResultRow
 
     @property
     def learned(self) -> bool:
@@ -51,7 +51,7 @@ class Comparison:
         return contact_sheet(self.rows, self.titles, self.captions, self.footer)
 
 
-def bench_columns(rows: Sequence[Row]) -> list[Column]:
+def bench_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
     """Choose what a bench's sheet shows.
 
     Parameters
@@ -75,24 +75,26 @@ def bench_columns(rows: Sequence[Row]) -> list[Column]:
         mean = max(means, key=lambda row: row.samples or 0)
         if best is not None and best.method == MEAN_MAGNITUDE:
             mean, best = best, None
-            columns.append(Column(f"mean magnitude, best classical{_of(mean)}", mean))
+            columns.append(SheetColumn(f"mean magnitude, best classical{_of(mean)}", mean))
         else:
-            columns.append(Column(f"mean magnitude{_of(mean)}", mean))
+            columns.append(SheetColumn(f"mean magnitude{_of(mean)}", mean))
     if best is not None:
-        columns.append(Column(f"best classical: {best.method}{_of(best)}", best))
-    return columns + [Column(_training_title(row, measured), row) for row in _learned(measured)]
+        columns.append(SheetColumn(f"best classical: {best.method}{_of(best)}", best))
+    return columns + [
+        SheetColumn(_training_title(row, measured), row) for row in _learned(measured)
+    ]
 
 
-def _of(row: Row) -> str:
+def _of(row: ResultRow) -> str:
     return "" if row.samples is None else f", {row.samples:,} samples"
 
 
-def _work(row: Row) -> int:
+def _work(row: ResultRow) -> int:
     return (row.samples or 0) * (row.epochs or 0)
 
 
-def _learned(rows: Sequence[Row]) -> list[Row]:
-    presets: dict[str, dict[tuple[int, int], Row]] = defaultdict(dict)
+def _learned(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    presets: dict[str, dict[tuple[int, int], ResultRow]] = defaultdict(dict)
     for row in rows:
         if row.run is not None and row.samples is not None and row.epochs is not None:
             presets[row.method].setdefault((row.samples, row.epochs), row)  # the first seed
@@ -102,29 +104,29 @@ def _learned(rows: Sequence[Row]) -> list[Row]:
     return mixed[:MAX_LEARNED]
 
 
-def _training_title(row: Row, rows: Sequence[Row]) -> str:
+def _training_title(row: ResultRow, rows: Sequence[ResultRow]) -> str:
     title = training_title(row)
     seeds = {r.seed for r in rows if training_title(r) == title}
     return f"{title}, seed {row.seed}" if len(seeds) > 1 else title
 
 
-def training_title(row: Row) -> str:
+def training_title(row: ResultRow) -> str:
     """Return `paper-small, 200 × 50`: the method, samples × epochs."""
     if not row.samples or not row.epochs:
         return row.method
     return f"{row.method}, {row.samples:,} × {row.epochs:,}"
 
 
-def evaluation_columns(rows: Sequence[Row]) -> list[Column]:
+def evaluation_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
     """Return a column for each evaluated row, in order; equal titles get their run's folder."""
     titles = [row.method if row.run is None else training_title(row) for row in rows]
     return [
-        Column(f"{title} ({row.run})" if row.run and titles.count(title) > 1 else title, row)
+        SheetColumn(f"{title} ({row.run})" if row.run and titles.count(title) > 1 else title, row)
         for title, row in zip(titles, rows, strict=True)
     ]
 
 
-def yardstick(columns: Sequence[Column]) -> Column:
+def yardstick(columns: Sequence[SheetColumn]) -> SheetColumn:
     """Return the learned column of the lowest MSE, or of all columns where none is learned."""
     learned = [column for column in columns if column.learned]
     return min(learned or columns, key=lambda column: column.row.values["mse"])
@@ -145,7 +147,9 @@ def choose_images(errors: Sequence[float], count: int = IMAGES) -> NDArray[np.in
     return order[places]
 
 
-def compare(file: PreparedFile, columns: Sequence[Column], methods: Sequence[Method]) -> Comparison:
+def compare(
+    file: PreparedFile, columns: Sequence[SheetColumn], methods: Sequence[Method]
+) -> Comparison:
     """Reconstruct a few test images by every method, and lay out the cells.
 
     Parameters
@@ -188,7 +192,7 @@ def _caption(error: float) -> str:
     return f"MSE {error:,.0f}" if error >= 9.95 or error == 0 else f"MSE {error:.2g}"
 
 
-def _footer(columns: Sequence[Column], by: Column, shown: int, count: int) -> str:
+def _footer(columns: Sequence[SheetColumn], by: SheetColumn, shown: int, count: int) -> str:
     best = ", the best learned column," if by.learned else ""
     parts = [
         "MSE on 0..255 of the clipped estimate, nothing fitted. Zero frequency in the middle of "

@@ -18,7 +18,7 @@ from phasegan.errors import InputError, RunError
 from phasegan.evaluation.comparison import compare, evaluation_columns
 from phasegan.evaluation.notes import is_smoke_test
 from phasegan.evaluation.provenance import provenance
-from phasegan.evaluation.records import Row, row_from_scores
+from phasegan.evaluation.records import ResultRow, row_from_scores
 from phasegan.io.atomic import atomic_file, check_png_target
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION, Scores, concatenate_scores, score
 from phasegan.progress import Progress
@@ -53,7 +53,7 @@ class Evaluation:
     """Scores of methods and runs over a test split."""
 
     data: str
-    rows: list[Row]
+    rows: list[ResultRow]
     smoke_test: bool
     """Whether the data are the builtin photographs."""
     sources: list[str]

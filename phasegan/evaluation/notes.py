@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from phasegan.evaluation.columns import FIT_NOTE, MEAN_NOTE, MSE_NOTE
-from phasegan.evaluation.records import Row
-from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
+from phasegan.evaluation.records import ResultRow
 
 SMOKE_NOTE = (
     "The builtin photographs are a few scenes cut into many crops: these scores are a smoke test, "
@@ -20,26 +18,11 @@ def is_smoke_test(attributes: dict[str, Any]) -> bool:
     return bool(attributes["recipe"]["source"].get("kind") == "scikit-image")
 
 
-SCORE_NOTES = (
-    f"MSE: {MSE_NOTE}",
-    f"scale fit, affine fit: {FIT_NOTE} PSNR: of the mean MSE.",
-    f"mean known: {MEAN_NOTE}",
-    f"{SSIM_DESCRIPTION}. exact: images of which every pixel is right after rounding.",
-)
-
-CERTIFIED_NOTE = (
-    "certified: images proved exact from the phase alone, by encoding them again, by nullity 1 and "
-    "by excluding other integers; up to scale: images proved up to a factor, certified ones "
-    "among them; "
-    "fitted dB: the PSNR after the scale fit."
-)
-
-
 _Key = tuple[str, int | None, int | None]
-_Pairs = dict[_Key, list[tuple[Row, Row]]]
+_Pairs = dict[_Key, list[tuple[ResultRow, ResultRow]]]
 
 
-def _beside_best(rows: Sequence[Row]) -> _Pairs:
+def _beside_best(rows: Sequence[ResultRow]) -> _Pairs:
     """Return each training beside the best baseline of the same samples, by method and size."""
     found: _Pairs = {}
     scored = [row for row in rows if row.status == "ok" and row.split == "test"]
@@ -57,12 +40,12 @@ def _beside_best(rows: Sequence[Row]) -> _Pairs:
     return found
 
 
-def _rounded(row: Row) -> int:
+def _rounded(row: ResultRow) -> int:
     """Return the MSE as tables show it: what they show as equal is not called better or worse."""
     return round(row.values["mse"])
 
 
-def ahead(rows: Sequence[Row]) -> list[str]:
+def ahead(rows: Sequence[ResultRow]) -> list[str]:
     """Say in words which trained rows are not behind any baseline of their samples."""
     said = []
     for (method, samples, epochs), pairs in _beside_best(rows).items():
@@ -82,7 +65,7 @@ def ahead(rows: Sequence[Row]) -> list[str]:
     return said
 
 
-def remarks(rows: Sequence[Row]) -> list[str]:
+def remarks(rows: Sequence[ResultRow]) -> list[str]:
     """Say in words which trained rows fall behind a baseline of the same samples."""
     every = _beside_best(rows)
     seeds = {key: len(pairs) for key, pairs in every.items()}
@@ -99,7 +82,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _behind(pairs: Sequence[tuple[Row, Row]], seeds: int) -> str:
+def _behind(pairs: Sequence[tuple[ResultRow, ResultRow]], seeds: int) -> str:
     row, best = pairs[0]
     if seeds == 1:
         return f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f})"

@@ -45,7 +45,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One method's scores on one test split.
 
     `values` are the numbers of `phasegan.metrics.image_metrics.summarise`; a row of
@@ -117,7 +117,7 @@ class Row:
         }
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Row:
+    def from_json(cls, document: dict[str, Any]) -> ResultRow:
         """Read what `as_json` wrote."""
         known = cls.__dataclass_fields__.keys() - {"values"}
         fields = {key: value for key, value in document.items() if key in known}
@@ -136,7 +136,7 @@ class Row:
         return cls(values=values, **fields)
 
 
-def row_from_scores(method: str, scores: Scores, **known: Any) -> Row:
+def row_from_scores(method: str, scores: Scores, **known: Any) -> ResultRow:
     """Build a row.
 
     Parameters
@@ -146,10 +146,10 @@ def row_from_scores(method: str, scores: Scores, **known: Any) -> Row:
     scores : Scores
         One number an image.
     **known
-        Further fields of `Row`.
+        Further fields of `ResultRow`.
     """
     per_image = {name: _plain(getattr(scores, name)) for name in PER_IMAGE}
-    return Row(method, summarise(scores), per_image, **known)
+    return ResultRow(method, summarise(scores), per_image, **known)
 
 
 def _plain(values: Any) -> list[Any]:

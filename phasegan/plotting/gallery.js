@@ -1,6 +1,3 @@
-"use strict";
-
-document.documentElement.classList.add("js");
 
 function sizable(input) {
   input.addEventListener("input", () => {

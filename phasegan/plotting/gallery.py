@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from base64 import b64encode
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +15,8 @@ from PIL import Image
 
 from phasegan.io.atomic import write_text
 from phasegan.plotting.gallery_contents import Gallery
+from phasegan.plotting.page import data_address, page_tables, render_page
 from phasegan.plotting.sheet import Tile
-
-TEMPLATE, STYLE, SCRIPT = "gallery.html.jinja", "gallery.css", "gallery.js"
 
 QUALITY = 92
 """Of lossy WebP; smaller pictures are kept without loss."""
@@ -28,7 +24,6 @@ CRISP = 96
 """Pictures whose longer side is at most this many pixels are enlarged in squares."""
 
 _LARGEST_WEBP = 16383
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def write_gallery(path: Path, gallery: Gallery) -> None:
@@ -75,47 +70,21 @@ def render(gallery: Gallery) -> str:
     ValueError
         Where `training` is not PNG or `animation` not WebP.
     """
-    style = _read(STYLE) + _layouts(gallery)
-    script = _read(SCRIPT)
     pictures = [
         [[None if tile is None else _tile(tile) for tile in row.tiles] for row in section.rows]
         for section in gallery.sections
     ]
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FunctionLoader(_read),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_writable,
-    )
-    return environment.get_template(TEMPLATE).render(
-        gallery=gallery,
+    return render_page(
+        "phasegan.plotting",
+        "gallery",
+        style=_layouts(gallery),
+        page=gallery,
         pictures=pictures,
+        tables=page_tables([] if gallery.scores is None else [gallery.scores]),
         training=_training(gallery.training),
         animation=_animation(gallery.animation),
         advice=[text for text in re.split(r"\n\s*\n", gallery.advice) if text.strip()],
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_digest(style),
-        script_hash=_digest(script),
     )
-
-
-def _read(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
-
-
-def _writable(value: object) -> object:
-    """Replace what HTML in UTF-8 cannot hold."""
-    return _UNWRITABLE.sub("\ufffd", value) if type(value) is str else value
 
 
 def _layouts(gallery: Gallery) -> str:
@@ -129,10 +98,6 @@ def _layouts(gallery: Gallery) -> str:
     return "".join(rules)
 
 
-def _address(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{b64encode(data).decode()}"
-
-
 def _tile(tile: Tile) -> _Picture:
     pixels = np.asarray(tile)
     if pixels.shape[2:] == (1,):
@@ -141,9 +106,9 @@ def _tile(tile: Tile) -> _Picture:
     longer, stream = max(picture.size), io.BytesIO()
     if longer > _LARGEST_WEBP:
         picture.save(stream, "PNG")
-        return _Picture(_address(stream.getvalue(), "png"), *picture.size)
+        return _Picture(data_address(stream.getvalue(), "png"), *picture.size)
     picture.save(stream, "WEBP", lossless=longer <= CRISP, quality=QUALITY, method=4)
-    return _Picture(_address(stream.getvalue(), "webp"), *picture.size, longer <= CRISP)
+    return _Picture(data_address(stream.getvalue(), "webp"), *picture.size, longer <= CRISP)
 
 
 def _training(data: bytes | None) -> _Picture | None:
@@ -152,7 +117,7 @@ def _training(data: bytes | None) -> _Picture | None:
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError("the training curves are not a PNG")
     with Image.open(io.BytesIO(data)) as picture:
-        return _Picture(_address(data, "png"), *picture.size)
+        return _Picture(data_address(data, "png"), *picture.size)
 
 
 def _animation(data: bytes | None) -> tuple[_Picture, _Picture] | None:
@@ -165,6 +130,6 @@ def _animation(data: bytes | None) -> tuple[_Picture, _Picture] | None:
         size, stream = picture.size, io.BytesIO()
         picture.seek(getattr(picture, "n_frames", 1) - 1)
         picture.convert("RGB").save(stream, "WEBP", quality=QUALITY, method=4)
-    return _Picture(_address(data, "webp"), *size), _Picture(
-        _address(stream.getvalue(), "webp"), *size
+    return _Picture(data_address(data, "webp"), *size), _Picture(
+        data_address(stream.getvalue(), "webp"), *size
     )

@@ -8,25 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phasegan.plotting.page import Fact
 from phasegan.plotting.sheet import Tile
+from phasegan.tables import Table
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A label and its value, such as "epochs" and "200".
-
-    Parameters
-    ----------
-    label, value : str
-        Any text.
-    """
-
-    label: str
-    value: str
-
-
-@dataclass(frozen=True)
-class Row:
+class ImageRow:
     """A picture and what became of it.
 
     Parameters
@@ -68,7 +56,7 @@ class Section:
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[ImageRow]
     caption: str = ""
 
     def __post_init__(self) -> None:
@@ -77,60 +65,6 @@ class Section:
                 raise ValueError(
                     f"section {self.title}: {len(self.columns)} columns, but row {row.name} has "
                     f"{len(row.tiles)} tiles"
-                )
-
-
-@dataclass(frozen=True)
-class Score:
-    """A line of the table of scores.
-
-    Parameters
-    ----------
-    name : str
-        What was scored, such as "A → B".
-    cells : sequence of str
-        One a column.
-    baseline : bool
-        Whether it only serves comparison, as "A untranslated" does.
-    """
-
-    name: str
-    cells: Sequence[str]
-    baseline: bool = False
-
-
-@dataclass(frozen=True)
-class Scores:
-    """A table of scores.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Headings of the cells; that of the names is empty.
-    lines : sequence of Score
-        One cell a column each.
-    note : str
-        What the numbers mean, under the table.
-    title : str
-        Heading.
-
-    Raises
-    ------
-    ValueError
-        If a line has another number of cells than there are columns.
-    """
-
-    columns: Sequence[str]
-    lines: Sequence[Score]
-    note: str = ""
-    title: str = "Scores"
-
-    def __post_init__(self) -> None:
-        for line in self.lines:
-            if len(line.cells) != len(self.columns):
-                raise ValueError(
-                    f"scores: {len(self.columns)} columns, but {line.name} has "
-                    f"{len(line.cells)} cells"
                 )
 
 
@@ -147,9 +81,9 @@ class Gallery:
     subtitle : str
         A sentence under the heading.
     facts : sequence of Fact
-        A few labels and values.
-    scores : Scores, optional
-        A table.
+        A few names and values.
+    scores : Table, optional
+        Of the directions; it stands behind the pictures.
     advice : str
         A paragraph, such as when to stop; blank lines separate paragraphs.
     advice_title : str
@@ -166,7 +100,7 @@ class Gallery:
     sections: Sequence[Section]
     subtitle: str = ""
     facts: Sequence[Fact] = ()
-    scores: Scores | None = None
+    scores: Table | None = None
     advice: str = ""
     advice_title: str = "When do I stop?"
     training: bytes | None = None

@@ -10,11 +10,11 @@ from PIL import Image
 
 import phasegan
 from phasegan.benchmark.cases import load_case
-from phasegan.benchmark.report.markup import markdown
 from phasegan.benchmark.report.tables import main_table
 from phasegan.errors import InputError, Interrupted
 from phasegan.evaluation.notes import remarks
-from phasegan.evaluation.records import Cost, Row
+from phasegan.evaluation.records import Cost, ResultRow
+from phasegan.tables import markdown_document
 from phasegan.training.data.pair_batches import choose_subset
 from phasegan.training.setup.eta import Estimate
 
@@ -230,7 +230,7 @@ def test_bad_cases_name_the_problem(tmp_path, text, message):
 
 
 def test_a_row_survives_json():
-    row = Row(
+    row = ResultRow(
         "m",
         {"mse": 1.5, "exact": 0},
         {"mse": [1.5], "exact": [False]},
@@ -239,14 +239,14 @@ def test_a_row_survives_json():
         estimate=Estimate(2.0, 1.0, 3.0, {"steps": 2.0}),
         cost=Cost(3.0, 5.0, 2**20, 0.5, 2.0, 7.0),
     )
-    again = Row.from_json(json.loads(json.dumps(row.as_json())))
+    again = ResultRow.from_json(json.loads(json.dumps(row.as_json())))
     assert again.as_json() == row.as_json()
     assert (again.estimate, again.cost) == (row.estimate, row.cost)
 
 
 def test_remarks_say_when_training_was_worth_nothing():
     def row(method, mse, **known):
-        return Row(method, {"mse": mse}, **known)
+        return ResultRow(method, {"mse": mse}, **known)
 
     bad = [row("zero", 9.0), row("flat", 3.0, samples=5), row("net", 4.0, samples=5, epochs=1)]
     assert remarks(bad) == [
@@ -255,5 +255,5 @@ def test_remarks_say_when_training_was_worth_nothing():
     ]
     good = [*bad[:2], row("net", 2.0, samples=5, epochs=1)]
     assert remarks(good) == []
-    text = markdown("heading", [main_table(good, ["mse"], ["note"])])
+    text = markdown_document("heading", [main_table(good, ["mse"])], ["note"])
     assert len([line for line in text.splitlines() if line.startswith("|")]) == 5

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phasegan.benchmark.compare import CHANGE_COLUMNS, compare_results, read_results
+from phasegan.benchmark.compare import compare_results, read_results
+from phasegan.benchmark.report.tables import CHANGE_COLUMNS, changes_table
 from phasegan.errors import InputError
 from phasegan.metrics.paired_tests import compare_paired, holm
 
@@ -155,7 +156,7 @@ def test_what_the_tests_cover_is_said_and_marked(rng, errors):
     before = side("single", 0, 1) + side("mixed", 0, 3) + side("many", 0, 3)
     after = side("single", 1, 1) + side("mixed", 0, 1) + side("many", 0, 3)
     found = compare_results(document(1, before), document(1, after))
-    verdicts = [cells[-1] for cells in found.cells()]
+    verdicts = [cells[-1] for cells in changes_table(found, "").cells()]
     assert [verdict[-1] for verdict in verdicts[:2]] == ["†", "‡"]
     assert verdicts[2] == "no difference shown"
     assert found.remarks[0].startswith("† one seed on a side: noise of the test images only")
@@ -174,7 +175,10 @@ def test_training_images_are_compared_only_where_they_are_named(errors):
         one = document(2, rows, train=lists)
         found = compare_results(one, one)
         assert [c.split for c in found.changes] == ["test", "train"]
-        assert [cells[0] for cells in found.cells()] == ["p", "p (training images)"]
+        assert [cells[0] for cells in changes_table(found, "").cells()] == [
+            "p",
+            "p (training images)",
+        ]
     for lists in (None, {"1": names}):
         one = document(2, rows, train=lists)
         found = compare_results(one, one)
@@ -198,21 +202,19 @@ def test_cells_and_json(rng, errors):
     before = [row("p", errors), row("z", errors, None, None), row("o", errors * 0, 5, None)]
     after = [row("p", errors * 0.5), before[1], row("o", errors * 0 + 1, 5, None)]
     found = compare_results(document(1, before), document(2, after))
-    names, lines = found.table()
-    assert names == list(CHANGE_COLUMNS)
-    assert found.cells() == [texts for texts, _ in lines]
-    assert all(len(texts) == len(keys) == len(names) for texts, keys in lines)
-    cells = dict(zip(names, found.cells()[0], strict=True))
+    table = changes_table(found, "earlier")
+    names = [column.header for column in CHANGE_COLUMNS]
+    cells = dict(zip(names, table.cells()[0], strict=True))
     assert cells["change %"] == "−50.0"
     assert cells["MSE before"] == f"{errors.mean():,.0f}"
     assert cells["images better/worse"] == "40/0"
     assert cells["p (Holm)"] == "<0.001"
     assert cells["95 % interval of the difference"].count("−") == 2
     assert cells["verdict"] == "better†"
-    assert lines[0][1][6] == pytest.approx(-50)
-    assert found.cells()[1][:4] == ["z", "–", "–", "1/1"]
-    assert found.cells()[1][6:] == ["0.0", "–", "–", "0/0", "identical"]
-    assert found.cells()[2][5:8] == ["1", "–", "+1 to +1"]
+    assert table.sort_keys()[0][6] == pytest.approx(-50)
+    assert table.cells()[1][:4] == ["z", "–", "–", "1/1"]
+    assert table.cells()[1][6:] == ["0.0", "–", "–", "0/0", "identical"]
+    assert table.cells()[2][5:8] == ["1", "–", "+1 to +1"]
     values = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert values["changes"][0]["verdict"] == "better"
     assert values["changes"][0]["seeds"] == [1, 1]

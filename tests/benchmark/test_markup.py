@@ -7,10 +7,11 @@ import io
 
 import pytest
 
-from phasegan.benchmark.report.markup import comma_separated, latex, markdown
-from phasegan.benchmark.report.tables import cost_table, main_table, named_by_status, seeds_table
-from phasegan.evaluation.columns import BENCH_COLUMNS, COST_COLUMNS, bench_columns
-from phasegan.evaluation.records import Cost, Row
+from phasegan.benchmark.report.tables import cost_table, main_table, results_table, seeds_table
+from phasegan.evaluation.records import Cost, ResultRow
+from phasegan.evaluation.tables import BENCH_COLUMNS, COST_COLUMNS
+from phasegan.evaluation.tables import bench_columns as chosen_columns
+from phasegan.tables import csv_text, latex_table, markdown_document
 from phasegan.training.setup.eta import Estimate
 
 METRICS = ("mse", "ssim", "exact")
@@ -20,7 +21,7 @@ def measured(method="net", mse=441.4, **known):
     values = {"mse": mse, "mse_stderr": 12.0, "ssim": 0.71, "exact": 0, "test_images": 5}
     cost = Cost(70.0, 120.0, 3 * 2**20, 5.0, 1.0, 8.0)
     values["mse_published"] = 18000.4
-    return Row(method, values, {"mse": [mse] * 5, "ssim": [None] * 5}, cost=cost, **known)
+    return ResultRow(method, values, {"mse": [mse] * 5, "ssim": [None] * 5}, cost=cost, **known)
 
 
 @pytest.fixture
@@ -30,15 +31,16 @@ def rows():
         measured("mean-image", 2000.0, samples=200, seed=0),
         measured(seconds=60.0, estimate=Estimate(66.0, 59.0, 70.0), **trained),
         measured("slow_net", seconds=60.0, estimate=Estimate(90.0, 80.0, 99.0), **trained),
-        Row("big|net", samples=4500, epochs=50, status="estimated", reason="estimated 1 h & more",
-            estimate=Estimate(3600.0, 3000.0, 4000.0)),
-        Row("broken", samples=5, epochs=5, status="failed", reason="50% of $x_1$ is #1 {bad}"),
-        Row("published", {"mse_published": 18575}, samples=5, epochs=5, status="quoted"),
+        ResultRow("big|net", samples=4500, epochs=50, status="estimated",
+            reason="estimated 1 h & more", estimate=Estimate(3600.0, 3000.0, 4000.0)),
+        ResultRow("broken", samples=5, epochs=5, status="failed",
+            reason="50% of $x_1$ is #1 {bad}"),
+        ResultRow("published", {"mse_published": 18575}, samples=5, epochs=5, status="quoted"),
     ]  # fmt: skip
 
 
 def test_markdown_has_every_row_and_says_what_is_no_result(rows):
-    text = markdown("Heading", [main_table(rows, METRICS)], ["A remark."])
+    text = markdown_document("Heading", [main_table(rows, METRICS)], ["A remark."])
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(rows)
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
@@ -52,15 +54,15 @@ def test_markdown_has_every_row_and_says_what_is_no_result(rows):
 
 def test_an_estimate_is_never_written_as_a_score(rows):
     table = main_table(rows, METRICS)
-    names = [column.name for column in table.columns]
-    line = next(line for line in table.lines if line.status == "estimated")
+    names = [column.header for column in table.columns]
+    place = next(i for i, row in enumerate(table.rows) if row.status == "estimated")
     for name in ("average MSE", "± s.e.", "SSIM", "training", "published MSE"):
-        assert line.cells[names.index(name)] == "–"
-        assert line.keys[names.index(name)] is None
+        assert table.cells()[place][names.index(name)] == "–"
+        assert table.sort_keys()[place][names.index(name)] is None
 
 
 def test_latex_is_escaped_and_balanced(rows):
-    text = latex(main_table(rows, METRICS), "100 % of \\phase_spectra with --budget – 1h")
+    text = latex_table(main_table(rows, METRICS), "100 % of \\phase_spectra with --budget – 1h")
     assert r"50\% of \$x\_1\$ is \#1 \{bad\}" in text
     assert r"100 \% of \textbackslash{}phase\_spectra" in text
     assert r"estimated 1 h \& more" in text
@@ -74,7 +76,7 @@ def test_latex_is_escaped_and_balanced(rows):
 
 
 def test_csv_holds_the_numbers_unrounded(rows):
-    lines = list(csv.DictReader(io.StringIO(comma_separated(rows))))
+    lines = list(csv.DictReader(io.StringIO(csv_text(results_table(rows)))))
     assert [line["status"] for line in lines] == [row.status for row in rows]
     assert float(lines[1]["mse"]) == 441.4
     assert float(lines[1]["estimated_high"]) == 70.0
@@ -84,16 +86,20 @@ def test_csv_holds_the_numbers_unrounded(rows):
 
 def test_the_cost_table_says_how_good_estimates_were(rows):
     table = cost_table(rows)
-    names = [column.name for column in table.columns]
+    names = [column.header for column in table.columns]
     held, off = names.index("held"), names.index("estimate off")
-    assert [line.cells[held] for line in table.lines] == ["–", "yes", "no"]
-    assert [line.cells[off] for line in table.lines] == ["–", "+10.0%", "+50.0%"]
+    assert [cells[held] for cells in table.cells()] == ["–", "yes", "no"]
+    assert [cells[off] for cells in table.cells()] == ["–", "+10.0%", "+50.0%"]
     assert table.notes == ("The interval of the estimate held in 1 of 2 trainings.",)
-    assert table.lines[1].cells[names.index("peak memory")] == "3 MiB"
+    assert table.cells()[1][names.index("peak memory")] == "3 MiB"
 
 
 def test_nothing_measured_has_no_cost_table():
-    assert cost_table([Row("a", status="skipped", reason="no")]) is None
+    assert cost_table([ResultRow("a", status="skipped", reason="no")]) is None
+
+
+def bench_columns(rows, metrics):
+    return [column.header for column in chosen_columns(rows, metrics)]
 
 
 def test_columns_are_those_that_say_something(rows):
@@ -104,25 +110,25 @@ def test_columns_are_those_that_say_something(rows):
     assert "scored on" not in bench_columns(again, METRICS)
     train = [*again, measured(samples=200, epochs=50, seed=1, split="train")]
     assert {"scored on", "images seen", "not seen"} <= set(bench_columns(train, METRICS))
-    assert set(COST_COLUMNS) > {"whole row", "device time", "trained /s"}
+    assert {column.header for column in COST_COLUMNS} > {"whole row", "device time", "trained /s"}
     assert "published MSE" not in bench_columns(rows, ("ssim",))
 
 
 def test_every_column_of_scores_is_explained():
-    unexplained = {name for name, column in BENCH_COLUMNS.items() if not column.explanation}
+    unexplained = {column.header for column in BENCH_COLUMNS if not column.explanation}
     assert unexplained == {"method", "epochs", "seed"}
 
 
 def test_seeds_are_summarised_in_a_table_of_their_own(rows):
     assert seeds_table(rows) is None
     both = [measured(mse=mse, samples=5, epochs=5, seed=i) for i, mse in enumerate((400, 500, 540))]
-    (line,) = seeds_table(both).lines
-    assert "480" in line.cells
-    assert "400..540, s.d. 72" in line.cells
+    (cells,) = seeds_table(both).cells()
+    assert "480" in cells
+    assert "400..540, s.d. 72" in cells
 
 
 def test_lines_say_their_status_in_plain_text(rows):
-    names = [line.cells[0] for line in named_by_status(main_table(rows, METRICS)).lines]
+    names = [cells[0] for cells in main_table(rows, METRICS).plain_cells()]
     assert names == [
         "mean-image",
         "net",

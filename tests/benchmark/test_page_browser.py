@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 import phasegan
-from phasegan.benchmark.report.contents import Column, Fact, Gallery, Line, Page, Specimen, Table
+from phasegan.benchmark.report.contents import Gallery, Page, Specimen
 from phasegan.benchmark.report.render import render
+from phasegan.plotting.page import Fact
+from phasegan.tables import Column, Table, TableRow
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
@@ -70,15 +72,14 @@ def page() -> Page:
     names = ("physics, encodings cascade,mean,white", "zero", "shrinkage", "late", "map", "blank")
     statuses = ("ok", "baseline", "skipped", "estimated", "quoted", "failed")
     columns = (
-        Column("method", numeric=False),
-        Column("average MSE", explanation="mean of the squared error"),
-        Column("training"),
-        *(Column(f"column {i}") for i in range(many)),
+        Column("method", align="left"),
+        Column("average MSE", format="{:,.0f}".format, explanation="mean of the squared error"),
+        Column("training", format=lambda pair: pair[1], sort_key=lambda pair: pair[0]),
+        *(Column(f"column {i}", format="{:,.0f}".format) for i in range(many)),
     )
-    lines = tuple(
-        Line(
-            (name, "–" if error is None else f"{error:,.0f}", time, *["17,999"] * many),
-            (name, error, second, *[17999.0] * many),
+    rows = tuple(
+        TableRow(
+            (name, error, None if time == "–" else (second, time), *[17999.0] * many),
             status,
             detail="the loss was not finite in epoch 3: lower the rate" * (status == "failed"),
         )
@@ -97,7 +98,7 @@ def page() -> Page:
         "scenes.h5",
         ("The best is map.",),
         ("A smoke test.",),
-        (Table("Results", columns, lines, "main", ("quoted: as published.",), "Lower is better."),),
+        (Table("Results", columns, rows, "main", ("quoted: as published.",), "Lower is better."),),
         (),
         (Gallery("physics", "seed 0", specimens),),
         (Fact("processor", "AMD EPYC"),),

@@ -14,8 +14,8 @@ import pytest
 import phasegan
 from phasegan.benchmark.report.compose import shown
 from phasegan.benchmark.report.drawings import draw
-from phasegan.benchmark.scaling import find_curves
-from phasegan.evaluation.records import Row
+from phasegan.benchmark.scaling import scaling_curves
+from phasegan.evaluation.records import ResultRow
 from phasegan.training.setup.eta import Estimate
 
 SIZES = {"base_channels": 2, "blocks": 1, "widths": (4, 4), "device": "cpu"}
@@ -38,7 +38,9 @@ def bench(tiny, tmp_path_factory):
 
 
 def row(method="net", samples=5, epochs=5, mse=500.0, **known):
-    return Row(method, {"mse": mse, "mse_stderr": 1.0}, samples=samples, epochs=epochs, **known)
+    return ResultRow(
+        method, {"mse": mse, "mse_stderr": 1.0}, samples=samples, epochs=epochs, **known
+    )
 
 
 def test_every_file_is_there(bench):
@@ -106,7 +108,7 @@ def test_curves_are_found_where_one_thing_varies():
     rows = [row(samples=n, epochs=m, mse=9000 * (n * m) ** -0.5, seed=0) for n, m in pairs]
     rows += [row("flat", n, None, mse=100.0) for n in (10, 20, 40, 80)]
     rows += [row("few", n, 10) for n in (10, 20)]
-    curves = {(c.method, c.axis, c.fixed): c for c in find_curves(rows)}
+    curves = {(c.method, c.axis, c.fixed): c for c in scaling_curves(rows)}
     assert set(curves) == {
         ("net", "samples", "10 epochs"),
         ("net", "epochs", "40 samples"),

@@ -16,7 +16,7 @@ from phasegan.benchmark import session as session_module
 from phasegan.benchmark.plan import plan_rows, resolve_case
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError, Interrupted, RunError
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.io.locking import file_lock
 from phasegan.progress import Progress
 from phasegan.training.setup.eta import Estimate
@@ -404,7 +404,7 @@ def test_committed_rows_add_up():
     for path in (Path(__file__).parents[2] / "benchmarks" / "results").glob("*/results.json"):
         for document in json.loads(path.read_text())["rows"]:
             if isinstance(document.get("per_image"), dict) and document["status"] == "ok":
-                row = Row.from_json(document)
+                row = ResultRow.from_json(document)
                 assert row.adds_up(len(row.per_image["mse"]))
                 seen += 1
     assert seen > 20

@@ -12,11 +12,13 @@ import torch
 import phasegan
 from phasegan.benchmark.cases import TrainingOptions, case_folder, load_case
 from phasegan.benchmark.plan import plan_rows
-from phasegan.benchmark.summary import SUMMARY_COLUMNS, summarise_seeds, summary_cells
+from phasegan.benchmark.report.tables import SEEDS_COLUMNS, seeds_table
+from phasegan.benchmark.summary import summarise_seeds
 from phasegan.errors import InputError
-from phasegan.evaluation.columns import BENCH_COLUMNS, cells
 from phasegan.evaluation.notes import remarks
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
+from phasegan.evaluation.tables import BENCH_COLUMNS
+from phasegan.tables import Table
 from phasegan.training.setup.options import PhaseOptions
 
 CPU = torch.device("cpu")
@@ -186,7 +188,7 @@ def test_several_seeds_get_a_table_of_their_own(case, tiny, tmp_path, run_cli):
 
 
 def row(method, mse, **known):
-    return Row(method, {"mse": mse, "mse_scale": mse / 2, "ssim": None}, **known)
+    return ResultRow(method, {"mse": mse, "mse_scale": mse / 2, "ssim": None}, **known)
 
 
 def test_one_seed_has_no_second_table():
@@ -196,10 +198,10 @@ def test_one_seed_has_no_second_table():
 def test_two_seeds_have_a_range_and_three_a_deviation():
     two = [row("a", 100.0 * s, samples=2, seed=s) for s in (1, 2)]
     three = [row("b", 100.0 * s, samples=2, epochs=1, seed=s) for s in (1, 2, 3)]
-    quoted = Row("a", {"mse_published": 1.0}, samples=2, epochs=1, status="quoted")
-    found = summarise_seeds([row("zero", 9.6), *two, *three, quoted])
-    names = list(SUMMARY_COLUMNS)
-    texts = [dict(zip(names, line, strict=True)) for line in summary_cells(found)]
+    quoted = ResultRow("a", {"mse_published": 1.0}, samples=2, epochs=1, status="quoted")
+    table = seeds_table([row("zero", 9.6), *two, *three, quoted])
+    names = [column.header for column in SEEDS_COLUMNS]
+    texts = [dict(zip(names, line, strict=True)) for line in table.cells()]
     spreads = [text["spread of average MSE"] for text in texts]
     assert spreads == ["–", "100..200", "100..300, s.d. 100"]
     assert [text["average MSE"] for text in texts] == ["9.6", "150", "200"]
@@ -217,6 +219,6 @@ def test_remarks_compare_rows_of_one_seed():
 
 
 def test_rows_from_before_a_figure_was_known_are_shown():
-    old = Row.from_json(row("a", 100.0, samples=2).as_json())
-    (line,) = cells([old], {"mean known": BENCH_COLUMNS["mean known"]})
-    assert line == ["–"]
+    old = ResultRow.from_json(row("a", 100.0, samples=2).as_json())
+    table = Table.from_records("t", BENCH_COLUMNS, [old]).only("mse_mean")
+    assert table.cells() == [["–"]]

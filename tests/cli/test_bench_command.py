@@ -11,7 +11,7 @@ import phasegan
 from phasegan.benchmark.estimates import RowEstimate
 from phasegan.cli.common import Duration, SeedList
 from phasegan.evaluation.notes import ahead, remarks
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.training.setup.eta import Estimate
 
 SMALL = (
@@ -161,7 +161,7 @@ def test_estimates_say_what_is_true(run_cli, tiny, monkeypatch, words, message):
 
 def test_what_is_said_of_trainings_is_what_was_measured():
     def row(method, mse, samples=5, epochs=None, seed=0):
-        return Row(method, {"mse": mse}, samples=samples, epochs=epochs, seed=seed)
+        return ResultRow(method, {"mse": mse}, samples=samples, epochs=epochs, seed=seed)
 
     rows = [row("mean-magnitude", 50.0), row("zero", 90.0, samples=None, seed=None)]
     better, worse, equal = (row("physics", mse, epochs=2) for mse in (40.0, 60.0, 50.3))

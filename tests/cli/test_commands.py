@@ -176,14 +176,20 @@ def test_quiet_prints_nothing_but_results(run_cli, pictures, tiny):
 
 @pytest.mark.parametrize("width", [30, 60, 80, 200])
 def test_a_narrow_terminal_never_cuts_a_number(width, capsys, monkeypatch):
-    from phasegan.cli.common import print_table
+    from phasegan.tables import Column, Table, TableRow, print_table
 
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("NO_COLOR", "1")
-    headers = ["method", "average MSE", "± s.e.", "training", "estimated"]
+    columns = (
+        Column("method", align="left"),
+        Column("average MSE"),
+        Column("± s.e.", optional=2),
+        Column("training"),
+        Column("estimated", optional=1),
+    )
     cells = ["published (quoted)", "18,575", "1,234", "14 min 43 s", "16 min 05 s"]
-    print_table(headers, [cells] * 2, optional=["estimated", "± s.e."])
+    print_table(Table("Scores", columns, (TableRow(tuple(cells)),) * 2))
     out = capsys.readouterr().out
     assert "…" not in out
     kept = cells if width > 60 else [cells[0], cells[1], cells[3]]

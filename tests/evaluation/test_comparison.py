@@ -9,7 +9,7 @@ from PIL import Image
 import phasegan
 from phasegan.errors import InputError
 from phasegan.evaluation.comparison import (
-    Column,
+    SheetColumn,
     bench_columns,
     choose_images,
     compare,
@@ -17,14 +17,16 @@ from phasegan.evaluation.comparison import (
     yardstick,
 )
 from phasegan.evaluation.evaluate import open_baseline
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.plotting.sheet import image_tile, phase_tile
 
 
 def row(method, mse, samples=None, epochs=None, seed=None, **known):
     run = None if epochs is None else f"runs/{method}-{samples}-{epochs}-{seed}"
-    return Row(method, {"mse": mse}, samples=samples, epochs=epochs, seed=seed, run=run, **known)
+    return ResultRow(
+        method, {"mse": mse}, samples=samples, epochs=epochs, seed=seed, run=run, **known
+    )
 
 
 BASELINES = [
@@ -102,7 +104,7 @@ def test_cells_are_what_the_methods_give(tmp_path, channels):
     phasegan.prepare("builtin", path, size=32, samples=4, test=3, channels=channels)
     names = ["mean-magnitude", "zero"]
     rows = phasegan.evaluate(path, names).rows
-    columns = [Column(name, row) for name, row in zip(names, rows, strict=True)]
+    columns = [SheetColumn(name, row) for name, row in zip(names, rows, strict=True)]
     with phasegan.open(path) as file:
         methods = [open_baseline(name, file, 4, 0) for name in names]
         found = compare(file, columns, methods)

@@ -14,11 +14,13 @@ from PIL import Image
 
 from phasegan.plotting.animation import animate
 from phasegan.plotting.gallery import CRISP, render, write_gallery
-from phasegan.plotting.gallery_contents import Fact, Gallery, Row, Score, Scores, Section
+from phasegan.plotting.gallery_contents import Gallery, ImageRow, Section
+from phasegan.plotting.page import Fact
+from phasegan.tables import Column, Table, TableRow
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}\ud800\x00"
 FETCHING = {"src", "srcset", "href", "poster", "data", "action", "background"}
-VOID = {"meta", "link", "img", "source", "input", "br"}
+VOID = {"meta", "link", "img", "wbr", "source", "input", "br"}
 
 
 class Document(HTMLParser):
@@ -58,10 +60,18 @@ def section(rng, rows, columns=("photo (A)", "→ B", "→ back to A"), side=20,
         title,
         columns,
         [
-            Row(f"{i}.png", [rng.integers(0, 256, (side, side + 4, 3), np.uint8) for _ in columns])
+            ImageRow(
+                f"{i}.png", [rng.integers(0, 256, (side, side + 4, 3), np.uint8) for _ in columns]
+            )
             for i in range(rows)
         ],
     )
+
+
+def scores(text: str) -> Table:
+    columns = (Column("", align="left"), Column(text))
+    rows = (TableRow((text, text)), TableRow((text, text), "baseline"))
+    return Table(text, columns, rows, "scores", (text,))
 
 
 def full(rng, tmp_path: Path, text: str = "text") -> Gallery:
@@ -73,12 +83,12 @@ def full(rng, tmp_path: Path, text: str = "text") -> Gallery:
     return Gallery(
         text,
         [
-            Section(text, [text, text], [Row(text, [grey, None], text)], text),
+            Section(text, [text, text], [ImageRow(text, [grey, None], text)], text),
             section(rng, 3),
         ],
         text,
         [Fact(text, text)],
-        Scores([text], [Score(text, [text]), Score(text, [text], baseline=True)], text, text),
+        scores(text),
         f"{text}\n\n{text}",
         text,
         stream.getvalue(),
@@ -115,7 +125,8 @@ def test_hostile_texts_stay_texts(rng, tmp_path):
     write_gallery(tmp_path / "g.html", hostile)
     found = Document((tmp_path / "g.html").read_text(encoding="utf-8"))
     expected = Document(render(tame))
-    assert [tag for tag, _ in found.elements] == [tag for tag, _ in expected.elements]
+    tags = [[tag for tag, _ in document.elements if tag != "wbr"] for document in (found, expected)]
+    assert tags[0] == tags[1]
     assert not any(name.startswith("on") for _, given in found.elements for name in given)
     kept = HOSTILE.replace("\ud800", "\ufffd").replace("\x00", "\ufffd")
     assert "".join(found.texts).count(kept) == "".join(expected.texts).count("text")
@@ -134,7 +145,7 @@ def test_there_is_a_strip_a_row_and_a_tile_a_column(rng, rows):
 
 def test_what_is_missing_keeps_its_place(rng):
     tile = rng.integers(0, 256, (8, 8), np.uint8)
-    one = Section("s", ["a", "b", "c"], [Row("r", [None, tile, None])])
+    one = Section("s", ["a", "b", "c"], [ImageRow("r", [None, tile, None])])
     document = Document(render(Gallery("g", [one])))
     assert len(document.all("figure", "tile")) == 3
     assert [a["aria-label"] for a in document.all("div", "missing")] == ["r: a, none", "r: c, none"]
@@ -144,7 +155,7 @@ def test_what_is_missing_keeps_its_place(rng):
 @pytest.mark.parametrize("shape", [(CRISP, CRISP, 3), (5, CRISP), (7, 9, 1)])
 def test_small_pictures_are_kept_exactly_and_enlarged_in_squares(rng, shape):
     tile = rng.integers(0, 256, shape, np.uint8)
-    document = Document(render(Gallery("g", [Section("s", ["c"], [Row("r", [tile])])])))
+    document = Document(render(Gallery("g", [Section("s", ["c"], [ImageRow("r", [tile])])])))
     (picture,) = document.all("img", "crisp")
     assert (picture["width"], picture["height"]) == (str(shape[1]), str(shape[0]))
     expected = tile if shape[2:] == (3,) else np.repeat(tile.reshape(*shape[:2], 1), 3, 2)
@@ -153,7 +164,7 @@ def test_small_pictures_are_kept_exactly_and_enlarged_in_squares(rng, shape):
 
 def test_large_pictures_are_kept_nearly_and_enlarged_smoothly():
     ramp = np.add.outer(np.arange(CRISP + 40), np.arange(200)).astype(np.uint8) // 2
-    document = Document(render(Gallery("g", [Section("s", ["c"], [Row("r", [ramp])])])))
+    document = Document(render(Gallery("g", [Section("s", ["c"], [ImageRow("r", [ramp])])])))
     assert document.all("img", "crisp") == []
     kept = np.asarray(shown(document.all("img")[0]).convert("L"), int)
     assert kept.shape == ramp.shape
@@ -177,7 +188,7 @@ def test_the_still_of_the_animation_is_its_last_frame(rng, tmp_path):
 def test_what_is_absent_has_no_heading_and_no_link(rng):
     document = Document(render(Gallery("g", [section(rng, 1)])))
     links = [a["href"] for a in document.all("a")]
-    assert links == ["#pictures", "#section-1"]
+    assert links == ["#contents", "#section-1"]
     assert document.all("table") == document.all("source") == document.all("dl") == []
 
 
@@ -192,9 +203,7 @@ def test_every_link_leads_somewhere(rng, tmp_path):
 def test_rows_that_do_not_fit_their_columns_are_refused(rng):
     tile = rng.integers(0, 256, (8, 8), np.uint8)
     with pytest.raises(ValueError, match="2 columns"):
-        Section("s", ["a", "b"], [Row("r", [tile])])
-    with pytest.raises(ValueError, match="1 columns"):
-        Scores(["a"], [Score("s", ["1", "2"])])
+        Section("s", ["a", "b"], [ImageRow("r", [tile])])
 
 
 def test_pictures_of_another_format_are_refused(rng, tmp_path):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from phasegan.plotting.gallery import write_gallery
-from phasegan.plotting.gallery_contents import Gallery, Row, Score, Scores, Section
+from phasegan.plotting.gallery_contents import Gallery, ImageRow, Section
+from phasegan.tables import Column, Table, TableRow
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
@@ -27,17 +28,26 @@ COLUMNS = ("photo (A)", "→ B", "→ back to A", "identity")
 def gallery() -> Gallery:
     rng = np.random.default_rng(0)
 
-    def row(i: int, missing: int | None = None) -> Row:
+    def row(i: int, missing: int | None = None) -> ImageRow:
         tiles = [rng.integers(0, 256, (20, 30, 3), np.uint8) for _ in COLUMNS]
-        return Row(f"{i}.png", [None if j == missing else tile for j, tile in enumerate(tiles)])
+        return ImageRow(
+            f"{i}.png", [None if j == missing else tile for j, tile in enumerate(tiles)]
+        )
 
     return Gallery(
         "flowers",
         [
             Section("A → B", COLUMNS, [row(0), row(1, missing=1), row(2)]),
-            Section("B → A", COLUMNS[:3], [Row(r.name, r.tiles[:3]) for r in map(row, range(6))]),
+            Section(
+                "B → A", COLUMNS[:3], [ImageRow(r.name, r.tiles[:3]) for r in map(row, range(6))]
+            ),
         ],
-        scores=Scores([f"score {i}" for i in range(9)], [Score("A → B", ["1,234.5"] * 9)]),
+        scores=Table(
+            "Scores",
+            (Column("", align="left"), *(Column(f"score {i}") for i in range(9))),
+            (TableRow(("A → B", *["1,234.5"] * 9)),),
+            "scores",
+        ),
         advice="Look at the pictures.",
     )
 

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from phasegan.benchmark.report.contents import Fact, Figure, Gallery, Page, Specimen, Table
+from phasegan.benchmark.report.contents import Figure, Gallery, Page, Specimen
 from phasegan.benchmark.report.context import Context, open_method
 from phasegan.benchmark.report.drawings import Drawing
-from phasegan.evaluation.columns import squared_grey_levels
 from phasegan.evaluation.comparison import training_title
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
+from phasegan.evaluation.tables import squared_grey_levels
 from phasegan.plotting.curves import svg_text
+from phasegan.plotting.page import Fact
 from phasegan.plotting.sheet import image_tile
 from phasegan.reconstruction.inputs.problems import observe
+from phasegan.tables import Table
 
 PLACES = (("best", 0.0), ("median", 0.5), ("worst", 1.0))
 """Of a method's test images in the order of their errors."""
@@ -39,7 +41,10 @@ _FACTS = {
 
 
 def compose(
-    context: Context, rows: Sequence[Row], tables: Sequence[Table], drawings: Sequence[Drawing]
+    context: Context,
+    rows: Sequence[ResultRow],
+    tables: Sequence[Table],
+    drawings: Sequence[Drawing],
 ) -> Page:
     """Put a report together.
 
@@ -86,9 +91,9 @@ def compose(
     )
 
 
-def shown(rows: Sequence[Row]) -> list[Row]:
+def shown(rows: Sequence[ResultRow]) -> list[ResultRow]:
     """Return a row of each method: that of the most samples × epochs, of the first seed."""
-    chosen: dict[str, Row] = {}
+    chosen: dict[str, ResultRow] = {}
     for row in rows:
         if row.status != "ok" or row.split != "test":
             continue
@@ -98,11 +103,11 @@ def shown(rows: Sequence[Row]) -> list[Row]:
     return sorted(chosen.values(), key=lambda row: float(row.values["mse"]))
 
 
-def _work(row: Row) -> int:
+def _work(row: ResultRow) -> int:
     return (row.samples or 0) * (row.epochs or 1)
 
 
-def _summary(rows: Sequence[Row]) -> tuple[str, ...]:
+def _summary(rows: Sequence[ResultRow]) -> tuple[str, ...]:
     measured = [row for row in rows if row.status == "ok" and row.split == "test"]
     trained = [row for row in measured if row.epochs is not None]
     others = [row for row in measured if row.epochs is None]
@@ -120,7 +125,7 @@ def _summary(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _figure(row: Row) -> str:
+def _figure(row: ResultRow) -> str:
     error = row.values["mse_stderr"]
     spread = "" if error is None else f" ± {squared_grey_levels(error)} (s.e. over the images)"
     title = training_title(row).replace(" × ", "\u00a0×\u00a0")
@@ -128,7 +133,7 @@ def _figure(row: Row) -> str:
     return f"{squared_grey_levels(row.values['mse'])}{spread}, {title}{samples}"
 
 
-def _gallery(row: Row, context: Context) -> Gallery:
+def _gallery(row: ResultRow, context: Context) -> Gallery:
     file, errors = context.file, row.per_image["mse"]
     order = np.argsort(errors, kind="stable")
     places = {name: int(order[round(q * (len(order) - 1))]) for name, q in PLACES}
@@ -156,7 +161,7 @@ def _gallery(row: Row, context: Context) -> Gallery:
     )
 
 
-def _caption(row: Row, index: int) -> str:
+def _caption(row: ResultRow, index: int) -> str:
     error, ssim = row.per_image["mse"][index], row.per_image["ssim"][index]
     likeness = "" if ssim is None else f" · SSIM {ssim:.2f}"
     return f"MSE {squared_grey_levels(error)}{likeness}"
@@ -169,7 +174,7 @@ def _png(image: np.ndarray, data_range: int) -> bytes:
     return stream.getvalue()
 
 
-def _facts(rows: Sequence[Row], context: Context) -> tuple[Fact, ...]:
+def _facts(rows: Sequence[ResultRow], context: Context) -> tuple[Fact, ...]:
     machines = {tuple(sorted((row.machine or {}).items(), key=str)) for row in rows if row.machine}
     found: dict[str, list[str]] = {}
     for machine in sorted(machines, key=str):

@@ -12,13 +12,13 @@ import torch
 
 from phasegan._version import __version__
 from phasegan.benchmark.cases import Case
-from phasegan.benchmark.scaling import find_curves
+from phasegan.benchmark.scaling import scaling_curves
 from phasegan.benchmark.summary import summarise_seeds
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.leakage import LeakReport
 from phasegan.evaluation.evaluate import open_baseline, open_run
 from phasegan.evaluation.notes import SMOKE_NOTE, is_smoke_test, remarks
-from phasegan.evaluation.records import Row, Status
+from phasegan.evaluation.records import ResultRow, Status
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
 from phasegan.reconstruction.protocol import Method
 
@@ -48,7 +48,7 @@ class Context:
         """What is measured on which data."""
         return heading(self.case, self.file)
 
-    def warnings(self, rows: Sequence[Row]) -> tuple[str, ...]:
+    def warnings(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
         """Return what must be known before a number is believed."""
         leaked = self.leaks.describe()
         return (
@@ -61,7 +61,7 @@ class Context:
             ),
         )
 
-    def left_out(self, rows: Sequence[Row]) -> tuple[str, ...]:
+    def left_out(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
         """Return what has no scores, and why."""
         said = {
             f"{_LEFT[row.status]}: {row.method}"
@@ -72,11 +72,11 @@ class Context:
         }
         return tuple(sorted(said))
 
-    def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
+    def remarks(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
         """Return warnings, and what trainings are worth."""
         return (*self.warnings(rows), *remarks(rows))
 
-    def document(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def document(self, rows: Sequence[ResultRow]) -> dict[str, Any]:
         """Return what results.json holds; see docs/bench.md."""
         return {
             "format": RESULTS_FORMAT,
@@ -98,7 +98,7 @@ class Context:
             "ssim_window": SSIM_DESCRIPTION,
             "sources": {"test": self.file.test.sources()},
             "seeds": [summary.as_json() for summary in summarise_seeds(rows)],
-            "scaling": [curve.as_json() for curve in find_curves(rows)],
+            "scaling": [curve.as_json() for curve in scaling_curves(rows)],
             "rows": [row.as_json() for row in rows],
         }
 
@@ -111,7 +111,7 @@ def heading(case: Case, file: PreparedFile) -> str:
     )
 
 
-def open_method(row: Row, context: Context) -> Method:
+def open_method(row: ResultRow, context: Context) -> Method:
     """Make the method of a measured row ready again."""
     key = row.key or f"{row.method} {row.samples} {row.seed}"
     if key not in context.opened:

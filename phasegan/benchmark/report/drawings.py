@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phasegan.benchmark.scaling import Curve, find_curves
+from phasegan.benchmark.scaling import ScalingCurve, scaling_curves
 from phasegan.benchmark.summary import Summary, summarise_seeds
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.evaluation.comparison import training_title
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.plotting.curves import (
     FittedSeries,
     Point,
@@ -31,7 +31,7 @@ class Drawing:
     figure: Any
 
 
-def draw(rows: Sequence[Row], file: PreparedFile) -> list[Drawing]:
+def draw(rows: Sequence[ResultRow], file: PreparedFile) -> list[Drawing]:
     """Draw what the rows allow.
 
     Parameters
@@ -47,10 +47,10 @@ def draw(rows: Sequence[Row], file: PreparedFile) -> list[Drawing]:
         MSE against samples; against one thing at a time, with fitted curves; the
         estimates of durations against what was measured.
     """
-    return [*_errors(rows, file), *_scaling(find_curves(rows)), *_estimates(rows)]
+    return [*_errors(rows, file), *_scaling(scaling_curves(rows)), *_estimates(rows)]
 
 
-def _errors(rows: Sequence[Row], file: PreparedFile) -> list[Drawing]:
+def _errors(rows: Sequence[ResultRow], file: PreparedFile) -> list[Drawing]:
     summaries = summarise_seeds(rows)
     series: dict[str, list[Point]] = defaultdict(list)
     levels: dict[str, float] = {}
@@ -74,7 +74,7 @@ def _errors(rows: Sequence[Row], file: PreparedFile) -> list[Drawing]:
     return [Drawing("mse-samples", "Average MSE against samples", f"Bars: {bars}.", figure)]
 
 
-def _scored(rows: Sequence[Row]) -> list[Row]:
+def _scored(rows: Sequence[ResultRow]) -> list[ResultRow]:
     return [row for row in rows if row.status == "ok" and row.split == "test"]
 
 
@@ -83,12 +83,12 @@ def _of_summary(summary: Summary) -> tuple[str, int | None, float, float]:
     return summary.method, summary.samples, mse.mean, mse.deviation or 0.0
 
 
-def _of_row(row: Row) -> tuple[str, int | None, float, float]:
+def _of_row(row: ResultRow) -> tuple[str, int | None, float, float]:
     return row.method, row.samples, row.values["mse"], row.values["mse_stderr"] or 0.0
 
 
-def _scaling(curves: Sequence[Curve]) -> list[Drawing]:
-    groups: dict[tuple[str, str], list[Curve]] = defaultdict(list)
+def _scaling(curves: Sequence[ScalingCurve]) -> list[Drawing]:
+    groups: dict[tuple[str, str], list[ScalingCurve]] = defaultdict(list)
     for curve in curves:
         groups[curve.axis, curve.fixed if curve.axis != "samples" else ""].append(curve)
     drawings = []
@@ -123,7 +123,7 @@ _SCALING = (
 )
 
 
-def _estimates(rows: Sequence[Row]) -> list[Drawing]:
+def _estimates(rows: Sequence[ResultRow]) -> list[Drawing]:
     timed = [row for row in rows if row.status == "ok" and row.estimate and row.seconds]
     timed = [row for row in timed if row.split == "test"]
     if not timed:

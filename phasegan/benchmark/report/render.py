@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
-from importlib.resources import files
 from xml.etree import ElementTree
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from phasegan.benchmark.report.contents import INK, Figure, Key, Page, Table
-
-TEMPLATE, STYLE, SCRIPT = "report.html.jinja", "report.css", "report.js"
+from phasegan.benchmark.report.contents import Figure, Page
+from phasegan.plotting.curves import INK
+from phasegan.plotting.page import data_address, legible, page_tables, render_page
 
 PICTURE_PIXELS = 256
 """A picture is shown at the largest whole enlargement that is not wider than this."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_BREAKS = re.compile(r"([,_/])(?=\S)")
 _PIXELS = {"pt": 4 / 3, "in": 96.0, "px": 1.0, "": 1.0}
 _DRAWN = frozenset(
     [
@@ -83,112 +74,27 @@ def render(page: Page) -> str:
         (gallery, [_comparison(pool, s.reference, s.estimate) for s in gallery.specimens])
         for gallery in page.galleries
     ]
-    tables = [_Sheet(table, identifier) for table, identifier in _named(page.tables)]
     drawings = [(figure, _drawing(figure, n)) for n, figure in enumerate(page.figures, start=1)]
     widths = sorted({picture.shown for picture in pool.pictures.values()})
-    style = _read(STYLE) + "".join(f".w{px} {{ --shown: {px}px; }}\n" for px in widths)
-    script = _read(SCRIPT)
-    return (
-        _environment()
-        .get_template(TEMPLATE)
-        .render(
-            page=page,
-            tables=tables,
-            drawings=drawings,
-            galleries=galleries,
-            pictures=list(pool.pictures.values()),
-            style=Markup(style),
-            script=Markup(script),
-            style_hash=_digest(style),
-            script_hash=_digest(script),
-        )
+    return render_page(
+        "phasegan.benchmark.report",
+        "report",
+        style="".join(f".w{px} {{ --shown: {px}px; }}\n" for px in widths),
+        filters={"words": _words},
+        page=page,
+        tables=page_tables(page.tables),
+        drawings=drawings,
+        galleries=galleries,
+        pictures=list(pool.pictures.values()),
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_read),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_writable,
-    )
-    environment.filters["breakable"] = _breakable
-    environment.filters["words"] = _words
-    environment.filters["keys"] = _keys
-    return environment
-
-
-def _read(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
-
-
-def _writable(value: object) -> object:
-    return _legible(value) if type(value) is str else value
-
-
-def _legible(text: str) -> str:
-    """Replace what HTML in UTF-8 cannot hold."""
-    return _UNWRITABLE.sub("\ufffd", text)
-
-
-def _breakable(text: str) -> Markup:
-    """Let a long name break after commas, underscores and slashes."""
-    return Markup(_BREAKS.sub(r"\1<wbr>", str(escape(_legible(text)))))
 
 
 def _words(text: str) -> Markup:
     """Keep the words of a command whole, which browsers break at hyphens."""
-    parts = (escape(part) for part in re.split(r"(\s+)", _legible(text)))
+    parts = (escape(part) for part in re.split(r"(\s+)", legible(text)))
     return Markup("").join(
         Markup("<span>{}</span>").format(part) if part.strip() else part for part in parts
     )
-
-
-def _keys(keys: tuple[Key, ...]) -> str:
-    """Return sorting keys as JSON; a number that is not finite counts as blank."""
-    finite = [None if isinstance(k, float) and not math.isfinite(k) else k for k in keys]
-    return json.dumps(finite, separators=(",", ":"))
-
-
-def _named(tables: tuple[Table, ...]) -> Iterator[tuple[Table, str]]:
-    """Give each table an identifier that HTML takes and no other has."""
-    taken: set[str] = set()
-    for table in tables:
-        stem = name = "table-" + (re.sub(r"[^\w-]+", "-", table.identifier).strip("-") or "1")
-        count = 1
-        while name in taken:
-            count += 1
-            name = f"{stem}-{count}"
-        taken.add(name)
-        yield table, name
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """A table, its identifier on the page and its numbered footnotes."""
-
-    table: Table
-    identifier: str
-
-    @property
-    def footnotes(self) -> list[tuple[str, str]]:
-        """Names of columns and what explains them, in the order of the columns."""
-        return self.table.footnotes
-
-    @property
-    def marks(self) -> list[int]:
-        """The footnote of each column, counted from 1; 0 for none."""
-        order = [text for _, text in self.footnotes]
-        return [
-            order.index(column.explanation) + 1 if column.explanation else 0
-            for column in self.table.columns
-        ]
 
 
 @dataclass(frozen=True)
@@ -198,7 +104,7 @@ class _Picture:
     identifier: str
     width: int
     height: int
-    data: str
+    address: str
 
     @property
     def shown(self) -> int:
@@ -220,7 +126,7 @@ class _Pool:
             if not png.startswith(_PNG) or width * height == 0:
                 raise ValueError("a picture of the report is not PNG")
             name = f"picture-{len(self.pictures) + 1}"
-            self.pictures[png] = _Picture(name, width, height, b64encode(png).decode())
+            self.pictures[png] = _Picture(name, width, height, data_address(png, "png"))
         return self.pictures[png]
 
 
@@ -252,7 +158,7 @@ def _drawing(figure: Figure, number: int) -> Markup:
         root.attrib.pop(name, None)
         if size:
             root.set(name, f"{float(size[1]) * _PIXELS[size[2]]:.0f}")
-    root.attrib |= {"role": "img", "aria-label": _legible(figure.title)}
+    root.attrib |= {"role": "img", "aria-label": legible(figure.title)}
     root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt"}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 

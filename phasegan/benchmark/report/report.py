@@ -6,58 +6,62 @@ from collections.abc import Sequence
 
 from phasegan.benchmark.compare import Comparison
 from phasegan.benchmark.report.compose import compose
-from phasegan.benchmark.report.contents import Table
 from phasegan.benchmark.report.context import Context, open_method
 from phasegan.benchmark.report.drawings import draw
-from phasegan.benchmark.report.markup import comma_separated, latex, markdown
 from phasegan.benchmark.report.render import render
 from phasegan.benchmark.report.tables import (
-    against_table,
+    changes_table,
     cost_table,
     main_table,
+    results_table,
     scaling_table,
     seeds_table,
 )
-from phasegan.benchmark.scaling import find_curves
+from phasegan.benchmark.scaling import scaling_curves
 from phasegan.evaluation.comparison import bench_columns, compare
 from phasegan.evaluation.notes import machine_line
-from phasegan.evaluation.records import Row
+from phasegan.evaluation.records import ResultRow
 from phasegan.io.atomic import atomic_file, write_json, write_text
 from phasegan.plotting.curves import save_figure
+from phasegan.tables import Table, csv_text, latex_table, markdown_document
 
 
-def _tables(context: Context, rows: Sequence[Row], compared: Comparison | None) -> list[Table]:
+def _tables(
+    context: Context, rows: Sequence[ResultRow], compared: Comparison | None
+) -> list[Table]:
     further = (
         seeds_table(rows),
         cost_table(rows),
-        scaling_table(find_curves(rows)),
-        None if compared is None else against_table(compared, context.against),
+        scaling_table(scaling_curves(rows)),
+        None if compared is None else changes_table(compared, context.against),
     )
     main = main_table(rows, context.case.metrics)
     return [main, *(table for table in further if table is not None)]
 
 
 def write_tables(
-    context: Context, rows: Sequence[Row], compared: Comparison | None = None
+    context: Context, rows: Sequence[ResultRow], compared: Comparison | None = None
 ) -> list[Table]:
     """Write results.json, results.csv, table.md and table.tex, each atomically."""
     document = context.document(rows)
     if compared is not None:
         document["against"] = compared.as_json()
     write_json(context.folder / "results.json", document)
-    write_text(context.folder / "results.csv", comma_separated(rows))
+    write_text(context.folder / "results.csv", csv_text(results_table(rows)))
     tables = _tables(context, rows, compared)
     said = [*context.remarks(rows), *_machines(rows)]
-    write_text(context.folder / "table.md", markdown(context.heading, tables, said))
-    write_text(context.folder / "table.tex", latex(tables[0], context.heading, said))
+    write_text(context.folder / "table.md", markdown_document(context.heading, tables, said))
+    write_text(context.folder / "table.tex", latex_table(tables[0], context.heading, said))
     return tables
 
 
-def _machines(rows: Sequence[Row]) -> list[str]:
+def _machines(rows: Sequence[ResultRow]) -> list[str]:
     return list(dict.fromkeys(machine_line(row.machine) for row in rows if row.machine))
 
 
-def write_report(context: Context, rows: list[Row], compared: Comparison | None = None) -> None:
+def write_report(
+    context: Context, rows: list[ResultRow], compared: Comparison | None = None
+) -> None:
     """Write everything into the folder; each file atomically."""
     tables = write_tables(context, rows, compared)
     drawings = draw(rows, context.file)
@@ -68,7 +72,7 @@ def write_report(context: Context, rows: list[Row], compared: Comparison | None 
     write_text(context.folder / "report.html", render(page))
 
 
-def _write_sheet(context: Context, rows: list[Row]) -> None:
+def _write_sheet(context: Context, rows: list[ResultRow]) -> None:
     columns = bench_columns(rows)
     if not columns:
         return

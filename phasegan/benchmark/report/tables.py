@@ -1,164 +1,378 @@
-"""The tables of a bench, as data: Markdown, LaTeX and the report write the same ones."""
+"""The tables of a bench: scores, costs, seeds, scaling, changes, estimates, and its CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from phasegan.benchmark.compare import Comparison
-from phasegan.benchmark.report import contents
-from phasegan.benchmark.report.contents import BADGES, Line, Table
-from phasegan.benchmark.scaling import Curve
-from phasegan.benchmark.summary import NOTE as SEEDS_NOTE
-from phasegan.benchmark.summary import SUMMARY_COLUMNS, summarise_seeds
-from phasegan.evaluation.columns import COST_COLUMNS, UNKNOWN, Column, bench_columns
-from phasegan.evaluation.records import Row
-from phasegan.metrics.scaling_laws import ScalingFit
+from phasegan.benchmark.compare import Change, Comparison
+from phasegan.benchmark.scaling import ScalingCurve
+from phasegan.benchmark.summary import FIGURES, Spread, Summary, summarise_seeds
+from phasegan.evaluation.records import Cost, ResultRow
+from phasegan.evaluation.tables import (
+    COST_COLUMNS,
+    METHOD,
+    bench_columns,
+    count_text,
+    squared_grey_levels,
+)
+from phasegan.progress import format_duration
+from phasegan.tables import BLANK, Column, Status, Table, TableRow, read_values
 
 QUOTED_NOTE = "quoted: as published, not measured here."
+SEEDS_NOTE = (
+    "seeds: mean over so many seeds, each with its own samples, weights and shuffles; spread: "
+    "least..largest of the seeds, and their standard deviation where there are three or more."
+)
+SCALING_NOTE = (
+    "MSE = a·x^−b, or c + a·x^−b where the points carry a floor, fitted in log MSE; 95 % "
+    "intervals; none is drawn where the points do not carry one."
+)
+SPREAD_MARKS = {"neither": "†", "one side": "‡", "both sides": ""}
+"""Behind a verdict, by `PairedComparison.spread_of`; the notes of a comparison explain them."""
 
 
-def main_table(rows: Sequence[Row], metrics: Sequence[str], notes: Sequence[str] = ()) -> Table:
-    """Return the table of all rows and their scores.
+def main_table(rows: Sequence[ResultRow], metrics: Sequence[str]) -> Table:
+    """Build the table of all rows and their scores.
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of ResultRow
         Measured or not.
     metrics : sequence of str
-        The scores to show, by the names of `phasegan.benchmark.cases.METRICS`.
-    notes : sequence of str
-        Further footnotes.
+        Scores to show, by the names of `phasegan.benchmark.cases.METRICS`.
+
+    Returns
+    -------
+    Table
+        Rows without scores have their reason as a detail.
     """
-    quoted = (QUOTED_NOTE,) if any(row.status == "quoted" for row in rows) else ()
     columns = bench_columns(rows, metrics)
-    return _table("Scores", "scores", rows, columns, (*quoted, *notes))
+    quoted = (QUOTED_NOTE,) if any(row.status == "quoted" for row in rows) else ()
+    return Table("Scores", columns, _status_rows(columns, rows), "scores", quoted)
 
 
-def cost_table(rows: Sequence[Row]) -> Table | None:
-    """Return what the rows took, if anything was measured."""
+def _status_rows(columns: Sequence[Column], rows: Sequence[ResultRow]) -> tuple[TableRow, ...]:
+    return tuple(
+        TableRow(read_values(columns, row), _status(row), _badge(row), row.reason or "")
+        for row in rows
+    )
+
+
+def _status(row: ResultRow) -> Status:
+    if row.status in ("failed", "skipped", "estimated", "quoted"):
+        return row.status
+    return "baseline" if row.epochs is None else "ok"
+
+
+def _badge(row: ResultRow) -> str:
+    if row.status == "ok" and row.reason:
+        return "fell back"
+    return "unfinished" if row.status == "unfinished" else ""
+
+
+def cost_table(rows: Sequence[ResultRow]) -> Table | None:
+    """Build the table of time and memory.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+        Those without a cost are left out.
+
+    Returns
+    -------
+    Table or None
+        None if nothing was measured.
+    """
     measured = [row for row in rows if row.cost is not None]
     if not measured:
         return None
-    columns = {
-        name: column
-        for name, column in COST_COLUMNS.items()
-        if any(column.value(row) is not None for row in measured)
-    }
-    tried = [COST_COLUMNS["held"].value(row) for row in measured]
-    known = [held for held in tried if held is not None]
-    notes = (
-        f"The interval of the estimate held in {known.count('yes')} of {len(known)} trainings.",
+    columns = [c for c in COST_COLUMNS if any(c.read(row) is not None for row in measured)]
+    (held,) = (column for column in COST_COLUMNS if column.name == "held")
+    verdicts = [verdict for verdict in map(held.read, measured) if verdict is not None]
+    note = (
+        f"The interval of the estimate held in {verdicts.count('yes')} of {len(verdicts)} "
+        "trainings."
     )
-    return _table("Time and memory", "cost", measured, columns, notes if known else ())
+    return Table(
+        "Time and memory",
+        tuple(columns),
+        _status_rows(columns, measured),
+        "cost",
+        (note,) if verdicts else (),
+    )
 
 
-def seeds_table(rows: Sequence[Row]) -> Table | None:
-    """Return means and spreads over seeds, where there are several."""
+def _mean(header: str, key: str, form: Callable[[float], str], optional: int) -> Column:
+    def value(summary: Summary) -> float | None:
+        spread = summary.values.get(key)
+        return None if spread is None else spread.mean
+
+    return Column(header, key, value, form, optional=optional)
+
+
+def _spread(header: str, key: str, form: Callable[[float], str]) -> Column:
+    def value(summary: Summary) -> Spread | None:
+        return summary.values.get(key) if summary.seeds > 1 else None
+
+    def text(spread: Spread) -> str:
+        ends = f"{form(spread.least)}..{form(spread.largest)}"
+        return ends if spread.deviation is None else f"{ends}, s.d. {form(spread.deviation)}"
+
+    return Column(
+        header, f"{key}_spread", value, text, sort_key=lambda spread: spread.largest - spread.least
+    )
+
+
+_SEEDS_FIGURES = {
+    **{key: (header, squared_grey_levels) for key, header in FIGURES.items()},
+    "ssim": ("SSIM", "{:.3f}".format),
+}
+_SEEDS_OPTIONAL = {"ssim": 1, "mse_affine": 2, "mse_scale": 3}
+SEEDS_COLUMNS = (
+    METHOD,
+    *(Column(name, format=count_text) for name in ("samples", "epochs", "seeds")),
+    *(
+        column
+        for key, (header, form) in _SEEDS_FIGURES.items()
+        for column in (
+            _mean(header, key, form, _SEEDS_OPTIONAL.get(key, 0)),
+            _spread(f"spread of {header}", key, form),
+        )
+    ),
+)
+"""Columns of a method over its seeds."""
+WIDE_SPREADS = ("mse_scale_spread", "mse_affine_spread", "ssim_spread")
+"""Columns that a terminal does without."""
+
+
+def seeds_table(rows: Sequence[ResultRow]) -> Table | None:
+    """Build the table of means and spreads over seeds.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+        Measured or not.
+
+    Returns
+    -------
+    Table or None
+        None if no method was measured with several seeds.
+    """
     summaries = summarise_seeds(rows)
     if not summaries:
         return None
-    lines = tuple(
-        Line(
-            tuple(column.text(summary) for column in SUMMARY_COLUMNS.values()),
-            tuple(column.value(summary) for column in SUMMARY_COLUMNS.values()),
-        )
-        for summary in summaries
+    return Table.from_records(
+        "Over seeds", SEEDS_COLUMNS, summaries, identifier="seeds", notes=(SEEDS_NOTE,)
     )
-    columns = tuple(contents.Column(name, name != "method") for name in SUMMARY_COLUMNS)
-    return Table("Over seeds", columns, lines, "seeds", (SEEDS_NOTE,))
 
 
-def scaling_table(curves: Sequence[Curve]) -> Table | None:
-    """Return the fitted curves, where points carry one."""
-    lines = tuple(_fitted(curve, curve.fit) for curve in curves if curve.fit is not None)
-    if not lines:
+def _of_fit(header: str, value: Callable[[Any], Any], form: Callable[[Any], str] = str) -> Column:
+    return Column(header, value=lambda curve: value(curve.fit), format=form)
+
+
+SCALING_COLUMNS = (
+    METHOD,
+    Column("against", align="left"),
+    _of_fit("points", lambda fit: fit.points),
+    _of_fit("exponent", lambda fit: fit.exponent, "{:.3f}".format),
+    Column(
+        "95 %",
+        value=lambda curve: curve.fit.exponent_interval,
+        format=lambda ends: "{:.3f} to {:.3f}".format(*ends),
+        align="left",
+        sort_key=lambda ends: ends[0],
+    ),
+    _of_fit(
+        "floor", lambda fit: fit.floor if fit.form == "power+floor" else None, "{:,.0f}".format
+    ),
+    Column("curve", value=lambda curve: curve.fit.describe(), align="left"),
+)
+"""Columns of a curve with a fit."""
+
+
+def scaling_table(curves: Sequence[ScalingCurve]) -> Table | None:
+    """Build the table of fitted curves.
+
+    Parameters
+    ----------
+    curves : sequence of ScalingCurve
+        Those without a fit are left out.
+
+    Returns
+    -------
+    Table or None
+        None if no points carry a curve.
+    """
+    fitted = [curve for curve in curves if curve.fit is not None]
+    if not fitted:
         return None
-    columns = tuple(
-        contents.Column(name, name in ("points", "exponent", "floor"))
-        for name in ("method", "against", "points", "exponent", "95 %", "floor", "curve")
-    )
-    note = (
-        "MSE = a·x^−b, or c + a·x^−b where the points carry a floor, fitted in log MSE; 95 % "
-        "intervals; none is drawn where the points do not carry one."
-    )
-    return Table("Scaling", columns, lines, "scaling", (note,))
-
-
-def _fitted(curve: Curve, fit: ScalingFit) -> Line:
-    low, high = fit.exponent_interval
-    floor = fit.floor if fit.form == "power+floor" else None
-    texts = (
-        curve.method,
-        curve.against,
-        str(fit.points),
-        f"{fit.exponent:.3f}",
-        f"{low:.3f} to {high:.3f}",
-        UNKNOWN if floor is None else f"{floor:,.0f}",
-        fit.describe(),
-    )
-    return Line(
-        texts, (curve.method, curve.against, fit.points, fit.exponent, low, floor, texts[-1])
+    return Table.from_records(
+        "Scaling", SCALING_COLUMNS, fitted, identifier="scaling", notes=(SCALING_NOTE,)
     )
 
 
-def against_table(compared: Comparison, name: str) -> Table:
-    """Return what changed since another folder of results."""
-    headings, lines = compared.table()
-    columns = tuple(contents.Column(heading, i > 0) for i, heading in enumerate(headings))
-    return Table(
+def _signed(value: float) -> str:
+    sign = "" if value == 0 else "−" if value < 0 else "+"
+    return sign + squared_grey_levels(abs(value))
+
+
+def _percent(change: Change) -> str:
+    if change.percent is None:
+        return BLANK
+    return f"{change.percent:+,.1f}".replace("-", "−") if change.comparison.tested else "0.0"
+
+
+def _interval(change: Change) -> str:
+    ends = change.comparison.interval
+    if ends is None or not change.comparison.tested:
+        return BLANK
+    return f"{_signed(ends[0])} to {_signed(ends[1])}"
+
+
+def _p_value(change: Change) -> str:
+    p = change.comparison.adjusted_p
+    if p is None or not change.comparison.tested:
+        return BLANK
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _verdict(change: Change) -> str:
+    comparison = change.comparison
+    return comparison.verdict + (SPREAD_MARKS[comparison.spread_of] if comparison.tested else "")
+
+
+def _of_change(
+    header: str, text: Callable[[Change], str], order: Callable[[Change], float | str | None]
+) -> Column:
+    return Column(header, value=lambda change: change, format=text, sort_key=order)
+
+
+CHANGE_COLUMNS = (
+    Column("method", value=lambda change: change.key.label, align="left"),
+    Column("samples", format=count_text),
+    Column("epochs", format=count_text),
+    Column(
+        "seeds",
+        value=lambda change: change.comparison.seeds,
+        format=lambda seeds: "/".join(map(str, seeds)),
+        sort_key=min,
+    ),
+    Column("MSE before", "before", format=squared_grey_levels),
+    Column("MSE after", "after", format=squared_grey_levels),
+    _of_change("change %", _percent, lambda change: change.percent),
+    _of_change(
+        "95 % interval of the difference", _interval, lambda change: change.comparison.difference
+    ),
+    _of_change("p (Holm)", _p_value, lambda change: change.comparison.adjusted_p),
+    Column(
+        "images better/worse",
+        value=lambda change: (change.comparison.better, change.comparison.worse),
+        format=lambda counts: "{:,}/{:,}".format(*counts),
+        sort_key=lambda counts: counts[0],
+    ),
+    _of_change("verdict", _verdict, lambda change: change.comparison.verdict),
+)
+"""Columns of a method before and after."""
+
+
+def changes_table(comparison: Comparison, name: str) -> Table:
+    """Build the table of changes since another folder of results.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of that folder with these results.
+    name : str
+        Of that folder.
+
+    Returns
+    -------
+    Table
+        A row a method on both sides.
+    """
+    return Table.from_records(
         f"Changes against {name}",
-        columns,
-        tuple(Line(tuple(texts), tuple(keys)) for texts, keys in lines),
-        "against",
-        tuple(compared.remarks),
+        CHANGE_COLUMNS,
+        comparison.changes,
+        identifier="against",
+        notes=tuple(comparison.remarks),
     )
 
 
-def _table(
-    title: str,
-    identifier: str,
-    rows: Sequence[Row],
-    columns: dict[str, Column],
-    notes: Sequence[str],
-) -> Table:
-    made = tuple(
-        contents.Column(name, column.numeric, column.explanation)
-        for name, column in columns.items()
-    )
-    return Table(title, made, tuple(_line(row, columns) for row in rows), identifier, tuple(notes))
+def _state(row: ResultRow) -> str:
+    if row.status == "estimated":
+        return "left out" if row.reason else "to do"
+    return "measured" if row.status == "ok" else row.status
 
 
-def _line(row: Row, columns: dict[str, Column]) -> Line:
-    status: contents.Status = "ok"
-    if row.status in ("failed", "skipped", "estimated", "quoted"):
-        status = row.status
-    elif row.epochs is None:
-        status = "baseline"
-    badge = "unfinished" if row.status == "unfinished" else ""
-    badge = "fell back" if row.status == "ok" and row.reason else badge
-    keys = []
-    for column in columns.values():
-        value = column.value(row)
-        keys.append(float(value) if isinstance(value, int | float) else value)
-    texts = tuple(column.text(row) for column in columns.values())
-    return Line(texts, tuple(keys), status, badge, row.reason or "")
+ESTIMATE_COLUMNS = (
+    METHOD,
+    Column("samples", format=count_text),
+    Column("epochs", format=count_text),
+    Column("seed", format=count_text, optional=2),
+    Column("state", value=_state),
+    Column("estimated", value=lambda row: "" if row.estimate is None else row.estimate.brief()),
+    Column(
+        "measured",
+        value=lambda row: "" if row.seconds is None else format_duration(row.seconds),
+        optional=1,
+    ),
+)
+"""Columns of rows that were only estimated, or measured by an earlier call."""
 
 
-def named_by_status(table: Table) -> Table:
-    """Return a table whose lines say their status behind their names, for plain text."""
-    lines = tuple(
-        replace(line, cells=(f"{line.cells[0]} ({_mark(line)})", *line.cells[1:]))
-        if _mark(line)
-        else line
-        for line in table.lines
-    )
-    return replace(table, lines=lines)
+def estimates_table(rows: Sequence[ResultRow]) -> Table:
+    """Build the table of how long every row will take or took.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+        Estimated or measured.
+
+    Returns
+    -------
+    Table
+        Durations that do not apply are empty.
+    """
+    return Table.from_records("Estimates", ESTIMATE_COLUMNS, rows)
 
 
-def _mark(line: Line) -> str:
-    return line.badge or PLAIN.get(line.status, BADGES[line.status])
+def results_table(rows: Sequence[ResultRow]) -> Table:
+    """Build the table of `results.csv`: numbers as they are, without rounding.
 
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+        Measured or not.
 
-PLAIN = {"quoted": "quoted", "estimated": "not run, estimate"}
-"""Shorter than the badges of a page."""
+    Returns
+    -------
+    Table
+        Columns: the row, every score, durations in seconds, costs, run folder and key.
+    """
+
+    def part(field: str, names: Sequence[str], prefix: str = "") -> list[Column]:
+        def column(name: str) -> Column:
+            def value(row: ResultRow) -> Any:
+                return getattr(getattr(row, field), name, None)
+
+            return Column(prefix + name, value=value)
+
+        return [column(name) for name in names]
+
+    def score(name: str) -> Column:
+        return Column(name, value=lambda row: row.values.get(name))
+
+    scores = dict.fromkeys(name for row in rows for name in row.values)
+    heads = ("method", "status", "reason", "samples", "epochs", "seed", "split")
+    columns = [
+        *map(Column, heads),
+        *map(score, scores),
+        Column("training_seconds", value=lambda row: row.seconds),
+        *part("estimate", ("seconds", "low", "high"), "estimated_"),
+        *part("cost", tuple(Cost.__dataclass_fields__)),
+        Column("run"),
+        Column("key"),
+    ]
+    return Table.from_records("Results", columns, rows)

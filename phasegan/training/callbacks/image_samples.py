@@ -14,7 +14,7 @@ from phasegan.io.atomic import atomic_file
 from phasegan.plotting.animation import animate
 from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.gallery import write_gallery
-from phasegan.plotting.gallery_contents import Fact, Gallery, Row, Section
+from phasegan.plotting.gallery_contents import Fact, Gallery, ImageRow, Section
 from phasegan.plotting.sheet import Tile, contact_sheet
 from phasegan.training.batch_translation import KeptGenerators
 from phasegan.training.callbacks.early_stopping import advise
@@ -126,7 +126,7 @@ class TranslationSamples:
             title=f"{_name(came)} → {_name(goes)}",
             caption=f"{len(rows)} {kind} pictures, spread evenly over the folder; middle squares",
             columns=[column.title for column in columns],
-            rows=[Row(name, list(tiles)) for name, tiles in rows],
+            rows=[ImageRow(name, list(tiles)) for name, tiles in rows],
         )
 
     def _facts(self) -> list[Fact]:
