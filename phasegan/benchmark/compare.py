@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from phasegan.benchmark.results import Key, Measured, list_keys, measured_rows
 from phasegan.errors import InputError
+from phasegan.evaluation.tables import count_text, squared_grey_levels
 from phasegan.io.atomic import read_json
 from phasegan.metrics.paired_tests import PairedComparison, compare_paired, holm
+from phasegan.tables import BLANK, Column, SortKey, Table
 
 RESULTS = "results.json"
 LEAST_IMAGES = 2
@@ -29,6 +31,8 @@ COVERED = {
     "test; seeds are not paired.",
 }
 """By `PairedComparison.spread_of`: the meaning of the marks behind verdicts."""
+SPREAD_MARKS = {"neither": "†", "one side": "‡", "both sides": ""}
+"""Behind a verdict, by `PairedComparison.spread_of`; the notes of a comparison explain them."""
 
 _Side = dict[Key, list[Measured]]
 _Errors = NDArray[np.float64]
@@ -84,6 +88,16 @@ class Comparison:
             "only_after": [key._asdict() for key in self.only_after],
             "remarks": list(self.remarks),
         }
+
+    def table(self) -> tuple[list[str], list[tuple[list[str], list[SortKey]]]]:
+        """Return the headers and, for each change, its cells and what they are sorted by."""
+        table = Table.from_records("Changes", CHANGE_COLUMNS, self.changes)
+        headers = [column.header for column in CHANGE_COLUMNS]
+        return headers, list(zip(table.cells(), table.sort_keys(), strict=True))
+
+    def cells(self) -> list[list[str]]:
+        """Return the text of every cell, a list a change."""
+        return [cells for cells, _ in self.table()[1]]
 
 
 def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -262,3 +276,67 @@ def _test_remarks(changes: Sequence[Change], sides: tuple[_Side, _Side]) -> list
             "stands for its own row alone."
         )
     return remarks
+
+
+def _signed(value: float) -> str:
+    sign = "" if value == 0 else "−" if value < 0 else "+"
+    return sign + squared_grey_levels(abs(value))
+
+
+def _percent(change: Change) -> str:
+    if change.percent is None:
+        return BLANK
+    return f"{change.percent:+,.1f}".replace("-", "−") if change.comparison.tested else "0.0"
+
+
+def _interval(change: Change) -> str:
+    ends = change.comparison.interval
+    if ends is None or not change.comparison.tested:
+        return BLANK
+    return f"{_signed(ends[0])} to {_signed(ends[1])}"
+
+
+def _p_value(change: Change) -> str:
+    p = change.comparison.adjusted_p
+    if p is None or not change.comparison.tested:
+        return BLANK
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _verdict(change: Change) -> str:
+    comparison = change.comparison
+    return comparison.verdict + (SPREAD_MARKS[comparison.spread_of] if comparison.tested else "")
+
+
+def _of_change(
+    header: str, text: Callable[[Change], str], order: Callable[[Change], float | str | None]
+) -> Column:
+    return Column(header, value=lambda change: change, format=text, sort_key=order)
+
+
+CHANGE_COLUMNS = (
+    Column("method", value=lambda change: change.key.label, align="left"),
+    Column("samples", format=count_text),
+    Column("epochs", format=count_text),
+    Column(
+        "seeds",
+        value=lambda change: change.comparison.seeds,
+        format=lambda seeds: "/".join(map(str, seeds)),
+        sort_key=min,
+    ),
+    Column("MSE before", "before", format=squared_grey_levels),
+    Column("MSE after", "after", format=squared_grey_levels),
+    _of_change("change %", _percent, lambda change: change.percent),
+    _of_change(
+        "95 % interval of the difference", _interval, lambda change: change.comparison.difference
+    ),
+    _of_change("p (Holm)", _p_value, lambda change: change.comparison.adjusted_p),
+    Column(
+        "images better/worse",
+        value=lambda change: (change.comparison.better, change.comparison.worse),
+        format=lambda counts: "{:,}/{:,}".format(*counts),
+        sort_key=lambda counts: counts[0],
+    ),
+    _of_change("verdict", _verdict, lambda change: change.comparison.verdict),
+)
+"""Columns of a method before and after."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phasegan.benchmark.compare import compare_results, read_results
-from phasegan.benchmark.report.tables import CHANGE_COLUMNS, changes_table
+from phasegan.benchmark.compare import CHANGE_COLUMNS, compare_results, read_results
+from phasegan.benchmark.report.tables import changes_table
 from phasegan.errors import InputError
 from phasegan.metrics.paired_tests import compare_paired, holm
 
@@ -156,7 +156,7 @@ def test_what_the_tests_cover_is_said_and_marked(rng, errors):
     before = side("single", 0, 1) + side("mixed", 0, 3) + side("many", 0, 3)
     after = side("single", 1, 1) + side("mixed", 0, 1) + side("many", 0, 3)
     found = compare_results(document(1, before), document(1, after))
-    verdicts = [cells[-1] for cells in changes_table(found, "").cells()]
+    verdicts = [cells[-1] for cells in found.cells()]
     assert [verdict[-1] for verdict in verdicts[:2]] == ["†", "‡"]
     assert verdicts[2] == "no difference shown"
     assert found.remarks[0].startswith("† one seed on a side: noise of the test images only")
@@ -175,7 +175,7 @@ def test_training_images_are_compared_only_where_they_are_named(errors):
         one = document(2, rows, train=lists)
         found = compare_results(one, one)
         assert [c.split for c in found.changes] == ["test", "train"]
-        assert [cells[0] for cells in changes_table(found, "").cells()] == [
+        assert [cells[0] for cells in found.cells()] == [
             "p",
             "p (training images)",
         ]
@@ -204,6 +204,7 @@ def test_cells_and_json(rng, errors):
     found = compare_results(document(1, before), document(2, after))
     table = changes_table(found, "earlier")
     names = [column.header for column in CHANGE_COLUMNS]
+    assert found.table() == (names, list(zip(table.cells(), table.sort_keys(), strict=True)))
     cells = dict(zip(names, table.cells()[0], strict=True))
     assert cells["change %"] == "−50.0"
     assert cells["MSE before"] == f"{errors.mean():,.0f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from phasegan.benchmark.compare import Change, Comparison
+from phasegan.benchmark.compare import CHANGE_COLUMNS, Comparison
 from phasegan.benchmark.scaling import ScalingCurve
 from phasegan.benchmark.summary import FIGURES, Spread, Summary, summarise_seeds
 from phasegan.evaluation.records import Cost, ResultRow
@@ -17,7 +17,7 @@ from phasegan.evaluation.tables import (
     squared_grey_levels,
 )
 from phasegan.progress import format_duration
-from phasegan.tables import BLANK, Column, Status, Table, TableRow, read_values
+from phasegan.tables import Column, Status, Table, TableRow, read_values
 
 QUOTED_NOTE = "quoted: as published, not measured here."
 SEEDS_NOTE = (
@@ -28,8 +28,6 @@ SCALING_NOTE = (
     "MSE = a·x^−b, or c + a·x^−b where the points carry a floor, fitted in log MSE; 95 % "
     "intervals; none is drawn where the points do not carry one."
 )
-SPREAD_MARKS = {"neither": "†", "one side": "‡", "both sides": ""}
-"""Behind a verdict, by `PairedComparison.spread_of`; the notes of a comparison explain them."""
 
 
 def main_table(rows: Sequence[ResultRow], metrics: Sequence[str]) -> Table:
@@ -210,70 +208,6 @@ def scaling_table(curves: Sequence[ScalingCurve]) -> Table | None:
     return Table.from_records(
         "Scaling", SCALING_COLUMNS, fitted, identifier="scaling", notes=(SCALING_NOTE,)
     )
-
-
-def _signed(value: float) -> str:
-    sign = "" if value == 0 else "−" if value < 0 else "+"
-    return sign + squared_grey_levels(abs(value))
-
-
-def _percent(change: Change) -> str:
-    if change.percent is None:
-        return BLANK
-    return f"{change.percent:+,.1f}".replace("-", "−") if change.comparison.tested else "0.0"
-
-
-def _interval(change: Change) -> str:
-    ends = change.comparison.interval
-    if ends is None or not change.comparison.tested:
-        return BLANK
-    return f"{_signed(ends[0])} to {_signed(ends[1])}"
-
-
-def _p_value(change: Change) -> str:
-    p = change.comparison.adjusted_p
-    if p is None or not change.comparison.tested:
-        return BLANK
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _verdict(change: Change) -> str:
-    comparison = change.comparison
-    return comparison.verdict + (SPREAD_MARKS[comparison.spread_of] if comparison.tested else "")
-
-
-def _of_change(
-    header: str, text: Callable[[Change], str], order: Callable[[Change], float | str | None]
-) -> Column:
-    return Column(header, value=lambda change: change, format=text, sort_key=order)
-
-
-CHANGE_COLUMNS = (
-    Column("method", value=lambda change: change.key.label, align="left"),
-    Column("samples", format=count_text),
-    Column("epochs", format=count_text),
-    Column(
-        "seeds",
-        value=lambda change: change.comparison.seeds,
-        format=lambda seeds: "/".join(map(str, seeds)),
-        sort_key=min,
-    ),
-    Column("MSE before", "before", format=squared_grey_levels),
-    Column("MSE after", "after", format=squared_grey_levels),
-    _of_change("change %", _percent, lambda change: change.percent),
-    _of_change(
-        "95 % interval of the difference", _interval, lambda change: change.comparison.difference
-    ),
-    _of_change("p (Holm)", _p_value, lambda change: change.comparison.adjusted_p),
-    Column(
-        "images better/worse",
-        value=lambda change: (change.comparison.better, change.comparison.worse),
-        format=lambda counts: "{:,}/{:,}".format(*counts),
-        sort_key=lambda counts: counts[0],
-    ),
-    _of_change("verdict", _verdict, lambda change: change.comparison.verdict),
-)
-"""Columns of a method before and after."""
 
 
 def changes_table(comparison: Comparison, name: str) -> Table:
