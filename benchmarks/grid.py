@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from phasegan.data.domain_folders import open_domains
 from phasegan.evaluation.translation import TranslationRun
-from phasegan.training.data.domains import kind_of, squares
+from phasegan.training.data.domains import centre_squares, domain_format
 
 PICTURES = 64
 
@@ -46,8 +46,8 @@ def main(folder: str, paths: list[str]) -> None:
     for part, domain in zip(open_domains(folder).test, (config.data.a, config.data.b), strict=True):
         if part is None:
             sys.exit(f"error: {folder}: no test pictures")
-        kind = kind_of(domain)
-        real.append(squares(part, kind, config.size, range(min(PICTURES, len(part)))))
+        kind = domain_format(domain)
+        real.append(centre_squares(part, kind, config.size, range(min(PICTURES, len(part)))))
     print(f"photographs    A {grid(real[0]):.2f}      B {grid(real[1]):.2f}")
     for path, run in zip(paths, runs, strict=True):
         made = [grid(run.translate(real["ab".index(way[0])], way)) for way in run.judged]

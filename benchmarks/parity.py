@@ -40,7 +40,7 @@ from phasegan.io.atomic import read_json, write_json, write_text
 from phasegan.io.locking import file_lock
 from phasegan.metrics.image_metrics import score
 from phasegan.metrics.paired_tests import compare_paired, holm
-from phasegan.models.domains import image_picture, picture_to_image
+from phasegan.models.domains import denormalise_images, normalise_images
 from phasegan.progress import Progress, TerminalProgress, format_duration
 from phasegan.training.cyclegan import CycleGAN
 
@@ -156,7 +156,7 @@ class Pictures:
         return a, b
 
     def _tensor(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
-        return torch.from_numpy(image_picture(pixels, 255)).to(self.device)
+        return torch.from_numpy(normalise_images(pixels, 255)).to(self.device)
 
     def config(self, mode: Mode, seed: int) -> PaperConfig:
         """Return the configuration of a row."""
@@ -215,7 +215,7 @@ class Pictures:
     def _translate(self, network: torch.nn.Module, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         with torch.no_grad():
             found = [network(self._tensor(pixels[i : i + 1])) for i in range(len(pixels))]
-        return picture_to_image(torch.cat(found).float().cpu().numpy(), 255)
+        return denormalise_images(torch.cat(found).float().cpu().numpy(), 255)
 
 
 class Prepared:

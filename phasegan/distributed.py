@@ -1,8 +1,8 @@
-"""The processes of one training: one a device, on one machine or several.
+"""Data-parallel training: one process a device, on one machine or several.
 
-They are started by torchrun or by SLURM's srun, which tell each its number in the
-environment. Every process holds the whole state and takes its share of every
-batch; sums over all make the result that of one process, within rounding.
+torchrun or SLURM's srun starts the processes and sets each one's rank in the
+environment. Every process holds the whole state and takes its share of every batch;
+sums over all processes make the result that of a single process, within rounding.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUCKET_BYTES = 32 * 2**20
-"""Tensors are sent together up to this size."""
+"""Largest size of the tensors that are reduced in one message."""
 TIMEOUT = datetime.timedelta(minutes=30)
-"""After which a process that waits for another gives up."""
+"""A process that waits longer for another gives up."""
 _LOST = "gloo/transport"
-"""In what torch raises when it loses another process."""
+"""Part of the message that torch raises when it loses another process."""
 
 
 class Processes:
-    """What the processes of a training do together; alone, nothing of it costs anything.
+    """Collective operations of the processes of one training; no-ops for a single process.
 
     Parameters
     ----------
     rank, count : int
-        This process's number, from 0, and how many there are.
-    control : optional
-        The torch process group of small messages on the CPU.
-    silent : bool
+        This process's number, from 0, and the number of processes.
+    control : torch.distributed.ProcessGroup, optional
+        Group for small messages on the CPU.
+    local : bool
         Send nothing: for timing the work between messages.
 
     Attributes
     ----------
     rank, count : int
-        As given.
+        The parameters of the same names.
     """
 
     def __init__(
-        self, rank: int = 0, count: int = 1, control: Any = None, *, silent: bool = False
+        self, rank: int = 0, count: int = 1, control: Any = None, *, local: bool = False
     ) -> None:
         self.rank, self.count = rank, count
-        self._control, self._silent = control, silent or count == 1
+        self._control, self._local = control, local or count == 1
 
     @property
     def main(self) -> bool:
@@ -60,18 +60,35 @@ class Processes:
         return self.rank == 0
 
     def local_only(self) -> Processes:
-        """Return the same process, that sends nothing."""
-        return Processes(self.rank, self.count, silent=True)
+        """Return the same rank with all communication switched off."""
+        return Processes(self.rank, self.count, local=True)
 
     def share(self, total: int) -> slice:
-        """Return which of 0..total−1 are this process's: contiguous, alike within one."""
+        """Return this process's range of a batch; lengths of all ranks differ by at most 1.
+
+        Parameters
+        ----------
+        total : int
+            Rows of the whole batch.
+
+        Returns
+        -------
+        slice
+            Contiguous, in order of rank.
+        """
         each, rest = divmod(total, self.count)
         start = self.rank * each + min(self.rank, rest)
         return slice(start, start + each + (self.rank < rest))
 
     def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors, of one type, by their sums over all processes."""
-        if self._silent:
+        """Replace tensors by their sums over all processes.
+
+        Parameters
+        ----------
+        tensors : sequence of torch.Tensor
+            Changed in place; of one dtype and on one device, alike in all processes.
+        """
+        if self._local:
             return
         import torch
         from torch import distributed
@@ -87,55 +104,96 @@ class Processes:
                 tensor.copy_(part.view_as(tensor))
 
     def all_reduce_max(self, values: Tensor) -> Tensor:
-        """Return the element-wise largest of all processes' values."""
-        if self._silent:
+        """Return the element-wise maximum over all processes.
+
+        Parameters
+        ----------
+        values : torch.Tensor
+            Of the same shape in all processes.
+
+        Returns
+        -------
+        torch.Tensor
+            Same shape; the argument itself for a single process.
+        """
+        if self._local:
             return values
         from torch import distributed
 
-        found = values.clone()
-        distributed.all_reduce(found, distributed.ReduceOp.MAX)
-        return found
+        largest = values.clone()
+        distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+        return largest
 
     def gather_rows(self, rows: Tensor, total: int) -> Tensor:
-        """Return the rows of all processes in their order, as `share(total)` divides them."""
+        """Return the rows of all processes in order of rank.
+
+        Parameters
+        ----------
+        rows : torch.Tensor
+            This process's rows: the range of `share(total)`.
+        total : int
+            Rows of all processes together.
+
+        Returns
+        -------
+        torch.Tensor
+            (total, …); without communication zeros, but for a single process its rows.
+        """
         if self.count == 1:
             return rows
         import torch
         from torch import distributed
 
-        if self._silent:
+        if self._local:
             return rows.new_zeros((total, *rows.shape[1:]))
         most = -(-total // self.count)
         padded = rows.new_zeros((most, *rows.shape[1:]))
         padded[: len(rows)] = rows
-        found = [torch.empty_like(padded) for _ in range(self.count)]
-        distributed.all_gather(found, padded)
+        gathered = [torch.empty_like(padded) for _ in range(self.count)]
+        distributed.all_gather(gathered, padded)
         counts = [Processes(rank, self.count).share(total) for rank in range(self.count)]
         return torch.cat(
-            [part[: rows.stop - rows.start] for part, rows in zip(found, counts, strict=True)]
+            [part[: rows.stop - rows.start] for part, rows in zip(gathered, counts, strict=True)]
         )
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by those of the main process."""
-        if self._silent:
+        """Replace tensors by those of the main process.
+
+        Parameters
+        ----------
+        tensors : sequence of torch.Tensor
+            Changed in place; of the same shapes and dtypes in all processes.
+        """
+        if self._local:
             return
         from torch import distributed
 
         for tensor in tensors:
-            whole = tensor.contiguous()
-            distributed.broadcast(whole, 0)
-            if whole is not tensor:
-                tensor.copy_(whole)
+            values = tensor.contiguous()
+            distributed.broadcast(values, 0)
+            if values is not tensor:
+                tensor.copy_(values)
 
     def broadcast_result(self, work: Callable[[], T]) -> T:
-        """Do something on the main process alone; all return what it returned.
+        """Call a function on the main process, and return its result on every process.
+
+        Parameters
+        ----------
+        work : callable
+            Called without arguments; its result must be picklable.
+
+        Returns
+        -------
+        object
+            The main process's result.
 
         Raises
         ------
         PhaseganError
-            Whatever the main process raised, of which the others say nothing.
+            Raised by `work` on the main process; on the others `PeerFailedError`, which
+            prints nothing.
         """
-        if self._silent:
+        if self._local:
             return work()
         from torch import distributed
 
@@ -154,82 +212,116 @@ class Processes:
         return result[0]
 
     def main_first(self, work: Callable[[], T]) -> T:
-        """Do something on every process, on the main one first: what it raises ends all.
+        """Call a function on the main process, then on the others.
+
+        Parameters
+        ----------
+        work : callable
+            Called without arguments.
+
+        Returns
+        -------
+        object
+            This process's result.
 
         Raises
         ------
         PhaseganError
-            As `broadcast_result`; or what this process alone raised.
+            As `broadcast_result`, before the other processes begin; or raised by `work` on
+            this process.
         """
-        if self._silent:
+        if self._local:
             return work()
         done: list[T] = []
         self.broadcast_result(lambda: done.append(work()))
         return done[0] if done else work()
 
     def barrier(self) -> None:
-        """Return when every process has come here."""
-        if self._silent:
+        """Wait until every process has called this method."""
+        if self._local:
             return
         from torch import distributed
 
         distributed.barrier(group=self._control)
 
     def stop_consensus(self) -> StopConsensus:
-        """Return the votes of a loop."""
-        return StopConsensus(None if self._silent else self)
-
-    def vote(self, ballot: Tensor) -> Any:
-        """Replace a number by the largest of all processes'; return what to wait for."""
-        from torch import distributed
-
-        return distributed.all_reduce(
-            ballot, distributed.ReduceOp.MAX, group=self._control, async_op=True
-        )
+        """Return a consensus of these processes on stopping, for one training loop."""
+        return StopConsensus(None if self._local else self._control)
 
     def close(self) -> None:
-        """Send nothing from now on, and let the group of small messages go.
+        """Send nothing from now on, and release the group for small messages.
 
-        Its threads end with its last reference; one that still runs while Python ends
-        makes the process abort.
+        Its threads end with its last reference; a thread that still runs while Python
+        exits makes the process abort.
         """
-        self._control, self._silent = None, True
+        self._control, self._local = None, True
 
 
 class StopConsensus:
-    """Let all processes know the largest number that one of them has to say, once a turn.
+    """Agreement of all processes on the largest code that one of them submits at a step.
 
-    The answer of a turn is that of the turn before, so that nobody waits; alone, there
-    is nobody to wait for.
+    The answer of a step is that of the step before, so that no process waits; a single
+    process is answered at once.
+
+    Parameters
+    ----------
+    group : torch.distributed.ProcessGroup, optional
+        Group for small messages on the CPU; None for a single process.
     """
 
-    def __init__(self, processes: Processes | None = None) -> None:
-        self._processes = processes
-        self._sent: tuple[Tensor, Any] | None = None
+    def __init__(self, group: Any = None) -> None:
+        self._group = group
+        self._pending: tuple[Tensor, Any] | None = None
 
-    def submit(self, value: int) -> int:
-        """Vote; return the largest vote of the turn before, alone of this one."""
-        if self._processes is None:
-            return value
+    def submit(self, code: int) -> int:
+        """Submit this process's code of a step without waiting for the others.
+
+        Parameters
+        ----------
+        code : int
+            At least 0; 0 to continue.
+
+        Returns
+        -------
+        int
+            The largest code of the step before; of a single process the code itself.
+        """
+        if self._group is None:
+            return code
         import torch
+        from torch import distributed
 
         answer = self.drain()
-        ballot = torch.tensor([value])
-        self._sent = ballot, self._processes.vote(ballot)
+        largest = torch.tensor([code])
+        work = distributed.all_reduce(
+            largest, distributed.ReduceOp.MAX, group=self._group, async_op=True
+        )
+        self._pending = largest, work
         return answer
 
-    def submit_and_wait(self, value: int) -> int:
-        """Return the largest vote of this turn and those under way; waits for all."""
-        return max(self.submit(value), self.drain())
+    def submit_and_wait(self, code: int) -> int:
+        """Submit this process's code and wait for those of the others.
+
+        Parameters
+        ----------
+        code : int
+            At least 0; 0 to continue.
+
+        Returns
+        -------
+        int
+            The largest code of this step and of the one before.
+        """
+        return max(self.submit(code), self.drain())
 
     def drain(self) -> int:
-        """Return the largest of the votes that are under way; 0 if none are."""
-        if self._sent is None:
+        """Wait for the codes that were submitted; return their largest, 0 if there are none."""
+        if self._pending is None:
             return 0
-        ballot, work = self._sent
-        self._sent = None
+        largest, work = self._pending
+        self._pending = None
         work.wait()
-        return int(ballot)
+        return int(largest)
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
@@ -250,16 +342,18 @@ SINGLE_PROCESS = Processes()
 
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
-    """Find the other processes of this training, if there are any.
+    """Join the other processes of this training, if a launcher started any.
 
     Parameters
     ----------
     device : torch.device
-        Of this process, without a number: each on a machine takes a GPU of its own.
+        Type of this process's device, without an index: processes of one machine take a
+        GPU each.
 
     Yields
     ------
     (Processes, torch.device)
+        The processes, and this process's device.
 
     Raises
     ------
@@ -277,11 +371,11 @@ def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.devic
     from torch import distributed
 
     if device.type == "cuda":
-        found = torch.cuda.device_count()
-        if launch.local >= found:
+        gpus = torch.cuda.device_count()
+        if launch.local >= gpus:
             raise InputError(
-                f"process {launch.local} of this machine has no GPU, there are {found}; start "
-                f"{found} processes on it"
+                f"process {launch.local} of this machine has no GPU, there are {gpus}; start "
+                f"{gpus} processes on it"
             )
         device = torch.device("cuda", launch.local)
         torch.cuda.set_device(device)

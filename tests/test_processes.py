@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasegan.distributed import SINGLE_PROCESS, Processes, StopConsensus
-from phasegan.training.data.micro_batches import divide
+from phasegan.training.data.micro_batches import split_batch
 
 # --- what each takes ------------------------------------------------------------------
 
@@ -28,7 +28,7 @@ def test_shares_are_a_partition_in_order_of_alike_sizes(total, count):
     most=st.one_of(st.none(), st.integers(1, 90)),
 )
 def test_parts_of_all_processes_are_the_batch(total, count, most):
-    found = [divide(total, Processes(rank, count), most) for rank in range(count)]
+    found = [split_batch(total, Processes(rank, count), most) for rank in range(count)]
     parts = [part for own in found for part in own]
     assert [i for part in parts for i in range(total)[part.rows]] == list(range(total))
     assert all(part.total == total and part.stop > part.start for part in parts)

@@ -16,8 +16,8 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS
 from phasegan.errors import InputError
 from phasegan.training.callbacks.loss_meter import LossMeter
-from phasegan.training.engine import load_batch, make_batches, make_engine
 from phasegan.training.non_finite import NonFiniteDetector
+from phasegan.training.presets import load_batch, make_batches, make_gan
 from phasegan.training.setup.resolve import resolve_config
 from phasegan.training.trainer import LOG_STEPS
 from training_speed import recipe
@@ -187,21 +187,24 @@ class Steps:
         self, config: TrainConfig, file: PreparedFile, device: torch.device, execution: Execution
     ) -> None:
         self.config = config
-        self.gan = make_engine(config, device, execution)
+        self.gan = make_gan(config, device, execution)
         self.batches = make_batches(config, file, None, device, execution)
         self.gan.benchmark_setup(self.batches)
         self.period = getattr(config, "period", 1) or 1
-        self.means, self.non_finite = LossMeter(self.gan.losses, device), NonFiniteDetector(device)
+        self.means, self.non_finite = (
+            LossMeter(self.gan.loss_names, device),
+            NonFiniteDetector(device),
+        )
         self.done = 0
 
     def step(self) -> int:
         """Take a step; return its images."""
         self.gan.set_lr_factor(self.gan.lr_factor(self.done))
         batch = load_batch(self.batches, self.gan, self.config, self.done)
-        self.non_finite.update(self.means.add(self.gan.training_step(batch)))
+        self.non_finite.update(self.loss_meter.update(self.gan.training_step(batch)))
         self.done += 1
         if self.done % LOG_STEPS == 0:
-            self.means.take(SINGLE_PROCESS)
+            self.loss_meter.flush(SINGLE_PROCESS)
         return batch.total
 
 

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from phasegan.config.run import PaperConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.models.blocks import InstanceNorm, initialise
-from phasegan.models.domains import image_picture, phase_picture
+from phasegan.models.domains import normalise_images, phase_image
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.resnet import ResNetGenerator
 
@@ -64,8 +64,8 @@ def write_pictures(file: PreparedFile, folder: Path, count: int) -> None:
     for index in range(count):
         rows = slice(index, index + 1)
         pictures = {
-            "trainA": phase_picture(file.train.phase(rows, np.float32)),
-            "trainB": image_picture(file.train.images(rows), file.layout.data_range),
+            "trainA": phase_image(file.train.phase(rows, np.float32)),
+            "trainB": normalise_images(file.train.images(rows), file.layout.data_range),
         }
         for name, picture in pictures.items():
             (folder / name).mkdir(exist_ok=True)

@@ -37,7 +37,7 @@ from phasegan.reconstruction.protocol import (
     unique_samples,
 )
 from phasegan.reconstruction.registry import check_method
-from phasegan.training.setup.inputs import data_or_builtin
+from phasegan.training.setup.inputs import default_data
 
 RATIOS = (1.0, 1.125, 1.25, 1.375, 1.5, 1.75, 2.0, 2.5)
 NOISES = (0.0, 0.001, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -125,7 +125,7 @@ def atlas(
     methods = [methods] if isinstance(methods, str) else methods
     runs = [runs] if isinstance(runs, str | os.PathLike) else runs
     _check(methods, runs, oversampling, noise, bits, images)
-    path = data_or_builtin(data, progress)
+    path = default_data(data, progress)
     folder = Path(output) if output is not None else Path("atlas") / path.stem
     with PreparedFile(path) as file:
         file.require_images("the atlas transforms images again; name a file that holds them")

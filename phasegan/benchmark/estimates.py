@@ -20,9 +20,9 @@ from phasegan.evaluation.evaluate import BLOCK, open_baseline, open_run, score_m
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
-from phasegan.training.engine import make_engine
+from phasegan.training.presets import make_gan
 from phasegan.training.setup.eta import Estimate
-from phasegan.training.setup.timing import Trial, estimate_trials, try_run, warn_of_others
+from phasegan.training.setup.timing import RunTiming, estimate_timings, time_run, warn_if_busy
 
 TRIED_IMAGES = (2, 8)
 TRIED_SAMPLES = (8, 24)
@@ -87,22 +87,22 @@ class Estimator:
         (dict, dict)
             Estimates by row, and for rows that cannot even be tried the reason.
         """
-        trials: dict[TrainConfig, Trial] = {}
+        timings: dict[TrainConfig, RunTiming] = {}
         failed: dict[PlannedRow, str] = {}
         for row in rows:
             config = None if row.config is None else _alike(row.config)
-            if config is None or config in trials or row in known:
+            if config is None or config in timings or row in known:
                 continue
             advice = f"{row.method}; choose --variant small or a lower {config.size_name}"
             try:
                 with memory_guard(advice):
-                    trials[config] = try_run(config, self._file, None, self._device)
+                    timings[config] = time_run(config, self._file, None, self._device)
             except DiskFullError:
                 raise
             except RunError as error:
                 failed[row] = str(error)
-        warn_of_others(list(trials.values()), self._progress)
-        trainings = dict(zip(trials, estimate_trials(list(trials.values())), strict=True))
+        warn_if_busy(list(timings.values()), self._progress)
+        trainings = dict(zip(timings, estimate_timings(list(timings.values())), strict=True))
         estimates = {}
         for row in rows:
             if row.config is None:
@@ -149,7 +149,7 @@ class Estimator:
         with TemporaryDirectory() as name:
             folder = RunFolder(name)
             folder.write_config(config)
-            for network_name, network in make_engine(config, self._device).networks().items():
+            for network_name, network in make_gan(config, self._device).networks().items():
                 about = {"label": config.label, NETWORK_KEY: network_name}
                 save_weights(network, folder.weights_path(network_name), about)
             folder.write_status(

@@ -29,7 +29,7 @@ from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
 from phasegan.training.setup.eta import Estimate
-from phasegan.training.setup.inputs import data_or_builtin
+from phasegan.training.setup.inputs import default_data
 
 DEFAULT_OUTPUT = Path("bench")
 
@@ -214,7 +214,7 @@ def bench(
 
 def _data(data: str | os.PathLike[str] | None, case: Case, progress: Progress) -> Path:
     if data is not None or case.data is None:
-        return data_or_builtin(data, progress)
+        return default_data(data, progress)
     path = Path(f"{case.name}.h5")
     if not path.exists():
         progress.say(f"preparing {path}, which the case {case.name} is meant for")

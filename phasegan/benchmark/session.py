@@ -20,7 +20,7 @@ from phasegan.errors import DiskFullError, InputError, RunError
 from phasegan.evaluation.records import ResultRow
 from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
-from phasegan.training.setup.eta import Estimate, total
+from phasegan.training.setup.eta import Estimate, sum_estimates
 
 TOLD_SECONDS = 20.0
 """What is left is told again after a row, if it is estimated at more than this."""
@@ -231,7 +231,7 @@ class Session:
             if name not in runs and estimate.training is not None:
                 parts.append(estimate.training.scaled(1 - self._done(row)))
                 runs.add(name)
-        return total(parts).scaled(self._correction)
+        return sum_estimates(parts).scaled(self._correction)
 
     def _left(self) -> float:
         """Return the seconds that are left of the budget."""

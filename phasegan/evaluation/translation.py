@@ -24,8 +24,8 @@ from phasegan.metrics.fid import feature_distances, load_features
 from phasegan.metrics.image_metrics import score, summarise
 from phasegan.metrics.set_distances import sliced_wasserstein
 from phasegan.progress import Progress
-from phasegan.training.batch_translation import KeptGenerators
-from phasegan.training.data.domains import kind_of, squares
+from phasegan.training.batch_translation import SavedGenerators
+from phasegan.training.data.domains import centre_squares, domain_format
 
 Pictures = NDArray[np.float32]
 """(n, C, size, size), in [−1, 1]."""
@@ -117,7 +117,7 @@ class TranslationRun:
             )
         self.config: TranslationConfig = config
         self.status: RunStatus = self.folder.read_status()
-        self._generators = KeptGenerators(self.folder, config, device)
+        self._generators = SavedGenerators(self.folder, config, device)
 
     @property
     def judged(self) -> list[str]:
@@ -318,7 +318,7 @@ def _ends(way: str) -> tuple[int, int]:
 
 
 def _kind(config: TranslationConfig, domain: int) -> PixelFormat:
-    return kind_of((config.data.a, config.data.b)[domain])
+    return domain_format((config.data.a, config.data.b)[domain])
 
 
 def _shares(pictures: Pictures) -> Pictures:
@@ -336,7 +336,7 @@ def _test_pictures(
                 f"{domains.name}: no test pictures of domain {'AB'[domain]}; scores need "
                 "pictures that were not trained on, in testA and testB (or DIR/test)"
             )
-        found.append(squares(part, kinds[domain], size, range(len(part)), progress))
+        found.append(centre_squares(part, kinds[domain], size, range(len(part)), progress))
     return found
 
 
@@ -345,4 +345,4 @@ def _pictures(part: ImageSubset, kind: PixelFormat, size: int, seed: int) -> Pic
     rows = list(range(len(part)))
     if len(rows) > MOST_TRAINING:
         rows = sorted(np.random.default_rng(seed).permutation(len(rows))[:MOST_TRAINING].tolist())
-    return squares(part, kind, size, rows)
+    return centre_squares(part, kind, size, rows)

@@ -39,27 +39,72 @@ def least_squares(scores: Tensor, target: float) -> Tensor:
 
 
 def discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """Return half the sum of the losses on real and on fake pictures.
+    """Return half the sum of the least-squares losses on real and on generated images.
 
-    The half slows the discriminator down relative to the generator (Zhu et al.
-    2017, appendix 7.1).
+    The half slows the discriminator down relative to the generator (Zhu et al. 2017,
+    appendix 7.1).
+
+    Parameters
+    ----------
+    real_scores, fake_scores : torch.Tensor
+        (batch, 1, rows, columns), unbounded.
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar ≥ 0, float32.
     """
     return 0.5 * (least_squares(real_scores, REAL) + least_squares(fake_scores, FAKE))
 
 
 def logistic_generator(scores: Tensor) -> Tensor:
-    """Return −log σ(score): the non-saturating loss of Goodfellow et al. 2014, section 3."""
+    """Return the mean of −log σ(score).
+
+    The non-saturating loss of Goodfellow et al. 2014, section 3.
+
+    Parameters
+    ----------
+    scores : torch.Tensor
+        Of generated images, (batch, 1, rows, columns).
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar ≥ 0, float32.
+    """
     return functional.softplus(-scores.float()).mean()
 
 
 def logistic_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """Return half the sum of −log σ(real) and −log(1 − σ(fake)), of the same paper, equation 1."""
+    """Return half the sum of −log σ(real) and −log(1 − σ(fake)), of the same paper, equation 1.
+
+    Parameters
+    ----------
+    real_scores, fake_scores : torch.Tensor
+        (batch, 1, rows, columns), unbounded.
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar ≥ 0, float32.
+    """
     real = functional.softplus(-real_scores.float()).mean()
     return 0.5 * (real + functional.softplus(fake_scores.float()).mean())
 
 
 def hinge_generator(scores: Tensor) -> Tensor:
-    """Return −score, the partner of `hinge_discriminator`; it has no lower bound."""
+    """Return the mean of −score, the partner of `hinge_discriminator`; it has no lower bound.
+
+    Parameters
+    ----------
+    scores : torch.Tensor
+        Of generated images, (batch, 1, rows, columns).
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar, float32.
+    """
     return -scores.float().mean()
 
 
@@ -67,39 +112,61 @@ def hinge_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """Return half the sum of max(0, 1 − real) and max(0, 1 + fake).
 
     Lim & Ye 2017, "Geometric GAN", arXiv:1705.02894, equation 20.
+
+    Parameters
+    ----------
+    real_scores, fake_scores : torch.Tensor
+        (batch, 1, rows, columns), unbounded.
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar ≥ 0, float32.
     """
     real = functional.relu(1.0 - real_scores.float()).mean()
     return 0.5 * (real + functional.relu(1.0 + fake_scores.float()).mean())
 
 
-class Adversary(NamedTuple):
-    """Both sides of an adversarial loss."""
+class AdversarialLoss(NamedTuple):
+    """A generator's loss and the discriminator's to go with it."""
 
     generator: Callable[[Tensor], Tensor]
-    """Of the scores of generated pictures."""
+    """From the scores of generated images."""
     discriminator: Callable[[Tensor, Tensor], Tensor]
-    """Of the scores of real and of generated pictures."""
+    """From the scores of real and of generated images."""
 
 
-def _fooling(scores: Tensor) -> Tensor:
+def _least_squares_generator(scores: Tensor) -> Tensor:
     return least_squares(scores, REAL)
 
 
-ADVERSARIES = {
-    "least-squares": Adversary(_fooling, discriminator_loss),
-    "logistic": Adversary(logistic_generator, logistic_discriminator),
-    "hinge": Adversary(hinge_generator, hinge_discriminator),
+ADVERSARIAL_LOSSES = {
+    "least-squares": AdversarialLoss(_least_squares_generator, discriminator_loss),
+    "logistic": AdversarialLoss(logistic_generator, logistic_discriminator),
+    "hinge": AdversarialLoss(hinge_generator, hinge_discriminator),
 }
 
 
-def adversary(name: str) -> Adversary:
-    """Return the adversarial loss of a name.
+def adversarial_loss(name: str) -> AdversarialLoss:
+    """Return an adversarial loss by name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `ADVERSARIAL_LOSSES`.
+
+    Returns
+    -------
+    AdversarialLoss
+        Both sides.
 
     Raises
     ------
     InputError
         If there is none of that name.
     """
-    if name not in ADVERSARIES:
-        raise InputError(f"adversarial loss {name!r}: choose one of {', '.join(ADVERSARIES)}")
-    return ADVERSARIES[name]
+    if name not in ADVERSARIAL_LOSSES:
+        raise InputError(
+            f"adversarial loss {name!r}: choose one of {', '.join(ADVERSARIAL_LOSSES)}"
+        )
+    return ADVERSARIAL_LOSSES[name]

@@ -1,4 +1,4 @@
-"""The distance of phases on the circle, of a phase's cycle through an image."""
+"""The circular distance of phases: the loss of a phase's cycle through an image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def phase_weights(mean_magnitude: Tensor, columns: int) -> Tensor:
     mean_magnitude : torch.Tensor
         (C, M, M // 2 + 1), ≥ 0, in any unit.
     columns : int
-        M; that of an odd and an even M is the same half-plane.
+        M: the half-plane's shape does not tell odd from even.
 
     Returns
     -------

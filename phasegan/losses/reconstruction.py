@@ -1,4 +1,4 @@
-"""Losses between a picture and what it should be."""
+"""Losses between an estimated image and its target."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def absolute(estimate: Tensor, target: Tensor) -> Tensor:
+def l1_loss(estimate: Tensor, target: Tensor) -> Tensor:
     """Return mean |estimate − target|: cycle and identity loss of Zhu et al. 2017.
 
     Parameters
     ----------
     estimate, target : torch.Tensor
-        (batch, channel, row, column), pictures in [−1, 1].
+        (batch, channel, row, column), images in [−1, 1].
 
     Returns
     -------
@@ -24,11 +24,11 @@ def absolute(estimate: Tensor, target: Tensor) -> Tensor:
 
 
 UNCLIPPED_SHARE = 0.1
-"""Of the squared error: what leaves the range of pixels must still find back."""
+"""Share of the squared error without clipping: pixels beyond the range keep a gradient."""
 
 
-def squared(estimate: Tensor, target: Tensor) -> Tensor:
-    """Return the mean squared error, nine parts clipped and one part as it is.
+def soft_clipped_mse(estimate: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared error, nine tenths of it after clipping the estimate.
 
     (1 − s) mean (clip(x̂) − x)² + s mean (x̂ − x)² with s = 0.1: images are scored
     clipped, but a pixel that was clipped has no gradient.
@@ -50,11 +50,11 @@ def squared(estimate: Tensor, target: Tensor) -> Tensor:
     return (1.0 - UNCLIPPED_SHARE) * clipped + UNCLIPPED_SHARE * free
 
 
-FAINT = 1e-4
-"""Added to the variances of `dissimilarity`: of images in 0..1."""
+VARIANCE_FLOOR = 1e-4
+"""Added to the variances in `structure_loss`, of images in 0..1."""
 
 
-def dissimilarity(estimate: Tensor, target: Tensor, *, centred: bool = True) -> Tensor:
+def structure_loss(estimate: Tensor, target: Tensor, *, centred: bool = True) -> Tensor:
     """Return 1 − ρ², with ρ the correlation of an estimate's pixels with its target's.
 
     The share of the target's variance that no a·estimate + b explains, or with
@@ -67,7 +67,6 @@ def dissimilarity(estimate: Tensor, target: Tensor, *, centred: bool = True) -> 
     ----------
     estimate, target : torch.Tensor
         (batch, channel, row, column), images in 0..1; channels are taken one by one.
-
     centred : bool
         Whether an offset is free.
 
@@ -77,10 +76,11 @@ def dissimilarity(estimate: Tensor, target: Tensor, *, centred: bool = True) -> 
         A scalar ≥ 0, float32; at most 1 if centred.
     """
     e, t = estimate.float(), target.float()
-    variance = t.var((-2, -1), correction=0) + FAINT
+    variance = t.var((-2, -1), correction=0) + VARIANCE_FLOOR
     if centred:
         e = e - e.mean((-2, -1), keepdim=True)
         t = t - t.mean((-2, -1), keepdim=True)
-    power_e, power_t = (e * e).mean((-2, -1)) + FAINT, (t * t).mean((-2, -1)) + FAINT
+    power_e = (e * e).mean((-2, -1)) + VARIANCE_FLOOR
+    power_t = (t * t).mean((-2, -1)) + VARIANCE_FLOOR
     missing = power_t - (e * t).mean((-2, -1)) ** 2 / power_e
     return torch.mean(missing / variance)

@@ -1,4 +1,4 @@
-"""Which network a state dict belongs to, found out from its keys and shapes.
+"""Infer a network's design from the keys and shapes of its state dict.
 
 A ResNet generator with n residual blocks keeps its convolutions at `model.1`, `.4`,
 `.7`, from 10 + n on `model.{10+n}`, `.{13+n}`, `.{17+n}`, and those of its blocks at
@@ -7,12 +7,12 @@ A ResNet generator with n residual blocks keeps its convolutions at `model.1`, `
     1, 5    padding layers            1, 6    and dropout
     0, 3    zeros                     0, 4    and dropout
 
-Reflecting and replicating layers have no keys: reflection is assumed. Normalisations
-stand one behind their convolution. Those with weights but no running statistics are
-affine instance normalisations; with both they are batch normalisations where the
-convolutions have no bias. Statistics alone are left from instance normalisations of
-torch before 0.4, which kept them and did not use them. Weights, statistics and biases
-together fit two networks, and the caller has to say which.
+Reflecting and replicating layers have no keys: reflection is assumed. A normalisation
+follows its convolution. Normalisations with weights but no running statistics are affine
+instance normalisations; with both they are batch normalisations where the convolutions
+have no bias. Statistics alone come from instance normalisations of torch before 0.4,
+which kept them and did not use them. Weights, statistics and biases together fit two
+networks, and the caller has to name one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor
 from phasegan.errors import InputError, printable
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-"""Last parts of the keys of what a normalisation counts."""
+"""Last parts of the keys of a normalisation's running statistics."""
 
 State = Mapping[str, Tensor]
 
@@ -43,7 +43,7 @@ _LAYER = re.compile(r"model\.(\d+)\.(?:weight|parametrizations\.weight\.original
 _LISTED = 6
 
 
-def generator_design(
+def infer_generator_design(
     path: Path, state: State, padding: str | None = None, norm: str | None = None
 ) -> dict[str, Any]:
     """Return the design of the generator that a state dict belongs to.
@@ -58,15 +58,20 @@ def generator_design(
         Of the residual blocks; by default as the keys say, reflection where they
         leave a choice.
     norm : {"affine-instance", "batch"}, optional
-        Which of these is meant where the keys fit both.
+        Selects one where the keys fit both.
+
+    Returns
+    -------
+    dict
+        For `phasegan.models.build.make_generator`.
 
     Raises
     ------
     InputError
-        If it belongs to none: which layout it is, where that is known, or what does
+        If it belongs to none, naming the layout if it is a known one, or the keys that do
         not fit; or if it contradicts `padding` or `norm`.
     """
-    _refuse_strangers(path, state)
+    _refuse_foreign_layouts(path, state)
     if "unet.entry.weight" in state:
         return _unet_design(path, state)
     if _kernel(state, "model.0") == 4 or _kernel(state, "net.0") == 1:
@@ -97,12 +102,29 @@ def generator_design(
     }
 
 
-def discriminator_design(path: Path, state: State, norm: str | None = None) -> dict[str, Any]:
+def infer_discriminator_design(path: Path, state: State, norm: str | None = None) -> dict[str, Any]:
     """Return the design of the discriminator that a state dict belongs to.
 
-    Parameters and errors as of `generator_design`.
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for messages.
+    state : mapping of torch.Tensor
+        By canonical keys.
+    norm : {"affine-instance", "batch"}, optional
+        Selects one where the keys fit both.
+
+    Returns
+    -------
+    dict
+        For `phasegan.models.build.make_discriminator`.
+
+    Raises
+    ------
+    InputError
+        As `infer_generator_design`.
     """
-    _refuse_strangers(path, state)
+    _refuse_foreign_layouts(path, state)
     spectral = any(".parametrizations.weight." in key for key in state)
     kind, first = ("pixel", "net.0") if _kernel(state, "net.0") == 1 else ("patch", "model.0")
     if "unet.entry.weight" in state or _kernel(state, "model.1") == 7:
@@ -127,18 +149,41 @@ def discriminator_design(path: Path, state: State, norm: str | None = None) -> d
     return design
 
 
-def without_stale_statistics(state: State, norm: str) -> dict[str, Tensor]:
-    """Return a state dict without statistics that its normalisation does not use."""
+def drop_unused_statistics(state: State, norm: str) -> dict[str, Tensor]:
+    """Return a state dict without running statistics that its normalisation does not use.
+
+    Parameters
+    ----------
+    state : mapping of torch.Tensor
+        By canonical keys.
+    norm : str
+        The network's normalisation; only "batch" uses running statistics.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        The same tensors, not copied.
+    """
     if norm == "batch":
         return dict(state)
     return {key: value for key, value in state.items() if not key.endswith(STATISTICS)}
 
 
-def without_biases_before_norms(state: State) -> dict[str, Tensor]:
-    """Take the biases of convolutions before batch normalisations into their running means.
+def fold_biases_into_means(state: State) -> dict[str, Tensor]:
+    """Subtract convolutions' biases from the running means of the batch normalisations behind them.
 
-    Such a normalisation subtracts a mean that has the bias in it, so the same network
-    comes out, with the layout that has no such biases.
+    A batch normalisation subtracts a mean that includes the bias, so the network computes the
+    same, in the layout without such biases.
+
+    Parameters
+    ----------
+    state : mapping of torch.Tensor
+        By canonical keys.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        Without the biases that were folded.
     """
     folded = dict(state)
     for key, mean in state.items():
@@ -151,8 +196,19 @@ def without_biases_before_norms(state: State) -> dict[str, Tensor]:
     return folded
 
 
-def misfits(state: State, expected: State) -> str:
-    """Return what of a state dict does not fit a network's, in one line; empty if all does."""
+def mismatches(state: State, expected: State) -> str:
+    """Describe in one line how a state dict differs from a network's.
+
+    Parameters
+    ----------
+    state, expected : mapping of torch.Tensor
+        The tensors of a file and those of the network.
+
+    Returns
+    -------
+    str
+        Missing, surplus and misshapen tensors; empty if there are none.
+    """
     lines = []
     for key in sorted({*state, *expected}):
         shape = tuple(state[key].shape) if key in state else ()
@@ -176,7 +232,7 @@ def _refuse(path: Path, state: State, reason: str) -> NoReturn:
     raise InputError(f"{path}: {reason}; it holds {held}")
 
 
-def _refuse_strangers(path: Path, state: State) -> None:
+def _refuse_foreign_layouts(path: Path, state: State) -> None:
     """Refuse layouts that are known, but not read."""
     if any(key.endswith(".filt") for key in state):
         _refuse(

@@ -35,7 +35,18 @@ class InstanceNorm(nn.InstanceNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise each map of (batch, channel, row, column) to mean 0, variance 1."""
+        """Normalise each map to mean 0 and variance 1.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, channel, row, column).
+
+        Returns
+        -------
+        torch.Tensor
+            Same shape and dtype.
+        """
         with torch.autocast(x.device.type, enabled=False):
             if x.device.type == "cpu" and x.dtype != torch.float16 and x.is_contiguous():
                 return functional.group_norm(
@@ -52,14 +63,38 @@ class ReflectionPad(nn.ReflectionPad2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pad (batch, channel, row, column) on all four sides."""
+        """Pad all four sides.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, channel, row, column).
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, channel, row + 2 width, column + 2 width).
+        """
         if x.device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
-            return mirrored_edges(x, self.padding[0])
+            return reflect_pad(x, self.padding[0])
         return super().forward(x)
 
 
-def mirrored_edges(x: Tensor, width: int) -> Tensor:
-    """Return x with `width` mirrored rows and columns on all four sides, edges not repeated."""
+def reflect_pad(x: Tensor, width: int) -> Tensor:
+    """Mirror rows and columns across the edges, as torch's reflection padding does.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        (…, rows, columns).
+    width : int
+        Rows and columns added on each side, less than those of x.
+
+    Returns
+    -------
+    torch.Tensor
+        (…, rows + 2 width, columns + 2 width); edges are not repeated.
+    """
     for axis in (-2, -1):
         size = x.shape[axis]
         before = x.narrow(axis, 1, width).flip(axis)
@@ -86,7 +121,18 @@ class ResizeConvolution(nn.Conv2d):
         super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, out_channels, 2 × rows, 2 × columns)."""
+        """Double rows and columns, then convolve.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, in_channels, rows, columns).
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, out_channels, 2 rows, 2 columns).
+        """
         return super().forward(functional.interpolate(x, scale_factor=2, mode="nearest"))
 
 
@@ -109,21 +155,46 @@ PADDINGS = {"reflect": ReflectionPad, "replicate": nn.ReplicationPad2d, "zero": 
 """Padding layers by name; zeros are padded by the convolution itself."""
 
 
-def known(value: str, what: str, names: Iterable[str]) -> str:
-    """Return a name that is known.
+def check_choice(value: str, what: str, names: Iterable[str]) -> str:
+    """Return a name if it is one of the choices.
+
+    Parameters
+    ----------
+    value : str
+        The name.
+    what : str
+        Kind of name, for the message.
+    names : iterable of str
+        The choices.
+
+    Returns
+    -------
+    str
+        `value`.
 
     Raises
     ------
     InputError
-        If it is not: the known ones are named.
+        If it is none of them.
     """
-    if value not in (known := tuple(names)):
-        raise InputError(f"{value!r} is no {what}; known: {', '.join(known)}")
+    if value not in (choices := tuple(names)):
+        raise InputError(f"{value!r} is no {what}; known: {', '.join(choices)}")
     return value
 
 
 def has_bias(norm: str) -> bool:
-    """Tell whether convolutions before a normalisation of this name have a bias."""
+    """Return whether convolutions before a normalisation have a bias.
+
+    Parameters
+    ----------
+    norm : str
+        A key of `NORMS`.
+
+    Returns
+    -------
+    bool
+        False for "batch", which would cancel it.
+    """
     return norm != "batch"
 
 
@@ -141,8 +212,24 @@ def _counted_once(layers: list[nn.BatchNorm2d]) -> Iterator[None]:
             layer.momentum, layer.num_batches_tracked = momentum, count
 
 
-def through(block: nn.Module, x: Tensor, recompute: bool) -> Tensor:
-    """Return block(x); with `recompute`, what is inside is computed again for the gradient."""
+def apply_block(block: nn.Module, x: Tensor, recompute: bool) -> Tensor:
+    """Return block(x), by choice with activation checkpointing.
+
+    Parameters
+    ----------
+    block : torch.nn.Module
+        Any module of one input and one output.
+    x : torch.Tensor
+        Its input.
+    recompute : bool
+        Compute the activations inside the block again for the gradient, to save memory.
+        Running statistics of batch normalisations count the batch once.
+
+    Returns
+    -------
+    torch.Tensor
+        Its output.
+    """
     if not recompute or not torch.is_grad_enabled():
         return block(x)
     counting = [layer for layer in block.modules() if isinstance(layer, nn.BatchNorm2d)]
@@ -193,7 +280,18 @@ class ResidualBlock(nn.Module):
         self.conv_block = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x + f(x), same shape."""
+        """Return x + f(x).
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, channels, rows, columns).
+
+        Returns
+        -------
+        torch.Tensor
+            Same shape.
+        """
         return x + self.conv_block(x)
 
 
@@ -224,7 +322,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
                 if layer.bias is not None:
                     layer.bias.zero_()
             if spectral:
-                with seeded(generator):
+                with fork_rng_from(generator):
                     spectral_norm(layer)
         elif isinstance(layer, nn.BatchNorm2d):
             with torch.no_grad():
@@ -233,8 +331,19 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 
 
 @contextlib.contextmanager
-def seeded(generator: torch.Generator) -> Iterator[None]:
-    """Let torch's own random numbers follow from `generator`, and leave them as they were."""
+def fork_rng_from(generator: torch.Generator) -> Iterator[None]:
+    """Seed torch's global generator from another one, and restore it afterwards.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        On the CPU; one number is drawn from it.
+
+    Yields
+    ------
+    None
+        Inside, torch's CPU generator follows from `generator`.
+    """
     seed = int(torch.randint(2**62, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -242,7 +351,20 @@ def seeded(generator: torch.Generator) -> Iterator[None]:
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Reflect-pad bottom and right until rows and columns divide by `multiple`."""
+    """Reflect-pad bottom and right until rows and columns divide by a number.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        (batch, channel, rows, columns).
+    multiple : int
+        The number.
+
+    Returns
+    -------
+    torch.Tensor
+        (batch, channel, ⌈rows⌉, ⌈columns⌉); x itself if nothing is missing.
+    """
     rows, columns = x.shape[-2:]
     bottom, right = -rows % multiple, -columns % multiple
     if bottom == right == 0:

@@ -1,4 +1,4 @@
-"""Networks from their designs: plain dictionaries that files and configurations keep."""
+"""Build networks from their designs: plain dictionaries that files and configurations hold."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "patch": PatchDiscriminator,
     "pixel": PixelDiscriminator,
 }
-"""Networks that judge pictures, by kind."""
+"""Discriminators by kind."""
 
-MOST = {"blocks": 1000, "layers": 8}
-"""Largest values of whole numbers; 65536 for what is not named."""
+MAX_VALUES = {"blocks": 1000, "layers": 8}
+"""Largest values of integer arguments; 65536 for others."""
 
-LEAST = {"blocks": 0}
-"""Smallest values of whole numbers; 1 for what is not named."""
+MIN_VALUES = {"blocks": 0}
+"""Smallest values of integer arguments; 1 for others."""
 
-_MOST_OTHERWISE = 65536
-_MOST_WIDTHS = 10
+_MAX_DEFAULT = 65536
+_MAX_WIDTHS = 10
 
 
 def make_generator(design: Mapping[str, Any]) -> nn.Module:
@@ -42,16 +42,38 @@ def make_generator(design: Mapping[str, Any]) -> nn.Module:
         `kind`, one of `GENERATORS`, and the arguments of its class; those that have a
         default may be left out. The attribute `design` of a network rebuilds it.
 
+    Returns
+    -------
+    torch.nn.Module
+        With torch's default initialisation.
+
     Raises
     ------
     InputError
-        If the kind, an argument or a value is not known or out of range.
+        If the kind, an argument or a value is unknown or out of range.
     """
     return _make(design, GENERATORS, "generator")
 
 
 def make_discriminator(design: Mapping[str, Any]) -> nn.Module:
-    """Return an untrained discriminator; as `make_generator`, with `DISCRIMINATORS`."""
+    """Return an untrained discriminator.
+
+    Parameters
+    ----------
+    design : mapping
+        `kind`, one of `DISCRIMINATORS`, and the arguments of its class; those that have a
+        default may be left out.
+
+    Returns
+    -------
+    torch.nn.Module
+        With torch's default initialisation.
+
+    Raises
+    ------
+    InputError
+        As `make_generator`.
+    """
     return _make(design, DISCRIMINATORS, "discriminator")
 
 
@@ -79,10 +101,10 @@ def _make(design: Mapping[str, Any], registry: dict[str, type[nn.Module]], what:
 def _check(label: str, name: str, value: Any, parameter: inspect.Parameter) -> None:
     """Refuse a value of another type than the parameter's, or out of range."""
     if name == "widths":
-        if not isinstance(value, list | tuple) or not 1 <= len(value) <= _MOST_WIDTHS:
-            raise InputError(f"{label} are 1 to {_MOST_WIDTHS} whole numbers, not {value!r}")
+        if not isinstance(value, list | tuple) or not 1 <= len(value) <= _MAX_WIDTHS:
+            raise InputError(f"{label} are 1 to {_MAX_WIDTHS} whole numbers, not {value!r}")
         for width in value:
-            _check_count(label, width, _MOST_OTHERWISE)
+            _check_count(label, width, _MAX_DEFAULT)
     elif isinstance(parameter.default, bool):
         if not isinstance(value, bool):
             raise InputError(f"{label} is true or false, not {value!r}")
@@ -90,7 +112,7 @@ def _check(label: str, name: str, value: Any, parameter: inspect.Parameter) -> N
         if not isinstance(value, str):
             raise InputError(f"{label} is a name, not {value!r}")
     else:
-        _check_count(label, value, MOST.get(name, _MOST_OTHERWISE), LEAST.get(name, 1))
+        _check_count(label, value, MAX_VALUES.get(name, _MAX_DEFAULT), MIN_VALUES.get(name, 1))
 
 
 def _check_count(label: str, value: Any, most: int, least: int = 1) -> None:

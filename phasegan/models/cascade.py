@@ -45,7 +45,7 @@ from phasegan.errors import InputError
 from phasegan.fourier.convention import forward, half_plane, inverse
 
 WHITE = 255.0
-"""White inside; images of another depth are scaled to it."""
+"""White inside a cascade; images of another depth are scaled to it."""
 
 SMOOTHINGS = (0.0, 1.0, 2.0, 4.0)
 """Standard deviations of G_s, pixels."""
@@ -54,18 +54,18 @@ THRESHOLDS = (4.0, 16.0)
 """t of ψ_t, grey levels of 0..255."""
 
 CLIPPING = 1
-"""Where clip(e) − e stands among the terms of `expand`."""
+"""Index of clip(e) − e among the terms of `shrinkage_terms`."""
 
 _CELLS = 32
 _COARSE = 4
-_SHARES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _OUTLIER = 4.0
 _BATCH_PIXELS = 2**18
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What depends on the frame alone."""
+    """Bands and filters that depend on the frame alone."""
 
     frame: tuple[int, int]
     band: Tensor
@@ -80,10 +80,22 @@ class Grid:
 
 
 def make_grid(frame: tuple[int, int], device: torch.device | None = None) -> Grid:
-    """Return the grid of an N₁×N₂ frame.
+    """Return the bands and filters of an N₁×N₂ frame.
 
-    Bands are rings whose radius doubles, each in four parts: rows, columns,
-    and the two axes, which carry the jump across the border.
+    Bands are rings whose radius doubles, each in four parts: rows, columns, and the two
+    axes, which carry the jump across the border.
+
+    Parameters
+    ----------
+    frame : (int, int)
+        (N₁, N₂).
+    device : torch.device, optional
+        Of the tensors; the CPU by default.
+
+    Returns
+    -------
+    Grid
+        For `run_cascade` and its steps.
     """
     fy = torch.fft.fftfreq(frame[0])[:, None]
     fx = torch.fft.rfftfreq(frame[1])[None]
@@ -116,14 +128,27 @@ def _pool(size: int, cells: int) -> Tensor:
     return overlap / overlap.sum(1, keepdim=True)
 
 
-def describe(estimate: Tensor, grid: Grid) -> Tensor:
-    """Return the statistics f_j(e) of estimates (n, N₁, N₂) in grey levels: (n, J); f_0 = 1."""
+def image_statistics(estimate: Tensor, grid: Grid) -> Tensor:
+    """Return the statistics f_j(e) of estimates; f_0 = 1.
+
+    Parameters
+    ----------
+    estimate : torch.Tensor
+        (n, N₁, N₂), float32, grey levels: e.
+    grid : Grid
+        Of N₁×N₂.
+
+    Returns
+    -------
+    torch.Tensor
+        (n, J), float32.
+    """
     mean = estimate.mean((1, 2))
     centred = estimate - mean[:, None, None]
     pooled = grid.pools[0] @ centred @ grid.pools[1].T
     ordered = pooled.flatten(1).sort(1).values
     last = ordered.shape[1] - 1
-    quantiles = ordered[:, [round(share * last) for share in _SHARES]]
+    quantiles = ordered[:, [round(share * last) for share in _QUANTILES]]
     contrast = ordered.std(1, correction=0).clamp(min=1.0)
     relative = ordered / contrast[:, None]
     span = (quantiles[:, -2] - quantiles[:, 1]).clamp(min=1.0)
@@ -152,20 +177,46 @@ def describe(estimate: Tensor, grid: Grid) -> Tensor:
 
 
 TERMS = len(SMOOTHINGS) * len(THRESHOLDS) + 2
-"""How many terms `expand` gives."""
+"""Number of terms that `shrinkage_terms` returns."""
 
 
-def cascade_statistics(frame: tuple[int, int]) -> int:
-    """Return how many statistics `describe` gives: J."""
-    return describe(torch.zeros((1, *frame)), make_grid(frame)).shape[1]
+def statistics_count(frame: tuple[int, int]) -> int:
+    """Return J, the number of statistics that `image_statistics` returns.
+
+    Parameters
+    ----------
+    frame : (int, int)
+        (N₁, N₂).
+
+    Returns
+    -------
+    int
+        J.
+    """
+    return image_statistics(torch.zeros((1, *frame)), make_grid(frame)).shape[1]
 
 
 def standardise(described: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
-    """Return statistics in standard deviations, outliers cut: (n, J)."""
+    """Return statistics in standard deviations, clipped to ±4.
+
+    Parameters
+    ----------
+    described : torch.Tensor
+        (n, J), from `image_statistics`.
+    centre, spread : torch.Tensor
+        (J,): means and standard deviations.
+
+    Returns
+    -------
+    torch.Tensor
+        (n, J), in [−4, 4].
+    """
     return ((described - centre) / spread).clamp(-_OUTLIER, _OUTLIER)
 
 
-def expand(estimate: Tensor, magnitude: Tensor, phasor: Tensor, grid: Grid) -> list[Tensor]:
+def shrinkage_terms(
+    estimate: Tensor, magnitude: Tensor, phasor: Tensor, grid: Grid
+) -> list[Tensor]:
     """Return Re(u* F{T_c(e)}) for every c.
 
     Parameters
@@ -176,6 +227,11 @@ def expand(estimate: Tensor, magnitude: Tensor, phasor: Tensor, grid: Grid) -> l
         (n, N₁, N₂ // 2 + 1): r ≥ 0 and u, |u| = 1.
     grid : Grid
         Of N₁×N₂.
+
+    Returns
+    -------
+    list of torch.Tensor
+        `TERMS` of them, shaped as r, float32.
     """
     aligned = phasor.conj()
     excess = forward(estimate.clamp(0, WHITE) - estimate, grid.frame)
@@ -199,13 +255,47 @@ def _keep_small(slope: Tensor, threshold: float) -> Tensor:
 
 
 def apply_gains(magnitude: Tensor, described: Tensor, gains: Tensor, grid: Grid) -> Tensor:
-    """Return r after a gain step; `described` (n, J) standardised, `gains` (bands, J)."""
+    """Return the magnitudes after a gain step.
+
+    Parameters
+    ----------
+    magnitude : torch.Tensor
+        (n, N₁, N₂ // 2 + 1): r ≥ 0.
+    described : torch.Tensor
+        (n, J), standardised.
+    gains : torch.Tensor
+        (bands, J): G of the step.
+    grid : Grid
+        Of N₁×N₂.
+
+    Returns
+    -------
+    torch.Tensor
+        Shaped as r, ≥ 0.
+    """
     factor = (1 + described @ gains.T)[:, grid.band]
     return _admissible(magnitude * factor, grid)
 
 
 def apply_shrinkage(magnitude: Tensor, terms: list[Tensor], weights: Tensor, grid: Grid) -> Tensor:
-    """Return r after a shrinkage step; `terms` of `expand`, `weights` (bands, terms)."""
+    """Return the magnitudes after a shrinkage step.
+
+    Parameters
+    ----------
+    magnitude : torch.Tensor
+        (n, N₁, N₂ // 2 + 1): r ≥ 0.
+    terms : list of torch.Tensor
+        From `shrinkage_terms`.
+    weights : torch.Tensor
+        (bands, terms): W of the step.
+    grid : Grid
+        Of N₁×N₂.
+
+    Returns
+    -------
+    torch.Tensor
+        Shaped as r, ≥ 0.
+    """
     result = magnitude.clone()
     for term, weight in zip(terms, weights.T, strict=True):
         result.addcmul_(term, weight[grid.band])
@@ -218,8 +308,21 @@ def _admissible(magnitude: Tensor, grid: Grid) -> Tensor:
     return magnitude
 
 
-def batches(count: int, frame: tuple[int, int]) -> list[slice]:
-    """Return slices of a stack that keep the memory at work bounded."""
+def batch_slices(count: int, frame: tuple[int, int]) -> list[slice]:
+    """Return slices of a stack of images that bound the memory of one computation.
+
+    Parameters
+    ----------
+    count : int
+        Images in the stack.
+    frame : (int, int)
+        (N₁, N₂).
+
+    Returns
+    -------
+    list of slice
+        Consecutive, 2¹⁸ pixels each at most, at least one image.
+    """
     size = max(1, _BATCH_PIXELS // (frame[0] * frame[1]))
     return [slice(i, min(count, i + size)) for i in range(0, count, size)]
 
@@ -287,7 +390,7 @@ class Cascade:
             )
         grid = make_grid(self.frame, torch.device(device))
         result = np.empty((len(phase), *self.frame))
-        for part in batches(len(phase), self.frame):
+        for part in batch_slices(len(phase), self.frame):
             spectrum = self._magnitude(phase[part], grid) * np.exp(1j * phase[part])
             result[part] = inverse(spectrum, self.frame)
         return np.clip(result, 0.0, self.data_range, out=result)
@@ -300,13 +403,24 @@ class Cascade:
         return r.cpu().numpy().astype(np.float64) * (self.data_range / WHITE)
 
     def coefficients(self, device: torch.device | None = None) -> Coefficients:
-        """Return what was fitted, as tensors."""
+        """Return the fitted coefficients as tensors.
+
+        Parameters
+        ----------
+        device : torch.device, optional
+            Of the tensors; the CPU by default.
+
+        Returns
+        -------
+        Coefficients
+            Sharing memory with the arrays on the CPU.
+        """
         arrays = (self.mean_magnitude, self.centre, self.spread, self.gains, self.weights)
         return Coefficients(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
 class Coefficients(NamedTuple):
-    """The fitted numbers of a cascade, float32; shapes as in `Cascade`."""
+    """The fitted coefficients of a cascade, float32; shapes as in `Cascade`."""
 
     mean_magnitude: Tensor
     centre: Tensor
@@ -338,10 +452,10 @@ def run_cascade(
     """
     r = fitted.mean_magnitude if start is None else start
     for stage, gains in enumerate(fitted.gains):
-        described = describe(inverse(r * phasor, grid.frame), grid)
+        described = image_statistics(inverse(r * phasor, grid.frame), grid)
         described = standardise(described, fitted.centre[stage], fitted.spread[stage])
         r = apply_gains(r, described, gains, grid)
         if stage < len(fitted.weights):
-            terms = expand(inverse(r * phasor, grid.frame), r, phasor, grid)
+            terms = shrinkage_terms(inverse(r * phasor, grid.frame), r, phasor, grid)
             r = apply_shrinkage(r, terms, fitted.weights[stage], grid)
     return r

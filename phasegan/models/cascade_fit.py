@@ -35,32 +35,42 @@ from phasegan.models.cascade import (
     Grid,
     apply_gains,
     apply_shrinkage,
-    batches,
-    describe,
-    expand,
+    batch_slices,
+    image_statistics,
     make_grid,
+    shrinkage_terms,
     standardise,
 )
 from phasegan.progress import Progress, ProgressTask
 
 MAX_FIT_IMAGES = 2000
-"""Of more images an even selection is fitted to."""
+"""Of more images an evenly spaced selection is used."""
 
 MAX_FIT_PIXELS = 2**28
 """Pixels of all fit images, at most: the magnitudes stay in memory, 2 bytes a pixel."""
 
 MIRROR_BELOW = 1000
-"""Fewer images than this are joined by their mirror images, left and right swapped."""
+"""Fewer images than this are augmented by their mirror images, left and right swapped."""
 
 SMALLEST = 8
-"""Pixels along the shorter side, at least."""
+"""Least pixels along each side."""
 
 
 def ridge(samples: int) -> tuple[float, float]:
-    """Return λ_G and λ_W for that many independent fit images.
+    """Return the ridge parameters λ_G and λ_W of a fit.
 
-    The 1/n² terms lead a cascade of a few images back to the mean magnitude.
-    Chosen on photographs that were neither fitted to nor tested on.
+    The 1/n² terms lead a cascade of a few images back to the mean magnitude. Chosen on
+    photographs that were neither fitted to nor tested on.
+
+    Parameters
+    ----------
+    samples : int
+        Independent fit images, at least 1.
+
+    Returns
+    -------
+    (float, float)
+        λ_G and λ_W.
     """
     return (
         0.05 + 40 / samples + 15000 / samples**2,
@@ -92,12 +102,11 @@ def fit_shrinkage(
     data_range : int
         White: 255 or 65535.
     photographs : int, optional
-        Of how many different photographs the images are parts; of as many as
-        there are images by default. The regressions are made as cautious as
-        that many images demand: a thousand crops of ten photographs say little
-        about an eleventh.
+        Number of different photographs that the images are crops of; by default as
+        many as there are images. It sets the ridge parameters: a thousand crops of
+        ten photographs say little about an eleventh.
     estimates : numpy.ndarray, optional
-        As `images`: what another method made of each. The cascade then corrects
+        As `images`: another method's estimate of each. The cascade then corrects
         that method: u and the first r are those of the estimates' spectra, and
         R is the part Re(u* X) of the true ones.
     progress : Progress, optional
@@ -195,7 +204,7 @@ class _Fit:
             mean = shrunk_magnitude(mean, independent, grid.frame, WHITE, spread)
         self.mean_magnitude = torch.from_numpy(mean).float()
         self.magnitude = self.mean_magnitude.repeat(self.count, 1, 1)
-        for part in [] if estimates is None else batches(self.count, grid.frame):
+        for part in [] if estimates is None else batch_slices(self.count, grid.frame):
             self.magnitude[part] = self._estimated(part).abs()
 
     def run(self, stages: int) -> Cascade:
@@ -217,9 +226,9 @@ class _Fit:
         )
 
     def _parts(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Go through the images, then their mirror images: where, R and u."""
+        """Yield slices, R and u of the images, then of their mirror images."""
         scale = np.float32(WHITE / self.data_range)
-        for part in batches(self.count, self.grid.frame):
+        for part in batch_slices(self.count, self.grid.frame):
             index = np.arange(part.start, part.stop)
             flipped = index >= self.samples
             pixels = self.images[index % self.samples].astype(np.float32) * scale
@@ -242,7 +251,7 @@ class _Fit:
         described, energies, targets = [], [], []
         for part, true, phasor in self._parts():
             r = self.magnitude[part]
-            described.append(describe(inverse(r * phasor, self.grid.frame), self.grid))
+            described.append(image_statistics(inverse(r * phasor, self.grid.frame), self.grid))
             energies.append(self._band_sums(r * r))
             targets.append(self._band_sums(r * (true - r)))
             self.task.advance(len(r))
@@ -253,7 +262,7 @@ class _Fit:
         centre[0], spread[0] = 0.0, 1.0
         z = standardise(raw, centre, spread)
         gains = self._solve_gains(z.double(), energy, target).float()
-        for part in batches(self.count, self.grid.frame):
+        for part in batch_slices(self.count, self.grid.frame):
             self.magnitude[part] = apply_gains(self.magnitude[part], z[part], gains, self.grid)
         return _GainStep(centre, spread, gains)
 
@@ -292,7 +301,7 @@ class _Fit:
 
     def _expand(self, part: slice, phasor: Tensor) -> list[Tensor]:
         r = self.magnitude[part]
-        return expand(inverse(r * phasor, self.grid.frame), r, phasor, self.grid)
+        return shrinkage_terms(inverse(r * phasor, self.grid.frame), r, phasor, self.grid)
 
     def _solve_shrinkage(self, normal: Tensor, target: Tensor) -> Tensor:
         """Return W, scaled so that every term of a band has unit energy.

@@ -1,8 +1,8 @@
-"""How the two domains look to a network.
+"""The two domains as a network sees them.
 
-Domain A is the phase picture: the full M×M plane, zero frequency in the
-middle, φ/π in (−1, 1]. Domain B is the image, 2x/range − 1 in [−1, 1]. Both
-are float32, (batch, channel, row, column), within the reach of a tanh.
+Domain A is the phase image: the full M×M plane, zero frequency in the middle, φ/π in
+(−1, 1]. Domain B is the image, 2x/range − 1 in [−1, 1]. Both are float32, (batch,
+channel, row, column), within the range of a tanh.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from phasegan.fourier.phase import centred
 Pixels = TypeVar("Pixels", Tensor, NDArray[np.floating])
 
 
-def phase_picture(phase: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return phases as pictures of domain A.
+def phase_image(phase: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return phases as images of domain A.
 
     Parameters
     ----------
@@ -32,16 +32,42 @@ def phase_picture(phase: NDArray[np.floating]) -> NDArray[np.float32]:
         (n, C, M, M), float32, values in (−1, 1].
     """
     size = phase.shape[-2]
-    picture = (centred(phase, (size, size)) / np.pi).astype(np.float32)
-    return picture.reshape(len(phase), -1, size, size)
+    plane = (centred(phase, (size, size)) / np.pi).astype(np.float32)
+    return plane.reshape(len(phase), -1, size, size)
 
 
-def image_picture(images: NDArray[np.generic], data_range: float) -> NDArray[np.float32]:
-    """Return images, (n[, C], N, N) in 0..data_range, as pictures of domain B."""
-    picture = images.astype(np.float32) * np.float32(2.0 / data_range) - np.float32(1.0)
-    return picture.reshape(len(images), -1, *images.shape[-2:])
+def normalise_images(images: NDArray[np.generic], data_range: float) -> NDArray[np.float32]:
+    """Return images as those of domain B.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (n[, C], N, N), any real dtype, in 0..data_range.
+    data_range : float
+        White, such as 255.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, C, N, N), float32 in [−1, 1].
+    """
+    scaled = images.astype(np.float32) * np.float32(2.0 / data_range) - np.float32(1.0)
+    return scaled.reshape(len(images), -1, *images.shape[-2:])
 
 
-def picture_to_image(picture: Pixels, data_range: float) -> Pixels:
-    """Return pictures of domain B in pixel units, 0..data_range; not clipped or rounded."""
-    return (picture + 1.0) * (data_range / 2.0)
+def denormalise_images(images: Pixels, data_range: float) -> Pixels:
+    """Return images of domain B in pixel units, neither clipped nor rounded.
+
+    Parameters
+    ----------
+    images : numpy.ndarray or torch.Tensor
+        Values in about [−1, 1], any shape.
+    data_range : float
+        White, such as 255.
+
+    Returns
+    -------
+    numpy.ndarray or torch.Tensor
+        Same shape and type, in about 0..data_range.
+    """
+    return (images + 1.0) * (data_range / 2.0)

@@ -1,8 +1,8 @@
-"""Generators as programs that run without phasegan: ONNX, and torch's own .pt2.
+"""Export generators as programs that run without phasegan: ONNX, and torch's own .pt2.
 
-Both take pictures of any size and number. What a generator does to sizes that do not
-divide by its downsampling, padding and cropping, is written here with gathered rows and
-columns: the same values, in a form whose shapes stay symbols when it is traced.
+Both take images of any size and number. Padding and cropping of sizes that do not divide
+by a generator's downsampling are written here as gathered rows and columns: the same
+values, in a form whose shapes stay symbols when it is traced.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SIZES = ((64, 64), (96, 128), (255, 257))
 """Rows and columns at which an exported generator is compared with its origin."""
 
 TOLERANCE = 1e-3
-"""Largest difference that passes, in pictures of −1 to 1: an eighth of an 8-bit level."""
+"""Largest difference that passes, of images in [−1, 1]: an eighth of an 8-bit level."""
 
 SMALLEST = 8
 """Least rows and columns."""
@@ -41,7 +41,7 @@ OPSET = 18
 _LARGEST = 65536
 _EXAMPLE = (2, 34, 51)  # pictures, rows, columns: all different, none 1
 _BATCHES = (1, 2)
-_MOST_BYTES = 2_000_000_000  # of a protocol buffer
+_MAX_BYTES = 2_000_000_000  # of a protocol buffer
 
 
 def export_onnx(
@@ -60,11 +60,11 @@ def export_onnx(
     Parameters
     ----------
     generator : torch.nn.Module
-        With a `design`; taken as it is in evaluation, its mode does not change.
+        With a `design`; exported in evaluation mode, its own mode does not change.
     path : pathlib.Path
-        The file. It is there only when the comparison passed.
+        The file. It exists only if the comparison passed.
     sizes : sequence of (int, int)
-        Rows and columns to compare at, alone and in twos.
+        Rows and columns to compare at, in batches of one and two.
     tolerance : float
         Largest difference from torch that passes.
     metadata : mapping of str, optional
@@ -81,11 +81,11 @@ def export_onnx(
         If onnx, onnxscript or onnxruntime is not installed, the generator is of no
         kind that can be exported, or larger than ONNX's 2 GB.
     RunError
-        If onnxruntime's pictures differ by more than `tolerance`.
+        If onnxruntime's images differ by more than `tolerance`.
     """
-    onnx, _, runtime = (_needed(name) for name in ("onnx", "onnxscript", "onnxruntime"))
-    network = _in_evaluation(generator)
-    if 4 * sum(value.numel() for value in network.state_dict().values()) > _MOST_BYTES:
+    onnx, _, runtime = (_require(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+    network = _evaluation_copy(generator)
+    if 4 * sum(value.numel() for value in network.state_dict().values()) > _MAX_BYTES:
         raise InputError(f"{path}: more than the 2 GB that an ONNX file holds; write a .pt2")
     with _quiet():
         converted = torch.onnx.export(
@@ -123,9 +123,30 @@ def export_program(
 ) -> float:
     """Write a generator as a program that `torch.export.load` reads, compared after reading.
 
-    Parameters, return value and errors as of `export_onnx`, of which it needs no library.
+    Parameters
+    ----------
+    generator : torch.nn.Module
+        With a `design`; exported in evaluation mode, its own mode does not change.
+    path : pathlib.Path
+        The file. It exists only if the comparison passed.
+    sizes : sequence of (int, int)
+        Rows and columns to compare at, in batches of one and two.
+    tolerance : float
+        Largest difference from torch that passes.
+
+    Returns
+    -------
+    float
+        The largest difference.
+
+    Raises
+    ------
+    InputError
+        If the generator is of no kind that can be exported.
+    RunError
+        If images differ by more than `tolerance`.
     """
-    network = _in_evaluation(generator)
+    network = _evaluation_copy(generator)
     buffer = io.BytesIO()
     with _quiet():
         program = _traced(network)
@@ -146,9 +167,9 @@ class _AnySize(nn.Module):
     Parameters
     ----------
     network : torch.nn.Module
-        Pads nothing where rows and columns divide by `step`.
+        The generator; it pads nothing where rows and columns divide by `step`.
     step : int
-        By what they have to divide.
+        Rows and columns must divide by it.
     mirrored : bool
         Pad with mirrored rows and columns, else with copies of the last ones.
     """
@@ -172,7 +193,7 @@ class _AnySize(nn.Module):
         return x
 
 
-def _in_evaluation(generator: nn.Module) -> nn.Module:
+def _evaluation_copy(generator: nn.Module) -> nn.Module:
     """Return a copy for inference, on the CPU, in float32."""
     design = getattr(generator, "design", None)
     if not isinstance(design, dict) or design["kind"] not in ("resnet", "unet"):
@@ -198,7 +219,7 @@ def _traced(network: nn.Module) -> torch.export.ExportedProgram:
 
 
 def _describe(onnx: Any, model: Any, metadata: Mapping[str, str]) -> None:
-    """Name free dimensions, keep what a user needs to know, drop what tracing left."""
+    """Name the free dimensions, set the metadata, and drop the traces of this machine."""
     for value in (*model.graph.input, *model.graph.output):
         dimensions = value.type.tensor_type.shape.dim
         for axis, name in ((0, "batch"), (2, "rows"), (3, "columns")):
@@ -248,7 +269,7 @@ def _compare(
     return largest
 
 
-def _needed(name: str) -> Any:
+def _require(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -259,7 +280,7 @@ def _needed(name: str) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what tracing says about itself from the user."""
+    """Suppress the log messages and warnings of tracing."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,7 +1,7 @@
-"""Names of others' weights files, and files that others read.
+"""Weights files of other programs: find them by name, and write files that they read.
 
-Names of four networks: here `generator_ab` makes pictures of domain B, `discriminator_a`
-judges domain A. Where others' names mean something else is said in `NAMINGS`.
+Here `generator_ab` generates images of domain B, and `discriminator_a` scores images of
+domain A. `FILE_NAMES` maps other programs' names to these four.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from phasegan.config.run_folder import NETWORKS
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
 from phasegan.models.state_dicts import SUFFIXES
 
-NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
-"""Names of the networks of an unpaired translation."""
-
-EXCHANGED = {
+FOREIGN_NAMES = {
     "generator_ab": "G_A",
     "generator_ba": "G_B",
     "discriminator_a": "D_B",
     "discriminator_b": "D_A",
 }
-"""Names in pytorch-CycleGAN-and-pix2pix: its D_A judges what G_A makes, domain B."""
+"""Names in pytorch-CycleGAN-and-pix2pix: its D_A scores the output of G_A, domain B."""
 
 _NO_LAYOUT = "pytorch-CycleGAN-and-pix2pix has no layout for it"
 
@@ -62,10 +60,10 @@ def find_networks(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     files = {path.name: path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES}
-    for naming in NAMINGS:
-        found = naming(files)
-        if any(name.startswith("generator") for name in found):
-            return found
+    for naming in FILE_NAMES:
+        networks = naming(files)
+        if any(name.startswith("generator") for name in networks):
+            return networks
     raise InputError(
         f"{folder}: no weights of a generator; known names are generator_ab.safetensors, "
         "latest_net_G_A.pth, 200_net_G_A.pth, netG_A2B.pth, net_gen_ab.pth and latest_net_G.pth"
@@ -106,15 +104,15 @@ def _named(
 
 _TORCH = r"\.(?:pth|pt|ckpt)"
 
-NAMINGS = (
+FILE_NAMES = (
     _named(r"(?P<name>\w+)\.safetensors", {name: name for name in NETWORKS}),
-    _named(rf"(?P<epoch>latest|\d+)_net_(?P<name>[GD]_[AB]){_TORCH}", EXCHANGED),
+    _named(rf"(?P<epoch>latest|\d+)_net_(?P<name>[GD]_[AB]){_TORCH}", FOREIGN_NAMES),
     _named(
         rf"net(?P<name>G_A2B|G_B2A|D_A|D_B){_TORCH}",
         {
             "generator_ab": "G_A2B",
             "generator_ba": "G_B2A",
-            "discriminator_a": "D_A",  # judges domain A there too
+            "discriminator_a": "D_A",  # of domain A there too
             "discriminator_b": "D_B",
         },
     ),
@@ -129,7 +127,7 @@ NAMINGS = (
     ),
     _named(rf"(?P<epoch>latest|\d+)_net_(?P<name>G){_TORCH}", {"generator_ab": "G"}),
 )
-"""Searches for the networks' files, by ours and others' names, the first that finds wins."""
+"""Searches for the networks' files, in order of precedence."""
 
 
 def save_foreign(
@@ -158,13 +156,13 @@ def save_foreign(
         written then.
     """
     for name, network in networks.items():
-        if name not in EXCHANGED:
-            raise InputError(f"{name!r} is no network; known: {', '.join(EXCHANGED)}")
+        if name not in FOREIGN_NAMES:
+            raise InputError(f"{name!r} is no network; known: {', '.join(FOREIGN_NAMES)}")
         if reason := _without_layout(getattr(network, "design", None)):
             raise InputError(f"{name}: {reason}; {_NO_LAYOUT}")
     written = []
     for name, network in networks.items():
-        path = Path(folder) / f"{prefix}_net_{EXCHANGED[name]}.pth"
+        path = Path(folder) / f"{prefix}_net_{FOREIGN_NAMES[name]}.pth"
         state = {key: v.detach().cpu().contiguous() for key, v in network.state_dict().items()}
         buffer = io.BytesIO()
         torch.save(state, buffer)

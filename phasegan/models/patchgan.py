@@ -1,4 +1,4 @@
-"""Discriminators that judge patches: the 70×70 PatchGAN, its depths, and single pixels.
+"""Discriminators that score patches: the 70×70 PatchGAN, its depths, and single pixels.
 
 Isola et al. 2017, section 3.2.2, and Zhu et al. 2017, appendix 7.2:
 C64-C128-C256-C512 and a last convolution to one channel, leaky ReLUs of slope
@@ -20,17 +20,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm as normalise_spectrum
 
-from phasegan.models.blocks import NORMS, has_bias, known
+from phasegan.models.blocks import NORMS, check_choice, has_bias
 
 SLOPE = 0.2
-"""Of the leaky ReLUs below 0."""
+"""Slope of the leaky ReLUs below 0."""
 
 WIDEST = 8
 """Most channels, as a multiple of the first layer's."""
 
 
 def smallest_size(layers: int = 3) -> int:
-    """Return the least rows and columns that leave a PatchGAN of this depth one patch."""
+    """Return the least rows and columns that leave a PatchGAN one patch.
+
+    Parameters
+    ----------
+    layers : int
+        Convolutions that halve rows and columns.
+
+    Returns
+    -------
+    int
+        In pixels.
+    """
     return 3 * 2**layers
 
 
@@ -39,12 +50,12 @@ MIN_SIZE = smallest_size()
 
 
 class PatchDiscriminator(nn.Module):
-    """Judge overlapping patches of a picture, of 70×70 pixels by default.
+    """Score overlapping patches of an image, of 70×70 pixels by default.
 
     Parameters
     ----------
     in_channels : int
-        Channels of the picture.
+        Channels of the image.
     base_channels : int
         Channels after the first layer (64 as published).
     norm : {"instance", "affine-instance", "batch"}
@@ -77,7 +88,7 @@ class PatchDiscriminator(nn.Module):
             "kind": "patch",
             "in_channels": in_channels,
             "base_channels": base_channels,
-            "norm": known(norm, "normalisation", NORMS),
+            "norm": check_choice(norm, "normalisation", NORMS),
             "layers": layers,
             "spectral_norm": spectral_norm,
         }
@@ -121,7 +132,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class PixelDiscriminator(nn.Module):
-    """Judge every pixel by itself: 1×1 convolutions (Isola et al. 2017, "PixelGAN").
+    """Score every pixel by itself: 1×1 convolutions (Isola et al. 2017, "PixelGAN").
 
     Parameters
     ----------
@@ -149,7 +160,7 @@ class PixelDiscriminator(nn.Module):
             "kind": "pixel",
             "in_channels": in_channels,
             "base_channels": base_channels,
-            "norm": known(norm, "normalisation", NORMS),
+            "norm": check_choice(norm, "normalisation", NORMS),
             "spectral_norm": spectral_norm,
         }
         convolution = _SteadyConvolution if spectral_norm else nn.Conv2d
@@ -166,7 +177,18 @@ class PixelDiscriminator(nn.Module):
             _normalise(self.net)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, 1, rows, columns) for (batch, in_channels, rows, columns) in [−1, 1]."""
+        """Score every pixel.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, in_channels, rows, columns), values in [−1, 1].
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, 1, rows, columns), unbounded.
+        """
         return self.net(x)
 
 

@@ -1,4 +1,4 @@
-"""A U-Net that translates pictures, and starts by leaving them as they are."""
+"""A U-Net that translates images, and starts as the identity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from phasegan.models.blocks import known, seeded
+from phasegan.models.blocks import check_choice, fork_rng_from
 from phasegan.models.resnet import UPSAMPLINGS
 from phasegan.models.unet import UNet
 
@@ -24,10 +24,20 @@ FARTHEST = 1e4
 
 
 def soft_clip(x: Tensor) -> Tensor:
-    """Return values in [−1, 1] that grow with x, and equal it up to `KNEE`.
+    """Bend values smoothly into [−1, 1]; those up to `KNEE` stay as they are.
 
-    With t the excess over the knee k, in units of 1 − k, it goes on as
+    With t the excess over the knee k, in units of 1 − k, values continue as
     k + (1 − k) t / √(1 + t²): at ±1 the slope is still 0.35, the value ±0.971.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Any shape, floating point.
+
+    Returns
+    -------
+    torch.Tensor
+        Same shape, in [−1, 1], increasing with x.
     """
     inner = x.clamp(-KNEE, KNEE)
     excess = ((x - inner) / (1 - KNEE)).clamp(-FARTHEST, FARTHEST)
@@ -35,16 +45,16 @@ def soft_clip(x: Tensor) -> Tensor:
 
 
 class UNetTranslator(nn.Module):
-    """What a `UNet` adds to a picture, kept within [−1, 1].
+    """Add a `UNet`'s output to an image, and keep the sum within [−1, 1].
 
-    Before training the U-Net gives 0, and pictures come back as they went in, but
-    for the brightest and darkest twentieth of their range, which is bent by at most
-    0.03. Where the channel counts differ the start is the mean over the channels.
+    Before training the U-Net gives 0 and images come back unchanged, except that the
+    brightest and darkest twentieth of their range is bent by at most 0.03. Where the channel
+    counts differ the start is the mean over the channels.
 
     Parameters
     ----------
     in_channels, out_channels : int
-        Channels of the picture that goes in and of the one that comes out.
+        Channels of the input and of the output.
     widths : sequence of int
         Channels at each resolution, the full one first.
     upsampling : {"transposed", "resize"}
@@ -69,15 +79,18 @@ class UNetTranslator(nn.Module):
             "in_channels": in_channels,
             "out_channels": out_channels,
             "widths": list(widths),
-            "upsampling": known(upsampling, "upsampling", UPSAMPLINGS),
+            "upsampling": check_choice(upsampling, "upsampling", UPSAMPLINGS),
         }
-        self.unet = self._fresh()
+        self.unet = self._make_unet()
         self.out_channels = out_channels
 
-    def _fresh(self) -> UNet:
-        made = self.design
+    def _make_unet(self) -> UNet:
+        design = self.design
         return UNet(
-            made["in_channels"], made["out_channels"], tuple(made["widths"]), made["upsampling"]
+            design["in_channels"],
+            design["out_channels"],
+            tuple(design["widths"]),
+            design["upsampling"],
         )
 
     @property
@@ -90,13 +103,19 @@ class UNetTranslator(nn.Module):
         self.unet.recompute = value
 
     def draw_weights(self, generator: torch.Generator) -> None:
-        """Draw the start that `UNet` has by construction, from a source of randomness."""
-        with seeded(generator):
-            fresh = self._fresh()
+        """Draw the initial weights of `UNet` from a generator.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            On the CPU; equal states give equal weights.
+        """
+        with fork_rng_from(generator):
+            fresh = self._make_unet()
         self.unet.load_state_dict(fresh.state_dict())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Translate pictures.
+        """Translate images.
 
         Parameters
         ----------

@@ -17,10 +17,10 @@ from phasegan.models.blocks import (
     ReflectionPad,
     ResidualBlock,
     ResizeConvolution,
+    apply_block,
+    check_choice,
     has_bias,
-    known,
     pad_to_multiple,
-    through,
 )
 
 DOWNSAMPLING = 4
@@ -82,10 +82,10 @@ class ResNetGenerator(nn.Module):
             "out_channels": out_channels,
             "base_channels": base_channels,
             "blocks": blocks,
-            "padding": known(padding, "padding", PADDINGS),
-            "norm": known(norm, "normalisation", NORMS),
+            "padding": check_choice(padding, "padding", PADDINGS),
+            "norm": check_choice(norm, "normalisation", NORMS),
             "dropout": dropout,
-            "upsampling": known(upsampling, "upsampling", UPSAMPLINGS),
+            "upsampling": check_choice(upsampling, "upsampling", UPSAMPLINGS),
         }
         c, bias, normalise = base_channels, has_bias(norm), NORMS[norm]
         layers: list[nn.Module] = [
@@ -129,7 +129,7 @@ class ResNetGenerator(nn.Module):
         rows, columns = x.shape[-2:]
         y = pad_to_multiple(x, DOWNSAMPLING)
         for layer in self.model:
-            y = through(layer, y, self.recompute and isinstance(layer, ResidualBlock))
+            y = apply_block(layer, y, self.recompute and isinstance(layer, ResidualBlock))
         return y[..., :rows, :columns]
 
 

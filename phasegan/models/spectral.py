@@ -1,27 +1,27 @@
-"""Generators that know the transform: from phases to images that have these phases.
+"""Generators that contain the transform: from phases to images that have these phases.
 
-A start that needs no network, the *first encoding*, is refined by U-Nets; after
-each the spectrum of what they give is turned to the right phase again. With
-u = e^{iφ} and the aligned spectrum s = u* F x, the projections are
+An initial estimate that needs no network, the *first encoding*, is refined by U-Nets;
+after each the spectrum of its output is projected onto the measured phase. With u = e^{iφ}
+and the aligned spectrum s = u* F x, the projections are
 
     sign         u (max(Re s, m/1000) + iκ Im s)
     magnitude    u |s|
     off          u s
 
-followed by F⁻¹. The first, with the mean magnitude m of the training images that
-leaves no sample without a phase, is the projection of Levi & Stark 1983
-(doi:10.1364/JOSA.73.000810), the second the step of Hayes, Lim & Oppenheim 1980
-(doi:10.1109/TASSP.1980.1163463). κ = σ² / (σ² + ρ²) is 0 for clean phases and
-softens the projection where they carry noise of standard deviation σ: it is the
-posterior mean of Im s when the network's is off by ρ|X|, and ρ is learned.
+followed by F⁻¹. The first, with the mean magnitude m of the training images that leaves no
+sample without a phase, is the projection of Levi & Stark 1983 (doi:10.1364/JOSA.73.000810),
+the second the step of Hayes, Lim & Oppenheim 1980 (doi:10.1109/TASSP.1980.1163463).
+κ = σ² / (σ² + ρ²) is 0 for clean phases and softens the projection where they carry noise
+of standard deviation σ: it is the posterior mean of Im s when the network's is off by ρ|X|,
+and ρ is learned.
 
-F is the transform without padding, and φ the measured phase where M = N. Padded
-spectra do not project onto images; there φ is the phase of the start's own
-unpadded spectrum, which is nearly right even under noise: five sixths of the
-error of a posterior mode at M = 2N lies along the true phase.
+F is the transform without padding, and φ the measured phase where M = N. Padded spectra do
+not project onto images; there φ is the phase of the initial estimate's unpadded spectrum,
+which is nearly right even under noise: five sixths of the error of a posterior mode at
+M = 2N lies along the true phase.
 
-Phases and spectra stay in float32 and complex64; only the convolutions run in
-lower precision.
+Phases and spectra stay in float32 and complex64; only the convolutions run in lower
+precision.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from phasegan.models.cascade import (
     WHITE,
     Coefficients,
     Grid,
-    cascade_statistics,
     make_grid,
     run_cascade,
+    statistics_count,
 )
 from phasegan.models.unet import UNet
 
@@ -56,30 +56,30 @@ LEAST_MAGNITUDE = 1e-3
 """Share of the mean magnitude that a projected spectrum has at least."""
 
 LEAST_CONTRAST = 0.02
-"""Added to a start's standard deviation, by which the network's pictures are scaled."""
+"""Added to the first encoding's standard deviation, which scales the network's inputs."""
 
 FAINT = 1e-8
-"""Variance of a picture that has no contrast to speak of."""
+"""Least variance of an image by which a projection onto it is divided."""
 
 START_ROUNDS = 2
-"""Re-weightings behind the encoding `posterior`."""
+"""Re-weightings of the encoding `posterior`."""
 
 SOFTNESS = 0.3
 """ρ before training."""
 
 STAGES = 4
-"""Of the cascade."""
+"""Stages of the cascade."""
 
 
 @dataclass
 class EncodingContext:
-    """A batch of phases, and the encodings that were made of it."""
+    """A batch of phases, and the encodings computed from it so far."""
 
     phasor: Tensor
-    """(n, C, M, M // 2 + 1), complex64: e^{iφ}, 0 where the phase is not trusted."""
+    """(n, C, M, M // 2 + 1), complex64: e^{iφ}, 0 where the phase is undefined."""
     trusted: Tensor | None
     fold: Tensor | None
-    pictures: dict[str, Tensor] = field(default_factory=dict)
+    encodings: dict[str, Tensor] = field(default_factory=dict)
     """(n, C, N, N) by name, in 0..1."""
 
 
@@ -97,11 +97,11 @@ class SpectralGenerator(nn.Module):
     widths : tuple of int
         Of each U-Net, see `UNet`.
     unrolled : int
-        How many there are.
+        Number of U-Nets.
     projection : {"sign", "magnitude", "off"}
-        After each.
+        After each U-Net.
     encodings : tuple of str
-        Names in `ENCODINGS`; the first is refined, all are seen by the networks.
+        Names in `ENCODINGS`; the first is refined, all are inputs of the networks.
         `cascade` corrects `posterior` where phases are padded or not `exact`.
     precision : torch.dtype, optional
         bfloat16 or float16, of the convolutions; float32 by default.
@@ -115,7 +115,7 @@ class SpectralGenerator(nn.Module):
     shares: Tensor
 
     LATER = ("shares",)
-    """Buffers that weights of earlier versions lack; as made they are what those had."""
+    """Buffers that weights of earlier versions lack; their initial values reproduce those."""
 
     def __init__(
         self,
@@ -140,14 +140,14 @@ class SpectralGenerator(nn.Module):
         self.register_buffer("mean_magnitude", torch.ones(channels, *half_plane(self.frame)))
         self.register_buffer("mean_image", torch.full((channels, *self.shape), 0.5))
         if "cascade" in encodings:
-            for name, value in _untrained(self.unpadded, channels)._asdict().items():
+            for name, value in _initial_coefficients(self.unpadded, channels)._asdict().items():
                 self.register_buffer(f"cascade_{name}", value)
         self.register_buffer("shares", torch.ones(2))
         self.folds: list[list[Coefficients]] = []
-        """Cascades, one a channel, that leave a part of the training images out."""
-        seen = channels * (len(encodings) + 1)
+        """Cascades, one a channel, each fitted without a part of the training images."""
+        inputs = channels * (len(encodings) + 1)
         self.unets = nn.ModuleList(
-            UNet(seen + channels * (step > 0) + 2, channels, widths) for step in range(unrolled)
+            UNet(inputs + channels * (step > 0) + 2, channels, widths) for step in range(unrolled)
         )
         if noise > 0 and projection == "sign":
             self.softness = nn.Parameter(torch.full((unrolled,), SOFTNESS))
@@ -159,21 +159,21 @@ class SpectralGenerator(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def set_shares(self, contrast: float, rest: float) -> None:
-        """Take less than all of what the networks change, except while they train.
+        """Scale down the networks' changes in evaluation mode.
 
         Parameters
         ----------
         contrast : float
-            Share of the change that is a multiple of the start, 0 to 1.
+            Share of the change that is a multiple of the first encoding, 0 to 1.
         rest : float
-            Share of the remaining change.
+            Share of the remaining change, 0 to 1.
         """
         self.shares.copy_(torch.tensor([contrast, rest]))
 
     def set_statistics(
         self, mean_magnitude: Tensor, mean_image: Tensor, cascades: list[Coefficients] | None = None
     ) -> None:
-        """Take what is known of images in 0..1 before training.
+        """Set the statistics of the training images, in 0..1.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class SpectralGenerator(nn.Module):
         return [Coefficients(*(values[c] for values in stacked)) for c in range(self.channels)]
 
     def grid(self) -> Grid:
-        """Return what the cascade needs to know of the unpadded frame."""
+        """Return the cascade's grid of the unpadded frame, on the device of the network."""
         device = self.mean_magnitude.device
         if self._grid is None or self._grid.band.device != device:
             self._grid = make_grid(self.unpadded, device)
@@ -211,7 +211,22 @@ class SpectralGenerator(nn.Module):
     def forward(
         self, phase: Tensor, trusted: Tensor | None = None, fold: Tensor | None = None
     ) -> Tensor:
-        """Reconstruct images; see `estimates`."""
+        """Reconstruct images: the last of `estimates`.
+
+        Parameters
+        ----------
+        phase : torch.Tensor
+            (n, C, M, M // 2 + 1), float32, radians.
+        trusted : torch.Tensor, optional
+            As `phase`, bool: False where the phase is undefined. All by default.
+        fold : torch.Tensor, optional
+            (n,), int64: index into `folds`; the full cascade by default.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, C, N, N), float32, images of domain B.
+        """
         return self.estimates(phase, trusted, fold)[-1]
 
     def estimates(
@@ -224,16 +239,16 @@ class SpectralGenerator(nn.Module):
         phase : torch.Tensor
             (n, C, M, M // 2 + 1), float32, radians.
         trusted : torch.Tensor, optional
-            As `phase`, bool: False where the phase says nothing. All by default.
+            As `phase`, bool: False where the phase is undefined. All by default.
         fold : torch.Tensor, optional
-            (n,), int64, which of `folds` is used; the full cascade by default.
+            (n,), int64: index into `folds`; the full cascade by default.
 
         Returns
         -------
         list of torch.Tensor
-            (n, C, N, N), float32, pictures of domain B: black −1, white 1, and
-            some pixels beyond; after `sign` and `magnitude` without padding and
-            noise they have the given phase.
+            (n, C, N, N), float32, images of domain B: black −1, white 1, and some pixels
+            beyond; after `sign` and `magnitude` without padding and noise they have the
+            measured phase.
         """
         with torch.autocast(phase.device.type, enabled=False):
             phase = phase.float()
@@ -241,9 +256,9 @@ class SpectralGenerator(nn.Module):
             if trusted is not None:
                 phasor = phasor * trusted
             with torch.no_grad():
-                given = EncodingContext(phasor, trusted, fold)
-                seen = [self.encode(name, given) for name in self.encodings]
-                start = seen[0]
+                context = EncodingContext(phasor, trusted, fold)
+                encoded = [self.encode(name, context) for name in self.encodings]
+                start = encoded[0]
                 level = start.mean((1, 2, 3), keepdim=True)
                 spread = start.std((1, 2, 3), correction=0, keepdim=True) + LEAST_CONTRAST
                 least = LEAST_MAGNITUDE * self.mean_magnitude
@@ -251,30 +266,45 @@ class SpectralGenerator(nn.Module):
                     spectrum = forward(start, self.unpadded)
                     phasor, trusted = unit_phasor(spectrum), None
                     least = LEAST_MAGNITUDE * spectrum.abs()
-            x, found = start, []
+            x, estimates = start, []
             for step, unet in enumerate(self.unets):
-                pictures = [*seen, x.clamp(0.0, 1.0)] if step == 0 else [*seen, x, x.clamp(0, 1)]
-                change = spread * self._refine(unet, pictures, level, spread)
+                inputs = (
+                    [*encoded, x.clamp(0.0, 1.0)] if step == 0 else [*encoded, x, x.clamp(0, 1)]
+                )
+                change = spread * self._refine(unet, inputs, level, spread)
                 if not self.training:
                     contrast = _contrast(change, start)
                     change = self.shares[0] * contrast + self.shares[1] * (change - contrast)
                 x = self._project(x + change, phasor, trusted, least, step)
-                found.append(2.0 * x - 1.0)
-            return found
+                estimates.append(2.0 * x - 1.0)
+            return estimates
 
-    def encode(self, name: str, given: EncodingContext) -> Tensor:
-        """Return one of the `ENCODINGS`, made once a batch: (n, C, N, N)."""
-        if name not in given.pictures:
-            given.pictures[name] = ENCODINGS[name](self, given)
-        return given.pictures[name]
+    def encode(self, name: str, context: EncodingContext) -> Tensor:
+        """Return one of the `ENCODINGS`, computed once a batch.
+
+        Parameters
+        ----------
+        name : str
+            A key of `ENCODINGS`.
+        context : EncodingContext
+            The phases; keeps the result.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, C, N, N), float32, images in about 0..1.
+        """
+        if name not in context.encodings:
+            context.encodings[name] = ENCODINGS[name](self, context)
+        return context.encodings[name]
 
     def _refine(
-        self, unet: nn.Module, pictures: list[Tensor], level: Tensor, spread: Tensor
+        self, unet: nn.Module, images: list[Tensor], level: Tensor, spread: Tensor
     ) -> Tensor:
-        constant = pictures[0][:, :1].shape
+        constant = images[0][:, :1].shape
         inputs = torch.cat(
             [
-                *((picture - level) / spread for picture in pictures),
+                *((image - level) / spread for image in images),
                 spread.log().expand(constant),
                 level.expand(constant),
             ],
@@ -316,10 +346,10 @@ def _contrast(change: Tensor, start: Tensor) -> Tensor:
     return (change * centred).mean((-2, -1), keepdim=True) / power.clamp(min=FAINT) * centred
 
 
-def _untrained(frame: tuple[int, int], channels: int) -> Coefficients:
+def _initial_coefficients(frame: tuple[int, int], channels: int) -> Coefficients:
     """Return the coefficients of cascades that leave the mean magnitude, 1, as it is."""
     grid = make_grid(frame)
-    described = cascade_statistics(frame)
+    described = statistics_count(frame)
     return Coefficients(
         torch.full((channels, *half_plane(frame)), WHITE),
         torch.zeros(channels, STAGES + 1, described),
@@ -329,16 +359,16 @@ def _untrained(frame: tuple[int, int], channels: int) -> Coefficients:
     )
 
 
-def _cascade(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
+def _cascade(generator: SpectralGenerator, context: EncodingContext) -> Tensor:
     grid, frame = generator.grid(), generator.unpadded
-    phasor, first = given.phasor, None
+    phasor, first = context.phasor, None
     if not generator.exact:
-        spectrum = WHITE * forward(generator.encode("posterior", given), frame)
+        spectrum = WHITE * forward(generator.encode("posterior", context), frame)
         phasor, first = unit_phasor(spectrum), spectrum.abs()
     images = torch.empty((*phasor.shape[:2], *generator.shape), device=phasor.device)
     families, numbers = [generator.cascades()], torch.zeros(len(phasor), dtype=torch.int64)
-    if given.fold is not None and generator.folds:
-        families, numbers = generator.folds, given.fold
+    if context.fold is not None and generator.folds:
+        families, numbers = generator.folds, context.fold
     for number, family in enumerate(families):
         rows = (numbers == number).nonzero().flatten().to(phasor.device)
         if not len(rows):
@@ -351,29 +381,31 @@ def _cascade(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
     return images
 
 
-def _mean(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
-    return inverse(generator.mean_magnitude * given.phasor, generator.frame, generator.shape)
+def _mean(generator: SpectralGenerator, context: EncodingContext) -> Tensor:
+    return inverse(generator.mean_magnitude * context.phasor, generator.frame, generator.shape)
 
 
-def _white(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
-    images = inverse(given.phasor, generator.frame, generator.shape)
+def _white(generator: SpectralGenerator, context: EncodingContext) -> Tensor:
+    images = inverse(context.phasor, generator.frame, generator.shape)
     return (0.25 * generator.frame[0]) * images
 
 
-def _posterior(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
-    phasor = given.phasor.flatten(0, 1)
-    prior = generator.mean_magnitude.expand(given.phasor.shape).flatten(0, 1)
-    mean = generator.encode("mean", given).flatten(0, 1)
-    known = None if given.trusted is None else given.trusted.flatten(0, 1)
-    operator = PhaseOperator(phasor.angle(), generator.frame, generator.shape, known, torch.float32)
+def _posterior(generator: SpectralGenerator, context: EncodingContext) -> Tensor:
+    phasor = context.phasor.flatten(0, 1)
+    prior = generator.mean_magnitude.expand(context.phasor.shape).flatten(0, 1)
+    mean = generator.encode("mean", context).flatten(0, 1)
+    trusted = None if context.trusted is None else context.trusted.flatten(0, 1)
+    operator = PhaseOperator(
+        phasor.angle(), generator.frame, generator.shape, trusted, torch.float32
+    )
     image = truncated_map(operator, prior, generator.noise, mean, START_ROUNDS)
     power = (image * image).mean((1, 2), keepdim=True)  # re-weighting loses the scale
     factor = (image * mean).mean((1, 2), keepdim=True) / power.clamp(min=1e-12)
-    return (factor.clamp(0.25, 4.0) * image).reshape(*given.phasor.shape[:2], *generator.shape)
+    return (factor.clamp(0.25, 4.0) * image).reshape(*context.phasor.shape[:2], *generator.shape)
 
 
-def _image(generator: SpectralGenerator, given: EncodingContext) -> Tensor:
-    return generator.mean_image.expand(len(given.phasor), -1, -1, -1)
+def _image(generator: SpectralGenerator, context: EncodingContext) -> Tensor:
+    return generator.mean_image.expand(len(context.phasor), -1, -1, -1)
 
 
 Encoding = Callable[[SpectralGenerator, EncodingContext], Tensor]
@@ -385,6 +417,6 @@ ENCODINGS: dict[str, Encoding] = {
     "image": _image,
     "posterior": _posterior,
 }
-"""Pictures of a phase in 0..1, by name: the shrinkage cascade's image, the mean
+"""Images computed from a phase, in 0..1, by name: the shrinkage cascade's image, the mean
 magnitude's, the phase-only image, the mean image, and the posterior's mode after a
 few iterations."""

@@ -1,8 +1,8 @@
-"""State dicts in files of any origin, with their keys freed of wrappers' prefixes.
+"""Read state dicts from files of any origin, and remove wrappers' prefixes from their keys.
 
-A state dict maps names such as `model.1.weight` to tensors. Files of torch are
-read with its restricted unpickler, which makes tensors and plain containers and
-nothing else: no code in a file runs.
+A state dict maps names such as `model.1.weight` to tensors. Files of torch are read with
+its restricted unpickler, which makes tensors and plain containers and nothing else: no
+code in a file runs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from torch import Tensor
 from phasegan.errors import InputError, printable
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
-"""Of files that hold weights."""
+"""Suffixes of files that hold weights."""
 
 WRAPPERS = ("module", "_orig_mod")
-"""What distributed, averaging and compiling wrappers put into keys."""
+"""Parts of keys that distributed, averaging and compiling wrappers add."""
 
 OWN_NAMES = {
     "generator": ("netg", "net_g", "generator", "gen", "g"),
@@ -56,7 +56,7 @@ _OLD_SPECTRAL = {
 _ROOM = 1 << 20  # bytes of a file that are not tensors, at least
 
 
-def unpickled(path: Path, kind: str) -> dict[str, Tensor]:
+def load_torch_file(path: Path, kind: str) -> dict[str, Tensor]:
     """Return a network's tensors from a file that `torch.save` wrote.
 
     Parameters
@@ -64,7 +64,12 @@ def unpickled(path: Path, kind: str) -> dict[str, Tensor]:
     path : pathlib.Path
         The file.
     kind : {"generator", "discriminator"}
-        Which network is wanted, where a file holds several.
+        Which network to return, where a file holds several.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        By the file's keys, on the CPU.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def unpickled(path: Path, kind: str) -> dict[str, Tensor]:
     return found[_choose(path, list(found), kind)]
 
 
-def canonical(path: Path, state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+def canonical_state_dict(path: Path, state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
     """Return a network's tensors under keys without wrappers' parts.
 
     Parameters

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from phasegan.models.blocks import ResizeConvolution, through
+from phasegan.models.blocks import ResizeConvolution, apply_block
 
 GROUP = 16
-"""Channels that are normalised together, at most."""
+"""Largest group of channels that are normalised together."""
 
 
 class NormBlock(nn.Module):
@@ -43,13 +43,24 @@ class NormBlock(nn.Module):
                 conv.weight.mul_(gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the same shape."""
+        """Apply the block.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, channels, rows, columns).
+
+        Returns
+        -------
+        torch.Tensor
+            Same shape.
+        """
         inner = self.conv1(functional.silu(self.norm1(x)))
         return x + self.conv2(functional.silu(self.norm2(inner)))
 
 
 class GlobalContext(nn.Module):
-    """Add to each channel what the means and deviations of all channels suggest.
+    """Shift each channel by a learned function of all channels' means and standard deviations.
 
     Parameters
     ----------
@@ -65,7 +76,18 @@ class GlobalContext(nn.Module):
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the same shape."""
+        """Shift the channels.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, channels, rows, columns).
+
+        Returns
+        -------
+        torch.Tensor
+            Same shape.
+        """
         pooled = torch.cat([x.float().mean((2, 3)), x.float().std((2, 3), correction=0)], 1)
         shift = self.outer(functional.silu(self.inner(pooled)))
         return x + shift[:, :, None, None].to(x.dtype)
@@ -77,7 +99,7 @@ class UNet(nn.Module):
     Parameters
     ----------
     in_channels, out_channels : int
-        Of the pictures.
+        Channels of the input and of the output.
     widths : tuple of int
         Channels at each resolution, the full one first; each next level has
         half the rows and columns.
@@ -112,7 +134,18 @@ class UNet(nn.Module):
         nn.init.zeros_(self.exit.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, out_channels, rows, columns); any size."""
+        """Apply the network; sizes that do not divide by its downsampling are padded inside.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (batch, in_channels, rows, columns), any rows and columns.
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, out_channels, rows, columns).
+        """
         rows, columns = x.shape[-2:]
         step = 2 ** len(self.down)
         bottom, right = -rows % step, -columns % step
@@ -121,11 +154,11 @@ class UNet(nn.Module):
         x = self.entry(x)
         skips = []
         for block, down in zip(self.encoder, self.down, strict=False):
-            x = through(block, x, self.recompute)
+            x = apply_block(block, x, self.recompute)
             skips.append(x)
             x = down(x)
-        x = self.surroundings(through(self.encoder[-1], x, self.recompute))
+        x = self.surroundings(apply_block(self.encoder[-1], x, self.recompute))
         for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            x = through(block, skips.pop() + up(x), self.recompute)
+            x = apply_block(block, skips.pop() + up(x), self.recompute)
         out: Tensor = self.exit(functional.silu(x))
         return out[..., :rows, :columns]

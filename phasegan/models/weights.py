@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, which cannot execute code, and files of others."""
+"""Network weights on disk: safetensors, which cannot execute code, and files of other programs."""
 
 from __future__ import annotations
 
@@ -17,22 +17,33 @@ from phasegan.errors import InputError, printable
 from phasegan.io.atomic import atomic_file
 from phasegan.models import architectures
 from phasegan.models.build import DISCRIMINATORS, GENERATORS, make_discriminator, make_generator
-from phasegan.models.state_dicts import canonical, unpickled
+from phasegan.models.state_dicts import canonical_state_dict, load_torch_file
 
 _HEADER_KEY = "phasegan"
 _TENSORS_DIGEST = "sha256"
 _OWN_DIGEST = "header_sha256"
-"""Of the other texts in the header; files of the first versions have none."""
+"""Key of the checksum of the other texts in the header; files of the first versions lack it."""
 
 NETWORK_KEY = "network"
-"""Of the text in the header that says which network of a run it is: `generator_ab`, …"""
+"""Key of the text in the header that names the network of a run: `generator_ab`, …"""
 
 DESIGN_KEY = "design"
-"""Of the text in the header from which a network is rebuilt."""
+"""Key of the text in the header from which a network is rebuilt."""
 
 
 def tensor_digest(state: dict[str, Tensor]) -> str:
-    """Return the SHA-256 of tensors: names, dtypes, shapes and values, sorted by name."""
+    """Return the SHA-256 of tensors: names, dtypes, shapes and values, sorted by name.
+
+    Parameters
+    ----------
+    state : dict of torch.Tensor
+        On the CPU.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
     digest = hashlib.sha256()
     for key in sorted(state):
         value = state[key].contiguous()
@@ -89,9 +100,19 @@ def _read_header(path: Path) -> dict[str, str]:
 
 
 def weights_intact(path: Path, network: str | None = None) -> bool:
-    """Tell whether a weights file is there and its tensors match the checksum in its header.
+    """Return whether a weights file exists and its tensors match the checksum in its header.
 
-    Where `network` names one of a run's networks, a file of another one is not intact.
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    network : str, optional
+        Which of a run's networks it must be; a file of another one is not intact.
+
+    Returns
+    -------
+    bool
+        False also for damaged files.
     """
     try:
         header = _read_header(path)
@@ -104,7 +125,19 @@ def weights_intact(path: Path, network: str | None = None) -> bool:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return a safetensors file's tensors, and the texts that phasegan keeps in the header.
+    """Return a safetensors file's tensors, and the texts that phasegan keeps in its header.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        On the CPU.
+    dict of str
+        Empty for files of other programs.
 
     Raises
     ------
@@ -120,7 +153,22 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def check_digest(path: Path, state: dict[str, Tensor], header: dict[str, str]) -> None:
-    """Refuse tensors that do not match the checksum in their file's header, if it has one."""
+    """Check tensors against the checksum in their file's header, if it has one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for messages.
+    state : dict of torch.Tensor
+        Its tensors.
+    header : dict of str
+        Its texts, from `read_weights`.
+
+    Raises
+    ------
+    InputError
+        If they do not match.
+    """
     if header.get(_TENSORS_DIGEST, digest := tensor_digest(state)) != digest:
         raise InputError(f"{path}: damaged weights file, its tensors do not match its checksum")
 
@@ -211,24 +259,44 @@ def load_generator(
     _check_network(path, header, network)
     design = _stated_design(path, header, GENERATORS, "generator")
     if design is None:
-        design = architectures.generator_design(path, state, padding, norm)
+        design = architectures.infer_generator_design(path, state, padding, norm)
     else:
         _contradict(path, design, padding=padding, norm=norm)
-    return _filled(path, make_generator, design, state)
+    return _build(path, make_generator, design, state)
 
 
 def load_discriminator(
     path: Path, norm: str | None = None, network: str | None = None
 ) -> nn.Module:
-    """Return a trained discriminator, in evaluation mode, on the CPU; as `load_generator`."""
+    """Return a trained discriminator, in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        As of `load_generator`.
+    norm : {"affine-instance", "batch"}, optional
+        Normalisation, where a file without a design fits both.
+    network : {"discriminator_a", "discriminator_b"}, optional
+        Which of a run's discriminators it must be, where the file says so.
+
+    Returns
+    -------
+    torch.nn.Module
+        Images in [−1, 1] to a map of scores; it has a `design`.
+
+    Raises
+    ------
+    InputError
+        As `load_generator`.
+    """
     state, header = _read_any(path, "discriminator")
     _check_network(path, header, network)
     design = _stated_design(path, header, DISCRIMINATORS, "discriminator")
     if design is None:
-        design = architectures.discriminator_design(path, state, norm)
+        design = architectures.infer_discriminator_design(path, state, norm)
     else:
         _contradict(path, design, norm=norm)
-    return _filled(path, make_discriminator, design, state)
+    return _build(path, make_discriminator, design, state)
 
 
 def _stated_design(
@@ -259,7 +327,7 @@ def _contradict(path: Path, design: Mapping[str, Any], **wanted: str | None) -> 
             raise InputError(f"{path}: its {name} is {design.get(name)}, not {value}")
 
 
-def _filled(
+def _build(
     path: Path,
     make: Callable[[Mapping[str, Any]], nn.Module],
     design: Mapping[str, Any],
@@ -273,13 +341,13 @@ def _filled(
         raise InputError(f"{path}: {error}") from None
     expected = network.state_dict()
     norm = design.get("norm", "")
-    state = architectures.without_stale_statistics(state, norm)
+    state = architectures.drop_unused_statistics(state, norm)
     if norm == "batch":
-        state = architectures.without_biases_before_norms(state)
+        state = architectures.fold_biases_into_means(state)
     for key in expected:
         if key.endswith("num_batches_tracked"):
             state.setdefault(key, torch.zeros((), dtype=torch.int64))  # unknown before torch 0.4.1
-    if problems := architectures.misfits(state, expected):
+    if problems := architectures.mismatches(state, expected):
         raise InputError(f"{path}: {problems}")
     for key, value in state.items():
         if not torch.isfinite(value).all():
@@ -295,10 +363,21 @@ def _read_any(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]
         found, header = read_weights(path)
         check_digest(path, found, header)
     else:
-        found = unpickled(path, kind)
-    return canonical(path, found, kind), header
+        found = load_torch_file(path, kind)
+    return canonical_state_dict(path, found, kind), header
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Return the number of trainable parameters."""
+    """Return the number of trainable parameters.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+
+    Returns
+    -------
+    int
+        Numbers, not tensors.
+    """
     return sum(p.numel() for p in module.parameters() if isinstance(p, torch.nn.Parameter))

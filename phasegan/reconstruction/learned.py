@@ -22,7 +22,7 @@ from phasegan.config.run import (
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.fourier.phase import mirrored, mirrored_bins
-from phasegan.models.domains import phase_picture, picture_to_image
+from phasegan.models.domains import denormalise_images, phase_image
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.models.weights import load_weights, tensor_digest
@@ -40,7 +40,7 @@ def _paper_network(config: PaperConfig, device: torch.device) -> tuple[nn.Module
     network = ResNetGenerator(channels, channels, networks.base_channels, networks.blocks)
 
     def generate(phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None) -> Tensor:
-        output: Tensor = network(torch.from_numpy(phase_picture(phase)).to(device))
+        output: Tensor = network(torch.from_numpy(phase_image(phase)).to(device))
         return output
 
     return network, generate
@@ -246,7 +246,7 @@ class LearnedMethod:
                 mirrored_phase = mirrored(angles, frame, shape)
                 bins = None if trusted_bins is None else mirrored_bins(trusted_bins, frame)
                 output = (output + self._network_output(mirrored_phase, bins)[..., ::-1]) / 2.0
-            batches.append(picture_to_image(output, data_range or self.data_range))
+            batches.append(denormalise_images(output, data_range or self.data_range))
         return Solution(np.concatenate(batches).reshape(*phase.shape[:-2], *shape))
 
     def _network_output(

@@ -1,4 +1,4 @@
-"""What the engines share: precision, layout in memory, gradients over processes, caution."""
+"""How networks are computed: precision, memory layout, gradients over processes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.unet import UNet
 
 AUTOCAST_DTYPES = {"32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""The type of the convolutions by the name of a precision; None: float32."""
+"""Type of the convolutions by the name of a precision; None: float32."""
 
 BACK_OFF_FACTOR = 0.5
 """Factor on the learning rates after a loss that was not finite."""
 
 
 class Accelerator:
-    """How an engine's networks are computed.
+    """Precision, memory layout, compilation and gradient reduction of a training.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Accelerator:
         Of the convolutions. fp16 scales losses, so that small gradients survive
         (Micikevicius et al. 2018, arXiv:1710.03740).
     device : torch.device
-        Where the networks live.
+        Of the networks.
     execution : Execution
         Switches of speed and memory.
     processes : Processes
@@ -38,10 +38,14 @@ class Accelerator:
 
     Attributes
     ----------
-    half : torch.dtype or None
+    autocast_dtype : torch.dtype or None
         Type of the convolutions; None: float32.
-    easing : float
-        Factor on the learning rates.
+    lr_scale : float
+        Factor on all learning rates, halved after a loss that was not finite.
+    scaler : torch.amp.GradScaler
+        Of losses and gradients; the identity except in fp16.
+    batched : bool
+        Whether a network computes several batches in one call.
     """
 
     def __init__(
@@ -60,54 +64,100 @@ class Accelerator:
         self._format = torch.channels_last if execution.channels_last else torch.contiguous_format
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context in which convolutions run in lower precision, if they do."""
+        """Return the context in which convolutions run in `autocast_dtype`."""
         if self.autocast_dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.autocast_dtype)
 
     def prepare(self, network: nn.Module) -> None:
-        """Bring a convolutional network to the device, in its layout, and compile it if asked."""
+        """Move a convolutional network to the device in its memory layout, and configure it.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Changed in place.
+        """
         self.to_device(network)
         self.configure(network)
 
     def to_device(self, network: nn.Module) -> None:
-        """Bring a convolutional network to the device, in its layout."""
+        """Move a convolutional network to the device, in its memory layout.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Changed in place.
+        """
         network.to(self.device, memory_format=self._format)  # type: ignore[call-overload]
 
     def configure(self, network: nn.Module) -> None:
-        """Set how a convolutional network is computed."""
+        """Set activation checkpointing of a convolutional network, and compile it if asked.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Changed in place.
+        """
         for module in network.modules():
             if isinstance(module, ResNetGenerator | UNet):
                 module.recompute = self.execution.recompute
         if self.execution.compile != "off":
             network.compile(mode=self.execution.compile)
 
-    def to_memory_format(self, pictures: Tensor) -> Tensor:
-        """Return pictures in the networks' layout."""
-        return pictures.contiguous(memory_format=self._format)
+    def to_memory_format(self, images: Tensor) -> Tensor:
+        """Return images in the networks' memory layout.
+
+        Parameters
+        ----------
+        images : torch.Tensor
+            (batch, channel, row, column).
+
+        Returns
+        -------
+        torch.Tensor
+            The same values, channels innermost or not.
+        """
+        return images.contiguous(memory_format=self._format)
 
     def make_optimiser(
         self, kind: type[Any], modules: Sequence[nn.Module], rate: float, **options: Any
     ) -> Any:
-        """Return an optimiser of the parameters of some networks."""
+        """Return an optimiser of the parameters of some networks.
+
+        Parameters
+        ----------
+        kind : type
+            `torch.optim.Adam` or one that takes the same arguments.
+        modules : sequence of torch.nn.Module
+            The networks.
+        rate : float
+            Learning rate.
+        **options
+            Arguments of `kind`.
+
+        Returns
+        -------
+        torch.optim.Optimizer
+            Fused where the device and the switches allow it.
+        """
         fused = self.execution.fused and self.device.type in ("cpu", "cuda")
         parameters = [parameter for module in modules for parameter in module.parameters()]
         return kind(parameters, lr=rate, fused=fused, **options)
 
-    def add(
+    def backward(
         self, share: float, loss: Tensor, parts: dict[str, Tensor], terms: dict[str, Tensor]
     ) -> None:
-        """Add the gradients of a part of a batch, and its losses to those of the batch.
+        """Accumulate the gradients and the losses of a part of a batch.
 
         Parameters
         ----------
         share : float
-            Of the batch.
+            Of the batch that the part is, in (0, 1].
         loss : torch.Tensor
-            Mean over the part.
-        parts : dict
-            The losses in it by name.
-        terms : dict
+            The objective, mean over the part.
+        parts : dict of torch.Tensor
+            Its terms by name, means over the part.
+        terms : dict of torch.Tensor
             Those of the batch so far, changed in place.
         """
         self.scaler.scale(share * loss).backward()
@@ -116,7 +166,13 @@ class Accelerator:
             terms[name] = terms[name] + mean if name in terms else mean
 
     def all_reduce_grads(self, modules: Iterable[nn.Module]) -> None:
-        """Add the gradients of all processes up."""
+        """Sum the gradients of networks over all processes.
+
+        Parameters
+        ----------
+        modules : iterable of torch.nn.Module
+            Changed in place; a parameter without a gradient gets one.
+        """
         if self.processes.count == 1:
             return
         self.scaler.scale(torch.zeros((), device=self.device))  # ready, also without a share
@@ -129,12 +185,20 @@ class Accelerator:
         self.processes.all_reduce_sum(gradients)
 
     def set_learning_rate(self, optimiser: torch.optim.Optimizer | None, rate: float) -> None:
-        """Set the learning rate of all parameters."""
+        """Set the learning rate of all parameter groups.
+
+        Parameters
+        ----------
+        optimiser : torch.optim.Optimizer, optional
+            None does nothing.
+        rate : float
+            Before `lr_scale`.
+        """
         for group in [] if optimiser is None else optimiser.param_groups:
             group["lr"] = rate * self.lr_scale
 
     def back_off(self) -> str:
-        """Be more careful after a loss that was not finite; return what changed."""
+        """Switch to float32, or in float32 halve the learning rates; return which, for the log."""
         if self.autocast_dtype is not None:
             self._use_float32()
             return "goes on in 32 bit"
@@ -145,16 +209,22 @@ class Accelerator:
         self.autocast_dtype = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=False)
 
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
         return {
             "scaler": self.scaler.state_dict(),
             "easing": self.lr_scale,
             "eased": self.autocast_dtype is None,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take the state of a checkpoint."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`.
+        """
         if state["eased"] and self.autocast_dtype is not None:
             self._use_float32()
         self.lr_scale = float(state["easing"])

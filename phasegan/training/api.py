@@ -18,11 +18,11 @@ from phasegan.distributed import SINGLE_PROCESS, Processes, process_group
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
-from phasegan.training.callbacks.validation import shared_photographs
-from phasegan.training.engine import Data
+from phasegan.training.callbacks.validation import count_shared_photographs
+from phasegan.training.presets import Data
 from phasegan.training.setup.eta import Estimate
-from phasegan.training.setup.init_from import Start
-from phasegan.training.setup.inputs import PathLike, are_pictures, data_or_builtin, open_training
+from phasegan.training.setup.init_from import InitialNetworks
+from phasegan.training.setup.inputs import PathLike, default_data, is_translation, open_inputs
 from phasegan.training.setup.options import AllOptions, choose_execution
 from phasegan.training.setup.run_state import RunState, find_run_state
 from phasegan.training.setup.timing import estimate_run
@@ -189,9 +189,9 @@ def train(
     with contextlib.ExitStack() as stack:
         processes, chosen = stack.enter_context(process_group(choose_device(device)))
         progress = progress if progress is not None and processes.main else Progress()
-        if not are_pictures(data, wanted):
-            data = processes.broadcast_result(lambda: data_or_builtin(data, progress))
-        opened = processes.main_first(lambda: open_training(data, wanted, chosen, progress, stack))
+        if not is_translation(data, wanted):
+            data = processes.broadcast_result(lambda: default_data(data, progress))
+        opened = processes.main_first(lambda: open_inputs(data, wanted, chosen, progress, stack))
         file, pictures, config = opened.data, opened.images, opened.config
         name = f"{opened.name}-{config.label}"
         folder = Path(output) if output is not None else DEFAULT_RUNS / name
@@ -230,7 +230,7 @@ def train_config(
     progress: Progress | None = None,
     execution: Execution = STANDARD,
     processes: Processes = SINGLE_PROCESS,
-    start: Start | None = None,
+    start: InitialNetworks | None = None,
 ) -> TrainReport:
     """Train a complete configuration, continue it, or find that it is done.
 
@@ -238,7 +238,7 @@ def train_config(
     ----------
     config : TrainConfig
         From `resolve_config` for these files.
-    file : PreparedFile or PictureData
+    file : PreparedFile or DomainData
         The phases, and the images where `images` is None; or two domains.
     folder : pathlib.Path
         The run folder.
@@ -287,7 +287,7 @@ def train_config(
         if found.done and device.type == "cpu":
             _say_threads(run, progress)
         left = config.steps - found.done
-        if estimate is None or found.goes_on:
+        if estimate is None or found.resumable:
             estimate = processes.broadcast_result(
                 lambda: estimate_run(
                     config, file, images, device, left, progress, execution, processes
@@ -301,7 +301,7 @@ def train_config(
         )
         _say_shared(config, file, progress)
         trainer = Trainer(config, file, run, device, progress, images, execution, processes, start)
-        spent = trainer.run(resume=found.goes_on)
+        spent = trainer.run(resume=found.resumable)
         processes.barrier()
         status = processes.broadcast_result(run.read_status)
         return TrainReport(run.path, config, spent, estimate, trained=True, status=status)
@@ -322,7 +322,7 @@ def _say_shared(config: TrainConfig, file: Data, progress: Progress) -> None:
     if not isinstance(file, PreparedFile) or not isinstance(config, PhaseConfig):
         return
     count = config.validation.samples
-    shared = shared_photographs(config, file) if count else 0
+    shared = count_shared_photographs(config, file) if count else 0
     if shared:
         progress.warn(
             f"{shared} of {count} samples that validate are crops of photographs that are trained "

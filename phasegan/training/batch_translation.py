@@ -1,4 +1,4 @@
-"""Pictures through trained generators."""
+"""Translate batches of images with a generator in evaluation mode."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.models.weights import load_generator
 
 _BLOCK = 8
-"""Pictures that go through together."""
+"""Images in one call of the network."""
 
 
-def translated(
-    network: nn.Module, pictures: NDArray[np.floating], device: torch.device
+def translate_batch(
+    network: nn.Module, images: NDArray[np.floating], device: torch.device
 ) -> NDArray[np.float32]:
-    """Return what a generator makes of pictures, as it does after training.
+    """Translate images with a generator in evaluation mode, whatever its mode is.
 
     Parameters
     ----------
     network : torch.nn.Module
-        The generator, on the device; it learns on as before.
-    pictures : numpy.ndarray
+        The generator, on the device; its mode is restored.
+    images : numpy.ndarray
         (n, C, rows, columns), in [−1, 1].
     device : torch.device
-        Where the network is.
+        Of the network.
 
     Returns
     -------
     numpy.ndarray
         (n, C, rows, columns), float32 in [−1, 1].
     """
-    kind, learning = next(network.parameters()).dtype, network.training
+    dtype, training = next(network.parameters()).dtype, network.training
     network.eval()
-    found = []
+    translated = []
     try:
         with torch.no_grad():
-            for start in range(0, len(pictures), _BLOCK):
-                block = np.ascontiguousarray(pictures[start : start + _BLOCK])
-                made = network(torch.from_numpy(block).to(device, kind))
-                found.append(made.float().cpu().numpy())
+            for start in range(0, len(images), _BLOCK):
+                block = np.ascontiguousarray(images[start : start + _BLOCK])
+                output = network(torch.from_numpy(block).to(device, dtype))
+                translated.append(output.float().cpu().numpy())
     finally:
-        network.train(learning)
-    return np.concatenate(found)
+        network.train(training)
+    return np.concatenate(translated)
 
 
-class KeptGenerators:
-    """The generators that a run folder keeps: the best ones, where there is validation.
+class SavedGenerators:
+    """The generators that a run folder holds: the best ones, where there is validation.
 
     Parameters
     ----------
@@ -74,6 +74,19 @@ class KeptGenerators:
             if name.startswith("generator")
         }
 
-    def translate(self, pictures: NDArray[np.floating], way: str) -> NDArray[np.float32]:
-        """Translate pictures, (n, C, rows, columns) in [−1, 1]; `way` is `ab` or `ba`."""
-        return translated(self._networks[way], pictures, self._device)
+    def translate(self, images: NDArray[np.floating], way: str) -> NDArray[np.float32]:
+        """Translate images.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            (n, C, rows, columns), in [−1, 1].
+        way : {"ab", "ba"}
+            From which domain to which.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, C, rows, columns), float32 in [−1, 1].
+        """
+        return translate_batch(self._networks[way], images, self._device)

@@ -1,9 +1,9 @@
 """Checkpoints: everything that a resumed run needs, in one safetensors file.
 
-The nested state is taken apart into tensors, named by their path in it such as
-`gan/optimiser_g/state/0/exp_avg`, and a JSON document of everything else in the
-file's header. JSON's own values stand for themselves; an object whose only key
-starts with `~` is what JSON has not:
+The nested state is split into tensors, named by their path in it such as
+`gan/optimiser_g/state/0/exp_avg`, and a JSON document of everything else in the file's
+header. JSON's own values stand for themselves; an object whose only key starts with `~`
+represents a value that JSON has not:
 
 {"~tensor": name}, {"~complex": name}   a tensor; complex ones are stored as pairs
 {"~tuple": [...]}                       a tuple
@@ -37,11 +37,11 @@ CHECKPOINT_FORMAT = 2
 _HEADER_KEY = "phasegan"
 _RESERVED = "__metadata__"
 _REAL = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
-_WHOLE = {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
+_INTEGER = {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
 _FILE = re.compile(r"step-([0-9]{9,})\.safetensors")
 
 
-class DamagedCheckpoint(InputError):
+class DamagedCheckpointError(InputError):
     """A checkpoint that cannot be read.
 
     Parameters
@@ -81,7 +81,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         "state": _split(state, "", tensors),
         "random": _split(_random_state(), "torch_random", tensors),
     }
-    tensors = _apart(tensors)
+    tensors = _unshared(tensors)
     document = {"sha256": _digest(content, tensors), **content}
     header = {_HEADER_KEY: json.dumps(document, allow_nan=False)}
     with atomic_file(path) as temporary:
@@ -89,20 +89,20 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint and set torch's random states from it.
+    """Read a checkpoint and restore torch's random states from it.
 
     Parameters
     ----------
     path : pathlib.Path
         The file; nothing in it is executed.
     device : torch.device
-        Where the run goes on; the random states of GPUs are set if it is one.
+        Of the resumed run; the random states of GPUs are restored if it is one.
 
     Returns
     -------
     dict
-        What `save_checkpoint` was given, its tensors contiguous, on the CPU,
-        each with memory of its own.
+        The argument of `save_checkpoint`, its tensors contiguous, on the CPU, each with
+        memory of its own.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint")
-    with damaged_checkpoint(path):
+    with checkpoint_errors(path):
         state, random = _read(path)
         torch.set_rng_state(random["cpu"])
         if device.type == "cuda":
@@ -121,13 +121,23 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def damaged_checkpoint(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged checkpoint raises into one line.
+def checkpoint_errors(path: Path) -> Iterator[None]:
+    """Turn the exceptions that a damaged checkpoint causes into one line.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file or folder, for the message.
+
+    Yields
+    ------
+    None
+        Inside, any exception but an `InputError` is taken for damage.
 
     Raises
     ------
     InputError
-        Naming the file and what to do.
+        Naming the file and a remedy.
     """
     try:
         yield
@@ -135,11 +145,22 @@ def damaged_checkpoint(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # damaged files fail in many ways inside torch
         reason = str(error).split("\n", 1)[0][:120] or type(error).__name__
-        raise DamagedCheckpoint(path, reason) from None
+        raise DamagedCheckpointError(path, reason) from None
 
 
 def is_finite(state: dict[str, Any]) -> bool:
-    """Tell whether every tensor under `state["gan"]` holds finite numbers alone."""
+    """Return whether all floating-point state of the networks is finite.
+
+    Parameters
+    ----------
+    state : dict
+        With a key `gan`.
+
+    Returns
+    -------
+    bool
+        False if a tensor under `state["gan"]` holds a NaN or an infinity.
+    """
     return all(bool(torch.isfinite(tensor).all()) for tensor in _tensors(state["gan"]))
 
 
@@ -149,9 +170,9 @@ class Checkpoints:
     Parameters
     ----------
     folder : pathlib.Path
-        The folder; it need not exist yet. Who writes holds the run's lock.
+        The folder; it need not exist yet. A writer holds the run's lock.
     keep : int
-        How many are kept, at least 1.
+        Number of checkpoints kept, at least 1.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
@@ -160,10 +181,22 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write the checkpoint after `step` optimiser steps, then delete what it replaces.
+        """Write a checkpoint, then delete those that it replaces.
 
-        That is all but the newest `keep`, and those of later steps: they are of
-        a branch that was left.
+        These are all but the newest `keep`, and those of later steps: they are of a branch that
+        was abandoned.
+
+        Parameters
+        ----------
+        step : int
+            Optimiser steps done.
+        state : dict
+            As of `save_checkpoint`.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
         """
         path = self.folder / f"step-{step:09d}.safetensors"
         if self.folder.is_dir():
@@ -177,8 +210,8 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """Return the checkpoints by step; other files are ignored."""
-        found = {p: _FILE.fullmatch(p.name) for p in self.folder.glob("step-*") if p.is_file()}
-        steps = {path: int(match[1]) for path, match in found.items() if match}
+        names = {p: _FILE.fullmatch(p.name) for p in self.folder.glob("step-*") if p.is_file()}
+        steps = {path: int(match[1]) for path, match in names.items() if match}
         return sorted(steps, key=lambda path: (steps[path], path.name))
 
     def newest(self) -> Path | None:
@@ -186,14 +219,19 @@ class Checkpoints:
         return next(reversed(self.paths()), None)
 
     def load(self, device: torch.device, progress: Progress) -> dict[str, Any]:
-        """Read the newest checkpoint that is whole, as `load_checkpoint` does.
+        """Read the newest intact checkpoint, as `load_checkpoint` does.
 
         Parameters
         ----------
         device : torch.device
-            Where the run goes on.
+            Of the resumed run.
         progress : Progress
-            Warned of every damaged checkpoint that is passed over.
+            Warned of every damaged checkpoint that is skipped.
+
+        Returns
+        -------
+        dict
+            The state.
 
         Raises
         ------
@@ -206,7 +244,7 @@ class Checkpoints:
         for path, earlier in zip(reversed(paths), [*reversed(paths[:-1]), None], strict=True):
             try:
                 return load_checkpoint(path, device)
-            except DamagedCheckpoint as error:
+            except DamagedCheckpointError as error:
                 if earlier is None:
                     raise
                 progress.warn(
@@ -254,7 +292,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """Return a value as JSON; its tensors go to `tensors`."""
+    """Return a value as JSON, and move its tensors to `tensors`."""
     if isinstance(value, Tensor):
         return _split_tensor(value, name, tensors)
     if isinstance(value, dict):
@@ -271,7 +309,7 @@ def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 
 def _split_tensor(value: Tensor, name: str, tensors: dict[str, Tensor]) -> dict[str, str]:
     pairs = value.is_complex()
-    if value.layout is not torch.strided or not (pairs or value.dtype in _REAL | _WHOLE):
+    if value.layout is not torch.strided or not (pairs or value.dtype in _REAL | _INTEGER):
         raise TypeError(f"{name}: a checkpoint cannot hold {value.dtype}, {value.layout}")
     name = printable(name)
     while name in tensors or name == _RESERVED:
@@ -291,20 +329,20 @@ def _split_dict(value: dict[Any, Any], name: str, tensors: dict[str, Tensor]) ->
     return {"~dict": [list(item) for item in items]}
 
 
-def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors that are contiguous and share no memory, as safetensors wants them."""
-    made, seen = {}, set()
+def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous tensors that share no memory, as safetensors requires."""
+    own, storages = {}, set()
     for name, value in tensors.items():
-        whole = value.contiguous()
-        if whole.untyped_storage().data_ptr() in seen:
-            whole = whole.clone()
-        seen.add(whole.untyped_storage().data_ptr())
-        made[name] = whole
-    return made
+        tensor = value.contiguous()
+        if tensor.untyped_storage().data_ptr() in storages:
+            tensor = tensor.clone()
+        storages.add(tensor.untyped_storage().data_ptr())
+        own[name] = tensor
+    return own
 
 
 def _join(node: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return the value that `_split` made JSON of."""
+    """Return the value from the JSON and the tensors of `_split`."""
     if isinstance(node, list):
         return [_join(item, tensors) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""What a CycleGAN is made of, for every preset that trains one."""
+"""The designs of a CycleGAN's networks and its objective, for every preset that trains one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from phasegan.config.run import LossConfig, OptimiserConfig, PaperConfig
 from phasegan.config.translation import TranslationConfig
 
 UNET_FACTORS = (1, 2, 4, 4)
-"""Widths of a U-Net at full, half, quarter and eighth resolution, over the first."""
+"""Widths of a U-Net at full, half, quarter and eighth resolution, relative to the first."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """Networks and objective.
+    """The designs of the networks, and the objective.
 
     Attributes
     ----------
@@ -23,17 +23,18 @@ class Design:
     size : int
         Rows and columns of the batches.
     generator, discriminator : dict
-        As of `phasegan.models.build`, without the channels of pictures.
+        As of `phasegan.models.build`, without the channels of images.
     losses, optimiser : LossConfig, OptimiserConfig
         Weights and rates.
+    names : tuple of str
+        The networks: some of `generator_ab`, `generator_ba`, `discriminator_a`,
+        `discriminator_b`.
     adversarial : str
         Name of the adversarial loss.
-    names : tuple of str
-        The networks that there are.
-    average : float
+    ema_decay : float
         Decay of the average of the generators' weights; 0: none.
     augment : tuple of str
-        Changes of what discriminators see.
+        Differentiable augmentation of the discriminators' inputs.
     """
 
     channels: tuple[int, int]
@@ -44,58 +45,80 @@ class Design:
     optimiser: OptimiserConfig
     names: tuple[str, ...]
     adversarial: str = "least-squares"
-    average: float = 0.0
+    ema_decay: float = 0.0
     augment: tuple[str, ...] = ()
 
     @property
     def identity(self) -> bool:
-        """Whether a generator is shown pictures of the domain that it makes."""
+        """Whether the identity loss is used: generators are applied to images of their target."""
         return self.losses.identity > 0 and self.channels[0] == self.channels[1]
 
     @property
-    def mixes(self) -> bool:
-        """Whether pictures of a batch are normalised together."""
+    def uses_batch_norm(self) -> bool:
+        """Whether images of a batch are normalised together."""
         return "batch" in (self.generator.get("norm"), self.discriminator.get("norm"))
 
     def network(self, name: str) -> dict[str, Any]:
-        """Return the design of a network by its name."""
+        """Return the design of a network.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        dict
+            As of `phasegan.models.build`.
+        """
         a, b = self.channels
         if name.startswith("discriminator"):
             return {**self.discriminator, "in_channels": a if name.endswith("a") else b}
-        came, goes = (a, b) if name == "generator_ab" else (b, a)
-        return {**self.generator, "in_channels": came, "out_channels": goes}
+        source, target = (a, b) if name == "generator_ab" else (b, a)
+        return {**self.generator, "in_channels": source, "out_channels": target}
 
 
-def design_of(config: PaperConfig | TranslationConfig) -> Design:
-    """Return the design that a configuration stands for."""
+def make_design(config: PaperConfig | TranslationConfig) -> Design:
+    """Return the design of a configuration's networks.
+
+    Parameters
+    ----------
+    config : PaperConfig or TranslationConfig
+        The run.
+
+    Returns
+    -------
+    Design
+        Of networks and objective.
+    """
     if isinstance(config, PaperConfig):
-        count, networks = config.data.channel_count, config.networks
+        count, sizes = config.data.channel_count, config.networks
         return Design(
             channels=(count, count),
             size=config.size,
             generator={
                 "kind": "resnet",
-                "base_channels": networks.base_channels,
-                "blocks": networks.blocks,
+                "base_channels": sizes.base_channels,
+                "blocks": sizes.blocks,
             },
-            discriminator={"kind": "patch", "base_channels": networks.discriminator_channels},
+            discriminator={"kind": "patch", "base_channels": sizes.discriminator_channels},
             losses=config.losses,
             optimiser=config.optimiser,
             names=config.network_names,
         )
-    made, data = config.networks, config.data
-    generator: dict[str, Any] = {"kind": made.generator}
-    if made.generator == "unet":
-        generator["widths"] = [factor * made.base_channels for factor in UNET_FACTORS]
-        generator["upsampling"] = made.upsampling
+    networks, data = config.networks, config.data
+    generator: dict[str, Any] = {"kind": networks.generator}
+    if networks.generator == "unet":
+        generator["widths"] = [factor * networks.base_channels for factor in UNET_FACTORS]
+        generator["upsampling"] = networks.upsampling
     else:
         generator |= {
-            "base_channels": made.base_channels,
-            "blocks": made.blocks,
-            "padding": made.padding,
-            "norm": made.norm,
-            "dropout": made.dropout,
-            "upsampling": made.upsampling,
+            "base_channels": networks.base_channels,
+            "blocks": networks.blocks,
+            "padding": networks.padding,
+            "norm": networks.norm,
+            "dropout": networks.dropout,
+            "upsampling": networks.upsampling,
         }
     return Design(
         channels=(data.a.channels, data.b.channels),
@@ -103,14 +126,14 @@ def design_of(config: PaperConfig | TranslationConfig) -> Design:
         generator=generator,
         discriminator={
             "kind": "patch",
-            "base_channels": made.discriminator_channels,
-            "norm": made.norm,
-            "spectral_norm": made.spectral_norm,
+            "base_channels": networks.discriminator_channels,
+            "norm": networks.norm,
+            "spectral_norm": networks.spectral_norm,
         },
         losses=config.losses,
         optimiser=config.optimiser,
         names=config.network_names,
         adversarial=config.losses.adversarial,
-        average=config.optimiser.average,
+        ema_decay=config.optimiser.average,
         augment=config.augment,
     )

@@ -1,4 +1,4 @@
-"""What a generator's encodings know of images before the first step, and the losses with them."""
+"""Statistics of domain B: means, fitted cascades, and the generator buffers that hold them."""
 
 from __future__ import annotations
 
@@ -21,67 +21,71 @@ from phasegan.training.data.encoder import PhaseEncoder
 from phasegan.training.encoding_fit import benchmark_fits, fit_cascades
 
 BENCHMARK_IMAGES = 64
-"""Images that rough statistics are taken from."""
+"""Images of the rough statistics."""
 
-HALF = 15
-"""Photographs from which half of what a network learns holds on others."""
+HALF_TRUSTED_PHOTOGRAPHS = 15
+"""Photographs from which half of the learned change holds on others."""
 
-Family = list[Coefficients]
+ChannelCascades = list[Coefficients]
 
 
-def shares(photographs: int) -> tuple[float, float]:
-    """Return the shares of its changes that a network is granted after training.
+def evaluation_shares(photographs: int) -> tuple[float, float]:
+    """Return the shares of the networks' changes that are applied in evaluation.
 
-    What is learned from n photographs holds on others in part only. The least squared error has
+    Changes learned from n photographs hold on others in part only. The least squared error has
     n / (n + 15) of the change, and of its part in contrast the square of that; measured in
-    docs/methods.md. Below 8 photographs, where starts do not leave any out, the square is
-    taken of all.
+    docs/methods.md. Below 8 photographs, where no folds are left out, the square applies to
+    the whole change.
 
     Parameters
     ----------
     photographs : int
-        n; above `FOLDED_BELOW` everything is granted.
+        n; above `FOLDED_BELOW` both shares are 1.
 
     Returns
     -------
     (float, float)
         Of contrast and of the rest; see `SpectralGenerator.set_shares`.
     """
-    share = photographs / (photographs + HALF) if photographs <= FOLDED_BELOW else 1.0
+    share = (
+        photographs / (photographs + HALF_TRUSTED_PHOTOGRAPHS)
+        if photographs <= FOLDED_BELOW
+        else 1.0
+    )
     return share**2, share if photographs >= 2 * FOLDS else share**2
 
 
 class DomainStatistics:
-    """Statistics of domain B, in the generator that learns and in its average.
+    """Statistics of domain B, in the buffers of a generator and of its average.
 
     Parameters
     ----------
     config : PhysicsConfig
-        Which encodings there are.
-    generator, average : SpectralGenerator
-        Changed in place; the second follows the first.
+        The encodings, and sizes.
+    generator, ema : SpectralGenerator
+        Their buffers are set; those of the second are copies of the first's.
     encode : PhaseEncoder
         From images to phases.
     processes : Processes
-        One of them fits for all.
+        The main one fits for all.
 
     Attributes
     ----------
     magnitude : torch.Tensor
         Mean magnitude, (C, M, M // 2 + 1).
     weights : torch.Tensor
-        Of each frequency in the distance of phases, same shape.
+        Of each frequency in the circular distance, same shape.
     """
 
     def __init__(
         self,
         config: PhysicsConfig,
         generator: SpectralGenerator,
-        average: SpectralGenerator,
+        ema: SpectralGenerator,
         encode: PhaseEncoder,
         processes: Processes,
     ) -> None:
-        self._config, self._generator, self._average = config, generator, average
+        self._config, self._generator, self._ema = config, generator, ema
         self._encode, self._processes = encode, processes
         data = config.data
         frame = half_plane((data.padded, data.padded))
@@ -94,53 +98,77 @@ class DomainStatistics:
     def _fits(self) -> bool:
         return "cascade" in self._config.networks.encodings
 
-    def divide(self, batches: PhysicsBatches) -> list[NDArray[np.int64]]:
-        """Divide domain B into the folds that cascades leave out, if there are cascades."""
-        return batches.divide() if self._fits else []
+    def make_folds(self, batches: PhysicsBatches) -> list[NDArray[np.int64]]:
+        """Divide domain B into the folds that cascades leave out, if there are cascades.
+
+        Parameters
+        ----------
+        batches : PhysicsBatches
+            Of the run.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            As of `PhysicsBatches.make_folds`; empty without cascades.
+        """
+        return batches.make_folds() if self._fits else []
 
     def fit(self, batches: PhysicsBatches, progress: Progress) -> None:
-        """Take the means over domain B, and fit what the encodings need to its images."""
-        folds = self.divide(batches)
+        """Compute the means over domain B, and fit the cascades to its images.
+
+        Parameters
+        ----------
+        batches : PhysicsBatches
+            Of the run.
+        progress : Progress
+            Shows the images passed.
+        """
+        folds = self.make_folds(batches)
         self._generator.folds = self._unfitted(len(folds) if self._generator.exact else 0)
 
         def fit() -> None:
             means = batches.mean_statistics()
             self.set_means(*means)
             if self._fits:
-                whole, *others = fit_cascades(
+                full, *leaving_out = fit_cascades(
                     self._generator, batches, folds, self._encode, progress
                 )
-                self.set_means(*means, whole)
-                self._generator.folds = others
+                self.set_means(*means, full)
+                self._generator.folds = leaving_out
 
         self._processes.broadcast_result(fit)
         fitted = [part for fold in self._generator.folds for cascade in fold for part in cascade]
         self._processes.broadcast([*self._generator.buffers(), *fitted])
         if self._generator.exact and self._config.networks.encodings[0] == "cascade":
-            self._generator.set_shares(*shares(batches.photographs))
+            self._generator.set_shares(*evaluation_shares(batches.photographs))
         self._copy_buffers()
 
     def benchmark_setup(self, batches: PhysicsBatches) -> float:
-        """Take rough statistics and cascades that correct nothing.
+        """Set rough statistics and cascades that correct nothing.
+
+        Parameters
+        ----------
+        batches : PhysicsBatches
+            Of the run.
 
         Returns
         -------
         float
-            Seconds that `fit` will take, from trials with a few images.
+            Seconds that `fit` will take, extrapolated from a few images.
         """
         start = time.perf_counter()
         means = batches.mean_statistics(limit=BENCHMARK_IMAGES)
-        counted = min(BENCHMARK_IMAGES, self._config.samples_b)
-        seconds = (time.perf_counter() - start) * self._config.samples_b / counted
+        count = min(BENCHMARK_IMAGES, self._config.samples_b)
+        seconds = (time.perf_counter() - start) * self._config.samples_b / count
         self.set_means(*means)
         if self._fits:
-            folds = self.divide(batches)
+            folds = self.make_folds(batches)
             self._generator.folds = self._unfitted(len(folds))
             seconds += benchmark_fits(self._generator, batches, self._encode, folds)
         return seconds
 
-    def _unfitted(self, count: int) -> list[Family]:
-        """Return places for the cascades of so many folds."""
+    def _unfitted(self, count: int) -> list[ChannelCascades]:
+        """Return memory for the cascades of some folds."""
         cascades = self._generator.cascades() if count else []
         return [
             [Coefficients(*(part.clone() for part in cascade)) for cascade in cascades]
@@ -148,27 +176,43 @@ class DomainStatistics:
         ]
 
     def set_means(
-        self, mean_magnitude: Tensor, mean_image: Tensor, cascades: Family | None = None
+        self, mean_magnitude: Tensor, mean_image: Tensor, cascades: ChannelCascades | None = None
     ) -> None:
-        """Take statistics of images in 0..1; parameters as `SpectralGenerator.set_statistics`."""
+        """Set statistics of images in 0..1.
+
+        Parameters
+        ----------
+        mean_magnitude : torch.Tensor
+            (C, M, M // 2 + 1).
+        mean_image : torch.Tensor
+            (C, N, N).
+        cascades : list of Coefficients, optional
+            One a channel; by default the mean magnitude alone.
+        """
         device = self._generator.mean_magnitude.device
         magnitude, image = mean_magnitude.to(device), mean_image.to(device)
         self._generator.set_statistics(magnitude, image, cascades)
         self._copy_buffers()
 
     def _copy_buffers(self) -> None:
-        """Make what follows from the generator's statistics agree with them."""
-        for own, given in zip(self._average.buffers(), self._generator.buffers(), strict=True):
-            own.copy_(given)
+        """Copy the generator's buffers to its average, and update `magnitude` and `weights`."""
+        for own, buffer in zip(self._ema.buffers(), self._generator.buffers(), strict=True):
+            own.copy_(buffer)
         self.magnitude = self._generator.mean_magnitude
         self.weights = phase_weights(self.magnitude, self._config.data.padded)
 
-    def state(self) -> list[list[list[Tensor]]]:
-        """Return the folds' cascades for a checkpoint; the rest is in the generator's state."""
+    def state_dict(self) -> list[list[list[Tensor]]]:
+        """Return the folds' cascades for a checkpoint; the generator's state holds the rest."""
         return [[list(cascade) for cascade in fold] for fold in self._generator.folds]
 
-    def restore(self, state: list[list[list[Tensor]]]) -> None:
-        """Take the state of a checkpoint, after that of the generator."""
+    def load_state_dict(self, state: list[list[list[Tensor]]]) -> None:
+        """Restore the state of a checkpoint, after that of the generator.
+
+        Parameters
+        ----------
+        state : list of list of list of torch.Tensor
+            From `state_dict`.
+        """
         device = self._generator.mean_magnitude.device
         self._generator.folds = [
             [Coefficients(*(part.to(device) for part in cascade)) for cascade in fold]

@@ -1,30 +1,24 @@
-"""Moving averages of weights."""
+"""Exponential moving averages of weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
-def update_ema(average: nn.Module, latest: nn.Module, decay: float, updates: int) -> None:
-    """Move the average of a network's weights towards the latest; buffers stay as they are.
+def update_ema(ema: nn.Module, network: nn.Module, decay: float, updates: int) -> None:
+    """Update the moving average of a network's weights; buffers stay as they are.
 
     Parameters
     ----------
-    average, latest : torch.nn.Module
-        Of the same kind; the first is changed in place.
+    ema, network : torch.nn.Module
+        Of the same design; the first is changed in place.
     decay : float
-        At most; (1 + t) / (10 + t) while that is less, so that the beginning is forgotten.
+        In [0, 1); (1 + t) / (10 + t) while that is less, so that the initial weights are
+        forgotten.
     updates : int
-        t, how often this was done before.
+        t, the number of earlier updates.
     """
     share = 1.0 - min(decay, (1 + updates) / (10 + updates))
     with torch.no_grad():
-        averages, parameters = _listed(average.parameters()), _listed(latest.parameters())
-        torch._foreach_lerp_(averages, parameters, share)
-
-
-def _listed(tensors: Iterable[Tensor]) -> list[Tensor]:
-    return list(tensors)
+        torch._foreach_lerp_(list(ema.parameters()), list(network.parameters()), share)

@@ -1,4 +1,4 @@
-"""What a generator's encodings take from the images of domain B before the first step."""
+"""Fit the shrinkage cascades of a generator's encodings to the images of domain B."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from phasegan.training.data.encoder import PhaseEncoder
 from phasegan.training.seeding import seeded_generator
 
 MOST_CORRECTED = 400
-"""Images whose estimates a cascade is fitted to correct, at most."""
+"""Largest number of images whose estimates a cascade is fitted to correct."""
 
 BENCHMARK_FITS = (16, 64)
-"""Images that fits are timed on: blocks enough that their cost outweighs what is fixed."""
+"""Images that fits are timed on: enough that their cost outweighs the fixed one."""
 
 _BATCH = 8
 _NOISE = 5
@@ -38,11 +38,11 @@ def fit_cascades(
     Parameters
     ----------
     generator : SpectralGenerator
-        Whose cascade it is; its mean magnitude is known already.
+        The cascades' owner; its mean magnitude is set already.
     batches : PhysicsBatches
         Of the run.
     folds : list of numpy.ndarray
-        What `batches.divide` returned.
+        From `batches.make_folds`.
     encode : PhaseEncoder
         From images to phases, noise included.
     progress : Progress
@@ -53,7 +53,7 @@ def fit_cascades(
     list of list of Coefficients
         One a channel: fitted to all images, then to all but one fold after the
         other, if there are folds. Cascades that correct an estimate have few
-        terms that could fit the images too well, and no folds.
+        terms that could overfit the images, and no folds.
     """
     corrected = None if generator.exact else encode
     return [
@@ -75,7 +75,12 @@ def benchmark_fits(
     generator, batches, encode
         As in `fit_cascades`.
     folds : list of numpy.ndarray
-        What `batches.divide` returned.
+        From `batches.make_folds`.
+
+    Returns
+    -------
+    float
+        Extrapolated from fits to a few images.
     """
     corrected = None if generator.exact else encode
 
@@ -101,7 +106,7 @@ def benchmark_fits(
 def _rows(
     generator: SpectralGenerator, batches: PhysicsBatches, folds: list[NDArray[np.int64]]
 ) -> list[NDArray[np.int64]]:
-    """Return which images of domain B each cascade is fitted to."""
+    """Return the images of domain B that each cascade is fitted to."""
     count = batches.config.samples_b
     if generator.exact:
         return [np.arange(count), *folds]
@@ -119,7 +124,7 @@ def _fit(
     if len(positions) > MAX_FIT_IMAGES:
         even = np.arange(MAX_FIT_IMAGES) * len(positions) // MAX_FIT_IMAGES
         positions = positions[even]
-    images, white, estimates = batches.images(positions), batches.white, None
+    images, white, estimates = batches.images(positions), batches.data_range, None
     device = generator.mean_magnitude.device
     if encode is not None:
         estimates = white * _posterior(generator, images.astype(np.float64) / white, encode)
@@ -138,16 +143,16 @@ def _fit(
 def _posterior(
     generator: SpectralGenerator, images: NDArray[np.float64], encode: PhaseEncoder
 ) -> NDArray[np.float32]:
-    """Return what the encoding `posterior` makes of the phases of images in 0..1."""
-    device, made = generator.mean_magnitude.device, []
+    """Return the encoding `posterior` of the phases of images in 0..1."""
+    device, encoded = generator.mean_magnitude.device, []
     noise = seeded_generator(0, _NOISE, device)
     for start in range(0, len(images), _BATCH):
         pixels = torch.from_numpy(images[start : start + _BATCH]).float().to(device)
-        phases = encode(pixels, encode.fresh(len(pixels), pixels.shape[1], noise))
+        phases = encode(pixels, encode.draw_noise(len(pixels), pixels.shape[1], noise))
         with torch.no_grad():
             phasor = torch.polar(torch.ones_like(phases.phase), phases.phase)
             if phases.trusted is not None:
                 phasor = phasor * phases.trusted
-            given = EncodingContext(phasor, phases.trusted, None)
-            made.append(generator.encode("posterior", given).cpu().numpy())
-    return np.concatenate(made)
+            context = EncodingContext(phasor, phases.trusted, None)
+            encoded.append(generator.encode("posterior", context).cpu().numpy())
+    return np.concatenate(encoded)

@@ -1,4 +1,4 @@
-"""The history of generated pictures that discriminators are shown."""
+"""The history of generated images that discriminators are shown."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 class ImagePool:
-    """Keep up to `size` generated pictures and mix them into later batches.
+    """Keep up to `size` generated images and mix them into later batches.
 
     Shrivastava et al. 2017 (doi:10.1109/CVPR.2017.241), as used by Zhu et al.
-    2017: until the pool is full pictures are stored and passed on; then each
+    2017: until the pool is full images are stored and passed on; then each
     is either passed on or, with probability ½, swapped for a stored one.
 
     Parameters
     ----------
     size : int
-        Pictures kept; 0 passes everything on.
+        Images kept; 0 passes everything on.
     generator : torch.Generator
         Source of randomness, on the CPU.
     """
@@ -26,39 +26,58 @@ class ImagePool:
     def __init__(self, size: int, generator: torch.Generator) -> None:
         self.size = size
         self.generator = generator
-        self.pictures: list[Tensor] = []
+        self.images: list[Tensor] = []
 
     def query(self, batch: Tensor) -> Tensor:
-        """Return a batch of the same shape, some of it from earlier; carries no gradient."""
+        """Return a batch partly from earlier ones.
+
+        Parameters
+        ----------
+        batch : torch.Tensor
+            Generated images, (batch, C, rows, columns).
+
+        Returns
+        -------
+        torch.Tensor
+            Same shape, without gradient.
+        """
         if self.size == 0:
             return batch.detach()
         chosen = []
-        for picture in batch.detach():
-            if len(self.pictures) < self.size:
-                self.pictures.append(picture.clone())
-                chosen.append(picture)
+        for image in batch.detach():
+            if len(self.images) < self.size:
+                self.images.append(image.clone())
+                chosen.append(image)
                 continue
             coin, slot = self._draw()
             if coin < 0.5:
-                chosen.append(self.pictures[slot])
-                self.pictures[slot] = picture.clone()
+                chosen.append(self.images[slot])
+                self.images[slot] = image.clone()
             else:
-                chosen.append(picture)
+                chosen.append(image)
         return torch.stack(chosen)
 
     def _draw(self) -> tuple[float, int]:
         coin = float(torch.rand((), generator=self.generator))
         return coin, int(torch.randint(self.size, (), generator=self.generator))
 
-    def state(self) -> dict[str, Any]:
-        """Return pictures and random state for a checkpoint."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return images and random state for a checkpoint."""
         return {
-            "pictures": torch.stack(self.pictures).cpu() if self.pictures else None,
+            "pictures": torch.stack(self.images).cpu() if self.images else None,
             "random": self.generator.get_state(),
         }
 
-    def restore(self, state: dict[str, Any], device: torch.device) -> None:
-        """Take the state of a checkpoint."""
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Restore the state of a checkpoint.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`.
+        device : torch.device
+            Of the images.
+        """
         stored = state["pictures"]
-        self.pictures = [] if stored is None else list(stored.to(device))
+        self.images = [] if stored is None else list(stored.to(device))
         self.generator.set_state(state["random"])

@@ -1,4 +1,4 @@
-"""Find losses that are not finite, at once and without holding the device up."""
+"""Detect losses that are not finite, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 LAG = 8
-"""Steps after which a GPU's answer is read: by then it is there."""
+"""Steps after which a GPU's answer is read, without waiting for it."""
 
 
 class NonFiniteError(Exception):
@@ -16,28 +16,33 @@ class NonFiniteError(Exception):
 
 
 class NonFiniteDetector:
-    """Looks at every step's losses.
+    """Checks every step's losses.
 
-    On a CPU the answer is that of the step itself; on a GPU that of `LAG` steps
-    before, copied to memory meanwhile.
+    On a CPU the answer is that of the step itself; on a GPU that of `LAG` steps before,
+    copied to memory meanwhile.
 
     Parameters
     ----------
     device : torch.device
-        Where losses are.
+        Of the losses.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._asked: deque[tuple[Tensor, torch.cuda.Event | None]] = deque()
+        self._pending: deque[tuple[Tensor, torch.cuda.Event | None]] = deque()
 
     def update(self, values: Tensor) -> bool:
-        """Tell whether all losses were finite, as far as is known.
+        """Check the losses of a step.
 
         Parameters
         ----------
         values : torch.Tensor
             (n,), of one step.
+
+        Returns
+        -------
+        bool
+            False if losses were not finite, of this step or of an earlier one.
         """
         if self._device.type == "cpu":
             return bool(torch.isfinite(values).all())
@@ -47,20 +52,20 @@ class NonFiniteDetector:
             answer.copy_(finite, non_blocking=True)
             event = torch.cuda.Event()
             event.record(torch.cuda.current_stream(self._device))
-            self._asked.append((answer, event))
+            self._pending.append((answer, event))
         else:
-            self._asked.append((finite, None))
-        return self._answer() if len(self._asked) > LAG else True
+            self._pending.append((finite, None))
+        return self._answer() if len(self._pending) > LAG else True
 
     def drain(self) -> bool:
-        """Tell whether all losses were finite, of every step so far."""
+        """Wait for the answers of all steps so far; return whether all losses were finite."""
         good = True
-        while self._asked:
+        while self._pending:
             good = self._answer() and good
         return good
 
     def _answer(self) -> bool:
-        finite, event = self._asked.popleft()
+        finite, event = self._pending.popleft()
         if event is not None:
             event.synchronize()
         return bool(finite)

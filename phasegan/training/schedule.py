@@ -1,4 +1,4 @@
-"""What happens when in a run: the learning rate, sample pictures."""
+"""Schedules of a run: learning rates, sample sheets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 MAX_SAMPLE_SHEETS = 20
 
 
-def rate_factor(epoch: int, epochs: int) -> float:
-    """Return the share of the initial learning rate in an epoch.
+def linear_decay(epoch: int, epochs: int) -> float:
+    """Return the published learning rate of an epoch, relative to the initial one.
 
     Constant for the first half of the run, then falling linearly towards zero
     (Zhu et al. 2017, section 4: 100 epochs and 100 epochs).
@@ -16,7 +16,7 @@ def rate_factor(epoch: int, epochs: int) -> float:
     Parameters
     ----------
     epoch : int
-        0 for the first.
+        From 0.
     epochs : int
         Length of the run.
 
@@ -29,8 +29,19 @@ def rate_factor(epoch: int, epochs: int) -> float:
     return min(1.0, (epochs - epoch) / (falling + 1))
 
 
-def picture_epochs(epochs: int) -> set[int]:
-    """Return after which epochs sample pictures are written: evenly, at most 20, and the last."""
+def sample_epochs(epochs: int) -> set[int]:
+    """Return the epochs after which sample sheets are written.
+
+    Parameters
+    ----------
+    epochs : int
+        Length of the run.
+
+    Returns
+    -------
+    set of int
+        Evenly spaced, at most 20, and the last; from 1.
+    """
     every = -(-epochs // MAX_SAMPLE_SHEETS)
     return {*range(every, epochs + 1, every), epochs}
 
@@ -40,8 +51,8 @@ WARM_UP_SHARE = 0.1
 LAST_SHARE = 0.01
 
 
-def warm_cosine(step: int, steps: int) -> float:
-    """Return the share of the largest learning rate at a step.
+def warmup_cosine(step: int, steps: int) -> float:
+    """Return the learning rate at a step, relative to the largest one.
 
     Rising linearly for 100 steps or a tenth of the run, whichever is shorter,
     then falling as half a cosine to 1 % (Loshchilov & Hutter 2017,
@@ -50,7 +61,7 @@ def warm_cosine(step: int, steps: int) -> float:
     Parameters
     ----------
     step : int
-        0 for the first.
+        From 0.
     steps : int
         Length of the run.
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from phasegan.losses.circular import circular_distance, phase_weights
-from phasegan.losses.reconstruction import squared
+from phasegan.losses.reconstruction import soft_clipped_mse
 
 pytestmark = pytest.mark.numerical
 
@@ -76,7 +76,7 @@ def test_brightness_does_not_matter(rng):
 def test_squared_is_the_clipped_error_and_a_tenth_of_the_free_one():
     estimate, target = torch.tensor([-0.5, 0.5, 2.0]), torch.tensor([0.0, 0.25, 1.0])
     clipped, free = 0.25**2 / 3, (0.5**2 + 0.25**2 + 1.0) / 3
-    assert float(squared(estimate, target)) == pytest.approx(0.9 * clipped + 0.1 * free)
+    assert float(soft_clipped_mse(estimate, target)) == pytest.approx(0.9 * clipped + 0.1 * free)
     estimate.requires_grad_()
-    squared(estimate, target).backward()
+    soft_clipped_mse(estimate, target).backward()
     assert (estimate.grad != 0).all()

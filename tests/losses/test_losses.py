@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from phasegan.losses.adversarial import FAKE, REAL, discriminator_loss, least_squares
-from phasegan.losses.reconstruction import absolute, dissimilarity, squared
+from phasegan.losses.reconstruction import l1_loss, soft_clipped_mse, structure_loss
 
 
 def test_least_squares():
@@ -21,7 +21,7 @@ def test_the_discriminator_loss_is_halved_and_zero_when_right():
 
 def test_absolute():
     a, b = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), -0.5)
-    assert float(absolute(a, b)) == 0.5
+    assert float(l1_loss(a, b)) == 0.5
 
 
 def test_half_precision_scores_are_averaged_in_float32():
@@ -36,10 +36,10 @@ def target():
 
 @pytest.mark.parametrize(("contrast", "brightness"), [(1, 0), (0.7, 0.2), (-0.7, 0.9), (3, -1)])
 def test_brightness_and_contrast_are_no_dissimilarity(target, contrast, brightness):
-    assert float(dissimilarity(contrast * target + brightness, target)) < 5e-3
+    assert float(structure_loss(contrast * target + brightness, target)) < 5e-3
     noisy = target + 0.2 * torch.rand(target.shape, generator=torch.Generator().manual_seed(2))
-    expected = float(dissimilarity(noisy, target))
-    changed = float(dissimilarity(contrast * noisy + brightness, target))
+    expected = float(structure_loss(noisy, target))
+    changed = float(structure_loss(contrast * noisy + brightness, target))
     assert changed == pytest.approx(expected, abs=5e-3)
 
 
@@ -48,13 +48,13 @@ def test_dissimilarity_is_the_variance_that_is_not_explained(target):
     pairs = zip(other.flatten(0, 1), target.flatten(0, 1), strict=True)
     rho = [float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]) for a, b in pairs]
     expected = 1 - sum(r * r for r in rho) / len(rho)
-    assert float(dissimilarity(other, target)) == pytest.approx(expected, abs=1e-4)
+    assert float(structure_loss(other, target)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_dissimilarity_is_1_without_correlation():
     rows, columns = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
     rows[..., ::2, :], columns[..., ::2] = 1.0, 1.0
-    assert float(dissimilarity(rows, columns)) == pytest.approx(1, abs=1e-6)
+    assert float(structure_loss(rows, columns)) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -62,7 +62,7 @@ def test_dissimilarity_has_finite_gradients_on_constants(target, dtype):
     flat = torch.full(target.shape, 0.3)
     for a, b in ((flat, target), (target, flat), (flat, flat)):
         estimate = a.to(dtype).requires_grad_()
-        loss = dissimilarity(estimate, b)
+        loss = structure_loss(estimate, b)
         loss.backward()
         assert loss.dtype == torch.float32
         assert 0 <= float(loss.detach()) <= 1 + 1e-6
@@ -71,6 +71,6 @@ def test_dissimilarity_has_finite_gradients_on_constants(target, dtype):
 
 def test_a_tenth_of_the_squared_error_is_not_clipped():
     black = torch.zeros(1, 1, 2, 2)
-    assert float(squared(black - 2, black)) == pytest.approx(0.1 * 4)
-    assert float(squared(black + 2, black)) == pytest.approx(0.9 * 1 + 0.1 * 4)
-    assert float(squared(black + 0.5, black)) == pytest.approx(0.25)
+    assert float(soft_clipped_mse(black - 2, black)) == pytest.approx(0.1 * 4)
+    assert float(soft_clipped_mse(black + 2, black)) == pytest.approx(0.9 * 1 + 0.1 * 4)
+    assert float(soft_clipped_mse(black + 0.5, black)) == pytest.approx(0.25)

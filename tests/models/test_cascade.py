@@ -12,7 +12,7 @@ from phasegan.fourier.convention import forward, inverse
 from phasegan.fourier.magnitude import shrunk_magnitude
 from phasegan.fourier.phase import analyse
 from phasegan.models import cascade_fit
-from phasegan.models.cascade import describe, expand, make_grid
+from phasegan.models.cascade import image_statistics, make_grid, shrinkage_terms
 from phasegan.models.cascade_fit import fit_shrinkage
 
 PHOTOGRAPHS = 8
@@ -161,7 +161,7 @@ def test_expanded_terms_are_gradients_of_an_energy(crops):
     # D G_s e of small gradients is kept whole: ⟨e, T(e)⟩ → ‖D G_s e‖², here with s = 0
     image = torch.from_numpy(crops[0][:2].astype(np.float32)) / 255
     spectrum = forward(image, (32, 32))
-    terms = expand(image, spectrum.abs(), spectrum / spectrum.abs(), make_grid((32, 32)))
+    terms = shrinkage_terms(image, spectrum.abs(), spectrum / spectrum.abs(), make_grid((32, 32)))
     full = torch.fft.fft2(image).abs().square().sum()
     weight = torch.full((17,), 2.0)
     weight[[0, -1]] = 1.0
@@ -185,7 +185,7 @@ def test_bands_cover_the_half_plane_and_the_zero_frequency_is_alone():
 
 
 def test_statistics_of_a_blank_image_are_finite():
-    assert bool(describe(torch.zeros(1, 9, 40), make_grid((9, 40))).isfinite().all())
+    assert bool(image_statistics(torch.zeros(1, 9, 40), make_grid((9, 40))).isfinite().all())
 
 
 @pytest.mark.parametrize(

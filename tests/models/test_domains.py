@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from phasegan.models.domains import image_picture, phase_picture, picture_to_image
+from phasegan.models.domains import denormalise_images, normalise_images, phase_image
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])
 @pytest.mark.parametrize("m", [8, 9])
 def test_phase_pictures_reach_from_minus_one_to_one(rng, channels, m):
     image = rng.normal(size=(4, *channels, m, m))
-    picture = phase_picture(np.angle(np.fft.rfft2(image)))
+    picture = phase_image(np.angle(np.fft.rfft2(image)))
     assert picture.shape == (4, len(np.zeros(channels)) if channels else 1, m, m)
     assert picture.dtype == np.float32
     assert np.abs(picture).max() <= 1
@@ -24,8 +24,8 @@ def test_phase_pictures_reach_from_minus_one_to_one(rng, channels, m):
 @pytest.mark.parametrize(("dtype", "top"), [(np.uint8, 255), (np.uint16, 65535)])
 def test_images_go_there_and_back(dtype, top):
     images = np.linspace(0, top, 64).astype(dtype).reshape(1, 8, 8)
-    picture = image_picture(images, top)
+    picture = normalise_images(images, top)
     assert picture.min() == -1
     assert picture.max() == 1
-    back = picture_to_image(picture.astype(np.float64), top)
+    back = denormalise_images(picture.astype(np.float64), top)
     np.testing.assert_array_equal(np.rint(back[0]), images)

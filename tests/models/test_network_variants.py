@@ -36,16 +36,16 @@ DISCRIMINATORS = [
 ]
 
 
-def seeded(seed=0):
+def fork_rng_from(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
 def picture(*shape):
-    return 2 * torch.rand(*shape, generator=seeded(1)) - 1
+    return 2 * torch.rand(*shape, generator=fork_rng_from(1)) - 1
 
 
 def drawn(network, seed=0):
-    initialise(network, seeded(seed))
+    initialise(network, fork_rng_from(seed))
     return network
 
 

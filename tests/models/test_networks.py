@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from phasegan.models.blocks import InstanceNorm, initialise, mirrored_edges
+from phasegan.models.blocks import InstanceNorm, initialise, reflect_pad
 from phasegan.models.patchgan import MIN_SIZE, PatchDiscriminator
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import count_parameters
@@ -91,7 +91,7 @@ def test_mirrored_edges_are_reflection_padding(width):
     one = torch.randn(2, 3, 7, 9, requires_grad=True)
     other = one.detach().clone().requires_grad_()
     padded = torch.nn.functional.pad(one, (width,) * 4, mode="reflect")
-    made = mirrored_edges(other, width)
+    made = reflect_pad(other, width)
     assert torch.equal(made, padded)
     weights = torch.randn_like(padded)
     (padded * weights).sum().backward()

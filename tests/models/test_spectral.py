@@ -178,8 +178,8 @@ def test_encodings_are_what_they_are_called():
     phase = phase_of(images, SIZE)
     phasor = torch.polar(torch.ones_like(phase), phase)
     with torch.no_grad():
-        given = EncodingContext(phasor, None, None)
-        made = {name: net.encode(name, given) for name in net.encodings}
+        context = EncodingContext(phasor, None, None)
+        made = {name: net.encode(name, context) for name in net.encodings}
     mean = torch.fft.irfft2(net.mean_magnitude * phasor, (SIZE, SIZE))
     torch.testing.assert_close(made["mean"], mean)
     white = torch.fft.irfft2(SIZE / 4 * phasor, (SIZE, SIZE))
@@ -305,12 +305,12 @@ def test_every_weight_learns():
 def test_a_cascade_that_is_not_exact_corrects_the_posterior():
     net = make(padded=2 * SIZE, noise=0.2, encodings=("cascade", "posterior", "mean"))
     phase = phase_of(pictures(3), 2 * SIZE)
-    given = EncodingContext(torch.polar(torch.ones_like(phase), phase), None, None)
+    context = EncodingContext(torch.polar(torch.ones_like(phase), phase), None, None)
     with torch.no_grad():
-        untouched = net.encode("cascade", given) - net.encode("posterior", given)
+        untouched = net.encode("cascade", context) - net.encode("posterior", context)
         assert untouched.abs().max() < 1e-4
         net.cascade_gains[..., 0] = 0.1  # statistic 0 is 1: a tenth more in every band and step
-        made = EncodingContext(given.phasor, None, None)
+        made = EncodingContext(context.phasor, None, None)
         ratio = net.encode("cascade", made) / net.encode("posterior", made)
     expected = torch.full_like(ratio, 1.1 ** len(net.cascade_gains[0]))
     torch.testing.assert_close(ratio.median(), expected.median(), rtol=0.05, atol=0)

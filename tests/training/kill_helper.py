@@ -231,12 +231,12 @@ def watch_files(folder: Path, act: Callable[[str, str, bool], object]) -> None:
     """Call a function before and after a file in a folder gets its name, or loses it."""
     replace, unlink = os.replace, os.unlink
 
-    def kind_of(path: Any) -> str:
+    def domain_format(path: Any) -> str:
         inside = folder in Path(path).parents and not Path(path).name.startswith(".")
         return re.sub(r"\d+", "#", Path(path).name) if inside else ""
 
     def replaced(source: Any, target: Any, **options: Any) -> None:
-        kind = kind_of(target)
+        kind = domain_format(target)
         if kind:
             act(kind, source, False)
         replace(source, target, **options)
@@ -244,7 +244,7 @@ def watch_files(folder: Path, act: Callable[[str, str, bool], object]) -> None:
             act(kind, source, True)
 
     def unlinked(path: Any, **options: Any) -> None:
-        kind = kind_of(path) if os.path.exists(path) else ""
+        kind = domain_format(path) if os.path.exists(path) else ""
         if kind:
             act(GONE + kind, path, False)
         unlink(path, **options)

@@ -211,8 +211,8 @@ def tricked(learn, rank, trick):
                 os.kill(os.getppid(), signal.SIGTERM)
             elif what == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
-            for piece in batch.pieces if what in ("poison", "spoil") else ():
-                (piece.real_b if torch.is_tensor(piece.real_b) else piece.real_b.pixels).mul_(NAN)
+            for micro in batch.micro_batches if what in ("poison", "spoil") else ():
+                (micro.real_b if torch.is_tensor(micro.real_b) else micro.real_b.pixels).mul_(NAN)
         return learn(self, batch)
 
     return learned

@@ -12,7 +12,7 @@ from phasegan.fourier.degradation import quantise_phase
 from phasegan.fourier.phase import analyse
 from phasegan.training.data.augmentation import augment
 from phasegan.training.data.encoder import PhaseEncoder
-from phasegan.training.data.micro_batches import Part
+from phasegan.training.data.micro_batches import BatchSlice
 
 CPU = torch.device("cpu")
 EVERYTHING = AugmentationConfig(flip=True, crop=0.5, contrast=0.5, brightness=0.3, gamma=0.5)
@@ -52,11 +52,11 @@ def test_an_image_is_changed_as_if_alone_however_threads_divide_the_batch(rng):
         torch.set_num_threads(3)
         for seed in range(4):
             before = images(rng, 6, 3, 256)
-            whole = augment(before, EVERYTHING, source(seed))
+            full_batch = augment(before, EVERYTHING, source(seed))
             for i in range(6):
-                part = Part(i, i + 1, 6)
+                part = BatchSlice(i, i + 1, 6)
                 alone = augment(before[part.rows], EVERYTHING, source(seed), part=part)
-                assert torch.equal(alone, whole[part.rows])
+                assert torch.equal(alone, full_batch[part.rows])
     finally:
         torch.set_num_threads(threads)
 
@@ -94,7 +94,7 @@ def test_constant_images_stay_constant_and_finite(value):
     assert torch.isfinite(after).all()
     assert (after.amax((-2, -1)) - after.amin((-2, -1))).max() < 1e-6
     encoder = PhaseEncoder(64, 0.1, None, CPU)
-    phases = encoder(after, encoder.fresh(8, 1, torch.Generator()))
+    phases = encoder(after, encoder.draw_noise(8, 1, torch.Generator()))
     assert torch.isfinite(phases.phase).all()
 
 
@@ -116,7 +116,7 @@ def test_noise_is_that_of_a_real_image_and_fresh_each_time(rng, padded):
     pictures = images(rng, 40, 1, 30)
     clean = PhaseEncoder(padded, 0.0, None, CPU)(pictures, None).phase
     encoder, generator = PhaseEncoder(padded, 0.3, None, CPU), torch.Generator().manual_seed(3)
-    noisy, again = (encoder(pictures, encoder.fresh(40, 1, generator)).phase for _ in range(2))
+    noisy, again = (encoder(pictures, encoder.draw_noise(40, 1, generator)).phase for _ in range(2))
     difference = np.angle(np.exp(1j * (noisy - clean).numpy()))
     assert difference[..., 1:14].std() == pytest.approx(0.3, rel=0.05)
     assert not torch.equal(noisy, again)

@@ -24,7 +24,7 @@ from phasegan.progress import Progress
 from phasegan.training import checkpoint
 from phasegan.training.checkpoint import (
     Checkpoints,
-    damaged_checkpoint,
+    checkpoint_errors,
     is_finite,
     load_checkpoint,
     save_checkpoint,
@@ -195,23 +195,23 @@ def physics(seed, precision="32"):
 
 def physics_step(gan, seed):
     real = picture(seed, 0)
-    phases = gan.encode(real, gan.encode.fresh(*real.shape[:2], gan.noise))
+    phases = gan.encode(real, gan.encode.draw_noise(*real.shape[:2], gan.noise))
     return gan.step(phases, Images(picture(50 + seed, 0)))
 
 
-ENGINES = pytest.mark.parametrize(
+PRESET_TABLE = pytest.mark.parametrize(
     ("make", "step"), [(paper, paper_step), (physics, physics_step)], ids=["paper", "physics"]
 )
 
 
 @pytest.mark.numerical
-@ENGINES
+@PRESET_TABLE
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_an_engine_goes_on_to_the_same_weights(tmp_path, make, step, precision):
     one, other = make(1, precision), make(2, precision)
     for i in range(3):
         step(one, i)
-    state = one.state()
+    state = one.state_dict()
     back = round_trip(tmp_path / "c", {"gan": state, "seconds": 0.1 + 0.2})
     assert is_finite({"gan": state})
     assert back["seconds"] == 0.1 + 0.2
@@ -219,12 +219,12 @@ def test_an_engine_goes_on_to_the_same_weights(tmp_path, make, step, precision):
         back["gan"]["optimiser_g"]["param_groups"][0]["betas"]
         == (state["optimiser_g"]["param_groups"][0]["betas"])
     )
-    other.restore(back["gan"])
+    other.load_state_dict(back["gan"])
     for i in range(3):
         step(one, 10 + i)
         step(other, 10 + i)
-    save_checkpoint(tmp_path / "one", one.state())
-    save_checkpoint(tmp_path / "other", other.state())
+    save_checkpoint(tmp_path / "one", one.state_dict())
+    save_checkpoint(tmp_path / "other", other.state_dict())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
 
 
@@ -353,11 +353,11 @@ def test_other_safetensors_are_refused(tmp_path, metadata):
 def test_whatever_a_damaged_checkpoint_raises_is_one_line(tmp_path):
     with (
         pytest.raises(InputError, match=r"damaged checkpoint \(KeyError\); remove") as caught,
-        damaged_checkpoint(tmp_path / "c"),
+        checkpoint_errors(tmp_path / "c"),
     ):
         raise KeyError
     assert str(tmp_path / "c") in str(caught.value)
-    with pytest.raises(InputError, match=r"^mine$"), damaged_checkpoint(tmp_path / "c"):
+    with pytest.raises(InputError, match=r"^mine$"), checkpoint_errors(tmp_path / "c"):
         raise InputError("mine")
 
 

@@ -182,9 +182,9 @@ def test_a_restored_gan_goes_on_bit_by_bit(tmp_path):
     one = CycleGAN(config(pool_size=2), CPU)
     for i in range(4):
         one.step(batch(i), batch(100 + i))
-    save_checkpoint(tmp_path / "c.pt", {"gan": one.state()})
+    save_checkpoint(tmp_path / "c.pt", {"gan": one.state_dict()})
     other = CycleGAN(config(pool_size=2, seed=9), CPU)
-    other.restore(load_checkpoint(tmp_path / "c.pt", CPU)["gan"])
+    other.load_state_dict(load_checkpoint(tmp_path / "c.pt", CPU)["gan"])
     for i in range(3):
         a, b = one.step(batch(i), batch(i)), other.step(batch(i), batch(i))
         assert all(torch.equal(a[name], b[name]) for name in LOSSES)

@@ -10,8 +10,8 @@ from PIL import Image
 from phasegan.data.domain_folders import open_domains
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.training.data.domains import DomainBatches, held_out
-from phasegan.training.data.micro_batches import Part
+from phasegan.training.data.domains import DomainBatches, validation_images
+from phasegan.training.data.micro_batches import BatchSlice
 from phasegan.training.setup.resolve_translation import resolve_pictures
 from tests.training.pairs import make_pair
 
@@ -57,8 +57,8 @@ def test_orders_differ_by_epoch_domain_and_seed(pair):
 def test_parts_of_a_batch_are_the_batch(pair):
     config, data = opened(pair, batch_size=4)
     batches = DomainBatches(data, config, CPU)
-    whole = batches.at(1, 0)
-    parts = [batches.at(1, 0, Part(a, b, 4)) for a, b in ((0, 1), (1, 4))]
+    whole = batches.load(1, 0)
+    parts = [batches.load(1, 0, BatchSlice(a, b, 4)) for a, b in ((0, 1), (1, 4))]
     for domain in (0, 1):
         joined = torch.cat([part[domain] for part in parts])
         assert torch.equal(whole[domain], joined)
@@ -71,14 +71,14 @@ def test_memory_makes_no_difference(pair):
     config, data = opened(pair)
     kept, read = (DomainBatches(data, config, CPU, where) for where in ("memory", "disk"))
     for step in (0, 1, 0):
-        for one, other in zip(kept.at(0, step), read.at(0, step), strict=True):
+        for one, other in zip(kept.load(0, step), read.load(0, step), strict=True):
             assert torch.equal(one, other)
 
 
 def test_crops_are_of_the_loaded_picture_and_half_of_them_mirrored(pair):
     config, data = opened(pair, size=24, load=24)
     batches = DomainBatches(data, config, CPU)
-    plain = batches._loaded(0, 0).astype(np.float32) / 127.5 - 1
+    plain = batches._resized(0, 0).astype(np.float32) / 127.5 - 1
     mirrored = 0
     for epoch in range(40):
         position = next(p for p in range(5) if batches._row(epoch, 0, p) == 0)
@@ -99,7 +99,7 @@ def test_pictures_of_any_shape_become_squares(tmp_path, fit):
     folder = make_pair(tmp_path / "pair")
     Image.fromarray(np.zeros((9, 200, 3), np.uint8)).save(folder / "trainA" / "wide.png")
     config, data = opened(folder, fit=fit, batch_size=6)
-    real_a, real_b = DomainBatches(data, config, CPU).at(0, 0)
+    real_a, real_b = DomainBatches(data, config, CPU).load(0, 0)
     assert real_a.shape == real_b.shape == (6, 3, 24, 24)
 
 
@@ -108,7 +108,7 @@ def test_domains_of_other_channels_keep_them_and_lose_the_identity(tmp_path):
     config, data = opened(folder)
     assert (config.data.a.channels, config.data.b.channels) == (1, 3)
     assert config.losses.identity == 0
-    real_a, real_b = DomainBatches(data, config, CPU).at(0, 0)
+    real_a, real_b = DomainBatches(data, config, CPU).load(0, 0)
     assert (real_a.shape[1], real_b.shape[1]) == (1, 3)
     with pytest.raises(InputError, match="--identity: the domains have 1 and 3 channels"):
         opened(folder, identity=0.5)
@@ -124,7 +124,7 @@ def test_arrays_of_many_channels(tmp_path, rng):
     assert (config.data.a.low, config.data.a.high, config.data.a.dtype) == (-2.0, 2.0, "float32")
     values = np.concatenate([np.load(p).ravel() for p in (tmp_path / "trainB").iterdir()])
     assert (config.data.b.low, config.data.b.high) == (values.min(), values.max())
-    real_a, _ = DomainBatches(data, config, CPU).at(0, 0)
+    real_a, _ = DomainBatches(data, config, CPU).load(0, 0)
     assert real_a.shape == (1, 5, 24, 24)
     assert real_a.abs().max() <= 1
 
@@ -135,7 +135,7 @@ def test_pictures_that_validate_are_not_trained_on(pair):
     for domain in (0, 1):
         batches = DomainBatches(data, config, CPU)
         trained = set(batches._parts[domain].names)
-        assert not trained & set(held_out(config, data, domain).names)
+        assert not trained & set(validation_images(config, data, domain).names)
 
 
 @pytest.mark.parametrize(

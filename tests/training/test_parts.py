@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import phasegan
-from phasegan.training.data.cache_policy import CachePolicy, as_planes, levels
+from phasegan.training.data.cache_policy import CachePolicy, as_nchw, grey_levels
 from phasegan.training.data.pair_batches import UnpairedBatches, choose_subset
 from phasegan.training.data.prefetch import Prefetcher
 from phasegan.training.image_pool import ImagePool
-from phasegan.training.schedule import picture_epochs, rate_factor
+from phasegan.training.schedule import linear_decay, sample_epochs
 from phasegan.training.stop_signals import SignalGuard
 
 
@@ -31,7 +31,7 @@ def test_a_pool_passes_pictures_on_until_it_is_full():
     history = pool(50)
     for i in range(50):
         assert float(history.query(numbered(i))) == i
-    assert len(history.pictures) == 50
+    assert len(history.images) == 50
 
 
 def test_a_full_pool_swaps_half_of_the_time_and_loses_nothing():
@@ -41,7 +41,7 @@ def test_a_full_pool_swaps_half_of_the_time_and_loses_nothing():
     out = [float(history.query(numbered(100 + i))) for i in range(2000)]
     swapped = sum(value != 100 + i for i, value in enumerate(out))
     assert 900 < swapped < 1100
-    kept = [float(p) for p in history.pictures]
+    kept = [float(p) for p in history.images]
     assert sorted(out + kept) == sorted([*range(50), *range(100, 2100)])
 
 
@@ -57,13 +57,13 @@ def test_a_restored_pool_goes_on_alike():
     for i in range(10):
         one.query(numbered(i))
     other = pool(3, seed=9)
-    other.restore(one.state(), torch.device("cpu"))
+    other.load_state_dict(one.state_dict(), torch.device("cpu"))
     for i in range(20):
         assert torch.equal(one.query(numbered(i, -i)), other.query(numbered(i, -i)))
 
 
 def test_the_published_schedule():
-    factors = [rate_factor(e, 200) for e in range(200)]
+    factors = [linear_decay(e, 200) for e in range(200)]
     assert factors[:100] == [1.0] * 100
     assert np.allclose(np.diff(factors[100:]), -1 / 101)
     assert factors[-1] == pytest.approx(1 / 101)
@@ -71,14 +71,14 @@ def test_the_published_schedule():
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7, 50])
 def test_rates_never_rise_and_never_vanish(epochs):
-    factors = [rate_factor(e, epochs) for e in range(epochs)]
+    factors = [linear_decay(e, epochs) for e in range(epochs)]
     assert factors[0] == 1
     assert all(a >= b > 0 for a, b in itertools.pairwise(factors))
 
 
 @pytest.mark.parametrize("epochs", [1, 5, 20, 21, 50, 1000])
 def test_sample_pictures_are_few_and_include_the_last(epochs):
-    chosen = picture_epochs(epochs)
+    chosen = sample_epochs(epochs)
     assert epochs in chosen
     assert len(chosen) <= 21
     assert chosen <= set(range(1, epochs + 1))
@@ -97,7 +97,7 @@ def test_domains_are_shuffled_apart_and_every_sample_is_seen(tiny):
         orders = {(e, d): tuple(batches.order(e, d)) for e in range(4) for d in (0, 1)}
         assert all(sorted(order) == list(range(6)) for order in orders.values())
         assert len(set(orders.values())) > 6
-        a, b = batches.at(0, 1)
+        a, b = batches.load(0, 1)
         assert a.shape == b.shape == (2, 1, 32, 32)
 
 
@@ -107,7 +107,7 @@ def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
         monkeypatch.setattr("phasegan.training.data.cache_policy.RESIDENT_BYTES", 0)
         lazy = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
         for step in (0, 1):
-            for ours, theirs in zip(resident.at(0, step), lazy.at(0, step), strict=True):
+            for ours, theirs in zip(resident.load(0, step), lazy.load(0, step), strict=True):
                 assert torch.equal(ours, theirs)
 
 
@@ -155,10 +155,10 @@ def test_what_fails_in_the_thread_fails_where_the_batch_is_wanted():
 def test_images_come_to_a_device_with_the_bytes_of_the_file(dtype):
     top = np.iinfo(dtype).max
     pixels = np.array([0, 1, top // 2 + 1, top], dtype).reshape(1, 2, 2)
-    planes = as_planes(pixels)
+    planes = as_nchw(pixels)
     assert planes.nbytes == pixels.nbytes
     assert planes.shape == (1, 1, 2, 2)
-    assert levels(torch.from_numpy(planes)).flatten().tolist() == pixels.flatten().tolist()
+    assert grey_levels(torch.from_numpy(planes)).flatten().tolist() == pixels.flatten().tolist()
 
 
 @pytest.mark.parametrize(

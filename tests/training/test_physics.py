@@ -19,15 +19,15 @@ from phasegan.config.settings import build
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import decode
 from phasegan.losses.circular import circular_distance, phase_weights
-from phasegan.losses.reconstruction import dissimilarity, squared
+from phasegan.losses.reconstruction import soft_clipped_mse, structure_loss
 from phasegan.models.cascade_fit import fit_shrinkage
 from phasegan.progress import Progress
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
 from phasegan.training.data.batches import FOLDS, PhysicsBatches
 from phasegan.training.data.encoder import Images
-from phasegan.training.domain_statistics import shares
+from phasegan.training.domain_statistics import evaluation_shares
 from phasegan.training.physics import LOSSES, PhysicsGAN
-from phasegan.training.schedule import warm_cosine
+from phasegan.training.schedule import warmup_cosine
 
 CPU = torch.device("cpu")
 DATA = {"digest": "0", "size": 32, "padded": 32, "channels": "gray", "bits": 8, "samples": 4}
@@ -59,7 +59,7 @@ def batch(seed, **shape):
 
 def phases(gan, seed, **shape):
     pixels = images(seed, **shape)
-    return gan.encode(pixels, gan.encode.fresh(*pixels.shape[:2], gan.noise))
+    return gan.encode(pixels, gan.encode.draw_noise(*pixels.shape[:2], gan.noise))
 
 
 def weights_of(gan):
@@ -98,7 +98,7 @@ SIDE_A = {"cycle_a", "adversarial_ab", "discriminator_b"}
 )
 def test_a_term_of_weight_0_is_not_computed(monkeypatch, weights, names):
     gan = PhysicsGAN(config(losses=weights), CPU)
-    terms = {"cycle_a": circular_distance, "cycle_b": squared, "structure": dissimilarity}
+    terms = {"cycle_a": circular_distance, "cycle_b": soft_clipped_mse, "structure": structure_loss}
     called = set()
     for name, function in terms.items():
 
@@ -132,8 +132,8 @@ def test_losses_are_what_their_names_say():
         again = torch.fft.rfft2(((fake_b + 1) / 2).clamp(0, 1))
         discriminator = gan.discriminator_b
         expected = {
-            "cycle_b": squared((back + 1) / 2, real_b),
-            "structure": dissimilarity((back + 1) / 2, real_b),
+            "cycle_b": soft_clipped_mse((back + 1) / 2, real_b),
+            "structure": structure_loss((back + 1) / 2, real_b),
             "cycle_a": circular_distance(
                 again, real_a.phase, magnitude, phase_weights(magnitude, 32), real_a.trusted
             ),
@@ -157,8 +157,8 @@ def test_the_generator_follows_the_objective_and_domain_a_counts_as_often_as_it_
     fake_b = net(*real_a)
     back = (net(*gan.encode(real_b, None)) + 1) / 2
     objective = (
-        2.0 * squared(back, real_b)
-        + 0.7 * dissimilarity(back, real_b)
+        2.0 * soft_clipped_mse(back, real_b)
+        + 0.7 * structure_loss(back, real_b)
         + 3
         * 0.5
         * circular_distance(
@@ -187,22 +187,22 @@ def test_gradients_are_clipped():
 def test_the_average_follows_with_the_documented_decay():
     gan = PhysicsGAN(config(optimiser={"average": 0.3}), CPU)
     gan.set_lr_factor(1.0)
-    expected = [p.clone() for p in gan.average.parameters()]
+    expected = [p.clone() for p in gan.ema.parameters()]
     for t in range(5):
         gan.step(None, batch(t))
         decay = min(0.3, (1 + t) / (10 + t))
         for mean, p in zip(expected, gan.generator_ab.parameters(), strict=True):
             mean.mul_(decay).add_(p.detach(), alpha=1 - decay)
-    for mean, p in zip(expected, gan.average.parameters(), strict=True):
+    for mean, p in zip(expected, gan.ema.parameters(), strict=True):
         torch.testing.assert_close(p, mean)
-    assert gan.networks()["generator_ab"] is gan.average
+    assert gan.networks()["generator_ab"] is gan.ema
 
 
 def test_without_an_average_the_weights_are_the_generators():
     gan = PhysicsGAN(config(optimiser={"average": 0.0}), CPU)
     gan.set_lr_factor(1.0)
     gan.step(None, batch(1))
-    for a, b in zip(gan.average.parameters(), gan.generator_ab.parameters(), strict=True):
+    for a, b in zip(gan.ema.parameters(), gan.generator_ab.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
@@ -216,7 +216,7 @@ def test_ten_seeds_stay_finite_on_constant_and_near_constant_images(precision, s
             flat = torch.full((2, 1, 32, 32), value)
             flat[:, :, 3, 5] += spread * (1 if value < 1 else -1)
             losses = gan.step(
-                gan.encode(flat, gan.encode.fresh(*flat.shape[:2], gan.noise)), Images(flat)
+                gan.encode(flat, gan.encode.draw_noise(*flat.shape[:2], gan.noise)), Images(flat)
             )
             assert all(torch.isfinite(v) for v in losses.values())
         for network in (*gan.networks().values(), gan.generator_ab):
@@ -235,7 +235,7 @@ def test_phases_never_leave_float32_and_no_autocast_is_around_the_generator(monk
 
     monkeypatch.setattr(kind, "estimates", watched)
     gan.step(phases(gan, 1), batch(2))
-    gan.pictures(np.zeros((1, 32, 17)), None)
+    gan.reconstruct(np.zeros((1, 32, 17)), None)
     assert seen
     assert set(seen) == {(torch.float32, False)}
 
@@ -247,7 +247,7 @@ def test_colour_padding_and_noise():
     before = weights_of(gan)
     losses = gan.step(phases(gan, 1, channels=3), batch(2, channels=3))
     assert all(torch.isfinite(v) for v in losses.values())
-    estimate = gan.pictures(np.zeros((2, 3, 64, 33)), np.ones((2, 3, 64, 33), bool))
+    estimate = gan.reconstruct(np.zeros((2, 3, 64, 33)), np.ones((2, 3, 64, 33), bool))
     assert estimate.shape == (2, 3, 32, 32)
     after = weights_of(gan)
     for key in (("raw", "softness"), ("raw", "unets.0.exit.weight")):
@@ -277,8 +277,8 @@ def test_a_restored_gan_goes_on_bit_by_bit(tmp_path):
     one, other = PhysicsGAN(config(**settings), CPU), PhysicsGAN(config(**settings, seed=9), CPU)
     for i in range(4):
         one.step(phases(one, i), batch(100 + i))
-    save_checkpoint(tmp_path / "c.pt", {"gan": one.state()})
-    other.restore(load_checkpoint(tmp_path / "c.pt", CPU)["gan"])
+    save_checkpoint(tmp_path / "c.pt", {"gan": one.state_dict()})
+    other.load_state_dict(load_checkpoint(tmp_path / "c.pt", CPU)["gan"])
     for i in range(3):
         real_a = phases(one, i) if i % 2 else None
         other.noise.set_state(one.noise.get_state())
@@ -296,7 +296,7 @@ def test_building_a_gan_leaves_torchs_random_state_alone():
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 100, 5000])
 def test_rates_rise_then_fall_to_a_hundredth(steps):
-    factors = [warm_cosine(i, steps) for i in range(steps)]
+    factors = [warmup_cosine(i, steps) for i in range(steps)]
     assert all(0 < f <= 1 for f in factors)
     top = int(np.argmax(factors))
     assert top <= min(100, steps // 10)
@@ -331,16 +331,16 @@ def test_batches_depend_on_seed_epoch_and_step_alone(tiny):
     one, other = batches(tiny, **settings), batches(tiny, **settings)
     for epoch in range(2):
         for step in range(3):
-            (a, b), (c, d) = one.at(epoch, step), other.at(epoch, step)
+            (a, b), (c, d) = one.load(epoch, step), other.load(epoch, step)
             assert torch.equal(b.pixels, d.pixels)
             assert (a is None) == (c is None) == bool((3 * epoch + step) % 2)
             assert a is None or torch.equal(a.phase, c.phase)
-    assert not torch.equal(one.at(0, 0)[1].pixels, one.at(1, 0)[1].pixels)
+    assert not torch.equal(one.load(0, 0)[1].pixels, one.load(1, 0)[1].pixels)
 
 
 def test_without_augmentation_the_stored_phases_are_taken(tiny):
     made = batches(tiny, augmentation=NO_AUGMENTATION, batch_size=6)
-    real_a, real_b = made.at(0, 0)
+    real_a, real_b = made.load(0, 0)
     with phasegan.open(tiny) as file:
         phase, pixels = file.train.phase(dtype=np.float32), file.train.images()
     indices = made.indices_a[made.order(0, 0)]
@@ -364,7 +364,7 @@ def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
     monkeypatch.setattr("phasegan.training.data.cache_policy.RESIDENT_BYTES", 0)
     lazy = batches(tiny, batch_size=4)
     for step in (0, 1):
-        (a, b), (c, d) = resident.at(0, step), lazy.at(0, step)
+        (a, b), (c, d) = resident.load(0, step), lazy.load(0, step)
         assert torch.equal(b.pixels, d.pixels)
         assert (a is None) == (c is None)
         assert a is None or torch.equal(a.phase, c.phase)
@@ -383,7 +383,7 @@ def divided(path, count, **changes):
         data = {"samples": count, "digest": file.digest}
         made = PhysicsBatches(config(data=data, **changes), file, None, CPU)
         names = np.array([file.train.source_sha256([i])[0] for i in made.indices_b])
-    return made, made.divide(), names
+    return made, made.make_folds(), names
 
 
 def test_crops_of_a_photograph_are_in_one_fold(crops):
@@ -395,7 +395,7 @@ def test_crops_of_a_photograph_are_in_one_fold(crops):
     assert all(len(positions) for positions in inside)
     for ours, theirs in zip(inside, outside, strict=True):
         assert not set(names[ours]) & set(names[theirs])
-    real_a, real_b = made.at(0, 0)
+    real_a, real_b = made.load(0, 0)
     for found, domain in ((real_a.fold, 0), (real_b.fold, 1)):
         for number, position in zip(found.tolist(), made.order(0, domain), strict=True):
             assert position in inside[number]
@@ -404,7 +404,7 @@ def test_crops_of_a_photograph_are_in_one_fold(crops):
 def test_few_and_many_photographs_are_not_divided(crops, monkeypatch):
     made, outside, _ = divided(crops, 5)
     assert outside == []
-    assert made.at(0, 0)[1].fold is None
+    assert made.load(0, 0)[1].fold is None
     monkeypatch.setattr("phasegan.training.data.batches.FOLDED_BELOW", 5)
     assert divided(crops, 40)[1] == []
 
@@ -417,26 +417,26 @@ def test_before_training_a_run_is_the_method_shrinkage_of_the_same_samples(crops
         phase = decode(file.test.codes(np.arange(4)), np.float64)
         chosen = file.train.images(made.indices_b)
     method = fit_shrinkage(chosen, data_range=255, photographs=made.photographs)
-    pixels = 127.5 * (gan.pictures(phase, None)[:, 0] + 1)
+    pixels = 127.5 * (gan.reconstruct(phase, None)[:, 0] + 1)
     np.testing.assert_allclose(np.clip(pixels, 0, 255), method(phase), atol=0.05)
 
 
 def test_the_fewer_photographs_the_less_of_a_change_is_granted(crops, monkeypatch):
-    granted = np.array([shares(n) for n in (1, 8, 50, 200, 1000, 1001)])
+    granted = np.array([evaluation_shares(n) for n in (1, 8, 50, 200, 1000, 1001)])
     assert (np.diff(granted, axis=0) > 0).all()
     assert (granted[-1] == 1).all()
     assert (granted[1:-1, 0] < granted[1:-1, 1]).all()
     gan = PhysicsGAN(config(data={"samples": 40}), CPU)
     made, _, _ = divided(crops, 40)
     gan.setup(made, Progress())
-    expected = shares(made.photographs)
+    expected = evaluation_shares(made.photographs)
     assert gan.generator_ab.shares.tolist() == pytest.approx(expected)
-    assert gan.average.shares.tolist() == pytest.approx(expected)
-    gan.step(*made.at(0, 0))
+    assert gan.ema.shares.tolist() == pytest.approx(expected)
+    gan.step(*made.load(0, 0))
     phase, _, _ = gan.encode(images(1), None)
     with torch.no_grad():
-        free = gan.average.train()(phase)
-        held = gan.average.eval()(phase)
+        free = gan.ema.train()(phase)
+        held = gan.ema.eval()(phase)
     assert (free - held).abs().max() > 1e-4
 
 
@@ -449,7 +449,7 @@ def test_a_start_that_is_no_method_is_left_entirely(crops, networks):
 
 def test_disjoint_phases_use_the_full_cascade(crops):
     made, outside, _ = divided(crops, 40, disjoint=True)
-    real_a, real_b = made.at(0, 0)
+    real_a, real_b = made.load(0, 0)
     assert real_a.fold is None
     assert (real_b.fold is None) == (not outside)
 
@@ -459,12 +459,12 @@ def test_the_first_estimates_leave_the_photograph_out(crops):
     made, _, _ = divided(crops, 40, batch_size=40)
     gan.setup(made, Progress())
     net = gan.generator_ab
-    assert (len(net.folds), len(gan.average.folds)) == (FOLDS, 0)
-    _, real_b = made.at(0, 0)
+    assert (len(net.folds), len(gan.ema.folds)) == (FOLDS, 0)
+    _, real_b = made.load(0, 0)
     phase, trusted, _ = gan.encode(real_b.pixels, None)
     with torch.no_grad():
         apart, whole = net(phase, trusted, real_b.fold), net(phase, trusted)
     assert torch.isfinite(apart).all()
     assert all((apart[i] - whole[i]).abs().max() > 1e-3 for i in range(40))
-    losses = gan.step(*made.at(0, 0))
+    losses = gan.step(*made.load(0, 0))
     assert all(torch.isfinite(value) for value in losses.values())

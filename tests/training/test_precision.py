@@ -21,12 +21,12 @@ from phasegan.config.run import PaperConfig
 from phasegan.fourier.phase import analyse
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.blocks import InstanceNorm
-from phasegan.models.domains import image_picture, phase_picture, picture_to_image
+from phasegan.models.domains import denormalise_images, normalise_images, phase_image
 from phasegan.progress import Progress
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data.encoder import Images
-from phasegan.training.engine import load_batch, make_batches, make_engine
+from phasegan.training.presets import load_batch, make_batches, make_gan
 
 CPU = torch.device("cpu")
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,7 +63,7 @@ def crops(tmp_path_factory):
 
 def begun(file, settings, device=CPU, execution=STANDARD):
     """Return an engine before its first step, and its batches."""
-    gan = make_engine(settings, device, execution)
+    gan = make_gan(settings, device, execution)
     batches = make_batches(settings, file, None, device, execution)
     gan.setup(batches, Progress())
     return gan, batches
@@ -101,11 +101,11 @@ def assert_finite(gan, losses):
 def scores(gan, file):
     """Return the MSE of the test split and, for paper, how well images come back."""
     images = file.test.images()
-    found = gan.pictures(file.test.phase(dtype=np.float32), ~file.test.undefined())
-    estimates = picture_to_image(found, 255).reshape(images.shape)
+    found = gan.reconstruct(file.test.phase(dtype=np.float32), ~file.test.undefined())
+    estimates = denormalise_images(found, 255).reshape(images.shape)
     values = [clipped_mse(estimates, images, data_range=255).mean()]
     if "generator_ba" in gan.networks():
-        pictures = torch.from_numpy(image_picture(images, 255)).to(gan.device)
+        pictures = torch.from_numpy(normalise_images(images, 255)).to(gan.device)
         with torch.no_grad():
             back = gan.nets.trained["generator_ab"](gan.nets.trained["generator_ba"](pictures))
         values.append(float((back - pictures).abs().mean()))
@@ -152,10 +152,10 @@ class Watch(TorchDispatchMode):
 
 
 LOSSES = {
-    ("training.cyclegan", "absolute"): l1_loss,
+    ("training.cyclegan", "l1_loss"): l1_loss,
     ("losses.adversarial", "least_squares"): mse_loss,
     ("training.physics", "least_squares"): mse_loss,
-    ("training.physics", "squared"): lambda x, y: (
+    ("training.physics", "soft_clipped_mse"): lambda x, y: (
         0.9 * mse_loss(x.clamp(0, 1), y) + 0.1 * mse_loss(x, y)
     ),
 }
@@ -227,12 +227,12 @@ def test_the_scale_of_fp16_follows_once_a_step_and_is_kept(crops, monkeypatch, p
     before = weights(gan)
     train_steps(gan, batches, 1)
     assert all(torch.equal(value, before[key]) for key, value in weights(gan).items())
-    assert gan.state()["mechanics"]["scaler"]["scale"] == 2.0**39
+    assert gan.state_dict()["mechanics"]["scaler"]["scale"] == 2.0**39
     gan.accelerator.scaler.update(1024.0)
-    other = make_engine(config(preset, "fp16", 9), CPU)
+    other = make_gan(config(preset, "fp16", 9), CPU)
     other.on_resume(batches)
-    other.restore(gan.state())
-    assert other.state()["mechanics"] == gan.state()["mechanics"]
+    other.load_state_dict(gan.state_dict())
+    assert other.state_dict()["mechanics"] == gan.state_dict()["mechanics"]
     (ours,), (theirs,) = (train_steps(one, batches, 1) for one in (gan, other))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert any(not torch.equal(value, before[key]) for key, value in weights(gan).items())
@@ -244,10 +244,10 @@ def test_the_scale_of_fp16_follows_once_a_step_and_is_kept(crops, monkeypatch, p
 def test_flat_images_leave_everything_finite(preset, precision, level, spread):
     noise = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(4))
     pixels = level + spread * noise
-    gan = make_engine(config(preset, precision), CPU)
+    gan = make_gan(config(preset, precision), CPU)
     if preset == "paper":
         phases = analyse(pixels.numpy(), (32, 32)).phase
-        pair = torch.from_numpy(phase_picture(phases)), 2 * pixels - 1
+        pair = torch.from_numpy(phase_image(phases)), 2 * pixels - 1
     else:
         pair = gan.encode(pixels, None), Images(pixels)
     assert_finite(gan, [gan.step(*pair) for _ in range(3)])
@@ -336,7 +336,7 @@ def test_switches_change_nothing_but_rounding(computed, preset, precision, switc
     gan, losses, count = computed(preset, precision, **switch)
     for name, value in base_losses[0].items():
         torch.testing.assert_close(losses[0][name], value, rtol=1e-4, atol=1e-6)
-    left_out, start = normalised_biases(base), make_engine(base.config, CPU, BASE)
+    left_out, start = normalised_biases(base), make_gan(base.config, CPU, BASE)
     assert left_out
     ours, theirs, before = (
         torch.cat([x.flatten() for key, x in weights(one).items() if key not in left_out])

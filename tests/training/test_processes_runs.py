@@ -19,8 +19,8 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.distributed import Processes
 from phasegan.errors import Interrupted
 from phasegan.training.data.encoder import UNDEFINED_BELOW
-from phasegan.training.engine import load_batch, make_batches
 from phasegan.training.physics import PhysicsGAN
+from phasegan.training.presets import load_batch, make_batches
 from phasegan.training.setup.resolve import resolve_config
 from tests.training import several
 from tests.training.several import (
@@ -50,14 +50,14 @@ def test_every_sample_is_taken_once_whoever_takes_it(files, case, in_double):
         for count, most in ((1, None), (1, 2), (2, None), (2, 1), (3, 2), (7, None)):
             for done in range(config.steps_per_epoch + 1):
                 epoch, step = divmod(done, config.steps_per_epoch)
-                pieces = []
+                micro_batches = []
                 for rank in range(count):
                     batch = load_batch(batches, engine(rank, count, most), config, done)
                     assert batch.total == batches.count(step)
-                    pieces += batch.pieces
+                    micro_batches += batch.micro_batches
                 for whole, found in zip(
-                    batches.at(epoch, step),
-                    zip(*(piece[:2] for piece in pieces), strict=True),
+                    batches.load(epoch, step),
+                    zip(*(micro[:2] for micro in micro_batches), strict=True),
                     strict=True,
                 ):
                     assert_rows(found, whole)
@@ -98,8 +98,10 @@ def test_the_batches_of_an_epoch_are_all_samples(files, case):
             taken = []
             for done in range(epoch * config.steps_per_epoch, (epoch + 1) * config.steps_per_epoch):
                 for rank in range(3):
-                    for piece in load_batch(batches, engine(rank, 3, 1), config, done).pieces:
-                        real = piece.real_b if case == "paper" else 2 * piece.real_b.pixels - 1
+                    for micro in load_batch(
+                        batches, engine(rank, 3, 1), config, done
+                    ).micro_batches:
+                        real = micro.real_b if case == "paper" else 2 * micro.real_b.pixels - 1
                         taken += [image.numpy().tobytes() for image in real.mul(127.5).round()]
             assert len(taken) == len(set(taken)) == config.data.samples
 

@@ -228,8 +228,8 @@ def poison(monkeypatch, steps):
     def poisoned(self, batch):
         count[0] += 1
         if count[0] in steps:
-            for piece in batch.pieces:
-                piece.real_a.mul_(torch.nan)
+            for micro in batch.micro_batches:
+                micro.real_a.mul_(torch.nan)
         return original(self, batch)
 
     monkeypatch.setattr(CycleGAN, "training_step", poisoned)

@@ -13,18 +13,18 @@ import phasegan
 from phasegan.progress import Progress
 from phasegan.training import domain_statistics, encoding_fit, trainer
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.engine import make_engine
 from phasegan.training.physics import PhysicsGAN
+from phasegan.training.presets import make_gan
 from phasegan.training.setup import timing
-from phasegan.training.setup.eta import Estimate, total
+from phasegan.training.setup.eta import Estimate, sum_estimates
 from phasegan.training.setup.resolve import resolve_config
 from phasegan.training.setup.timing import (
-    Kind,
-    Trial,
-    count_kinds,
+    RunTiming,
+    StepKind,
     estimate_run,
-    estimate_trials,
-    try_run,
+    estimate_timings,
+    steps_by_kind,
+    time_run,
 )
 
 CPU = torch.device("cpu")
@@ -56,8 +56,8 @@ def test_the_interval_holds_nine_of_ten_durations_of_its_deviation():
 
 def test_totals_add_up_and_of_nothing_are_nothing():
     parts = [Estimate(1.0, 0.5, 2.0, {"a": 1.0}), Estimate(10.0, 9.0, 12.0, {"a": 4.0, "b": 6.0})]
-    assert total(parts) == Estimate(11.0, 9.5, 14.0, {"a": 5.0, "b": 6.0})
-    assert total([]) == Estimate(0.0, 0.0, 0.0, {})
+    assert sum_estimates(parts) == Estimate(11.0, 9.5, 14.0, {"a": 5.0, "b": 6.0})
+    assert sum_estimates([]) == Estimate(0.0, 0.0, 0.0, {})
 
 
 def test_an_estimate_survives_json_and_reads_well():
@@ -85,16 +85,16 @@ def test_an_estimate_survives_json_and_reads_well():
 )
 def test_steps_are_counted_by_kind(tiny, options, expected):
     config = configured(tiny, variant="small", **options)
-    found = count_kinds(config, make_engine(config, CPU), config.steps)
+    found = steps_by_kind(config, make_gan(config, CPU), config.steps)
     assert {tuple(kind): len(steps) for kind, steps in found.items()} == expected
 
 
 def test_only_the_steps_that_are_left_are_counted(tiny):
     config = configured(tiny, preset="physics", samples=6, epochs=4, batch_size=4, variant="small")
-    found = count_kinds(config, make_engine(config, CPU), 3)
+    found = steps_by_kind(config, make_gan(config, CPU), 3)
     assert {kind: steps.tolist() for kind, steps in found.items()} == {
-        Kind(False, 2): [5, 7],
-        Kind(False, 4): [6],
+        StepKind(False, 2): [5, 7],
+        StepKind(False, 4): [6],
     }
 
 
@@ -203,34 +203,34 @@ def test_a_busy_machine_is_said_and_widens_the_interval(tiny, monkeypatch):
 NOTHING = {"warm-up": 0.0, "preparing": 0.0, "saving": 0.0, "pictures": 0.0}
 
 
-def trial(cost_key, count, times, **parts):
-    kind = Kind(True, 8)
-    return Trial((cost_key,), {kind: count}, {kind: times}, {**NOTHING, **parts}, 0.0)
+def run_timing(cost_key, count, times, **parts):
+    kind = StepKind(True, 8)
+    return RunTiming((cost_key,), {kind: count}, {kind: times}, {**NOTHING, **parts}, 0.0)
 
 
 def test_a_run_without_a_step_left_takes_no_time(tiny):
     config = configured(tiny, preset="paper", samples=3, epochs=1, base_channels=2, blocks=1)
     with phasegan.open(tiny) as file:
-        trial = try_run(config, file, None, CPU, steps=0)
-    assert trial.counts == {}
-    (estimate,) = estimate_trials([trial])
+        run_timing = time_run(config, file, None, CPU, steps=0)
+    assert run_timing.counts == {}
+    (estimate,) = estimate_timings([run_timing])
     assert (estimate.seconds, estimate.low, estimate.high) == (0, 0, 0)
 
 
 def test_steps_that_cost_the_same_are_estimated_together():
-    few, many = trial("a", 10, [1.0, 1.0, 1.0]), trial("a", 100, [3.0] * 6)
-    other = trial("b", 10, [1.0, 1.0, 1.0], saving=5.0)
-    together = estimate_trials([few, many, other])
+    few, many = run_timing("a", 10, [1.0, 1.0, 1.0]), run_timing("a", 100, [3.0] * 6)
+    other = run_timing("b", 10, [1.0, 1.0, 1.0], saving=5.0)
+    together = estimate_timings([few, many, other])
     mean = (3 * 1.0 + 6 * 3.0) / 9
     assert [e.parts["steps"] for e in together] == pytest.approx([10 * mean, 100 * mean, 10.0])
     assert together[2].seconds == pytest.approx(15.0)
-    alone = estimate_trials([few])[0]
+    alone = estimate_timings([few])[0]
     assert alone.parts["steps"] == pytest.approx(10.0)
 
 
 def test_a_step_that_stalled_does_not_count_in_full():
-    calm = estimate_trials([trial("a", 100, [1.0] * 20)])[0]
-    stalled = estimate_trials([trial("a", 100, [1.0] * 19 + [1000.0])])[0]
+    calm = estimate_timings([run_timing("a", 100, [1.0] * 20)])[0]
+    stalled = estimate_timings([run_timing("a", 100, [1.0] * 19 + [1000.0])])[0]
     assert calm.seconds == pytest.approx(100.0)
     assert stalled.seconds == pytest.approx(115.0)
     assert stalled.high / stalled.low > calm.high / calm.low
@@ -241,7 +241,7 @@ def test_more_scatter_is_a_wider_interval():
     widths = []
     for scatter in (0.01, 0.2, 0.5):
         times = (1 + scatter * rng.standard_normal(12)).clip(0.1).tolist()
-        estimate = estimate_trials([trial("a", 100, times)])[0]
+        estimate = estimate_timings([run_timing("a", 100, times)])[0]
         widths.append(estimate.high / estimate.low)
     assert widths == sorted(widths)
 
@@ -250,7 +250,7 @@ def test_runs_are_alike_whatever_their_length_and_seed(tiny):
     def cost_key(**options):
         config = configured(tiny, preset="paper", base_channels=2, blocks=1, **options)
         with phasegan.open(tiny) as file:
-            return try_run(config, file, None, CPU).cost_key
+            return time_run(config, file, None, CPU).cost_key
 
     first = cost_key(samples=2, epochs=1)
     assert first == cost_key(samples=4, epochs=3, seed=5)

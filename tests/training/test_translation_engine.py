@@ -16,10 +16,10 @@ from phasegan.config.translation import (
     TranslationOptimiser,
 )
 from phasegan.errors import InputError
-from phasegan.losses.adversarial import ADVERSARIES, adversary
+from phasegan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
 from phasegan.training.cyclegan import LOSSES, CycleGAN
-from phasegan.training.data.diff_augment import CHANGES, Differentiable
-from phasegan.training.data.micro_batches import Batch, Part, Piece, whole
+from phasegan.training.data.diff_augment import OPERATIONS, DiffAugment
+from phasegan.training.data.micro_batches import Batch, BatchSlice, MicroBatch, full_batch
 from phasegan.training.ema import update_ema
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def state(network):
     return {key: value.clone() for key, value in network.state_dict().items()}
 
 
-@pytest.mark.parametrize("loss", ADVERSARIES)
+@pytest.mark.parametrize("loss", ADVERSARIAL_LOSSES)
 @pytest.mark.parametrize("generator", ["resnet", "unet"])
 def test_every_network_learns_with_every_loss(loss, generator):
     gan = CycleGAN(config(networks={"generator": generator}, losses={"adversarial": loss}), CPU)
@@ -67,20 +67,20 @@ def test_every_network_learns_with_every_loss(loss, generator):
 
 def test_losses_of_an_undecided_discriminator():
     scores = torch.zeros(2, 1, 3, 3)
-    logistic, hinge = ADVERSARIES["logistic"], ADVERSARIES["hinge"]
+    logistic, hinge = ADVERSARIAL_LOSSES["logistic"], ADVERSARIAL_LOSSES["hinge"]
     assert logistic.discriminator(scores, scores) == pytest.approx(0.693147, rel=1e-5)
     assert logistic.generator(scores) == pytest.approx(0.693147, rel=1e-5)
     assert hinge.discriminator(scores, scores) == 1.0
-    half = ADVERSARIES["least-squares"]
+    half = ADVERSARIAL_LOSSES["least-squares"]
     assert half.discriminator(scores + 0.5, scores + 0.5) == 0.25
     with pytest.raises(InputError, match="choose one of least-squares, logistic, hinge"):
-        adversary("wasserstein")
+        adversarial_loss("wasserstein")
 
 
-@pytest.mark.parametrize("name", ADVERSARIES)
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_losses_fall_where_they_should(name):
     real, fake = torch.full((1, 1, 2, 2), 0.8), torch.full((1, 1, 2, 2), -0.3)
-    both = ADVERSARIES[name]
+    both = ADVERSARIAL_LOSSES[name]
     assert both.discriminator(real + 0.1, fake) < both.discriminator(real, fake)
     assert both.generator(fake + 0.1) < both.generator(fake)
 
@@ -106,8 +106,8 @@ def test_domains_of_different_channels():
 
 def test_without_identity_the_objective_is_the_official_one():
     gan = CycleGAN(config(losses={"identity": 0}), CPU)
-    assert {*gan.losses} == {*LOSSES} - {"identity_a", "identity_b"}
-    assert {*gan.step(batch(1), batch(2))} == {*gan.losses}
+    assert {*gan.loss_names} == {*LOSSES} - {"identity_a", "identity_b"}
+    assert {*gan.step(batch(1), batch(2))} == {*gan.loss_names}
 
 
 def test_an_average_follows_slowly_and_is_what_is_kept():
@@ -134,10 +134,10 @@ def test_averages_forget_their_beginning():
 
 
 def test_a_state_that_is_restored_goes_on_the_same():
-    made = config(average=0.9, augment=CHANGES, networks={"spectral_norm": True})
+    made = config(average=0.9, augment=OPERATIONS, networks={"spectral_norm": True})
     one, other = CycleGAN(made, CPU), CycleGAN(made.model_copy(update={"seed": 5}), CPU)
     one.step(batch(1), batch(2))
-    other.restore(deepcopy(one.state()))
+    other.load_state_dict(deepcopy(one.state_dict()))
     assert one.step(batch(3), batch(4)) == other.step(batch(3), batch(4))
     for name, network in one.networks().items():
         theirs = other.networks()[name].state_dict()
@@ -146,13 +146,13 @@ def test_a_state_that_is_restored_goes_on_the_same():
 
 @pytest.mark.numerical
 def test_parts_of_a_batch_with_changes_are_the_batch():
-    made = config(augment=CHANGES, batch_size=4, pool_size=0)
+    made = config(augment=OPERATIONS, batch_size=4, pool_size=0)
     one, other = CycleGAN(made, CPU), CycleGAN(made, CPU)
     a, b = batch(1, count=4), batch(2, count=4)
     whole_losses = one.step(a, b)
-    parts = [Part(0, 1, 4), Part(1, 4, 4)]
-    pieces = [Piece(a[part.rows], b[part.rows], part) for part in parts]
-    for name, value in other.training_step(Batch(pieces, 4)).items():
+    parts = [BatchSlice(0, 1, 4), BatchSlice(1, 4, 4)]
+    micro_batches = [MicroBatch(a[part.rows], b[part.rows], part) for part in parts]
+    for name, value in other.training_step(Batch(micro_batches, 4)).items():
         torch.testing.assert_close(value, whole_losses[name], rtol=1e-4, atol=1e-6)
 
 
@@ -171,42 +171,42 @@ def test_batch_normalisation_sees_one_kind_of_pictures_at_a_time():
     gan = CycleGAN(config(networks={"norm": "batch"}), CPU)
     a, b = batch(1), batch(2)
     twin = CycleGAN(config(networks={"norm": "batch"}), CPU).nets.trained["generator_ab"]
-    same = gan._through(gan.nets.trained["generator_ab"], a, b)
+    same = gan._apply(gan.nets.trained["generator_ab"], a, b)
     assert torch.equal(same[0], twin(a))
     assert torch.equal(same[1], twin(b))
 
 
 class TestDifferentiable:
     def numbers(self, count=3):
-        return Differentiable(CHANGES, torch.Generator().manual_seed(1)).draw(count)
+        return DiffAugment(OPERATIONS, torch.Generator().manual_seed(1)).draw(count)
 
     def test_nothing_asked_changes_nothing(self):
         pictures = batch(1)
-        none = Differentiable((), torch.Generator())
-        assert none(pictures, none.draw(2), whole(2)) is pictures
+        none = DiffAugment((), torch.Generator())
+        assert none(pictures, none.draw(2), full_batch(2)) is pictures
 
-    @pytest.mark.parametrize("change", CHANGES)
+    @pytest.mark.parametrize("change", OPERATIONS)
     def test_gradients_go_through_and_rows_are_changed_apart(self, change):
-        changes, numbers = Differentiable((change,), torch.Generator()), self.numbers()
+        changes, numbers = DiffAugment((change,), torch.Generator()), self.numbers()
         pictures = batch(1, count=3).requires_grad_()
-        changed = changes(pictures, numbers, whole(3))
+        changed = changes(pictures, numbers, full_batch(3))
         assert changed.shape == pictures.shape
         assert not torch.equal(changed, pictures)
         changed.square().sum().backward()
         assert pictures.grad.abs().amax((1, 2, 3)).min() > 0
-        alone = changes(pictures[1:2].detach(), numbers, Part(1, 2, 3))
+        alone = changes(pictures[1:2].detach(), numbers, BatchSlice(1, 2, 3))
         torch.testing.assert_close(changed[1:2].detach(), alone)
 
     def test_colour_changes_keep_places_and_cutouts_are_grey(self):
         numbers = self.numbers()
         flat = torch.full((3, 3, 32, 32), 0.25)
-        coloured = Differentiable(("colour",), torch.Generator())(flat, numbers, whole(3))
+        coloured = DiffAugment(("colour",), torch.Generator())(flat, numbers, full_batch(3))
         assert coloured.flatten(1).std(1).max() < 1e-6
-        cut = Differentiable(("cutout",), torch.Generator())(flat, numbers, whole(3))
+        cut = DiffAugment(("cutout",), torch.Generator())(flat, numbers, full_batch(3))
         share = (cut == 0).float().mean((1, 2, 3))
         assert (share > 0).all()
         assert (share <= 0.25 + 1e-6).all()
-        shifted = Differentiable(("shift",), torch.Generator())(flat, numbers, whole(3))
+        shifted = DiffAugment(("shift",), torch.Generator())(flat, numbers, full_batch(3))
         assert set(shifted.unique().tolist()) <= {-1.0, 0.25}
 
 

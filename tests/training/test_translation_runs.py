@@ -15,7 +15,7 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.errors import InputError
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
-from phasegan.training.callbacks.early_stopping import advise
+from phasegan.training.callbacks.early_stopping import stopping_advice
 from tests.training.pairs import make_pair
 
 SMALL = {
@@ -211,7 +211,7 @@ class TestAdvice:
         none = config.model_copy(
             update={"validation": config.validation.model_copy(update={"samples": 0})}
         )
-        assert "--validation 50" in advise([], none)
+        assert "--validation 50" in stopping_advice([], none)
 
     @pytest.mark.parametrize(
         ("values", "said"),
@@ -223,7 +223,7 @@ class TestAdvice:
         ],
     )
     def test_it_follows_the_validations(self, config, values, said):
-        assert said in advise(self.records(values), config)
+        assert said in stopping_advice(self.records(values), config)
 
 
 def test_the_command_trains_and_says_what_next(pair, tmp_path, run_cli):

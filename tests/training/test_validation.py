@@ -13,11 +13,11 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError, Interrupted
 from phasegan.metrics.image_metrics import clipped_mse
-from phasegan.models.domains import picture_to_image
+from phasegan.models.domains import denormalise_images
 from phasegan.progress import Progress
-from phasegan.training.callbacks.validation import choose_validation
+from phasegan.training.callbacks.validation import validation_indices
 from phasegan.training.data.pair_batches import choose_subset
-from phasegan.training.engine import make_engine
+from phasegan.training.presets import make_gan
 from tests.training.test_physics_runs import assert_same_weights, stop_at
 
 SMALL = {"widths": (4, 4), "discriminator_channels": 2, "batch_size": 4, "device": "cpu"}
@@ -41,7 +41,7 @@ def test_samples_that_validate_are_never_trained_on(data, tmp_path):
     report = phasegan.train(data, tmp_path / "r", epochs=1, validation=6, **SMALL)
     assert report.config.data.samples == 14
     with PreparedFile(data) as file:
-        chosen = choose_validation(report.config, file)
+        chosen = validation_indices(report.config, file)
     assert not set(chosen) & set(choose_subset(20, 14, report.config.seed))
     assert len(set(chosen)) == 6
 
@@ -53,12 +53,12 @@ def test_the_score_is_that_of_the_weights_that_are_kept(data, tmp_path):
     best = report.status.best
     assert (best.epoch, best.mse) == min(found, key=lambda pair: pair[1])
     with PreparedFile(data) as file:
-        rows = choose_validation(report.config, file)
+        rows = validation_indices(report.config, file)
         phase, images = file.train.phase(rows), file.train.images(rows)
         trusted = ~file.train.undefined(rows)
-    gan = make_engine(report.config, torch.device("cpu"))
-    gan.average.load_state_dict(load_file(RunFolder(tmp_path / "r").weights_path("generator_ab")))
-    made = picture_to_image(gan.pictures(phase, trusted), 255).reshape(images.shape)
+    gan = make_gan(report.config, torch.device("cpu"))
+    gan.ema.load_state_dict(load_file(RunFolder(tmp_path / "r").weights_path("generator_ab")))
+    made = denormalise_images(gan.reconstruct(phase, trusted), 255).reshape(images.shape)
     assert clipped_mse(made, images, data_range=255).mean() == pytest.approx(best.mse, rel=1e-4)
 
 

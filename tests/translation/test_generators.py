@@ -15,7 +15,7 @@ from phasegan.evaluation.inspection import inspect
 from phasegan.models.interchange import save_foreign
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import NETWORK_KEY, save_weights
-from phasegan.training.setup.init_from import load_start
+from phasegan.training.setup.init_from import load_initial_networks
 from phasegan.translation.api import translate
 from phasegan.translation.generators import open_translator
 from phasegan.translation.image_writer import write_pixels
@@ -158,6 +158,6 @@ def test_exchanged_weights_of_a_run_are_refused_and_old_ones_pass(tmp_path):
         with pytest.raises(InputError, match=rf"the weights of {own}, where those of generator_"):
             open_translator(folder, direction)
     with pytest.raises(InputError, match="were the files exchanged"):
-        load_start(folder)
+        load_initial_networks(folder)
     assert inspect(folder, verify=True).damaged == [ab.name, ba.name][:1]
     assert open_translator(ab).direction is None  # one file says which it is, and needs none

@@ -1,4 +1,4 @@
-"""When to stop: what the validations of a run say."""
+"""Advice on when to stop, from the validations of a run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from phasegan.config.translation import TranslationConfig
 
 TREND = 0.25
-"""The last share of the validations, at least three, that tells whether it still improves."""
+"""Share of the validations, the last ones and at least three, that tells the trend."""
 NOTICEABLE = 0.03
-"""Relative change of a distance that is taken for more than noise."""
+"""Least relative change of a distance that counts as more than noise."""
 
 
-def advise(records: Sequence[Mapping[str, Any]], config: TranslationConfig) -> str:
-    """Return a paragraph that says whether more training is likely to help.
+def stopping_advice(records: Sequence[Mapping[str, Any]], config: TranslationConfig) -> str:
+    """Return a paragraph on whether more training is likely to help.
 
     Parameters
     ----------
@@ -22,8 +22,13 @@ def advise(records: Sequence[Mapping[str, Any]], config: TranslationConfig) -> s
         The lines of `losses.jsonl`.
     config : TranslationConfig
         The run.
+
+    Returns
+    -------
+    str
+        Plain text.
     """
-    found = [
+    validations = [
         (int(record["epoch"]), float(record["validation"]["swd"]))
         for record in records
         if "swd" in record.get("validation", {})
@@ -34,28 +39,29 @@ def advise(records: Sequence[Mapping[str, Any]], config: TranslationConfig) -> s
             "translated pictures that were not trained on are compared with the other domain, "
             "the best weights are kept, and this place says whether more epochs are worth it."
         )
-    if len(found) < 4:
+    if len(validations) < 4:
         return "Too few validations yet to say when to stop."
-    epoch, best = min(found, key=lambda pair: pair[1])
-    count = max(3, round(TREND * len(found)))
-    before = min(value for _, value in found[:-count])
-    late = min(value for _, value in found[-count:])
+    start, first = validations[0]
+    epoch, best = min(validations, key=lambda pair: pair[1])
+    count = max(3, round(TREND * len(validations)))
+    before = min(value for _, value in validations[:-count])
+    late = min(value for _, value in validations[-count:])
     gain = (before - late) / before
-    said = (
-        f"Of {len(found)} validations the distance to the other domain was least after epoch "
-        f"{epoch} ({best:.1f}, from {found[0][1]:.1f} after epoch {found[0][0]}); its weights are "
+    summary = (
+        f"Of {len(validations)} validations the distance to the other domain was least after epoch "
+        f"{epoch} ({best:.1f}, from {first:.1f} after epoch {start}); its weights are "
         "kept. "
     )
     if gain > NOTICEABLE:
-        return said + (
+        return summary + (
             f"The last {count} still lowered it by {gain:.0%}: more epochs are likely to help."
         )
     if late > best * (1 + NOTICEABLE):
-        return said + (
+        return summary + (
             f"The last {count} were worse by {late / best - 1:.0%} or more: stop there, or train "
             "on more pictures; longer training wears this pair out."
         )
-    return said + (
+    return summary + (
         f"The last {count} changed it by less than {NOTICEABLE:.0%}: more epochs of the same "
         "are unlikely to help."
     )

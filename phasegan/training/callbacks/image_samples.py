@@ -1,4 +1,4 @@
-"""Pictures of both domains whose translations are looked at as training goes."""
+"""Sample translations of both domains: sheets and frames by epoch, a gallery at the end."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.gallery import write_gallery
 from phasegan.plotting.gallery_contents import Fact, Gallery, ImageRow, Section
 from phasegan.plotting.sheet import Tile, contact_sheet
-from phasegan.training.batch_translation import KeptGenerators
-from phasegan.training.callbacks.early_stopping import advise
+from phasegan.training.batch_translation import SavedGenerators
+from phasegan.training.callbacks.early_stopping import stopping_advice
 from phasegan.training.callbacks.run_log import read_records
-from phasegan.training.data.domains import PictureData, kind_of, squares
+from phasegan.training.callbacks.samples import SampleCallback
+from phasegan.training.data.domains import DomainData, centre_squares, domain_format
 
 ROWS = 4
-"""Pictures of each domain on a sheet."""
+"""Images of each domain on a sheet."""
 GALLERY_ROWS = 12
-"""Pictures of each domain in the gallery."""
+"""Images of each domain in the gallery."""
 
 
 class Column(NamedTuple):
-    """Pictures under a title."""
+    """Images under a title."""
 
     title: str
     tiles: list[Tile]
 
 
-class TranslationSamples:
-    """The first test pictures of both domains; training pictures where there are none.
+class TranslationSamples(SampleCallback):
+    """Translate a few test images of both domains; training images where there are none.
 
     Parameters
     ----------
     config : TranslationConfig
         The run.
-    data : PictureData
+    data : DomainData
         The domains.
     """
 
-    def __init__(self, config: TranslationConfig, data: PictureData) -> None:
+    def __init__(self, config: TranslationConfig, data: DomainData) -> None:
         self._config = config
-        self._kinds = [kind_of(config.data.a), kind_of(config.data.b)]
+        self._kinds = [domain_format(config.data.a), domain_format(config.data.b)]
         self._names: list[list[str]] = []
         self._real: list[NDArray[np.float32]] = []
         for domain, kind in enumerate(self._kinds):
@@ -55,14 +56,29 @@ class TranslationSamples:
             rows = np.unique(np.linspace(0, len(part) - 1, GALLERY_ROWS).astype(int)).tolist()
             names = part.names
             self._names.append([names[row] for row in rows])
-            self._real.append(squares(part, kind, config.size, rows))
+            self._real.append(centre_squares(part, kind, config.size, rows))
         self._tested = [test is not None for test in data.domains.test]
         self._ways = ["ab", "ba"] if config.both_ways else ["ab"]
         self._returns = "generator_ba" in config.network_names
         self._same = config.data.a.channels == config.data.b.channels
 
     def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
-        """Draw A | B made of it | back, and the same from B; keep the frame; return the sheet."""
+        """Draw A | A → B | back, and the same from B; keep the frame.
+
+        Parameters
+        ----------
+        gan : CycleGAN
+            Whose `translate` is drawn.
+        folder : RunFolder
+            Where the frame and the film strip go.
+        epoch : int
+            From 1.
+
+        Returns
+        -------
+        PIL.Image.Image
+            The contact sheet.
+        """
         shown = [self._columns(gan, way, ROWS) for way in self._ways]
         frames = FrameStore(folder.samples_path, 255)
         frames.add(
@@ -72,22 +88,32 @@ class TranslationSamples:
         return _sheet(shown, f"after epoch {epoch}")
 
     def _columns(self, translator: Any, way: str, most: int) -> list[Column]:
-        """Return pictures of a domain, their translations, and these translated back."""
-        came, goes = _domains(way)
-        real = self._real[came][:most]
+        """Return images of a domain, their translations, and these translated back."""
+        source, target = _domains(way)
+        real = self._real[source][:most]
         fake = translator.translate(real, way)
         columns = [
-            Column(_name(came), self._tiles(real, came)),
-            Column(f"→ {_name(goes)}", self._tiles(fake, goes)),
+            Column(_name(source), self._tiles(real, source)),
+            Column(f"→ {_name(target)}", self._tiles(fake, target)),
         ]
         if self._returns:
             back = translator.translate(fake, way[::-1])
-            columns.append(Column(f"→ {_name(came)} again", self._tiles(back, came)))
+            columns.append(Column(f"→ {_name(source)} again", self._tiles(back, source)))
         return columns
 
     def on_train_end(self, gan: Any, folder: RunFolder, title: str) -> None:
-        """Write the contact sheet, the animation over epochs and the gallery."""
-        kept = KeptGenerators(folder, self._config, gan.device)
+        """Write the contact sheet, the animation over epochs and the gallery.
+
+        Parameters
+        ----------
+        gan : CycleGAN
+            Its device is used; the weights are those of the run folder.
+        folder : RunFolder
+            The run.
+        title : str
+            Of the sheet and of the gallery.
+        """
+        kept = SavedGenerators(folder, self._config, gan.device)
         shown = [self._columns(kept, way, GALLERY_ROWS) for way in self._ways]
         with atomic_file(folder.contact_sheet_path) as path:
             _sheet(shown, title).save(path, format="PNG")
@@ -106,24 +132,24 @@ class TranslationSamples:
                     self._section(kept, way, columns)
                     for way, columns in zip(self._ways, shown, strict=True)
                 ],
-                advice=advise(records, self._config),
+                advice=stopping_advice(records, self._config),
                 training=drawn[0].read_bytes() if drawn[0].is_file() else None,
                 animation=drawn[1].read_bytes() if drawn[1].is_file() else None,
             ),
         )
 
     def _section(self, translator: Any, way: str, columns: list[Column]) -> Section:
-        """Return what becomes of the pictures of one domain, and the identity beside it."""
-        came, goes = _domains(way)
+        """Return the gallery's section on one direction, with the identity mapping beside it."""
+        source, target = _domains(way)
         if self._same and f"generator_{way[::-1]}" in self._config.network_names:
-            same = translator.translate(self._real[came], way[::-1])
-            title = f"identity: {_name(came)} shown to {_name(goes)} → {_name(came)}"
-            columns = [*columns, Column(title, self._tiles(same, came))]
+            same = translator.translate(self._real[source], way[::-1])
+            title = f"identity: {_name(source)} shown to {_name(target)} → {_name(source)}"
+            columns = [*columns, Column(title, self._tiles(same, source))]
         tiles = zip(*(column.tiles for column in columns), strict=True)
-        rows = list(zip(self._names[came], tiles, strict=True))
-        kind = "test" if self._tested[came] else "training"
+        rows = list(zip(self._names[source], tiles, strict=True))
+        kind = "test" if self._tested[source] else "training"
         return Section(
-            title=f"{_name(came)} → {_name(goes)}",
+            title=f"{_name(source)} → {_name(target)}",
             caption=f"{len(rows)} {kind} pictures, spread evenly over the folder; middle squares",
             columns=[column.title for column in columns],
             rows=[ImageRow(name, list(tiles)) for name, tiles in rows],
@@ -144,21 +170,33 @@ class TranslationSamples:
         ]
 
     def _inputs(self) -> NDArray[np.uint8]:
-        found = []
+        tiles = []
         for way in self._ways:
-            came, _ = _domains(way)
-            found += [_planes(tile) for tile in self._tiles(self._real[came][:ROWS], came)]
-        return np.stack(found)
+            source, _ = _domains(way)
+            tiles += [_planes(tile) for tile in self._tiles(self._real[source][:ROWS], source)]
+        return np.stack(tiles)
 
     def _tiles(self, pictures: NDArray[np.floating], domain: int) -> list[Tile]:
         return [display(picture, self._kinds[domain]) for picture in pictures]
 
 
 def display(picture: NDArray[np.floating], kind: PixelFormat) -> Tile:
-    """Return planes in [−1, 1] as a tile, (rows, columns[, 3]) uint8.
+    """Return an image in [−1, 1] as a tile.
 
     Alpha is left out; of more than three channels the first three are shown, of two the
     first.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        (C, rows, columns), in [−1, 1].
+    kind : PixelFormat
+        Its channels.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns[, 3]), uint8.
     """
     colours = picture[: kind.channels - kind.alpha]
     tile = from_unit_range(colours, PixelFormat(len(colours), "uint8", 0.0, 255.0)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Averages of losses over steps, without waiting for the device."""
+"""Means of losses over steps, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from phasegan.distributed import Processes
 
 
 class LossMeter:
-    """Losses since they were last taken, each over the steps that had it.
+    """Means of losses since the last `flush`, each over the steps that computed it.
 
     Parameters
     ----------
     names : sequence of str
-        Every loss that there may be.
+        Every loss that a step may return.
     device : torch.device
-        Where losses are.
+        Of the losses.
     """
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
@@ -30,8 +30,19 @@ class LossMeter:
         self._sums = torch.zeros(len(self._names), device=self._device)
         self._counts = torch.zeros(len(self._names), dtype=torch.int64)
 
-    def add(self, losses: dict[str, Tensor]) -> Tensor:
-        """Take the losses of one step, scalars; return them, (n,)."""
+    def update(self, losses: dict[str, Tensor]) -> Tensor:
+        """Add the losses of one step.
+
+        Parameters
+        ----------
+        losses : dict of torch.Tensor
+            Scalars by name.
+
+        Returns
+        -------
+        torch.Tensor
+            (n,), the same losses.
+        """
         if not losses:
             return torch.zeros(0, device=self._device)
         values = torch.stack([value.float() for value in losses.values()])
@@ -43,8 +54,14 @@ class LossMeter:
         self._counts[places] += 1
         return values
 
-    def gather(self, processes: Processes) -> None:
-        """Bring the shares of all processes to the main one."""
+    def reduce(self, processes: Processes) -> None:
+        """Sum the shares of all processes on the main one; the others start anew.
+
+        Parameters
+        ----------
+        processes : Processes
+            Those that train together.
+        """
         if processes.count == 1:
             return
         processes.all_reduce_sum([self._sums])
@@ -53,9 +70,20 @@ class LossMeter:
         if not processes.main:
             self._clear()
 
-    def take(self, processes: Processes) -> dict[str, float]:
-        """Return the means by name, in the main process alone; begin anew."""
-        self.gather(processes)
+    def flush(self, processes: Processes) -> dict[str, float]:
+        """Return the means over all processes, and start anew.
+
+        Parameters
+        ----------
+        processes : Processes
+            Those that train together.
+
+        Returns
+        -------
+        dict of float
+            By name; empty except on the main process.
+        """
+        self.reduce(processes)
         sums, counts = self._sums.tolist(), self._counts.tolist()
         self._clear()
         return {
@@ -64,12 +92,25 @@ class LossMeter:
             if count
         }
 
-    def state(self) -> dict[str, Any]:
-        """Return what was not yet taken, for a checkpoint; after `gather`."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums since the last `flush`, for a checkpoint; call `reduce` before."""
         return {"names": list(self._names), "sums": self._sums, "counts": self._counts}
 
-    def restore(self, state: dict[str, Any], processes: Processes) -> None:
-        """Take the state of a checkpoint."""
+    def load_state_dict(self, state: dict[str, Any], processes: Processes) -> None:
+        """Restore the state of a checkpoint.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`.
+        processes : Processes
+            Only the main one takes the sums.
+
+        Raises
+        ------
+        ValueError
+            If it is of other losses.
+        """
         if tuple(state["names"]) != self._names:
             raise ValueError("losses of another preset")
         self._clear()

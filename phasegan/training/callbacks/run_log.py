@@ -1,4 +1,4 @@
-"""The record of a run: losses as JSON lines and for TensorBoard, and sample pictures."""
+"""The log of a run: losses as JSON lines and for TensorBoard, sample sheets, the figure."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from phasegan.io.output_paths import open_append
 from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.training import training_figure
 
-_MOST = 2**53
-"""More steps than there can be."""
+_MAX_STEPS = 2**53
+"""More steps than a run can have."""
 _SMALLEST, _LARGEST = 1e-30, 1e30
-"""Between them is every number of a training that could be drawn."""
+"""Bounds of the magnitudes that can be drawn."""
 
 
-class Journal:
-    """The record of a run on disk.
+class RunLog:
+    """The log of a run on disk.
 
     Parameters
     ----------
     folder : RunFolder
         Where to write.
     start : int
-        Steps done before; later lines from an earlier attempt are removed.
+        Optimiser steps done; later lines, of an earlier attempt, are removed.
     epoch : int
-        Epochs done before; later frames of the film strip are removed.
+        Epochs done; later frames of the film strip are removed.
     """
 
     def __init__(self, folder: RunFolder, start: int, epoch: int = 0) -> None:
@@ -43,13 +43,13 @@ class Journal:
         self._trim(start)
         FrameStore(folder.samples_path, 255).trim(epoch)
         self._board_path = folder.board_path
-        self._lines = os.fdopen(open_append(folder.losses_path), "a", encoding="utf-8")
-        self._board = self._open_board(start)
+        self._file = os.fdopen(open_append(folder.losses_path), "a", encoding="utf-8")
+        self._tensorboard = self._open_tensorboard(start)
 
     @property
     def has_tensorboard(self) -> bool:
         """Whether TensorBoard is installed."""
-        return self._board is not None
+        return self._tensorboard is not None
 
     def _trim(self, start: int) -> None:
         if self._folder.losses_path.is_file():
@@ -57,7 +57,7 @@ class Journal:
             text = "".join(json.dumps(record) + "\n" for record in kept)
             write_text(self._folder.losses_path, text)
 
-    def _open_board(self, start: int) -> Any:
+    def _open_tensorboard(self, start: int) -> Any:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -69,14 +69,14 @@ class Journal:
 
     def _write(self, record: dict[str, Any], scalars: dict[str, float]) -> None:
         with disk_full_guard(self._folder.losses_path):
-            self._lines.write(json.dumps(record, allow_nan=False) + "\n")
-            self._lines.flush()
-        if self._board is not None:
+            self._file.write(json.dumps(record, allow_nan=False) + "\n")
+            self._file.flush()
+        if self._tensorboard is not None:
             with disk_full_guard(self._board_path):
                 for name, value in scalars.items():
-                    self._board.add_scalar(name, value, record["step"])
+                    self._tensorboard.add_scalar(name, value, record["step"])
 
-    def losses(
+    def log_losses(
         self, step: int, epoch: int, rate: float, means: dict[str, float], pace: float
     ) -> None:
         """Write the losses since the last line.
@@ -84,11 +84,11 @@ class Journal:
         Parameters
         ----------
         step, epoch : int
-            Steps done, and the epoch that the last one was of, from 1.
+            Steps done, and the epoch of the last one, from 1.
         rate : float
             The learning rate.
-        means : dict
-            Of each loss over the steps that had it.
+        means : dict of float
+            Mean of each loss over the steps that computed it.
         pace : float
             Images a second.
         """
@@ -97,77 +97,133 @@ class Journal:
         scalars |= {"learning_rate": rate, "images_per_second": pace}
         self._write(record | {"images_per_second": float(f"{pace:.4g}")}, scalars)
 
-    def validated(self, step: int, epoch: int, measure: str, value: float) -> None:
-        """Write a validation."""
+    def log_validation(self, step: int, epoch: int, measure: str, value: float) -> None:
+        """Write a validation.
+
+        Parameters
+        ----------
+        step, epoch : int
+            Steps and epochs done.
+        measure : str
+            Name of the score.
+        value : float
+            The score.
+        """
         record = {"step": step, "epoch": epoch, "validation": {measure: value}}
         self._write(record, {f"validation/{measure}": value})
 
-    def event(self, step: int, epoch: int, text: str) -> None:
-        """Write something that happened."""
-        self._write({"step": step, "epoch": epoch, "event": text}, {})
-        if self._board is not None:
-            with disk_full_guard(self._board_path):
-                self._board.add_text("events", text, step)
+    def log_event(self, step: int, epoch: int, text: str) -> None:
+        """Write a line of text, such as a recovery.
 
-    def draw(self, config: TrainConfig, interrupted_at: int | None) -> None:
-        """Write `training.png`: the whole record at one look."""
+        Parameters
+        ----------
+        step, epoch : int
+            Steps done, and the epoch, from 1.
+        text : str
+            One line.
+        """
+        self._write({"step": step, "epoch": epoch, "event": text}, {})
+        if self._tensorboard is not None:
+            with disk_full_guard(self._board_path):
+                self._tensorboard.add_text("events", text, step)
+
+    def draw_figure(self, config: TrainConfig, interrupted_at: int | None) -> None:
+        """Write `training.png` from the whole log.
+
+        Parameters
+        ----------
+        config : TrainConfig
+            The run.
+        interrupted_at : int, optional
+            Step of an interruption, to be marked.
+        """
         records = read_records(self._folder)
         if records:
             figure = training_figure(
                 records,
-                title=title_of(config),
+                title=run_title(config),
                 interrupted_at=interrupted_at,
                 steps=config.steps,
-                **_of_pictures(config),
+                **_translation_arguments(config),
             )
             with atomic_file(self._folder.training_figure_path) as path:
                 figure.savefig(path, format="png")
 
-    def picture(self, epoch: int, step: int, sheet: Any) -> None:
-        """Write `samples/epoch-….png`."""
+    def log_samples(self, epoch: int, step: int, sheet: Any) -> None:
+        """Write `samples/epoch-….png`.
+
+        Parameters
+        ----------
+        epoch, step : int
+            Epochs and steps done.
+        sheet : PIL.Image.Image
+            The contact sheet.
+        """
         with atomic_file(self._folder.samples_path / f"epoch-{epoch:04d}.png") as path:
             sheet.save(path, format="PNG")
-        if self._board is not None:
+        if self._tensorboard is not None:
             with disk_full_guard(self._board_path):
-                self._board.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
+                self._tensorboard.add_image("samples", np.asarray(sheet), step, dataformats="HWC")
 
     def close(self) -> None:
         """Close the files."""
         try:
             with disk_full_guard(self._folder.losses_path):
-                self._lines.close()
+                self._file.close()
         finally:
-            if self._board is not None:
+            if self._tensorboard is not None:
                 with disk_full_guard(self._board_path):
-                    self._board.close()
+                    self._tensorboard.close()
 
 
-def _of_pictures(config: TrainConfig) -> dict[str, Any]:
-    """Return what the figure must know of a run between pictures."""
+def _translation_arguments(config: TrainConfig) -> dict[str, Any]:
+    """Return the figure's arguments for a run between images."""
     if not isinstance(config, TranslationConfig):
         return {}
     return {"domains": ("A", "B"), "adversarial": config.losses.adversarial}
 
 
-def title_of(config: TrainConfig) -> str:
-    """Return what a run is, for the head of a figure."""
+def run_title(config: TrainConfig) -> str:
+    """Return the title of a run's figures: its label, samples and epochs.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The run.
+
+    Returns
+    -------
+    str
+        One line.
+    """
     return f"{config.label}: {config.samples} samples × {config.epochs} epochs"
 
 
 def read_records(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the lines of a run's `losses.jsonl`, without those that a kill left unfinished."""
-    found = []
+    """Return the lines of a run's `losses.jsonl`, without incomplete or malformed ones.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run.
+
+    Returns
+    -------
+    list of dict
+        One a line; `step` and `epoch` are integers.
+    """
+    records = []
     for line in folder.losses_path.read_text(encoding="utf-8", errors="replace").splitlines():
         with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
             record = json.loads(line)
-            whole = record | {"step": int(record["step"]), "epoch": int(record["epoch"])}
-            if all(abs(whole[name]) < _MOST for name in ("step", "epoch")) and _numbers(record):
-                found.append(whole)
-    return found
+            position = {"step": int(record["step"]), "epoch": int(record["epoch"])}
+            if all(abs(value) < _MAX_STEPS for value in position.values()) and _numbers(record):
+                records.append(record | position)
+    return records
 
 
 def _numbers(record: dict[str, Any]) -> bool:
-    """Tell whether what is no event is numbers, or numbers by name; raises where it is not."""
+    """Return whether a record's values but events are numbers or numbers by name; may raise."""
     if not isinstance(record.get("validation", {}), dict):
         return False
     values = [v for k, v in record.items() if k != "event" and not isinstance(v, dict)]

@@ -1,4 +1,4 @@
-"""A few samples that are looked at as training goes."""
+"""Sample reconstructions: a sheet and a frame by epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.metrics.image_metrics import clipped_mse
-from phasegan.models.domains import picture_to_image
+from phasegan.models.domains import denormalise_images
 from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
 
@@ -18,28 +18,53 @@ SAMPLE_ROWS = 4
 
 
 class SampleCallback(Protocol):
-    """What is looked at, and what is left of it in a run folder."""
+    """Draws samples while a run trains."""
 
     def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
-        """Draw samples as the networks make them now, keep the frame; return the sheet."""
+        """Draw samples with the networks as they are, and keep the frame.
+
+        Parameters
+        ----------
+        gan : GAN
+            The networks.
+        folder : RunFolder
+            Where the frame and the film strip go.
+        epoch : int
+            From 1.
+
+        Returns
+        -------
+        PIL.Image.Image
+            The contact sheet.
+        """
 
     def on_train_end(self, gan: Any, folder: RunFolder, title: str) -> None:
-        """Draw what shows the whole run, at its end or where it is interrupted."""
+        """Draw figures of the whole run, at its end or when it is interrupted.
+
+        Parameters
+        ----------
+        gan : GAN
+            The networks.
+        folder : RunFolder
+            The run.
+        title : str
+            Of the figures.
+        """
 
 
-class PhaseSamples:
-    """A few phases whose reconstruction is looked at.
+class PhaseSamples(SampleCallback):
+    """Reconstruct a few phases.
 
     Parameters
     ----------
     phase : numpy.ndarray
         (n[, C], M, M // 2 + 1), radians.
     images : numpy.ndarray, optional
-        (n[, C], N, N), the references, where they are known.
+        (n[, C], N, N), the references, where there are any.
     data_range : int
         255 or 65535.
     trusted : numpy.ndarray, optional
-        As `phase`, bool; all by default.
+        As `phase`, bool: False where it is undefined; all by default.
     """
 
     def __init__(
@@ -53,7 +78,7 @@ class PhaseSamples:
         self._phase, self._trusted = phase, trusted
 
     def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
-        """Draw phase | reconstruction | reference, add to the film strip; return the sheet."""
+        """Draw phase | reconstruction | reference, and add the frame to the film strip."""
         estimates = self.estimates(gan)
         frames = FrameStore(folder.samples_path, self.data_range)
         frames.add(epoch, estimates)
@@ -61,16 +86,40 @@ class PhaseSamples:
         return self.sheet(estimates, f"after epoch {epoch}")
 
     def on_train_end(self, gan: Any, folder: RunFolder, title: str) -> None:
-        """Nothing more than what `on_epoch_end` leaves."""
+        """Draw nothing more."""
 
     def estimates(self, gan: Any) -> NDArray[np.floating]:
-        """Reconstruct with the generator as it is now: (n[, C], N, N), pixel units."""
-        pictures = gan.pictures(self._phase, self._trusted)
+        """Reconstruct with the networks that the run folder keeps.
+
+        Parameters
+        ----------
+        gan : GAN
+            The networks.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n[, C], N, N), pixel units.
+        """
+        pictures = gan.reconstruct(self._phase, self._trusted)
         shape = (*self._phase.shape[:-2], *pictures.shape[-2:])
-        return picture_to_image(pictures, self.data_range).reshape(shape)
+        return denormalise_images(pictures, self.data_range).reshape(shape)
 
     def sheet(self, estimates: NDArray[np.floating], footer: str) -> Any:
-        """Return the contact sheet of some estimates."""
+        """Return the contact sheet of some estimates.
+
+        Parameters
+        ----------
+        estimates : numpy.ndarray
+            From `estimates`.
+        footer : str
+            Text below.
+
+        Returns
+        -------
+        PIL.Image.Image
+            A row a sample.
+        """
         rows = [
             [phase_tile(phase), image_tile(estimate, self.data_range)]
             for phase, estimate in zip(self._phase, estimates, strict=True)
@@ -86,7 +135,18 @@ class PhaseSamples:
 
 
 def phase_samples(file: PreparedFile) -> PhaseSamples:
-    """Return the first samples of the test split, of the training split if that is empty."""
+    """Return the first samples of the test split, or of the training split if that is empty.
+
+    Parameters
+    ----------
+    file : PreparedFile
+        The phases, with images or without.
+
+    Returns
+    -------
+    PhaseSamples
+        Of at most 4 samples.
+    """
     split, rows = file.test if len(file.test) else file.train, slice(0, SAMPLE_ROWS)
     images = split.images(rows) if file.has_images else None
     return PhaseSamples(split.phase(rows), images, file.layout.data_range, ~split.undefined(rows))

@@ -1,4 +1,4 @@
-"""Score a generator on samples that it does not learn from, while it learns."""
+"""Validate a generator during training on samples that it is not trained on."""
 
 from __future__ import annotations
 
@@ -15,29 +15,62 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import Processes
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.metrics.set_distances import sliced_wasserstein
-from phasegan.models.domains import picture_to_image
-from phasegan.training.data.domains import PictureData, chosen_pictures, held_out, kind_of, squares
+from phasegan.models.domains import denormalise_images
+from phasegan.training.data.domains import (
+    DomainData,
+    centre_squares,
+    domain_format,
+    training_images,
+    validation_images,
+)
 from phasegan.training.data.pair_batches import choose_subset
 
 _BLOCK = 16
-_MOST, _MOST_BYTES = 500, 128 * 2**20
-"""Pictures that translations are compared with, at most."""
+_MAX_IMAGES, _MAX_BYTES = 500, 128 * 2**20
+"""Bounds of the images that translations are compared with."""
 
 
-def choose_validation(config: PhaseConfig, file: PreparedFile) -> NDArray[np.int64]:
-    """Return the samples of the training split that validate: the last of its shuffle.
+def validation_indices(config: PhaseConfig, file: PreparedFile) -> NDArray[np.int64]:
+    """Return the validation samples of the training split: the last ones of its seeded shuffle.
 
-    Training takes the first ones of the same shuffle; they never meet.
+    Training takes the first ones of the same shuffle; the two never overlap.
+
+    Parameters
+    ----------
+    config : PhaseConfig
+        The run.
+    file : PreparedFile
+        The phases.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,), int64, sorted.
     """
     total, count = len(file.train), config.validation.samples
     return np.sort(choose_subset(total, total, config.seed)[total - count :])
 
 
-def shared_photographs(config: PhaseConfig, file: PreparedFile) -> int:
-    """Return how many samples that validate are of a photograph that is trained on."""
+def count_shared_photographs(config: PhaseConfig, file: PreparedFile) -> int:
+    """Count the validation samples that are crops of a photograph that is trained on.
+
+    Parameters
+    ----------
+    config : PhaseConfig
+        The run.
+    file : PreparedFile
+        The phases.
+
+    Returns
+    -------
+    int
+        At most the number of validation samples.
+    """
     trained = choose_subset(len(file.train), config.data.samples, config.seed)
-    known = set(file.train.source_sha256(np.sort(trained)))
-    return sum(name in known for name in file.train.source_sha256(choose_validation(config, file)))
+    sources = set(file.train.source_sha256(np.sort(trained)))
+    return sum(
+        name in sources for name in file.train.source_sha256(validation_indices(config, file))
+    )
 
 
 def validate_phases(
@@ -47,28 +80,33 @@ def validate_phases(
     processes: Processes,
     device: torch.device,
 ) -> float:
-    """Return the mean MSE on 0..data_range of the samples that validate.
+    """Return the mean squared error of the validation samples' reconstructions.
 
     Parameters
     ----------
     config : PhaseConfig
-        How many samples there are.
+        Number of samples, seed.
     file : PreparedFile
         Phases and images.
-    gan : PhysicsGAN or CycleGAN
-        Whose `pictures` are scored.
+    gan : GAN
+        Whose `reconstruct` is scored.
     processes : Processes
         Each takes a share; the mean is over all.
     device : torch.device
         Where sums are exchanged.
+
+    Returns
+    -------
+    float
+        Mean MSE on 0..data_range, of clipped images.
     """
-    rows = choose_validation(config, file)
+    rows = validation_indices(config, file)
     own, total = rows[processes.share(len(rows))], 0.0
     for start in range(0, len(own), _BLOCK):
         block = own[start : start + _BLOCK]
         images = file.train.images(block)
-        pictures = gan.pictures(file.train.phase(block), ~file.train.undefined(block))
-        estimates = picture_to_image(pictures, config.data_range).reshape(images.shape)
+        pictures = gan.reconstruct(file.train.phase(block), ~file.train.undefined(block))
+        estimates = denormalise_images(pictures, config.data_range).reshape(images.shape)
         total += float(clipped_mse(estimates, images, data_range=config.data_range).sum())
     number = torch.float64 if device.type != "mps" else torch.float32
     summed = torch.tensor([total], dtype=number, device=device)
@@ -78,49 +116,49 @@ def validate_phases(
 
 def validate_translation(
     config: TranslationConfig,
-    data: PictureData,
+    data: DomainData,
     gan: Any,
     processes: Processes,
     device: torch.device,
 ) -> float:
-    """Return the sliced Wasserstein distance of translated pictures, mean of the ways there are.
+    """Return the sliced Wasserstein distance of translated images, mean over the directions.
 
     Parameters
     ----------
     config : TranslationConfig
-        How many pictures there are.
-    data : PictureData
+        Number of images, seed.
+    data : DomainData
         The domains.
     gan : CycleGAN
         Whose `translate` is scored.
     processes : Processes
-        The main one computes; all get its number.
+        The main one computes the score for all.
     device : torch.device
-        Not needed: pictures come back to memory.
+        Not used.
 
     Returns
     -------
     float
-        Between translated pictures that were not trained on and training pictures of
-        the other domain, × 1e3; see `phasegan.metrics.set_distances.sliced_wasserstein`. Of
-        these there are many: between two small sets the distance tells more of which
-        pictures are in them than of the translation.
+        Between translated images that were not trained on and training images of the
+        other domain, × 1e3; see `phasegan.metrics.set_distances.sliced_wasserstein`. The
+        latter are many: between two small sets the distance depends more on which images
+        are in them than on the translation.
     """
 
     def score() -> float:
-        found = []
-        for way, came in [("ab", 0), ("ba", 1)] if config.both_ways else [("ab", 0)]:
-            real = _squares(config, held_out(config, data, came), came)
-            goal = _squares(config, chosen_pictures(config, data, 1 - came), 1 - came)
+        distances = []
+        for way, source in [("ab", 0), ("ba", 1)] if config.both_ways else [("ab", 0)]:
+            real = _squares(config, validation_images(config, data, source), source)
+            reference = _squares(config, training_images(config, data, 1 - source), 1 - source)
             fakes = gan.translate(real, way)
-            found.append(sliced_wasserstein(0.5 * (fakes + 1.0), 0.5 * (goal + 1.0)).mean)
-        return float(np.mean(found))
+            distances.append(sliced_wasserstein(0.5 * (fakes + 1.0), 0.5 * (reference + 1.0)).mean)
+        return float(np.mean(distances))
 
     return processes.broadcast_result(score)
 
 
 def _squares(config: TranslationConfig, part: ImageSubset, domain: int) -> NDArray[np.float32]:
-    """Return pictures of a domain, at most some, (n, C, size, size) in [−1, 1]."""
-    kind = kind_of((config.data.a, config.data.b)[domain])
-    most = max(_BLOCK, min(_MOST, _MOST_BYTES // (4 * kind.channels * config.size**2)))
-    return squares(part, kind, config.size, range(min(len(part), most)))
+    """Return images of a domain, a bounded number, (n, C, size, size) in [−1, 1]."""
+    kind = domain_format((config.data.a, config.data.b)[domain])
+    most = max(_BLOCK, min(_MAX_IMAGES, _MAX_BYTES // (4 * kind.channels * config.size**2)))
+    return centre_squares(part, kind, config.size, range(min(len(part), most)))

@@ -1,6 +1,6 @@
-"""Changes of images before they are transformed.
+"""Augmentation of images before they are transformed to phases.
 
-Phases cannot be cropped, mirrored or resized: the image is, and then its phase
+Phases cannot be cropped, mirrored or resized: the image is augmented, and then its phase
 is taken. Images are (n, C, N, N), float32, 0 black and 1 white.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from phasegan.config.physics import AugmentationConfig
-from phasegan.training.data.micro_batches import Part, whole
+from phasegan.training.data.micro_batches import BatchSlice, full_batch
 
 CROPPED = 0.8
 """Share of the images that are cropped."""
@@ -25,7 +25,7 @@ def augment(
     config: AugmentationConfig,
     rng: np.random.Generator,
     data_range: int = 255,
-    part: Part | None = None,
+    part: BatchSlice | None = None,
 ) -> Tensor:
     """Mirror, crop and change the tones of images, each in its own way.
 
@@ -59,7 +59,7 @@ def augment(
     """
     if not config.active:
         return images
-    part = part or whole(len(images))
+    part = part or full_batch(len(images))
     count = part.total
 
     def column(values: np.ndarray) -> Tensor:
@@ -82,7 +82,7 @@ def augment(
     return torch.round(images.clamp(0.0, 1.0) * data_range).to(torch.float32) / data_range
 
 
-def _crop(images: Tensor, least: float, rng: np.random.Generator, part: Part) -> Tensor:
+def _crop(images: Tensor, least: float, rng: np.random.Generator, part: BatchSlice) -> Tensor:
     """Replace most images by a crop of the same size."""
     count = part.total
     cropped = rng.random(count) < CROPPED

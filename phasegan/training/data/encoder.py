@@ -1,7 +1,7 @@
-"""Images to phases on the training device, as a prepared file degrades them.
+"""Transform images to phases on the training device, degraded as a prepared file's.
 
-The exact transform of `fourier.convention` in float32, with noise and rounding as
-in `fourier.degradation`. It is the half of the cycle that nothing has to learn.
+The exact transform of `fourier.convention` in float32, with noise and rounding as in
+`fourier.degradation`. It is the half of the cycle that needs no training.
 """
 
 from __future__ import annotations
@@ -16,23 +16,34 @@ from phasegan.fourier.convention import forward, half_plane, self_conjugate
 from phasegan.fourier.encoding import TURN
 
 UNDEFINED_BELOW = 1e-7
-"""Share of an image's largest magnitude below which float32 gives no phase."""
+"""Share of an image's largest magnitude below which a phase in float32 is undefined."""
 
 
 class Phases(NamedTuple):
-    """Phases and where they mean something; both (n, C, M, M // 2 + 1)."""
+    """Phases and where they are defined; both (n, C, M, M // 2 + 1)."""
 
     phase: Tensor
     """Radians in (−π, π], float32; 0 where it is undefined."""
     trusted: Tensor | None
-    """Bool; None: everywhere."""
+    """Bool, False where undefined; None: all are defined."""
     fold: Tensor | None = None
-    """(n,), int64, on the CPU: which cascade knows nothing of the sample; None: the full one."""
+    """(n,), int64, on the CPU: the cascade fitted without the sample; None: the full one."""
 
     def to(self, device: torch.device) -> Phases:
-        """Return the same on another device."""
-        known = None if self.trusted is None else self.trusted.to(device)
-        return Phases(self.phase.to(device), known, self.fold)
+        """Return the same phases on another device.
+
+        Parameters
+        ----------
+        device : torch.device
+            The destination; `fold` stays on the CPU.
+
+        Returns
+        -------
+        Phases
+            On the device.
+        """
+        trusted = None if self.trusted is None else self.trusted.to(device)
+        return Phases(self.phase.to(device), trusted, self.fold)
 
 
 class Images(NamedTuple):
@@ -41,15 +52,26 @@ class Images(NamedTuple):
     pixels: Tensor
     """(n, C, N, N), float32 in 0..1."""
     fold: Tensor | None = None
-    """As that of `Phases`."""
+    """As `Phases.fold`."""
 
     def to(self, device: torch.device) -> Images:
-        """Return the same on another device."""
+        """Return the same images on another device.
+
+        Parameters
+        ----------
+        device : torch.device
+            The destination; `fold` stays on the CPU.
+
+        Returns
+        -------
+        Images
+            On the device.
+        """
         return Images(self.pixels.to(device), self.fold)
 
 
 class PhaseEncoder:
-    """Turn images into phases, each time with fresh noise.
+    """Transform images to phases, with fresh noise each time.
 
     Parameters
     ----------
@@ -60,7 +82,7 @@ class PhaseEncoder:
     bits : int, optional
         Round phases to 2πk / 2^bits.
     device : torch.device
-        Where images are.
+        Of the images.
     """
 
     def __init__(self, padded: int, noise: float, bits: int | None, device: torch.device) -> None:
@@ -70,8 +92,8 @@ class PhaseEncoder:
         self._rows = torch.arange(1, (padded + 1) // 2, device=device)
         self._columns = sorted({0, padded // 2}) if padded % 2 == 0 else [0]
 
-    def fresh(self, count: int, channels: int, source: torch.Generator) -> Tensor | None:
-        """Return noise for some images: (n, C, M, M // 2 + 1), radians; None without noise.
+    def draw_noise(self, count: int, channels: int, source: torch.Generator) -> Tensor | None:
+        """Draw noise for some images; None without noise.
 
         Parameters
         ----------
@@ -79,6 +101,11 @@ class PhaseEncoder:
             n and C.
         source : torch.Generator
             On the images' device.
+
+        Returns
+        -------
+        torch.Tensor or None
+            (n, C, M, M // 2 + 1), radians; 0 at self-conjugate bins.
         """
         if self.noise <= 0:
             return None
@@ -96,7 +123,7 @@ class PhaseEncoder:
         images : torch.Tensor
             (n, C, N, N), float32, in any unit.
         noise : torch.Tensor, optional
-            Of as many images, from `fresh`.
+            Of as many images, from `draw_noise`.
 
         Returns
         -------
@@ -123,6 +150,6 @@ class PhaseEncoder:
             return Phases(torch.where(trusted, phase, torch.zeros_like(phase)), trusted)
 
     def _mirror(self, values: Tensor) -> None:
-        """Set what is at −k to the negative of what is at k, where both are held."""
+        """Set values at −k to the negative of those at k, where the half-plane holds both."""
         for column in self._columns:
             values[..., self.frame[0] - self._rows, column] = -values[..., self._rows, column]

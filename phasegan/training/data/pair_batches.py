@@ -1,4 +1,4 @@
-"""Unpaired batches of phase pictures and images from a prepared file."""
+"""Unpaired batches of phase images and images from a prepared file."""
 
 from __future__ import annotations
 
@@ -9,28 +9,42 @@ from torch import Tensor
 
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.fourier.encoding import decode
-from phasegan.models.domains import image_picture, phase_picture
+from phasegan.models.domains import normalise_images, phase_image
 from phasegan.training.data.cache_policy import CachePolicy, to_device
-from phasegan.training.data.micro_batches import Part, whole
+from phasegan.training.data.micro_batches import Batches, BatchSlice, full_batch
 
 _SUBSET, _ORDER = 0, 1
 
 
 def choose_subset(total: int, samples: int, seed: int) -> NDArray[np.int64]:
-    """Return the first `samples` of a seeded shuffle of 0..total−1.
+    """Return the first samples of a seeded shuffle.
 
     Subsets of the same seed are nested: 50 samples are the first 50 of 200.
+
+    Parameters
+    ----------
+    total : int
+        Samples to choose from.
+    samples : int
+        Samples to choose, at most `total`.
+    seed : int
+        Of the shuffle.
+
+    Returns
+    -------
+    numpy.ndarray
+        (samples,), int64, in 0..total−1.
     """
     return np.random.default_rng([seed, _SUBSET]).permutation(total)[:samples]
 
 
-class UnpairedBatches:
+class UnpairedBatches(Batches):
     """Batches of domain A and of domain B, shuffled independently of each other.
 
     Parameters
     ----------
     file : PreparedFile
-        Where phases and images are; M must equal N.
+        The phases and images; M must equal N.
     indices : numpy.ndarray
         Training samples to use.
     batch_size : int
@@ -38,9 +52,9 @@ class UnpairedBatches:
     seed : int
         The order of epoch e depends on (seed, e, domain) and nothing else.
     device : torch.device
-        Where batches go.
+        Of the batches.
     resident : {"device", "memory", "disk"}, optional
-        Where the data are between steps; by their size.
+        Where the data are kept between steps; by default by their size.
     """
 
     def __init__(
@@ -55,71 +69,71 @@ class UnpairedBatches:
         self._file, self._indices = file, indices
         self._batch_size, self._seed = batch_size, seed
         self._device = device or torch.device("cpu")
-        place, layout = CachePolicy(self._device, resident), file.layout
+        policy, layout = CachePolicy(self._device, resident), file.layout
         self._codes = self._images = None
-        self._pictures: tuple[Tensor, Tensor] | None = None
-        if place.in_memory(len(indices) * layout.sample_bytes):
+        self._on_device: tuple[Tensor, Tensor] | None = None
+        if policy.in_memory(len(indices) * layout.sample_bytes):
             self._codes = file.train.codes(indices)
             self._images = file.train.images(indices)
         channels = 3 if layout.channels == "rgb" else 1
-        pictures = 2 * len(indices) * channels * layout.size**2 * np.float32().nbytes
-        if self._codes is not None and place.on_device(pictures):
+        size = 2 * len(indices) * channels * layout.size**2 * np.float32().nbytes
+        if self._codes is not None and policy.on_device(size):
             every = np.arange(len(indices))
-            self._pictures = (
-                self._phases(every).to(self._device),
-                self._reals(every).to(self._device),
+            self._on_device = (
+                self._phases_at(every).to(self._device),
+                self._images_at(every).to(self._device),
             )
 
     @property
-    def from_host(self) -> bool:
-        """Whether batches come to a GPU from elsewhere in every step."""
-        return self._device.type == "cuda" and self._pictures is None
+    def needs_prefetch(self) -> bool:
+        """Whether every step copies its batch to a GPU."""
+        return self._device.type == "cuda" and self._on_device is None
 
     def order(self, epoch: int, domain: int) -> NDArray[np.int64]:
-        """Return the order of an epoch: positions in `indices`; domain 0 is A, 1 is B."""
+        """Return the order of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+        domain : {0, 1}
+            A or B.
+
+        Returns
+        -------
+        numpy.ndarray
+            A permutation of the positions in `indices`.
+        """
         rng = np.random.default_rng([self._seed, _ORDER, epoch, domain])
         return rng.permutation(len(self._indices))
 
-    def _phases(self, positions: NDArray[np.int64]) -> Tensor:
+    def _phases_at(self, positions: NDArray[np.int64]) -> Tensor:
         if self._codes is not None:
             codes = self._codes[positions]
         else:
             codes = self._file.train.codes(self._indices[positions])
-        return torch.from_numpy(phase_picture(decode(codes, np.float32)))
+        return torch.from_numpy(phase_image(decode(codes, np.float32)))
 
-    def _reals(self, positions: NDArray[np.int64]) -> Tensor:
+    def _images_at(self, positions: NDArray[np.int64]) -> Tensor:
         if self._images is not None:
             images = self._images[positions]
         else:
             images = self._file.train.images(self._indices[positions])
-        return torch.from_numpy(image_picture(images, self._file.layout.data_range))
+        return torch.from_numpy(normalise_images(images, self._file.layout.data_range))
 
     def count(self, step: int) -> int:
-        """Return how many samples of each domain are in the batch of a step of an epoch."""
+        """Return the number of samples of each domain in a batch."""
         return min(self._batch_size, len(self._indices) - step * self._batch_size)
 
-    def at(self, epoch: int, step: int, part: Part | None = None) -> tuple[Tensor, Tensor]:
-        """Return the batches of a step.
-
-        Parameters
-        ----------
-        epoch, step : int
-            Both from 0.
-        part : Part, optional
-            Only these rows.
-
-        Returns
-        -------
-        (torch.Tensor, torch.Tensor)
-            Phase pictures and images, each (batch, C, N, N), float32, on the device.
-        """
-        part = part or whole(self.count(step))
+    def load(self, epoch: int, step: int, part: BatchSlice | None = None) -> tuple[Tensor, Tensor]:
+        """Return phase images and images, each (batch, C, N, N), float32 in [−1, 1]."""
+        part = part or full_batch(self.count(step))
         first = step * self._batch_size
         rows = slice(first + part.start, first + part.stop)
         order_a, order_b = self.order(epoch, 0)[rows], self.order(epoch, 1)[rows]
-        if self._pictures is None:
-            found = self._phases(order_a), self._reals(order_b)
-            return to_device(found[0], self._device), to_device(found[1], self._device)
+        if self._on_device is None:
+            loaded = self._phases_at(order_a), self._images_at(order_b)
+            return to_device(loaded[0], self._device), to_device(loaded[1], self._device)
         chosen = [torch.from_numpy(order).to(self._device) for order in (order_a, order_b)]
-        phases, images = self._pictures
+        phases, images = self._on_device
         return phases.index_select(0, chosen[0]), images.index_select(0, chosen[1])

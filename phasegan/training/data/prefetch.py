@@ -1,4 +1,4 @@
-"""Make the next batch ready while the device learns from this one."""
+"""Prefetch the next batch while the device computes a step."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from phasegan.training.data.micro_batches import Batch
 
 
 class Prefetcher:
-    """A function from step numbers to batches, called one step ahead in a thread.
+    """Load the batch of the next step in a thread.
 
     Parameters
     ----------
     load : callable
-        Returns the batch of a step; equal steps give equal batches.
+        From a step's number to its batch; equal steps give equal batches.
     steps : int
-        Steps of the run: none is loaded beyond.
+        Steps of the run: no batch is loaded beyond.
     active : bool
-        False calls it when its batch is wanted, and makes no thread.
+        False loads each batch when it is requested, without a thread.
     """
 
     def __init__(self, load: Callable[[int], Batch], steps: int, *, active: bool) -> None:

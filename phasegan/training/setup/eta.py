@@ -1,4 +1,4 @@
-"""A duration that is not known yet: the most likely one, and an interval."""
+"""An estimated duration: the most likely one, and an interval."""
 
 from __future__ import annotations
 
@@ -50,12 +50,34 @@ class Estimate:
         return cls(seconds, seconds / factor, seconds * factor, parts)
 
     def scaled(self, factor: float) -> Estimate:
-        """Return this many times the duration."""
+        """Return the estimate of a multiple of the duration.
+
+        Parameters
+        ----------
+        factor : float
+            At least 0.
+
+        Returns
+        -------
+        Estimate
+            All durations times the factor.
+        """
         parts = {name: factor * value for name, value in self.parts.items()}
         return Estimate(factor * self.seconds, factor * self.low, factor * self.high, parts)
 
     def holds(self, seconds: float) -> bool:
-        """Tell whether a duration lies in the interval."""
+        """Return whether a duration lies in the interval.
+
+        Parameters
+        ----------
+        seconds : float
+            The duration.
+
+        Returns
+        -------
+        bool
+            True at its ends.
+        """
         return self.low <= seconds <= self.high
 
     def describe(self) -> str:
@@ -78,12 +100,22 @@ class Estimate:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """Read what `as_json` wrote.
+        """Read the values of `as_json`.
+
+        Parameters
+        ----------
+        document : dict
+            From `as_json`.
+
+        Returns
+        -------
+        Estimate
+            The same.
 
         Raises
         ------
         ValueError
-            If the interval is none.
+            If the durations are not in order.
         """
         seconds, low, high = (float(document[name]) for name in ("seconds", "low", "high"))
         if not 0 <= low <= seconds <= high < math.inf:
@@ -91,19 +123,29 @@ class Estimate:
         return cls(seconds, low, high, dict(document.get("parts", {})))
 
 
-def total(estimates: Iterable[Estimate]) -> Estimate:
-    """Add durations up.
+def sum_estimates(estimates: Iterable[Estimate]) -> Estimate:
+    """Return the estimate of several durations together.
 
-    What is wrong with one is taken to be wrong with all, for they were timed on one
-    machine in one go: the ends of the intervals are added too.
+    Errors are taken to be fully correlated, for the durations were timed on one machine in
+    one go: the ends of the intervals are added too.
+
+    Parameters
+    ----------
+    estimates : iterable of Estimate
+        Any number.
+
+    Returns
+    -------
+    Estimate
+        With the sums of equally named parts.
     """
-    known = list(estimates)
+    terms = list(estimates)
     parts: dict[str, float] = {}
-    for estimate in known:
+    for estimate in terms:
         for name, value in estimate.parts.items():
             parts[name] = parts.get(name, 0.0) + value
     seconds, low, high = (
-        math.fsum(getattr(estimate, name) for estimate in known)
+        math.fsum(getattr(estimate, name) for estimate in terms)
         for name in ("seconds", "low", "high")
     )
     return Estimate(seconds, low, high, parts)

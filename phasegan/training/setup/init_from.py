@@ -1,4 +1,4 @@
-"""Trainings that start from the weights of an earlier run, or of others."""
+"""Initialise a training with the weights of an earlier run, or of another program."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SIZES = ("base_channels", "blocks", "padding", "norm", "dropout", "upsampling")
 
 
 @dataclass(frozen=True)
-class Start:
-    """Networks to start from.
+class InitialNetworks:
+    """Networks to start a training from.
 
     Attributes
     ----------
     path : pathlib.Path
-        Where they were.
+        Their folder.
     networks : dict of torch.nn.Module
-        By our names; `discriminator_a` judges A, whatever it was called.
+        By phasegan's names; `discriminator_a` scores A, whatever its file is called.
     """
 
     path: Path
@@ -43,21 +43,31 @@ class Start:
 
     def sizes(self) -> dict[str, Any]:
         """Return the options of a training that make networks of these sizes."""
-        found: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         for name, network in self._sorted():
             design: dict[str, Any] = network.design  # type: ignore[assignment]
             if name.startswith("generator"):
-                found["generator"] = design["kind"]
-                found |= {key: design[key] for key in _SIZES if key in design}
+                options["generator"] = design["kind"]
+                options |= {key: design[key] for key in _SIZES if key in design}
                 if design["kind"] == "unet":
-                    found["base_channels"] = design["widths"][0]
+                    options["base_channels"] = design["widths"][0]
             elif design["kind"] == "patch":
-                found["discriminator_channels"] = design["base_channels"]
-                found["spectral_norm"] = design.get("spectral_norm", False)
-        return found
+                options["discriminator_channels"] = design["base_channels"]
+                options["spectral_norm"] = design.get("spectral_norm", False)
+        return options
 
-    def fit(self, networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
-        """Return those of the networks that are wanted.
+    def matching(self, networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
+        """Return the networks that a training has.
+
+        Parameters
+        ----------
+        networks : dict of torch.nn.Module
+            The training's, by name.
+
+        Returns
+        -------
+        dict of torch.nn.Module
+            Those of the same names.
 
         Raises
         ------
@@ -80,8 +90,10 @@ class Start:
         return chosen
 
 
-def load_start(path: str | os.PathLike[str], padding: str | None = None) -> Start:
-    """Load the networks of a run folder, or of a folder of others' weights.
+def load_initial_networks(
+    path: str | os.PathLike[str], padding: str | None = None
+) -> InitialNetworks:
+    """Load the networks of a run folder, or of a folder of another program's weights.
 
     Parameters
     ----------
@@ -89,6 +101,11 @@ def load_start(path: str | os.PathLike[str], padding: str | None = None) -> Star
         The folder; see `phasegan.models.interchange.find_networks`.
     padding : {"reflect", "replicate", "zero"}, optional
         Of the generators, where files do not tell.
+
+    Returns
+    -------
+    InitialNetworks
+        On the CPU, in evaluation mode.
 
     Raises
     ------
@@ -107,4 +124,4 @@ def load_start(path: str | os.PathLike[str], padding: str | None = None) -> Star
             networks[name] = load_generator(file, padding, network=name)
         else:
             networks[name] = load_discriminator(file, network=name)
-    return Start(folder, networks)
+    return InitialNetworks(folder, networks)

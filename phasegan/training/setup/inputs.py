@@ -1,4 +1,4 @@
-"""What a training is on: a prepared file, or two domains of pictures; and its configuration."""
+"""Open the data of a training, a prepared file or two domains of images, and configure it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.prepare.api import prepare
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.training.engine import Data
-from phasegan.training.setup.init_from import Start, load_start
+from phasegan.training.presets import Data
+from phasegan.training.setup.init_from import InitialNetworks, load_initial_networks
 from phasegan.training.setup.options import OWNERS
 from phasegan.training.setup.resolve import resolve_config
 from phasegan.training.setup.resolve_translation import resolve_pictures
@@ -27,19 +27,37 @@ DEFAULT_DATA = Path("builtin.h5")
 PathLike = str | os.PathLike[str]
 
 
-class Opened(NamedTuple):
-    """What is trained on, and how."""
+class TrainingInputs(NamedTuple):
+    """The data of a training, and its configuration."""
 
     data: Data
     images: PreparedFile | None
     config: TrainConfig
     name: str
-    """Of the data, for the run folder's."""
-    start: Start | None = None
+    """The data's, for the name of the run folder."""
+    start: InitialNetworks | None = None
 
 
-def data_or_builtin(data: PathLike | None, progress: Progress) -> Path:
-    """Return the prepared file to use: `data`, or builtin.h5, prepared if it is not there."""
+def default_data(data: PathLike | None, progress: Progress) -> Path:
+    """Return the path of the prepared file, preparing `builtin.h5` if that is the default.
+
+    Parameters
+    ----------
+    data : path, optional
+        `builtin.h5` in the working folder by default, prepared if it is missing.
+    progress : Progress
+        Where preparing is reported.
+
+    Returns
+    -------
+    pathlib.Path
+        Not checked.
+
+    Raises
+    ------
+    InputError
+        If `data` is not a path, or preparing fails.
+    """
     if data is not None:
         if not isinstance(data, str | os.PathLike):
             raise InputError(f"data of type {type(data).__name__}: give the path of a file")
@@ -50,34 +68,52 @@ def data_or_builtin(data: PathLike | None, progress: Progress) -> Path:
     return DEFAULT_DATA
 
 
-def are_pictures(data: PathLike | None, options: dict[str, Any]) -> bool:
-    """Tell whether a training is on two domains of pictures, not on phases."""
+def is_translation(data: PathLike | None, options: dict[str, Any]) -> bool:
+    """Return whether a training is on two domains of images, not on phases.
+
+    Parameters
+    ----------
+    data : path, optional
+        As of `phasegan.train`.
+    options : dict
+        With `domain_a`, `domain_b` and `preset`, if given.
+
+    Returns
+    -------
+    bool
+        By the options, or by the kind of file or folder.
+    """
     named = any(options.get(name) is not None for name in ("domain_a", "domain_b"))
     wanted = options.get("preset") in OWNERS["size"]
     return named or wanted or is_pair_folder(data) or is_pair_file(data)
 
 
-def open_training(
+def open_inputs(
     data: PathLike | None,
     options: dict[str, Any],
     device: torch.device,
     progress: Progress,
     stack: contextlib.ExitStack,
-) -> Opened:
-    """Open what is trained on and resolve the configuration.
+) -> TrainingInputs:
+    """Open the data of a training and resolve its configuration.
 
     Parameters
     ----------
     data : path, optional
-        As of `phasegan.train`; builtin.h5 is there where it is None and phases are meant.
+        As of `phasegan.train`; where it is None and phases are meant, `builtin.h5` exists.
     options : dict
-        All that was given, with `images`, `domain_a`, `domain_b` and `start_from`.
+        All options, with `images`, `domain_a`, `domain_b` and `start_from`; changed.
     device : torch.device
         Where the training will run.
     progress : Progress
         Where to report.
     stack : contextlib.ExitStack
-        Closes what is opened.
+        Closes the files.
+
+    Returns
+    -------
+    TrainingInputs
+        Data, configuration, and networks to start from.
 
     Raises
     ------
@@ -85,7 +121,7 @@ def open_training(
         If data and options do not fit.
     """
     own = {k: options.pop(k, None) for k in ("images", "domain_a", "domain_b", "start_from")}
-    if are_pictures(data, own | options):
+    if is_translation(data, own | options):
         return _open_pictures(data, own, options, device, progress)
     if own["start_from"] is not None:
         raise InputError("--start-from belongs to the presets translation and one-way")
@@ -99,7 +135,7 @@ def open_training(
     images = own["images"]
     pictures = None if images is None else stack.enter_context(PreparedFile(images))
     config = resolve_config(file, device, pictures, **options)
-    return Opened(file, pictures, config, file.path.stem)
+    return TrainingInputs(file, pictures, config, file.path.stem)
 
 
 def _open_pictures(
@@ -108,7 +144,7 @@ def _open_pictures(
     options: dict[str, Any],
     device: torch.device,
     progress: Progress,
-) -> Opened:
+) -> TrainingInputs:
     if own["images"] is not None:
         raise InputError("--images belongs to the preset physics")
     if data is None and own["domain_a"] is None and own["domain_b"] is None:
@@ -119,11 +155,11 @@ def _open_pictures(
     domains = open_domains(data, own["domain_a"], own["domain_b"])
     start = None
     if own["start_from"] is not None:
-        start = load_start(own["start_from"], options.get("padding"))
+        start = load_initial_networks(own["start_from"], options.get("padding"))
         for name, value in start.sizes().items():
             if options.get(name) is None:
                 options[name] = value
     config, pictures = resolve_pictures(domains, device, progress, **options)
     if start is not None:
         config = config.model_copy(update={"start": start.digest})
-    return Opened(pictures, None, config, domains.name, start)
+    return TrainingInputs(pictures, None, config, domains.name, start)

@@ -23,7 +23,7 @@ from phasegan.data.domain_folders import DomainPair
 from phasegan.errors import InputError
 from phasegan.models.patchgan import MIN_SIZE
 from phasegan.progress import Progress
-from phasegan.training.data.domains import PictureData, look_at
+from phasegan.training.data.domains import DomainData, scan_domains
 from phasegan.training.setup.options import (
     DEFAULT_EPOCHS,
     check_owners,
@@ -44,7 +44,7 @@ _OF_RESNETS = ("blocks", "padding", "norm", "dropout")
 
 def resolve_pictures(
     domains: DomainPair, device: torch.device, progress: Progress, **options: Any
-) -> tuple[TranslationConfig, PictureData]:
+) -> tuple[TranslationConfig, DomainData]:
     """Turn options into a complete configuration, and look at the pictures.
 
     Parameters
@@ -79,7 +79,7 @@ def resolve_pictures(
     for name, limit in zip("ab", limits, strict=True):
         if limit is not None and not limit[0] < limit[1]:
             raise InputError(f"--range-{name} {limit[0]:g} {limit[1]:g}: LOW must be below HIGH")
-    data = look_at(domains, progress, alpha=alpha == "keep", limits=(limits[0], limits[1]))
+    data = scan_domains(domains, progress, alpha=alpha == "keep", limits=(limits[0], limits[1]))
     variant = chosen.pop("variant", "small" if device.type == "cpu" else "full")
     check_variant(variant, TRANSLATION_VARIANTS)
     validation = take_validation(chosen)
@@ -120,7 +120,7 @@ def resolve_pictures(
 
 
 def _pictures(
-    options: dict[str, Any], data: PictureData, variant: str, validating: int
+    options: dict[str, Any], data: DomainData, variant: str, validating: int
 ) -> PicturesConfig:
     """Take what is done with pictures out of the options."""
     size = options.pop("size", DEFAULT_SIZES[variant])
@@ -137,7 +137,7 @@ def _pictures(
                 f"--validation {validating}: {part.label} has {len(part)} pictures, at least one "
                 "must be left to train on"
             )
-        values[name] = data.describe(domain, left if samples is None else min(samples, left))
+        values[name] = data.domain_config(domain, left if samples is None else min(samples, left))
     return build(PicturesConfig, values, "train")
 
 

@@ -1,4 +1,4 @@
-"""A run folder before it is trained in: new, to be continued, finished, or in the way."""
+"""The state of a run folder before training: new, resumable, finished, or of another run."""
 
 from __future__ import annotations
 
@@ -14,40 +14,47 @@ from phasegan.training.checkpoint import Checkpoints
 
 
 class RunState(NamedTuple):
-    """How far a run is.
+    """The state of a run folder.
 
     Attributes
     ----------
     finished : RunStatus or None
-        The status of a run that is finished.
-    goes_on : bool
-        Whether there is a checkpoint to continue from.
+        The status of a finished run.
+    resumable : bool
+        Whether there is a checkpoint to resume from.
     done : int
-        Optimiser steps until there.
+        Optimiser steps at that checkpoint.
     """
 
     finished: RunStatus | None
-    goes_on: bool
+    resumable: bool
     done: int
 
 
 def find_run_state(run: RunFolder, config: TrainConfig, resume: bool) -> RunState:
-    """Make a run folder ready for a configuration.
+    """Check a run folder against a configuration, and prepare it for training.
+
+    Leftovers of killed processes are removed; in a new folder `config.json` is written.
 
     Parameters
     ----------
     run : RunFolder
         The folder.
     config : TrainConfig
-        What is to be trained.
+        To be trained.
     resume : bool
-        Whether an unfinished run may be continued.
+        Whether an unfinished run may be resumed.
+
+    Returns
+    -------
+    RunState
+        Of the folder.
 
     Raises
     ------
     InputError
-        If it holds a run of another configuration, or an unfinished one that is not to
-        be or cannot be continued, or a link where a folder is written to.
+        If it holds a run of another configuration, or an unfinished one that is not to be or
+        cannot be resumed, or a link where training writes to a folder.
     """
     for folder in (run.checkpoints_path, run.samples_path, run.board_path):
         if folder.is_symlink():
@@ -60,16 +67,16 @@ def find_run_state(run: RunFolder, config: TrainConfig, resume: bool) -> RunStat
     if run.exists:
         finished = _check(run, config, resume)
         if finished is not None:
-            return RunState(finished, goes_on=False, done=config.steps)
+            return RunState(finished, resumable=False, done=config.steps)
     else:
         run.write_config(config)
-    goes_on = Checkpoints(run.checkpoints_path).newest() is not None
-    known = goes_on and run.status_path.is_file()
-    return RunState(None, goes_on, run.read_status().step if known else 0)
+    resumable = Checkpoints(run.checkpoints_path).newest() is not None
+    known = resumable and run.status_path.is_file()
+    return RunState(None, resumable, run.read_status().step if known else 0)
 
 
 def _check(folder: RunFolder, config: TrainConfig, resume: bool) -> RunStatus | None:
-    """Return the status of a finished run; refuse one that is in the way."""
+    """Return the status of a finished run; refuse one of another configuration."""
     old = folder.read_config()
     changed = differences(old.model_dump(mode="json"), config.model_dump(mode="json"))
     if changed:

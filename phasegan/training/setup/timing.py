@@ -1,4 +1,4 @@
-"""How long a run will take, timed on its own networks and data before it starts."""
+"""Estimate the duration of a run, timed on its own networks and data before it starts."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from phasegan.progress import Progress
 from phasegan.resources import LoadMonitor
 from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.checkpoint import save_checkpoint
-from phasegan.training.engine import (
+from phasegan.training.gan import GAN
+from phasegan.training.presets import (
     Batches,
     Data,
-    Engine,
     load_batch,
     make_batches,
-    make_engine,
+    make_gan,
     make_sample_callback,
 )
-from phasegan.training.schedule import picture_epochs
+from phasegan.training.schedule import sample_epochs
 from phasegan.training.setup.eta import Estimate
 
 WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3
 LEAST_SECONDS, MOST_SECONDS = 1.0, 10.0
-"""Spent timing steps: `TIMED_SHARE` of the run, within these."""
+"""Bounds of the time spent timing steps, `TIMED_SHARE` of the run."""
 TIMED_SHARE = 0.05
 OUTLIER = 4.0
-"""A step that takes this many times the middle one counts as no more than that."""
+"""Steps are counted as at most this many times the median one."""
 
 FLOOR_DEVIATION = 0.05
 """Relative error that no number of timed steps removes: no minute is like the one before."""
@@ -52,55 +52,70 @@ WINDOW_DEVIATION = 0.08
 PREPARING_DEVIATION = 0.15
 SAVING_DEVIATION = 0.4
 BUSY = 0.15
-"""Cores that others keep busy, as a share of those there are, from which on it is said."""
+"""Share of the cores that others use from which on the estimate warns."""
 
 
-class Kind(NamedTuple):
+class StepKind(NamedTuple):
     """Steps that cost the same."""
 
     both: bool
-    """Whether domain A takes part."""
+    """Whether the step uses domain A."""
     size: int
     """Images in the batch."""
 
 
-def count_kinds(config: TrainConfig, gan: Engine, left: int) -> dict[Kind, NDArray[np.int64]]:
-    """Return the numbers, from 0, of the last `left` steps of a run, by their kind."""
+def steps_by_kind(config: TrainConfig, gan: GAN, left: int) -> dict[StepKind, NDArray[np.int64]]:
+    """Return the last steps of a run, by their kind.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The run.
+    gan : GAN
+        Its networks.
+    left : int
+        Steps left.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        Numbers of the steps, from 0, int64.
+    """
     done = np.arange(config.steps - left, config.steps)
     both = gan.uses_domain_a(done)
     last = done % config.steps_per_epoch == config.steps_per_epoch - 1
     rest = config.samples - (config.steps_per_epoch - 1) * config.batch_size
     size = np.where(last, rest, min(config.batch_size, config.samples))
     kinds = sorted(set(zip(both.tolist(), size.tolist(), strict=True)))
-    return {Kind(b, n): done[(both == b) & (size == n)] for b, n in kinds}
+    return {StepKind(b, n): done[(both == b) & (size == n)] for b, n in kinds}
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What was timed of a run before it begins.
+class RunTiming:
+    """Timings of a run before it starts.
 
     Attributes
     ----------
-    likeness : tuple
-        Runs whose steps cost the same have the same one.
+    cost_key : tuple
+        Equal for runs whose steps cost the same.
     counts : dict
-        How many steps of each kind the run takes.
+        Number of steps of each kind in the run.
     times : dict
         Seconds of the timed ones.
     parts : dict
-        Seconds of what else the run takes: `warm-up`, `preparing`, `saving`, `pictures`.
-    others : float
+        Seconds of the rest of the run: `warm-up`, `preparing`, `saving`, `pictures`.
+    other_load : float
         Share of the machine's cores that other processes used meanwhile.
     """
 
     cost_key: tuple[Hashable, ...]
-    counts: dict[Kind, int]
-    times: dict[Kind, list[float]]
+    counts: dict[StepKind, int]
+    times: dict[StepKind, list[float]]
     parts: dict[str, float]
-    others: float
+    other_load: float
 
 
-def try_run(
+def time_run(
     config: TrainConfig,
     file: Data,
     images: PreparedFile | None,
@@ -108,42 +123,47 @@ def try_run(
     steps: int | None = None,
     execution: Execution = STANDARD,
     processes: Processes = SINGLE_PROCESS,
-) -> Trial:
-    """Time some steps of a run, and what else it takes, on its own networks and data.
+) -> RunTiming:
+    """Time some steps of a run, and its other work, on its own networks and data.
 
     Parameters
     ----------
     config : TrainConfig
         The run.
-    file : PreparedFile or PictureData
+    file : PreparedFile or DomainData
         Its phases, and its images where `images` is None; or its domains.
     images : PreparedFile, optional
         The file that its images come from.
     device : torch.device
         Where it will run.
     steps : int, optional
-        Optimiser steps that are left; all of them by default.
+        Optimiser steps left; all of them by default.
     execution : Execution
         Switches of speed and memory.
     processes : Processes
         Of which this one times its own share of the work, without sending anything.
+
+    Returns
+    -------
+    RunTiming
+        For `estimate_timings`.
     """
     left = config.steps if steps is None else steps
     random_state = torch.get_rng_state()
     try:
-        gan = make_engine(config, device, execution, processes.local_only())
+        gan = make_gan(config, device, execution, processes.local_only())
         batches = make_batches(config, file, images, device, execution)
         with LoadMonitor() as load:
             preparing = gan.benchmark_setup(batches)
-            kinds = count_kinds(config, gan, left)
+            kinds = steps_by_kind(config, gan, left)
             times, warm_up = _time_steps(config, gan, batches, kinds)
-        saving = _middle(lambda: _save(gan))
+        saving = _median_time(lambda: _save(gan))
         with TemporaryDirectory() as name:
-            sheet = _middle(_drawing(make_sample_callback(config, file), gan, RunFolder(name)))
+            sheet = _median_time(_drawing(make_sample_callback(config, file), gan, RunFolder(name)))
     finally:
         torch.set_rng_state(random_state)
     epochs = -(-left // config.steps_per_epoch)
-    sheets = sum(epoch > config.epochs - epochs for epoch in picture_epochs(config.epochs))
+    sheets = sum(epoch > config.epochs - epochs for epoch in sample_epochs(config.epochs))
     parts = {
         "warm-up": warm_up,
         "preparing": preparing,
@@ -152,15 +172,19 @@ def try_run(
     }
     counts = {kind: len(numbers) for kind, numbers in kinds.items()}
     cost_key = (config.without_amount(), gan.cost_key, str(device), execution, processes.count)
-    return Trial(cost_key, counts, times, parts, load.others)
+    return RunTiming(cost_key, counts, times, parts, load.others)
 
 
-def estimate_trials(trials: Sequence[Trial]) -> list[Estimate]:
-    """Estimate runs from their trials; steps that cost the same are taken together.
+def estimate_timings(timings: Sequence[RunTiming]) -> list[Estimate]:
+    """Estimate the durations of runs; steps that cost the same are pooled.
 
-    The interval comes from the scatter of the timed steps and from how far such
-    estimates were off in general; it is wider while other processes keep the
-    machine busy.
+    The interval comes from the scatter of the timed steps and from the error of such
+    estimates in general; it is wider while other processes keep the machine busy.
+
+    Parameters
+    ----------
+    timings : sequence of RunTiming
+        One a run.
 
     Returns
     -------
@@ -168,21 +192,21 @@ def estimate_trials(trials: Sequence[Trial]) -> list[Estimate]:
         With the parts `steps`, `warm-up`, `preparing`, `saving` and `pictures`.
     """
     pool: dict[Hashable, list[list[float]]] = defaultdict(list)
-    for trial in trials:
-        for kind, times in trial.times.items():
-            pool[trial.cost_key, kind].append(times)
-    busy = max((trial.others for trial in trials), default=0.0)
-    return [_estimate(trial, pool, busy) for trial in trials]
+    for timing in timings:
+        for kind, times in timing.times.items():
+            pool[timing.cost_key, kind].append(times)
+    busy = max((timing.other_load for timing in timings), default=0.0)
+    return [_estimate(timing, pool, busy) for timing in timings]
 
 
-def _estimate(trial: Trial, pool: dict[Hashable, list[list[float]]], busy: float) -> Estimate:
+def _estimate(timing: RunTiming, pool: dict[Hashable, list[list[float]]], busy: float) -> Estimate:
     learning = variance = 0.0
-    for kind, count in trial.counts.items():
-        windows = pool[trial.cost_key, kind]
+    for kind, count in timing.counts.items():
+        windows = pool[timing.cost_key, kind]
         mean, error = _mean([seconds for window in windows for seconds in window])
         learning += count * mean
         variance += (count * error) ** 2 + (count * mean * WINDOW_DEVIATION) ** 2 / len(windows)
-    parts = {"steps": learning, **trial.parts}
+    parts = {"steps": learning, **timing.parts}
     errors = (
         math.sqrt(variance),
         FLOOR_DEVIATION * learning,
@@ -219,18 +243,31 @@ def estimate_run(
     Parameters
     ----------
     config, file, images, device, steps, execution, processes
-        As in `try_run`.
+        As in `time_run`.
     progress : Progress, optional
         Where a busy machine is reported; silent by default.
+
+    Returns
+    -------
+    Estimate
+        Of the steps left.
     """
-    trial = try_run(config, file, images, device, steps, execution, processes)
-    warn_of_others([trial], progress or Progress())
-    return estimate_trials([trial])[0]
+    timing = time_run(config, file, images, device, steps, execution, processes)
+    warn_if_busy([timing], progress or Progress())
+    return estimate_timings([timing])[0]
 
 
-def warn_of_others(trials: Sequence[Trial], progress: Progress) -> None:
-    """Say that other processes keep the machine busy, if they do."""
-    others = max((trial.others for trial in trials), default=0.0)
+def warn_if_busy(timings: Sequence[RunTiming], progress: Progress) -> None:
+    """Warn if other processes keep the machine busy.
+
+    Parameters
+    ----------
+    timings : sequence of RunTiming
+        Of which the largest load counts.
+    progress : Progress
+        Where to report.
+    """
+    others = max((timing.other_load for timing in timings), default=0.0)
     if others > BUSY:
         progress.warn(
             f"other processes use {others:.0%} of this machine's cores: the estimate is for a "
@@ -240,12 +277,12 @@ def warn_of_others(trials: Sequence[Trial], progress: Progress) -> None:
 
 def _time_steps(
     config: TrainConfig,
-    gan: Engine,
+    gan: GAN,
     batches: Batches,
-    kinds: dict[Kind, NDArray[np.int64]],
-) -> tuple[dict[Kind, list[float]], float]:
-    """Return seconds of some steps of each kind, and what the first ones took beyond that."""
-    clocks: dict[Kind, _Clock] = {}
+    kinds: dict[StepKind, NDArray[np.int64]],
+) -> tuple[dict[StepKind, list[float]], float]:
+    """Return seconds of some steps of each kind, and the excess of the first ones."""
+    clocks: dict[StepKind, _Clock] = {}
     warm_up = 0.0
     for kind, steps in kinds.items():
         clock = clocks[kind] = _Clock(_stepper(config, gan, batches, steps))
@@ -268,11 +305,11 @@ def _time_steps(
 
 def _stepper(
     config: TrainConfig,
-    gan: Engine,
+    gan: GAN,
     batches: Batches,
     steps: NDArray[np.int64],
 ) -> Callable[[], None]:
-    """Return a function that learns from the batch of one of some steps after the other."""
+    """Return a function that runs one of some steps after the other."""
     turn = iter(range(2**62))
 
     def step() -> None:
@@ -284,7 +321,7 @@ def _stepper(
 
 
 class _Clock:
-    """Calls a function and keeps the seconds of each call."""
+    """Calls a function and records the seconds of each call."""
 
     def __init__(self, function: Callable[[], None]) -> None:
         self._function, self.times = function, list[float]()
@@ -296,25 +333,25 @@ class _Clock:
         return self.times[-1]
 
 
-def _middle(function: Callable[[], None]) -> float:
-    """Return the middle of the seconds of three calls, after one that is not counted."""
+def _median_time(function: Callable[[], None]) -> float:
+    """Return the median of the seconds of three calls, after one that is not counted."""
     clock = _Clock(function)
     for _ in range(4):
         clock()
     return float(np.median(clock.times[1:]))
 
 
-def _save(gan: Engine) -> None:
-    """Write one checkpoint to a place of its own."""
+def _save(gan: GAN) -> None:
+    """Write one checkpoint and the weights to a temporary folder."""
     with TemporaryDirectory() as name:
         folder = RunFolder(name)
-        save_checkpoint(folder.checkpoints_path / "step.safetensors", {"gan": gan.state()})
+        save_checkpoint(folder.checkpoints_path / "step.safetensors", {"gan": gan.state_dict()})
         for network_name, network in gan.networks().items():
             save_weights(network, folder.weights_path(network_name))
 
 
-def _drawing(samples: SampleCallback, gan: Engine, folder: RunFolder) -> Callable[[], None]:
-    """Return a function that draws one sheet of sample pictures and what is kept of it."""
+def _drawing(samples: SampleCallback, gan: GAN, folder: RunFolder) -> Callable[[], None]:
+    """Return a function that draws one sample sheet and keeps its frame."""
     epochs = iter(range(1, 2**31))
 
     def draw() -> None:
