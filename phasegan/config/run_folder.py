@@ -5,19 +5,19 @@ status.json                     state, position, seconds
 checkpoints/step-….safetensors  everything a resumed run needs, after so many steps
 generator_ab.safetensors        phase → image (preset physics: the averaged weights)
 generator_ba.safetensors        image → phase
-discriminator_a.safetensors     judges phases
-discriminator_b.safetensors     judges images
+discriminator_a.safetensors     scores phases
+discriminator_b.safetensors     scores images
 losses.jsonl                    each loss by name
 samples/epoch-0001.png          phase | reconstruction | reference
 samples/epoch-0001.npy          the reconstructions alone, integers: frames of the film strip
 filmstrip.png                   the reconstructions by epoch, then the references
-training.png                    the losses and what else is known of the training
-gallery.html                    of translations: what the networks make of test pictures
-contact-sheet.png               of translations: the same pictures as one image
+training.png                    losses, validations, learning rate and pace
+gallery.html                    of translations: test images and their translations
+contact-sheet.png               of translations: the same as one image
 epochs.webp                     of translations: some of these by epoch, animated
 tensorboard/                    the same for TensorBoard, where it is installed
 
-Which of the networks there are, `TrainConfig.network_names` says.
+`TrainConfig.network_names` lists the networks of a run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from phasegan.io.output_paths import check_folder_name, check_text
 
 RUN_FORMAT = 1
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
-"""Every network that a preset may keep."""
+"""Names of the networks of a run; `generator_ab` generates domain B."""
 
 
 class RunFolder:
@@ -62,20 +62,31 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a run was begun here."""
+        """Whether a run was started here."""
         return self.config_path.is_file()
 
     def weights_path(self, network: str) -> Path:
-        """Return the weights file of a network by its name."""
+        """Return the weights file of a network.
+
+        Parameters
+        ----------
+        network : str
+            One of `NETWORKS`.
+
+        Returns
+        -------
+        pathlib.Path
+            It need not exist.
+        """
         return self.path / f"{network}.safetensors"
 
     def check_free(self) -> None:
-        """Refuse a path that holds something else than a run.
+        """Refuse a path that holds anything but a run.
 
         Raises
         ------
         InputError
-            If it is a file or named like one, or a folder with other things in it.
+            If it is a file or named like one, or a folder with other files in it.
         """
         check_text(str(self.path))
         check_folder_name(self.path, "weights, checkpoints and pictures of a run")
@@ -90,7 +101,13 @@ class RunFolder:
             )
 
     def write_config(self, config: TrainConfig) -> None:
-        """Write `config.json`."""
+        """Write `config.json`.
+
+        Parameters
+        ----------
+        config : TrainConfig
+            The run's.
+        """
         write_json(
             self.config_path,
             {
@@ -132,10 +149,15 @@ class RunFolder:
     def read_phase_config(self) -> PhaseConfig:
         """Read `config.json` of a run from phases to images.
 
+        Returns
+        -------
+        PhaseConfig
+            The run's.
+
         Raises
         ------
         InputError
-            If this is not a run folder, or one of a translation between pictures.
+            If this is not a run folder, or one of a translation between images.
         """
         config = self.read_config()
         if not isinstance(config, PhaseConfig):
@@ -146,7 +168,13 @@ class RunFolder:
         return config
 
     def write_status(self, status: RunStatus) -> None:
-        """Write `status.json`."""
+        """Write `status.json`.
+
+        Parameters
+        ----------
+        status : RunStatus
+            The run's.
+        """
         write_json(self.status_path, status.model_dump(mode="json"))
 
     def read_status(self) -> RunStatus:

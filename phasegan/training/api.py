@@ -232,7 +232,7 @@ def train_config(
     processes: Processes = SINGLE_PROCESS,
     start: InitialNetworks | None = None,
 ) -> TrainReport:
-    """Train a complete configuration, continue it, or find that it is done.
+    """Train a complete configuration, resume it, or find that it is finished.
 
     Parameters
     ----------
@@ -249,16 +249,20 @@ def train_config(
     resume : bool
         Continue an interrupted run; start it if there is nothing to continue.
     estimate : Estimate, optional
-        How long it will take, where that was measured before; it is measured
-        here by default.
+        Of the duration, where it was measured before; by default it is measured here.
     progress : Progress, optional
         Where to report; silent by default.
     execution : Execution
         Switches of speed and memory.
     processes : Processes
         Those that train together.
-    start : Start, optional
+    start : InitialNetworks, optional
         Networks to start from.
+
+    Returns
+    -------
+    TrainReport
+        The run folder, its status and the duration.
 
     Raises
     ------
@@ -281,13 +285,13 @@ def train_config(
                 stack.enter_context(file_lock(run.path / ".lock", str(run.path)))
             return find_run_state(run, config, resume)
 
-        found = processes.broadcast_result(open_folder)
-        if found.finished is not None:
-            return TrainReport(run.path, config, found.finished.seconds, None, trained=False)
-        if found.done and device.type == "cpu":
-            _say_threads(run, progress)
-        left = config.steps - found.done
-        if estimate is None or found.resumable:
+        state = processes.broadcast_result(open_folder)
+        if state.finished is not None:
+            return TrainReport(run.path, config, state.finished.seconds, None, trained=False)
+        if state.done and device.type == "cpu":
+            _warn_threads(run, progress)
+        left = config.steps - state.done
+        if estimate is None or state.resumable:
             estimate = processes.broadcast_result(
                 lambda: estimate_run(
                     config, file, images, device, left, progress, execution, processes
@@ -296,19 +300,19 @@ def train_config(
         together = f" × {processes.count}" if processes.count > 1 else ""
         progress.say(
             f"{config.label} on {device.type}{together}: {config.samples} samples × "
-            f"{config.epochs} epochs{_of_kind(file)}, {left} steps left, estimated "
+            f"{config.epochs} epochs{_describe_data(file)}, {left} steps left, estimated "
             f"{estimate.describe()}"
         )
-        _say_shared(config, file, progress)
+        _warn_shared(config, file, progress)
         trainer = Trainer(config, file, run, device, progress, images, execution, processes, start)
-        spent = trainer.run(resume=found.resumable)
+        spent = trainer.run(resume=state.resumable)
         processes.barrier()
         status = processes.broadcast_result(run.read_status)
         return TrainReport(run.path, config, spent, estimate, trained=True, status=status)
 
 
-def _say_threads(run: RunFolder, progress: Progress) -> None:
-    """Say how the bits of an uninterrupted run come about, where they would not."""
+def _warn_threads(run: RunFolder, progress: Progress) -> None:
+    """Warn where a resumed run rounds differently from an uninterrupted one."""
     before, now = run.read_status().threads, torch.get_num_threads()
     if before != now:
         progress.say(
@@ -317,8 +321,8 @@ def _say_threads(run: RunFolder, progress: Progress) -> None:
         )
 
 
-def _say_shared(config: TrainConfig, file: Data, progress: Progress) -> None:
-    """Warn where validation is not what it seems."""
+def _warn_shared(config: TrainConfig, file: Data, progress: Progress) -> None:
+    """Warn where validation samples are crops of training photographs."""
     if not isinstance(file, PreparedFile) or not isinstance(config, PhaseConfig):
         return
     count = config.validation.samples
@@ -330,8 +334,8 @@ def _say_shared(config: TrainConfig, file: Data, progress: Progress) -> None:
         )
 
 
-def _of_kind(file: Data) -> str:
-    """Say what the phases are like, where they are not the exact unpadded ones."""
+def _describe_data(file: Data) -> str:
+    """Return a description of the data where they are not exact unpadded phases."""
     if not isinstance(file, PreparedFile):
         return f" of {file.domains.name}"
     layout = file.layout
