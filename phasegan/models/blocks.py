@@ -346,7 +346,7 @@ def fork_rng_from(generator: torch.Generator) -> Iterator[None]:
     """
     seed = int(torch.randint(2**62, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         yield
 
 

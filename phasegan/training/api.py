@@ -276,6 +276,8 @@ def train_config(
     run, progress = RunFolder(folder), progress or Progress()
     with contextlib.ExitStack() as stack:
         stack.enter_context(memory_guard(_advice(config, execution)))
+        gpus = range(torch.cuda.device_count()) if device.type == "cuda" else ()
+        stack.enter_context(torch.random.fork_rng(gpus))  # the caller's, which checkpoints set
         switches = {"deterministic": execution.deterministic, "autotune": execution.autotune}
         stack.enter_context(torch_algorithms(device, **switches))
 

@@ -8,6 +8,7 @@ direction alone has no `discriminator_a`, and a `generator_ba` only for the cycl
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ from phasegan.training.gan import GAN
 from phasegan.training.image_pool import ImagePool
 from phasegan.training.networks import Networks
 from phasegan.training.schedule import linear_decay
-from phasegan.training.seeding import seeded_generator
+from phasegan.training.seeding import seeded_generator, seeded_layers
 
 LOSSES = (
     "adversarial_ab",
@@ -49,7 +50,7 @@ LOSSES = (
 Way = Literal["ab", "ba"]
 
 _POOL_STREAMS = {"a": 1, "b": 2}
-_AUGMENT_STREAM = 3
+_AUGMENT_STREAM, _DROPOUT_STREAM = 3, 4
 """Numbers of random streams; 0 is that of the weights."""
 
 
@@ -165,7 +166,8 @@ class CycleGAN(GAN):
         for network in discriminators:
             network.requires_grad_(False)
         self.optimiser_g.zero_grad(set_to_none=True)
-        fakes = [self._generate(micro, numbers, terms) for micro in batch.micro_batches]
+        with self._dropout_seed():
+            fakes = [self._generate(micro, numbers, terms) for micro in batch.micro_batches]
         self._update(self.optimiser_g, list(self.generators.values()))
 
         for network in discriminators:
@@ -180,6 +182,14 @@ class CycleGAN(GAN):
         self.accelerator.scaler.update()
         self.nets.update_ema()
         return terms
+
+    def _dropout_seed(self) -> contextlib.AbstractContextManager[None]:
+        """Return the context in which dropout follows from seed, step and process alone."""
+        if not self.design.generator.get("dropout"):
+            return contextlib.nullcontext()
+        rank = self.accelerator.processes.rank
+        key = (self.config.seed, _DROPOUT_STREAM, self.nets.updates, rank)
+        return seeded_layers(key, self.device)
 
     def _draw(self, total: int) -> dict[str, Tensor]:
         """Return the random numbers of a step's differentiable augmentation, by loss and domain."""

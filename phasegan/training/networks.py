@@ -31,10 +31,12 @@ class Networks:
         The networks with optimisers, by name.
     ema : dict of torch.nn.Module
         Moving averages of the generators, where the design asks for them.
+    updates : int
+        Steps done, kept in checkpoints.
     """
 
     def __init__(self, design: Design, source: torch.Generator) -> None:
-        self._ema_decay, self._updates = design.ema_decay, 0
+        self._ema_decay, self.updates = design.ema_decay, 0
         self.trained: dict[str, nn.Module] = {}
         self.ema: dict[str, nn.Module] = {}
         for name in design.names:
@@ -78,17 +80,17 @@ class Networks:
     def update_ema(self) -> None:
         """Update the averages after a step."""
         for name, average in self.ema.items():
-            update_ema(average, self.trained[name], self._ema_decay, self._updates)
+            update_ema(average, self.trained[name], self._ema_decay, self.updates)
             for kept, buffer in zip(average.buffers(), self.trained[name].buffers(), strict=True):
                 kept.copy_(buffer)
-        self._updates += 1
+        self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return all weights for a checkpoint."""
         return {
             "networks": {name: net.state_dict() for name, net in self.trained.items()},
             "averages": {name: net.state_dict() for name, net in self.ema.items()},
-            "updates": self._updates,
+            "updates": self.updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -103,4 +105,4 @@ class Networks:
             network.load_state_dict(state["networks"][name])
         for name, network in self.ema.items():
             network.load_state_dict(state["averages"][name])
-        self._updates = int(state.get("updates", 0))
+        self.updates = int(state.get("updates", 0))

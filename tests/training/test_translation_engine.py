@@ -15,6 +15,7 @@ from phasegan.config.translation import (
     TranslationNetworks,
     TranslationOptimiser,
 )
+from phasegan.distributed import Processes
 from phasegan.errors import InputError
 from phasegan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
 from phasegan.training.cyclegan import LOSSES, CycleGAN
@@ -216,3 +217,22 @@ def test_averages_have_the_latest_statistics_of_batch_normalisation():
     latest, kept = gan.nets.trained["generator_ab"], gan.nets.ema["generator_ab"]
     for (name, value), (_, same) in zip(latest.named_buffers(), kept.named_buffers(), strict=True):
         assert torch.equal(value, same), name
+
+
+def test_dropout_depends_on_seed_step_and_process_alone():
+    weights = CycleGAN(config(networks={"dropout": True}), CPU).networks()
+
+    def cycle_loss(seed=0, step=0, rank=0, around=0):
+        processes = Processes(rank, 2).local_only()
+        gan = CycleGAN(config(networks={"dropout": True}, seed=seed), CPU, processes=processes)
+        gan.load_networks(weights)
+        gan.nets.updates = step
+        torch.manual_seed(around)
+        before = torch.get_rng_state()
+        losses = gan.step(batch(1), batch(2))
+        assert torch.equal(torch.get_rng_state(), before)
+        return float(losses["cycle_a"])
+
+    assert cycle_loss() == cycle_loss(around=1)
+    others = [cycle_loss(seed=1), cycle_loss(step=1), cycle_loss(rank=1)]
+    assert len({cycle_loss(), *others}) == 4

@@ -15,6 +15,7 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.errors import InputError
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
+from phasegan.training import trainer
 from phasegan.training.callbacks.early_stopping import stopping_advice
 from tests.training.pairs import make_pair
 
@@ -108,20 +109,8 @@ def test_networks_are_rebuilt_from_their_files(run):
 
 @pytest.mark.numerical
 def test_a_run_that_is_interrupted_goes_on_to_the_same_end(pair, run, tmp_path, monkeypatch):
-    from phasegan.training import trainer
-
-    save, path = trainer.Trainer._save, tmp_path / "run"
-
-    def stop(self, state):
-        save(self, state)
-        if self.done == 8:
-            raise KeyboardInterrupt
-
-    options = {"epochs": 4, "validation": 1, **SMALL}
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "_save", stop)
-        with pytest.raises(KeyboardInterrupt):
-            phasegan.train(pair, path, **options)
+    path, options = tmp_path / "run", {"epochs": 4, "validation": 1, **SMALL}
+    interrupt(pair, path, monkeypatch, 8, options)
     with pytest.raises(InputError, match="unfinished run"):
         phasegan.train(pair, path, **options)
     report = phasegan.train(pair, path, resume=True, **options)
@@ -129,6 +118,41 @@ def test_a_run_that_is_interrupted_goes_on_to_the_same_end(pair, run, tmp_path, 
     assert weights(path) == weights(run)
     again = phasegan.train(pair, path, resume=True, **options)
     assert not again.trained
+
+
+def interrupt(pair, path, monkeypatch, step, options):
+    """Begin a training and stop it when the checkpoint of a step is written."""
+    save = trainer.Trainer._save
+
+    def stop(self, state):
+        save(self, state)
+        if self.steps_done == step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "_save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            phasegan.train(pair, path, **options)
+
+
+@pytest.mark.numerical
+def test_dropout_follows_the_seed_through_a_resume_and_no_other_generator(
+    pair, tmp_path, monkeypatch
+):
+    options = {"epochs": 2, "validation": 1, "dropout": True, **SMALL}
+    runs = [("one", 0, False), ("two", 0, True), ("other", 1, False)]
+    for around, (name, seed, interrupted) in enumerate(runs):
+        torch.manual_seed(around)
+        before = torch.get_rng_state()
+        if interrupted:
+            interrupt(pair, tmp_path / name, monkeypatch, 4, options)
+            assert torch.equal(torch.get_rng_state(), before)
+            torch.manual_seed(10)
+            before = torch.get_rng_state()
+        phasegan.train(pair, tmp_path / name, seed=seed, resume=interrupted, **options)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    assert weights(tmp_path / "one") != weights(tmp_path / "other")
 
 
 def test_other_pictures_are_another_run(run, tmp_path):
