@@ -232,9 +232,9 @@ class Processes:
         """
         if self._local:
             return work()
-        done: list[T] = []
-        self.broadcast_result(lambda: done.append(work()))
-        return done[0] if done else work()
+        results: list[T] = []
+        self.broadcast_result(lambda: results.append(work()))
+        return results[0] if results else work()
 
     def barrier(self) -> None:
         """Wait until every process has called this method."""

@@ -181,7 +181,7 @@ class Reference:
 
 
 class Steps:
-    """Steps of a phasegan engine, with all that its training loop does in each."""
+    """Steps of a phasegan training, with all that its training loop does in each."""
 
     def __init__(
         self, config: TrainConfig, file: PreparedFile, device: torch.device, execution: Execution
@@ -191,10 +191,8 @@ class Steps:
         self.batches = make_batches(config, file, None, device, execution)
         self.gan.benchmark_setup(self.batches)
         self.period = getattr(config, "period", 1) or 1
-        self.means, self.non_finite = (
-            LossMeter(self.gan.loss_names, device),
-            NonFiniteDetector(device),
-        )
+        self.loss_meter = LossMeter(self.gan.loss_names, device)
+        self.non_finite = NonFiniteDetector(device)
         self.done = 0
 
     def step(self) -> int:

@@ -87,7 +87,7 @@ def infer_generator_design(
         _refuse(path, state, "not the layout of a ResNet generator that phasegan knows")
     if _kernel(state, f"model.{end}") != 3 or _kernel(state, f"model.{end + 7}") != 7:
         _refuse_upsampling(path, state, end)
-    found, dropout = _INNER[positions]
+    actual, dropout = _INNER[positions]
     first = state["model.1.weight"]
     return {
         "kind": "resnet",
@@ -95,7 +95,7 @@ def infer_generator_design(
         "out_channels": state[f"model.{end + 7}.weight"].shape[0],
         "base_channels": first.shape[0],
         "blocks": blocks,
-        "padding": _agreed_padding(path, found, padding),
+        "padding": _agreed_padding(path, actual, padding),
         "norm": _norm(path, state, "model.1", "model.2", norm),
         "dropout": dropout,
         "upsampling": _upsampling(state[f"model.{end}.weight"]),
@@ -302,29 +302,29 @@ def _upsampling(weight: Tensor) -> str:
     return "transposed" if weight.shape[0] > weight.shape[1] else "resize"
 
 
-def _agreed_padding(path: Path, found: str, wanted: str | None) -> str:
-    if wanted is None or wanted == found:
-        return found
-    if found == "reflect" and wanted == "replicate":
-        return wanted
-    where = "zeros" if found == "zero" else "padding layers, not zeros"
-    raise InputError(f"{path}: its residual blocks are padded by {where}, not by {wanted}")
+def _agreed_padding(path: Path, actual: str, override: str | None) -> str:
+    if override is None or override == actual:
+        return actual
+    if actual == "reflect" and override == "replicate":
+        return override
+    where = "zeros" if actual == "zero" else "padding layers, not zeros"
+    raise InputError(f"{path}: its residual blocks are padded by {where}, not by {override}")
 
 
-def _norm(path: Path, state: State, layer: str, behind: str, wanted: str | None) -> str:
+def _norm(path: Path, state: State, layer: str, behind: str, override: str | None) -> str:
     weights = f"{behind}.weight" in state
     statistics = f"{behind}.running_mean" in state
     if weights and statistics and f"{layer}.bias" in state:
-        if wanted in ("affine-instance", "batch"):
-            return wanted
+        if override in ("affine-instance", "batch"):
+            return override
         raise InputError(
             f"{path}: weights and running statistics of normalisations behind convolutions with a "
             'bias fit two networks; name one: norm="affine-instance" or norm="batch"'
         )
-    found = "instance" if not weights else "batch" if statistics else "affine-instance"
-    if wanted not in (None, found):
-        raise InputError(f"{path}: its normalisation is {found}, not {wanted}")
-    return found
+    actual = "instance" if not weights else "batch" if statistics else "affine-instance"
+    if override not in (None, actual):
+        raise InputError(f"{path}: its normalisation is {actual}, not {override}")
+    return actual
 
 
 def _unet_design(path: Path, state: State) -> dict[str, Any]:

@@ -107,13 +107,13 @@ def make_grid(frame: tuple[int, int], device: torch.device | None = None) -> Gri
     part[0] = 3
     code = 1 + 4 * ring + part
     code[0, 0] = 0
-    found, band = torch.unique(code, return_inverse=True)
+    codes, band = torch.unique(code, return_inverse=True)
     gaussians = [torch.exp(-2 * (math.pi * s) ** 2 * (fy**2 + fx**2)) for s in SMOOTHINGS]
     cells = [min(_CELLS, size) for size in frame]
     return Grid(
         frame,
         band.to(device),
-        len(found),
+        len(codes),
         torch.stack(gaussians).to(device),
         (_pool(frame[0], cells[0]).to(device), _pool(frame[1], cells[1]).to(device)),
         (_pool(cells[0], _COARSE).to(device), _pool(cells[1], _COARSE).to(device)),
@@ -241,9 +241,9 @@ def shrinkage_terms(
         for threshold in THRESHOLDS:
             field = torch.zeros_like(smooth)
             for axis in (1, 2):
-                kept = _keep_small(smooth.diff(dim=axis), threshold)
-                field.narrow(axis, 0, kept.shape[axis]).sub_(kept)
-                field.narrow(axis, 1, kept.shape[axis]).add_(kept)
+                small = _keep_small(smooth.diff(dim=axis), threshold)
+                field.narrow(axis, 0, small.shape[axis]).sub_(small)
+                field.narrow(axis, 1, small.shape[axis]).add_(small)
             terms.append((forward(field, grid.frame) * aligned).real * gaussian)
     return terms
 

@@ -123,23 +123,23 @@ def fit_shrinkage(
         If the images are of another shape or type, are too small or leave
         0..data_range, or there is no stage or no photograph.
     """
-    chosen = _select(images, stages, data_range)
-    if estimates is not None and np.shape(estimates) != chosen.shape:
+    selection = _select(images, stages, data_range)
+    if estimates is not None and np.shape(estimates) != selection.shape:
         raise InputError(
-            f"estimates: shape {np.shape(estimates)}, expected {chosen.shape}, one an image; "
+            f"estimates: shape {np.shape(estimates)}, expected {selection.shape}, one an image; "
             f"give at most {MAX_FIT_IMAGES} images"
         )
-    independent = len(chosen) if photographs is None else min(photographs, len(chosen))
+    independent = len(selection) if photographs is None else min(photographs, len(selection))
     if independent < 1:
         raise InputError(f"photographs = {photographs}: must be at least 1")
-    grid = make_grid((chosen.shape[1], chosen.shape[2]))
-    mirrored = len(chosen) < MIRROR_BELOW and estimates is None
-    total = len(chosen) * (1 + mirrored) * (2 * stages + 1)
+    grid = make_grid((selection.shape[1], selection.shape[2]))
+    mirrored = len(selection) < MIRROR_BELOW and estimates is None
+    total = len(selection) * (1 + mirrored) * (2 * stages + 1)
     with (
         torch.no_grad(),
         (progress or Progress()).task("fitting the shrinkage cascade", total) as task,
     ):
-        return _Fit(chosen, data_range, independent, mirrored, grid, task, estimates).run(stages)
+        return _Fit(selection, data_range, independent, mirrored, grid, task, estimates).run(stages)
 
 
 def _select(images: NDArray[np.generic], stages: int, data_range: int) -> NDArray[np.generic]:

@@ -256,10 +256,10 @@ def _compare(
         for count in _BATCHES:
             x = 2 * torch.rand(count, design["in_channels"], rows, columns, generator=source) - 1
             with torch.no_grad():
-                expected, found = network(x), exported(x)
-            if found.shape != expected.shape:
-                raise RunError(f"{path}: {tuple(x.shape)} comes back as {tuple(found.shape)}")
-            difference = float((found - expected).abs().max())
+                expected, output = network(x), exported(x)
+            if output.shape != expected.shape:
+                raise RunError(f"{path}: {tuple(x.shape)} comes back as {tuple(output.shape)}")
+            difference = float((output - expected).abs().max())
             if not difference <= tolerance:
                 raise RunError(
                     f"{path}: differs from torch by {difference:.2g} at {rows}×{columns}, more "

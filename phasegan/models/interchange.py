@@ -92,11 +92,11 @@ def _named(
                 age = (1, 0) if epoch in (None, "latest") else (0, int(str(epoch)))
                 epochs.setdefault(age, {})[match["name"]] = path
         for age in sorted(epochs, reverse=True):
-            found = {
+            networks = {
                 our: epochs[age][their] for our, their in names.items() if their in epochs[age]
             }
-            if found:
-                return found
+            if networks:
+                return networks
         return {}
 
     return search

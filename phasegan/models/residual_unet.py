@@ -111,8 +111,8 @@ class UNetTranslator(nn.Module):
             On the CPU; equal states give equal weights.
         """
         with fork_rng_from(generator):
-            fresh = self._make_unet()
-        self.unet.load_state_dict(fresh.state_dict())
+            initial = self._make_unet()
+        self.unet.load_state_dict(initial.state_dict())
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate images.

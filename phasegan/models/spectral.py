@@ -330,8 +330,8 @@ class SpectralGenerator(nn.Module):
             above = aligned.real - least
             real = least + functional.leaky_relu(above, LEAK if self.training else 0.0)
             if self.noise > 0:
-                kept = self.noise**2 / (self.noise**2 + self.softness[step] ** 2)
-                turned = phasor * torch.complex(real, kept * aligned.imag)
+                kappa = self.noise**2 / (self.noise**2 + self.softness[step] ** 2)
+                turned = phasor * torch.complex(real, kappa * aligned.imag)
             else:
                 turned = phasor * real
         if trusted is not None:

@@ -77,10 +77,10 @@ def load_torch_file(path: Path, kind: str) -> dict[str, Tensor]:
         If the file is missing, damaged, holds code, no tensors, or several networks
         none of which is named as the wanted kind.
     """
-    found = _networks(_read(path))
-    if not found:
+    networks = _networks(_read(path))
+    if not networks:
         raise InputError(f"{path}: holds no convolutional network's weights")
-    return found[_choose(path, list(found), kind)]
+    return networks[_choose(path, list(networks), kind)]
 
 
 def canonical_state_dict(path: Path, state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
@@ -149,20 +149,20 @@ def _networks(value: Any, name: str = "", depth: int = 0) -> dict[str, dict[str,
     tensors = {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if any(tensor.ndim == 4 for tensor in tensors.values()):
         return {name: tensors}
-    found: dict[str, dict[str, Tensor]] = {}
+    networks: dict[str, dict[str, Tensor]] = {}
     for key, inner in value.items():
         if isinstance(key, str):
-            found |= _networks(inner, f"{name}/{key}" if name else key, depth + 1)
-    return found
+            networks |= _networks(inner, f"{name}/{key}" if name else key, depth + 1)
+    return networks
 
 
 def _choose(path: Path, names: list[str], kind: str) -> str:
     if len(names) == 1:
         return names[0]
     last = {name.rsplit("/", 1)[-1].lower(): name for name in reversed(names)}
-    for wanted in (*OWN_NAMES[kind], *COMMON_NAMES):
-        if wanted in last:
-            return last[wanted]
+    for candidate in (*OWN_NAMES[kind], *COMMON_NAMES):
+        if candidate in last:
+            return last[candidate]
     listed = ", ".join(printable(name) for name in names[:8])
     raise InputError(
         f"{path}: holds several networks ({listed}); save the {kind} to a file of its own"

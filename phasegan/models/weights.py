@@ -320,9 +320,9 @@ def _stated_design(
     return design
 
 
-def _contradict(path: Path, design: Mapping[str, Any], **wanted: str | None) -> None:
+def _contradict(path: Path, design: Mapping[str, Any], **arguments: str | None) -> None:
     """Refuse arguments that a design contradicts."""
-    for name, value in wanted.items():
+    for name, value in arguments.items():
         if value is not None and design.get(name) != value:
             raise InputError(f"{path}: its {name} is {design.get(name)}, not {value}")
 
@@ -360,11 +360,11 @@ def _read_any(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]
     """Return a network's tensors by canonical keys, and what phasegan's header says."""
     header: dict[str, str] = {}
     if path.suffix == ".safetensors":
-        found, header = read_weights(path)
-        check_digest(path, found, header)
+        tensors, header = read_weights(path)
+        check_digest(path, tensors, header)
     else:
-        found = load_torch_file(path, kind)
-    return canonical_state_dict(path, found, kind), header
+        tensors = load_torch_file(path, kind)
+    return canonical_state_dict(path, tensors, kind), header
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -59,8 +59,8 @@ class Accelerator:
         self.autocast_dtype = AUTOCAST_DTYPES[precision]
         self.lr_scale = 1.0
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        wanted = execution.batched
-        self.batched = device.type == "cpu" if wanted is None else wanted
+        batched = execution.batched
+        self.batched = device.type == "cpu" if batched is None else batched
         self._format = torch.channels_last if execution.channels_last else torch.contiguous_format
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:

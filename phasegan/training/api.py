@@ -290,9 +290,9 @@ def train_config(
         state = processes.broadcast_result(open_folder)
         if state.finished is not None:
             return TrainReport(run.path, config, state.finished.seconds, None, trained=False)
-        if state.done and device.type == "cpu":
+        if state.step and device.type == "cpu":
             _warn_threads(run, progress)
-        left = config.steps - state.done
+        left = config.steps - state.step
         if estimate is None or state.resumable:
             estimate = processes.broadcast_result(
                 lambda: estimate_run(

@@ -225,9 +225,9 @@ class CycleGAN(GAN):
                     losses[f"identity_{target}"] = l1_loss(same_domain[0], real[target])
             for target, source in (("b", "a"), ("a", "b")):
                 if target in fakes:
-                    seen = self._augmented(fakes[target], f"fool_{target}", numbers, micro.part)
+                    inputs = self._augmented(fakes[target], f"fool_{target}", numbers, micro.part)
                     losses[f"adversarial_{source}{target}"] = self.adversarial_loss.generator(
-                        self.discriminators[target](seen)
+                        self.discriminators[target](inputs)
                     )
             for source, target in (("a", "b"), ("b", "a")):
                 if f"cycle_{source}" in self.loss_names:
@@ -261,14 +261,14 @@ class CycleGAN(GAN):
         with self.accelerator.autocast():
             for domain in sorted(self.discriminators):
                 real = micro.real_a if domain == "a" else micro.real_b
-                shown = (("real", real), ("fake", old[domain][part.rows]))
+                pairs = (("real", real), ("fake", old[domain][part.rows]))
                 scores = self._apply(
                     self.discriminators[domain],
                     *(
                         self.accelerator.to_memory_format(
                             self._augmented(images, f"{kind}_{domain}", numbers, part)
                         )
-                        for kind, images in shown
+                        for kind, images in pairs
                     ),
                 )
                 loss = self.adversarial_loss.discriminator(*scores)

@@ -43,19 +43,19 @@ class ImagePool:
         """
         if self.size == 0:
             return batch.detach()
-        chosen = []
+        output = []
         for image in batch.detach():
             if len(self.images) < self.size:
                 self.images.append(image.clone())
-                chosen.append(image)
+                output.append(image)
                 continue
             coin, slot = self._draw()
             if coin < 0.5:
-                chosen.append(self.images[slot])
+                output.append(self.images[slot])
                 self.images[slot] = image.clone()
             else:
-                chosen.append(image)
-        return torch.stack(chosen)
+                output.append(image)
+        return torch.stack(output)
 
     def _draw(self) -> tuple[float, int]:
         coin = float(torch.rand((), generator=self.generator))

@@ -81,8 +81,8 @@ class Networks:
         """Update the averages after a step."""
         for name, average in self.ema.items():
             update_ema(average, self.trained[name], self._ema_decay, self.updates)
-            for kept, buffer in zip(average.buffers(), self.trained[name].buffers(), strict=True):
-                kept.copy_(buffer)
+            for target, buffer in zip(average.buffers(), self.trained[name].buffers(), strict=True):
+                target.copy_(buffer)
         self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:

@@ -117,10 +117,10 @@ class PhysicsGAN(GAN):
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that the run folder keeps: averaged generator, discriminator."""
-        kept: dict[str, nn.Module] = {"generator_ab": self.ema}
+        networks: dict[str, nn.Module] = {"generator_ab": self.ema}
         if self.discriminator_b is not None:
-            kept["discriminator_b"] = self.discriminator_b
-        return kept
+            networks["discriminator_b"] = self.discriminator_b
+        return networks
 
     def setup(self, batches: PhysicsBatches, progress: Progress) -> None:
         """Compute the means over domain B, and fit the encodings' cascades to its images."""
@@ -270,10 +270,10 @@ class PhysicsGAN(GAN):
         update_ema(self.ema, self.generator_ab, self.config.optimiser.average, self.updates)
         self.updates += 1
 
-    def uses_domain_a(self, done: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def uses_domain_a(self, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which steps take domain A: one in every `period`."""
         period = self.config.period
-        return done % period == 0 if period else np.zeros(len(done), dtype=bool)
+        return steps % period == 0 if period else np.zeros(len(steps), dtype=bool)
 
     @property
     def cost_key(self) -> int:

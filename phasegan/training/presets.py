@@ -176,7 +176,7 @@ def validate(
     return preset.measure, preset.validate(config, file, gan, processes, device)
 
 
-def load_batch(batches: Batches, gan: GAN, config: TrainConfig, done: int) -> Batch:
+def load_batch(batches: Batches, gan: GAN, config: TrainConfig, global_step: int) -> Batch:
     """Return one process's share of the batch of a step.
 
     Parameters
@@ -187,7 +187,7 @@ def load_batch(batches: Batches, gan: GAN, config: TrainConfig, done: int) -> Ba
         Its networks: they know the processes and the steps with domain A.
     config : TrainConfig
         The run.
-    done : int
+    global_step : int
         Optimiser steps of the run before this one.
 
     Returns
@@ -195,8 +195,8 @@ def load_batch(batches: Batches, gan: GAN, config: TrainConfig, done: int) -> Ba
     Batch
         On the device.
     """
-    epoch, step = divmod(done, config.steps_per_epoch)
+    epoch, step = divmod(global_step, config.steps_per_epoch)
     total = batches.count(step)
     parts = split_batch(total, gan.accelerator.processes, gan.accelerator.execution.micro_batch)
     micro_batches = [MicroBatch(*batches.load(epoch, step, part), part) for part in parts]
-    return Batch(micro_batches, total, bool(gan.uses_domain_a(np.array([done]))[0]))
+    return Batch(micro_batches, total, bool(gan.uses_domain_a(np.array([global_step]))[0]))

@@ -73,5 +73,5 @@ def warmup_cosine(step: int, steps: int) -> float:
     rising = min(WARM_UP_STEPS, int(WARM_UP_SHARE * steps))
     if step < rising:
         return (step + 1) / (rising + 1)
-    done = (step - rising) / max(1, steps - 1 - rising)
-    return LAST_SHARE + (1.0 - LAST_SHARE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+    progress = (step - rising) / max(1, steps - 1 - rising)
+    return LAST_SHARE + (1.0 - LAST_SHARE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))

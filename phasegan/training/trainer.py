@@ -192,8 +192,8 @@ class Trainer:
         self.images_seen += batch.total
         return self.non_finite.update(values)
 
-    def _load(self, done: int) -> Batch:
-        return load_batch(self.batches, self.gan, self.config, done)
+    def _load(self, step: int) -> Batch:
+        return load_batch(self.batches, self.gan, self.config, step)
 
     def _learning_rate(self, step: int) -> float:
         return self.config.learning_rate * self.gan.accelerator.lr_scale * self.gan.lr_factor(step)
@@ -295,9 +295,9 @@ class Trainer:
         if self.run_log is not None and means and all(map(math.isfinite, means.values())):
             pace = self.images_seen / max(1e-9, time.monotonic() - self.clock_start)
             self.run_log.log_losses(self.steps_done, epoch, self.learning_rate, means, pace)
-            shown = [f"{name} {means[name]:.3g}" for name in PROGRESS_LOSSES if name in means]
+            texts = [f"{name} {means[name]:.3g}" for name in PROGRESS_LOSSES if name in means]
             head = [f"epoch {epoch}/{self.config.epochs}", f"{pace:.3g} images/s"]
-            task.advance(0, "  ".join([*head, *shown]))
+            task.advance(0, "  ".join([*head, *texts]))
         self._restart_clock()
 
     def _seconds(self) -> float:

@@ -79,13 +79,13 @@ class TranslationSamples(SampleCallback):
         PIL.Image.Image
             The contact sheet.
         """
-        shown = [self._columns(gan, way, ROWS) for way in self._ways]
+        groups = [self._columns(gan, way, ROWS) for way in self._ways]
         frames = FrameStore(folder.samples_path, 255)
         frames.add(
-            epoch, np.stack([_planes(tile) for columns in shown for tile in columns[1].tiles])
+            epoch, np.stack([_planes(tile) for columns in groups for tile in columns[1].tiles])
         )
         frames.write_strip(folder.film_strip_path, inputs=self._inputs())
-        return _sheet(shown, f"after epoch {epoch}")
+        return _sheet(groups, f"after epoch {epoch}")
 
     def _columns(self, translator: Any, way: str, most: int) -> list[Column]:
         """Return images of a domain, their translations, and these translated back."""
@@ -113,10 +113,10 @@ class TranslationSamples(SampleCallback):
         title : str
             Of the sheet and of the gallery.
         """
-        kept = SavedGenerators(folder, self._config, gan.device)
-        shown = [self._columns(kept, way, GALLERY_ROWS) for way in self._ways]
+        generators = SavedGenerators(folder, self._config, gan.device)
+        groups = [self._columns(generators, way, GALLERY_ROWS) for way in self._ways]
         with atomic_file(folder.contact_sheet_path) as path:
-            _sheet(shown, title).save(path, format="PNG")
+            _sheet(groups, title).save(path, format="PNG")
         inputs = self._inputs()
         frames = FrameStore(folder.samples_path, 255).frames(inputs.shape)
         if frames:
@@ -129,8 +129,8 @@ class TranslationSamples(SampleCallback):
                 title=title,
                 facts=self._facts(),
                 sections=[
-                    self._section(kept, way, columns)
-                    for way, columns in zip(self._ways, shown, strict=True)
+                    self._section(generators, way, columns)
+                    for way, columns in zip(self._ways, groups, strict=True)
                 ],
                 advice=stopping_advice(records, self._config),
                 training=drawn[0].read_bytes() if drawn[0].is_file() else None,
@@ -203,8 +203,8 @@ def display(picture: NDArray[np.floating], kind: PixelFormat) -> Tile:
     return tile[0] if len(tile) < 3 else np.ascontiguousarray(np.moveaxis(tile[:3], 0, -1))
 
 
-def _sheet(shown: list[list[Column]], footer: str) -> Any:
-    columns = [column for way in shown for column in way]
+def _sheet(groups: list[list[Column]], footer: str) -> Any:
+    columns = [column for way in groups for column in way]
     fewest = min(len(column.tiles) for column in columns)
     rows = zip(*(column.tiles[:fewest] for column in columns), strict=True)
     return contact_sheet(list(rows), [column.title for column in columns], None, footer)

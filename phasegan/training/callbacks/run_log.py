@@ -53,8 +53,8 @@ class RunLog:
 
     def _trim(self, start: int) -> None:
         if self._folder.losses_path.is_file():
-            kept = [r for r in read_records(self._folder) if r["step"] <= start]
-            text = "".join(json.dumps(record) + "\n" for record in kept)
+            records = [r for r in read_records(self._folder) if r["step"] <= start]
+            text = "".join(json.dumps(record) + "\n" for record in records)
             write_text(self._folder.losses_path, text)
 
     def _open_tensorboard(self, start: int) -> Any:

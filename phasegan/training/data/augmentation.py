@@ -102,5 +102,5 @@ def _crop(images: Tensor, least: float, rng: np.random.Generator, part: BatchSli
     resized = functional.grid_sample(
         images, grid, mode="bicubic", padding_mode="border", align_corners=False
     )
-    kept = torch.from_numpy(~cropped).to(images.device).view(-1, 1, 1, 1)
-    return torch.where(kept, images, resized)
+    uncropped = torch.from_numpy(~cropped).to(images.device).view(-1, 1, 1, 1)
+    return torch.where(uncropped, images, resized)

@@ -48,8 +48,8 @@ def choose_domains(
     indices_a = choose_subset(len(file.train), config.samples_a, config.seed)
     if images is not None:
         return indices_a, choose_subset(len(images.train), data.samples, config.seed)
-    chosen = choose_subset(len(file.train), data.samples, config.seed)
-    return indices_a, chosen[config.samples_a :] if config.disjoint else chosen
+    subset = choose_subset(len(file.train), data.samples, config.seed)
+    return indices_a, subset[config.samples_a :] if config.disjoint else subset
 
 
 class _CachedSplit:
@@ -232,8 +232,8 @@ class PhysicsBatches(Batches):
         order_b = self.order(epoch, 1)[step * size : (step + 1) * size][part.rows]
         rng = np.random.default_rng([config.seed, _CHANGES, epoch, step, 1])
         real_b = Images(self._images(self._b, order_b, rng, part), self._fold(order_b))
-        done = epoch * config.steps_per_epoch + step
-        if not config.period or done % config.period:
+        global_step = epoch * config.steps_per_epoch + step
+        if not config.period or global_step % config.period:
             return None, real_b
         order_a = self.order(epoch, 0)
         rows = step * size + np.arange(part.start, part.stop)

@@ -99,15 +99,15 @@ def _shift(images: Tensor, numbers: Tensor) -> Tensor:
 
 def _cutout(images: Tensor, numbers: Tensor) -> Tensor:
     rows, columns = images.shape[-2:]
-    kept = torch.ones(len(images), 1, rows, columns, device=images.device)
-    for mask, own in zip(kept, numbers[:, 5:7].tolist(), strict=True):
+    masks = torch.ones(len(images), 1, rows, columns, device=images.device)
+    for mask, own in zip(masks, numbers[:, 5:7].tolist(), strict=True):
         spans = []
         for side, x in zip((rows, columns), own, strict=True):
             width = int(CUT * side + 0.5)
             first = int(x * (side + 1)) - width // 2
             spans.append(slice(max(0, first), max(0, first + width)))
         mask[:, spans[0], spans[1]] = 0.0
-    return images * kept
+    return images * masks
 
 
 _OPERATIONS = {"colour": _colour, "shift": _shift, "cutout": _cutout}

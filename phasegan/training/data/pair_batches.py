@@ -134,6 +134,6 @@ class UnpairedBatches(Batches):
         if self._on_device is None:
             loaded = self._phases_at(order_a), self._images_at(order_b)
             return to_device(loaded[0], self._device), to_device(loaded[1], self._device)
-        chosen = [torch.from_numpy(order).to(self._device) for order in (order_a, order_b)]
+        index = [torch.from_numpy(order).to(self._device) for order in (order_a, order_b)]
         phases, images = self._on_device
-        return phases.index_select(0, chosen[0]), images.index_select(0, chosen[1])
+        return phases.index_select(0, index[0]), images.index_select(0, index[1])

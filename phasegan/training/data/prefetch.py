@@ -28,17 +28,17 @@ class Prefetcher:
         self._pool = ThreadPoolExecutor(1, "phasegan-ahead") if active else None
         self._next: tuple[int, Future[Batch]] | None = None
 
-    def __call__(self, done: int) -> Batch:
+    def __call__(self, step: int) -> Batch:
         """Return the batch of a step, numbered from 0 over the whole run."""
         if self._pool is None:
-            return self._load(done)
-        if self._next is not None and self._next[0] == done:
+            return self._load(step)
+        if self._next is not None and self._next[0] == step:
             batch = self._next[1].result()
         else:
-            batch = self._load(done)
+            batch = self._load(step)
         self._next = None
-        if done + 1 < self._steps:
-            self._next = done + 1, self._pool.submit(self._load, done + 1)
+        if step + 1 < self._steps:
+            self._next = step + 1, self._pool.submit(self._load, step + 1)
         return batch
 
     def __enter__(self) -> Self:

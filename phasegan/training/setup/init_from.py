@@ -74,8 +74,8 @@ class InitialNetworks:
         InputError
             If one is of another design.
         """
-        chosen = {name: net for name, net in self._sorted() if name in networks}
-        for name, network in chosen.items():
+        common = {name: net for name, net in self._sorted() if name in networks}
+        for name, network in common.items():
             if network.design != networks[name].design:
                 old, new = network.design, networks[name].design
                 assert isinstance(old, dict)
@@ -87,7 +87,7 @@ class InitialNetworks:
                     + "; this training needs "
                     + ", ".join(f"{k} {new[k]}" for k in changed)
                 )
-        return chosen
+        return common
 
 
 def load_initial_networks(

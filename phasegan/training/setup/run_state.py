@@ -22,13 +22,13 @@ class RunState(NamedTuple):
         The status of a finished run.
     resumable : bool
         Whether there is a checkpoint to resume from.
-    done : int
+    step : int
         Optimiser steps at that checkpoint.
     """
 
     finished: RunStatus | None
     resumable: bool
-    done: int
+    step: int
 
 
 def find_run_state(run: RunFolder, config: TrainConfig, resume: bool) -> RunState:
@@ -67,12 +67,12 @@ def find_run_state(run: RunFolder, config: TrainConfig, resume: bool) -> RunStat
     if run.exists:
         finished = _check(run, config, resume)
         if finished is not None:
-            return RunState(finished, resumable=False, done=config.steps)
+            return RunState(finished, resumable=False, step=config.steps)
     else:
         run.write_config(config)
     resumable = Checkpoints(run.checkpoints_path).newest() is not None
-    known = resumable and run.status_path.is_file()
-    return RunState(None, resumable, run.read_status().step if known else 0)
+    has_status = resumable and run.status_path.is_file()
+    return RunState(None, resumable, run.read_status().step if has_status else 0)
 
 
 def _check(folder: RunFolder, config: TrainConfig, resume: bool) -> RunStatus | None:

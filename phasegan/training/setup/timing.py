@@ -81,13 +81,13 @@ def steps_by_kind(config: TrainConfig, gan: GAN, left: int) -> dict[StepKind, ND
     dict of numpy.ndarray
         Numbers of the steps, from 0, int64.
     """
-    done = np.arange(config.steps - left, config.steps)
-    both = gan.uses_domain_a(done)
-    last = done % config.steps_per_epoch == config.steps_per_epoch - 1
+    steps = np.arange(config.steps - left, config.steps)
+    both = gan.uses_domain_a(steps)
+    last = steps % config.steps_per_epoch == config.steps_per_epoch - 1
     rest = config.samples - (config.steps_per_epoch - 1) * config.batch_size
     size = np.where(last, rest, min(config.batch_size, config.samples))
     kinds = sorted(set(zip(both.tolist(), size.tolist(), strict=True)))
-    return {StepKind(b, n): done[(both == b) & (size == n)] for b, n in kinds}
+    return {StepKind(b, n): steps[(both == b) & (size == n)] for b, n in kinds}
 
 
 @dataclass(frozen=True)
@@ -313,8 +313,8 @@ def _stepper(
     turn = iter(range(2**62))
 
     def step() -> None:
-        done = int(steps[next(turn) % len(steps)])
-        losses = gan.training_step(load_batch(batches, gan, config, done))
+        number = int(steps[next(turn) % len(steps)])
+        losses = gan.training_step(load_batch(batches, gan, config, number))
         sum(float(value) for value in losses.values())  # wait for the device
 
     return step
