@@ -177,7 +177,7 @@ def _film(path: Path) -> Any:
     from phasegan.translation.video.reader import VideoReader
 
     with VideoReader(path) as film:
-        shots = [part for part in film.parts() if hasattr(part, "pixels")]
+        shots = [part for part in film.frames_and_audio() if hasattr(part, "pixels")]
         return film.frames, film.rate, shots
 
 
