@@ -35,6 +35,11 @@ def padded_size(size: int, oversampling: float) -> int:
     oversampling : float
         M/N, from 1 (no padding) to 4.
 
+    Returns
+    -------
+    int
+        M.
+
     Raises
     ------
     InputError
@@ -54,7 +59,18 @@ def padded_size(size: int, oversampling: float) -> int:
 
 
 def half_plane(frame: tuple[int, int]) -> tuple[int, int]:
-    """Return the shape (M₁, M₂ // 2 + 1) of the stored half of an M₁×M₂ spectrum."""
+    """Return the shape of the stored half of a spectrum.
+
+    Parameters
+    ----------
+    frame : (int, int)
+        (M₁, M₂).
+
+    Returns
+    -------
+    (int, int)
+        (M₁, M₂ // 2 + 1).
+    """
     return frame[0], frame[1] // 2 + 1
 
 
@@ -104,13 +120,29 @@ def inverse(spectrum: Any, frame: tuple[int, int], shape: tuple[int, int] | None
 
 
 def real_bins(frame: tuple[int, int]) -> tuple[list[int], list[int]]:
-    """Return the rows and the columns at whose crossings the spectrum of a real image is real."""
+    """Return the rows and the columns at whose crossings the spectrum of a real image is real.
+
+    Parameters
+    ----------
+    frame : (int, int)
+        (M₁, M₂).
+
+    Returns
+    -------
+    (list of int, list of int)
+        0 and, for an even size, half of it.
+    """
     rows, columns = ([0, size // 2] if size % 2 == 0 else [0] for size in frame)
     return rows, columns
 
 
 def self_conjugate(frame: tuple[int, int]) -> np.ndarray:
     """Return where the half-plane of a real image must be real.
+
+    Parameters
+    ----------
+    frame : (int, int)
+        (M₁, M₂).
 
     Returns
     -------

@@ -27,12 +27,26 @@ class ExactSum:
         self.total: NDArray[np.int64] | None = None
 
     def add(self, value: NDArray[np.floating], sign: int = 1) -> None:
-        """Add one array; with `sign` −1 take it away again."""
+        """Add one array.
+
+        Parameters
+        ----------
+        value : numpy.ndarray
+            Of the shape of those before, float; rounded to the steps.
+        sign : int
+            1, or −1 to take it away again.
+        """
         steps = np.rint(value * 2.0**self._steps).astype(np.int64)
         self.merge(steps if sign == 1 else -steps)
 
     def merge(self, total: NDArray[np.int64] | None) -> None:
-        """Add the `total` of another sum of the same steps."""
+        """Add the `total` of another sum of the same steps.
+
+        Parameters
+        ----------
+        total : numpy.ndarray or None
+            int64, in steps; None adds nothing.
+        """
         if total is None:
             return
         if self.total is None:
@@ -40,7 +54,17 @@ class ExactSum:
         self.total += total
 
     def mean(self, count: int) -> NDArray[np.float64]:
-        """Return the sum divided by `count`, at least 1, in float64.
+        """Return the mean in float64.
+
+        Parameters
+        ----------
+        count : int
+            Divisor, at least 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, in the unit of the values.
 
         Raises
         ------
@@ -54,13 +78,40 @@ class ExactSum:
 
 
 def fraction_bits(largest: float, count: int) -> int:
-    """Return the finest s for which sums of `count` values up to `largest` are exact floats too.
+    """Return the finest s for which sums in steps of 2^−s are exact as floats too.
 
-    So the sum can be had again from the mean: see `sum_from_mean`.
+    So the sum follows from the mean again: see `sum_from_mean`.
+
+    Parameters
+    ----------
+    largest : float
+        Bound of the values, ≥ 0.
+    count : int
+        How many are summed, at most.
+
+    Returns
+    -------
+    int
+        s; negative for large sums.
     """
     return 51 - math.ceil(math.log2(max(largest, 1.0))) - math.ceil(math.log2(max(count, 1)))
 
 
 def sum_from_mean(mean: NDArray[np.float64], count: int, steps: int) -> NDArray[np.int64]:
-    """Return the exact sum, in steps, whose mean over `count` this is."""
+    """Return the exact sum that a mean was computed from.
+
+    Parameters
+    ----------
+    mean : numpy.ndarray
+        float64.
+    count : int
+        How many values it is the mean of.
+    steps : int
+        s, as of `ExactSum`.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, in steps of 2^−s.
+    """
     return np.rint(np.ldexp(mean * count, steps)).astype(np.int64)

@@ -27,7 +27,13 @@ class RunningMean:
         self._sum: NDArray[np.float64] | None = None
 
     def add(self, value: NDArray[np.integer] | NDArray[np.floating]) -> None:
-        """Add one array."""
+        """Add one array.
+
+        Parameters
+        ----------
+        value : numpy.ndarray
+            Of the shape of those before, integer or float.
+        """
         if self._sum is None:
             self._sum = np.zeros(value.shape, dtype=np.float64)
         self._sum += value

@@ -60,7 +60,18 @@ class MagnitudePrior:
 
     @classmethod
     def load(cls, path: Path = PRIOR_FILE) -> MagnitudePrior:
-        """Read a prior from its JSON file."""
+        """Read a prior from its JSON file.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file; by default that of photographs.
+
+        Returns
+        -------
+        MagnitudePrior
+            With the numbers of the file.
+        """
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         del document["fitted_to"]
         fields: dict[str, Any] = {
@@ -72,7 +83,18 @@ class MagnitudePrior:
     def density(
         self, rows: NDArray[np.floating], columns: NDArray[np.floating]
     ) -> NDArray[np.floating]:
-        """Return S at frequencies in cycles a pixel; both arrays broadcast."""
+        """Return the spectral density S(f, θ) of images whose white is 1.
+
+        Parameters
+        ----------
+        rows, columns : numpy.ndarray
+            Frequencies, cycles a pixel; both broadcast to one shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of that shape, > 0; squared pixels.
+        """
         # what is slower than the grid counts as if in the middle of its lowest sample
         steps = [abs(f).ravel()[1] if f.size > 1 else 1.0 for f in (rows, columns)]
         radius = np.maximum(np.hypot(rows, columns), min(steps) / 2)
@@ -132,7 +154,20 @@ class MagnitudePrior:
 def hat_functions(
     radius: NDArray[np.floating], knots: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Return the piecewise linear basis in ln f: (…, knots), straight on beyond the last knots."""
+    """Return the piecewise linear basis in ln f, straight on beyond the last knots.
+
+    Parameters
+    ----------
+    radius : numpy.ndarray
+        (…), f in cycles a pixel, at least 1/512 is used.
+    knots : numpy.ndarray
+        (k,), ascending, cycles a pixel.
+
+    Returns
+    -------
+    numpy.ndarray
+        (…, k), float64; the k values sum to 1.
+    """
     x = np.log(np.maximum(radius, MIN_FREQUENCY))
     k = np.log(knots)
     i = np.clip(np.searchsorted(k, x) - 1, 0, len(k) - 2)

@@ -126,14 +126,42 @@ def maximum_posterior(
 
 
 def is_determined(operator: PhaseOperator) -> bool:
-    """Tell whether there are enough phases to determine an image: M₁M₂ ≥ 2N₁N₂."""
+    """Return whether there are enough phases to determine an image: M₁M₂ ≥ 2N₁N₂.
+
+    Parameters
+    ----------
+    operator : PhaseOperator
+        Of the phases.
+
+    Returns
+    -------
+    bool
+        As `PhaseOperator.frame` and `shape` say.
+    """
     return operator.frame[0] * operator.frame[1] >= 2 * operator.shape[0] * operator.shape[1]
 
 
 def reweight(
     operator: PhaseOperator, image: Tensor, prior: Tensor, adaptation: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the prior in an estimate's scale, and the weights d by its spectrum."""
+    """Scale a prior to an estimate, and weight noise by the estimate's spectrum.
+
+    Parameters
+    ----------
+    operator : PhaseOperator
+        For n phases.
+    image : torch.Tensor
+        (n, N₁, N₂), the estimate.
+    prior : torch.Tensor
+        (n, M₁, M₂ // 2 + 1), m > 0.
+    adaptation : float or None
+        As in `maximum_posterior`.
+
+    Returns
+    -------
+    (torch.Tensor, torch.Tensor)
+        c m, with c by least squares, and d = √(|X|² + (0.3 c m)²), both as `prior`.
+    """
     magnitude = operator.spectrum(image).abs()
 
     def scaled(prior: Tensor) -> Tensor:
@@ -275,7 +303,7 @@ def _log_fraction(noise: float, low: float, high: float) -> float:
 
 
 def default_tuning(noise: float, oversampling: float, informed: bool) -> Tuning:
-    """Return the spread, the number of re-weightings and the adaptation that serve a problem.
+    """Choose the spread, the re-weightings and the adaptation for a problem.
 
     Measured on photographs. Where phases alone nearly determine the image the
     prior, of the mean of all images, is a bias and gets a wide spread; under
@@ -289,6 +317,11 @@ def default_tuning(noise: float, oversampling: float, informed: bool) -> Tuning:
         M/N.
     informed : bool
         Whether the prior comes from training images like these.
+
+    Returns
+    -------
+    Tuning
+        Arguments of `maximum_posterior`.
     """
     if oversampling**2 < 2:
         return Tuning(RAYLEIGH, 0, None)

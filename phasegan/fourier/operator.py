@@ -84,7 +84,18 @@ class PhaseOperator:
         return other
 
     def select(self, index: Tensor) -> Self:
-        """Return the operator of some of the phases."""
+        """Return the operator of some of the phases.
+
+        Parameters
+        ----------
+        index : torch.Tensor
+            int64 numbers, or bool of shape (n,).
+
+        Returns
+        -------
+        PhaseOperator
+            For the selected phases, of the same precision.
+        """
         part = object.__new__(type(self))
         part.__dict__.update(self.__dict__)
         part.phase, part._double = self.phase[index], self._double[index]
@@ -96,27 +107,93 @@ class PhaseOperator:
         return part
 
     def spectrum(self, image: Tensor) -> Tensor:
-        """Return F P x, complex: (n, M₁, M₂ // 2 + 1)."""
+        """Return the spectrum F P x.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            (n, N₁, N₂), real: x.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, M₁, M₂ // 2 + 1), complex.
+        """
         return forward(image, self.frame)
 
     def aligned(self, image: Tensor) -> Tensor:
-        """Return e^{−iφ} F P x, complex; 0 where the phase is not trusted."""
+        """Return the aligned spectrum e^{−iφ} F P x, 0 where the phase is not trusted.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            (n, N₁, N₂), real: x.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, M₁, M₂ // 2 + 1), complex.
+        """
         return self.phasor.conj() * forward(image, self.frame)
 
     def image(self, spectrum: Tensor) -> Tensor:
-        """Return Pᵀ F⁻¹ s: (n, N₁, N₂)."""
+        """Return the image Pᵀ F⁻¹ s.
+
+        Parameters
+        ----------
+        spectrum : torch.Tensor
+            (n, M₁, M₂ // 2 + 1), complex: s.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, N₁, N₂), real.
+        """
         return inverse(spectrum, self.frame, self.shape)
 
     def unaligned(self, spectrum: Tensor) -> Tensor:
-        """Return Pᵀ F⁻¹ (e^{iφ} s): the adjoint of `aligned`."""
+        """Return Pᵀ F⁻¹ (e^{iφ} s), the adjoint of `aligned`.
+
+        Parameters
+        ----------
+        spectrum : torch.Tensor
+            (n, M₁, M₂ // 2 + 1), real or complex: s.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, N₁, N₂), real.
+        """
         return inverse(self.phasor * spectrum, self.frame, self.shape)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return A x = Im(e^{−iφ} F P x), real: (n, M₁, M₂ // 2 + 1)."""
+        """Return A x = Im(e^{−iφ} F P x).
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            (n, N₁, N₂), real: x.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, M₁, M₂ // 2 + 1), real.
+        """
         return self.aligned(image).imag
 
     def adjoint(self, values: Tensor) -> Tensor:
-        """Return Aᵀ y = Pᵀ F⁻¹ (i e^{iφ} y): (n, N₁, N₂)."""
+        """Return Aᵀ y = Pᵀ F⁻¹ (i e^{iφ} y).
+
+        Parameters
+        ----------
+        values : torch.Tensor
+            (n, M₁, M₂ // 2 + 1), real: y.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, N₁, N₂), real.
+        """
         return self.unaligned(1j * values)
 
     def normal(self, image: Tensor) -> Tensor:
@@ -124,6 +201,16 @@ class PhaseOperator:
 
         With phases that are not trusted, x in that formula is the part of it
         that has trusted phases.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            (n, N₁, N₂), real: x.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, N₁, N₂), real.
         """
         spectrum = forward(image, self.frame)
         rows, columns = self.shape
@@ -137,10 +224,20 @@ class PhaseOperator:
         return torch.sub(image, mirrored[..., :columns]).mul_(0.5)
 
     def residual(self, image: Tensor) -> Tensor:
-        """Return ‖A x‖ / ‖F P x‖ over trusted phases: 0 for a fit, (n,).
+        """Return ‖A x‖ / ‖F P x‖ over trusted phases: 0 for a fit.
 
         It is the root mean square of sin(phase error), weighted by the image's
         own power; 1 for an image of zeros.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            (n, N₁, N₂), real: x.
+
+        Returns
+        -------
+        torch.Tensor
+            (n,), float64, 0 to 1.
         """
         aligned = self.aligned(image)
         weight = plane_weight(self.frame, aligned.device)
@@ -152,7 +249,22 @@ class PhaseOperator:
 def in_transform_order(
     spectrum: Tensor, frame: tuple[int, int], shape: tuple[int, int], dtype: torch.dtype
 ) -> Tensor:
-    """Return a spectrum with the strides that `forward` gives, so that products run fast."""
+    """Copy a spectrum to the strides that `forward` gives, so that products run fast.
+
+    Parameters
+    ----------
+    spectrum : torch.Tensor
+        (n, M₁, M₂ // 2 + 1), real or complex.
+    frame, shape : (int, int)
+        (M₁, M₂) and (N₁, N₂).
+    dtype : torch.dtype
+        float64 or float32, of images.
+
+    Returns
+    -------
+    torch.Tensor
+        The same values; no copy where the strides are right.
+    """
     sample = forward(torch.zeros((1, *shape), dtype=dtype, device=spectrum.device), frame)
     if sample.stride(-2) < sample.stride(-1):
         return spectrum.mT.contiguous().mT
@@ -160,12 +272,36 @@ def in_transform_order(
 
 
 def inner_product(a: Tensor, b: Tensor) -> Tensor:
-    """Return ⟨a, b⟩ for each of n images: (n, N₁, N₂) twice to (n, 1, 1)."""
+    """Return ⟨a, b⟩ for each of n images.
+
+    Parameters
+    ----------
+    a, b : torch.Tensor
+        (n, N₁, N₂), real.
+
+    Returns
+    -------
+    torch.Tensor
+        (n, 1, 1).
+    """
     return torch.linalg.vecdot(a.reshape(len(a), -1), b.reshape(len(b), -1))[:, None, None]
 
 
 def plane_weight(frame: tuple[int, int], device: torch.device | None = None) -> Tensor:
-    """Return how often each column of the half-plane stands in the full plane: (M₂ // 2 + 1,)."""
+    """Return how often each column of the half-plane stands in the full plane.
+
+    Parameters
+    ----------
+    frame : (int, int)
+        (M₁, M₂).
+    device : torch.device, optional
+        Of the result; the CPU by default.
+
+    Returns
+    -------
+    torch.Tensor
+        (M₂ // 2 + 1,), float64: 1 or 2.
+    """
     weight = torch.full((frame[1] // 2 + 1,), 2.0, dtype=torch.float64, device=device)
     weight[0] = 1.0
     if frame[1] % 2 == 0:

@@ -89,7 +89,20 @@ def full_plane(phase: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[n
 
 
 def centred(phase: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[np.floating]:
-    """Return the full plane with the zero frequency in the middle, at [M₁ // 2, M₂ // 2]."""
+    """Return the full plane with the zero frequency in the middle, at [M₁ // 2, M₂ // 2].
+
+    Parameters
+    ----------
+    phase : numpy.ndarray
+        (…, M₁, M₂ // 2 + 1), radians in (−π, π].
+    frame : (int, int)
+        (M₁, M₂).
+
+    Returns
+    -------
+    numpy.ndarray
+        (…, M₁, M₂), radians in (−π, π].
+    """
     return np.fft.fftshift(full_plane(phase, frame), axes=(-2, -1))
 
 
@@ -121,5 +134,18 @@ def mirrored(
 
 
 def mirrored_bins(values: NDArray[Any], frame: tuple[int, int]) -> NDArray[Any]:
-    """Return what belongs to the bins (−k₁, k₂), where a mirrored image's bins come from."""
+    """Return the values at (−k₁, k₂), where a mirrored image's bins come from.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        (…, M₁, M₂ // 2 + 1), any dtype.
+    frame : (int, int)
+        (M₁, M₂).
+
+    Returns
+    -------
+    numpy.ndarray
+        As `values`.
+    """
     return values[..., -np.arange(frame[0]) % frame[0], :]

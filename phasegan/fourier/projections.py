@@ -15,7 +15,18 @@ TINY = 1e-9
 
 
 def unit_phasor(spectrum: Tensor) -> Tensor:
-    """Return X / |X|, and 1 where X vanishes: any shape, complex."""
+    """Return X / |X|, and 1 where X vanishes.
+
+    Parameters
+    ----------
+    spectrum : torch.Tensor
+        Any shape, complex: X.
+
+    Returns
+    -------
+    torch.Tensor
+        As `spectrum`.
+    """
     size = spectrum.abs()
     return torch.where(size > TINY, spectrum / size.clamp(min=TINY), 1.0)
 
@@ -27,6 +38,18 @@ def project_onto_phase(operator: PhaseOperator, image: Tensor) -> Tensor:
     frame onto the support; without padding the result is the nearest image with
     the phase (Levi & Stark 1983, doi:10.1364/JOSA.73.000810). Spectrum samples
     whose phase is not trusted are kept as they are.
+
+    Parameters
+    ----------
+    operator : PhaseOperator
+        For n phases.
+    image : torch.Tensor
+        (n, N₁, N₂).
+
+    Returns
+    -------
+    torch.Tensor
+        (n, N₁, N₂).
     """
     spectrum = operator.spectrum(image)
     aligned = (operator.phasor.conj() * spectrum).real.clamp(min=0.0)
@@ -38,6 +61,18 @@ def with_phase(operator: PhaseOperator, image: Tensor) -> Tensor:
 
     The step of Hayes, Lim & Oppenheim 1980 (doi:10.1109/TASSP.1980.1163463); it
     is no projection. Samples whose phase is not trusted are kept.
+
+    Parameters
+    ----------
+    operator : PhaseOperator
+        For n phases.
+    image : torch.Tensor
+        (n, N₁, N₂).
+
+    Returns
+    -------
+    torch.Tensor
+        (n, N₁, N₂).
     """
     spectrum = operator.spectrum(image)
     return _crop_with_untrusted(operator, operator.phasor * spectrum.abs(), spectrum)
@@ -50,15 +85,40 @@ def _crop_with_untrusted(operator: PhaseOperator, phased: Tensor, spectrum: Tens
 
 
 def project_onto_range(image: Tensor, least: float, largest: float) -> Tensor:
-    """Clip pixels to a range."""
+    """Clip pixels to a range.
+
+    Parameters
+    ----------
+    image : torch.Tensor
+        Any shape.
+    least, largest : float
+        Of the range.
+
+    Returns
+    -------
+    torch.Tensor
+        As `image`.
+    """
     return image.clamp(least, largest)
 
 
 def project_onto_simplex(image: Tensor, mean: float = 1.0) -> Tensor:
-    """Return the nearest images without negative pixels whose mean is `mean`.
+    """Return the nearest images without negative pixels that have a given mean.
 
     max(x − μ, 0), with μ by Newton's method from below on the convex, falling
     function Σ max(x − μ, 0); it ends exactly after finitely many steps.
+
+    Parameters
+    ----------
+    image : torch.Tensor
+        (n, N₁, N₂): x.
+    mean : float
+        Of the result, > 0.
+
+    Returns
+    -------
+    torch.Tensor
+        (n, N₁, N₂), ≥ 0.
     """
     pixels = image.shape[-2] * image.shape[-1]
     goal = mean * pixels

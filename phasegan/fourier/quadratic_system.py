@@ -69,7 +69,18 @@ class QuadraticSystem:
             )
 
     def apply(self, image: Tensor) -> Tensor:
-        """Return H x."""
+        """Return H x.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            (n, N₁, N₂): x.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, N₁, N₂).
+        """
         if self.circulant is not None:  # the same with half the passes over spectra
             spectrum = self.operator.spectrum(image)
             turned = torch.conj_physical(spectrum).mul_(self._conjugate)
@@ -82,7 +93,18 @@ class QuadraticSystem:
         return self.operator.unaligned(torch.complex(self.target, torch.zeros_like(self.target)))
 
     def rescaled(self, image: Tensor) -> Tensor:
-        """Return the multiple of an image that fits best: each system has its own scale."""
+        """Return the multiple of an image that minimises the objective.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            (n, N₁, N₂).
+
+        Returns
+        -------
+        torch.Tensor
+            (n, N₁, N₂), each sample by its own factor ⟨x, g⟩ / ⟨x, H x⟩.
+        """
         curvature = inner_product(image, self.apply(image))
         scale = inner_product(image, self.right_hand_side()) / curvature
         return torch.where(curvature > 0, scale, 1.0) * image
@@ -190,6 +212,11 @@ def smooth_log(values: Tensor, frame: tuple[int, int], width: float) -> Tensor:
         (M₁, M₂).
     width : float
         Standard deviation of the Gaussian, samples of the spectrum.
+
+    Returns
+    -------
+    torch.Tensor
+        As `values`, > 0.
     """
     cepstrum = torch.fft.irfft2(values.log(), s=frame)
     for axis, size in zip((-2, -1), frame, strict=True):

@@ -25,7 +25,27 @@ _MODULUS_SLACK = 1e-3
 def from_phasors(
     values: NDArray[Any], valid: NDArray[np.bool_] | None, where: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-    """Return the angles of unit phasors, (−π, π], and which are known."""
+    """Return the angles of unit phasors.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Any shape, complex, of modulus 1, or 0 where nothing is known.
+    valid : numpy.ndarray or None
+        As `values`, bool: the mask of the user.
+    where : str
+        The source, for messages.
+
+    Returns
+    -------
+    (numpy.ndarray, numpy.ndarray or None)
+        Radians in (−π, π], float64; and the mask without phasors that are 0.
+
+    Raises
+    ------
+    InputError
+        If values are not complex, of another modulus, or all 0.
+    """
     if values.dtype.kind != "c":
         raise InputError(
             f"{where}: dtype {values.dtype} for --units phasor; expected complex e^{{iφ}}, or say "
@@ -52,7 +72,29 @@ def from_phasors(
 def from_angles(
     values: NDArray[Any], units: str, valid: NDArray[np.bool_] | None, where: str
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Return angles in radians, (−π, π], and what makes their unit doubtful."""
+    """Return angles in radians, and warnings about their unit.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Any shape, real.
+    units : {"rad", "deg", "turns"}
+        Of the values.
+    valid : numpy.ndarray or None
+        As `values`, bool; the others count as 0.
+    where : str
+        The source, for messages.
+
+    Returns
+    -------
+    (numpy.ndarray, list of str)
+        Radians in (−π, π], float64; and one line a doubt.
+
+    Raises
+    ------
+    InputError
+        If values are complex, integers in another unit than degrees, or out of range.
+    """
     kind, turn = values.dtype.kind, TURN_IN[units]
     if kind == "c":
         raise InputError(
@@ -107,7 +149,20 @@ def _out_of_range(low: float, high: float, units: str, integers: bool) -> str:
 
 
 def dtype_resolution(dtype: np.dtype[Any], units: str) -> float:
-    """Return by how much a dtype rounds phases, radians."""
+    """Return by how much a dtype rounds phases.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Of the values as they came.
+    units : {"rad", "deg", "turns", "phasor"}
+        Of the values.
+
+    Returns
+    -------
+    float
+        Radians; 0 for float64.
+    """
     if dtype.kind in "iu":
         return 0.5 * TURN / TURN_IN[units]
     precision = float(np.finfo(dtype).eps)
@@ -115,12 +170,36 @@ def dtype_resolution(dtype: np.dtype[Any], units: str) -> float:
 
 
 def wrap(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return angles modulo one turn, (−π, π]."""
+    """Return angles modulo one turn.
+
+    Parameters
+    ----------
+    angles : numpy.ndarray
+        Radians, any shape, float64.
+
+    Returns
+    -------
+    numpy.ndarray
+        Radians in (−π, π].
+    """
     return angles - TURN * np.ceil((angles - np.pi) / TURN)
 
 
 def index_of_largest(array: NDArray[Any], shift: int = 0) -> str:
-    """Return where the largest value is, the first true one; row and column shifted."""
+    """Return the index of the largest value as text; of booleans, the first that is true.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (…, rows, columns).
+    shift : int
+        Added to row and column, modulo the rows.
+
+    Returns
+    -------
+    str
+        Such as `[0, 3, 5]`.
+    """
     place = [int(i) for i in np.unravel_index(int(array.argmax()), array.shape)]
     size = array.shape[-2]
     return str(place[:-2] + [(k + shift) % size if shift else k for k in place[-2:]])

@@ -49,7 +49,18 @@ class Block:
         return torch.float32 if self.problem.settings.dtype == "float32" else torch.float64
 
     def operator(self, dtype: torch.dtype | None = None) -> PhaseOperator:
-        """Return A for these planes."""
+        """Return the operator A of these planes.
+
+        Parameters
+        ----------
+        dtype : torch.dtype, optional
+            float64 or float32; that of the settings by default.
+
+        Returns
+        -------
+        PhaseOperator
+            For n phases.
+        """
         return PhaseOperator(
             self.phase, self.problem.frame, self.problem.shape, self.trusted, dtype or self.dtype
         )
@@ -85,18 +96,23 @@ Solver = Callable[[Block], BlockSolution]
 def solve_planes(
     observation: Observation, problem: Problem, label: str, solver: Solver
 ) -> Solution:
-    """Run a solver over all planes of an observation.
+    """Run a solver over all planes of an observation, block by block.
 
     Parameters
     ----------
     observation : Observation
         (n[, C], M, M // 2 + 1).
     problem : Problem
-        What is known.
+        Sizes, data range and settings.
     label : str
         For the progress.
     solver : callable
         Takes a `Block`, gives a `BlockSolution`.
+
+    Returns
+    -------
+    Solution
+        (n[, C], N, N), the brightest pixel white where brightness is free.
     """
     settings = problem.settings
     device = choose_device(settings.device)

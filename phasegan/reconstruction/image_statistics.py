@@ -53,13 +53,40 @@ class Statistics:
         return self.training is not None
 
     def training_images(self, count: int) -> NDArray[np.float64]:
-        """Return at most `count` training images in pixel units of `data_range`."""
+        """Return training images, evenly chosen.
+
+        Parameters
+        ----------
+        count : int
+            At most so many.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n[, C], N, N), float64, in pixel units of `data_range`.
+
+        Raises
+        ------
+        InputError
+            If the statistics hold means only.
+        """
         if self.training is None:
             raise InputError("these statistics hold means only; take them from a prepared file")
         return self.training(count).astype(np.float64)
 
     def rescaled(self, data_range: int) -> Statistics:
-        """Return the same statistics for images whose white is `data_range`."""
+        """Return the same statistics for another white.
+
+        Parameters
+        ----------
+        data_range : int
+            255 or 65535.
+
+        Returns
+        -------
+        Statistics
+            Of the same images, scaled.
+        """
         factor = data_range / self.data_range
         if factor == 1:
             return self
@@ -80,10 +107,15 @@ def gather_statistics(file: PreparedFile, indices: NDArray[np.int64] | None = No
     Parameters
     ----------
     file : PreparedFile
-        The file.
+        Open or closed; it opens again by itself.
     indices : numpy.ndarray, optional
-        Training samples to use; all by default, and then the stored mean
+        (k,), int64: training samples to use; all by default, and then the stored mean
         magnitude is taken.
+
+    Returns
+    -------
+    Statistics
+        In pixel units of the file.
 
     Raises
     ------

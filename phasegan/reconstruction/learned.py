@@ -195,12 +195,22 @@ class LearnedMethod:
         )
 
     def preprocessing(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Complete the preprocessing of pictures by what the run was trained on.
+        """Complete the preprocessing of pictures by that of the training data.
+
+        Parameters
+        ----------
+        options : dict
+            Those that the user set, as of `phasegan.prepare`.
+
+        Returns
+        -------
+        dict
+            With size, channels, oversample and, for the preset physics, the degradation.
 
         Raises
         ------
         InputError
-            If what the run prescribes was given too.
+            If an option is set that the run prescribes.
         """
         data = self.config.data
         run_options: dict[str, Any] = {
@@ -259,7 +269,18 @@ class LearnedMethod:
 
 
 def describe_size(size: int, padded: int) -> str:
-    """Return `N = M = 128` or `N = 128, M = 256`."""
+    """Return `N = M = 128` or `N = 128, M = 256`.
+
+    Parameters
+    ----------
+    size, padded : int
+        N and M.
+
+    Returns
+    -------
+    str
+        For messages.
+    """
     return f"N = M = {size}" if padded == size else f"N = {size}, M = {padded}"
 
 

@@ -24,6 +24,18 @@ def residual_share(problem: Problem, trusted: float = 1.0) -> float:
     """Return the share of the phases' variance that the unknowns of an image do not absorb.
 
     1 − 0.97 · 2N²/M², with M² the phases that are trusted; at least 0.05.
+
+    Parameters
+    ----------
+    problem : Problem
+        Sizes.
+    trusted : float
+        Share of the phases that are trusted, above 0 to 1.
+
+    Returns
+    -------
+    float
+        0.05 to 1.
     """
     return max(1.0 - ABSORBED_SHARE * 2.0 / (problem.oversampling**2 * trusted), MIN_RESIDUAL_SHARE)
 

@@ -106,6 +106,16 @@ def _sheet_path(path: Path) -> Path:
 def output_lock(output: str | os.PathLike[str]) -> Iterator[None]:
     """Hold the lock of an output, so that nobody else writes to it; remove what a kill left.
 
+    Parameters
+    ----------
+    output : path
+        A folder for pictures, or an HDF5 file.
+
+    Yields
+    ------
+    None
+        While the lock is held.
+
     Raises
     ------
     InputError

@@ -129,12 +129,38 @@ class Result:
 
 
 def certified_samples(certificates: list[Certificate] | None, count: int) -> NDArray[np.bool_]:
-    """Return which of `count` samples have all their planes certified."""
+    """Return which samples have all their planes certified.
+
+    Parameters
+    ----------
+    certificates : list of Certificate or None
+        One a plane; None: no claim.
+    count : int
+        n, samples.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,), bool.
+    """
     return _samples([c.certified for c in certificates or []], count)
 
 
 def unique_samples(certificates: list[Certificate] | None, count: int) -> NDArray[np.bool_]:
-    """Return which of `count` samples have all their planes proved up to a factor."""
+    """Return which samples have all their planes proved up to a factor.
+
+    Parameters
+    ----------
+    certificates : list of Certificate or None
+        One a plane; None: no claim.
+    count : int
+        n, samples.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,), bool.
+    """
     proved = (Verdict.CERTIFIED, Verdict.UNIQUE_UP_TO_SCALE)
     return _samples([c.verdict in proved for c in certificates or []], count)
 

@@ -14,12 +14,17 @@ MAX_LISTED = 8
 
 
 def describe_result(result: Result) -> list[str]:
-    """Say what is certified, what is not and why, and what did not converge.
+    """Describe what is certified, what is not and why, and what did not converge.
 
     Parameters
     ----------
     result : Result
-        Of any method; empty for those that make no claim.
+        Of any method.
+
+    Returns
+    -------
+    list of str
+        Lines for people; empty for methods that make no claim.
     """
     lines = []
     if result.certificates is not None:

@@ -81,6 +81,16 @@ def divide_by_gcd(image: NDArray[np.int64]) -> NDArray[np.int64]:
     """Divide by the greatest common divisor of all pixels.
 
     A phase is the same for an image and its multiples; this one stands for them.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (N₁, N₂), int64, ≥ 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        As `image`.
     """
     divisor = int(np.gcd.reduce(image, axis=None))
     return image // divisor if divisor > 1 else image

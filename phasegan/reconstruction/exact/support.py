@@ -37,6 +37,11 @@ def shift_to_corner(phase: Tensor, frame: tuple[int, int], window: Window) -> Te
         (M₁, M₂).
     window : (int, int, int, int)
         [r₀, r₁, c₀, c₁).
+
+    Returns
+    -------
+    torch.Tensor
+        As `phase`, not wrapped.
     """
     rows = torch.fft.fftfreq(frame[0], dtype=torch.float64, device=phase.device)[:, None]
     columns = torch.arange(frame[1] // 2 + 1, dtype=torch.float64, device=phase.device)
@@ -77,7 +82,7 @@ def window_fits(
     residual_floor: float,
     trusted: Tensor | None = None,
 ) -> bool:
-    """Tell whether an image inside a window has the phase, to within a residual.
+    """Return whether an image inside a window has the phase, to within a residual.
 
     Parameters
     ----------
@@ -91,6 +96,11 @@ def window_fits(
         ‖A x‖ / ‖x‖ below which it fits.
     trusted : torch.Tensor, optional
         As `phase`, bool.
+
+    Returns
+    -------
+    bool
+        False also where the iterations do not suffice.
     """
     shape = (window[1] - window[0], window[3] - window[2])
     operator = PhaseOperator(shift_to_corner(phase, frame, window), frame, shape, trusted)
@@ -135,6 +145,11 @@ def tightest_support(
         ‖A x‖ / ‖x‖ of a solution, from the accuracy of the phases.
     trusted : torch.Tensor, optional
         As `phase`, bool.
+
+    Returns
+    -------
+    (int, int, int, int)
+        [r₀, r₁, c₀, c₁).
     """
     window = [0, shape[0], 0, shape[1]]
     for axis in (0, 1):

@@ -109,6 +109,11 @@ def search_scales(image: NDArray[np.int64], data_range: int, radius: float) -> S
         The largest pixel of y.
     radius : float
         r.
+
+    Returns
+    -------
+    ScaleSearch
+        Not complete where r is too wide or there are too many intervals.
     """
     levels, counts = np.unique(image[image > 0], return_counts=True)
     top = int(levels[-1])
@@ -173,10 +178,24 @@ def _distances(
 
 
 def excludes_neighbours(image: NDArray[np.int64], data_range: int, radius: float) -> bool:
-    """Tell whether no integer image but k x itself lies within α r of an α near k.
+    """Return whether no integer image but k x itself lies within α r of an α near k.
 
     For |α − k| top ≤ ½ the integer image y − k x = e ≠ 0 nearest to (α − k) x
     differs from 0 in the brightest pixel alone, and is √(1 − top² / ‖x‖²) away.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (N₁, N₂), integers from 0: x.
+    data_range : int
+        The largest pixel of y.
+    radius : float
+        r.
+
+    Returns
+    -------
+    bool
+        True proves it.
     """
     top = float(image.max())
     if radius >= top:
@@ -197,11 +216,22 @@ class Sensitivity:
     """‖z‖ of the worst sample, grey levels."""
 
     def radius(self, pixels: int) -> float:
-        """Return r of a sampled search, for an image of so many pixels that are not 0."""
+        """Return r of a sampled search.
+
+        Parameters
+        ----------
+        pixels : int
+            Those of the image that are not 0, at least 1.
+
+        Returns
+        -------
+        float
+            In the units of `norm`.
+        """
         return (SAMPLED_WIDTH[0] + SAMPLED_WIDTH[1] / float(np.sqrt(pixels))) * self.norm
 
     def separates(self, scale: float) -> bool:
-        """Tell whether integer images are too far apart for rounding to confuse them.
+        """Return whether integer images are too far apart for rounding to confuse them.
 
         Of two that have the same codes the least-squares solution is one grey level
         or more away from one, at some pixel.
@@ -210,6 +240,11 @@ class Sensitivity:
         ----------
         scale : float
             The largest multiple of the image that is in range.
+
+        Returns
+        -------
+        bool
+            True where they are six standard deviations apart.
         """
         return 1.0 - scale * self.largest >= SEPARATION * scale * self.deviation
 
@@ -217,7 +252,7 @@ class Sensitivity:
 def rounding_sensitivity(
     operator: PhaseOperator, image: torch.Tensor, half_step: NDArray[np.float64] | float
 ) -> Sensitivity:
-    """Sample what rounding phases otherwise would do to the least-squares solution.
+    """Sample the change of the least-squares solution by other roundings of the phases.
 
     The image's own phases get independent errors, uniform in ±h, and the
     least-squares solution nearest to the image is computed.
@@ -230,6 +265,11 @@ def rounding_sensitivity(
         (1, N₁, N₂), float64.
     half_step : float or numpy.ndarray
         h, radians: a number, or (M₁, M₂ // 2 + 1).
+
+    Returns
+    -------
+    Sensitivity
+        The largest values over 1 to 8 samples.
     """
     count = min(max(SAMPLED_PIXELS // image[0].numel(), 1), MAX_SAMPLES)
     spectrum = operator.spectrum(image)

@@ -67,7 +67,22 @@ class PhaseInput:
 
 
 def observe(samples: PreparedSplit, rows: Indices, layout: Layout) -> Observation:
-    """Return some samples of a prepared file as an observation."""
+    """Read samples of a prepared file as an observation.
+
+    Parameters
+    ----------
+    samples : PreparedSplit
+        Its training or test split.
+    rows : slice or numpy.ndarray
+        Which samples.
+    layout : Layout
+        Of the file.
+
+    Returns
+    -------
+    Observation
+        (n[, C], M, M // 2 + 1); undefined phases are not trusted.
+    """
     codes, undefined = samples.codes(rows), samples.undefined(rows)
     return Observation(
         decode(codes),
@@ -77,7 +92,18 @@ def observe(samples: PreparedSplit, rows: Indices, layout: Layout) -> Observatio
 
 
 def phase_error(layout: Layout) -> float:
-    """Return the standard deviation of a file's phases by noise and rounding, radians."""
+    """Return the standard deviation of a file's phases by noise and rounding together.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the file: its phase dtype, bits and noise.
+
+    Returns
+    -------
+    float
+        Radians.
+    """
     step = {"uint16": np.pi / UINT16_CODES, "float16": 1e-3, "float32": 1e-7}[layout.phase_dtype]
     if layout.phase_bits is not None:
         step = max(step, np.pi / 2**layout.phase_bits)
@@ -88,6 +114,22 @@ def load_array(
     source: Any, options: ArrayOptions, limit: int | None, progress: Progress
 ) -> PhaseInput:
     """Take phases from an array, or from a file that holds one.
+
+    Parameters
+    ----------
+    source : array, tensor or path
+        As in `phasegan.reconstruction.inputs.arrays.read_phase`.
+    options : ArrayOptions
+        Of the user.
+    limit : int or None
+        Only the first so many samples.
+    progress : Progress
+        Where doubts about units and layout are reported.
+
+    Returns
+    -------
+    PhaseInput
+        With a sample axis.
 
     Raises
     ------
@@ -155,19 +197,25 @@ def load_path(
     Parameters
     ----------
     source : path
-        What to read; `file.h5::/dataset` names an array in a file.
+        `file.h5::/dataset` names an array in a file.
     split : {"test", "train"}
         Of a prepared file.
-    limit : int, optional
-        Only the first so many.
+    limit : int or None
+        Only the first so many samples.
     preprocessing : dict
-        How pictures are fitted; options that were given only.
+        Of pictures: size, channels, fit, oversample and others; only options that the
+        user set.
     options : ArrayOptions
-        For arrays.
+        Of arrays.
     progress : Progress
         Where to report.
-    complete_preprocessing : callable, optional
+    complete_preprocessing : callable or None
         Completes the preprocessing of pictures by that of a run.
+
+    Returns
+    -------
+    PhaseInput
+        With the images where they are at hand.
 
     Raises
     ------

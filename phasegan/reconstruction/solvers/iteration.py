@@ -44,7 +44,18 @@ class Solver(Protocol):
 
 
 def momentum(start: Tensor) -> dict[str, Any]:
-    """Return the state with which `extrapolate` begins."""
+    """Return the state with which `extrapolate` begins.
+
+    Parameters
+    ----------
+    start : torch.Tensor
+        (n, N₁, N₂).
+
+    Returns
+    -------
+    dict
+        `extrapolated`, as `start`, and `time`, (n, 1, 1) ones.
+    """
     ones = torch.ones((len(start), 1, 1), dtype=start.dtype, device=start.device)
     return {"extrapolated": start, "time": ones}
 

@@ -90,10 +90,20 @@ def plug_and_play(
 
 
 def estimate_noise_level(image: Tensor) -> Tensor:
-    """Estimate the standard deviation of noise: (n, 1, 1), at least 1e-3 of the range.
+    """Estimate the standard deviation of noise in images.
 
     The median absolute value of diagonal second differences, over 0.6745 and
     the gain 2 of that filter.
+
+    Parameters
+    ----------
+    image : torch.Tensor
+        (n, N₁, N₂).
+
+    Returns
+    -------
+    torch.Tensor
+        (n, 1, 1), at least 1e-3 of each image's range.
     """
     if min(image.shape[-2:]) < 2:
         return image.abs().amax((-2, -1), keepdim=True) * 1e-3
@@ -112,6 +122,11 @@ def denoise(image: Tensor, noise_level: Tensor) -> Tensor:
         (n, N₁, N₂).
     noise_level : torch.Tensor
         (n, 1, 1): standard deviation of the noise.
+
+    Returns
+    -------
+    torch.Tensor
+        (n, N₁, N₂), float64.
     """
     from skimage.restoration import denoise_nl_means
 

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from phasegan.translation.tiling.operations import Band, Shape
+from phasegan.translation.tiling.operations import Band, Operation, Shape
 
 MIN_HALF_CHANNELS = 16
 """Channels below which a convolution in half precision saves no time but costs accuracy."""
 
 
-class Convolution:
+class Convolution(Operation):
     """A convolution, zero-padded or not.
 
     Parameters
@@ -65,7 +65,7 @@ class Convolution:
         return output.rows * output.columns * self._weight.numel()
 
 
-class TransposedConvolution:
+class TransposedConvolution(Operation):
     """A transposed convolution.
 
     Parameters

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,35 +29,79 @@ class Shape(NamedTuple):
     columns: int
 
 
-class Operation(Protocol):
-    """A layer with one input; `Addition` has two."""
+class Operation:
+    """A layer with one input of equal size; `Addition` has two, others another size."""
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """Return the size of the output."""
+        """Return the size of the output.
 
-    def input_rows(self, band: Band, input_shape: Shape) -> Band:
-        """Return the rows of the input that rows of the output depend on."""
+        Parameters
+        ----------
+        input_shape : Shape
+            Of the whole input.
 
-    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
-        """Return rows `band` of the output from rows `input_rows(band)` of the input."""
-
-    def cost(self, input_shape: Shape) -> int:
-        """Return multiplications for the whole map."""
-
-
-class _SameSize:
-    def output_shape(self, input_shape: Shape) -> Shape:
+        Returns
+        -------
+        Shape
+            Of the whole output.
+        """
         return input_shape
 
     def input_rows(self, band: Band, input_shape: Shape) -> Band:
+        """Return the rows of the input that rows of the output depend on.
+
+        Parameters
+        ----------
+        band : (int, int)
+            Rows of the output.
+        input_shape : Shape
+            Of the whole input.
+
+        Returns
+        -------
+        (int, int)
+            Rows that the input has, at least one.
+        """
         return band
 
+    def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
+        """Compute rows of the output.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (1, channels, rows, columns): the rows `input_rows(band)` of the input. It may
+            be changed in place by a `Pointwise`.
+        band : (int, int)
+            Rows of the output.
+        input_shape : Shape
+            Of the whole input.
+
+        Returns
+        -------
+        torch.Tensor
+            (1, channels, band, columns).
+        """
+        raise NotImplementedError
+
     def cost(self, input_shape: Shape) -> int:
+        """Return the multiplications for the whole map.
+
+        Parameters
+        ----------
+        input_shape : Shape
+            Of the whole input.
+
+        Returns
+        -------
+        int
+            0 where they do not count.
+        """
         return 0
 
 
 @dataclass(frozen=True)
-class Pointwise(_SameSize):
+class Pointwise(Operation):
     """A function of each value, such as an activation; it may work in place."""
 
     function: Callable[[Tensor], Tensor]
@@ -68,7 +112,7 @@ class Pointwise(_SameSize):
 
 
 @dataclass(frozen=True)
-class ChannelMean(_SameSize):
+class ChannelMean(Operation):
     """The mean over the channels, as every channel of the result."""
 
     channels: int
@@ -90,7 +134,7 @@ def _source_row(row: int, rows: int, mode: str) -> int:
 
 
 @dataclass(frozen=True)
-class Padding:
+class Padding(Operation):
     """Rows and columns beyond the edges, mirrored or repeated.
 
     Parameters
@@ -132,13 +176,9 @@ class Padding:
         left, right = self.sides[:2]
         return functional.pad(x, (left, right, 0, 0), mode=self.mode) if left or right else x
 
-    def cost(self, input_shape: Shape) -> int:
-        """Return 0."""
-        return 0
-
 
 @dataclass(frozen=True)
-class PadToMultiple:
+class PadToMultiple(Operation):
     """Rows and columns at the bottom and right, so that both divide by a number."""
 
     multiple: int
@@ -160,13 +200,9 @@ class PadToMultiple:
         """Pad."""
         return self._padding(input_shape).compute(x, band, input_shape)
 
-    def cost(self, input_shape: Shape) -> int:
-        """Return 0."""
-        return 0
-
 
 @dataclass(frozen=True)
-class NearestUpsampling:
+class NearestUpsampling(Operation):
     """Each pixel repeated in both directions."""
 
     times: int
@@ -187,12 +223,8 @@ class NearestUpsampling:
         y = functional.interpolate(x, scale_factor=self.times, mode="nearest")
         return y[:, :, band[0] - first : band[1] - first]
 
-    def cost(self, input_shape: Shape) -> int:
-        """Return 0."""
-        return 0
 
-
-class Addition(_SameSize):
+class Addition(Operation):
     """The sum of two maps; the second may be larger at the bottom and right."""
 
     def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
@@ -200,7 +232,7 @@ class Addition(_SameSize):
         return x
 
 
-class Normalisation(_SameSize):
+class Normalisation(Operation):
     """(x − mean) / √(variance + ε) · weight + bias, from moments of the whole picture.
 
     Parameters
@@ -242,7 +274,7 @@ class Normalisation(_SameSize):
         )
 
 
-class ChannelShift(_SameSize):
+class ChannelShift(Operation):
     """Add to each channel what a function makes of the moments of all channels.
 
     Parameters
