@@ -82,9 +82,9 @@ def disk_full_reason(error: BaseException | None) -> str | None:
     """
     while error is not None:
         number = getattr(error, "errno", None)
-        found = _ERRNO_OF_HDF5.search(str(error))
-        if number is None and found is not None:
-            number = int(found[1])
+        match = _ERRNO_OF_HDF5.search(str(error))
+        if number is None and match is not None:
+            number = int(match[1])
         if isinstance(number, int) and number in _REASONS:
             return _REASONS[number]
         if isinstance(error, OSError) and number is None and _CUT_SHORT.search(str(error)):

@@ -16,9 +16,9 @@ def free_memory() -> int | None:
     Of the machine, or of the control group (container, batch job) that the process is in,
     whichever is less. What the system keeps of files to read them again counts as free.
     """
-    found = [_of_machine(), *_of_groups()]
-    known = [value for value in found if value is not None]
-    return min(known) if known else None
+    limits = [_of_machine(), *_of_groups()]
+    values = [value for value in limits if value is not None]
+    return min(values) if values else None
 
 
 def check_memory(needed: int, free: int | None, what: str, where: str, advice: str) -> None:
@@ -77,7 +77,7 @@ def _of_group(folder: Path) -> int | None:
             return None
         used = int((folder / "memory.current").read_text(encoding="ascii"))
         lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-        kept = dict(line.split(maxsplit=1) for line in lines)
-        return max(0, int(limit) - used + int(kept.get("inactive_file", 0)))
+        statistics = dict(line.split(maxsplit=1) for line in lines)
+        return max(0, int(limit) - used + int(statistics.get("inactive_file", 0)))
     except (OSError, ValueError):
         return None

@@ -23,14 +23,14 @@ def format_duration(seconds: float) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    if total < 86400:
+        return f"{total // 3600} h {total % 3600 // 60:02d} min"
+    return f"{total // 86400} d {total % 86400 // 3600} h"
 
 
 class ProgressTask(Protocol):
@@ -78,11 +78,11 @@ class _PlainTask:
         if now - self.last < interval or self.done >= self.total:
             return
         self.last = now
-        left = (now - self.start) / max(self.done - self.first, 1) * (self.total - self.done)
+        remaining = (now - self.start) / max(self.done - self.first, 1) * (self.total - self.done)
         share = 100 * self.done / max(self.total, 1)
         self.write(
             f"{self.label}: {self.done}/{self.total} ({share:.0f} %), "
-            f"{format_duration(left)} left{'  ' + self.note if self.note else ''}"
+            f"{format_duration(remaining)} left{'  ' + self.note if self.note else ''}"
         )
 
 
@@ -149,13 +149,13 @@ class TerminalProgress(Progress):
         from rich.progress import Progress as Bar
         from rich.table import Column
 
-        whole, rest = Column(no_wrap=True), Column(no_wrap=True, ratio=1, overflow="ellipsis")
+        fixed, flexible = Column(no_wrap=True), Column(no_wrap=True, ratio=1, overflow="ellipsis")
         columns = (
-            TextColumn("{task.description}", table_column=whole),
-            BarColumn(bar_width=12, table_column=whole),
-            MofNCompleteColumn(table_column=whole),
-            TimeRemainingColumn(table_column=whole),
-            TextColumn("left  {task.fields[note]}", style="dim", table_column=rest),
+            TextColumn("{task.description}", table_column=fixed),
+            BarColumn(bar_width=12, table_column=fixed),
+            MofNCompleteColumn(table_column=fixed),
+            TimeRemainingColumn(table_column=fixed),
+            TextColumn("left  {task.fields[note]}", style="dim", table_column=flexible),
         )
         with Bar(*columns, console=self.console, transient=True, expand=True) as bar:
             yield _BarTask(bar, bar.add_task(label, total=total, completed=done, note=""))

@@ -119,12 +119,12 @@ class LoadMonitor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        wall, own, busy = self._start
+        wall, own_cpu, busy = self._start
         passed, now = time.monotonic() - wall, _busy_seconds()
         if busy is None or now is None or passed < 0.1:
             return
         cores = len(os.sched_getaffinity(0))
-        others = (now - busy) - (time.process_time() - own)
+        others = (now - busy) - (time.process_time() - own_cpu)
         self.others = min(1.0, max(0.0, others / (passed * cores)))
 
 
@@ -163,9 +163,9 @@ def raise_open_file_limit(count: int) -> float:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = count + 256
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        limit = count + 256
+        if soft != resource.RLIM_INFINITY and soft < limit:
+            soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         if soft != resource.RLIM_INFINITY:
             return float(soft)

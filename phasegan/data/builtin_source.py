@@ -106,9 +106,9 @@ class PhotographCrops:
     def job(self, number: int) -> tuple[str, str, int]:
         """Return the photograph's name, the split and the crop's number in it."""
         split = "train" if number < self._counts["train"] else "test"
-        own = number - (self._counts["train"] if split == "test" else 0)
+        index = number - (self._counts["train"] if split == "test" else 0)
         names = self._names[split]
-        return names[own % len(names)], split, own
+        return names[index % len(names)], split, index
 
     def loader(self) -> PhotographLoader:
         """Return what cuts the crops."""
@@ -121,14 +121,14 @@ class PhotographCrops:
     def listing(self) -> str:
         """Digest of the photographs' contents."""
         digest = hashlib.sha256()
-        used = {self.job(i)[0] for own in self.splits().values() for i in own}
+        used = {self.job(i)[0] for numbers in self.splits().values() for i in numbers}
         for name in sorted(used):
             digest.update(f"{name}\0{self._loader.photograph(name)[1]}\n".encode())
         return digest.hexdigest()
 
     def max_name_bytes(self) -> int:
         """Of the longest file name with the place of a crop."""
-        names = [name for own in self._names.values() for name in own]
+        names = [name for split_names in self._names.values() for name in split_names]
         return max(len(name.encode()) for name in names) + len("#row,column,side") + 3
 
     def sha256(self, number: int) -> str:

@@ -80,8 +80,8 @@ class FolderImages:
         self.linked = sorted(os.path.relpath(path, root) for path in linked)
         self.ignored = sorted(path.relative_to(root).as_posix() for path in others)
         if not self._paths:
-            left = "".join(f"; {line}" for line in self.ignored_lines())
-            raise InputError(f"{root}: no pictures in it or below it{left}")
+            hints = "".join(f"; {line}" for line in self.ignored_lines())
+            raise InputError(f"{root}: no pictures in it or below it{hints}")
         self.names = [path.relative_to(root).as_posix() for path in self._paths]
 
     kind: PixelFormat | None = None
@@ -179,10 +179,10 @@ class ImageSubset:
 
     def digest(self) -> str:
         """Of the whole set, and of which of its pictures these are."""
-        whole = self._pictures.digest()
+        set_digest = self._pictures.digest()
         if len(self._rows) == len(self._pictures.names):
-            return whole
-        return hashlib.sha256(f"{whole} {self._rows}".encode()).hexdigest()
+            return set_digest
+        return hashlib.sha256(f"{set_digest} {self._rows}".encode()).hexdigest()
 
 
 class DomainPair(NamedTuple):
@@ -269,9 +269,9 @@ def open_domains(
         return DomainPair(root.resolve().name, (train[0], train[1]), (test[0], test[1]))
     if domain_a is None or domain_b is None:
         raise InputError("two domains are --domain-a DIR and --domain-b DIR: give both")
-    found = [_own_folder(Path(root)) for root in (domain_a, domain_b)]
+    folders = [_own_folder(Path(root)) for root in (domain_a, domain_b)]
     name = "-".join(Path(root).resolve().name for root in (domain_a, domain_b))
-    return DomainPair(name, (found[0][0], found[1][0]), (found[0][1], found[1][1]))
+    return DomainPair(name, (folders[0][0], folders[1][0]), (folders[0][1], folders[1][1]))
 
 
 def _from_file(path: Path) -> DomainPair:

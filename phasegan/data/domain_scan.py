@@ -61,41 +61,41 @@ def scan(
         if kind.alpha and not alpha:
             kind = kind._replace(channels=kind.channels - 1, alpha=False)
         return (kind if limits is None else kind._replace(low=limits[0], high=limits[1])), part
-    seen: list[ImageInfo | str] = []
+    results: list[ImageInfo | str] = []
     with (
         quiet_decoders(),
         ThreadPoolExecutor(available_cores()) as pool,
         progress.task(f"looking at {part.label}", len(part)) as task,
     ):
-        for found in pool.map(_looker(part), range(len(part))):
-            seen.append(found)
+        for result in pool.map(_looker(part), range(len(part))):
+            results.append(result)
             task.advance()
-    good = [row for row, found in enumerate(seen) if isinstance(found, ImageInfo)]
-    for found in seen:
-        if isinstance(found, str):
-            progress.warn(f"left out {found}")
-    looks = [found for found in seen if isinstance(found, ImageInfo)]
-    if not looks:
+    readable = [row for row, result in enumerate(results) if isinstance(result, ImageInfo)]
+    for result in results:
+        if isinstance(result, str):
+            progress.warn(f"left out {result}")
+    infos = [result for result in results if isinstance(result, ImageInfo)]
+    if not infos:
         raise InputError(f"{part.label}: none of its {len(part)} pictures can be read")
-    kind = common_format(looks, part.label, alpha=alpha, limits=limits)
+    kind = common_format(infos, part.label, alpha=alpha, limits=limits)
     notices, names = NoticeCounter(), part.names
-    for row, own in zip(good, looks, strict=True):
-        notices.add(notices_for(own, kind), f"{part.label}/{names[row]}")
+    for row, info in zip(readable, infos, strict=True):
+        notices.add(notices_for(info, kind), f"{part.label}/{names[row]}")
     notices.report(progress)
     part.warn_ignored(progress)
     if limits is None:
-        warn_narrow_range(looks, kind, part.label, option, progress)
-    return kind, part.subset(good) if len(good) < len(part) else part
+        warn_narrow_range(infos, kind, part.label, option, progress)
+    return kind, part.subset(readable) if len(readable) < len(part) else part
 
 
 def warn_narrow_range(
-    looks: Iterable[ImageInfo], kind: PixelFormat, label: str, option: str, progress: Progress
+    infos: Iterable[ImageInfo], kind: PixelFormat, label: str, option: str, progress: Progress
 ) -> None:
     """Warn where pictures take a small part of their kind's range only."""
-    found = narrow_range([seen.value_range for seen in looks], kind.low, kind.high)
-    if found is not None:
-        said, low, high = found
-        progress.warn(f"{label}: {said}; {option} {low:.10g} {high:.10g} makes them fill it")
+    narrow = narrow_range([info.value_range for info in infos], kind.low, kind.high)
+    if narrow is not None:
+        message, low, high = narrow
+        progress.warn(f"{label}: {message}; {option} {low:.10g} {high:.10g} makes them fill it")
 
 
 def _looker(part: ImageSubset) -> Callable[[int], ImageInfo | str]:

@@ -40,7 +40,9 @@ class PathList:
             np.flatnonzero(np.frombuffer(data[start : start + _PART], np.uint8) == 0) + start
             for start in range(0, len(data), _PART)
         ]
-        self._starts = np.concatenate([[0], *(found + 1 for found in ends)]).astype(np.int64)
+        self._starts = np.concatenate([[0], *(positions + 1 for positions in ends)]).astype(
+            np.int64
+        )
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -109,14 +111,14 @@ class ImageFolder:
         presplit = all((self.root / name).is_dir() for name in SPLITS)
         names: list[str] = []
         for split in SPLITS if presplit else (None,):
-            found = sorted(self._walk(split or ""))
-            self._splits[split] = range(len(names), len(names) + len(found))
-            names += found
+            paths = sorted(self._walk(split or ""))
+            self._splits[split] = range(len(names), len(names) + len(paths))
+            names += paths
         self.linked.sort()
         if not names:
             ignored = f" ({self.ignored} other files)" if self.ignored else ""
-            left = "".join(f"; {line}" for line in ignored_lines(self.linked, ()))
-            raise InputError(f"{root}: no pictures in it or below it{ignored}{left}")
+            hints = "".join(f"; {line}" for line in ignored_lines(self.linked, ()))
+            raise InputError(f"{root}: no pictures in it or below it{ignored}{hints}")
         data = bytearray()
         for name in names:
             data += _stored(name)
@@ -130,12 +132,12 @@ class ImageFolder:
         while folders:
             folder = folders.pop()
             try:
-                changed = os.stat(os.path.join(self.root, folder)).st_mtime_ns
+                mtime = os.stat(os.path.join(self.root, folder)).st_mtime_ns
                 entries = os.scandir(os.path.join(self.root, folder))
             except OSError as error:
                 self.unlisted.append((safe_name(folder), error.strerror or "cannot be listed"))
                 continue
-            self._folders.append((folder, changed))
+            self._folders.append((folder, mtime))
             with entries:
                 for entry in entries:
                     if entry.name.startswith("."):
@@ -156,7 +158,7 @@ class ImageFolder:
 
     def item(self, number: int) -> SourceItem:
         """Return a picture's name and split."""
-        split = next(split for split, own in self._splits.items() if number in own)
+        split = next(split for split, numbers in self._splits.items() if number in numbers)
         return SourceItem(safe_name(self._names[number]), split, number)
 
     def job(self, number: int) -> str:
@@ -219,7 +221,9 @@ class ImageFolder:
         head = {
             "format": _FORMAT,
             "root": str(self.root.resolve()),
-            "splits": [[split, own.start, own.stop] for split, own in self._splits.items()],
+            "splits": [
+                [split, numbers.start, numbers.stop] for split, numbers in self._splits.items()
+            ],
             "ignored": self.ignored,
             "linked": self.linked,
             "unlisted": self.unlisted,
@@ -252,27 +256,27 @@ class ImageFolder:
             head: dict[str, Any] = json.loads(line)
             if digest.hexdigest() != written or head["format"] != _FORMAT:
                 return None
-            found = cls.__new__(cls)
-            found.root, found.label = Path(root), str(root)
-            found._splits = {split: range(a, b) for split, a, b in head["splits"]}
-            found.ignored, found._depth = int(head["ignored"]), int(head["depth"])
-            found.linked = list(map(str, head["linked"]))
-            found.unlisted = [(name, reason) for name, reason in head["unlisted"]]
-            found._listing, found._max_name_bytes = str(head["listing"]), int(head["longest"])
-            found._folders = [(folder, int(changed)) for folder, changed in head["folders"]]
-            if head["root"] != str(found.root.resolve()) or not found._unchanged(path.parent):
+            folder = cls.__new__(cls)
+            folder.root, folder.label = Path(root), str(root)
+            folder._splits = {split: range(a, b) for split, a, b in head["splits"]}
+            folder.ignored, folder._depth = int(head["ignored"]), int(head["depth"])
+            folder.linked = list(map(str, head["linked"]))
+            folder.unlisted = [(name, reason) for name, reason in head["unlisted"]]
+            folder._listing, folder._max_name_bytes = str(head["listing"]), int(head["longest"])
+            folder._folders = [(subfolder, int(mtime)) for subfolder, mtime in head["folders"]]
+            if head["root"] != str(folder.root.resolve()) or not folder._unchanged(path.parent):
                 return None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        found._names = PathList(data)
-        return found
+        folder._names = PathList(data)
+        return folder
 
-    def _unchanged(self, own: Path) -> bool:
+    def _unchanged(self, list_folder: Path) -> bool:
         """Tell whether no names came or went, in any folder but our own."""
-        root, own = self.root.resolve(), own.resolve()
+        root, list_folder = self.root.resolve(), list_folder.resolve()
         return all(
-            root / folder == own or os.stat(root / folder).st_mtime_ns == changed
-            for folder, changed in self._folders
+            root / folder == list_folder or os.stat(root / folder).st_mtime_ns == mtime
+            for folder, mtime in self._folders
         )
 
 

@@ -91,7 +91,7 @@ class LeakReport:
         if not self.leaks:
             return ""
         kinds, first = [leak.kind for leak in self.leaks], self.leaks[0]
-        counted = [f"{kinds.count(kind)} {said}" for kind, said in _SAID.items() if kind in kinds]
+        counted = [f"{kinds.count(kind)} {label}" for kind, label in _SAID.items() if kind in kinds]
         return (
             f"{len(kinds)} of {self.test_images} test pictures "
             f"{'stands' if len(kinds) == 1 else 'stand'} in the training split too: "
@@ -150,10 +150,10 @@ def find_leaks(file: PreparedFile, progress: Progress | None = None) -> LeakRepo
 
 
 def _positions(values: list[str]) -> defaultdict[str, list[int]]:
-    found = defaultdict(list)
+    positions = defaultdict(list)
     for position, value in enumerate(values):
-        found[value].append(position)
-    return found
+        positions[value].append(position)
+    return positions
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,9 @@ def _read(file: PreparedFile, split: PreparedSplit, task: ProgressTask) -> _Pict
     for start in range(0, len(split), block):
         images = split.images(slice(start, start + block))
         pixels += [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
-        found = _coefficients(images, basis) / np.float32(layout.data_range)
-        found[np.linalg.norm(found, axis=1) < CONTRAST * THUMBNAIL] = 0
-        coefficients[start : start + len(images)] = found
+        block_coefficients = _coefficients(images, basis) / np.float32(layout.data_range)
+        block_coefficients[np.linalg.norm(block_coefficients, axis=1) < CONTRAST * THUMBNAIL] = 0
+        coefficients[start : start + len(images)] = block_coefficients
         task.advance(len(images))
     return _Pictures(split.sources(), split.source_sha256(), pixels, coefficients)
 
@@ -229,7 +229,7 @@ def _nearest(
     """Return for each test picture which training picture is nearly the same, or −1."""
     mirrored = np.where(_ODD, -test.coefficients, test.coefficients)
     hashes, train_hashes = (_hash(test.coefficients), _hash(mirrored)), _hash(train.coefficients)
-    found = np.full(len(test_prints), -1)
+    nearest = np.full(len(test_prints), -1)
     closest = np.full(len(test_prints), CORRELATION, np.float32)
     for start in range(0, len(test_prints), BLOCKS[0]):
         rows = slice(start, start + BLOCKS[0])
@@ -244,6 +244,6 @@ def _nearest(
                 correlation[agreement < HASH_SIDE**2 - 2 * HASH_DISTANCE] = -1
                 best, value = correlation.argmax(axis=1), correlation.max(axis=1)
                 row = np.flatnonzero(value > closest[rows])
-                found[start + row], closest[start + row] = first + best[row], value[row]
+                nearest[start + row], closest[start + row] = first + best[row], value[row]
         task.advance(len(test_prints[rows]))
-    return found
+    return nearest

@@ -301,12 +301,12 @@ def override(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
     InputError
         If a value is out of range.
     """
-    given = {key: value for key, value in changes.items() if value is not None}
+    options = {key: value for key, value in changes.items() if value is not None}
     values = recipe.model_dump()
     for section, model in (("preprocessing", Preprocessing), ("split", Split)):
-        names = [key for key in given if key in model.model_fields]
-        values[section] |= {key: given.pop(key) for key in names}
+        names = [key for key in options if key in model.model_fields]
+        values[section] |= {key: options.pop(key) for key in names}
         values[section] = build(model, values[section], "prepare").model_dump()
-    if given:
-        raise InputError(f"prepare: unknown option {sorted(given)[0]}")
+    if options:
+        raise InputError(f"prepare: unknown option {sorted(options)[0]}")
     return build(Recipe, values, "prepare")

@@ -40,8 +40,8 @@ class AppendLog:
                 value = _read(stream.readline())
         except OSError:
             return None
-        known = isinstance(value, dict) and value.get("format") == FORMAT
-        return value if known else None
+        valid = isinstance(value, dict) and value.get("format") == FORMAT
+        return value if valid else None
 
     def start(self, head: dict[str, Any]) -> None:
         """Start anew with a head."""

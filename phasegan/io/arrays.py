@@ -84,10 +84,10 @@ def read_npy(
         if not size:
             raise UnreadableFileError("the file is empty")
         header = _read_header(stream)
-        left = size - stream.tell()
-        if header.nbytes > left:
+        remaining = size - stream.tell()
+        if header.nbytes > remaining:
             raise UnreadableFileError(
-                f"its header promises {header.nbytes:,} bytes of numbers, there are {left:,}"
+                f"its header promises {header.nbytes:,} bytes of numbers, there are {remaining:,}"
             )
         return _read_values(stream, header, check, samples)
 
@@ -200,20 +200,20 @@ def _read_values(
 ) -> NDArray[Any]:
     if check is not None:
         check(header)
-    wanted = _first(header, samples)
-    values = np.empty(math.prod(wanted.shape), wanted.dtype)
+    selection = _first(header, samples)
+    values = np.empty(math.prod(selection.shape), selection.dtype)
     view = values.view(np.uint8).data
     if not header.fortran_order:
         _fill(stream, view)
-        return values.reshape(wanted.shape)
-    if wanted is header:
+        return values.reshape(selection.shape)
+    if selection is header:
         _fill(stream, view)
     else:  # the samples of each pixel stand together
-        every = np.empty(header.shape[0], header.dtype)
-        for place in range(0, len(values), wanted.shape[0]):
-            _fill(stream, every.view(np.uint8).data)
-            values[place : place + wanted.shape[0]] = every[: wanted.shape[0]]
-    return values.reshape(wanted.shape[::-1]).transpose()
+        samples_of_pixel = np.empty(header.shape[0], header.dtype)
+        for place in range(0, len(values), selection.shape[0]):
+            _fill(stream, samples_of_pixel.view(np.uint8).data)
+            values[place : place + selection.shape[0]] = samples_of_pixel[: selection.shape[0]]
+    return values.reshape(selection.shape[::-1]).transpose()
 
 
 def _fill(stream: IO[bytes], view: memoryview) -> None:

@@ -173,9 +173,11 @@ def leftovers(folder: Path, name: str | None = None) -> list[Path]:
     """
     middle = ".+" if name is None else re.escape(_shortened(name))
     # numbers of processes and mkdtemp's letters: of earlier versions
-    known = re.compile(rf"\.{middle}\.([0-9a-f]{{16}}|[0-9]+|[a-z0-9_]{{8}})\.(tmp|old)", re.DOTALL)
+    pattern = re.compile(
+        rf"\.{middle}\.([0-9a-f]{{16}}|[0-9]+|[a-z0-9_]{{8}})\.(tmp|old)", re.DOTALL
+    )
     with contextlib.suppress(OSError):
-        return [folder / found for found in os.listdir(folder) if known.fullmatch(found)]
+        return [folder / entry for entry in os.listdir(folder) if pattern.fullmatch(entry)]
     return []
 
 

@@ -42,7 +42,7 @@ def file_lock(path: str | os.PathLike[str], what: str, *, wait: bool = False) ->
     check_plain(lock)
     holder = lock.with_name(lock.name + ".pid")
     guard = filelock.FileLock(lock, timeout=-1 if wait else 0, fallback_to_soft=False)
-    held = True
+    locked = True
     try:
         guard.acquire()
     except filelock.Timeout:
@@ -55,7 +55,7 @@ def file_lock(path: str | os.PathLike[str], what: str, *, wait: bool = False) ->
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        held = False
+        locked = False
         _warn_of(lock.parent)
     try:
         _write_holder(holder)
@@ -64,7 +64,7 @@ def file_lock(path: str | os.PathLike[str], what: str, *, wait: bool = False) ->
         for side in (holder, lock):
             with contextlib.suppress(OSError):  # Windows does not remove what is open
                 side.unlink(missing_ok=True)
-        if held:
+        if locked:
             guard.release()
 
 

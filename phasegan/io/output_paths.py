@@ -70,10 +70,10 @@ def is_read_only(folder: Path) -> bool:
 def is_plain(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is there itself, neither a link nor another name of one elsewhere."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_nlink <= 1
+    return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
 
 
 def check_plain(path: str | os.PathLike[str]) -> None:
@@ -165,10 +165,10 @@ def check_different(*paths: str | os.PathLike[str] | None) -> None:
     InputError
         Naming the first that is given twice.
     """
-    seen: set[Path] = set()
+    targets: set[Path] = set()
     for path in paths:
         real = None if path is None else Path(path).resolve()
-        if real in seen:
+        if real in targets:
             raise InputError(f"{path}: two outputs would be written there; give them two names")
         if real is not None:
-            seen.add(real)
+            targets.add(real)

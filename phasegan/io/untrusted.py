@@ -179,11 +179,11 @@ def check_growth(size: int, source: str | os.PathLike[str] | int) -> None:
     UnreadableFileError
         If that is more than `SLACK` and more than `MAX_GROWTH` times the file.
     """
-    whole = source if isinstance(source, int) else Path(source).stat().st_size
-    if size > max(SLACK, MAX_GROWTH * whole):
+    file_size = source if isinstance(source, int) else Path(source).stat().st_size
+    if size > max(SLACK, MAX_GROWTH * file_size):
         raise UnreadableFileError(
-            f"its header claims {size:,} bytes of numbers in a file of {whole:,} bytes; at most "
-            f"{MAX_GROWTH} times the file is taken, or {SLACK:,}"
+            f"its header claims {size:,} bytes of numbers in a file of {file_size:,} bytes; at "
+            f"most {MAX_GROWTH} times the file is taken, or {SLACK:,}"
         )
 
 

@@ -105,13 +105,13 @@ def unpack(
     """
     progress = progress or Progress()
     most = archive.stat().st_size * MAX_GROWTH + SLACK if most_bytes is None else most_bytes
-    written, left, seen, done = 0, most, 0, 0
-    whole = archive.stat().st_size // MEGABYTE
+    written, remaining, members, done = 0, most, 0, 0
+    megabytes = archive.stat().st_size // MEGABYTE
     limit = max(most, archive.stat().st_size * MAX_GROWTH + SLACK)
-    with _readable(archive), progress.task(f"unpacking {archive.name}, MB", whole) as task:
+    with _readable(archive), progress.task(f"unpacking {archive.name}, MB", megabytes) as task:
         for member in _zip(archive) if kind == "zip" else _tar(archive, limit):
-            seen += 1
-            if seen > most_members:
+            members += 1
+            if members > most_members:
                 raise InputError(
                     f"{archive}: more than {most_members} members, more than any set of pictures "
                     "holds; do not use it"
@@ -120,15 +120,17 @@ def unpack(
                 task.advance(member.position // MEGABYTE - done)
                 done = member.position // MEGABYTE
             path = _checked(member.name, archive)
-            wanted = place(path) if member.is_file else None
-            if wanted is None:
+            destination = place(path) if member.is_file else None
+            if destination is None:
                 continue
-            left -= _write(member, target / _checked(wanted.as_posix(), archive), left, archive)
+            remaining -= _write(
+                member, target / _checked(destination.as_posix(), archive), remaining, archive
+            )
             written += 1
     return written
 
 
-def _write(member: _Member, path: Path, left: int, archive: Path) -> int:
+def _write(member: _Member, path: Path, remaining: int, archive: Path) -> int:
     """Write one file and return its bytes; what headers say of its size is not trusted."""
     size = 0
     try:
@@ -136,7 +138,7 @@ def _write(member: _Member, path: Path, left: int, archive: Path) -> int:
         with member.open() as source, open(path, "xb") as stream:
             while block := source.read(_BLOCK):
                 size += len(block)
-                if size > left:
+                if size > remaining:
                     raise _too_much(archive)
                 stream.write(block)
     except (FileExistsError, NotADirectoryError):

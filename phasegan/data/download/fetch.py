@@ -158,20 +158,20 @@ def read_fetched(folder: str | os.PathLike[str]) -> FetchedFolder | None:
     path = Path(folder)
     try:
         values = read_json(path / MARKER_FILE)
-        found = FetchedFolder(path, str(values["name"]), dict(values["pictures"]))
+        folder_record = FetchedFolder(path, str(values["name"]), dict(values["pictures"]))
     except (InputError, KeyError, TypeError, ValueError):
         return None
-    return found if found.pictures == _count(path) else None
+    return folder_record if folder_record.pictures == _count(path) else None
 
 
 def _is_there(folder: Path, recipe: PairRecipe) -> bool:
     """Tell whether the folder is complete; refuse one that holds something else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    found = read_fetched(folder)
-    if found is not None and found.name == recipe.name:
+    record = read_fetched(folder)
+    if record is not None and record.name == recipe.name:
         return True
-    if found is None and (folder / MARKER_FILE).is_file():
+    if record is None and (folder / MARKER_FILE).is_file():
         raise InputError(
             f"{folder}: pictures are missing from it, or were added; remove the folder and "
             "fetch it again, or choose another -o"
@@ -184,31 +184,31 @@ def _interruptible(archive: Path, download: ResumingDownload) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        for kept in (archive, download.part):
-            if kept.exists() and kept.stat().st_size and download.started:
-                size = kept.stat().st_size / 1e6
+        for path in (archive, download.part):
+            if path.exists() and path.stat().st_size and download.started:
+                size = path.stat().st_size / 1e6
                 raise Interrupted(
-                    f"interrupted; {size:,.1f} MB are kept in {kept}, the same command goes on "
+                    f"interrupted; {size:,.1f} MB are kept in {path}, the same command goes on "
                     "from there",
                     2,
                 ) from None
         raise
 
 
-def _downloaded(wanted: Download, address: str, archive: Path, download: ResumingDownload) -> str:
+def _downloaded(recipe: Download, address: str, archive: Path, download: ResumingDownload) -> str:
     """Have the archive on disk, and return its SHA-256."""
     import pooch  # type: ignore[import-untyped]
 
     record = archive.with_name(f"{archive.name}.sha256")
-    known = wanted.sha256 or _recorded(record)
+    expected = recipe.sha256 or _recorded(record)
     if archive.exists():
         if download.part.exists():  # then it came another way, and is not to be removed
             download.forget()
-        found = _sha256(archive)
-        if known and found != known:
+        checksum = _sha256(archive)
+        if expected and checksum != expected:
             raise InputError(
-                f"{archive}: has the checksum {found}, not {known}: another file, or damaged; "
-                "move it away"
+                f"{archive}: has the checksum {checksum}, not {expected}: another file, or "
+                "damaged; move it away"
             )
     else:
         staging = archive.with_name(f".{archive.name}.{secrets.token_hex(8)}.tmp")
@@ -219,7 +219,7 @@ def _downloaded(wanted: Download, address: str, archive: Path, download: Resumin
         try:
             pooch.retrieve(
                 address,
-                known_hash=f"sha256:{known}" if known else None,
+                known_hash=f"sha256:{expected}" if expected else None,
                 fname=archive.name,
                 path=staging,
                 downloader=download,
@@ -230,16 +230,16 @@ def _downloaded(wanted: Download, address: str, archive: Path, download: Resumin
                 raise
             download.forget()
             raise InputError(
-                f"{address}: what came does not have the checksum {known}: it is damaged, or "
+                f"{address}: what came does not have the checksum {expected}: it is damaged, or "
                 "another file; it was removed"
             ) from None
         finally:
             logger.setLevel(level)
             shutil.rmtree(staging, ignore_errors=True)
-        found = known or _sha256(archive)
-    if not known:
-        write_text(record, f"{found}  {archive.name}\n")
-    return found
+        checksum = expected or _sha256(archive)
+    if not expected:
+        write_text(record, f"{checksum}  {archive.name}\n")
+    return checksum
 
 
 def _recorded(record: Path) -> str:
@@ -324,17 +324,17 @@ def _split(folder: Path, layout: PairLayout) -> None:
     choice depends on the seed and the names, not on a random generator.
     """
     for domain in ("A", "B"):
-        whole = folder / domain
-        if not whole.is_dir():
+        source = folder / domain
+        if not source.is_dir():
             continue
-        names = [path.relative_to(whole).as_posix() for path in _pictures(whole)]
+        names = [path.relative_to(source).as_posix() for path in _pictures(source)]
         names.sort(key=lambda name: hashlib.sha256(f"{layout.seed}/{name}".encode()).digest())
         test = max(1, round(layout.test_share * len(names)))
         for position, name in enumerate(names):
             target = folder / f"{'test' if position < test else 'train'}{domain}" / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            (whole / name).rename(target)
-        shutil.rmtree(whole)
+            (source / name).rename(target)
+        shutil.rmtree(source)
 
 
 def _pictures(folder: Path) -> list[Path]:

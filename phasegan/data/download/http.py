@@ -135,12 +135,12 @@ class ResumingDownload:
 
     def _attempt(self, session: requests.Session, url: str) -> bool:
         """Ask once; tell whether the file is whole."""
-        have, known = self._had(url)
-        if have and have == known.get("bytes"):
+        have, state = self._had(url)
+        if have and have == state.get("bytes"):
             return True
         headers = {"Accept-Encoding": "identity"}
         if have:
-            headers |= {"Range": f"bytes={have}-", "If-Range": str(known["version"])}
+            headers |= {"Range": f"bytes={have}-", "If-Range": str(state["version"])}
         with session.get(
             url, headers=headers, stream=True, timeout=(CONNECT_S, READ_S)
         ) as response:
@@ -154,7 +154,7 @@ class ResumingDownload:
                 raise RunError(_refused(response, url))
             answer = response.headers
             if status == 206 and answer.get("Content-Range", "").startswith(f"bytes {have}-"):
-                total = known.get("bytes")
+                total = state.get("bytes")
             else:
                 if status == 206:
                     raise RunError(f"{url}: the server sent another part than was asked for")
@@ -169,22 +169,22 @@ class ResumingDownload:
     def _had(self, url: str) -> tuple[int, dict[str, Any]]:
         """Return the bytes that can be built upon and what is known of them."""
         try:
-            known = read_json(self.state)
+            state = read_json(self.state)
             size = self.part.stat().st_size if is_plain(self.part) else 0
         except (InputError, OSError):
             return 0, {}
-        if not isinstance(known, dict) or known.get("url") != url or not known.get("version"):
+        if not isinstance(state, dict) or state.get("url") != url or not state.get("version"):
             return 0, {}
-        total = known.get("bytes")
-        return (0, {}) if isinstance(total, int) and size > total else (size, known)
+        total = state.get("bytes")
+        return (0, {}) if isinstance(total, int) and size > total else (size, state)
 
     def _receive(self, response: requests.Response, url: str, have: int, total: int | None) -> bool:
-        whole = total or self.expected or 0
+        size_estimate = total or self.expected or 0
         label = f"{self.archive.name}, MB"
         size = have
         with (
             os.fdopen(open_append(self.part), "ab") as stream,
-            self.progress.task(label, whole // MEGABYTE, have // MEGABYTE) as task,
+            self.progress.task(label, size_estimate // MEGABYTE, have // MEGABYTE) as task,
         ):
             for block in self._blocks(response, url):
                 if size + len(block) > self.most:

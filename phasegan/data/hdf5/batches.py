@@ -79,12 +79,12 @@ class BatchReader:
         [3, 1]
         """
         check_integer("epoch", epoch, 0)
-        chosen = ColumnSelection.choose(self, fields, dtype)
+        columns = ColumnSelection.choose(self, fields, dtype)
         sampling = make_sampling(
-            self, chosen, size, shuffle=shuffle, block=block, window=window, seed=seed,
+            self, columns, size, shuffle=shuffle, block=block, window=window, seed=seed,
             drop_last=drop_last,
         )  # fmt: skip
-        return read_batches(self, chosen, sampling, epoch)
+        return read_batches(self, columns, sampling, epoch)
 
     def load(
         self: SampleReader,
@@ -133,8 +133,8 @@ class BatchReader:
         >>> images.shape, images.dtype
         ((4, 128, 128), dtype('uint8'))
         """
-        chosen = ColumnSelection.choose(self, fields, dtype)
-        return load(self, chosen, check_device(chosen, device), threads, progress or Progress())
+        columns = ColumnSelection.choose(self, fields, dtype)
+        return load(self, columns, check_device(columns, device), threads, progress or Progress())
 
 
 def make_sampling(
@@ -157,5 +157,5 @@ def read_batches(
     """Return the batches of an order; parameters as of `Sampling.windows`."""
     for window in sampling.windows(epoch, share, part):
         fetched = fields.fetch(samples, window.rows)
-        for chosen in window.batches(sampling.size):
-            yield fields.finish({name: values[chosen] for name, values in fetched.items()})
+        for positions in window.batches(sampling.size):
+            yield fields.finish({name: values[positions] for name, values in fetched.items()})

@@ -17,8 +17,8 @@ def digest(values: NDArray[Any]) -> bytes:
 def dataset_checksum(values: NDArray[Any]) -> str:
     """Return the SHA-256 of a dataset's values; of strings each is ended by a zero byte."""
     if values.dtype.kind in "SO":
-        joined = b"".join(bytes(text) + b"\0" for text in values.tolist())
-        return hashlib.sha256(joined).hexdigest()
+        data = b"".join(bytes(text) + b"\0" for text in values.tolist())
+        return hashlib.sha256(data).hexdigest()
     return digest(values).hex()
 
 

@@ -87,14 +87,14 @@ class ColumnSelection:
                     f"{samples.where} holds phases and no images: leave images out of the fields"
                 )
         try:
-            chosen = np.dtype(dtype)
+            phase_dtype = np.dtype(dtype)
         except TypeError:
-            chosen = np.dtype(object)
-        if chosen not in (np.float16, np.float32, np.float64):
+            phase_dtype = np.dtype(object)
+        if phase_dtype not in (np.float16, np.float32, np.float64):
             raise InputError(f"dtype {dtype}: phases are float16, float32 or float64")
         if not names:
             raise InputError(f"no fields: choose of {', '.join(FIELDS)}")
-        return cls(tuple(dict.fromkeys(names)), chosen)
+        return cls(tuple(dict.fromkeys(names)), phase_dtype)
 
     def array(self, name: str, layout: Layout) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return the shape of one sample's array in a field, and its dtype."""
@@ -105,22 +105,22 @@ class ColumnSelection:
 
     def stored_bytes(self, layout: Layout) -> int:
         """Return the bytes that are read for a sample."""
-        stored = {dataset(name) for name in self.names} & {"phase", "images", "undefined"}
-        found = (layout.dataset(name) for name in stored)
-        return sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in found)
+        names = {dataset(name) for name in self.names} & {"phase", "images", "undefined"}
+        types = (layout.dataset(name) for name in names)
+        return sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in types)
 
     def fetch(self, samples: SampleReader, rows: Rows) -> Batch:
         """Read samples, in any order, phases as codes; `finish` makes fields of what it gives."""
-        found: Batch = {}
+        values: Batch = {}
         for name in dict.fromkeys(dataset(name) for name in self.names):
             if name == "index":
-                found[name] = np.arange(len(samples))[rows] if isinstance(rows, slice) else rows
+                values[name] = np.arange(len(samples))[rows] if isinstance(rows, slice) else rows
             elif name in TEXTS:
                 read = samples.sources if name == "source" else samples.source_sha256
-                found[name] = np.array(read(rows), dtype=np.str_)
+                values[name] = np.array(read(rows), dtype=np.str_)
             else:
-                found[name] = samples.take(name, rows)
-        return found
+                values[name] = samples.take(name, rows)
+        return values
 
     def finish(self, fetched: Batch) -> Batch:
         """Return the fields of what was fetched, or of a part of it."""

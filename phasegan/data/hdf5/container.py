@@ -101,8 +101,8 @@ def _open(path: Path, mode: str, **options: Any) -> h5py.File:
 
 def _lock_error(reason: str) -> int | None:
     """Return the number of the error with which locking a file failed, if that is what failed."""
-    found = _LOCK_FAILED.search(reason)
-    return None if found is None else int(found[1])
+    match = _LOCK_FAILED.search(reason)
+    return None if match is None else int(match[1])
 
 
 def _open_failure(reason: str, otherwise: str) -> str:
@@ -260,15 +260,15 @@ def _is_old(path: Path, hint: str) -> bool:
     if not path.is_file():
         raise InputError(f"{path}: not a regular file")
     try:
-        found = _superblock(path)
-        broken = found is not None and found[0] > 0 and not _seal_holds(path)
+        superblock = _superblock(path)
+        broken = superblock is not None and superblock[0] > 0 and not _seal_holds(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except UnreadableFileError as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    if found is None:
+    if superblock is None:
         raise InputError(f"{path}: not an HDF5 file{hint}")
-    return broken or found[1] < _CHECKSUMMED
+    return broken or superblock[1] < _CHECKSUMMED
 
 
 def is_hdf5(path: Path) -> bool:
@@ -327,8 +327,8 @@ def read_everything(path: str) -> None:
 
     def attributes(node: Any) -> None:
         for name in node.attrs:
-            stored = node.attrs.get_id(name)
-            if not (stored.dtype.hasobject and stored.shape):  # many names of one long text
+            attribute = node.attrs.get_id(name)
+            if not (attribute.dtype.hasobject and attribute.shape):  # many names of one long text
                 node.attrs.get(name)
 
     def show(name: str, node: Any) -> None:
@@ -348,7 +348,7 @@ def _probe(paths: Sequence[Path]) -> None:
     """Walk through files in a child process, which may die of one."""
     path = paths[0]
     try:
-        done = subprocess.run(
+        child = subprocess.run(
             [sys.executable, "-P", "-c", _READ_ALL, *(os.fspath(p.resolve()) for p in paths)],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
             stdin=subprocess.DEVNULL,
@@ -360,12 +360,12 @@ def _probe(paths: Sequence[Path]) -> None:
     except subprocess.TimeoutExpired:
         reason = f"damaged, HDF5 does not get through it in {PROBE_SECONDS:.0f} s"
     else:
-        if done.returncode < 0:
+        if child.returncode < 0:
             reason = "damaged, it makes the HDF5 library crash"
-        elif done.returncode:
-            lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["unreadable"]
-            said = lines[-1].partition(": ")[2] or lines[-1]
-            reason = _open_failure(said, f"damaged ({printable(said)})")
+        elif child.returncode:
+            lines = child.stderr.decode("utf-8", "replace").strip().splitlines() or ["unreadable"]
+            message = lines[-1].partition(": ")[2] or lines[-1]
+            reason = _open_failure(message, f"damaged ({printable(message)})")
     if reason and len(paths) > 1:  # which one, a child for each says
         for path in paths:
             _probe([path])

@@ -60,10 +60,10 @@ def refuse_missing_filters(dataset: h5py.Dataset, path: Path) -> None:
     InputError
         Naming the filter, and what to install.
     """
-    found = missing_filter(dataset)
-    if found is None:
+    missing = missing_filter(dataset)
+    if missing is None:
         return
-    number, name = found
+    number, name = missing
     advice = "install its plugin for HDF5 where HDF5_PLUGIN_PATH says"
     if number in _OF_PLUGIN:
         advice = f"pip install {_PLUGIN}"

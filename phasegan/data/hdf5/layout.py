@@ -160,20 +160,20 @@ class Layout:
 
 def dataset_attributes(name: str, layout: Layout) -> dict[str, Any]:
     """Return the attributes that a dataset has, but for the count of undefined phases."""
-    found: dict[str, Any] = {"axes": ", ".join(_axes(name, layout))}
+    attributes: dict[str, Any] = {"axes": ", ".join(_axes(name, layout))}
     if name == "phase":
-        found |= {"units": "rad", "encoding": layout.phase_dtype}
+        attributes |= {"units": "rad", "encoding": layout.phase_dtype}
         if layout.phase_dtype == "uint16":
-            found["scale_factor"] = TURN / UINT16_CODES
-            found["comment"] = "phase = code * scale_factor, modulo one turn"
+            attributes["scale_factor"] = TURN / UINT16_CODES
+            attributes["comment"] = "phase = code * scale_factor, modulo one turn"
     elif name == "undefined":
         limit = f"|X| < {UNDEFINED_BELOW:g} of the image's largest"
-        found["comment"] = f"True where {limit}; the phase is then 0"
+        attributes["comment"] = f"True where {limit}; the phase is then 0"
     elif name == "mean_magnitude":
-        found["units"] = "pixel units of the unnormalised transform"
+        attributes["units"] = "pixel units of the unnormalised transform"
     elif name in ("phase_sha256", "images_sha256"):
-        found["comment"] = f"SHA-256 of each sample's values in {name.removesuffix('_sha256')}"
-    return found
+        attributes["comment"] = f"SHA-256 of each sample's values in {name.removesuffix('_sha256')}"
+    return attributes
 
 
 def _axes(name: str, layout: Layout) -> list[str]:
@@ -231,7 +231,7 @@ def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
 
 
-def check_version(plain: dict[str, Any], known: int, where: str) -> None:
+def check_version(plain: dict[str, Any], supported: int, where: str) -> None:
     """Refuse a file of another format version.
 
     Raises
@@ -240,9 +240,9 @@ def check_version(plain: dict[str, Any], known: int, where: str) -> None:
         Naming both, and what to do.
     """
     version = plain.get("format_version")
-    if version != known:
+    if version != supported:
         raise InputError(
-            f"{where}: file format version {version}, this phasegan reads version {known}; "
+            f"{where}: file format version {version}, this phasegan reads version {supported}; "
             "prepare the pictures again, or use the phasegan that wrote it "
             f"({plain.get('phasegan_version', 'unknown')})"
         )

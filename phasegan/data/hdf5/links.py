@@ -59,18 +59,18 @@ def _refuse_links(group: h5py.Group, path: Path, virtual: bool) -> None:
     for name in group:
         kind = _kind(group, name)
         label = printable(f"{group.name.strip('/')}/{name}".lstrip("/"))
-        found = None if kind == h5py.h5l.TYPE_HARD else _KINDS.get(kind, "a link of a plugin")
-        if found is None:
+        violation = None if kind == h5py.h5l.TYPE_HARD else _KINDS.get(kind, "a link of a plugin")
+        if violation is None:
             try:
-                found = _violation(group[name], path, virtual)
+                violation = _violation(group[name], path, virtual)
             except InputError:
                 raise
             except Exception:  # damaged objects fail in many ways inside libhdf5
                 continue
-        if found is not None:
+        if violation is not None:
             raise InputError(
-                f"{path}: damaged, {label} is {found}, which phasegan never writes; restore the "
-                "file from a copy or prepare the pictures again"
+                f"{path}: damaged, {label} is {violation}, which phasegan never writes; restore "
+                "the file from a copy or prepare the pictures again"
             )
 
 
@@ -126,19 +126,19 @@ def resolve_name(file: h5py.File, name: str, path: Path) -> Any:
     node: Any = file["/"]
     while parts and isinstance(node, h5py.Group):
         part = parts.pop(0)
-        found = _member(node, part)
-        if isinstance(found, h5py.ExternalLink | int):
-            raise _outside(node, part, found, path)
-        if not isinstance(found, h5py.SoftLink):
-            node = found
+        member = _member(node, part)
+        if isinstance(member, h5py.ExternalLink | int):
+            raise _outside(node, part, member, path)
+        if not isinstance(member, h5py.SoftLink):
+            node = member
             continue
         links += 1
         if links > _MOST_LINKS:
             raise InputError(
                 f"{path}: {printable(name)} leads through more than {_MOST_LINKS} links"
             )
-        parts = [*_parts(found.path), *parts]
-        if found.path.startswith("/"):
+        parts = [*_parts(member.path), *parts]
+        if member.path.startswith("/"):
             node = file["/"]
     return None if parts else node
 

@@ -26,15 +26,15 @@ def snapshot_metadata(path: Path, values: Iterable[tuple[int, int]]) -> dict[str
     values : iterable of (int, int)
         Where values begin and end, in bytes; the rest is metadata.
     """
-    taken, end = sorted(values), path.stat().st_size
-    starts, stops = [0, *(stop for _, stop in taken)], [*(start for start, _ in taken), end]
-    kept = []
+    extents, end = sorted(values), path.stat().st_size
+    starts, stops = [0, *(stop for _, stop in extents)], [*(start for start, _ in extents), end]
+    blocks = []
     with open(path, "rb") as stream:
         for start, stop in zip(starts, stops, strict=True):
             stream.seek(start)
             packed = zlib.compress(stream.read(max(stop - start, 0)))
-            kept.append([start, base64.b85encode(packed).decode()])
-    return {"end": end, "metadata": kept}
+            blocks.append([start, base64.b85encode(packed).decode()])
+    return {"end": end, "metadata": blocks}
 
 
 def restore_metadata(path: Path, remembered: dict[str, Any]) -> None:

@@ -126,9 +126,9 @@ class HDF5Images:
         return planes
 
     def _matches(self, index: int, planes: NDArray[np.generic]) -> bool:
-        known = np.empty(DIGEST_BYTES, np.uint8)
-        self._parent.raw.read(self._tables.digests + index * DIGEST_BYTES, known)
-        return digest(planes) == known.tobytes()
+        expected = np.empty(DIGEST_BYTES, np.uint8)
+        self._parent.raw.read(self._tables.digests + index * DIGEST_BYTES, expected)
+        return digest(planes) == expected.tobytes()
 
     def intact(self, index: int) -> bool:
         """Tell whether a picture is what was written."""
@@ -154,8 +154,8 @@ class HDF5Images:
     def digest(self) -> str:
         """Digest of the group's data."""
         sums = self._parent.facts.checksums
-        joined = "\n".join(f"{name} {sums[f'{self._name}/{name}']}" for name in CHECKSUMMED)
-        return hashlib.sha256(joined.encode()).hexdigest()
+        lines = "\n".join(f"{name} {sums[f'{self._name}/{name}']}" for name in CHECKSUMMED)
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     def shapes(self) -> NDArray[np.int32]:
         """Return rows and columns of all pictures, (n, 2)."""
@@ -212,27 +212,29 @@ class PairFile:
 
     def _tables(self, file: h5py.File, name: str) -> ImageTable:
         kind = self.facts.kind(name)
-        found = {dataset: self._dataset(file, name, dataset, kind) for dataset in DATASETS}
+        datasets = {dataset: self._dataset(file, name, dataset, kind) for dataset in DATASETS}
         # Not more than there is in the file: memory is taken for them.
-        small = {n: found[n] for n in ("names", "source_sha256", "offsets", "shapes")}
+        small = {n: datasets[n] for n in ("names", "source_sha256", "offsets", "shapes")}
         sound = all(d.id.get_storage_size() >= d.size * d.dtype.itemsize for d in small.values())
-        count = found["names"].shape[0]
-        places = {n: container.contiguous_offset(found[n]) if found[n].size else 0 for n in _RAW}
+        count = datasets["names"].shape[0]
+        places = {
+            n: container.contiguous_offset(datasets[n]) if datasets[n].size else 0 for n in _RAW
+        }
         sound = (
             sound
-            and found["offsets"].shape == (count + 1,)
-            and found["shapes"].shape == (count, 2)
-            and found["source_sha256"].shape == (count,)
-            and found["pixels_sha256"].shape == (count, DIGEST_BYTES)
+            and datasets["offsets"].shape == (count + 1,)
+            and datasets["shapes"].shape == (count, 2)
+            and datasets["source_sha256"].shape == (count,)
+            and datasets["pixels_sha256"].shape == (count, DIGEST_BYTES)
             and (count > 0 or not name.startswith("train"))
         )
         if not sound:
             raise self._contradicting(name)
-        offsets, shapes = found["offsets"][()], found["shapes"][()]
+        offsets, shapes = datasets["offsets"][()], datasets["shapes"][()]
         elements = kind.channels * shapes.astype(np.float64).prod(1)
         if not (
             offsets[0] == 0
-            and offsets[-1] == found["pixels"].shape[0]
+            and offsets[-1] == datasets["pixels"].shape[0]
             and (shapes > 0).all()
             and (np.diff(offsets) == elements).all()
         ):
@@ -244,30 +246,30 @@ class PairFile:
                     f"{self.path}: {name}/{dataset} does not lie in one piece: rewritten by "
                     "another program; prepare the pictures again, or restore the file from a copy"
                 )
-            if place + found[dataset].size * found[dataset].dtype.itemsize > end:
+            if place + datasets[dataset].size * datasets[dataset].dtype.itemsize > end:
                 raise InputError(f"{self.path}: damaged, {name}/{dataset} goes beyond its end")
-        names = [container.decode_text(value) for value in found["names"][()]]
+        names = [container.decode_text(value) for value in datasets["names"][()]]
         return ImageTable(
             names, offsets, shapes, places["pixels"] or 0, places["pixels_sha256"] or 0
         )
 
     def _dataset(self, file: h5py.File, group: str, name: str, kind: PixelFormat) -> h5py.Dataset:
         try:
-            stored = file.get(f"{group}/{name}")
+            node = file.get(f"{group}/{name}")
         except Exception:  # damaged links fail in many ways inside libhdf5
-            stored = None
-        if not isinstance(stored, h5py.Dataset):
+            node = None
+        if not isinstance(node, h5py.Dataset):
             raise InputError(
                 f"{self.path}: damaged, dataset {group}/{name} is missing or unreadable"
             )
-        wanted, strings = dataset_type(name, kind), h5py.check_string_dtype(stored.dtype)
-        fits = strings is not None and strings.length if wanted is None else stored.dtype == wanted
-        if stored.ndim != len(LABELS[name]) or not fits:
+        dtype, strings = dataset_type(name, kind), h5py.check_string_dtype(node.dtype)
+        fits = strings is not None and strings.length if dtype is None else node.dtype == dtype
+        if node.ndim != len(LABELS[name]) or not fits:
             raise InputError(
-                f"{self.path}: {group}/{name} is {stored.shape} {stored.dtype}, expected "
-                f"{wanted or 'strings of fixed length'} along {' and '.join(LABELS[name])}"
+                f"{self.path}: {group}/{name} is {node.shape} {node.dtype}, expected "
+                f"{dtype or 'strings of fixed length'} along {' and '.join(LABELS[name])}"
             )
-        return stored
+        return node
 
     def _contradicting(self, name: str) -> InputError:
         return InputError(f"{self.path}: damaged, the datasets of {name} contradict one another")

@@ -48,9 +48,9 @@ def verify_pair_file(file: PairFile, progress: Progress | None = None) -> list[s
 def _check_group(file: PairFile, name: str, group: HDF5Images, task: ProgressTask) -> list[str]:
     wrong: list[str] = []
     damaged: list[str] = []
-    for row, own in enumerate(group.names):
+    for row, image_name in enumerate(group.names):
         if not group.intact(row):
-            damaged.append(own)
+            damaged.append(image_name)
         task.advance()
     if damaged:
         wrong.append(f"{name}/pixels ({counted(damaged, 'picture')})")
@@ -78,8 +78,8 @@ def _described(file: PairFile, name: str) -> bool:
 
     def compare(opened: h5py.File) -> bool:
         node = opened[name]
-        found = {key: container.decode_text(value) for key, value in node.attrs.items()}
-        return found == ({"axes": ", ".join(labels)} if labels else {})
+        attributes = {key: container.decode_text(value) for key, value in node.attrs.items()}
+        return attributes == ({"axes": ", ".join(labels)} if labels else {})
 
     try:
         return file.read(compare)
@@ -87,12 +87,12 @@ def _described(file: PairFile, name: str) -> bool:
         return False
 
 
-def _strangers(file: PairFile, known: set[str]) -> list[str]:
+def _strangers(file: PairFile, format_names: set[str]) -> list[str]:
     """Return objects that the format does not know."""
 
     def find(opened: h5py.File) -> list[str]:
-        found: list[str] = []
-        opened.visit(found.append)
-        return [f"{name} (unknown)" for name in found if name not in known]
+        names: list[str] = []
+        opened.visit(names.append)
+        return [f"{name} (unknown)" for name in names if name not in format_names]
 
     return file.read(find)

@@ -50,8 +50,8 @@ def load(
     if not on_host:
         check_memory(needed, _free_on(device), what, f"on {device}", _ADVICE)
     try:
-        found = {n: _empty((count, *s), d, device) for n, (s, d) in arrays.items()}
-        _fill(samples, fields, found, range(0, count, block), threads, progress)
+        values = {n: _empty((count, *s), d, device) for n, (s, d) in arrays.items()}
+        _fill(samples, fields, values, range(0, count, block), threads, progress)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
@@ -59,8 +59,8 @@ def load(
             f"{what} need {format_bytes(needed)} of memory, more than there is: {_ADVICE}"
         ) from None
     texts = ColumnSelection(tuple(n for n in fields.names if n in TEXTS), fields.dtype)
-    found |= texts.read(samples, slice(None))
-    return {name: found[name] for name in fields.names}
+    values |= texts.read(samples, slice(None))
+    return {name: values[name] for name in fields.names}
 
 
 def check_device(fields: ColumnSelection, device: Any) -> torch.device | None:
@@ -85,17 +85,17 @@ def check_device(fields: ColumnSelection, device: Any) -> torch.device | None:
     if device == "auto":
         return choose_device(device)
     try:
-        chosen = torch.device(device)
+        torch_device = torch.device(device)
     except (RuntimeError, TypeError):
         raise InputError(f"device {device!r}: choose one of {', '.join(DEVICES)}") from None
-    choose_device(chosen.type)
-    return chosen
+    choose_device(torch_device.type)
+    return torch_device
 
 
 def _fill(
     samples: SampleReader,
     fields: ColumnSelection,
-    found: dict[str, Any],
+    targets: dict[str, Any],
     starts: range,
     threads: int,
     progress: Progress,
@@ -104,7 +104,7 @@ def _fill(
 
     def one(start: int) -> int:
         stop = min(start + starts.step, starts.stop)
-        _fill_block(samples, fields, found, start, stop)
+        _fill_block(samples, fields, targets, start, stop)
         return stop - start
 
     label = f"reading {samples.name}"
@@ -132,11 +132,11 @@ def _under_way(
 
 
 def _fill_block(
-    samples: SampleReader, fields: ColumnSelection, found: dict[str, Any], start: int, stop: int
+    samples: SampleReader, fields: ColumnSelection, targets: dict[str, Any], start: int, stop: int
 ) -> None:
     rows, rest = slice(start, stop), []
     for name in fields.names:
-        target = found.get(name)
+        target = targets.get(name)
         if name in ("images", "codes", "undefined") and isinstance(target, np.ndarray):
             samples.take("phase" if name == "codes" else name, rows, target[start:stop])
         elif target is not None:
@@ -145,7 +145,7 @@ def _fill_block(
         return
     values: Batch = ColumnSelection(tuple(rest), fields.dtype).read(samples, rows)
     for name, value in values.items():
-        _put(found[name], start, stop, value)
+        _put(targets[name], start, stop, value)
 
 
 def _put(target: Any, start: int, stop: int, values: NDArray[Any]) -> None:

@@ -54,7 +54,7 @@ class PreparedFile:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, check: bool = True, joined: bool = True
+        self, path: str | os.PathLike[str], *, check: bool = True, allow_merged: bool = True
     ) -> None:
         self.path, self.check = Path(path), check
         self.raw = PositionalFile(self.path)
@@ -71,7 +71,7 @@ class PreparedFile:
             refuse_links(file, self.path, ("train", "test"), virtual=shards)
             self.shards: list[PreparedFile] = []
             if shards:
-                if not joined:
+                if not allow_merged:
                     raise InputError(f"{path}: joins shards, where a shard is wanted")
                 self.train, self.test = self._open_shards(file)
             else:
@@ -87,8 +87,8 @@ class PreparedFile:
             raise InputError(f"{path}: damaged ({reason})") from None
 
     def _split(self, file: h5py.File, name: str) -> PreparedSplit:
-        stored = HDF5Split(self, name, file)
-        return PreparedSplit(self, name, [SplitSegment(stored, range(stored.count))])
+        split = HDF5Split(self, name, file)
+        return PreparedSplit(self, name, [SplitSegment(split, range(split.count))])
 
     def _open_shards(self, file: h5py.File) -> Iterator[PreparedSplit]:
         """Open the shards, and make sure that they are there and the right ones."""
@@ -115,9 +115,9 @@ class PreparedFile:
                 f"{path}: missing, a shard of {self.path.name}; put it beside that, or give the "
                 "command that prepared it again"
             )
-        shard = PreparedFile(path, check=self.check, joined=False)
-        found = shard.attributes["attributes_checksum"], shard.attributes["intact"]
-        if found != (identity, True) or shard.layout != self.layout:
+        shard = PreparedFile(path, check=self.check, allow_merged=False)
+        shard_identity = shard.attributes["attributes_checksum"], shard.attributes["intact"]
+        if shard_identity != (identity, True) or shard.layout != self.layout:
             shard.close()
             raise InputError(
                 f"{path}: not the shard that {self.path.name} was joined from; restore it, or "
@@ -200,8 +200,8 @@ class PreparedFile:
         """
         self.require_images("a mean magnitude is taken from images, of another prepared file")
         mean = self.read(lambda file: file["train/mean_magnitude"][()])
-        found = hashlib.sha256(np.ascontiguousarray(mean).data).hexdigest()
-        if self.check and found != self.attributes["checksums"].get("train/mean_magnitude"):
+        checksum = hashlib.sha256(np.ascontiguousarray(mean).data).hexdigest()
+        if self.check and checksum != self.attributes["checksums"].get("train/mean_magnitude"):
             raise InputError(
                 f"{self.path}: damaged, train/mean_magnitude is not what was written; restore the "
                 "file from a copy or prepare the pictures again"
@@ -211,8 +211,8 @@ class PreparedFile:
     @property
     def digest(self) -> str:
         """SHA-256 over all checksums: equal for files with equal data."""
-        joined = "\n".join(f"{k} {v}" for k, v in sorted(self.attributes["checksums"].items()))
-        return hashlib.sha256(joined.encode()).hexdigest()
+        lines = "\n".join(f"{k} {v}" for k, v in sorted(self.attributes["checksums"].items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     def close(self) -> None:
         """Close the HDF5 handle of this process; the next read opens it again."""

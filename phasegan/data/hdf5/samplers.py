@@ -167,8 +167,8 @@ class _Sequence:
     def __init__(self, count: int, block: int, order: Rows, shift: int) -> None:
         self._count, self._block, self._order, self._shift = count, block, order, shift
         self._short = len(order) * block - count
-        found = np.flatnonzero(order == len(order) - 1)
-        self._last = int(found[0]) if len(found) else 0
+        last = np.flatnonzero(order == len(order) - 1)
+        self._last = int(last[0]) if len(last) else 0
 
     def rows(self, start: int, stop: int) -> Rows:
         """Return the samples at places start to stop of the sequence."""

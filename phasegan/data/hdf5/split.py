@@ -71,11 +71,11 @@ class PreparedSplit(BatchReader):
         PreparedSplit
             Its samples are the rows of the segments.
         """
-        chosen = [
+        parts = [
             SplitSegment(splits[shard].segments[0].split, range(int(start), int(stop)))
             for _, shard, start, stop in segments
         ]
-        return cls(parent, name, chosen)
+        return cls(parent, name, parts)
 
     def __len__(self) -> int:
         return self._count
@@ -83,13 +83,13 @@ class PreparedSplit(BatchReader):
     def _rows(self, indices: Indices) -> NDArray[np.int64]:
         if isinstance(indices, slice):
             return np.arange(*indices.indices(self._count), dtype=np.int64)
-        wanted = np.asarray(indices)
-        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+        array = np.asarray(indices)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise InputError(
-                f"{self._parent.path}: indices of shape {wanted.shape} and dtype "
-                f"{wanted.dtype}; expected a slice or a sequence of integers"
+                f"{self._parent.path}: indices of shape {array.shape} and dtype "
+                f"{array.dtype}; expected a slice or a sequence of integers"
             )
-        rows = wanted.astype(np.int64, copy=False)
+        rows = array.astype(np.int64, copy=False)
         if len(rows) and not 0 <= rows.min() <= rows.max() < self._count:
             outside = rows.min() if rows.min() < 0 else rows.max()
             raise InputError(
@@ -124,14 +124,14 @@ class PreparedSplit(BatchReader):
             return values
         owners = np.searchsorted(self._starts, rows, side="right") - 1
         for owner in np.unique(owners):
-            segment, mine = self._segments[owner], np.flatnonzero(owners == owner)
-            own = segment.rows.start + (rows[mine] - self._starts[owner])
-            if len(mine) == len(rows):
-                segment.split.take(name, own, values)
+            segment, positions = self._segments[owner], np.flatnonzero(owners == owner)
+            file_rows = segment.rows.start + (rows[positions] - self._starts[owner])
+            if len(positions) == len(rows):
+                segment.split.take(name, file_rows, values)
                 continue
-            found = np.empty((len(mine), *values.shape[1:]), values.dtype)
-            segment.split.take(name, own, found)
-            values[mine] = found
+            part = np.empty((len(positions), *values.shape[1:]), values.dtype)
+            segment.split.take(name, file_rows, part)
+            values[positions] = part
         return values
 
     def codes(self, indices: Indices = slice(None)) -> NDArray[np.generic]:
@@ -168,11 +168,11 @@ class PreparedSplit(BatchReader):
         """Return the SHA-256 of samples' values in `phase` or `images`: (n, 32), uint8."""
         return self.take(f"{name}_sha256", indices)
 
-    def check(self, name: str, told: Callable[[], None]) -> Iterator[tuple[int, bool]]:
+    def check(self, name: str, on_sample: Callable[[], None]) -> Iterator[tuple[int, bool]]:
         """Yield each sample, and whether its values in `phase` or `images` are what was written."""
         for start, segment in zip(self._starts, self._segments, strict=False):
             for row, intact in segment.split.check(name, segment.rows):
-                told()
+                on_sample()
                 yield int(start) + row - segment.rows.start, intact
 
     def undefined_rows(self) -> Iterator[int]:

@@ -134,10 +134,10 @@ class HDF5Split:
     def _take_hdf5(self, file: h5py.File, name: str, rows: Rows) -> NDArray[Any]:
         dataset = file[f"{self.name}/{name}"]
         unique, back = np.unique(rows, return_inverse=True)
-        wanted: Any = unique
+        selection: Any = unique
         if len(unique) and unique[-1] - unique[0] + 1 == len(unique):
-            wanted = slice(int(unique[0]), int(unique[-1]) + 1)
-        values: NDArray[Any] = dataset[wanted][back]
+            selection = slice(int(unique[0]), int(unique[-1]) + 1)
+        values: NDArray[Any] = dataset[selection][back]
         return values
 
     def _take_raw(self, name: str, rows: Rows, into: NDArray[Any]) -> None:
@@ -185,11 +185,11 @@ class HDF5Split:
             return
 
         def written(file: h5py.File) -> list[int]:
-            found: list[int] = []
+            rows: list[int] = []
             file[f"{self.name}/undefined"].id.chunk_iter(
-                lambda chunk: found.append(int(chunk.chunk_offset[0]))
+                lambda chunk: rows.append(int(chunk.chunk_offset[0]))
             )
-            return sorted(found)
+            return sorted(rows)
 
         yield from self._parent.read(written)
 

@@ -30,7 +30,7 @@ def refuse_unwritten(
     dataset: h5py.Dataset,
     path: Path,
     rows: int | None = None,
-    known: dict[tuple[Path, str], bool] | None = None,
+    visited: dict[tuple[Path, str], bool] | None = None,
 ) -> None:
     """Refuse a dataset of which values are missing, or stand where they may not.
 
@@ -43,7 +43,7 @@ def refuse_unwritten(
         Its file, for messages.
     rows : int, optional
         Only so many along the first axis are going to be read; all by default.
-    known : dict of bool, optional
+    visited : dict of bool, optional
         Virtual datasets by file and name that were looked at, as it is a source: False for
         those whose sources are still looked at, of which it may not be one.
 
@@ -64,14 +64,14 @@ def refuse_unwritten(
         )
     shape = dataset.shape if rows is None else (min(rows, dataset.shape[0]), *dataset.shape[1:])
     if dataset.is_virtual:
-        known = {} if known is None else known
+        visited = {} if visited is None else visited
         key = path.resolve(), str(dataset.name)
-        if known.get(key) is False:
+        if visited.get(key) is False:
             raise InputError(f"{path}: the sources of {label} go round in a circle")
-        if key not in known:
-            known[key] = False
-            _check_sources(dataset, path, shape, known)
-            known[key] = True
+        if key not in visited:
+            visited[key] = False
+            _check_sources(dataset, path, shape, visited)
+            visited[key] = True
         return
     refuse_missing_filters(dataset, path)
     if dataset.chunks is None:
@@ -84,8 +84,8 @@ def refuse_unwritten(
 def _refuse_missing_chunks(dataset: h5py.Dataset, path: Path, shape: tuple[int, ...]) -> None:
     chunks: tuple[int, ...] = dataset.chunks
     counts = [-(-size // chunk) for size, chunk in zip(shape, chunks, strict=True)]
-    whole = [-(-size // chunk) for size, chunk in zip(dataset.shape, chunks, strict=True)]
-    if dataset.id.get_num_chunks() >= math.prod(whole):
+    all_counts = [-(-size // chunk) for size, chunk in zip(dataset.shape, chunks, strict=True)]
+    if dataset.id.get_num_chunks() >= math.prod(all_counts):
         return
     numbers: set[int] = set()
 
@@ -122,7 +122,7 @@ def _check_sources(
     dataset: h5py.Dataset,
     path: Path,
     shape: tuple[int, ...],
-    known: dict[tuple[Path, str], bool],
+    visited: dict[tuple[Path, str], bool],
 ) -> None:
     label = printable(str(dataset.name))
     if os.environ.get(_PREFIX):
@@ -140,20 +140,20 @@ def _check_sources(
     check_files([where for name, where in places.items() if name != "."])
     parts: list[list[NDArray[np.int64]]] = []
     for name, where in places.items():
-        own = name == "."
-        with nullcontext(dataset.file) if own else open_hdf5(where, check=False) as file:
+        same_file = name == "."
+        with nullcontext(dataset.file) if same_file else open_hdf5(where, check=False) as file:
             for source, virtual in sources[name]:
                 inside = str(source.dset_name)
-                said = printable(inside) if own else f"{printable(inside)} in {where}"
+                description = printable(inside) if same_file else f"{printable(inside)} in {where}"
                 part = resolve_name(file, inside, where)
                 if not isinstance(part, h5py.Dataset):
-                    raise InputError(f"{path}: {label} lacks its source {said}")
-                refuse_unwritten(part, where, known=known)
+                    raise InputError(f"{path}: {label} lacks its source {description}")
+                refuse_unwritten(part, where, visited=visited)
                 try:
                     parts += _indices(virtual, source.src_space, shape, part.shape)
                 except IndexError:
                     raise InputError(
-                        f"{path}: {label} asks for more than its source {said} has"
+                        f"{path}: {label} asks for more than its source {description} has"
                     ) from None
     values = math.prod(shape)
     missing = values - _count(parts, shape)
@@ -198,10 +198,10 @@ class _Axis:
             return max(size - self.start, 0)
         return max((size - self.start - self.block) // self.stride + 1, 0)
 
-    def indices(self, size: int, found: int) -> NDArray[np.int64]:
+    def indices(self, size: int, available: int) -> NDArray[np.int64]:
         """Return the indices below `size`; an endless selection takes `found`."""
-        count = found if self.count >= h5py.h5s.UNLIMITED else self.count
-        block = found if self.block >= h5py.h5s.UNLIMITED else self.block
+        count = available if self.count >= h5py.h5s.UNLIMITED else self.count
+        block = available if self.block >= h5py.h5s.UNLIMITED else self.block
         count = min(count, -(-(size - self.start) // self.stride))
         block = min(block, size - self.start)
         index = self.start + self.stride * np.arange(count)[:, None] + np.arange(block)
@@ -223,7 +223,7 @@ def _slabs(space: Any, shape: tuple[int, ...]) -> list[list[_Axis]]:
 
 
 def _indices(
-    virtual: list[list[_Axis]], source: Any, shape: tuple[int, ...], there: tuple[int, ...]
+    virtual: list[list[_Axis]], source: Any, shape: tuple[int, ...], source_shape: tuple[int, ...]
 ) -> list[list[NDArray[np.int64]]]:
     """Return the indices along each axis that a source gives, for each part of a selection.
 
@@ -232,19 +232,19 @@ def _indices(
     IndexError
         If the source is smaller than what is taken from it.
     """
-    found = 0
-    for slab in _slabs(source, there):
-        for axis, size in zip(slab, there, strict=True):
+    available = 0
+    for slab in _slabs(source, source_shape):
+        for axis, size in zip(slab, source_shape, strict=True):
             if axis.endless:
-                found = axis.within(size)
+                available = axis.within(size)
             elif axis.start + (axis.count - 1) * axis.stride + axis.block > size:
                 raise IndexError
     if source.get_select_type() == h5py.h5s.SEL_ALL:
-        taken = sum(math.prod(axis.count * axis.block for axis in slab) for slab in virtual)
-        if taken > math.prod(there):
+        requested = sum(math.prod(axis.count * axis.block for axis in slab) for slab in virtual)
+        if requested > math.prod(source_shape):
             raise IndexError
     return [
-        [axis.indices(size, found) for axis, size in zip(slab, shape, strict=True)]
+        [axis.indices(size, available) for axis, size in zip(slab, shape, strict=True)]
         for slab in virtual
     ]
 

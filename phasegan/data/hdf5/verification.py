@@ -42,10 +42,10 @@ def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str
         names.append("train/mean_magnitude")
     wrong = [] if prepared.attributes["intact"] else ["attributes"]
     for shard in prepared.shards:
-        wrong += [f"{shard.path.name}: {found}" for found in verify(shard, progress)]
+        wrong += [f"{shard.path.name}: {problem}" for problem in verify(shard, progress)]
     total = len(prepared.layout.raw) * (len(prepared.train) + len(prepared.test))
     with (progress or Progress()).task("verifying", total) as task:
-        wrong += [found for name in names if (found := _check(prepared, name, task))]
+        wrong += [problem for name in names if (problem := _check(prepared, name, task))]
     damaged = {name.split(" ")[0] for name in wrong}
     wrong += [
         f"{name} (description)"
@@ -57,22 +57,22 @@ def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str
     return wrong + _strangers(prepared, names)
 
 
-def counted(found: Sequence[object], what: str) -> str:
+def counted(items: Sequence[object], what: str) -> str:
     """Return `7 samples: 0, 3, 4, 9, 12, …`."""
-    shown = ", ".join(map(str, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
-    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}: {shown}"
+    first = ", ".join(map(str, items[:_NAMED])) + (", …" if len(items) > _NAMED else "")
+    return f"{len(items)} {what}{'' if len(items) == 1 else 's'}: {first}"
 
 
 def _strangers(prepared: PreparedFile, names: list[str]) -> list[str]:
     """Return objects that the format does not know."""
-    known = {"train", "test", *names}
+    format_names = {"train", "test", *names}
     if prepared.shards:
-        known |= {SHARDS, *(f"{SHARDS}/{name}" for name in ("file", "identity", "pieces"))}
+        format_names |= {SHARDS, *(f"{SHARDS}/{name}" for name in ("file", "identity", "pieces"))}
 
     def find(file: h5py.File) -> list[str]:
-        found: list[str] = []
-        file.visit(found.append)
-        return [f"{name} (unknown)" for name in found if name not in known]
+        objects: list[str] = []
+        file.visit(objects.append)
+        return [f"{name} (unknown)" for name in objects if name not in format_names]
 
     return prepared.read(find)
 
@@ -94,16 +94,16 @@ def _of_shards(prepared: PreparedFile, name: str) -> bool:
 def _described(prepared: PreparedFile, name: str) -> bool:
     """Tell whether a dataset has the attributes of the format."""
     short = name.split("/")[1]
-    wanted = dataset_attributes(short, prepared.layout)
+    expected = dataset_attributes(short, prepared.layout)
 
     def compare(file: h5py.File) -> bool:
         dataset = file[name]
-        found = {
+        attributes = {
             k: v.decode() if isinstance(v, bytes) else v
             for k, v in dataset.attrs.items()
             if k != "count"
         }
-        return found == wanted
+        return attributes == expected
 
     try:
         return prepared.read(compare)
@@ -120,10 +120,10 @@ def _check(prepared: PreparedFile, name: str, task: ProgressTask) -> str:
         if short in prepared.layout.raw:
             return _check_samples(split, short, name, expected, task, bool(prepared.shards))
         if short == "mean_magnitude":
-            found = hashlib.sha256(prepared.mean_magnitude().data).hexdigest()
+            checksum = hashlib.sha256(prepared.mean_magnitude().data).hexdigest()
         elif short == "undefined":
-            found, count = _undefined(split)
-            if found == expected and count != split.undefined_count:
+            checksum, count = _undefined(split)
+            if checksum == expected and count != split.undefined_count:
                 return f"{name} (description)"
         elif short.startswith("source"):
             digest = hashlib.sha256()
@@ -131,12 +131,12 @@ def _check(prepared: PreparedFile, name: str, task: ProgressTask) -> str:
                 rows = slice(start, start + _BLOCK)
                 texts = split.sources(rows) if short == "source" else split.source_sha256(rows)
                 digest.update(b"".join(text.encode() + b"\0" for text in texts))
-            found = digest.hexdigest()
+            checksum = digest.hexdigest()
         else:
             return ""  # checksums of samples, compared with those
     except (InputError, KeyError, TypeError, ValueError, UnicodeError):
-        found = "unreadable"
-    return "" if found == expected else name
+        checksum = "unreadable"
+    return "" if checksum == expected else name
 
 
 def _check_samples(

@@ -29,18 +29,18 @@ def is_srgb(profile: bytes) -> bool:
         return b"sRGB" in profile
     levels = np.arange(0, 256, 51, dtype=np.uint8)
     try:
-        own: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        mode = _MODES.get(str(own.profile.xcolor_space).strip())
+        source: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = _MODES.get(str(source.profile.xcolor_space).strip())
         if mode is None:
             return False
         grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
         colours = Image.fromarray(grid if mode == "RGB" else levels[None])
-        shown = ImageCms.profileToProfile(
-            colours, own, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        converted = ImageCms.profileToProfile(
+            colours, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return True
-    change = np.asarray(shown, np.int16) - np.asarray(colours.convert("RGB"), np.int16)
+    change = np.asarray(converted, np.int16) - np.asarray(colours.convert("RGB"), np.int16)
     return bool(np.abs(change).max() <= _NEAR)
 
 

@@ -118,7 +118,7 @@ def resize(planes: Planes, rows: int, columns: int) -> Planes:
     """
     if planes.shape[1:] == (rows, columns):
         return planes
-    found = np.stack(
+    resized = np.stack(
         [
             np.asarray(
                 Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(
@@ -129,8 +129,8 @@ def resize(planes: Planes, rows: int, columns: int) -> Planes:
         ]
     )
     if planes.dtype.kind == "u":
-        return np.clip(np.rint(found), 0, np.iinfo(planes.dtype.name).max).astype(planes.dtype)
-    return np.clip(found, planes.min(), planes.max())
+        return np.clip(np.rint(resized), 0, np.iinfo(planes.dtype.name).max).astype(planes.dtype)
+    return np.clip(resized, planes.min(), planes.max())
 
 
 def resize_to_load(planes: Planes, load: int, fit: str) -> Planes:

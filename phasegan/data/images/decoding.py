@@ -44,8 +44,8 @@ def _formats() -> tuple[str, ...]:
     The usual ones come first: some of the others are only known by trying to read them.
     """
     Image.init()
-    known = [name for name in Image.ID if name not in _NOT_FORMATS]
-    return tuple(sorted(known, key=lambda name: name not in _USUAL))
+    formats = [name for name in Image.ID if name not in _NOT_FORMATS]
+    return tuple(sorted(formats, key=lambda name: name not in _USUAL))
 
 
 def image_suffixes() -> frozenset[str]:
@@ -93,8 +93,8 @@ def decode_image(data: bytes, notes: ImageNotices) -> Pixels:
     """
 
     def decode(data: bytes) -> Pixels:
-        found = open_image(data, notes)
-        return found if isinstance(found, np.ndarray) else to_pixels(found)
+        image = open_image(data, notes)
+        return image if isinstance(image, np.ndarray) else to_pixels(image)
 
     return guarded(decode, data)
 

@@ -128,10 +128,10 @@ def inflated_size(decompressor: Any, blocks: Iterable[bytes], most: int) -> int:
     size = 0
     for block in blocks:
         while size <= most and not decompressor.eof:
-            found = decompressor.decompress(block, _BLOCK)
-            size += len(found)
+            output = decompressor.decompress(block, _BLOCK)
+            size += len(output)
             block = getattr(decompressor, "unconsumed_tail", b"")
-            if not block and len(found) < _BLOCK:
+            if not block and len(output) < _BLOCK:
                 break
     return size
 

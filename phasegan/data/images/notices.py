@@ -139,16 +139,16 @@ def narrow_range(
         `99 % of the values lie in 6 % of the range 0 to 65535`, and limits that they
         would fill; None where they take an eighth or more, or are all equal.
     """
-    known = np.array([found for found in value_ranges if found is not None], np.float64)
-    if not len(known):
+    ranges = np.array([item for item in value_ranges if item is not None], np.float64)
+    if not len(ranges):
         return None
-    bottom = float(np.percentile(known[:, 0], 1, method="lower"))
-    top = float(np.percentile(known[:, 1], 99, method="higher"))
+    bottom = float(np.percentile(ranges[:, 0], 1, method="lower"))
+    top = float(np.percentile(ranges[:, 1], 99, method="higher"))
     share = (top - bottom) / (high - low)
     if not 0 < share < NARROW:
         return None
-    said = f"99 % of the values lie in {100 * share:.2g} % of the range {low:g} to {high:g}"
-    return said, *_limits(bottom, top, known[:, 3].max(), low, high)
+    message = f"99 % of the values lie in {100 * share:.2g} % of the range {low:g} to {high:g}"
+    return message, *_limits(bottom, top, ranges[:, 3].max(), low, high)
 
 
 def _limits(
@@ -158,6 +158,6 @@ def _limits(
     if low == 0 and high == 65535:
         if top >= NARROW * high:
             return math.floor(bottom), math.ceil(top)
-        whole = largest if largest < NARROW * high else top
-        return 0, 2 ** math.ceil(math.log2(whole + 1)) - 1
+        maximum = largest if largest < NARROW * high else top
+        return 0, 2 ** math.ceil(math.log2(maximum + 1)) - 1
     return float(f"{bottom:.4g}"), float(f"{top:.4g}")

@@ -57,19 +57,19 @@ def image_info(picture: DecodedImage) -> ImageInfo:
     )
 
 
-def notices_for(seen: ImageInfo, kind: PixelFormat) -> list[str]:
+def notices_for(info: ImageInfo, kind: PixelFormat) -> list[str]:
     """Return what is left out of a picture that is brought to a kind."""
-    return [*seen.notices, *([HIDDEN] if seen.transparent and not kind.alpha else [])]
+    return [*info.notices, *([HIDDEN] if info.transparent and not kind.alpha else [])]
 
 
 def common_format(
-    looks: Sequence[ImageInfo], label: str, *, alpha: bool = False, limits: Limits | None = None
+    infos: Sequence[ImageInfo], label: str, *, alpha: bool = False, limits: Limits | None = None
 ) -> PixelFormat:
     """Return the kind of a domain's pictures.
 
     Parameters
     ----------
-    looks : sequence of ImageInfo
+    infos : sequence of ImageInfo
         What was seen of each, at least one.
     label : str
         The domain, for messages.
@@ -85,31 +85,31 @@ def common_format(
         If their channels differ otherwise than grey and RGB, if integers and floats
         meet, or if all values are equal.
     """
-    counts = sorted({seen.channels for seen in looks})
+    counts = sorted({info.channels for info in infos})
     if len(counts) > 1 and counts != [1, 3]:
         raise InputError(
             f"{label}: pictures of {', '.join(map(str, counts))} channels; they must be alike "
             "(grey among RGB is taken)"
         )
-    types = {seen.dtype for seen in looks}
+    types = {info.dtype for info in infos}
     if "float32" in types and len(types) > 1:
         raise InputError(f"{label}: integers and floating-point numbers; they must be alike")
     dtype = max(types, key=lambda name: np.dtype(name).itemsize)
     low, high = 0.0, white(np.dtype(dtype))
     if high is None:
-        low, high = min(seen.low for seen in looks), max(seen.high for seen in looks)
+        low, high = min(info.low for info in infos), max(info.high for info in infos)
     if limits is not None:
         low, high = limits
     if not high > low:
         raise InputError(f"{label}: every value is {low:g}; there is nothing to learn")
-    kept = alpha and any(seen.alpha for seen in looks)
-    return PixelFormat(counts[-1] + kept, dtype, low, high, kept)
+    has_alpha = alpha and any(info.alpha for info in infos)
+    return PixelFormat(counts[-1] + has_alpha, dtype, low, high, has_alpha)
 
 
-def incompatibility(seen: ImageInfo, kind: PixelFormat) -> str | None:
+def incompatibility(info: ImageInfo, kind: PixelFormat) -> str | None:
     """Return why a picture cannot be brought to a kind; None if it can."""
     try:
-        to_planes(DecodedImage(np.zeros((1, 1, seen.channels), seen.dtype), None), kind)
+        to_planes(DecodedImage(np.zeros((1, 1, info.channels), info.dtype), None), kind)
     except UnreadableImageError as error:
         return str(error)
     return None

@@ -136,16 +136,16 @@ def read_square(
 
     Common pictures stay with Pillow until they are small; the result is the same.
     """
-    noted = ImageNotices() if notes is None else notes
+    image_notices = ImageNotices() if notes is None else notes
 
     def decode(data: bytes) -> Pixels:
-        found = open_image(data, noted)
-        if isinstance(found, Image.Image):
-            plain = found.mode in ("L", "RGB") and "transparency" not in found.info
+        image = open_image(data, image_notices)
+        if isinstance(image, Image.Image):
+            plain = image.mode in ("L", "RGB") and "transparency" not in image.info
             if plain and bits == 8 and how != "pad":
-                return _square(found, size, "L" if channels == "gray" else "RGB", how)
-            found = to_pixels(found)
-        return to_square(flatten_alpha(found, noted), size, channels, bits, how)
+                return _square(image, size, "L" if channels == "gray" else "RGB", how)
+            image = to_pixels(image)
+        return to_square(flatten_alpha(image, image_notices), size, channels, bits, how)
 
     return guarded(decode, data)
 

@@ -157,8 +157,8 @@ def is_missing(values: Pixels, mark: float | None) -> bool:
     if mark is None:
         return False
     equal = values == np.float64(mark) if values.dtype.kind in "ui" else values == mark
-    whole = values.dtype.kind in "ui" and values.ndim == 3
-    return bool((equal.all(axis=2) if whole else equal).any())
+    all_channels = values.dtype.kind in "ui" and values.ndim == 3
+    return bool((equal.all(axis=2) if all_channels else equal).any())
 
 
 def profile_of(page: Any) -> bytes | None:
@@ -186,8 +186,8 @@ def _divided(pixels: Any) -> Pixels:
     top = np.iinfo(pixels.dtype).max
     alpha = pixels[..., -1:].astype(np.float64)
     colours = pixels[..., :-1] * (top / np.maximum(alpha, 1))
-    whole = np.concatenate([np.rint(colours.clip(0, top)), alpha], axis=2)
-    return whole.astype(pixels.dtype)
+    straight = np.concatenate([np.rint(colours.clip(0, top)), alpha], axis=2)
+    return straight.astype(pixels.dtype)
 
 
 def _as_words(values: Pixels) -> Pixels:

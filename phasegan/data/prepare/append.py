@@ -54,15 +54,15 @@ class NewImages:
         self._source = source
         self.label, self.ignored, self.external = source.label, source.ignored, source.external
         self.linked, self.unlisted = source.linked, source.unlisted
-        held = {sha for split in (file.train, file.test) for sha in split.source_sha256()}
-        numbers = [number for own in source.splits().values() for number in own]
+        hashes = {sha for split in (file.train, file.test) for sha in split.source_sha256()}
+        numbers = [number for split_numbers in source.splits().values() for number in split_numbers]
         new: list[int] = []
         with (
             progress.task("looking for new pictures", len(numbers)) as task,
             ThreadPoolExecutor(available_cores()) as pool,
         ):
             for number, sha in map_in_order(lambda n: pool.submit(source.sha256, n), numbers, 256):
-                if sha not in held:
+                if sha not in hashes:
                     new.append(number)
                 task.advance()
         self.known = len(numbers) - len(new)
@@ -75,12 +75,12 @@ class NewImages:
 
     def splits(self) -> dict[str | None, range]:
         """Return the numbers of each split's items; None: of those without one."""
-        found, start = {}, 0
-        for split, own in self._source.splits().items():
-            count = sum(number in own for number in self._numbers)
-            found[split] = range(start, start + count)
+        ranges, start = {}, 0
+        for split, numbers in self._source.splits().items():
+            count = sum(number in numbers for number in self._numbers)
+            ranges[split] = range(start, start + count)
             start += count
-        return found
+        return ranges
 
     def item(self, number: int) -> SourceItem:
         """Return what stands at a number."""
@@ -116,7 +116,7 @@ class NewImages:
 
 
 def append_images(
-    path: Path, source: Source, recipe: Recipe, asked: dict[str, Any], workers: int,
+    path: Path, source: Source, recipe: Recipe, overrides: dict[str, Any], workers: int,
     progress: Progress,
 ) -> PrepareReport:  # fmt: skip
     """Add the pictures of a source that a prepared file does not hold yet.
@@ -132,7 +132,7 @@ def append_images(
         Pictures, old and new.
     recipe : Recipe
         Of the source; how pictures are prepared is taken from the file.
-    asked : dict
+    overrides : dict
         What was asked for of `Preprocessing`'s options; None for nothing.
     workers : int
         Processes that decode.
@@ -150,13 +150,15 @@ def append_images(
     with file_lock(path.with_name(f".{path.name}.lock"), str(path)), quiet_decoders():
         remove_leftovers(path.parent, path.name)
         file = PreparedFile(path)
-        _check_same(file, asked)
+        _check_same(file, overrides)
         new_images = NewImages(source, file, progress)
-        stored = file.attributes["recipe"]
+        file_recipe = file.attributes["recipe"]
         recipe = recipe.model_copy(
-            update={"preprocessing": recipe.preprocessing.model_validate(stored["preprocessing"])}
+            update={
+                "preprocessing": recipe.preprocessing.model_validate(file_recipe["preprocessing"])
+            }
         )
-        same = _names(recipe_record(recipe)) == _names(stored)
+        same = _names(recipe_record(recipe)) == _names(file_recipe)
         if not len(new_images):
             file.close()
             return PrepareReport(
@@ -189,17 +191,17 @@ def append_images(
     )
 
 
-def _check_same(file: PreparedFile, asked: dict[str, Any]) -> None:
+def _check_same(file: PreparedFile, overrides: dict[str, Any]) -> None:
     if file.shards:
         raise InputError(
             f"{file.path}: joins shards; prepare the new pictures into a file of their own"
         )
-    stored = file.attributes["recipe"]["preprocessing"]
-    given = {name: value for name, value in asked.items() if value is not None}
-    changed = differences({name: stored.get(name) for name in given}, given)
-    if changed:
+    file_options = file.attributes["recipe"]["preprocessing"]
+    requested = {name: value for name, value in overrides.items() if value is not None}
+    changes = differences({name: file_options.get(name) for name in requested}, requested)
+    if changes:
         raise InputError(
-            f"{file.path}: was prepared otherwise ({'; '.join(changed)}); add as it is"
+            f"{file.path}: was prepared otherwise ({'; '.join(changes)}); add as it is"
         )
 
 
@@ -233,9 +235,9 @@ def _combine(path: Path, files: Sequence[PreparedFile], listing: str, max_name_b
     counts = {name: sum(len(file.split(name)) for file in files) for name in SPLITS}
     with atomic_file(path) as temporary:
         places = {}
-        with container.create(temporary) as made:
+        with container.create(temporary) as hdf5:
             for name in SPLITS:
-                group = made.create_group(name)
+                group = hdf5.create_group(name)
                 for key in layout.raw:
                     shape, dtype = layout.dataset(key)
                     places[name, key] = container.create_contiguous(

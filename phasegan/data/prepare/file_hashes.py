@@ -36,8 +36,8 @@ class FileHashes:
     def _slot(self, first: int, second: int) -> int:
         """Return where an entry is, or would be."""
         words, slot = self._words, first & self._mask
-        while (found := words[_WIDTH * slot]) and (
-            found != first or words[_WIDTH * slot + 1] != second
+        while (word := words[_WIDTH * slot]) and (
+            word != first or words[_WIDTH * slot + 1] != second
         ):
             slot = (slot + 1) & self._mask
         return slot

@@ -50,28 +50,28 @@ def encode_pictures(
     InputError
         If there is no usable picture, or a value is out of range.
     """
-    wanted = build(Preprocessing, {"phase_dtype": "float32", **preprocessing}, "preprocessing")
-    padded = padded_size(wanted.size, wanted.oversample)
+    options = build(Preprocessing, {"phase_dtype": "float32", **preprocessing}, "preprocessing")
+    padded = padded_size(options.size, options.oversample)
     if not path.is_dir() and not path.is_file():
         raise InputError(f"{path}: neither a regular file nor a folder")
     with quiet_decoders():
-        return _encode_all(path, wanted, padded, limit, progress, seed)
+        return _encode_all(path, options, padded, limit, progress, seed)
 
 
 def _encode_all(
     path: Path,
-    wanted: Preprocessing,
+    options: Preprocessing,
     padded: int,
     limit: int | None,
     progress: Progress,
     seed: int,
 ) -> tuple[Layout, list[Sample]]:
     source = ImageFolder(path) if path.is_dir() else ImageFile(path)
-    layout = wanted.layout(padded, source.depth())
-    encoder = Encoder(source.loader(), layout, wanted.fit, seed)
+    layout = options.layout(padded, source.depth())
+    encoder = Encoder(source.loader(), layout, options.fit, seed)
     samples: list[Sample] = []
     notices = NoticeCounter()
-    for number in (i for own in source.splits().values() for i in own):
+    for number in (i for split_numbers in source.splits().values() for i in split_numbers):
         if limit is not None and len(samples) == limit:
             break
         result = encoder.sample(source.job(number))
@@ -87,9 +87,9 @@ def _encode_all(
         progress.warn(f"{path}: {line}")
     if source.ignored:
         progress.warn(f"{path}: ignored {source.ignored} files that are no pictures by their name")
-    found = narrow_range([value_range(sample.images) for sample in samples], 0, layout.data_range)
-    if found is not None:
+    narrow = narrow_range([value_range(sample.images) for sample in samples], 0, layout.data_range)
+    if narrow is not None:
         progress.warn(
-            f"{path}: {found[0]}; they are taken as they are, which phases do not depend on"
+            f"{path}: {narrow[0]}; they are taken as they are, which phases do not depend on"
         )
     return layout, samples

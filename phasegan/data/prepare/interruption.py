@@ -37,16 +37,16 @@ def check_partial(path: Path, fingerprint: dict[str, Any], *, discard: bool) -> 
     InputError
         If a preparation of something else is in the way.
     """
-    names, left = PartialPaths.of(path), PartialFile.fingerprint(path)
-    changed = [] if left is None else differences(left, fingerprint)
-    if changed and not discard:
+    names, previous = PartialPaths.of(path), PartialFile.fingerprint(path)
+    changes = [] if previous is None else differences(previous, fingerprint)
+    if changes and not discard:
         raise InputError(
             f"{path}: an interrupted preparation is in the way, of something else "
-            f"({'; '.join(changed)}); finish that one, or add --overwrite to throw it away"
+            f"({'; '.join(changes)}); finish that one, or add --overwrite to throw it away"
         )
-    if left is None or changed:
+    if previous is None or changes:
         names.remove()
-    return left is not None and not changed
+    return previous is not None and not changes
 
 
 class PartialOutput(Protocol):

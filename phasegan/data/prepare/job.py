@@ -114,11 +114,11 @@ class PrepareJob:
             If the disk is too small.
         """
         start = time.monotonic()
-        listing, described = self.source.listing(), recipe_record(self.recipe)
+        listing, record = self.source.listing(), recipe_record(self.recipe)
         fingerprint = self._fingerprint(listing)
-        begun = check_partial(self.path, fingerprint, discard=discard)
+        resuming = check_partial(self.path, fingerprint, discard=discard)
         capacity = {split: self.plan.expected_count(split) for split in ("train", "test")}
-        if not begun:
+        if not resuming:
             needed = sum(capacity.values()) * self.layout.sample_bytes
             check_disk_space(self.path, needed, "fewer --samples")
         for name, reason in self.source.unlisted:
@@ -128,7 +128,7 @@ class PrepareJob:
         with resumable_output(
             self.path, lambda: PartialFile(self.path, self.layout, capacity, fingerprint)
         ) as partial:
-            tally = self._fill(partial, listing, described, progress)
+            tally = self._fill(partial, listing, record, progress)
         return PrepareReport(
             path=self.path,
             layout=self.layout,
@@ -145,12 +145,12 @@ class PrepareJob:
         self,
         partial: PartialFile,
         listing: str,
-        described: dict[str, Any],
+        record: dict[str, Any],
         progress: Progress,
     ) -> PrepareTally:
-        wanted, seed = self.recipe.preprocessing, self.recipe.split.seed
+        options, seed = self.recipe.preprocessing, self.recipe.split.seed
         steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.whole)
-        encoder = Encoder(self.source.loader(), self.layout, wanted.fit, seed, steps)
+        encoder = Encoder(self.source.loader(), self.layout, options.fit, seed, steps)
         loop = PrepareLoop(partial, self.plan, self.source, encoder, self.workers, progress)
         with quiet_decoders():
             tally = loop.run()
@@ -163,7 +163,7 @@ class PrepareJob:
             )
         partial.sync()
         mean = loop.magnitudes.mean(tally.counts["train"]) if self.layout.has_images else None
-        provenance = Provenance(described, listing, checksum, steps, self.shard)
+        provenance = Provenance(record, listing, checksum, steps, self.shard)
         complete(
             partial.names.part, self.layout, tally.counts, self.source.max_name_bytes(),
             partial.entries(), mean, provenance,
@@ -194,8 +194,8 @@ def recipe_record(recipe: Recipe) -> dict[str, Any]:
 
 def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
     """Give a stored recipe the options that are newer than its file, at their defaults."""
-    known = Preprocessing().model_dump(mode="json") | recipe["preprocessing"]
-    return recipe | {"preprocessing": known}
+    options = Preprocessing().model_dump(mode="json") | recipe["preprocessing"]
+    return recipe | {"preprocessing": options}
 
 
 def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
@@ -220,18 +220,18 @@ def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
     except InputError as error:
         raise InputError(f"{error}; it is in the way, choose another -o") from None
     with opened as file:
-        changed = differences(_completed(file.attributes["recipe"]), recipe_record(job.recipe))
-        if changed:
+        changes = differences(_completed(file.attributes["recipe"]), recipe_record(job.recipe))
+        if changes:
             raise InputError(
-                f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
+                f"{path} is there and was prepared otherwise ({'; '.join(changes)}); "
                 "choose another -o, or add --overwrite"
             )
         if file.attributes.get("shard", "") != job.shard:
             raise InputError(
                 f"{path} is there and is not what its name says; add --overwrite to replace it"
             )
-        listed = file.attributes["source_listing"] == source.listing()
-        if not listed or (thorough and not _unchanged(file, source)):
+        same_listing = file.attributes["source_listing"] == source.listing()
+        if not same_listing or (thorough and not _unchanged(file, source)):
             raise InputError(
                 f"{path} is there, but the source's files have changed since; "
                 "choose another -o, or add --overwrite"
@@ -244,7 +244,9 @@ def _unchanged(file: PreparedFile, source: Source) -> bool:
     """Tell whether the pictures of all samples are what they were."""
     if not source.external:
         return True  # the listing has seen every byte
-    numbers = {source.item(i).name: i for own in source.splits().values() for i in own}
+    numbers = {
+        source.item(i).name: i for split_numbers in source.splits().values() for i in split_numbers
+    }
     return all(
         name in numbers and source.matches(numbers[name], sha256)
         for part in (file.train, file.test)

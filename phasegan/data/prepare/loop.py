@@ -76,9 +76,9 @@ class PrepareTally:
 
     def source_checksum(self) -> str:
         """Return the SHA-256 over split, name and hash of each sample, training samples first."""
-        whole = self._digest.copy()
-        whole.update(self._test)
-        return f"sha256:{whole.hexdigest()}"
+        digest = self._digest.copy()
+        digest.update(self._test)
+        return f"sha256:{digest.hexdigest()}"
 
 
 class PrepareLoop:
@@ -148,10 +148,10 @@ class PrepareLoop:
 
     def _warn(self) -> None:
         self.tally.notices.report(self._progress)
-        found = narrow_range(self.tally.value_ranges, 0, self._encoder.layout.data_range)
-        if found is not None:
+        narrow = narrow_range(self.tally.value_ranges, 0, self._encoder.layout.data_range)
+        if narrow is not None:
             self._progress.warn(
-                f"{self._source.label}: {found[0]}; they are stored as they are, which phases do "
+                f"{self._source.label}: {narrow[0]}; they are stored as they are, which phases do "
                 "not depend on; multiply them first if errors are to be on the full range"
             )
 
@@ -277,15 +277,15 @@ class PrepareLoop:
 
     def _check(self) -> None:
         tally, label = self.tally, self._source.label
-        left = f", {len(tally.skipped)} skipped" if tally.skipped else ""
+        skip_note = f", {len(tally.skipped)} skipped" if tally.skipped else ""
         if tally.counts["train"] == 0:
-            raise InputError(f"{label}: no usable picture for training{left}; nothing written")
+            raise InputError(f"{label}: no usable picture for training{skip_note}; nothing written")
         for split, target in self._plan.targets.items():
             if target is not None and tally.counts[split] < target:
                 flag = "--test" if split == "test" else "--samples"
                 raise InputError(
                     f"{label}: {flag} {target} asked for, {tally.counts[split]} usable"
-                    f"{left}; nothing written, ask for fewer"
+                    f"{skip_note}; nothing written, ask for fewer"
                 )
 
 

@@ -141,14 +141,14 @@ def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> No
                 f"{file.path}: {file.layout.describe()}, where {first.path.name} is "
                 f"{first.layout.describe()}; prepare that shard again with --overwrite"
             )
-        changed = differences(recipe, file.attributes["recipe"])
+        changes = differences(recipe, file.attributes["recipe"])
         if file.attributes["magnitude_steps"] != first.attributes["magnitude_steps"]:
-            changed.append("another number of samples in all")
+            changes.append("another number of samples in all")
         if file.attributes["source_listing"] != first.attributes["source_listing"]:
-            changed.append("other pictures in the source")
-        if changed:
+            changes.append("other pictures in the source")
+        if changes:
             raise ShardMismatchError(
-                f"{file.path}: a shard of something else ({'; '.join(changed)}); prepare it again "
+                f"{file.path}: a shard of something else ({'; '.join(changes)}); prepare it again "
                 "with --overwrite"
             )
 
@@ -191,20 +191,20 @@ def _has_split(files: Sequence[PreparedFile]) -> bool:
 def _hashes(file: PreparedFile, name: str) -> NDArray[np.bytes_]:
     """Return half of each file's SHA-256: (n,), 16 bytes each."""
     split = file.split(name)
-    found = np.empty(len(split), "S16")
+    hashes = np.empty(len(split), "S16")
     for start in range(0, len(split), _BLOCK):
         texts = split.source_sha256(slice(start, start + _BLOCK))
-        found[start : start + len(texts)] = np.frombuffer(
+        hashes[start : start + len(texts)] = np.frombuffer(
             b"".join(bytes.fromhex(text)[:16] for text in texts), "S16"
         )
     file.close()
-    return found
+    return hashes
 
 
 def _isin(values: NDArray[np.bytes_], ordered: NDArray[np.bytes_]) -> NDArray[np.bool_]:
     place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[place] == values
-    return found
+    equal: NDArray[np.bool_] = ordered[place] == values
+    return equal
 
 
 def _write(
@@ -213,26 +213,26 @@ def _write(
     splits: dict[str, PreparedSplit],
     segments: Sequence[Segment],
     recipe: dict[str, object],
-    wanted: str | None,
+    expected: str | None,
 ) -> None:
     layout = files[0].layout
     checksums: dict[str, str] = {}
     source = hashlib.sha256()
     for i, (name, split) in enumerate(splits.items()):
         group = file.create_group(name)
-        own = [segment for segment in segments if segment.split == i]
+        split_segments = [segment for segment in segments if segment.split == i]
         for dataset in layout.datasets:
-            _virtual(group, dataset, files, own, layout)
+            _virtual(group, dataset, files, split_segments, layout)
             describe(group[dataset], dataset, layout)
-        checksums |= _sums(files, split, own, layout, group, source)
+        checksums |= _sums(files, split, split_segments, layout, group, source)
     if layout.has_images:
         checksums |= write_mean(file, _mean(files), layout)
     _write_shards(file, files, segments)
     checksum = f"sha256:{source.hexdigest()}"
-    if wanted not in (None, checksum):
+    if expected not in (None, checksum):
         raise InputError(
             f"{file.filename}: the pictures of all shards have checksum {checksum}, the recipe "
-            f"{recipe['name']} asks for {wanted}; they are not the same set"
+            f"{recipe['name']} asks for {expected}; they are not the same set"
         )
     provenance = Provenance(
         recipe=recipe,
@@ -267,11 +267,11 @@ def _virtual(
     for segment in segments:
         length = len(files[segment.shard].split(split))
         block = (segment.stop - segment.start, *shape)
-        here, there = h5py.h5s.create_simple(extent), h5py.h5s.create_simple((length, *shape))
-        here.select_hyperslab((row, *rest), block)
-        there.select_hyperslab((segment.start, *rest), block)
-        own = files[segment.shard].path.name.encode()
-        created.set_virtual(here, own, f"{split}/{name}".encode(), there)
+        target, source = h5py.h5s.create_simple(extent), h5py.h5s.create_simple((length, *shape))
+        target.select_hyperslab((row, *rest), block)
+        source.select_hyperslab((segment.start, *rest), block)
+        file_name = files[segment.shard].path.name.encode()
+        created.set_virtual(target, file_name, f"{split}/{name}".encode(), source)
         row += block[0]
     kind = h5py.h5t.py_create(dtype, logical=True)
     h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple(extent), created)
@@ -301,8 +301,8 @@ def _sums(
         for opened in files:  # a thousand open ones take half a gigabyte
             opened.close()
     undefined = first = 0
-    for stored, segment in zip(split.segments, segments, strict=True):
-        alone = PreparedSplit(files[segment.shard], split.name, [stored])
+    for part, segment in zip(split.segments, segments, strict=True):
+        alone = PreparedSplit(files[segment.shard], split.name, [part])
         for row in alone.undefined_rows():
             mask = alone.undefined([row])[0]
             if mask.any():
@@ -311,7 +311,7 @@ def _sums(
         first += len(alone)
         files[segment.shard].close()
     group["undefined"].attrs["count"] = undefined
-    return {f"{split.name}/{name}": found.hexdigest() for name, found in sums.items()}
+    return {f"{split.name}/{name}": digest.hexdigest() for name, digest in sums.items()}
 
 
 def _mean(files: Sequence[PreparedFile]) -> NDArray[np.float64]:

@@ -79,14 +79,14 @@ class Preparation:
         return Plan.make(source.splits(), self.recipe)
 
     def _job(self, source: Source, share: Partition | None) -> PrepareJob:
-        wanted = self.recipe.preprocessing
+        options = self.recipe.preprocessing
         with quiet_decoders():
             bits = source.depth()
-        layout = wanted.layout(padded_size(wanted.size, wanted.oversample), bits)
-        whole = self._plan(source)
-        plan = whole if share is None else whole.shard(share)
+        layout = options.layout(padded_size(options.size, options.oversample), bits)
+        full_plan = self._plan(source)
+        plan = full_plan if share is None else full_plan.shard(share)
         path = self.path if share is None else shard_path(self.path, *share)
-        count = whole.expected_count("train")
+        count = full_plan.expected_count("train")
         return PrepareJob(path, source, plan, layout, self.recipe, self.workers, count, share)
 
     def _dry_run(self, source: Source, share: Partition | None, path: Path) -> PrepareReport:
@@ -120,18 +120,18 @@ class Preparation:
         """Return the source; a folder is walked by the first job alone, which writes a list."""
         if self.recipe.source.kind != "folder":
             return open_source(self.recipe)
-        folder, noted = self.recipe.source.path, listing_path(self.path)
+        folder, listing = self.recipe.source.path, listing_path(self.path)
         with (
             disk_full_guard(self.path),
-            file_lock(noted.with_name(f"{noted.name}.lock"), str(noted), wait=True),
+            file_lock(listing.with_name(f"{listing.name}.lock"), str(listing), wait=True),
         ):
-            remove_leftovers(noted.parent, noted.name)
-            found = ImageFolder.restore(folder, noted)
-            if found is None:
-                found = ImageFolder(folder)
+            remove_leftovers(listing.parent, listing.name)
+            source = ImageFolder.restore(folder, listing)
+            if source is None:
+                source = ImageFolder(folder)
                 with quiet_decoders():
-                    found.save(noted)
-        return found
+                    source.save(listing)
+        return source
 
     def run_shards(self, total: int, number: int | None, progress: Progress) -> PrepareReport:
         """Make one shard, or all that are missing; join them when the last one is there."""
@@ -154,9 +154,9 @@ class Preparation:
         recipe = self.recipe.model_copy(update={"source": source})
         absolute = replace(self, recipe=recipe, path=self.path.absolute())
         plan = self._plan(absolute.shared_source())
-        known = started_totals(self.path)
-        if total is None and len(known) == 1:
-            total = known.pop()
+        totals = started_totals(self.path)
+        if total is None and len(totals) == 1:
+            total = totals.pop()
         if total is not None:
             plan.shard(Partition(0, total))
         start = time.monotonic()
@@ -209,15 +209,15 @@ class Preparation:
             Whether other jobs make the others.
         """
         paths = shard_paths(self.path, total)
-        there = sum(path.exists() for path in paths)
+        done = sum(path.exists() for path in paths)
         report = replace(
             reports[-1],
             skipped=[entry for report in reports for entry in report.skipped],
             resumed=sum(report.resumed for report in reports),
             seconds=sum(report.seconds for report in reports),
-            shards=(there, total),
+            shards=(done, total),
         )
-        if there < total:
+        if done < total:
             return report
         lock = self.path.with_name(f".{self.path.name}.lock")
         with resume_hint(self.path), file_lock(lock, str(self.path), wait=True):

@@ -61,23 +61,23 @@ class Plan:
             shuffled = rng.permutation(total).astype(np.int64) + splits[None].start
             interleaved = counts == {"train": None, "test": None}
             if counts["test"] is None and not interleaved:
-                left = max(0, total - (counts["train"] or 0))
-                counts["test"] = min(_test_count(total), left)
+                remaining = max(0, total - (counts["train"] or 0))
+                counts["test"] = min(_test_count(total), remaining)
             plan = cls([(("test", "train"), shuffled)], counts, interleaved)
         else:
             plan = cls([], counts)
             for split in ("train", "test"):
-                own = np.arange(splits[split].start, splits[split].stop, dtype=np.int64)
+                numbers = np.arange(splits[split].start, splits[split].stop, dtype=np.int64)
                 target = counts[split]
-                if target is not None and target < len(own):
-                    own = own[rng.permutation(len(own))]
-                plan.queues.append(((split,), own))
+                if target is not None and target < len(numbers):
+                    numbers = numbers[rng.permutation(len(numbers))]
+                plan.queues.append(((split,), numbers))
         for names, queue in plan.queues:
-            asked = sum(counts[s] or 0 for s in names)
-            if asked > len(queue):
+            count = sum(counts[s] or 0 for s in names)
+            if count > len(queue):
                 flags = " and ".join("--test" if s == "test" else "--samples" for s in names)
                 raise InputError(
-                    f"{flags}: {asked} pictures asked for, the source has {len(queue)}"
+                    f"{flags}: {count} pictures asked for, the source has {len(queue)}"
                     f"{' for ' + names[0] if len(names) == 1 else ''}; ask for fewer"
                 )
         return plan
@@ -107,10 +107,10 @@ class Plan:
             parts, rest = [], queue
             for name in names:
                 target = self.targets[name]
-                wanted, rest = (
+                selected, rest = (
                     (rest, rest[:0]) if target is None else (rest[:target], rest[target:])
                 )
-                parts.append(share.select(wanted))
+                parts.append(share.select(selected))
                 targets[name] = None if target is None else len(parts[-1])
             queues.append((names, np.concatenate([*parts, share.select(rest)])))
         return Plan(queues, targets, self.interleaved)
@@ -146,11 +146,11 @@ class Plan:
                 test = _test_count(len(queue))
                 return test if split == "test" else len(queue) - test
             if split in splits:
-                left = len(queue)
+                remaining = len(queue)
                 for name in splits:
                     target = self.targets[name]
-                    count = left if target is None else min(target, left)
+                    count = remaining if target is None else min(target, remaining)
                     if name == split:
                         return count
-                    left -= count
+                    remaining -= count
         return 0

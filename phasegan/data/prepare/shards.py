@@ -60,8 +60,8 @@ def started_totals(path: Path) -> set[int]:
     )
     if not path.parent.is_dir():
         return set()
-    found = (shard.fullmatch(name) for name in os.listdir(path.parent))
-    return {int(match[1]) for match in found if match is not None}
+    matches = (shard.fullmatch(name) for name in os.listdir(path.parent))
+    return {int(match[1]) for match in matches if match is not None}
 
 
 def run_on_cluster(

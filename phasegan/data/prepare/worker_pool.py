@@ -65,12 +65,12 @@ def prestarted_workers(count: int) -> Iterator[None]:
     RunError
         If they cannot be started.
     """
-    own = [WorkerProcess() for _ in range(count)]
-    _spares.extend(own)
+    processes = [WorkerProcess() for _ in range(count)]
+    _spares.extend(processes)
     try:
         yield
     finally:
-        for process in own:
+        for process in processes:
             if process in _spares:
                 _spares.remove(process)
                 process.close()

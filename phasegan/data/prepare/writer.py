@@ -112,7 +112,7 @@ class _Tables:
             describe(self._group[name], name, self._layout)
         self._group["undefined"].attrs["count"] = self._undefined
         prefix = self._group.name.lstrip("/")
-        return {f"{prefix}/{name}": found.hexdigest() for name, found in self._hashes.items()}
+        return {f"{prefix}/{name}": digest.hexdigest() for name, digest in self._hashes.items()}
 
 
 def _is_table(name: str) -> bool:

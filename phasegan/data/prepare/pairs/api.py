@@ -256,13 +256,13 @@ class _Job:
             raise InputError(f"{error}; it is in the way, choose another -o") from None
         file.close()
         facts = file.facts
-        changed = differences(
+        changes = differences(
             {"name": facts.name, "load": facts.load, "fit": facts.fit, "alpha": facts.alpha},
             {"name": self.name, "load": self.load, "fit": self.fit, "alpha": self.alpha},
         )
-        if changed:
+        if changes:
             raise InputError(
-                f"{path} is there and was prepared otherwise ({'; '.join(changed)}); "
+                f"{path} is there and was prepared otherwise ({'; '.join(changes)}); "
                 "choose another -o, or add --overwrite"
             )
         if facts.listings != self._listings() or not self._unchanged(file):
@@ -278,10 +278,10 @@ class _Job:
         """Tell whether the files of all pictures are what they were."""
         for name, group in file.groups.items():
             part, hashes = self.parts[name], group.all_source_sha256()
-            rows = {printable_name(own): row for row, own in enumerate(part.names)}
-            for own, sha256 in zip(group.names, hashes, strict=True):
+            rows = {printable_name(image_name): row for row, image_name in enumerate(part.names)}
+            for image_name, sha256 in zip(group.names, hashes, strict=True):
                 try:
-                    if own not in rows or part.source_sha256(rows[own]) != sha256:
+                    if image_name not in rows or part.source_sha256(rows[image_name]) != sha256:
                         return False
                 except InputError:
                     return False
@@ -291,11 +291,11 @@ class _Job:
 def _check(load: int, fit: str, alpha: str) -> None:
     if not 8 <= load <= 16384:
         raise InputError(f"load = {load}: must be 8 to 16384")
-    for name, value, known in (("fit", fit, FITS), ("alpha", alpha, _ALPHA)):
-        if value not in known:
-            raise InputError(f"{name} {value!r}: choose one of {', '.join(known)} for pictures")
+    for name, value, choices in (("fit", fit, FITS), ("alpha", alpha, _ALPHA)):
+        if value not in choices:
+            raise InputError(f"{name} {value!r}: choose one of {', '.join(choices)} for pictures")
 
 
 def _parts(domains: DomainPair) -> dict[str, ImageSubset]:
-    found = dict(zip(GROUPS, (*domains.train, *domains.test), strict=True))
-    return {name: part for name, part in found.items() if part is not None}
+    subsets = dict(zip(GROUPS, (*domains.train, *domains.test), strict=True))
+    return {name: part for name, part in subsets.items() if part is not None}

@@ -106,44 +106,46 @@ class PairPrepareLoop:
 
     def _warn(self, group: ImageGroup) -> None:
         """Warn of what is left out of the pictures of a group."""
-        notices, part, looks = NoticeCounter(), group.part, []
+        notices, part, infos = NoticeCounter(), group.part, []
         for row, name in zip(group.rows, group.names, strict=True):
-            seen = self._seen[group.name][row]
-            assert isinstance(seen, ScannedImage)
-            looks.append(seen.look)
-            notices.add(notices_for(seen.look, group.kind), f"{part.label}/{name}")
+            scanned = self._seen[group.name][row]
+            assert isinstance(scanned, ScannedImage)
+            infos.append(scanned.look)
+            notices.add(notices_for(scanned.look, group.kind), f"{part.label}/{name}")
         notices.report(self._progress)
         part.warn_ignored(self._progress)
         option = f"training with --range-{group.name[-1].lower()}"
-        warn_narrow_range(looks, group.kind, part.label, option, self._progress)
+        warn_narrow_range(infos, group.kind, part.label, option, self._progress)
 
     def _leave_out(self, label: str, name: str, reason: str) -> None:
         self._progress.warn(f"left out {label}: {reason}")
         self.tally.left_out.append((name, reason))
 
     def _scan_set(self, name: str, part: ImageSubset, pool: WorkerPool, task: ProgressTask) -> None:
-        known, seen = self._partial.scanned[name], self._seen[name]
+        previous, scanned = self._partial.scanned[name], self._seen[name]
         batches = _batches((row, 0) for row in range(len(part)))
         for rows, results in self._run_jobs(
-            pool, batches, lambda row: self._scan_job(part, known, row)
+            pool, batches, lambda row: self._scan_job(part, previous, row)
         ):
             new: list[tuple[int, ScannedImage]] = []
             for row, result in zip(rows, results, strict=True):
                 task.advance()
                 if isinstance(result, str):
-                    seen[row] = result
+                    scanned[row] = result
                 elif result.look is None:
-                    seen[row] = known[row]
+                    scanned[row] = previous[row]
                     self.tally.known += 1
                 else:
-                    found = ScannedImage(result.sha256, result.look)
-                    seen[row] = found
-                    new.append((row, found))
+                    image = ScannedImage(result.sha256, result.look)
+                    scanned[row] = image
+                    new.append((row, image))
             self._partial.record_scans(name, new)
 
-    def _scan_job(self, part: ImageSubset, known: Mapping[int, ScannedImage], row: int) -> ScanJob:
-        before = known.get(row)
-        return ScanJob(str(part.path(row)), None if before is None else before.sha256)
+    def _scan_job(
+        self, part: ImageSubset, previous: Mapping[int, ScannedImage], row: int
+    ) -> ScanJob:
+        image = previous.get(row)
+        return ScanJob(str(part.path(row)), None if image is None else image.sha256)
 
     def convert(self, pool: WorkerPool) -> None:
         """Bring the pictures to their kind and size, and write them.
@@ -160,30 +162,30 @@ class PairPrepareLoop:
                 self._convert_group(group, pool, task)
 
     def _convert_group(self, group: ImageGroup, pool: WorkerPool, task: ProgressTask) -> None:
-        left: list[int] = []
+        missing: list[int] = []
         for row in range(len(group.rows)):
             if self._partial.resume_image(group.name, row):
                 self.tally.resumed += 1
                 task.advance()
             else:
-                left.append(row)
+                missing.append(row)
 
         def job(row: int) -> ConvertJob:
             path, sha256 = str(group.part.path(group.rows[row])), group.hashes[row]
             return ConvertJob(path, sha256, group.kind, group.load, group.fit)
 
-        batches = _batches((row, group.size(row)) for row in left)
+        batches = _batches((row, group.size(row)) for row in missing)
         for rows, results in self._run_jobs(pool, batches, job):
-            made: list[tuple[int, ConvertedImage]] = []
+            images: list[tuple[int, ConvertedImage]] = []
             for row, result in zip(rows, results, strict=True):
                 if isinstance(result, str):
                     raise RunError(
                         f"{group.part.label}/{group.names[row]}: {result}; what is prepared so far "
                         "is kept, give the same command again"
                     )
-                made.append((row, result))
-            self._partial.write(group.name, made)
-            task.advance(len(made))
+                images.append((row, result))
+            self._partial.write(group.name, images)
+            task.advance(len(images))
 
     @staticmethod
     def _run_jobs(

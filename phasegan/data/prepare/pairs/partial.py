@@ -79,9 +79,9 @@ class PartialPairFile:
             group, row, *sums = values
             self._made[group, row] = (sums[0], sums[1])
 
-    def record_scans(self, group: str, found: Iterable[tuple[int, ScannedImage]]) -> None:
+    def record_scans(self, group: str, scans: Iterable[tuple[int, ScannedImage]]) -> None:
         """Record what was seen of some pictures."""
-        self._lines.append([_LOOK, group, row, seen.sha256, seen.look] for row, seen in found)
+        self._lines.append([_LOOK, group, row, scan.sha256, scan.look] for row, scan in scans)
 
     def allocate(self, groups: Sequence[ImageGroup]) -> None:
         """Give every picture its place; what is there at the same places is kept."""
@@ -105,8 +105,8 @@ class PartialPairFile:
         new = self.names.part.with_suffix(".part.tmp")
         new.unlink(missing_ok=True)
         offsets = create_pixels(new, groups)
-        taken = [(offsets[g.name], offsets[g.name] + g.nbytes) for g in groups if g.nbytes]
-        self._places = metadata_snapshot.snapshot_metadata(new, taken)
+        extents = [(offsets[g.name], offsets[g.name] + g.nbytes) for g in groups if g.nbytes]
+        self._places = metadata_snapshot.snapshot_metadata(new, extents)
         os.replace(new, self.names.part)
         self._places |= {"digests": _digests(groups), "offsets": offsets}
         self._made = {}
@@ -128,10 +128,10 @@ class PartialPairFile:
         self._digests[group][row] = np.frombuffer(bytes.fromhex(sha256), np.uint8)
         return True
 
-    def write(self, group: str, made: Iterable[tuple[int, ConvertedImage]]) -> None:
+    def write(self, group: str, images: Iterable[tuple[int, ConvertedImage]]) -> None:
         """Write pictures at their places, then record that they are there."""
         lines = []
-        for row, picture in made:
+        for row, picture in images:
             self._file.write(int(self._starts[group][row]), picture.planes)
             self._digests[group][row] = np.frombuffer(picture.digest, np.uint8)
             source = self._groups[group].hashes[row]

@@ -73,7 +73,7 @@ Left = Callable[[str, str, str], None]
 
 
 def domain_format(
-    part: ImageSubset, seen: Mapping[int, ScannedImage | str], alpha: bool
+    part: ImageSubset, scanned: Mapping[int, ScannedImage | str], alpha: bool
 ) -> PixelFormat:
     """Return the kind of a domain from its training pictures.
 
@@ -82,20 +82,20 @@ def domain_format(
     InputError
         If none can be read, or they do not fit together.
     """
-    looks = [found.look for found in seen.values() if isinstance(found, ScannedImage)]
-    if not looks:
+    infos = [image.look for image in scanned.values() if isinstance(image, ScannedImage)]
+    if not infos:
         raise InputError(f"{part.label}: none of its {len(part)} pictures can be read")
-    return common_format(looks, part.label, alpha=alpha)
+    return common_format(infos, part.label, alpha=alpha)
 
 
 def make_group(
     name: str,
     part: ImageSubset,
-    seen: Mapping[int, ScannedImage | str],
+    scanned: Mapping[int, ScannedImage | str],
     kind: PixelFormat,
     load: int,
     fit: str,
-    left: Left,
+    on_left_out: Left,
 ) -> ImageGroup:
     """Return a group of all pictures that can be brought to a kind.
 
@@ -105,29 +105,29 @@ def make_group(
         Of the group.
     part : ImageSubset
         The pictures.
-    seen : mapping
+    scanned : mapping
         By picture what was seen, or why nothing was.
     kind : PixelFormat
         What the pictures become.
     load, fit
         The size they are brought to, see `phasegan.data.images.conversion.resize_to_load`.
-    left : callable
+    on_left_out : callable
         Told of each that is left out.
     """
     rows: list[int] = []
     names: list[str] = []
     hashes: list[str] = []
     shapes: list[tuple[int, int]] = []
-    for row, own in enumerate(part.names):
-        found, readable = seen[row], printable_name(own)
-        reason = found if isinstance(found, str) else incompatibility(found.look, kind)
-        if isinstance(found, str) or reason is not None:
-            left(f"{part.label}/{own}", readable, str(reason))
+    for row, name_in_set in enumerate(part.names):
+        image, readable = scanned[row], printable_name(name_in_set)
+        reason = image if isinstance(image, str) else incompatibility(image.look, kind)
+        if isinstance(image, str) or reason is not None:
+            on_left_out(f"{part.label}/{name_in_set}", readable, str(reason))
             continue
         rows.append(row)
         names.append(readable)
-        hashes.append(found.sha256)
-        shapes.append(load_size(found.look.rows, found.look.columns, load, fit))
+        hashes.append(image.sha256)
+        shapes.append(load_size(image.look.rows, image.look.columns, load, fit))
     table = np.array(shapes, np.int32).reshape(-1, 2)
     return ImageGroup(name, part, kind, load, fit, rows, names, hashes, table)
 

@@ -71,16 +71,18 @@ def complete(
     checksums: dict[str, str] = {}
     with container.reopen(path) as file:
         for group in groups:
-            found = _complete(file[group.name], group, digests[group.name])
-            checksums |= {f"{group.name}/{name}": sha256 for name, sha256 in found.items()}
+            digests_by_name = _complete(file[group.name], group, digests[group.name])
+            checksums |= {
+                f"{group.name}/{name}": sha256 for name, sha256 in digests_by_name.items()
+            }
         container.set_attributes(file, to_attributes(facts._replace(checksums=checksums)))
 
 
 def _complete(
-    stored: h5py.ImageGroup, group: ImageGroup, digests: NDArray[np.uint8]
+    node: h5py.ImageGroup, group: ImageGroup, digests: NDArray[np.uint8]
 ) -> dict[str, str]:
     """Write the small datasets of a group; return the checksums."""
-    stored.create_dataset("pixels_sha256", data=digests)
+    node.create_dataset("pixels_sha256", data=digests)
     values: dict[str, NDArray[Any]] = {"offsets": group.offsets, "shapes": group.shapes}
     for name, texts in (("names", group.names), ("source_sha256", group.hashes)):
         encoded = [text.encode() for text in texts]
@@ -88,11 +90,11 @@ def _complete(
         values[name] = np.array(encoded, container.string_dtype(longest))
     for name, table in values.items():
         dataset = container.create_checksummed(
-            stored, name, len(table), table.shape[1:], table.dtype, container.CHUNK_ROWS
+            node, name, len(table), table.shape[1:], table.dtype, container.CHUNK_ROWS
         )
         if len(table):
             dataset[...] = table
     for name, labels in LABELS.items():
-        container.set_attributes(stored[name], {"axes": ", ".join(labels)})
-    covered: dict[str, NDArray[Any]] = values | {"pixels": digests}
-    return {name: dataset_checksum(covered[name]) for name in CHECKSUMMED}
+        container.set_attributes(node[name], {"axes": ", ".join(labels)})
+    values_by_name: dict[str, NDArray[Any]] = values | {"pixels": digests}
+    return {name: dataset_checksum(values_by_name[name]) for name in CHECKSUMMED}
