@@ -25,6 +25,11 @@ def choose_device(name: str = "auto") -> torch.device:
     name : {"auto", "cpu", "cuda", "mps"}
         `auto` takes a GPU when there is one.
 
+    Returns
+    -------
+    torch.device
+        Without an index.
+
     Raises
     ------
     InputError
@@ -49,7 +54,18 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def set_threads(count: int | None) -> None:
-    """Limit torch, and the libraries it shares threads with, to `count` threads."""
+    """Limit the threads of torch, and of the libraries that share threads with it.
+
+    Parameters
+    ----------
+    count : int or None
+        At least 1; None leaves everything as it is.
+
+    Raises
+    ------
+    InputError
+        If it is below 1.
+    """
     if count is None:
         return
     if count < 1:
@@ -64,7 +80,7 @@ def set_threads(count: int | None) -> None:
 def torch_algorithms(
     device: torch.device, *, deterministic: bool, autotune: bool
 ) -> Iterator[None]:
-    """Choose among the algorithms that torch has for a convolution, for a while.
+    """Select among torch's algorithms for convolutions, for the time of a block.
 
     Parameters
     ----------
@@ -74,6 +90,11 @@ def torch_algorithms(
         Only those that give the same bits every time.
     autotune : bool
         Time them once for every size; not if `deterministic`.
+
+    Yields
+    ------
+    None
+        While the setting holds.
     """
     import torch
 
@@ -91,7 +112,7 @@ def torch_algorithms(
 
 
 def check_address_space() -> None:
-    """Refuse to begin under a limit on memory that torch and its libraries do not fit in.
+    """Refuse to start under a memory limit that torch and its libraries do not fit in.
 
     Raises
     ------
@@ -111,12 +132,17 @@ def check_address_space() -> None:
 
 @contextlib.contextmanager
 def memory_guard(advice: str) -> Iterator[None]:
-    """Turn running out of memory into one line.
+    """Raise one line in place of torch's errors when memory runs out.
 
     Parameters
     ----------
     advice : str
         What was tried and what to lower.
+
+    Yields
+    ------
+    None
+        While the work is done.
 
     Raises
     ------
@@ -136,7 +162,7 @@ def memory_guard(advice: str) -> Iterator[None]:
 
 
 def describe_machine() -> dict[str, str | int]:
-    """Return what a measured figure depends on: processor, cores, GPU, versions."""
+    """Return the processor, cores, GPU and versions that measured figures depend on."""
     import platform
 
     import numpy
@@ -162,7 +188,18 @@ def describe_machine() -> dict[str, str | int]:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Tell whether a device computes in bf16 by instructions of its own."""
+    """Tell whether a device has instructions for bf16.
+
+    Parameters
+    ----------
+    device : torch.device
+        Of any type.
+
+    Returns
+    -------
+    bool
+        False where bf16 is emulated, or it is not known.
+    """
     import torch
 
     if device.type == "cuda":

@@ -29,7 +29,18 @@ _ERRNO_OF_HDF5 = re.compile(r"\berrno = (\d+)")
 
 
 def printable(text: str) -> str:
-    """Return text with control characters, line breaks and lone surrogates escaped."""
+    """Escape control characters, line breaks and lone surrogates.
+
+    Parameters
+    ----------
+    text : str
+        Of any origin.
+
+    Returns
+    -------
+    str
+        Printable, in one line.
+    """
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
         for c in text
@@ -49,7 +60,7 @@ class RunError(PhaseganError):
 
 
 class DiskFullError(RunError):
-    """A file that could not be written for want of room.
+    """A file could not be written for lack of disk space.
 
     Parameters
     ----------
@@ -67,7 +78,7 @@ class DiskFullError(RunError):
 
 
 def disk_full_reason(error: BaseException | None) -> str | None:
-    """Tell from an error, or from those that it came from, whether there was no room.
+    """Return why an error, or one that it came from, left no room on the disk.
 
     Parameters
     ----------
@@ -94,7 +105,18 @@ def disk_full_reason(error: BaseException | None) -> str | None:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell from an error, or from those that it came from, whether there was no memory."""
+    """Tell whether an error, or one that it came from, says that memory ran out.
+
+    Parameters
+    ----------
+    error : BaseException or None
+        Of Python, torch or a library.
+
+    Returns
+    -------
+    bool
+        By class and message.
+    """
     while error is not None:
         if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
             return True
@@ -104,17 +126,22 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def disk_full_guard(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what a full disk raises while a file is written into one line that names it.
+    """Raise one line that names the file in place of what a full disk raises.
 
     Parameters
     ----------
     path : path
         The file, by its final name.
 
+    Yields
+    ------
+    None
+        While the file is written.
+
     Raises
     ------
     DiskFullError
-        If there was no room; other errors pass.
+        If the disk, a quota or a size limit is full; other errors pass.
     """
     try:
         yield

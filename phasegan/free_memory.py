@@ -11,10 +11,10 @@ _UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "b
 
 
 def free_memory() -> int | None:
-    """Return the bytes that this process may still take; None where that is not known.
+    """Return the bytes that this process may still allocate; None where that is not known.
 
-    Of the machine, or of the control group (container, batch job) that the process is in,
-    whichever is less. What the system keeps of files to read them again counts as free.
+    The free memory of the machine, or of the control group (container, batch job) of the process,
+    whichever is less. The system's file cache counts as free.
     """
     limits = [_of_machine(), *_of_groups()]
     values = [value for value in limits if value is not None]
@@ -22,7 +22,7 @@ def free_memory() -> int | None:
 
 
 def check_memory(needed: int, free: int | None, what: str, where: str, advice: str) -> None:
-    """Refuse to begin what does not fit into memory.
+    """Refuse to start what does not fit into memory.
 
     Parameters
     ----------
@@ -43,7 +43,18 @@ def check_memory(needed: int, free: int | None, what: str, where: str, advice: s
 
 
 def format_bytes(count: int) -> str:
-    """Return a number of bytes as `512 bytes`, `3.2 MiB` or `1.0 TiB`."""
+    """Format a number of bytes.
+
+    Parameters
+    ----------
+    count : int
+        Bytes.
+
+    Returns
+    -------
+    str
+        Such as `512 bytes`, `3.2 MiB` or `1.0 TiB`.
+    """
     size, unit = next(((s, u) for s, u in _UNITS if count >= s), _UNITS[-1])
     return f"{count} {unit}" if size == 1 else f"{count / size:.1f} {unit}"
 

@@ -13,7 +13,7 @@ _FIRST_PORT, _PORTS = 15000, 20000
 
 
 class Launch(NamedTuple):
-    """What the environment says of a process."""
+    """How this process was launched, by its environment."""
 
     rank: int
     """Its number among all, from 0."""
@@ -26,7 +26,7 @@ class Launch(NamedTuple):
 
 
 def read_launch(environment: Mapping[str, str]) -> Launch | None:
-    """Read how this process was started; None if it is alone.
+    """Read how this process was launched.
 
     Parameters
     ----------
@@ -34,6 +34,11 @@ def read_launch(environment: Mapping[str, str]) -> Launch | None:
         torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; srun
         sets SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID, SLURM_STEP_NODELIST,
         SLURM_JOB_ID and SLURM_STEP_ID.
+
+    Returns
+    -------
+    Launch or None
+        None if it is alone.
 
     Raises
     ------
@@ -75,7 +80,23 @@ def read_launch(environment: Mapping[str, str]) -> Launch | None:
 
 
 def first_host(nodes: str) -> str:
-    """Return the first name of a SLURM node list, such as `gpu[07-09,12],login`."""
+    """Return the first name of a SLURM node list.
+
+    Parameters
+    ----------
+    nodes : str
+        Such as `gpu[07-09,12],login`.
+
+    Returns
+    -------
+    str
+        Such as `gpu07`.
+
+    Raises
+    ------
+    InputError
+        If the list is empty.
+    """
     first = re.match(r"(?:[^,\[]|\[[^\]]*\])+", nodes)
     if first is None:
         raise InputError("SLURM_STEP_NODELIST is empty: set MASTER_ADDR to the first machine")

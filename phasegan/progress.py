@@ -18,7 +18,18 @@ PLAIN_SHARE = 0.1
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration as `850 ms`, `12 s`, `3 min 20 s`, `2 h 05 min` or `4 d 3 h`."""
+    """Format a duration.
+
+    Parameters
+    ----------
+    seconds : float
+        Not negative.
+
+    Returns
+    -------
+    str
+        Such as `850 ms`, `12 s`, `3 min 20 s`, `2 h 05 min` or `4 d 3 h`.
+    """
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
@@ -34,27 +45,68 @@ def format_duration(seconds: float) -> str:
 
 
 class ProgressTask(Protocol):
-    """One piece of work that advances."""
+    """A piece of work whose progress is shown."""
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Say that `count` more units are done; `note` is shown at the end of the line."""
+        """Report that more units are done.
+
+        Parameters
+        ----------
+        count : int
+            Units since the last call.
+        note : str
+            Shown at the end of the line; empty keeps the last one.
+        """
 
 
 class Progress:
-    """Silent progress: what library calls use unless they are given another."""
+    """Silent progress, the default of library calls; base class of others."""
 
     def say(self, text: str) -> None:
-        """Say something the user should know."""
+        """Report something the user should know.
+
+        Parameters
+        ----------
+        text : str
+            One line.
+        """
 
     def warn(self, text: str) -> None:
-        """Warn the user."""
+        """Warn the user.
+
+        Parameters
+        ----------
+        text : str
+            One line.
+        """
 
     def detail(self, text: str) -> None:
-        """Say something for those who asked for more (`-v`)."""
+        """Report something for users who asked for details (`-v`).
+
+        Parameters
+        ----------
+        text : str
+            One line.
+        """
 
     @contextlib.contextmanager
     def task(self, label: str, total: int, done: int = 0) -> Iterator[ProgressTask]:
-        """Follow a piece of work of `total` units, of which `done` were done before."""
+        """Follow a piece of work.
+
+        Parameters
+        ----------
+        label : str
+            Its name.
+        total : int
+            Units of the work.
+        done : int
+            Units that were done before.
+
+        Yields
+        ------
+        ProgressTask
+            To be advanced.
+        """
         yield _Silent()
 
 

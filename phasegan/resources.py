@@ -16,7 +16,7 @@ _RESET_PEAK = "5"  # see proc(5), clear_refs
 
 
 class Meter:
-    """Wall time, device time and peak memory from its making on.
+    """Wall time, device time and peak memory since its construction.
 
     Device time of a CPU is that of all its cores together; of a GPU it is the time
     that the work was on it, waited for at both ends. Peak memory is the process's
@@ -103,7 +103,7 @@ def _busy_seconds() -> float | None:
 
 
 class LoadMonitor:
-    """How busy other processes keep this process's cores while a block runs.
+    """Load of this process's cores by other processes during a block.
 
     Attributes
     ----------
@@ -129,16 +129,24 @@ class LoadMonitor:
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use: fewer than the machine has, in many jobs."""
+    """Return the number of cores this process may use, in many jobs fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def idle_cores(seconds: float = 0.2) -> int:
-    """Watch for some seconds; return how many of this process's cores others leave idle.
+    """Measure how many of this process's cores others leave idle.
 
-    At least 1; all of them where it is not known.
+    Parameters
+    ----------
+    seconds : float
+        Duration of the measurement.
+
+    Returns
+    -------
+    int
+        At least 1; all cores where the load is not known.
     """
     with LoadMonitor() as load:
         time.sleep(seconds)
@@ -147,7 +155,7 @@ def idle_cores(seconds: float = 0.2) -> int:
 
 
 def raise_open_file_limit(count: int) -> float:
-    """Raise this process's limit on open files, where the system lets it.
+    """Raise this process's limit on open files as far as the system allows.
 
     Parameters
     ----------

@@ -202,7 +202,7 @@ def _domains(path: Path) -> Any:
 
     file = PairFile(path)
     try:
-        found: list[Any] = [repr(file.facts)]
+        found: list[Any] = [repr(file.metadata)]
         for name, group in file.groups.items():
             rows = range(len(group))
             found.append((name, group.names, [group.read(i) for i in rows]))

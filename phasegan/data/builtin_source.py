@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasegan.data.images.decoding import Pixels, read_image
-from phasegan.data.sources import SPLITS, LoadedImage, SourceItem, TwoStepLoader
+from phasegan.data.sources import SPLITS, LoadedImage, Source, SourceItem, TwoStepLoader
 from phasegan.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,14 +21,25 @@ DEFAULT_CROPS = {"train": 200, "test": 50}
 
 
 class PhotographLoader(TwoStepLoader):
-    """Cuts crops: a ticket is a photograph's name, the crop's split and number."""
+    """Loader of crops: a job is a photograph's name, the crop's split and its number."""
 
     def __init__(self, root: Path, size: int, seed: int) -> None:
         self._root, self._size, self._seed = root, size, seed
         self._kept: dict[str, tuple[Pixels, str]] = {}
 
     def photograph(self, name: str) -> tuple[Pixels, str]:
-        """Return a photograph and the hash of its file."""
+        """Decode a photograph, once.
+
+        Parameters
+        ----------
+        name : str
+            File name inside scikit-image.
+
+        Returns
+        -------
+        (numpy.ndarray, str)
+            Pixels, uint8, (rows, columns[, 3]), and the SHA-256 of the file.
+        """
         if name not in self._kept:
             data = (self._root / name).read_bytes()
             self._kept[name] = read_image(data), hashlib.sha256(data).hexdigest()
@@ -51,7 +62,7 @@ class PhotographLoader(TwoStepLoader):
         return self.__dict__ | {"_kept": {}}
 
 
-class PhotographCrops:
+class PhotographCrops(Source):
     """Seeded square crops of the photographs that ship inside scikit-image.
 
     Parameters
@@ -99,7 +110,7 @@ class PhotographCrops:
         return {"train": range(train), "test": range(train, train + test)}
 
     def item(self, number: int) -> SourceItem:
-        """Return the photograph that a crop is cut from; they take turns."""
+        """Return the photograph that a crop is cut from; photographs take turns."""
         name, split, _ = self.job(number)
         return SourceItem(name, split, number)
 
@@ -111,11 +122,11 @@ class PhotographCrops:
         return names[index % len(names)], split, index
 
     def loader(self) -> PhotographLoader:
-        """Return what cuts the crops."""
+        """Return the loader that cuts crops."""
         return self._loader
 
     def depth(self) -> int:
-        """All of them have 8 bits."""
+        """Return 8: the photographs have 8 bits."""
         return 8
 
     def listing(self) -> str:
@@ -127,12 +138,12 @@ class PhotographCrops:
         return digest.hexdigest()
 
     def max_name_bytes(self) -> int:
-        """Of the longest file name with the place of a crop."""
+        """Return the length of the longest file name with the place of a crop."""
         names = [name for split_names in self._names.values() for name in split_names]
         return max(len(name.encode()) for name in names) + len("#row,column,side") + 3
 
     def sha256(self, number: int) -> str:
-        """Of the photograph's file."""
+        """Return the SHA-256 of the photograph's file."""
         return self._loader.photograph(self.job(number)[0])[1]
 
     def matches(self, number: int, sha256: str) -> bool:

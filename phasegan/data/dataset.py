@@ -183,7 +183,18 @@ class PhaseBatches(IterableDataset[Any]):
         return self._share or _share_of_process()
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next pass, also of workers that are running already."""
+        """Set the epoch, and so the order, of the next pass; running workers follow.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+
+        Raises
+        ------
+        InputError
+            If it is negative or not an integer.
+        """
         check_integer("epoch", epoch, 0)
         self._epoch.fill_(epoch)
 

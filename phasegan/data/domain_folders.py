@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class ImageSet(Protocol):
-    """Pictures in an order that depends on nothing but their names."""
+    """Images of a domain, in an order that depends on their names alone."""
 
     label: str
 
@@ -34,23 +34,61 @@ class ImageSet(Protocol):
         """One a picture."""
 
     @property
-    def kind(self) -> PixelFormat | None:
+    def pixel_format(self) -> PixelFormat | None:
         """What the pictures have in common, where that is known without looking."""
 
     def read(self, index: int) -> DecodedImage:
-        """Decode one; raises UnreadablePictureError with the reason."""
+        """Decode one image.
+
+        Parameters
+        ----------
+        index : int
+            From 0, in the order of `names`.
+
+        Returns
+        -------
+        DecodedImage
+            All channels, at full depth.
+
+        Raises
+        ------
+        UnreadableImageError
+            If it cannot be decoded; the message is the reason alone.
+        """
 
     def path(self, index: int) -> Path | None:
-        """Return the file of a picture; None where it has none of its own."""
+        """Return the file of an image.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        pathlib.Path or None
+            None where images have no files of their own.
+        """
 
     def source_sha256(self, index: int) -> str:
-        """Return the SHA-256 of the file that a picture came from."""
+        """Return the SHA-256 of the file that an image came from.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+        """
 
     def digest(self) -> str:
-        """Return what changes when pictures come, go or change their size."""
+        """Return a digest that changes when images come, go or change their size."""
 
     def ignored_lines(self) -> list[str]:
-        """Return what is there and is not taken, a line a kind."""
+        """Describe files and links that are not read, a line for each kind."""
 
 
 class FolderImages:
@@ -84,29 +122,72 @@ class FolderImages:
             raise InputError(f"{root}: no pictures in it or below it{hints}")
         self.names = [path.relative_to(root).as_posix() for path in self._paths]
 
-    kind: PixelFormat | None = None
+    pixel_format: PixelFormat | None = None
 
     def ignored_lines(self) -> list[str]:
-        """Return what is in the folder and is not taken, a line a kind."""
+        """Describe files and links that are not read, a line for each kind."""
         return ignored_lines(self.linked, self.ignored)
 
     def read(self, index: int) -> DecodedImage:
-        """Decode one picture."""
+        """Decode one image.
+
+        Parameters
+        ----------
+        index : int
+            From 0, in the order of `names`.
+
+        Returns
+        -------
+        DecodedImage
+            All channels, at full depth.
+
+        Raises
+        ------
+        UnreadableImageError
+            If it cannot be decoded; the message is the reason alone.
+        """
         return read_full_depth(self._paths[index])
 
     def path(self, index: int) -> Path:
-        """Return the file of a picture."""
+        """Return the file of an image.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        pathlib.Path
+            Below the folder.
+        """
         return self._paths[index]
 
     def source_sha256(self, index: int) -> str:
-        """Return the SHA-256 of a picture's file."""
+        """Return the SHA-256 of an image's file.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+
+        Raises
+        ------
+        UnreadableImageError
+            If it cannot be read.
+        """
         try:
             return hashlib.sha256(read_regular(self._paths[index])).hexdigest()
         except UnreadableFileError as error:
             raise UnreadableImageError(str(error)) from None
 
     def digest(self) -> str:
-        """Digest of relative paths and sizes."""
+        """Return the SHA-256 over relative paths and sizes."""
         digest = hashlib.sha256()
         for name, path in zip(self.names, self._paths, strict=True):
             size = path.stat().st_size if path.exists() else "missing"
@@ -115,7 +196,7 @@ class FolderImages:
 
 
 class ImageSubset:
-    """Some pictures of a set.
+    """Selected images of a set.
 
     Parameters
     ----------
@@ -139,30 +220,78 @@ class ImageSubset:
         return [self._pictures.names[row] for row in self._rows]
 
     @property
-    def kind(self) -> PixelFormat | None:
+    def pixel_format(self) -> PixelFormat | None:
         """What the pictures have in common, where that is known without looking."""
-        return self._pictures.kind
+        return self._pictures.pixel_format
 
     def subset(self, rows: Sequence[int]) -> ImageSubset:
-        """Return some of these pictures."""
+        """Select some of these images.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions in this subset, from 0.
+
+        Returns
+        -------
+        ImageSubset
+            Of the same set.
+        """
         return ImageSubset(self._pictures, [self._rows[row] for row in rows])
 
     def read(self, index: int) -> DecodedImage:
-        """Decode one picture.
+        """Decode one image.
+
+        Parameters
+        ----------
+        index : int
+            From 0, in the order of `names`.
+
+        Returns
+        -------
+        DecodedImage
+            All channels, at full depth.
 
         Raises
         ------
         InputError
-            If it cannot be read.
+            If it cannot be decoded: names the image and the reason.
         """
         return self._take(self._pictures.read, index)
 
     def path(self, index: int) -> Path | None:
-        """Return the file of a picture; None where it has none of its own."""
+        """Return the file of an image.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        pathlib.Path or None
+            None where images have no files of their own.
+        """
         return self._pictures.path(self._rows[index])
 
     def source_sha256(self, index: int) -> str:
-        """Return the SHA-256 of the file that a picture came from."""
+        """Return the SHA-256 of the file that an image came from.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read.
+        """
         return self._take(self._pictures.source_sha256, index)
 
     def _take(self, function: Callable[[int], T], index: int) -> T:
@@ -173,12 +302,18 @@ class ImageSubset:
             raise InputError(f"{self.label}/{self._pictures.names[row]}: {error}") from None
 
     def warn_ignored(self, progress: Progress) -> None:
-        """Warn of what is beside the pictures and is not taken."""
+        """Warn of files and links beside the images that are not read.
+
+        Parameters
+        ----------
+        progress : Progress
+            Receives one warning for each kind.
+        """
         for line in self._pictures.ignored_lines():
             progress.warn(f"{self.label}: {line}")
 
     def digest(self) -> str:
-        """Of the whole set, and of which of its pictures these are."""
+        """Return a digest of the set and of the selection."""
         set_digest = self._pictures.digest()
         if len(self._rows) == len(self._pictures.names):
             return set_digest
@@ -222,7 +357,18 @@ def _stem(name: str) -> str:
 
 
 def is_pair_folder(path: str | os.PathLike[str] | None) -> bool:
-    """Tell a folder that holds two domains: `trainA` and `trainB`."""
+    """Tell whether a folder holds two domains, `trainA` and `trainB`.
+
+    Parameters
+    ----------
+    path : path or None
+        Any path.
+
+    Returns
+    -------
+    bool
+        False for None and for what is not there.
+    """
     return path is not None and all((Path(path) / name).is_dir() for name in TRAIN_NAMES)
 
 
@@ -241,6 +387,11 @@ def open_domains(
     domain_a, domain_b : path, optional
         The domains' own folders instead, each with pictures, or with `train` and
         perhaps `test` in it.
+
+    Returns
+    -------
+    DomainPair
+        Training images, and test images where there are some.
 
     Raises
     ------
@@ -281,8 +432,10 @@ def _from_file(path: Path) -> DomainPair:
         ImageSubset(file.groups[name]) if len(file.groups.get(name, ())) else None
         for name in TEST_NAMES
     ]
-    facts = file.facts
-    return DomainPair(path.stem, (parts[0], parts[1]), (test[0], test[1]), (facts.load, facts.fit))
+    metadata = file.metadata
+    return DomainPair(
+        path.stem, (parts[0], parts[1]), (test[0], test[1]), (metadata.load, metadata.fit)
+    )
 
 
 def _own_folder(root: Path) -> tuple[ImageSubset, ImageSubset | None]:

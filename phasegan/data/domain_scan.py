@@ -29,7 +29,7 @@ def scan(
     option: str = "",
     progress: Progress | None = None,
 ) -> tuple[PixelFormat, ImageSubset]:
-    """Decode every picture once: find what they have in common, leave out what is damaged.
+    """Decode every image once: find the common format, leave out damaged images.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def scan(
     Returns
     -------
     (PixelFormat, ImageSubset)
-        And the pictures that can be read.
+        The format, and the images that can be read.
 
     Raises
     ------
@@ -56,11 +56,13 @@ def scan(
         If none can be read, or their channels differ otherwise than grey and RGB.
     """
     progress = progress or Progress()
-    if part.kind is not None:
-        kind = part.kind
-        if kind.alpha and not alpha:
-            kind = kind._replace(channels=kind.channels - 1, alpha=False)
-        return (kind if limits is None else kind._replace(low=limits[0], high=limits[1])), part
+    if part.pixel_format is not None:
+        pixel_format = part.pixel_format
+        if pixel_format.alpha and not alpha:
+            pixel_format = pixel_format._replace(channels=pixel_format.channels - 1, alpha=False)
+        return (
+            pixel_format if limits is None else pixel_format._replace(low=limits[0], high=limits[1])
+        ), part
     results: list[ImageInfo | str] = []
     with (
         quiet_decoders(),
@@ -77,22 +79,40 @@ def scan(
     infos = [result for result in results if isinstance(result, ImageInfo)]
     if not infos:
         raise InputError(f"{part.label}: none of its {len(part)} pictures can be read")
-    kind = common_format(infos, part.label, alpha=alpha, limits=limits)
+    pixel_format = common_format(infos, part.label, alpha=alpha, limits=limits)
     notices, names = NoticeCounter(), part.names
     for row, info in zip(readable, infos, strict=True):
-        notices.add(notices_for(info, kind), f"{part.label}/{names[row]}")
+        notices.add(notices_for(info, pixel_format), f"{part.label}/{names[row]}")
     notices.report(progress)
     part.warn_ignored(progress)
     if limits is None:
-        warn_narrow_range(infos, kind, part.label, option, progress)
-    return kind, part.subset(readable) if len(readable) < len(part) else part
+        warn_narrow_range(infos, pixel_format, part.label, option, progress)
+    return pixel_format, part.subset(readable) if len(readable) < len(part) else part
 
 
 def warn_narrow_range(
-    infos: Iterable[ImageInfo], kind: PixelFormat, label: str, option: str, progress: Progress
+    infos: Iterable[ImageInfo],
+    pixel_format: PixelFormat,
+    label: str,
+    option: str,
+    progress: Progress,
 ) -> None:
-    """Warn where pictures take a small part of their kind's range only."""
-    narrow = narrow_range([info.value_range for info in infos], kind.low, kind.high)
+    """Warn where the images take only a small part of their format's range.
+
+    Parameters
+    ----------
+    infos : iterable of ImageInfo
+        The images.
+    pixel_format : PixelFormat
+        Their common format.
+    label : str
+        The domain, for the message.
+    option : str
+        Option that sets other limits, for the message.
+    progress : Progress
+        Receives the warning.
+    """
+    narrow = narrow_range([info.value_range for info in infos], pixel_format.low, pixel_format.high)
     if narrow is not None:
         message, low, high = narrow
         progress.warn(f"{label}: {message}; {option} {low:.10g} {high:.10g} makes them fill it")

@@ -16,7 +16,15 @@ from phasegan.data.images.decoding import bit_depth, image_suffixes, read_image
 from phasegan.data.images.high_bit_depth import PNG_SIGNATURE, Pixels, UnreadableImageError
 from phasegan.data.images.notices import ImageNotices, ignored_lines
 from phasegan.data.images.resizing import read_square
-from phasegan.data.sources import SPLITS, LoadedImage, SourceItem, read_file, safe_name
+from phasegan.data.sources import (
+    SPLITS,
+    LoadedImage,
+    Loader,
+    Source,
+    SourceItem,
+    read_file,
+    safe_name,
+)
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
 from phasegan.io.untrusted import points_to_folder, read_head
@@ -55,8 +63,8 @@ class PathList:
 
 
 @dataclass(frozen=True)
-class FileLoader:
-    """Loads pictures below a folder; a ticket is the path from there."""
+class FileLoader(Loader):
+    """Loader of files below a folder: a job is the path from there."""
 
     root: Path
 
@@ -78,7 +86,7 @@ def _loaded(job: str, pixels: Pixels, data: bytes, notes: ImageNotices) -> Loade
     return LoadedImage(name, pixels, sha256, tuple(sorted(notes.notices)))
 
 
-class ImageFolder:
+class ImageFolder(Source):
     """Pictures in a folder and the folders below it.
 
     Parameters
@@ -166,11 +174,11 @@ class ImageFolder:
         return self._names[number]
 
     def loader(self) -> FileLoader:
-        """Return what reads and decodes."""
+        """Return the loader that reads and decodes files."""
         return FileLoader(self.root)
 
     def depth(self) -> int:
-        """Look at headers until a picture with more than 8 bits turns up."""
+        """Return 16 if any header says more than 8 bits, else 8."""
         if self._depth is None:
             self._depth = 16 if any(map(self._is_deep, self._names)) else 8
         return self._depth
@@ -186,7 +194,7 @@ class ImageFolder:
         return bit_depth(data) == 16
 
     def listing(self) -> str:
-        """Digest of the relative paths and sizes, taken once."""
+        """Return the SHA-256 over relative paths and sizes, computed once."""
         if self._listing is None:
             digest = hashlib.sha256()
             for name in self._names:
@@ -199,13 +207,13 @@ class ImageFolder:
         return self._listing
 
     def max_name_bytes(self) -> int:
-        """Of the longest path, looked for once."""
+        """Return the length of the longest path, computed once."""
         if self._max_name_bytes is None:
             self._max_name_bytes = max(len(safe_name(name).encode()) for name in self._names)
         return self._max_name_bytes
 
     def sha256(self, number: int) -> str:
-        """Of the file; empty if it cannot be read."""
+        """Hash the file."""
         try:
             data = read_file(os.path.join(self.root, self._names[number]))
         except (OSError, UnreadableImageError):
@@ -217,7 +225,13 @@ class ImageFolder:
         return self.sha256(number) == sha256
 
     def save(self, path: Path) -> None:
-        """Write down what there is, for other jobs over the same folder."""
+        """Write the list of images, for other jobs over the same folder.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The list's file; replaced atomically.
+        """
         head = {
             "format": _FORMAT,
             "root": str(self.root.resolve()),
@@ -241,10 +255,22 @@ class ImageFolder:
 
     @classmethod
     def restore(cls, root: str | os.PathLike[str], path: Path) -> ImageFolder | None:
-        """Return what another job wrote down; None if that is damaged, or no longer so.
+        """Read a list that another job wrote.
 
         A folder that names came to or went from since then shows it by its time of change,
         unless it is the one that the list itself is in.
+
+        Parameters
+        ----------
+        root : path
+            The folder of images.
+        path : pathlib.Path
+            The list's file.
+
+        Returns
+        -------
+        ImageFolder or None
+            None if the list is missing, damaged or out of date.
         """
         try:
             with open(path, "rb") as stream:

@@ -64,7 +64,20 @@ class Preprocessing(Settings):
     """Keep the images beside their phases; False: phases alone."""
 
     def layout(self, padded: int, bits: int) -> Layout:
-        """Return the layout of the samples, M and the images' depth given."""
+        """Return the layout of the samples.
+
+        Parameters
+        ----------
+        padded : int
+            M, samples along a side of the zero-padded frame.
+        bits : {8, 16}
+            Depth of the images.
+
+        Returns
+        -------
+        Layout
+            With the options of this section.
+        """
         return Layout(
             size=self.size,
             padded=padded,
@@ -197,6 +210,16 @@ def _shipped(section: str) -> list[str]:
 def load_pair(name_or_path: str) -> PairRecipe:
     """Read the recipe of a pair of domains by name (`horse2zebra`) or path (`my.toml`).
 
+    Parameters
+    ----------
+    name_or_path : str
+        A name of `known_pairs()`, or a path ending in .toml.
+
+    Returns
+    -------
+    PairRecipe
+        Validated.
+
     Raises
     ------
     InputError
@@ -216,8 +239,8 @@ def load_pair(name_or_path: str) -> PairRecipe:
     return build(PairRecipe, values, str(path))
 
 
-def not_fetched_error(name: str) -> InputError:
-    """Return what is to be said where a pair is named that has to be downloaded first."""
+def _not_fetched_error(name: str) -> InputError:
+    """Return the error for a pair of domains that has to be downloaded first."""
     folder = Path(name).stem if name.endswith(".toml") else name
     return InputError(
         f"{name}: two domains of pictures; fetch them first with `phasegan datasets fetch {name}`, "
@@ -227,6 +250,16 @@ def not_fetched_error(name: str) -> InputError:
 
 def load_recipe(name_or_path: str) -> Recipe:
     """Read a recipe by name (`builtin`) or path (`my.toml`).
+
+    Parameters
+    ----------
+    name_or_path : str
+        A name of `known_recipes()`, or a path ending in .toml.
+
+    Returns
+    -------
+    Recipe
+        Validated; the path of a folder is absolute.
 
     Raises
     ------
@@ -244,7 +277,7 @@ def load_recipe(name_or_path: str) -> Recipe:
             )
     values = read_toml(path)
     if "download" in values:
-        raise not_fetched_error(name_or_path)
+        raise _not_fetched_error(name_or_path)
     recipe = build(Recipe, values, str(path))
     if recipe.source.kind == "folder":
         folder = (path.parent / recipe.source.path).resolve()
@@ -254,7 +287,23 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 
 def resolve_recipe(source: str | os.PathLike[str] | NDArray[np.integer] | None) -> Recipe:
-    """Return the recipe for a SOURCE: a folder, a recipe's name or path, an array, or nothing."""
+    """Return the recipe for a source.
+
+    Parameters
+    ----------
+    source : path, str, numpy.ndarray or None
+        A folder, a recipe's name or path, images as an array; None: `builtin`.
+
+    Returns
+    -------
+    Recipe
+        For a folder or an array, one with default options.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or the recipe is not valid.
+    """
     if source is None:
         return load_recipe(BUILTIN)
     if isinstance(source, np.ndarray):
@@ -295,6 +344,11 @@ def override(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
     changes : dict
         Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
         images, samples, test, seed.
+
+    Returns
+    -------
+    Recipe
+        Validated anew.
 
     Raises
     ------

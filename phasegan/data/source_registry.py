@@ -10,7 +10,23 @@ from phasegan.errors import InputError
 
 
 def open_source(recipe: Recipe) -> Source:
-    """Open the source that a recipe names."""
+    """Open the source that a recipe names.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With a source of kind folder or scikit-image.
+
+    Returns
+    -------
+    Source
+        Its images.
+
+    Raises
+    ------
+    InputError
+        If the folder or a photograph is missing, or images are given as an array.
+    """
     if recipe.source.kind == "folder":
         return ImageFolder(recipe.source.path)
     if recipe.source.kind == "array":

@@ -40,13 +40,53 @@ class LoadedImage(NamedTuple):
 
 
 class Loader(Protocol):
-    """How things are loaded: what another process is given to do the work."""
+    """Decoder of a source's images; it can be pickled for worker processes."""
 
     def load(self, job: Any) -> LoadedImage:
-        """Decode one; raises UnreadablePictureError with the reason."""
+        """Decode one image in its own size and depth.
+
+        Parameters
+        ----------
+        job : Any
+            What `Source.job` returned.
+
+        Returns
+        -------
+        LoadedImage
+            Pixels, name and hash of the file.
+
+        Raises
+        ------
+        UnreadableImageError
+            If it cannot be decoded; the message is the reason alone.
+        """
 
     def load_square(self, job: Any, size: int, channels: str, bits: int, how: str) -> LoadedImage:
-        """Decode one and fit it, as `phasegan.data.images.resizing.to_square` does."""
+        """Decode one image and fit it to N×N pixels.
+
+        Parameters
+        ----------
+        job : Any
+            What `Source.job` returned.
+        size : int
+            N, pixels along a side.
+        channels : {"gray", "rgb"}
+            Channels of the result.
+        bits : {8, 16}
+            Depth of the result.
+        how : {"crop", "pad", "stretch"}
+            As of `phasegan.data.images.resizing.fit`.
+
+        Returns
+        -------
+        LoadedImage
+            Pixels (N, N[, 3]), uint8 or uint16.
+
+        Raises
+        ------
+        UnreadableImageError
+            If it cannot be decoded, or is smaller than N.
+        """
 
 
 class Source(Protocol):
@@ -66,10 +106,32 @@ class Source(Protocol):
         """Return the numbers of each split's items; None: of those without one."""
 
     def item(self, number: int) -> SourceItem:
-        """Return what stands at a number."""
+        """Return name and split of an image.
+
+        Parameters
+        ----------
+        number : int
+            From 0; of the ranges that `splits` returns.
+
+        Returns
+        -------
+        SourceItem
+            Its name as files store it, and its split.
+        """
 
     def job(self, number: int) -> Any:
-        """Return what a loader needs to load it."""
+        """Return the argument of `Loader.load` for an image.
+
+        Parameters
+        ----------
+        number : int
+            From 0.
+
+        Returns
+        -------
+        Any
+            Picklable; a path, or a name with pixels.
+        """
 
     def loader(self) -> Loader:
         """Return the loader; it can be pickled."""
@@ -81,17 +143,51 @@ class Source(Protocol):
         """Return a digest that changes when files come, go or change their size."""
 
     def max_name_bytes(self) -> int:
-        """Return how many bytes the longest name of a sample's source can have."""
+        """Return the length in bytes, UTF-8, of the longest name of a sample's source."""
 
     def sha256(self, number: int) -> str:
-        """Return the hash of an item's file; empty if it cannot be read."""
+        """Return the SHA-256 of an image's file.
+
+        Parameters
+        ----------
+        number : int
+            From 0.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits; empty if the file cannot be read.
+        """
 
     def matches(self, number: int, sha256: str) -> bool:
-        """Tell whether the item of that number still has that content."""
+        """Compare an image with the content that it had before.
+
+        Parameters
+        ----------
+        number : int
+            From 0.
+        sha256 : str
+            As `sha256` returned it.
+
+        Returns
+        -------
+        bool
+            Whether the content is the same.
+        """
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return what a picture's file holds; never waits for a pipe.
+    """Read an image file; never waits for a pipe.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    bytes
+        Its content.
 
     Raises
     ------
@@ -106,18 +202,29 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def safe_name(name: str) -> str:
-    r"""Return a path as it is written: with slashes, bytes that are not UTF-8 as `\xff`."""
+    r"""Return a path as files store it: slashes, bytes that are not UTF-8 as `\xff`.
+
+    Parameters
+    ----------
+    name : str
+        A path as the operating system gives it.
+
+    Returns
+    -------
+    str
+        Valid UTF-8.
+    """
     if os.sep != "/":
         name = name.replace(os.sep, "/")
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-class TwoStepLoader(ABC):
-    """Loaders that have pixels at hand fit them in two steps."""
+class TwoStepLoader(Loader, ABC):
+    """Base of loaders that decode first and fit the pixels afterwards."""
 
     @abstractmethod
     def load(self, job: Any) -> LoadedImage:
-        """Decode one; raises UnreadablePictureError with the reason."""
+        """Decode one image."""
 
     def load_square(self, job: Any, size: int, channels: str, bits: int, how: str) -> LoadedImage:
         """Load one and fit it."""
@@ -126,7 +233,7 @@ class TwoStepLoader(ABC):
 
 
 class ArrayLoader(TwoStepLoader):
-    """Takes images as they come: a ticket is a name and its pixels."""
+    """Loader of arrays: a job is a name and its pixels."""
 
     def load(self, job: tuple[str, Pixels]) -> LoadedImage:
         """Return one image."""
@@ -135,7 +242,7 @@ class ArrayLoader(TwoStepLoader):
         return LoadedImage(name, pixels, hashlib.sha256(pixels.data).hexdigest())
 
 
-class ArrayImages:
+class ArrayImages(Source):
     """Images in an array.
 
     Parameters
@@ -169,19 +276,19 @@ class ArrayImages:
         return {None: range(len(self._images))}
 
     def item(self, number: int) -> SourceItem:
-        """Return an image's name."""
+        """Return an image's name, `array[3]`."""
         return SourceItem(f"array[{number}]", None, number)
 
     def job(self, number: int) -> tuple[str, Pixels]:
-        """Return an image with its name."""
+        """Return an image's name and its pixels."""
         return f"array[{number}]", self._images[number]
 
     def loader(self) -> ArrayLoader:
-        """Return what takes the images."""
+        """Return the loader, which passes pixels through."""
         return ArrayLoader()
 
     def depth(self) -> int:
-        """Of the array's dtype."""
+        """Return 8 or 16, by the dtype of the array."""
         return 8 * self._images.dtype.itemsize
 
     def listing(self) -> str:
@@ -192,11 +299,11 @@ class ArrayImages:
         return digest.hexdigest()
 
     def max_name_bytes(self) -> int:
-        """Of the last one."""
+        """Return the length of the last name."""
         return len(f"array[{len(self._images)}]")
 
     def sha256(self, number: int) -> str:
-        """Of an image's pixels."""
+        """Hash the pixels of an image."""
         return hashlib.sha256(np.ascontiguousarray(self._images[number]).data).hexdigest()
 
     def matches(self, number: int, sha256: str) -> bool:

@@ -122,7 +122,7 @@ def _shards(names: list[str]) -> list[str]:
 
 def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
     file = PairFile(path, check=not verify)
-    facts, damaged = file.facts, verify_pair_file(file, progress) if verify else []
+    facts, damaged = file.metadata, verify_pair_file(file, progress) if verify else []
     counts = {name: len(group) for name, group in file.groups.items()}
     found = {
         "kind": "picture domains",

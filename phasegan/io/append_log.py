@@ -20,7 +20,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class AppendLog:
-    """Values that are appended, and read again from the start.
+    """A file of JSON values that are appended, and read again from the start.
 
     Parameters
     ----------
@@ -34,7 +34,18 @@ class AppendLog:
 
     @classmethod
     def read_head(cls, path: Path) -> dict[str, Any] | None:
-        """Return what `start` wrote; None if there is no file, or no whole first line."""
+        """Read the head of a log.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file.
+
+        Returns
+        -------
+        dict or None
+            None if there is no file, or its first line is damaged.
+        """
         try:
             with open(path, "rb") as stream:
                 value = _read(stream.readline())
@@ -44,12 +55,24 @@ class AppendLog:
         return value if valid else None
 
     def start(self, head: dict[str, Any]) -> None:
-        """Start anew with a head."""
+        """Empty the file and write its head.
+
+        Parameters
+        ----------
+        head : dict
+            For JSON; `format` is added.
+        """
         os.ftruncate(self._descriptor, 0)
         self._write(_line({"format": FORMAT} | head))
 
     def append(self, values: Iterable[Any]) -> None:
-        """Append values, all in one write."""
+        """Append values, all in one write.
+
+        Parameters
+        ----------
+        values : iterable
+            For JSON.
+        """
         self._write(b"".join(map(_line, values)))
 
     def _write(self, data: bytes) -> None:
@@ -58,7 +81,7 @@ class AppendLog:
             view = view[os.write(self._descriptor, view) :]
 
     def values(self) -> Iterator[tuple[int, Any]]:
-        """Yield each value with the place where it begins, up to the first damaged line."""
+        """Yield each value with its offset in the file, up to the first damaged line."""
         with open(self.path, "rb") as stream:
             place = len(stream.readline())
             for line in stream:
@@ -69,13 +92,19 @@ class AppendLog:
                 place += len(line)
 
     def recover(self) -> Iterator[Any]:
-        """Yield the values, then drop what is damaged at the end."""
+        """Yield the values, then cut off damaged lines at the end."""
         for _, value in self.values():
             yield value
         self.truncate(None)
 
     def truncate(self, place: int | None) -> None:
-        """Drop what begins at a place; None: what is damaged at the end."""
+        """Cut the file off.
+
+        Parameters
+        ----------
+        place : int or None
+            Offset in bytes; None: where the first damaged line begins.
+        """
         if place is None:
             with open(self.path, "rb") as stream:
                 place = 0
@@ -86,7 +115,7 @@ class AppendLog:
         os.ftruncate(self._descriptor, place)
 
     def sync(self) -> None:
-        """Wait until the disk has it."""
+        """Wait until the file is on the disk."""
         os.fsync(self._descriptor)
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ _parsing = threading.Lock()
 
 
 class ArrayHeader(NamedTuple):
-    """What an array's header says."""
+    """Shape, dtype and order of a stored array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -94,6 +94,16 @@ def read_npy(
 
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
     """Return the names of the arrays in a file that `numpy.savez` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    list of str
+        Without the suffix `.npy`.
 
     Raises
     ------

@@ -32,7 +32,7 @@ def _sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block succeeds.
+    """Open a temporary path beside `path`, which is renamed to `path` when the block succeeds.
 
     Parameters
     ----------
@@ -106,7 +106,15 @@ def _shortened(name: str) -> str:
 
 
 def replace(temporary: Path, final: Path) -> None:
-    """Give a whole file its final name, once the disk has its contents."""
+    """Give a complete file its final name, once its contents are on the disk.
+
+    Parameters
+    ----------
+    temporary : pathlib.Path
+        The file, closed.
+    final : pathlib.Path
+        Its name, in the same folder.
+    """
     _sync(temporary)
     os.replace(temporary, final)
     if os.name == "posix":
@@ -115,7 +123,7 @@ def replace(temporary: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; rename it to `path` when the block succeeds.
+    """Make a temporary folder beside `path`, which is renamed to `path` when the block succeeds.
 
     Parameters
     ----------
@@ -162,7 +170,7 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
 
 
 def leftovers(folder: Path, name: str | None = None) -> list[Path]:
-    """Return temporary files and folders that a killed process left of its atomic writes.
+    """Return temporary files and folders of atomic writes that were killed.
 
     Parameters
     ----------
@@ -170,6 +178,11 @@ def leftovers(folder: Path, name: str | None = None) -> list[Path]:
         Where to look.
     name : str, optional
         The final name; any by default.
+
+    Returns
+    -------
+    list of pathlib.Path
+        In any order.
     """
     middle = ".+" if name is None else re.escape(_shortened(name))
     # numbers of processes and mkdtemp's letters: of earlier versions
@@ -182,7 +195,7 @@ def leftovers(folder: Path, name: str | None = None) -> list[Path]:
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove what `leftovers` finds; a folder that was to be replaced, and was not, comes back.
+    """Remove what `leftovers` returns, and restore a folder that was being replaced.
 
     Parameters
     ----------
@@ -207,7 +220,15 @@ _PLAIN_LIST = re.compile(r"\[[^\[\]{}\"]*\]")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write UTF-8 text atomically."""
+    r"""Write a text file atomically.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    text : str
+        Written as UTF-8 with `\n`.
+    """
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
@@ -220,6 +241,13 @@ def _on_one_line(match: re.Match[str]) -> str:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write strict JSON atomically, short objects and lists of numbers on one line.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+    value : Any
+        Plain values.
+
     Raises
     ------
     ValueError
@@ -231,12 +259,17 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def check_json_target(path: str | os.PathLike[str]) -> None:
-    """Refuse to write scores over something that is not such JSON, or where no file can be.
+    """Refuse a path to which JSON scores cannot be written.
+
+    Parameters
+    ----------
+    path : path
+        Where they are going to be written.
 
     Raises
     ------
     InputError
-        Before any work is done.
+        If something else is there, or no file can be made there.
     """
     head = _head_of_target(path, "JSON")
     if head and head.lstrip()[:1] not in (b"{", b"["):
@@ -248,12 +281,17 @@ def check_json_target(path: str | os.PathLike[str]) -> None:
 
 
 def check_png_target(path: str | os.PathLike[str]) -> None:
-    """Refuse to write a PNG picture over something else, or where no file can be.
+    """Refuse a path to which a PNG cannot be written.
+
+    Parameters
+    ----------
+    path : path
+        Where it is going to be written.
 
     Raises
     ------
     InputError
-        Before any work is done.
+        If something else is there, or no file can be made there.
     """
     head = _head_of_target(path, "picture")
     if Path(path).suffix.lower() != ".png":
@@ -278,7 +316,17 @@ def _head_of_target(path: str | os.PathLike[str], what: str) -> bytes:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read JSON.
+    """Read a JSON file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    Any
+        Plain values.
 
     Raises
     ------

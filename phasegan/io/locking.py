@@ -19,7 +19,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 @contextlib.contextmanager
 def file_lock(path: str | os.PathLike[str], what: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock on an output, which ends with the process that holds it.
+    """Hold the lock on an output; it ends with the process that holds it.
 
     Parameters
     ----------
@@ -29,6 +29,11 @@ def file_lock(path: str | os.PathLike[str], what: str, *, wait: bool = False) ->
         The output's name, for the message.
     wait : bool
         Wait for a process that holds it.
+
+    Yields
+    ------
+    None
+        While the lock is held.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def file_lock(path: str | os.PathLike[str], what: str, *, wait: bool = False) ->
 
 
 class NoLocksWarning(UserWarning):
-    """Work goes on without a lock, on a file system that has none."""
+    """Work without a lock, on a file system that has none."""
 
 
 @functools.cache

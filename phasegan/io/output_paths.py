@@ -63,12 +63,34 @@ def make_parent(path: Path) -> None:
 
 
 def is_read_only(folder: Path) -> bool:
-    """Tell whether nothing can be written into a folder: what is there is all there will be."""
+    """Tell whether nothing can be written into a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder.
+
+    Returns
+    -------
+    bool
+        By the permissions of this process.
+    """
     return not os.access(folder, os.W_OK)
 
 
 def is_plain(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file is there itself, neither a link nor another name of one elsewhere."""
+    """Tell whether a path is a regular file with one name, and no link.
+
+    Parameters
+    ----------
+    path : path
+        Any path.
+
+    Returns
+    -------
+    bool
+        False also if there is nothing.
+    """
     try:
         status = os.lstat(path)
     except OSError:
@@ -77,12 +99,17 @@ def is_plain(path: str | os.PathLike[str]) -> bool:
 
 
 def check_plain(path: str | os.PathLike[str]) -> None:
-    """Refuse to write where a link, or anything but a plain file, stands.
+    """Refuse to write where a link, or anything but a regular file, stands.
+
+    Parameters
+    ----------
+    path : path
+        Where to write; nothing need be there.
 
     Raises
     ------
     InputError
-        Saying so.
+        If it is not a regular file with one name.
     """
     if os.path.lexists(path) and not is_plain(path):
         raise InputError(
@@ -91,7 +118,12 @@ def check_plain(path: str | os.PathLike[str]) -> None:
 
 
 def check_text(name: str) -> None:
-    """Refuse a name that is no text: files of JSON and HDF5 keep names as UTF-8.
+    """Refuse a name that is not UTF-8, as JSON and HDF5 store names.
+
+    Parameters
+    ----------
+    name : str
+        As the operating system gives it.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def shipped_folder(installed: str, checkout: str) -> Path:
-    """Return a folder of data files that comes with phasegan.
+    """Return a folder of data files that is part of phasegan.
 
     Parameters
     ----------
@@ -14,6 +14,11 @@ def shipped_folder(installed: str, checkout: str) -> Path:
         Its place inside an installed package, as in `setup.cfg`'s `package_dir`.
     checkout : str
         Its place in a checkout of the project, where editable installs leave it.
+
+    Returns
+    -------
+    pathlib.Path
+        The one that exists.
     """
     package = Path(__file__).parents[1]
     inside = package / installed

@@ -67,7 +67,19 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
 
 
 def read_head(path: str | os.PathLike[str], count: int) -> bytes:
-    """Return the first bytes of a file, quickly; never waits for a pipe.
+    """Read the first bytes of a file; never waits for a pipe.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    count : int
+        Bytes.
+
+    Returns
+    -------
+    bytes
+        Fewer where the file is shorter.
 
     Raises
     ------
@@ -94,6 +106,11 @@ def read_regular(path: str | os.PathLike[str], most: int = MAX_IMAGE_BYTES) -> b
     most : int
         Bytes that it may have.
 
+    Returns
+    -------
+    bytes
+        All of the file.
+
     Raises
     ------
     UnreadableFileError
@@ -103,22 +120,22 @@ def read_regular(path: str | os.PathLike[str], most: int = MAX_IMAGE_BYTES) -> b
         try:
             size = os.fstat(stream.fileno()).st_size
             if size > most:
-                raise too_large(size, most)
+                raise _too_large(size, most)
             data = stream.read(size + 1)  # one more, so that a growing file is noticed
             while len(data) > size and len(data) <= most and (more := stream.read(_BLOCK)):
                 data += more
         except OSError as error:
             raise UnreadableFileError(_said(error)) from None
     if len(data) > most:
-        raise too_large(len(data), most)
+        raise _too_large(len(data), most)
     return data
 
 
 def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Iterator[Path]:
-    """Give everything in a folder and below it that is no folder, nor hidden, in any order.
+    """Yield all files below a folder that are not hidden, in any order.
 
-    However deep it goes. Links to folders are not followed, so that they cannot loop;
-    pipes, sockets and links to nothing are given, to be refused by who opens them.
+    Links to folders are not followed, so that they cannot loop; pipes, sockets and dangling links
+    are yielded, to be refused when they are opened.
 
     Parameters
     ----------
@@ -126,6 +143,11 @@ def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Itera
         The folder.
     linked : list of str, optional
         Gets the path of each link to a folder.
+
+    Yields
+    ------
+    pathlib.Path
+        Of each file.
 
     Raises
     ------
@@ -152,15 +174,26 @@ def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Itera
 
 
 def points_to_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell a folder or a link to one; a link in a loop is none."""
+    """Tell a folder or a link to one; a link in a loop is none.
+
+    Parameters
+    ----------
+    entry : os.DirEntry
+        Of `os.scandir`.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+    """
     try:
         return entry.is_dir()
     except OSError:
         return False
 
 
-def too_large(size: int, most: int) -> UnreadableFileError:
-    """Return what is said of more bytes than are taken."""
+def _too_large(size: int, most: int) -> UnreadableFileError:
+    """Return the error for a file above the size limit."""
     return UnreadableFileError(f"{size:,} bytes, more than the limit of {most:,}")
 
 

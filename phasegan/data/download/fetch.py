@@ -39,7 +39,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class FetchedFolder:
-    """What a fetched folder says of itself."""
+    """Record in a fetched folder: the pair's name and its counts of images."""
 
     path: Path
     name: str
@@ -154,7 +154,18 @@ def fetch(
 
 
 def read_fetched(folder: str | os.PathLike[str]) -> FetchedFolder | None:
-    """Return what a fetched folder says of itself; None if it says nothing, or not the truth."""
+    """Read the record of a fetched folder.
+
+    Parameters
+    ----------
+    folder : path
+        A folder, perhaps fetched.
+
+    Returns
+    -------
+    FetchedFolder or None
+        None without a record, or where its counts are not those of the folder.
+    """
     path = Path(folder)
     try:
         values = read_json(path / MARKER_FILE)

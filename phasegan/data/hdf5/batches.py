@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import torch
 
 
-class BatchReader:
-    """What a split can do because samples can be read from it: a part of `PreparedSplit`."""
+class BatchReader(SampleReader):
+    """Samples in batches or all at once: a base of `PreparedSplit`."""
 
     def batches(
-        self: SampleReader,
+        self,
         size: int,
         *,
         shuffle: str = "none",
@@ -87,7 +87,7 @@ class BatchReader:
         return read_batches(self, columns, sampling, epoch)
 
     def load(
-        self: SampleReader,
+        self,
         fields: Sequence[str] | None = None,
         device: str | torch.device | None = None,
         *,
@@ -140,7 +140,31 @@ class BatchReader:
 def make_sampling(
     samples: SampleReader, fields: ColumnSelection, size: int, *, block: int | None, **values: Any
 ) -> Sampling:
-    """Return the order of a split; parameters as of `BatchReader.batches`."""
+    """Return the order in which a split is read.
+
+    Parameters
+    ----------
+    samples : SampleReader
+        The split.
+    fields : ColumnSelection
+        What is read; decides the samples of a block of 4 MiB.
+    size : int
+        Samples of a batch.
+    block : int or None
+        Samples of a block; None: as many as are 4 MiB in the file.
+    **values : Any
+        Other parameters of `Sampling`.
+
+    Returns
+    -------
+    Sampling
+        Of all samples of the split.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
     if block is None:
         block = max(1, BLOCK_BYTES // max(fields.stored_bytes(samples.layout), 1))
     return Sampling(len(samples), size, block=block, **values)
@@ -154,7 +178,26 @@ def read_batches(
     share: Partition = ALL,
     part: Partition = ALL,
 ) -> Iterator[Batch]:
-    """Return the batches of an order; parameters as of `Sampling.windows`."""
+    """Read the batches of an order.
+
+    Parameters
+    ----------
+    samples : SampleReader
+        The split.
+    fields : ColumnSelection
+        What to read.
+    sampling : Sampling
+        The order.
+    epoch : int
+        From 0.
+    share, part : Partition
+        Of a process and of one of its workers, as of `Sampling.windows`.
+
+    Yields
+    ------
+    dict of numpy.ndarray
+        Arrays by field; the first axis is the sample.
+    """
     for window in sampling.windows(epoch, share, part):
         fetched = fields.fetch(samples, window.rows)
         for positions in window.batches(sampling.size):

@@ -10,12 +10,34 @@ from numpy.typing import NDArray
 
 
 def digest(values: NDArray[Any]) -> bytes:
-    """Return the SHA-256 of an array's bytes in row-major order, 32 bytes."""
+    """Return the SHA-256 of an array's bytes in row-major order.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Any shape and dtype.
+
+    Returns
+    -------
+    bytes
+        32 bytes.
+    """
     return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 
 def dataset_checksum(values: NDArray[Any]) -> str:
-    """Return the SHA-256 of a dataset's values; of strings each is ended by a zero byte."""
+    """Return the SHA-256 of a dataset's values.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Numbers in row-major order, or strings, each of which is ended by a zero byte.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     if values.dtype.kind in "SO":
         data = b"".join(bytes(text) + b"\0" for text in values.tolist())
         return hashlib.sha256(data).hexdigest()
@@ -23,5 +45,18 @@ def dataset_checksum(values: NDArray[Any]) -> str:
 
 
 def mask_record(row: int, mask: NDArray[np.bool_]) -> bytes:
-    """Return what the checksum of `undefined` covers: of each sample that has any."""
+    """Return the bytes that a sample with undefined phases adds to the checksum of `undefined`.
+
+    Parameters
+    ----------
+    row : int
+        Of the sample in its split.
+    mask : numpy.ndarray
+        bool, True where the phase is undefined.
+
+    Returns
+    -------
+    bytes
+        The row as 8 bytes, little-endian, then the mask.
+    """
     return row.to_bytes(8, "little") + mask.tobytes()

@@ -23,7 +23,7 @@ FIELDS = (*ARRAYS, *TEXTS)
 
 
 class SampleReader(Protocol):
-    """What fields are read from: `PreparedSplit`."""
+    """Access to the samples of a split; `PreparedSplit` implements it."""
 
     name: str
 
@@ -39,18 +39,60 @@ class SampleReader(Protocol):
         """The file, for messages."""
 
     def take(self, name: str, indices: Any, into: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return values of a dataset, or fill an array with them."""
+        """Read values of a dataset as stored.
+
+        Parameters
+        ----------
+        name : str
+            A dataset, such as `phase`.
+        indices : slice or sequence of int
+            Samples, in any order, repeats allowed.
+        into : numpy.ndarray, optional
+            C-contiguous array to fill, of the values' shape and dtype.
+
+        Returns
+        -------
+        numpy.ndarray
+            The values, or `into`; the first axis is the sample.
+
+        Raises
+        ------
+        InputError
+            If the data are damaged or an index is outside.
+        """
 
     def sources(self, indices: Any = ...) -> list[str]:
-        """Return where samples came from."""
+        """Read the names of the images that samples came from.
+
+        Parameters
+        ----------
+        indices : slice or sequence of int
+            Samples; all by default.
+
+        Returns
+        -------
+        list of str
+            Paths relative to the source.
+        """
 
     def source_sha256(self, indices: Any = ...) -> list[str]:
-        """Return the SHA-256 of the files that samples came from."""
+        """Read the SHA-256 of the files that samples came from.
+
+        Parameters
+        ----------
+        indices : slice or sequence of int
+            Samples; all by default.
+
+        Returns
+        -------
+        list of str
+            64 hexadecimal digits each.
+        """
 
 
 @dataclass(frozen=True)
 class ColumnSelection:
-    """Some fields of samples, and the type of phases."""
+    """Columns to read of each sample, and the dtype of phases."""
 
     names: tuple[str, ...]
     dtype: np.dtype[Any]
@@ -69,6 +111,11 @@ class ColumnSelection:
             Of `FIELDS`; phase, and images where there are any.
         dtype : numpy dtype
             Of phases: float16, float32 or float64.
+
+        Returns
+        -------
+        ColumnSelection
+            Without repeated names.
 
         Raises
         ------
@@ -97,22 +144,59 @@ class ColumnSelection:
         return cls(tuple(dict.fromkeys(names)), phase_dtype)
 
     def array(self, name: str, layout: Layout) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Return the shape of one sample's array in a field, and its dtype."""
+        """Return shape and dtype of one sample in a column of numbers.
+
+        Parameters
+        ----------
+        name : str
+            A column, no text.
+        layout : Layout
+            Of the file.
+
+        Returns
+        -------
+        (tuple of int, numpy.dtype)
+            As the column is returned, not as stored.
+        """
         if name == "index":
             return (), np.dtype(np.int64)
         shape, dtype = layout.dataset("phase" if name == "codes" else name)
         return shape, self.dtype if name == "phase" else dtype
 
     def stored_bytes(self, layout: Layout) -> int:
-        """Return the bytes that are read for a sample."""
-        names = {dataset(name) for name in self.names} & {"phase", "images", "undefined"}
+        """Return the bytes that are read for a sample.
+
+        Parameters
+        ----------
+        layout : Layout
+            Of the file.
+
+        Returns
+        -------
+        int
+            Of phases, images and masks; texts are not counted.
+        """
+        names = {_dataset_name(name) for name in self.names} & {"phase", "images", "undefined"}
         types = (layout.dataset(name) for name in names)
         return sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in types)
 
     def fetch(self, samples: SampleReader, rows: Rows) -> Batch:
-        """Read samples, in any order, phases as codes; `finish` makes fields of what it gives."""
+        """Read samples as stored, phases as codes; `finish` converts them.
+
+        Parameters
+        ----------
+        samples : SampleReader
+            The split.
+        rows : slice or numpy.ndarray
+            int64, in any order.
+
+        Returns
+        -------
+        dict of numpy.ndarray
+            Values by dataset; the first axis is the sample.
+        """
         values: Batch = {}
-        for name in dict.fromkeys(dataset(name) for name in self.names):
+        for name in dict.fromkeys(_dataset_name(name) for name in self.names):
             if name == "index":
                 values[name] = np.arange(len(samples))[rows] if isinstance(rows, slice) else rows
             elif name in TEXTS:
@@ -123,18 +207,42 @@ class ColumnSelection:
         return values
 
     def finish(self, fetched: Batch) -> Batch:
-        """Return the fields of what was fetched, or of a part of it."""
+        """Convert stored values to the selected columns.
+
+        Parameters
+        ----------
+        fetched : dict of numpy.ndarray
+            Result of `fetch`, or a part of it.
+
+        Returns
+        -------
+        dict of numpy.ndarray
+            By column; `phase` in radians.
+        """
         return {
             name: decode(fetched["phase"], self.dtype.type) if name == "phase" else
-            fetched[dataset(name)]
+            fetched[_dataset_name(name)]
             for name in self.names
         }  # fmt: skip
 
     def read(self, samples: SampleReader, rows: Rows) -> Batch:
-        """Read samples, in any order."""
+        """Read samples.
+
+        Parameters
+        ----------
+        samples : SampleReader
+            The split.
+        rows : slice or numpy.ndarray
+            int64, in any order.
+
+        Returns
+        -------
+        dict of numpy.ndarray
+            By column; the first axis is the sample.
+        """
         return self.finish(self.fetch(samples, rows))
 
 
-def dataset(field: str) -> str:
+def _dataset_name(field: str) -> str:
     """Return the dataset that a field is made from."""
     return "phase" if field == "codes" else field

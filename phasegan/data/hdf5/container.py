@@ -49,20 +49,31 @@ _CHECKSUMMED = 2
 
 
 def create(path: Path, *, sealed: bool = False) -> h5py.File:
-    """Create a file; it must not be there.
+    """Create an HDF5 file; it must not exist.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
     sealed : bool
-        Leave room for `seal`: HDF5 keeps virtual datasets where no checksum guards them.
+        Leave room for `seal`: HDF5 keeps virtual datasets outside of its checksums.
+
+    Returns
+    -------
+    h5py.File
+        Open for writing.
     """
     return _open(path, "x", libver=_VERSION, userblock_size=_SEAL_BYTES if sealed else None)
 
 
 def seal(path: Path) -> None:
-    """Write the SHA-256 of a whole file, small as it is, into the block before it."""
+    """Write the SHA-256 of a small file into the block before it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A closed file that `create` made with `sealed`.
+    """
     with open(path, "r+b") as stream:
         stream.seek(_SEAL_BYTES)
         digest = hashlib.sha256(stream.read()).hexdigest()
@@ -78,8 +89,18 @@ def reopen(path: Path, reserve: int = 0) -> h5py.File:
     path : pathlib.Path
         The file.
     reserve : int
-        Bytes that are going to be written, roughly. They are asked of the disk now: where a
-        write of its own fails, libhdf5 cannot go on and may crash.
+        Bytes that are going to be written, roughly. They are allocated on the disk now: where a
+        write of its own fails, libhdf5 cannot continue and may crash.
+
+    Returns
+    -------
+    h5py.File
+        Open for reading and writing.
+
+    Raises
+    ------
+    OSError
+        If the disk has no room for the reserve.
     """
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as stream:
@@ -122,10 +143,23 @@ def _open_failure(reason: str, otherwise: str) -> str:
 def create_contiguous(
     group: h5py.Group, name: str, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> int:
-    """Create a dataset (capacity, *shape) whose values lie in one piece in the file.
+    """Create a dataset (capacity, *shape) whose values are contiguous in the file.
 
-    A value a chunk, allocated at once, neither written nor filtered: so there is no
-    index, value i stands at i times its size, and the dataset can be made shorter.
+    Chunks of one value, allocated at once, neither written nor filtered: there is no index, value i
+    is at i times its size, and the dataset can be made shorter.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where to create it.
+    name : str
+        Its name.
+    capacity : int
+        Values along the first axis.
+    shape : tuple of int
+        Of one value.
+    dtype : numpy.dtype
+        Of the numbers.
 
     Returns
     -------
@@ -146,7 +180,18 @@ def create_contiguous(
 
 
 def contiguous_offset(dataset: h5py.Dataset) -> int | None:
-    """Return the offset of the first value; None where values do not lie in one piece."""
+    """Return the offset in the file at which a dataset's values begin.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Of any layout.
+
+    Returns
+    -------
+    int or None
+        Bytes; None where values are not contiguous, or there are none.
+    """
     size = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))
     count = dataset.shape[0] if dataset.shape else 0
     if dataset.is_virtual or dataset.compression or dataset.fletcher32 or not size or not count:
@@ -172,7 +217,28 @@ def create_checksummed(
     dtype: np.dtype[Any],
     rows: int,
 ) -> h5py.Dataset:
-    """Create a dataset (count, *shape) with HDF5's checksum, `rows` values a chunk."""
+    """Create a dataset (count, *shape) with HDF5's checksum.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where to create it.
+    name : str
+        Its name.
+    count : int
+        Values along the first axis.
+    shape : tuple of int
+        Of one value.
+    dtype : numpy.dtype
+        Of the values.
+    rows : int
+        Values of a chunk.
+
+    Returns
+    -------
+    h5py.Dataset
+        Not written yet.
+    """
     if not count:
         return group.create_dataset(name, (0, *shape), dtype)
     chunks = (min(count, rows), *shape)
@@ -180,17 +246,47 @@ def create_checksummed(
 
 
 def string_dtype(length: int) -> np.dtype[Any]:
-    """Return the dtype of UTF-8 strings of at most `length` bytes."""
+    """Return the dtype of UTF-8 strings of fixed length.
+
+    Parameters
+    ----------
+    length : int
+        Bytes of the longest one.
+
+    Returns
+    -------
+    numpy.dtype
+        Of at least one byte.
+    """
     return h5py.string_dtype("utf-8", max(length, 1))
 
 
 def decode_text(value: Any) -> str:
-    """Return a string that HDF5 gave as bytes or as text."""
+    r"""Return a string that HDF5 gave as bytes or as text.
+
+    Parameters
+    ----------
+    value : Any
+        bytes or str.
+
+    Returns
+    -------
+    str
+        Bytes that are not UTF-8 as `\xff`.
+    """
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def set_attributes(node: Any, attributes: Mapping[str, Any]) -> None:
-    """Write attributes; strings with a fixed length, inside the checksummed metadata."""
+    """Write attributes; strings with a fixed length, inside the checksummed metadata.
+
+    Parameters
+    ----------
+    node : h5py.Group or h5py.Dataset
+        Gets them.
+    attributes : mapping
+        Strings and numbers by name.
+    """
     for name, value in attributes.items():
         if isinstance(value, str):
             encoded = value.encode()
@@ -212,6 +308,11 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, check: bool = Tru
     check : bool
         `check_files` it first (default).
 
+    Returns
+    -------
+    h5py.File
+        Open for reading.
+
     Raises
     ------
     InputError
@@ -229,7 +330,7 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, check: bool = Tru
 
 
 def check_files(paths: Sequence[Path], hint: str = "") -> None:
-    """Make sure that files can be opened without harm.
+    """Refuse files that cannot be opened without harm.
 
     Files without checksums in their metadata are walked through by a child process,
     because they can crash the library.
@@ -272,7 +373,18 @@ def _is_old(path: Path, hint: str) -> bool:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Tell whether a regular file begins as HDF5 does; False for one that cannot be read."""
+    """Tell whether a regular file begins as HDF5 does.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    bool
+        False for one that cannot be read.
+    """
     try:
         return _superblock(path) is not None
     except (OSError, InputError):
@@ -320,9 +432,14 @@ def _seal_holds(path: Path) -> bool:
 
 
 def read_everything(path: str) -> None:
-    """Read all of a file that stands in it: what can crash the library does so here.
+    """Read all of a file, so that a crash of the library happens in this process.
 
     Links, values in other files and virtual sources are not followed.
+
+    Parameters
+    ----------
+    path : str
+        The file.
     """
 
     def attributes(node: Any) -> None:

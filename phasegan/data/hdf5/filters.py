@@ -20,16 +20,37 @@ _OF_PLUGIN = {
 
 
 def is_compressed(dataset: h5py.Dataset) -> bool:
-    """Tell whether values take another number of bytes in the file than in memory."""
+    """Tell whether values take another number of bytes in the file than in memory.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Of any layout.
+
+    Returns
+    -------
+    bool
+        True for any filter but HDF5's checksum.
+    """
     created = dataset.id.get_create_plist()
     numbers = {created.get_filter(i)[0] for i in range(created.get_nfilters())}
     return bool(numbers - {h5py.h5z.FILTER_FLETCHER32})
 
 
 def missing_filter(dataset: h5py.Dataset) -> tuple[int, str] | None:
-    """Return number and name of the first filter that is not installed; None if all are.
+    """Return the first filter of a dataset that is not installed.
 
-    Those of the package hdf5plugin are taken from there where it is installed.
+    Filters of the package hdf5plugin are loaded from there where it is installed.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Of any layout.
+
+    Returns
+    -------
+    (int, str) or None
+        Its number and name; None if all filters are there.
     """
     created = dataset.id.get_create_plist()
     for i in range(created.get_nfilters()):

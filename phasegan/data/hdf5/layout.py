@@ -133,7 +133,18 @@ class Layout:
         return phases + int(np.prod(self.image_shape)) * self.image_dtype.itemsize
 
     def dataset(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Return the shape of one sample and the dtype of a numeric dataset."""
+        """Return shape and dtype of one sample in a numeric dataset.
+
+        Parameters
+        ----------
+        name : str
+            Such as `phase`.
+
+        Returns
+        -------
+        (tuple of int, numpy.dtype)
+            As stored.
+        """
         if name.endswith("_sha256"):
             return (DIGEST_BYTES,), np.dtype(np.uint8)
         return {
@@ -159,7 +170,20 @@ class Layout:
 
 
 def dataset_attributes(name: str, layout: Layout) -> dict[str, Any]:
-    """Return the attributes that a dataset has, but for the count of undefined phases."""
+    """Return the attributes of a dataset, but for the count of undefined phases.
+
+    Parameters
+    ----------
+    name : str
+        The dataset, without its group.
+    layout : Layout
+        Of the file.
+
+    Returns
+    -------
+    dict
+        `axes`, and units, encoding and comment where the format has them.
+    """
     attributes: dict[str, Any] = {"axes": ", ".join(_axes(name, layout))}
     if name == "phase":
         attributes |= {"units": "rad", "encoding": layout.phase_dtype}
@@ -204,7 +228,18 @@ _ATTRIBUTES = {
 
 
 def attributes_checksum(attributes: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of all root attributes but `attributes_checksum` itself."""
+    """Return the SHA-256 of all root attributes but `attributes_checksum` itself.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Plain values by name.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     others = {k: str(v) for k, v in attributes.items() if k != "attributes_checksum"}
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
@@ -217,6 +252,18 @@ def _plain(value: Any) -> Any:
 
 def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
     """Return HDF5 attributes as plain Python values.
+
+    Parameters
+    ----------
+    attributes : mapping
+        As h5py gives them.
+    where : str
+        The file, for messages.
+
+    Returns
+    -------
+    dict
+        Strings and numbers.
 
     Raises
     ------
@@ -234,10 +281,19 @@ def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
 def check_version(plain: dict[str, Any], supported: int, where: str) -> None:
     """Refuse a file of another format version.
 
+    Parameters
+    ----------
+    plain : dict
+        Root attributes.
+    supported : int
+        The version that is read.
+    where : str
+        The file, for messages.
+
     Raises
     ------
     InputError
-        Naming both, and what to do.
+        Naming both versions, and what to do.
     """
     version = plain.get("format_version")
     if version != supported:
@@ -323,7 +379,18 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
 
 
 def edited_error(where: str) -> InputError:
-    """Return what is said of a file whose attributes do not match their checksum."""
+    """Return the error for a file whose attributes do not match their checksum.
+
+    Parameters
+    ----------
+    where : str
+        The file.
+
+    Returns
+    -------
+    InputError
+        To be raised.
+    """
     return InputError(
         f"{where}: damaged, its attributes are not those that were written; restore the file from "
         "a copy or prepare the pictures again"
@@ -331,5 +398,16 @@ def edited_error(where: str) -> InputError:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says, in one line; its kind if it says nothing."""
+    """Return the message of an error in one line.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    str
+        Its class where the message is empty.
+    """
     return " ".join(str(error).split()) or type(error).__name__

@@ -101,7 +101,7 @@ def _kind(group: h5py.Group, name: str) -> int:
 
 
 def resolve_name(file: h5py.File, name: str, path: Path) -> Any:
-    """Return what a name stands for in a file of unknown origin.
+    """Return the object of a name in a file of unknown origin.
 
     Parameters
     ----------
@@ -157,7 +157,20 @@ def _member(group: h5py.Group, name: str) -> Any:
 
 
 def has_member(group: h5py.Group, name: str) -> bool:
-    """Tell whether a group has a member of that name, whatever it leads to."""
+    """Tell whether a group has a member of that name, whatever it leads to.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Open.
+    name : str
+        Of the member.
+
+    Returns
+    -------
+    bool
+        True for links to nothing, too.
+    """
     return bool(group.id.links.exists(name.encode("utf-8", "surrogateescape")))
 
 

@@ -1,7 +1,7 @@
 """The HDF5 metadata of an unfinished file, kept aside while its values are written.
 
 An HDF5 file that is opened for writing is not whole until it is closed. So the bytes
-around the values are remembered as they were when the file was new, and a crash while
+around the values are snapshot as they were when the file was new, and a crash while
 the file was being finished is undone by writing them back.
 """
 
@@ -17,14 +17,19 @@ from phasegan.io.output_paths import check_plain
 
 
 def snapshot_metadata(path: Path, values: Iterable[tuple[int, int]]) -> dict[str, Any]:
-    """Return the metadata of a file, in plain values.
+    """Return the metadata of a new file, in plain values.
 
     Parameters
     ----------
     path : pathlib.Path
-        A new file, closed.
+        The file, closed.
     values : iterable of (int, int)
-        Where values begin and end, in bytes; the rest is metadata.
+        First byte of each block of values and the byte after it; the rest is metadata.
+
+    Returns
+    -------
+    dict
+        For JSON: the file's size, and compressed blocks with their offsets.
     """
     extents, end = sorted(values), path.stat().st_size
     starts, stops = [0, *(stop for _, stop in extents)], [*(start for start, _ in extents), end]
@@ -37,11 +42,24 @@ def snapshot_metadata(path: Path, values: Iterable[tuple[int, int]]) -> dict[str
     return {"end": end, "metadata": blocks}
 
 
-def restore_metadata(path: Path, remembered: dict[str, Any]) -> None:
-    """Bring the metadata of a file back to what they were when it was new."""
+def restore_metadata(path: Path, snapshot: dict[str, Any]) -> None:
+    """Restore the metadata of a file from a snapshot; values are left as they are.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    snapshot : dict
+        Result of `snapshot_metadata`; other keys are ignored.
+
+    Raises
+    ------
+    InputError
+        If the file is a link or not a regular file.
+    """
     check_plain(path)
     with open(path, "r+b") as stream:
-        stream.truncate(remembered["end"])
-        for start, packed in remembered["metadata"]:
+        stream.truncate(snapshot["end"])
+        for start, packed in snapshot["metadata"]:
             stream.seek(start)
             stream.write(zlib.decompress(base64.b85decode(packed)))

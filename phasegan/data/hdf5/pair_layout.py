@@ -38,7 +38,7 @@ GROUPS = ("trainA", "trainB", "testA", "testB")
 DATASETS = ("pixels", "pixels_sha256", "offsets", "shapes", "names", "source_sha256")
 CHECKSUMMED = tuple(name for name in DATASETS if name != "pixels_sha256")
 """Datasets with a checksum of their own; that of `pixels` is over `pixels_sha256`."""
-LABELS = {
+AXES = {
     "pixels": ("element",),
     "pixels_sha256": ("picture", "byte"),
     "offsets": ("picture",),
@@ -57,7 +57,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
 
 
 class PairMetadata(NamedTuple):
-    """What the root attributes say.
+    """Root attributes of a file of two image domains.
 
     Attributes
     ----------
@@ -96,38 +96,73 @@ class PairMetadata(NamedTuple):
         """The groups that are there, in the order of `GROUPS`."""
         return tuple(group for group in GROUPS if group in self.listings)
 
-    def kind(self, group: str) -> PixelFormat:
-        """Return the kind of a group's pictures."""
+    def pixel_format(self, group: str) -> PixelFormat:
+        """Return the pixel format of a group's images.
+
+        Parameters
+        ----------
+        group : {"trainA", "trainB", "testA", "testB"}
+            The group.
+
+        Returns
+        -------
+        PixelFormat
+            That of its domain.
+        """
         return self.kinds[0 if group.endswith("A") else 1]
 
 
-def dataset_type(name: str, kind: PixelFormat) -> np.dtype[Any] | None:
-    """Return the dtype of a dataset; None for strings."""
-    return np.dtype(kind.dtype) if name == "pixels" else _TYPES.get(name)
+def dataset_type(name: str, pixel_format: PixelFormat) -> np.dtype[Any] | None:
+    """Return the dtype of a dataset.
+
+    Parameters
+    ----------
+    name : str
+        One of `DATASETS`.
+    pixel_format : PixelFormat
+        Of the domain.
+
+    Returns
+    -------
+    numpy.dtype or None
+        None for strings.
+    """
+    return np.dtype(pixel_format.dtype) if name == "pixels" else _TYPES.get(name)
 
 
-def to_attributes(facts: PairMetadata) -> dict[str, Any]:
-    """Return the root attributes of a file."""
+def to_attributes(metadata: PairMetadata) -> dict[str, Any]:
+    """Return the root attributes of a file, their checksum included.
+
+    Parameters
+    ----------
+    metadata : PairMetadata
+        To be written.
+
+    Returns
+    -------
+    dict
+        Strings and numbers by name.
+    """
     attributes: dict[str, Any] = {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
-        "phasegan_version": facts.versions["phasegan"],
-        "pillow_version": facts.versions["pillow"],
-        "name": facts.name,
-        "load": facts.load,
-        "fit": facts.fit,
-        "alpha": facts.alpha,
-        "kinds": json.dumps(dict(zip("ab", (k._asdict() for k in facts.kinds), strict=True))),
-        "source_listings": json.dumps(facts.listings, sort_keys=True),
+        "phasegan_version": metadata.versions["phasegan"],
+        "pillow_version": metadata.versions["pillow"],
+        "name": metadata.name,
+        "load": metadata.load,
+        "fit": metadata.fit,
+        "alpha": metadata.alpha,
+        "kinds": json.dumps(dict(zip("ab", (k._asdict() for k in metadata.kinds), strict=True))),
+        "source_listings": json.dumps(metadata.listings, sort_keys=True),
         "checksum": CHECKSUM,
-        "checksums": json.dumps(facts.checksums, sort_keys=True),
+        "checksums": json.dumps(metadata.checksums, sort_keys=True),
     }
     attributes["attributes_checksum"] = attributes_checksum(attributes)
     return attributes
 
 
 def read_metadata(attributes: Any, where: str) -> PairMetadata:
-    """Check the root attributes of a file of picture domains.
+    """Check the root attributes of a file of image domains.
 
     Parameters
     ----------
@@ -135,6 +170,11 @@ def read_metadata(attributes: Any, where: str) -> PairMetadata:
         As h5py gives them.
     where : str
         The file, for messages.
+
+    Returns
+    -------
+    PairMetadata
+        `intact` tells whether they match their checksum.
 
     Raises
     ------
@@ -159,15 +199,15 @@ def read_metadata(attributes: Any, where: str) -> PairMetadata:
             "pictures; prepare the pictures again"
         )
     try:
-        facts = _facts(plain)
+        metadata = _metadata(plain)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
-    if not _sound(facts):
+    if not _sound(metadata):
         raise InputError(f"{where}: damaged attributes, they contradict the format")
-    return facts
+    return metadata
 
 
-def _facts(plain: dict[str, Any]) -> PairMetadata:
+def _metadata(plain: dict[str, Any]) -> PairMetadata:
     kinds = json.loads(plain["kinds"])
     a, b = (
         PixelFormat(
@@ -192,16 +232,16 @@ def _facts(plain: dict[str, Any]) -> PairMetadata:
     )
 
 
-def _sound(facts: PairMetadata) -> bool:
+def _sound(metadata: PairMetadata) -> bool:
     return (
-        {"trainA", "trainB"} <= facts.listings.keys() <= set(GROUPS)
-        and facts.fit in FITS
-        and facts.alpha in ("drop", "keep")
-        and facts.load >= 1
+        {"trainA", "trainB"} <= metadata.listings.keys() <= set(GROUPS)
+        and metadata.fit in FITS
+        and metadata.alpha in ("drop", "keep")
+        and metadata.load >= 1
         and all(
-            kind.channels > kind.alpha
-            and kind.dtype in ("uint8", "uint16", "float32")
-            and kind.high > kind.low
-            for kind in facts.kinds
+            pixel_format.channels > pixel_format.alpha
+            and pixel_format.dtype in ("uint8", "uint16", "float32")
+            and pixel_format.high > pixel_format.low
+            for pixel_format in metadata.kinds
         )
     )

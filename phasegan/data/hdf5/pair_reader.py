@@ -17,9 +17,9 @@ from phasegan.data.hdf5.checksums import digest
 from phasegan.data.hdf5.layout import DIGEST_BYTES, PICTURES_NAME, edited_error, one_line
 from phasegan.data.hdf5.links import refuse_links
 from phasegan.data.hdf5.pair_layout import (
+    AXES,
     CHECKSUMMED,
     DATASETS,
-    LABELS,
     dataset_type,
     read_metadata,
 )
@@ -33,7 +33,18 @@ T = TypeVar("T")
 
 
 def is_pair_file(path: str | os.PathLike[str] | None) -> bool:
-    """Tell a file of two picture domains, by one attribute; False for all that is not one."""
+    """Tell a file of two image domains by its attribute `format`.
+
+    Parameters
+    ----------
+    path : path or None
+        Any path.
+
+    Returns
+    -------
+    bool
+        False for everything else, damaged files included.
+    """
     if path is None or not container.is_hdf5(Path(path)):
         return False
     try:
@@ -83,22 +94,31 @@ class HDF5Images:
         return self._tables.names
 
     @property
-    def kind(self) -> PixelFormat:
+    def pixel_format(self) -> PixelFormat:
         """What the pictures have in common."""
-        return self._parent.facts.kind(self._name)
+        return self._parent.metadata.pixel_format(self._name)
 
     def ignored_lines(self) -> list[str]:
-        """Return nothing: it was said when the file was prepared."""
+        """Return nothing: it was reported when the file was prepared."""
         return []
 
     def read(self, index: int) -> DecodedImage:
-        """Read one picture.
+        """Decode one image.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        DecodedImage
+            All channels, at full depth.
 
         Raises
         ------
         UnreadableImageError
-            If it cannot be read, or is not what was written; the message is the
-            reason alone.
+            If it cannot be read, or does not match its checksum; the message is the reason alone.
         """
         try:
             planes = self._planes(index)
@@ -113,14 +133,14 @@ class HDF5Images:
                 "pictures again"
             )
         pixels = np.moveaxis(planes, 0, -1)
-        if self.kind.alpha:
+        if self.pixel_format.alpha:
             return DecodedImage(pixels[..., :-1], pixels[..., -1])
         return DecodedImage(pixels, None)
 
     def _planes(self, index: int) -> NDArray[np.generic]:
-        tables, kind = self._tables, self.kind
+        tables, pixel_format = self._tables, self.pixel_format
         rows, columns = map(int, tables.shapes[index])
-        planes = np.empty((kind.channels, rows, columns), kind.dtype)
+        planes = np.empty((pixel_format.channels, rows, columns), pixel_format.dtype)
         place = tables.pixels + int(tables.offsets[index]) * planes.itemsize
         self._parent.raw.read(place, planes)
         return planes
@@ -131,29 +151,62 @@ class HDF5Images:
         return digest(planes) == expected.tobytes()
 
     def intact(self, index: int) -> bool:
-        """Tell whether a picture is what was written."""
+        """Compare an image with its checksum.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        bool
+            False also where it cannot be read.
+        """
         try:
             return self._matches(index, self._planes(index))
         except OSError:
             return False
 
     def path(self, index: int) -> None:
-        """Return None: a picture has no file of its own."""
+        """Return None: an image has no file of its own.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        None
+            Always.
+        """
 
     def source_sha256(self, index: int) -> str:
-        """Return the SHA-256 of the file that a picture came from."""
+        """Return the SHA-256 of the file that an image came from.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+        """
         return self._parent.read(
             lambda f: container.decode_text(f[f"{self._name}/source_sha256"][index])
         )
 
     def all_source_sha256(self) -> list[str]:
-        """Return the SHA-256 of the files that all pictures came from."""
+        """Return the SHA-256 of the files that all images came from."""
         values = self._parent.read(lambda f: f[f"{self._name}/source_sha256"][()])
         return [container.decode_text(value) for value in values]
 
     def digest(self) -> str:
-        """Digest of the group's data."""
-        sums = self._parent.facts.checksums
+        """Return a digest of the group's datasets."""
+        sums = self._parent.metadata.checksums
         lines = "\n".join(f"{name} {sums[f'{self._name}/{name}']}" for name in CHECKSUMMED)
         return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -194,13 +247,13 @@ class PairFile:
         self.raw = PositionalFile(self.path)
         with self._open() as file:
             try:
-                self.facts = read_metadata(file.attrs, str(path))
-                if check and not self.facts.intact:
+                self.metadata = read_metadata(file.attrs, str(path))
+                if check and not self.metadata.intact:
                     raise edited_error(str(path))
-                refuse_links(file, self.path, self.facts.groups)
+                refuse_links(file, self.path, self.metadata.groups)
                 self.groups = {
                     name: HDF5Images(self, name, self._tables(file, name))
-                    for name in self.facts.groups
+                    for name in self.metadata.groups
                 }
             except InputError:
                 raise
@@ -211,8 +264,10 @@ class PairFile:
         return container.open_hdf5(self.path, "make one with `phasegan prepare FOLDER`")
 
     def _tables(self, file: h5py.File, name: str) -> ImageTable:
-        kind = self.facts.kind(name)
-        datasets = {dataset: self._dataset(file, name, dataset, kind) for dataset in DATASETS}
+        pixel_format = self.metadata.pixel_format(name)
+        datasets = {
+            dataset: self._dataset(file, name, dataset, pixel_format) for dataset in DATASETS
+        }
         # Not more than there is in the file: memory is taken for them.
         small = {n: datasets[n] for n in ("names", "source_sha256", "offsets", "shapes")}
         sound = all(d.id.get_storage_size() >= d.size * d.dtype.itemsize for d in small.values())
@@ -231,7 +286,7 @@ class PairFile:
         if not sound:
             raise self._contradicting(name)
         offsets, shapes = datasets["offsets"][()], datasets["shapes"][()]
-        elements = kind.channels * shapes.astype(np.float64).prod(1)
+        elements = pixel_format.channels * shapes.astype(np.float64).prod(1)
         if not (
             offsets[0] == 0
             and offsets[-1] == datasets["pixels"].shape[0]
@@ -253,7 +308,9 @@ class PairFile:
             names, offsets, shapes, places["pixels"] or 0, places["pixels_sha256"] or 0
         )
 
-    def _dataset(self, file: h5py.File, group: str, name: str, kind: PixelFormat) -> h5py.Dataset:
+    def _dataset(
+        self, file: h5py.File, group: str, name: str, pixel_format: PixelFormat
+    ) -> h5py.Dataset:
         try:
             node = file.get(f"{group}/{name}")
         except Exception:  # damaged links fail in many ways inside libhdf5
@@ -262,12 +319,12 @@ class PairFile:
             raise InputError(
                 f"{self.path}: damaged, dataset {group}/{name} is missing or unreadable"
             )
-        dtype, strings = dataset_type(name, kind), h5py.check_string_dtype(node.dtype)
+        dtype, strings = dataset_type(name, pixel_format), h5py.check_string_dtype(node.dtype)
         fits = strings is not None and strings.length if dtype is None else node.dtype == dtype
-        if node.ndim != len(LABELS[name]) or not fits:
+        if node.ndim != len(AXES[name]) or not fits:
             raise InputError(
                 f"{self.path}: {group}/{name} is {node.shape} {node.dtype}, expected "
-                f"{dtype or 'strings of fixed length'} along {' and '.join(LABELS[name])}"
+                f"{dtype or 'strings of fixed length'} along {' and '.join(AXES[name])}"
             )
         return node
 
@@ -276,6 +333,16 @@ class PairFile:
 
     def read(self, function: Callable[[h5py.File], T]) -> T:
         """Call a function with the open HDF5 file.
+
+        Parameters
+        ----------
+        function : callable
+            Takes an `h5py.File`.
+
+        Returns
+        -------
+        Any
+            Its result.
 
         Raises
         ------

@@ -6,9 +6,9 @@ import h5py
 
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.checksums import dataset_checksum
-from phasegan.data.hdf5.pair_layout import CHECKSUMMED, DATASETS, LABELS
+from phasegan.data.hdf5.pair_layout import AXES, CHECKSUMMED, DATASETS
 from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile
-from phasegan.data.hdf5.verification import counted
+from phasegan.data.hdf5.verification import count_phrase
 from phasegan.errors import InputError
 from phasegan.progress import Progress, ProgressTask
 
@@ -30,7 +30,7 @@ def verify_pair_file(file: PairFile, progress: Progress | None = None) -> list[s
         damaged, descriptions, objects that the format does not know; empty when all
         is well.
     """
-    wrong = [] if file.facts.intact else ["attributes"]
+    wrong = [] if file.metadata.intact else ["attributes"]
     total = sum(map(len, file.groups.values()))
     with (progress or Progress()).task("verifying", total) as task:
         for name, group in file.groups.items():
@@ -53,10 +53,10 @@ def _check_group(file: PairFile, name: str, group: HDF5Images, task: ProgressTas
             damaged.append(image_name)
         task.advance()
     if damaged:
-        wrong.append(f"{name}/pixels ({counted(damaged, 'picture')})")
+        wrong.append(f"{name}/pixels ({count_phrase(damaged, 'picture')})")
     for dataset in CHECKSUMMED:
         key = f"{name}/{dataset}"
-        if _checksum(file, key) != file.facts.checksums.get(key):
+        if _checksum(file, key) != file.metadata.checksums.get(key):
             if dataset != "pixels":
                 wrong.append(key)
             elif not damaged:
@@ -74,7 +74,7 @@ def _checksum(file: PairFile, name: str) -> str:
 
 def _described(file: PairFile, name: str) -> bool:
     """Tell whether a dataset names its axes as the format does, and nothing says more."""
-    labels = LABELS[name.split("/")[1]] if "/" in name else ()
+    labels = AXES[name.split("/")[1]] if "/" in name else ()
 
     def compare(opened: h5py.File) -> bool:
         node = opened[name]

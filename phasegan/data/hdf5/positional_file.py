@@ -63,7 +63,14 @@ class PositionalFile:
         return self._descriptor
 
     def read(self, offset: int, into: NDArray[Any]) -> None:
-        """Fill a C-contiguous array from an offset in bytes.
+        """Fill an array from an offset.
+
+        Parameters
+        ----------
+        offset : int
+            Bytes from the begin of the file.
+        into : numpy.ndarray
+            C-contiguous; any shape and dtype.
 
         Raises
         ------
@@ -81,7 +88,14 @@ class PositionalFile:
             done += count
 
     def write(self, offset: int, values: NDArray[Any]) -> None:
-        """Write a C-contiguous array at an offset in bytes.
+        """Write an array at an offset.
+
+        Parameters
+        ----------
+        offset : int
+            Bytes from the begin of the file.
+        values : numpy.ndarray
+            C-contiguous; any shape and dtype.
 
         Raises
         ------

@@ -33,7 +33,33 @@ def load(
     threads: int | None,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Read all samples; parameters and errors as of `PreparedSplit.load`."""
+    """Read all samples of a split with several threads.
+
+    Parameters
+    ----------
+    samples : SampleReader
+        The split.
+    fields : ColumnSelection
+        What to read.
+    device : torch.device or None
+        Where the tensors go; None: numpy arrays.
+    threads : int or None
+        As many as cores, at most 8, by default.
+    progress : Progress
+        Where to report.
+
+    Returns
+    -------
+    dict
+        Arrays or tensors by column; the first axis is the sample.
+
+    Raises
+    ------
+    InputError
+        If `threads` is out of range or samples are damaged.
+    RunError
+        If they do not fit into free memory.
+    """
     layout, count = samples.layout, len(samples)
     arrays = {n: fields.array(n, layout) for n in fields.names if n not in TEXTS}
     sample = sum(int(np.prod(s, dtype=np.int64)) * d.itemsize for s, d in arrays.values())
@@ -64,7 +90,19 @@ def load(
 
 
 def check_device(fields: ColumnSelection, device: Any) -> torch.device | None:
-    """Return a torch device; None for arrays of numpy.
+    """Return a torch device that can hold the selected columns.
+
+    Parameters
+    ----------
+    fields : ColumnSelection
+        What goes there.
+    device : str, torch.device or None
+        As users name it.
+
+    Returns
+    -------
+    torch.device or None
+        None for numpy arrays.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from phasegan.data.hdf5.layout import SHARDS, Layout, edited_error, read_layout
 from phasegan.data.hdf5.links import refuse_links
 from phasegan.data.hdf5.positional_file import PositionalFile, process_lock
 from phasegan.data.hdf5.split import PreparedSplit, SplitSegment
-from phasegan.data.hdf5.split_file import HDF5Split
+from phasegan.data.hdf5.split_file import HDF5Split, SplitParent
 from phasegan.errors import InputError
 from phasegan.resources import raise_open_file_limit
 
@@ -29,7 +29,7 @@ _OPEN_BESIDES = 32
 _OPENING = process_lock()
 
 
-class PreparedFile:
+class PreparedFile(SplitParent):
     """A file that `phasegan prepare` wrote; opened lazily, once per process.
 
     Instances can be pickled, survive a fork and can be used by several threads:
@@ -164,7 +164,23 @@ class PreparedFile:
             raise InputError(f"{self.path}: damaged, data cannot be read ({reason})") from None
 
     def split(self, name: str) -> PreparedSplit:
-        """Return `train` or `test`."""
+        """Return a split by its name.
+
+        Parameters
+        ----------
+        name : {"train", "test"}
+            The split.
+
+        Returns
+        -------
+        PreparedSplit
+            Its samples.
+
+        Raises
+        ------
+        InputError
+            If the name is another one.
+        """
         if name not in ("train", "test"):
             raise InputError(f"split {name!r}: choose train or test")
         return self.train if name == "train" else self.test
@@ -270,10 +286,15 @@ def check_open_file_limit(path: Path, count: int) -> None:
 def check_replaceable(path: Path) -> None:
     """Refuse to replace a file that is not HDF5.
 
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file that exists.
+
     Raises
     ------
     InputError
-        Naming it.
+        Naming the file.
     """
     if path.stat().st_size and not is_hdf5(path):
         raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")

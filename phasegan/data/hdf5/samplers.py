@@ -64,7 +64,18 @@ class Window(NamedTuple):
     """Positions in `rows`, in the order of the batches; None: as they are."""
 
     def batches(self, size: int) -> Iterator[slice | Rows]:
-        """Yield the positions of each batch in what was read."""
+        """Yield the positions of each batch among the samples of the window.
+
+        Parameters
+        ----------
+        size : int
+            Samples of a batch.
+
+        Yields
+        ------
+        slice or numpy.ndarray
+            int64; the last may be shorter.
+        """
         for start in range(0, len(self.rows), size):
             part = slice(start, start + size)
             yield part if self.order is None else self.order[part]
@@ -104,14 +115,36 @@ class Sampling:
             check_integer(name, getattr(self, name), least)
 
     def bounds(self, share: Partition = ALL) -> tuple[int, int]:
-        """Return where a share begins and ends in the sequence of the epoch."""
+        """Return where a share begins and ends in the sequence of the epoch.
+
+        Parameters
+        ----------
+        share : Partition
+            Of a process.
+
+        Returns
+        -------
+        (int, int)
+            First position and the one after the last.
+        """
         start, stop = (self.count * i // share.total for i in (share.number, share.number + 1))
         if self.drop_last:
             stop = start + self.count // (share.total * self.size) * self.size
         return start, stop
 
     def batches(self, share: Partition = ALL) -> int:
-        """Return how many batches a share has."""
+        """Return the number of batches of a share.
+
+        Parameters
+        ----------
+        share : Partition
+            Of a process.
+
+        Returns
+        -------
+        int
+            In one epoch.
+        """
         start, stop = self.bounds(share)
         return -(-(stop - start) // self.size)
 
@@ -125,11 +158,16 @@ class Sampling:
         epoch : int
             From 0.
         share : Partition
-            Of one process out of several: a piece of the sequence, so that the
-            shares of all are all samples, and sizes differ by one at most.
+            Of one process out of several: a part of the sequence, so that the shares of all are all
+            samples, and sizes differ by one at most.
         part : Partition
-            Of one worker out of several of that process: every so manyth window, so
-            that the batches of all are those of the share, whatever their number.
+            Of one worker out of several of that process: every n-th window, so that the batches of
+            all are those of the share, whatever their number.
+
+        Yields
+        ------
+        Window
+            Rows that are read together, and their order.
         """
         check_integer("epoch", epoch, 0)
         start, stop = self.bounds(share)
@@ -179,12 +217,21 @@ class _Sequence:
 
 
 def check_integer(name: str, value: Any, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`.
+    """Refuse a value that is not an integer of at least `least`.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : Any
+        Python or numpy integer.
+    least : int
+        Smallest value allowed.
 
     Raises
     ------
     InputError
-        Naming it.
+        Naming the parameter.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InputError(f"{name} = {value!r}: must be a whole number, at least {least}")

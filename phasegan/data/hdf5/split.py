@@ -20,7 +20,7 @@ Indices = slice | Sequence[int] | NDArray[np.integer]
 
 
 class SplitSegment(NamedTuple):
-    """Rows of a split of one file."""
+    """Consecutive rows of a split in one file."""
 
     split: HDF5Split
     rows: range
@@ -135,21 +135,66 @@ class PreparedSplit(BatchReader):
         return values
 
     def codes(self, indices: Indices = slice(None)) -> NDArray[np.generic]:
-        """Return phases as stored: (n[, C], M, M // 2 + 1)."""
+        """Read phases as stored.
+
+        Parameters
+        ----------
+        indices : slice or sequence of int
+            Samples; all by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n[, C], M, M // 2 + 1), uint16 codes or float radians.
+        """
         return self.take("phase", indices)
 
     def phase(
         self, indices: Indices = slice(None), dtype: type = np.float64
     ) -> NDArray[np.floating]:
-        """Return phases in radians, (−π, π], 0 where undefined: (n[, C], M, M // 2 + 1)."""
+        """Read phases in radians.
+
+        Parameters
+        ----------
+        indices : slice or sequence of int
+            Samples; all by default.
+        dtype : type
+            numpy.float16, float32 or float64.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n[, C], M, M // 2 + 1), in (−π, π], 0 where undefined.
+        """
         return decode(self.codes(indices), dtype)
 
     def undefined(self, indices: Indices = slice(None)) -> NDArray[np.bool_]:
-        """Return where phases are undefined: (n[, C], M, M // 2 + 1), bool."""
+        """Read where phases are undefined.
+
+        Parameters
+        ----------
+        indices : slice or sequence of int
+            Samples; all by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n[, C], M, M // 2 + 1), bool.
+        """
         return self.take("undefined", indices)
 
     def images(self, indices: Indices = slice(None)) -> NDArray[np.generic]:
-        """Return images as stored: (n[, C], N, N), uint8 or uint16.
+        """Read images as stored.
+
+        Parameters
+        ----------
+        indices : slice or sequence of int
+            Samples; all by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n[, C], N, N), uint8 or uint16.
 
         Raises
         ------
@@ -161,15 +206,41 @@ class PreparedSplit(BatchReader):
 
     @property
     def undefined_count(self) -> int:
-        """How many phases of the split are undefined, as the file says."""
+        """Count of undefined phases of the split, as the file states it."""
         return self._parent.read(lambda f: int(f[f"{self.name}/undefined"].attrs["count"]))
 
     def digests(self, name: str, indices: Indices = slice(None)) -> NDArray[np.uint8]:
-        """Return the SHA-256 of samples' values in `phase` or `images`: (n, 32), uint8."""
+        """Read the checksums of samples.
+
+        Parameters
+        ----------
+        name : {"phase", "images"}
+            The dataset.
+        indices : slice or sequence of int
+            Samples; all by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, 32), uint8: the SHA-256 of each sample's values.
+        """
         return self.take(f"{name}_sha256", indices)
 
     def check(self, name: str, on_sample: Callable[[], None]) -> Iterator[tuple[int, bool]]:
-        """Yield each sample, and whether its values in `phase` or `images` are what was written."""
+        """Compare all samples with their checksums.
+
+        Parameters
+        ----------
+        name : {"phase", "images"}
+            The dataset.
+        on_sample : callable
+            Called without arguments after each sample.
+
+        Yields
+        ------
+        (int, bool)
+            Row, and whether the values match their checksum.
+        """
         for start, segment in zip(self._starts, self._segments, strict=False):
             for row, intact in segment.split.check(name, segment.rows):
                 on_sample()
@@ -184,13 +255,13 @@ class PreparedSplit(BatchReader):
 
     @property
     def segments(self) -> Sequence[SplitSegment]:
-        """The files that hold the samples, and which of their rows."""
+        """Files that hold the samples, and the rows of each."""
         return self._segments
 
     def sources(self, indices: Indices = slice(None)) -> list[str]:
-        """Return where samples came from."""
+        """Read the names of the images that samples came from."""
         return [decode_text(value) for value in self.take("source", indices)]
 
     def source_sha256(self, indices: Indices = slice(None)) -> list[str]:
-        """Return the SHA-256 of the files that samples came from."""
+        """Read the SHA-256 of the files that samples came from."""
         return [decode_text(value) for value in self.take("source_sha256", indices)]

@@ -29,10 +29,37 @@ class SplitParent(Protocol):
     raw: PositionalFile
 
     def read(self, function: Callable[[h5py.File], T]) -> T:
-        """Call a function with the open HDF5 file."""
+        """Call a function with the open HDF5 file.
+
+        Parameters
+        ----------
+        function : callable
+            Takes an `h5py.File`.
+
+        Returns
+        -------
+        Any
+            Its result.
+
+        Raises
+        ------
+        InputError
+            If HDF5 cannot read the data.
+        """
 
     def require_images(self, what: str) -> None:
-        """Refuse a file of phases alone."""
+        """Refuse a file of phases alone.
+
+        Parameters
+        ----------
+        what : str
+            What cannot be done without images, or what to do: the end of the message.
+
+        Raises
+        ------
+        InputError
+            If the file holds no images.
+        """
 
 
 class _Place(NamedTuple):
@@ -165,7 +192,20 @@ class HDF5Split:
         )
 
     def check(self, name: str, rows: range) -> Iterator[tuple[int, bool]]:
-        """Yield each row, and whether its values in `phase` or `images` are what was written."""
+        """Compare rows with their checksums.
+
+        Parameters
+        ----------
+        name : {"phase", "images"}
+            The dataset.
+        rows : range
+            Of this file.
+
+        Yields
+        ------
+        (int, bool)
+            Row, and whether the values match; False also where they cannot be read.
+        """
         if not rows:
             return
         place, table = self._places[name], self._places[f"{name}_sha256"]

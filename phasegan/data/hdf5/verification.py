@@ -57,8 +57,21 @@ def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str
     return wrong + _strangers(prepared, names)
 
 
-def counted(items: Sequence[object], what: str) -> str:
-    """Return `7 samples: 0, 3, 4, 9, 12, …`."""
+def count_phrase(items: Sequence[object], what: str) -> str:
+    """Return a count with the first items, such as `7 samples: 0, 3, 4, 9, 12, …`.
+
+    Parameters
+    ----------
+    items : sequence
+        At most five are shown.
+    what : str
+        Their name in the singular.
+
+    Returns
+    -------
+    str
+        For a message.
+    """
     first = ", ".join(map(str, items[:_NAMED])) + (", …" if len(items) > _NAMED else "")
     return f"{len(items)} {what}{'' if len(items) == 1 else 's'}: {first}"
 
@@ -150,7 +163,7 @@ def _check_samples(
     checked = [] if shards else split.check(short, task.advance)  # each shard was, by itself
     wrong = [row for row, intact in checked if not intact]
     if wrong:
-        return f"{name} ({counted(wrong, 'sample')})"
+        return f"{name} ({count_phrase(wrong, 'sample')})"
     digest = hashlib.sha256()
     for start in range(0, len(split), _BLOCK):
         digest.update(split.digests(short, slice(start, start + _BLOCK)).data)

@@ -21,7 +21,12 @@ def is_srgb(profile: bytes) -> bool:
     Parameters
     ----------
     profile : bytes
-        The profile. One that cannot be read is passed over, as viewers do.
+        The profile. One that cannot be read is ignored, as viewers do.
+
+    Returns
+    -------
+    bool
+        True if no colour changes by more than 3 of 255 levels.
     """
     try:
         from PIL import ImageCms
@@ -45,6 +50,19 @@ def is_srgb(profile: bytes) -> bool:
 
 
 def matches_channels(profile: bytes, channels: int) -> bool:
-    """Tell whether a profile is of colours with so many channels."""
+    """Tell whether a profile is for colours with so many channels.
+
+    Parameters
+    ----------
+    profile : bytes
+        An ICC profile.
+    channels : int
+        Without alpha.
+
+    Returns
+    -------
+    bool
+        True for RGB and 3, grey and 1.
+    """
     space = profile[16:20]  # of an ICC header
     return (space, channels) in ((b"RGB ", 3), (b"GRAY", 1))

@@ -21,7 +21,7 @@ FITS = ("stretch", "short-side", "none")
 
 
 class PixelFormat(NamedTuple):
-    """What the pictures of a domain have in common.
+    """Common format of the images of a domain.
 
     Attributes
     ----------
@@ -49,8 +49,8 @@ class PixelFormat(NamedTuple):
         return f"{self.channels} channel{plural}{alpha}, {self.dtype}{limits}"
 
 
-def to_planes(picture: DecodedImage, kind: PixelFormat) -> Planes:
-    """Return a picture as planes of a kind.
+def to_planes(picture: DecodedImage, pixel_format: PixelFormat) -> Planes:
+    """Return an image as planes of a pixel format.
 
     Grey becomes RGB by repetition and RGB grey by its luma; 8 bit becomes 16 bit, full
     range to full range.
@@ -59,7 +59,7 @@ def to_planes(picture: DecodedImage, kind: PixelFormat) -> Planes:
     ----------
     picture : DecodedImage
         As decoded.
-    kind : PixelFormat
+    pixel_format : PixelFormat
         What the domain's pictures are.
 
     Returns
@@ -72,15 +72,15 @@ def to_planes(picture: DecodedImage, kind: PixelFormat) -> Planes:
     UnreadableImageError
         If it has another number of channels; the message is the reason alone.
     """
-    colours, pixels = kind.channels - kind.alpha, picture.pixels
+    colours, pixels = pixel_format.channels - pixel_format.alpha, picture.pixels
     if pixels.shape[2] == 1 and colours == 3:
         picture = picture._replace(pixels=np.repeat(pixels, 3, axis=2))
     elif pixels.shape[2] == 3 and colours == 1:
         picture = picture._replace(pixels=_grey(pixels))
     elif pixels.shape[2] != colours:
         raise UnreadableImageError(f"{pixels.shape[2]} channels, the domain has {colours}")
-    pixels = picture.with_alpha() if kind.alpha else picture.pixels
-    planes = np.moveaxis(_to_dtype(pixels, kind.dtype), -1, 0)
+    pixels = picture.with_alpha() if pixel_format.alpha else picture.pixels
+    planes = np.moveaxis(_to_dtype(pixels, pixel_format.dtype), -1, 0)
     return np.ascontiguousarray(planes)
 
 
@@ -134,7 +134,7 @@ def resize(planes: Planes, rows: int, columns: int) -> Planes:
 
 
 def resize_to_load(planes: Planes, load: int, fit: str) -> Planes:
-    """Bring planes to the size that crops are taken from.
+    """Resize planes to the size that crops are taken from.
 
     Parameters
     ----------
@@ -144,13 +144,33 @@ def resize_to_load(planes: Planes, load: int, fit: str) -> Planes:
         The size.
     fit : {"stretch", "short-side", "none"}
         Both sides become `load`, as published; the short one does; or neither.
+
+    Returns
+    -------
+    numpy.ndarray
+        (C, rows, columns), same dtype.
     """
     rows, columns = planes.shape[1:]
     return resize(planes, *load_size(rows, columns, load, fit))
 
 
 def load_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
-    """Return the rows and columns that `resize_to_load` gives."""
+    """Return rows and columns of the result of `resize_to_load`.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of the image.
+    load : int
+        Pixels.
+    fit : {"stretch", "short-side", "none"}
+        As of `resize_to_load`.
+
+    Returns
+    -------
+    (int, int)
+        Rows and columns.
+    """
     if fit == "none":
         return rows, columns
     if fit == "stretch":
@@ -159,16 +179,46 @@ def load_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
     return max(load, round(rows * scale)), max(load, round(columns * scale))
 
 
-def to_unit_range(planes: Planes, kind: PixelFormat) -> NDArray[np.float32]:
-    """Return planes, in the kind's values, as float32 in [−1, 1], clipped."""
-    scaled = (planes.astype(np.float32) - np.float32(kind.low)) * np.float32(
-        2.0 / (kind.high - kind.low)
+def to_unit_range(planes: Planes, pixel_format: PixelFormat) -> NDArray[np.float32]:
+    """Scale planes to [−1, 1], clipped.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        (C, rows, columns), in the format's values.
+    pixel_format : PixelFormat
+        `low` becomes −1, `high` becomes 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, same shape.
+    """
+    scaled = (planes.astype(np.float32) - np.float32(pixel_format.low)) * np.float32(
+        2.0 / (pixel_format.high - pixel_format.low)
     ) - np.float32(1.0)
     return np.clip(scaled, -1.0, 1.0)
 
 
-def from_unit_range(unit_planes: NDArray[np.floating], kind: PixelFormat) -> Planes:
-    """Return planes in [−1, 1] in the kind's values and dtype, rounded and clipped."""
-    values = (np.asarray(unit_planes, np.float64) + 1.0) * ((kind.high - kind.low) / 2) + kind.low
-    values = np.clip(values, kind.low, kind.high)
-    return (np.rint(values) if kind.dtype != "float32" else values).astype(kind.dtype)
+def from_unit_range(unit_planes: NDArray[np.floating], pixel_format: PixelFormat) -> Planes:
+    """Scale planes from [−1, 1] to the values of a pixel format, rounded and clipped.
+
+    Parameters
+    ----------
+    unit_planes : numpy.ndarray
+        (C, rows, columns), floats.
+    pixel_format : PixelFormat
+        −1 becomes `low`, 1 becomes `high`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Same shape, in the dtype of the format.
+    """
+    values = (np.asarray(unit_planes, np.float64) + 1.0) * (
+        (pixel_format.high - pixel_format.low) / 2
+    ) + pixel_format.low
+    values = np.clip(values, pixel_format.low, pixel_format.high)
+    return (np.rint(values) if pixel_format.dtype != "float32" else values).astype(
+        pixel_format.dtype
+    )

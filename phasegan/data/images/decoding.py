@@ -49,13 +49,13 @@ def _formats() -> tuple[str, ...]:
 
 
 def image_suffixes() -> frozenset[str]:
-    """Return the file name suffixes that are taken for pictures, lower case, with the dot."""
+    """Return the suffixes of image files, lower case, with the dot."""
     Image.init()
     return frozenset(Image.registered_extensions()) - _NOT_PICTURES
 
 
 def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
-    """Decode a picture file.
+    """Decode an image file.
 
     Parameters
     ----------
@@ -83,7 +83,14 @@ def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
 
 
 def decode_image(data: bytes, notes: ImageNotices) -> Pixels:
-    """Decode a picture file as `read_image` does, but keep alpha.
+    """Decode an image file as `read_image` does, but keep alpha.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's contents.
+    notes : ImageNotices
+        Receives what is left out.
 
     Returns
     -------
@@ -100,7 +107,25 @@ def decode_image(data: bytes, notes: ImageNotices) -> Pixels:
 
 
 def guarded(decode: Callable[[bytes], T], data: bytes) -> T:
-    """Decode, and say in one line why not."""
+    """Call a decoder, and turn whatever it raises into one line.
+
+    Parameters
+    ----------
+    decode : callable
+        Takes the bytes of a file.
+    data : bytes
+        The file's contents.
+
+    Returns
+    -------
+    Any
+        Result of the decoder.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the decoder fails or there are no bytes; the message is the reason alone.
+    """
     if not data:
         raise UnreadableImageError("the file is empty")
     try:
@@ -118,7 +143,7 @@ def guarded(decode: Callable[[bytes], T], data: bytes) -> T:
 
 @contextlib.contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """Silence what decoders say of odd files; enter it in the main thread, around all workers."""
+    """Silence decoders' remarks on odd files; enter it in the main thread, around all workers."""
     logger = logging.getLogger("tifffile")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -131,7 +156,25 @@ def quiet_decoders() -> Iterator[None]:
 
 
 def open_image(data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
-    """Return pixels, or where Pillow can hold them a picture that is the right way up."""
+    """Decode the bytes, or open them with Pillow where Pillow reads the full depth.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's contents.
+    notes : ImageNotices
+        Receives what is left out.
+
+    Returns
+    -------
+    numpy.ndarray or PIL.Image.Image
+        With EXIF orientation applied.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the image is too large or of an unsupported kind.
+    """
     high_bit_depth.set_pixel_limit()
     if high_bit_depth.is_deep_pnm(data):
         return high_bit_depth.decode_pnm(data)
@@ -188,7 +231,15 @@ def _has_frames(picture: Any, data: bytes) -> bool:
 
 
 def note_profile(profile: Any, notes: ImageNotices) -> None:
-    """Note an ICC profile, unless it says what is taken for granted."""
+    """Note an ICC profile other than sRGB.
+
+    Parameters
+    ----------
+    profile : Any
+        bytes, or what stands in their place in damaged files.
+    notes : ImageNotices
+        Receives the profile.
+    """
     if isinstance(profile, bytes) and profile and not is_srgb(profile):
         notes.profile = profile
         notes.notices.add(PROFILE)
@@ -199,7 +250,23 @@ _MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp"}
 
 
 def to_pixels(picture: Image.Image) -> Pixels:
-    """Return the pixels of a picture of any mode, (rows, columns[, 2, 3 or 4])."""
+    """Return the pixels of an image of any mode.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        Opened by Pillow.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16, (rows, columns[, 2, 3 or 4]).
+
+    Raises
+    ------
+    UnreadableImageError
+        If the pixels are floats or exceed 16 bits.
+    """
     mode = picture.mode
     if mode.startswith("I;16"):
         return np.asarray(picture).astype(np.uint16)
@@ -222,7 +289,20 @@ def to_pixels(picture: Image.Image) -> Pixels:
 
 
 def flatten_alpha(pixels: Pixels, notes: ImageNotices) -> Pixels:
-    """Composite pixels with alpha over black."""
+    """Composite pixels with alpha over black.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        uint8 or uint16, (rows, columns[, 2, 3 or 4]).
+    notes : ImageNotices
+        Told if any pixel is transparent.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns[, 3]), same dtype, rounded to nearest.
+    """
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
     top = 255 if pixels.dtype == np.uint8 else 65535
@@ -234,13 +314,18 @@ def flatten_alpha(pixels: Pixels, notes: ImageNotices) -> Pixels:
 
 
 def bit_depth(data: bytes) -> int:
-    """Return 8 or 16: what `read_image` will give, from the header alone.
+    """Return the depth of the result of `read_image`, from the header alone.
 
     Parameters
     ----------
     data : bytes
         A picture file; of a PNG the first 26 bytes are enough. What cannot be
         read counts as 8 bit.
+
+    Returns
+    -------
+    int
+        8 or 16.
     """
     if data.startswith(b"\xff\xd8"):
         return 8

@@ -29,7 +29,7 @@ Pixels = NDArray[np.generic]
 
 
 class DecodedImage(NamedTuple):
-    """A decoded picture.
+    """A decoded image.
 
     Attributes
     ----------
@@ -58,17 +58,28 @@ class DecodedImage(NamedTuple):
 
 
 def white(dtype: np.dtype[np.generic] | type) -> float | None:
-    """Return the largest value of a dtype of pixels; None for floats, which have none."""
+    """Return the largest value of a dtype of pixels.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype or type
+        Of pixels.
+
+    Returns
+    -------
+    float or None
+        255 or 65535; None for floats.
+    """
     return _WHITE.get(np.dtype(dtype).name)
 
 
 def pixel_suffixes() -> frozenset[str]:
-    """Return the file name suffixes that `read_full_depth` takes, lower case, with the dot."""
+    """Return the suffixes that `read_full_depth` takes, lower case, with the dot."""
     return image_suffixes() | {ARRAY_SUFFIX}
 
 
 def read_full_depth(path: Path) -> DecodedImage:
-    """Decode a picture file or an array, keeping depth, channels and alpha.
+    """Decode an image file or an array, keeping depth, channels and alpha.
 
     Parameters
     ----------

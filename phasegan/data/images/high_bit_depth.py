@@ -58,7 +58,7 @@ def check_size(columns: int, rows: int, bytes_each: int = 1) -> None:
 
 
 def set_pixel_limit() -> None:
-    """Take the limit on pixels from the environment, where it stands there.
+    """Set Pillow's limit on pixels from the environment, where it stands there.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def set_pixel_limit() -> None:
 
 
 def too_many_pixels_error() -> UnreadableImageError:
-    """Return what is said of a picture that is too large."""
+    """Return the error for an image with more pixels than the limit."""
     return UnreadableImageError(
         f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels; the environment variable "
         f"{PIXELS_VARIABLE} sets another one"
@@ -82,7 +82,20 @@ def too_many_pixels_error() -> UnreadableImageError:
 
 
 def apply_orientation(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation, 1 to 8, to (rows, columns[, channels])."""
+    """Apply an EXIF orientation.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        (rows, columns[, channels]).
+    orientation : int
+        1 to 8; others count as 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        Contiguous, flipped and turned.
+    """
     if orientation in (2, 4, 5, 7):
         pixels = pixels[:, ::-1]
     quarter_turns = {3: 2, 4: 2, 5: 1, 6: -1, 7: -1, 8: 1}.get(orientation, 0)
@@ -90,13 +103,40 @@ def apply_orientation(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def is_deep_png(data: bytes) -> bool:
-    """Tell a PNG of 16 bits a channel with colour or alpha."""
+    """Tell a PNG of 16 bits a channel with colour or alpha.
+
+    Parameters
+    ----------
+    data : bytes
+        A file; the first 4096 bytes are enough.
+
+    Returns
+    -------
+    bool
+        False for grey without transparency, which Pillow reads.
+    """
     deep = data.startswith(PNG_SIGNATURE) and data[24:25] == b"\x10"
     return deep and (data[25:26] != b"\0" or b"tRNS" in data[:4096])
 
 
 def decode_png(data: bytes) -> Pixels:
-    """Decode a PNG with pypng: (rows, columns, 2, 3 or 4), uint16."""
+    """Decode a PNG with pypng.
+
+    Parameters
+    ----------
+    data : bytes
+        A file.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint16, (rows, columns, 2, 3 or 4).
+
+    Raises
+    ------
+    UnreadableImageError
+        If it is too large or its data contradict its header.
+    """
     import png
 
     reader = png.Reader(bytes=data)
@@ -124,7 +164,22 @@ def _png_data(data: bytes) -> Iterator[bytes]:
 
 
 def inflated_size(decompressor: Any, blocks: Iterable[bytes], most: int) -> int:
-    """Return how many bytes come out of compressed blocks, or one that is larger than `most`."""
+    """Return the number of bytes that compressed blocks unpack to.
+
+    Parameters
+    ----------
+    decompressor : Any
+        Of zlib or lzma.
+    blocks : iterable of bytes
+        Compressed, in order.
+    most : int
+        Where counting ends.
+
+    Returns
+    -------
+    int
+        Bytes; any number above `most` if it is exceeded.
+    """
     size = 0
     for block in blocks:
         while size <= most and not decompressor.eof:
@@ -137,13 +192,40 @@ def inflated_size(decompressor: Any, blocks: Iterable[bytes], most: int) -> int:
 
 
 def is_deep_pnm(data: bytes) -> bool:
-    """Tell a binary PGM or PPM with a maximum above 255."""
+    """Tell a binary PGM or PPM with a maximum above 255.
+
+    Parameters
+    ----------
+    data : bytes
+        A file; the first 1000 bytes are enough.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+    """
     header = _PNM_HEADER.match(data[:1000])
     return header is not None and int(header[4]) > 255
 
 
 def decode_pnm(data: bytes) -> Pixels:
-    """Decode such a PGM or PPM, scaled to the full range: uint16."""
+    """Decode a binary PGM or PPM of more than 8 bits, scaled to the full range.
+
+    Parameters
+    ----------
+    data : bytes
+        A file that `is_deep_pnm` accepts.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint16, (rows, columns[, 3]).
+
+    Raises
+    ------
+    UnreadableImageError
+        If it is too large or cut short.
+    """
     header = _PNM_HEADER.match(data[:1000])
     assert header is not None
     kind, columns, rows, top = (int(group) for group in header.groups())

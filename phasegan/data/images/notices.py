@@ -31,7 +31,7 @@ _SAMPLES = 256
 
 
 def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
-    """Return what is in a folder and is not taken, a line a kind.
+    """Describe what is in a folder and not read, a line for each kind.
 
     Parameters
     ----------
@@ -39,6 +39,11 @@ def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
         Links to folders.
     ignored : sequence of str
         Files that are not pictures by their name.
+
+    Returns
+    -------
+    list of str
+        Empty where nothing is ignored.
     """
     lines = []
     if linked:
@@ -55,7 +60,7 @@ def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
 
 @dataclass
 class ImageNotices:
-    """What a decoder has to say of one picture.
+    """Notices of a decoder on one image.
 
     Attributes
     ----------
@@ -70,19 +75,27 @@ class ImageNotices:
 
 
 class NoticeCounter:
-    """Remarks on many pictures: how many have each, and the first of them."""
+    """Notices on many images: the count of each, and the first image."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}
 
     def add(self, notices: Iterable[str], name: str) -> None:
-        """Count a picture's remarks."""
+        """Count an image's notices.
+
+        Parameters
+        ----------
+        notices : iterable of str
+            Constants of this module.
+        name : str
+            Of the image.
+        """
         for remark in notices:
             count, example = self._found.get(remark, (0, name))
             self._found[remark] = count + 1, example
 
     def lines(self) -> list[str]:
-        """Return a line a kind, such as `3 pictures have …, such as a.tif`."""
+        """Return a line for each notice, such as `3 pictures have …; a.tif is one`."""
         return [
             f"{count} pictures have {remark}; {example} is one"
             if count > 1
@@ -91,13 +104,19 @@ class NoticeCounter:
         ]
 
     def report(self, progress: Progress) -> None:
-        """Warn of each kind."""
+        """Warn of each notice.
+
+        Parameters
+        ----------
+        progress : Progress
+            Receives the lines.
+        """
         for line in self.lines():
             progress.warn(line)
 
 
 class ValueRange(NamedTuple):
-    """Where a picture's values lie."""
+    """Range of an image's values."""
 
     low: float
     high: float
@@ -107,12 +126,17 @@ class ValueRange(NamedTuple):
 
 
 def value_range(pixels: NDArray[Any]) -> ValueRange | None:
-    """Return where the values of a picture lie; None of 8 bit.
+    """Return the range of an image's values.
 
     Parameters
     ----------
     pixels : numpy.ndarray
-        Two axes are rows and columns; about 256 × 256 of them are looked at.
+        Two axes are rows and columns; percentiles are taken of about 256 × 256 of them.
+
+    Returns
+    -------
+    ValueRange or None
+        None for 8-bit images.
     """
     if pixels.dtype.itemsize == 1 or not pixels.size:
         return None
@@ -124,7 +148,7 @@ def value_range(pixels: NDArray[Any]) -> ValueRange | None:
 def narrow_range(
     value_ranges: Iterable[Sequence[float] | None], low: float, high: float
 ) -> tuple[str, float, float] | None:
-    """Tell whether pictures take a small part of a range only.
+    """Tell whether images take only a small part of a range.
 
     Parameters
     ----------

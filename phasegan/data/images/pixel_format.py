@@ -17,7 +17,7 @@ Limits = tuple[float, float]
 
 
 class ImageInfo(NamedTuple):
-    """What was seen of a picture."""
+    """Size, channels and range of an image."""
 
     rows: int
     columns: int
@@ -37,7 +37,18 @@ class ImageInfo(NamedTuple):
 
 
 def image_info(picture: DecodedImage) -> ImageInfo:
-    """Return what is to be known of a picture before it is brought to a kind."""
+    """Return size, channels and range of an image.
+
+    Parameters
+    ----------
+    picture : DecodedImage
+        At full depth.
+
+    Returns
+    -------
+    ImageInfo
+        For `common_format`.
+    """
     pixels, low, high = picture.pixels, 0.0, white(picture.pixels.dtype)
     if high is None:
         low, high = float(pixels.min()), float(pixels.max())
@@ -57,27 +68,45 @@ def image_info(picture: DecodedImage) -> ImageInfo:
     )
 
 
-def notices_for(info: ImageInfo, kind: PixelFormat) -> list[str]:
-    """Return what is left out of a picture that is brought to a kind."""
-    return [*info.notices, *([HIDDEN] if info.transparent and not kind.alpha else [])]
+def notices_for(info: ImageInfo, pixel_format: PixelFormat) -> list[str]:
+    """Return the notices on an image that is converted to a pixel format.
+
+    Parameters
+    ----------
+    info : ImageInfo
+        Of the image.
+    pixel_format : PixelFormat
+        Of the domain.
+
+    Returns
+    -------
+    list of str
+        Those of the decoder, and whether transparency is dropped.
+    """
+    return [*info.notices, *([HIDDEN] if info.transparent and not pixel_format.alpha else [])]
 
 
 def common_format(
     infos: Sequence[ImageInfo], label: str, *, alpha: bool = False, limits: Limits | None = None
 ) -> PixelFormat:
-    """Return the kind of a domain's pictures.
+    """Return the common pixel format of a domain's images.
 
     Parameters
     ----------
     infos : sequence of ImageInfo
-        What was seen of each, at least one.
+        At least one.
     label : str
         The domain, for messages.
     alpha : bool
-        Keep alpha as the last channel, where any picture has it.
+        Keep alpha as the last channel, where any image has it.
     limits : (float, float), optional
-        Values that become −1 and 1; black and white of integers, least and largest
-        value of floats by default.
+        Values that become −1 and 1; black and white of integers, least and largest value of floats
+        by default.
+
+    Returns
+    -------
+    PixelFormat
+        The largest number of channels and the deepest dtype.
 
     Raises
     ------
@@ -106,10 +135,23 @@ def common_format(
     return PixelFormat(counts[-1] + has_alpha, dtype, low, high, has_alpha)
 
 
-def incompatibility(info: ImageInfo, kind: PixelFormat) -> str | None:
-    """Return why a picture cannot be brought to a kind; None if it can."""
+def incompatibility(info: ImageInfo, pixel_format: PixelFormat) -> str | None:
+    """Return why an image cannot be converted to a pixel format.
+
+    Parameters
+    ----------
+    info : ImageInfo
+        Of the image.
+    pixel_format : PixelFormat
+        Of the domain.
+
+    Returns
+    -------
+    str or None
+        The reason; None if it can be converted.
+    """
     try:
-        to_planes(DecodedImage(np.zeros((1, 1, info.channels), info.dtype), None), kind)
+        to_planes(DecodedImage(np.zeros((1, 1, info.channels), info.dtype), None), pixel_format)
     except UnreadableImageError as error:
         return str(error)
     return None

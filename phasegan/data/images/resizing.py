@@ -68,7 +68,7 @@ def to_depth(pixels: Pixels, bits: int) -> Pixels:
 
 
 def fit(pixels: Pixels, size: int, how: str) -> Pixels:
-    """Bring a picture to size × size by Lanczos resampling; never enlarges.
+    """Fit an image to N×N pixels by Lanczos resampling; never enlarges.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def fit(pixels: Pixels, size: int, how: str) -> Pixels:
 
 
 def to_square(pixels: Pixels, size: int, channels: str, bits: int, how: str) -> Pixels:
-    """Bring pixels to the channels, depth and size of a layout.
+    """Convert pixels to the channels, depth and size of a layout.
 
     Parameters
     ----------
@@ -132,9 +132,28 @@ def to_square(pixels: Pixels, size: int, channels: str, bits: int, how: str) -> 
 def read_square(
     data: bytes, size: int, channels: str, bits: int, how: str, notes: ImageNotices | None = None
 ) -> Pixels:
-    """Decode a picture file and bring it to a layout: `to_square(read_image(data), …)`.
+    """Decode an image file and fit it: `to_square(read_image(data), …)`.
 
     Common pictures stay with Pillow until they are small; the result is the same.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's contents.
+    size, channels, bits, how
+        As of `to_square`.
+    notes : ImageNotices, optional
+        Receives what is left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, N[, 3]), uint8 or uint16.
+
+    Raises
+    ------
+    UnreadableImageError
+        If it cannot be decoded, or is smaller than N.
     """
     image_notices = ImageNotices() if notes is None else notes
 

@@ -41,12 +41,34 @@ _GROWTH = 10_000
 
 
 def is_tiff(data: bytes) -> bool:
-    """Tell a TIFF or BigTIFF by its first bytes."""
+    """Tell a TIFF or BigTIFF by its first bytes.
+
+    Parameters
+    ----------
+    data : bytes
+        At least 4 bytes of a file.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+    """
     return data[:4] in _TIFF_SIGNATURES
 
 
 def is_deep_tiff(picture: Any) -> bool:
-    """Tell a TIFF, opened by Pillow, that Pillow would reduce to 8 bits or misread."""
+    """Tell a TIFF, opened by Pillow, that Pillow would reduce to 8 bits or misread.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        Of format TIFF.
+
+    Returns
+    -------
+    bool
+        Whether tifffile has to read it.
+    """
     tags = picture.tag_v2
     bits = tags.get(_TIFF_BITS, (1,))
     if tags.get(_TIFF_DEPTH, 1) != 1 or (
@@ -58,7 +80,18 @@ def is_deep_tiff(picture: Any) -> bool:
 
 
 def tiff_depth(data: bytes) -> int:
-    """Return 16 for a TIFF of integers with more than 8 bits that is read, else 8."""
+    """Return the depth of a TIFF.
+
+    Parameters
+    ----------
+    data : bytes
+        A file.
+
+    Returns
+    -------
+    int
+        16 for integers of more than 8 bits that can be read, else 8.
+    """
     import tifffile
 
     try:
@@ -76,6 +109,11 @@ def tiff_depth(data: bytes) -> int:
 
 def check_page(page: Any) -> None:
     """Refuse a page of a TIFF, opened by tifffile, before memory is taken for it.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+        Not decoded yet.
 
     Raises
     ------
@@ -101,7 +139,17 @@ def check_page(page: Any) -> None:
 
 
 def page_values(page: Any) -> Pixels:
-    """Return the values of a page of a TIFF, opened by tifffile, channels last.
+    """Decode a page of a TIFF, opened by tifffile.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+        Checked by `check_page`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns[, channels]), in the page's dtype.
 
     Raises
     ------
@@ -124,7 +172,15 @@ def page_values(page: Any) -> Pixels:
 
 
 def note_pages(data: bytes, notes: ImageNotices) -> None:
-    """Note pages of a TIFF after the first one, but no smaller copies of it."""
+    """Note masks and further pages of a TIFF, but no smaller copies of the first.
+
+    Parameters
+    ----------
+    data : bytes
+        A file.
+    notes : ImageNotices
+        Receives the notices.
+    """
     import tifffile
 
     try:
@@ -143,7 +199,18 @@ def note_pages(data: bytes, notes: ImageNotices) -> None:
 
 
 def missing_value(tags: Any) -> float | None:
-    """Return the value that GDAL_NODATA names, from the tags of tifffile or Pillow."""
+    """Return the value that GDAL_NODATA names.
+
+    Parameters
+    ----------
+    tags : mapping
+        Of tifffile or Pillow.
+
+    Returns
+    -------
+    float or None
+        None without the tag.
+    """
     tag = tags.get(_GDAL_NODATA)
     text = str(getattr(tag, "value", tag)).strip("\0 \n")
     try:
@@ -153,7 +220,20 @@ def missing_value(tags: Any) -> float | None:
 
 
 def is_missing(values: Pixels, mark: float | None) -> bool:
-    """Tell whether any pixel has that value, of integers in all its channels."""
+    """Tell whether any pixel has the value that marks missing data.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        (rows, columns[, channels]); integers count if all channels have it.
+    mark : float or None
+        As `missing_value` returns it.
+
+    Returns
+    -------
+    bool
+        False without a mark.
+    """
     if mark is None:
         return False
     equal = values == np.float64(mark) if values.dtype.kind in "ui" else values == mark
@@ -162,18 +242,34 @@ def is_missing(values: Pixels, mark: float | None) -> bool:
 
 
 def profile_of(page: Any) -> bytes | None:
-    """Return the ICC profile of a page of a TIFF, opened by tifffile."""
+    """Return the ICC profile of a page of a TIFF, opened by tifffile.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+        Any.
+
+    Returns
+    -------
+    bytes or None
+        None without a profile.
+    """
     tag = page.tags.get(_ICC_PROFILE)
     return tag.value if tag is not None and isinstance(tag.value, bytes) else None
 
 
 def extra_bands(tags: Any) -> tuple[int, bool]:
-    """Return how many bands follow the colours of a TIFF, and whether the first of them is alpha.
+    """Count the bands after the colours of a TIFF, and tell whether the first of them is alpha.
 
     Parameters
     ----------
     tags : mapping
         As Pillow gives them. A band is alpha only where ExtraSamples says so.
+
+    Returns
+    -------
+    (int, bool)
+        Bands, and whether the first is alpha.
     """
     photometric = tags.get(_TIFF_PHOTOMETRIC)
     count = int(tags.get(_TIFF_SAMPLES, 1)) - _COLOURS.get(photometric, 1)

@@ -37,8 +37,8 @@ from phasegan.resources import available_cores
 _BLOCK_BYTES = 2**24
 
 
-class NewImages:
-    """The pictures of a source that a file does not hold, by their content.
+class NewImages(Source):
+    """Images of a source that a prepared file does not hold, by their content.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class NewImages:
         return len(self._numbers)
 
     def splits(self) -> dict[str | None, range]:
-        """Return the numbers of each split's items; None: of those without one."""
+        """Return the numbers of each split's new images; None: of those without a split."""
         ranges, start = {}, 0
         for split, numbers in self._source.splits().items():
             count = sum(number in numbers for number in self._numbers)
@@ -83,11 +83,11 @@ class NewImages:
         return ranges
 
     def item(self, number: int) -> SourceItem:
-        """Return what stands at a number."""
+        """Return name and split of a new image."""
         return self._source.item(self._numbers[number])._replace(number=number)
 
     def job(self, number: int) -> Any:
-        """Return what the loader needs."""
+        """Return the argument of the loader."""
         return self._source.job(self._numbers[number])
 
     def loader(self) -> Loader:
@@ -95,19 +95,19 @@ class NewImages:
         return self._source.loader()
 
     def depth(self) -> int:
-        """Of the source."""
+        """Return the depth of the source."""
         return self._source.depth()
 
     def listing(self) -> str:
-        """Digest of the source's listing and of what is held."""
+        """Return a digest of the source's listing and of the file's data."""
         return self._listing
 
     def max_name_bytes(self) -> int:
-        """Of the source."""
+        """Return the length of the source's longest name."""
         return self._source.max_name_bytes()
 
     def sha256(self, number: int) -> str:
-        """Of the source's item."""
+        """Return the SHA-256 of the image's file."""
         return self._source.sha256(self._numbers[number])
 
     def matches(self, number: int, sha256: str) -> bool:
@@ -119,7 +119,7 @@ def append_images(
     path: Path, source: Source, recipe: Recipe, overrides: dict[str, Any], workers: int,
     progress: Progress,
 ) -> PrepareReport:  # fmt: skip
-    """Add the pictures of a source that a prepared file does not hold yet.
+    """Append the images of a source that a prepared file does not hold yet.
 
     They are prepared into a file of their own, which an interruption leaves to be
     continued; then both are copied into one, which takes the place of the first.
@@ -127,17 +127,22 @@ def append_images(
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        The prepared file.
     source : Source
-        Pictures, old and new.
+        Old and new images.
     recipe : Recipe
-        Of the source; how pictures are prepared is taken from the file.
+        Of the source; how images are prepared is taken from the file.
     overrides : dict
-        What was asked for of `Preprocessing`'s options; None for nothing.
+        Options of `Preprocessing` that the caller named; None for the others.
     workers : int
         Processes that decode.
     progress : Progress
         Where to report.
+
+    Returns
+    -------
+    PrepareReport
+        Of the whole file; `added` counts the new samples.
 
     Raises
     ------

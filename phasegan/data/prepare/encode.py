@@ -55,7 +55,7 @@ class EncodedSample(NamedTuple):
 
 
 class ImageBatch(NamedTuple):
-    """Pictures that are encoded together."""
+    """Images that are encoded together."""
 
     jobs: list[Any]
     """What the loader takes, one a picture."""
@@ -64,7 +64,7 @@ class ImageBatch(NamedTuple):
 
 
 class BatchResult(NamedTuple):
-    """What became of a task."""
+    """Result of encoding a batch of images."""
 
     results: list[EncodedSample | str]
     """Samples, or the reasons why there are none."""
@@ -74,7 +74,7 @@ class BatchResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoder:
-    """Encodes the pictures of a source; it can be pickled.
+    """Function from images to samples; it can be pickled.
 
     Parameters
     ----------
@@ -97,13 +97,24 @@ class Encoder:
     steps: int = 0
 
     def sample(self, job: Any) -> Sample | str:
-        """Return a sample, or the reason why there is none."""
+        """Decode and encode one image.
+
+        Parameters
+        ----------
+        job : Any
+            What `Source.job` returned.
+
+        Returns
+        -------
+        Sample or str
+            The reason where the image cannot be used.
+        """
         layout = self.layout
         try:
             loaded = self.loader.load_square(
                 job, layout.size, layout.channels, layout.bits, self.how
             )
-            sample = encode_sample(loaded.pixels, layout, loaded.name, loaded.sha256, self.seed)
+            sample = _encode_sample(loaded.pixels, layout, loaded.name, loaded.sha256, self.seed)
             return replace(sample, notices=loaded.notices)
         except UnreadableImageError as error:
             return str(error)
@@ -127,7 +138,18 @@ class Encoder:
         return BatchResult(results, total.total)
 
     def pack(self, sample: Sample) -> EncodedSample:
-        """Return a sample as it is written."""
+        """Return a sample as it is written, with the checksums of its values.
+
+        Parameters
+        ----------
+        sample : Sample
+            Of the encoder's layout.
+
+        Returns
+        -------
+        EncodedSample
+            Without the magnitude.
+        """
         values = {name: getattr(sample, name) for name in self.layout.raw}
         return EncodedSample(
             sample.source,
@@ -140,10 +162,10 @@ class Encoder:
         )
 
 
-def encode_sample(
+def _encode_sample(
     pixels: NDArray[np.generic], layout: Layout, source: str, source_sha256: str, seed: int
 ) -> Sample:
-    """Transform one fitted picture.
+    """Transform one fitted image.
 
     The layout's noise and rounding change the phase alone; the image, the
     magnitude and where the phase is undefined are those without them.

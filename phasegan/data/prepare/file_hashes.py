@@ -22,7 +22,13 @@ class FileHashes:
         return self._count
 
     def add(self, sha256: str) -> None:
-        """Add a hash, as hexadecimal digits."""
+        """Add a hash.
+
+        Parameters
+        ----------
+        sha256 : str
+            At least 32 hexadecimal digits.
+        """
         first, second = _key(sha256)
         if self._put(first, second):
             self._count += 1

@@ -16,21 +16,21 @@ from phasegan.io.atomic import replace
 
 
 def check_partial(path: Path, fingerprint: dict[str, Any], *, discard: bool) -> bool:
-    """Look at what an interrupted preparation left; its lock must be held.
+    """Look for the files of an interrupted preparation; the output's lock must be held.
 
     Parameters
     ----------
     path : pathlib.Path
         The final name.
     fingerprint : dict
-        What is to be prepared, in plain values: what decides every byte of the file.
+        What decides every byte of the file, in plain values.
     discard : bool
-        Throw away what was left by a preparation of something else.
+        Remove the files of a preparation of something else.
 
     Returns
     -------
     bool
-        Whether there is something to be continued.
+        Whether there is a preparation to resume.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def check_partial(path: Path, fingerprint: dict[str, Any], *, discard: bool) -> 
 
 
 class PartialOutput(Protocol):
-    """A file that is being written: of phases, or of pictures."""
+    """A file that is being written: of phases, or of images."""
 
     names: PartialPaths
 
@@ -63,17 +63,28 @@ U = TypeVar("U", bound=PartialOutput)
 
 @contextlib.contextmanager
 def resumable_output(path: Path, begin: Callable[[], U]) -> Iterator[U]:
-    """Begin or continue a file, and give it its name when the block has filled it.
+    """Open a partial file, and give it its final name when the block has completed it.
 
-    What an interruption or a full disk leaves stays, to be continued; bad input leaves
-    nothing.
+    An interruption or a full disk leaves the partial files, to be resumed; bad input removes them.
 
     Parameters
     ----------
     path : pathlib.Path
         The final name.
     begin : callable
-        Opens what is not whole yet.
+        Opens the partial file.
+
+    Yields
+    ------
+    PartialOutput
+        What `begin` returned.
+
+    Raises
+    ------
+    Interrupted
+        In place of KeyboardInterrupt.
+    DiskFullError
+        In place of what a full disk raises.
     """
     with resume_hint(path):
         unwhole, hopeless = begin(), False
@@ -92,7 +103,25 @@ def resumable_output(path: Path, begin: Callable[[], U]) -> Iterator[U]:
 
 @contextlib.contextmanager
 def resume_hint(path: Path) -> Iterator[None]:
-    """Say how to go on after an interruption or on a full disk; what is written stays."""
+    """Say how to resume after an interruption or a full disk.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+
+    Yields
+    ------
+    None
+        While the work is done.
+
+    Raises
+    ------
+    Interrupted
+        In place of KeyboardInterrupt.
+    DiskFullError
+        In place of what a full disk raises.
+    """
     try:
         with disk_full_guard(path):
             yield
@@ -104,7 +133,7 @@ def resume_hint(path: Path) -> Iterator[None]:
 
 
 def check_disk_space(path: Path, needed: int, smaller: str) -> None:
-    """Refuse to begin what does not fit on the disk.
+    """Refuse to start what does not fit on the disk.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class PrepareReport:
 
 @dataclass(frozen=True)
 class PrepareJob:
-    """A file that is to be prepared.
+    """One file to be prepared.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class PrepareJob:
         return "" if self.share is None else f"{self.share.number} of {self.share.total}"
 
     def run(self, progress: Progress, *, discard: bool) -> PrepareReport:
-        """Begin or continue, and finish the file; its lock must be held.
+        """Start or resume, and complete the file; its lock must be held.
 
         Parameters
         ----------
@@ -105,6 +105,11 @@ class PrepareJob:
             Where to report.
         discard : bool
             Throw away what an interrupted preparation of something else left.
+
+        Returns
+        -------
+        PrepareReport
+            Counts, and the images that were skipped.
 
         Raises
         ------
@@ -185,7 +190,18 @@ class PrepareJob:
 
 
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as it is written into files: complete, but for where a folder stands."""
+    """Return a recipe as files store it: complete, but without a folder's parents.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Any.
+
+    Returns
+    -------
+    dict
+        Plain values, for JSON.
+    """
     values = recipe.model_dump(mode="json")
     if recipe.source.kind == "folder":
         values["source"]["path"] = Path(os.path.abspath(recipe.source.path)).name
@@ -199,7 +215,7 @@ def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
-    """Return what there is, if it is what a job would make.
+    """Report an existing file, if it is what a job would write.
 
     Parameters
     ----------
@@ -208,6 +224,11 @@ def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
     thorough : bool
         Read all pictures again, to see whether they are the same; otherwise their names
         and sizes are enough.
+
+    Returns
+    -------
+    PrepareReport
+        With `written` false.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from phasegan.io.append_log import AppendLog
 
 
 class JournalEntry(NamedTuple):
-    """What became of a picture: a sample of a split, or skipped."""
+    """Result for an image: a sample of a split, or skipped."""
 
     split: str | None
     """None: skipped."""
@@ -40,7 +40,20 @@ class JournalEntry(NamedTuple):
 
 
 def sample_entry(split: str, encoded: EncodedSample) -> JournalEntry:
-    """Return the entry of a sample."""
+    """Return the entry of a sample.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+        The split.
+    encoded : EncodedSample
+        The sample.
+
+    Returns
+    -------
+    JournalEntry
+        With its checksums.
+    """
     return JournalEntry(
         split,
         encoded.source,
@@ -52,7 +65,20 @@ def sample_entry(split: str, encoded: EncodedSample) -> JournalEntry:
 
 
 def skip_entry(name: str, reason: str) -> JournalEntry:
-    """Return the entry of a picture that is left out."""
+    """Return the entry of an image that is skipped.
+
+    Parameters
+    ----------
+    name : str
+        Of the image.
+    reason : str
+        Why.
+
+    Returns
+    -------
+    JournalEntry
+        Without checksums.
+    """
     return JournalEntry(None, name, reason, {}, None)
 
 
@@ -97,7 +123,13 @@ class Journal(AppendLog):
         self._elements = elements
 
     def append_entries(self, entries: list[JournalEntry]) -> None:
-        """Append entries, all in one write."""
+        """Append entries, all in one write.
+
+        Parameters
+        ----------
+        entries : list of JournalEntry
+            In the order of the images.
+        """
         self.append(map(_to_json, entries))
 
     def entries(self) -> Iterator[tuple[int, JournalEntry]]:

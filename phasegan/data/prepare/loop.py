@@ -33,7 +33,7 @@ _FEW = 64
 
 @dataclass
 class PrepareTally:
-    """What became of the pictures."""
+    """Counts of samples and skipped images."""
 
     counts: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -55,7 +55,17 @@ class PrepareTally:
     _digest: Any = field(default_factory=hashlib.sha256)
 
     def add_sample(self, split: str, source: str, source_sha256: str) -> None:
-        """Count a sample."""
+        """Count a sample.
+
+        Parameters
+        ----------
+        split : {"train", "test"}
+            The split.
+        source : str
+            Name of the image.
+        source_sha256 : str
+            Of its file.
+        """
         self.counts[split] += 1
         self.hashes[split].add(source_sha256)
         line = f"{split} {source} {source_sha256}\n".encode()
@@ -66,7 +76,20 @@ class PrepareTally:
             self._digest.update(line)
 
     def in_other_split(self, split: str, source_sha256: str) -> bool:
-        """Tell whether a file stands in the other split."""
+        """Tell whether a file stands in the other split.
+
+        Parameters
+        ----------
+        split : {"train", "test"}
+            A split.
+        source_sha256 : str
+            Of the file.
+
+        Returns
+        -------
+        bool
+            Whether the other one has a sample of it.
+        """
         return source_sha256 in self.hashes["train" if split == "test" else "test"]
 
     def count_shared(self) -> None:
@@ -290,7 +313,23 @@ class PrepareLoop:
 
 
 def worker_count(workers: int | None) -> int:
-    """Return how many processes to use: one for each core that this one may use, by default."""
+    """Return the number of worker processes.
+
+    Parameters
+    ----------
+    workers : int or None
+        As asked for; None: one for each core that this process may use.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Raises
+    ------
+    InputError
+        If `workers` is below 1.
+    """
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     return workers or available_cores()

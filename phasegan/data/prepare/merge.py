@@ -63,7 +63,17 @@ class ShardMismatchError(InputError):
 
 
 def is_merged(path: Path) -> bool:
-    """Tell whether an HDF5 file joins shards.
+    """Tell whether an HDF5 file merges shards.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    bool
+        False for a file with samples of its own.
 
     Raises
     ------
@@ -77,7 +87,7 @@ def is_merged(path: Path) -> bool:
 def merge_shards(
     path: Path, shards: Sequence[Path], recipe: Recipe, described: dict[str, object]
 ) -> MergeResult:
-    """Write the file that joins shards.
+    """Write the file through which shards are read as one.
 
     Parameters
     ----------

@@ -35,14 +35,25 @@ _FLUSH_BYTES = 2**26
 
 
 class PartialPaths(NamedTuple):
-    """The files of an unfinished preparation."""
+    """The files of a preparation that is not complete."""
 
     part: Path
     journal: Path
 
     @classmethod
     def of(cls, final: Path) -> PartialPaths:
-        """Return those of a final name."""
+        """Return the paths that belong to a final name.
+
+        Parameters
+        ----------
+        final : pathlib.Path
+            The final name.
+
+        Returns
+        -------
+        PartialPaths
+            Beside it, hidden.
+        """
         return cls(
             final.with_name(f".{final.name}.part"), final.with_name(f".{final.name}.journal")
         )
@@ -59,7 +70,7 @@ class PartialPaths(NamedTuple):
 
 
 class PartialFile:
-    """The samples that are written so far.
+    """Samples of a prepared file that is not complete.
 
     Parameters
     ----------
@@ -104,7 +115,18 @@ class PartialFile:
 
     @staticmethod
     def fingerprint(final: Path) -> dict[str, Any] | None:
-        """Return what an unfinished preparation is of; None if there is none of use."""
+        """Return the fingerprint of a partial file.
+
+        Parameters
+        ----------
+        final : pathlib.Path
+            The final name.
+
+        Returns
+        -------
+        dict or None
+            None if there is no partial file that can be resumed.
+        """
         names = PartialPaths.of(final)
         head = Journal.read_head(names.journal) if names.exist else None
         return None if head is None else head["about"]
@@ -131,7 +153,15 @@ class PartialFile:
         return {"places": places} | snapshot_metadata(self.names.part, values)
 
     def write(self, split: str, encoded: EncodedSample) -> None:
-        """Write the values of the next sample of a split; `record` makes them count."""
+        """Write the values of the next sample of a split; `record` makes them count.
+
+        Parameters
+        ----------
+        split : {"train", "test"}
+            The split.
+        encoded : EncodedSample
+            The sample.
+        """
         row = self.counts[split]
         for name, values in encoded.values.items():
             self._file.write(self._place(split, name, row), values)
@@ -142,7 +172,13 @@ class PartialFile:
         return self._places[f"{split}/{name}"] + row * self._sizes[name]
 
     def record(self, entries: list[JournalEntry]) -> None:
-        """Append to the journal what became of some pictures, after their values."""
+        """Append entries to the journal, after the values of their samples.
+
+        Parameters
+        ----------
+        entries : list of JournalEntry
+            In the order of the images.
+        """
         self.journal.append_entries(entries)
         if self._unflushed > _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
             if self._flushing is not None:
@@ -151,13 +187,18 @@ class PartialFile:
             self._flushing = self._pool.submit(_flush, self._file.descriptor)
 
     def resume_sample(self, entry: JournalEntry) -> NDArray[np.generic] | bool | None:
-        """Count a sample that is there already.
+        """Check and count a sample that is in the file already.
+
+        Parameters
+        ----------
+        entry : JournalEntry
+            Of a sample.
 
         Returns
         -------
         numpy.ndarray, False or None
-            Its image; False if its values are not those that the journal has the
-            checksums of; None where no images are kept.
+            Its image; False if its values do not match their checksums; None where no images are
+            kept.
         """
         assert entry.split is not None
         row, image = self.counts[entry.split], None

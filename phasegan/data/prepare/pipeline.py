@@ -35,7 +35,7 @@ from phasegan.progress import Progress
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a call of `prepare` asks for."""
+    """A call of `prepare`, done in one piece or in shards."""
 
     recipe: Recipe
     path: Path
@@ -58,6 +58,11 @@ class Preparation:
             Say what would be done.
         thorough : bool
             Where the file is there already, read the pictures again to compare them.
+
+        Returns
+        -------
+        PrepareReport
+            With `written` false for a dry run, or where the file is there already.
         """
         if dry_run:
             for line in ignored_lines(source.linked, ()):
@@ -66,7 +71,20 @@ class Preparation:
         return self._prepare(source, progress, None, thorough)
 
     def dry_run_shards(self, total: int, number: int | None) -> PrepareReport:
-        """Say what a preparation in shards, or that of one of them, would do."""
+        """Report what a preparation in shards, or of one of them, would do.
+
+        Parameters
+        ----------
+        total : int
+            Number of shards.
+        number : int or None
+            Of one shard, from 0; None: all.
+
+        Returns
+        -------
+        PrepareReport
+            With `written` false.
+        """
         source = open_source(self.recipe)
         if number is None:
             report = self._dry_run(source, Partition(0, total), self.path)
@@ -134,7 +152,22 @@ class Preparation:
         return source
 
     def run_shards(self, total: int, number: int | None, progress: Progress) -> PrepareReport:
-        """Make one shard, or all that are missing; join them when the last one is there."""
+        """Make one shard, or all that are missing; merge them when the last one is there.
+
+        Parameters
+        ----------
+        total : int
+            Number of shards.
+        number : int or None
+            Of one shard, from 0; None: all that are missing.
+        progress : Progress
+            Where to report.
+
+        Returns
+        -------
+        PrepareReport
+            Of what was made, or of the merged file.
+        """
         if self._is_complete(total):
             return self._existing(total, progress, thorough=number is None)
         source = self.shared_source()
@@ -145,7 +178,22 @@ class Preparation:
         return self._merge_if_complete(total, reports, progress, partial=number is not None)
 
     def run_on_cluster(self, address: str, total: int | None, progress: Progress) -> PrepareReport:
-        """Have the shards made by the workers of a dask cluster, and join them."""
+        """Make the shards on the workers of a dask cluster, and merge them.
+
+        Parameters
+        ----------
+        address : str
+            Of the scheduler.
+        total : int or None
+            Number of shards; None: by the threads of the cluster.
+        progress : Progress
+            Where to report.
+
+        Returns
+        -------
+        PrepareReport
+            Of the merged file.
+        """
         if self._is_complete(total):
             return self._existing(total, progress, thorough=True)
         source = self.recipe.source
@@ -172,10 +220,22 @@ class Preparation:
         return replace(report, seconds=time.monotonic() - start)
 
     def run_shard(self, number: int, total: int) -> PrepareReport:
-        """Make one shard and join nothing: for a worker of a cluster.
+        """Make one shard without merging: for a worker of a cluster.
 
         Waits for a worker that makes the same shard: a scheduler cannot stop what has begun,
         so one may still be at it for a command that was interrupted.
+
+        Parameters
+        ----------
+        number : int
+            From 0.
+        total : int
+            Number of shards.
+
+        Returns
+        -------
+        PrepareReport
+            Of the shard.
         """
         share = Partition(number, total)
         return self._prepare(self.shared_source(), Progress(), share, thorough=False, wait=True)

@@ -25,7 +25,7 @@ def _test_count(count: int) -> int:
 
 @dataclass
 class Plan:
-    """Which items may become which samples, and how many are wanted."""
+    """Which images may become which samples, and how many are wanted."""
 
     queues: list[tuple[tuple[str, ...], Numbers]]
     """Splits that a queue fills, in order, and the numbers of its items."""
@@ -36,7 +36,7 @@ class Plan:
 
     @classmethod
     def make(cls, splits: Mapping[str | None, range], recipe: Recipe) -> Plan:
-        """Plan for a source's items.
+        """Plan for the images of a source.
 
         An unsplit source is shuffled; every tenth usable picture becomes a test
         sample, or where counts are asked for, the first ones do. Where the
@@ -48,6 +48,11 @@ class Plan:
             The numbers of each split's items, or of all under None.
         recipe : Recipe
             Counts and seed.
+
+        Returns
+        -------
+        Plan
+            For one file of everything.
 
         Raises
         ------
@@ -83,10 +88,20 @@ class Plan:
         return plan
 
     def shard(self, share: Partition) -> Plan:
-        """Plan for one of several shares.
+        """Plan for one of several shards.
 
         One after the other they give the samples of the whole plan, in its order, unless
         pictures are skipped.
+
+        Parameters
+        ----------
+        share : Partition
+            Number and count of the shards.
+
+        Returns
+        -------
+        Plan
+            Its images are part of those of this plan.
 
         Raises
         ------
@@ -123,13 +138,41 @@ class Plan:
         return self.expected_count("train")
 
     def next_split(self, accepted: int, open_splits: list[str]) -> str:
-        """Return the split for the next usable picture, after `accepted` others."""
+        """Return the split of the next usable image.
+
+        Parameters
+        ----------
+        accepted : int
+            Samples so far.
+        open_splits : list of str
+            Splits that are not full, in order.
+
+        Returns
+        -------
+        str
+            `train` or `test`.
+        """
         if self.interleaved:
             return "test" if accepted % TEST_EVERY == 1 else "train"
         return open_splits[0]
 
     def forecast(self, counts: Mapping[str, int], ahead: int, splits: tuple[str, ...]) -> str:
-        """Return the split of the picture after `ahead` others, if none of them is skipped."""
+        """Return the split of an image, if none before it is skipped.
+
+        Parameters
+        ----------
+        counts : mapping of int
+            Samples so far, by split.
+        ahead : int
+            Images before it that are not encoded yet.
+        splits : tuple of str
+            Splits of its queue, in order.
+
+        Returns
+        -------
+        str
+            `train` or `test`.
+        """
         if self.interleaved:
             return self.next_split(sum(counts.values()) + ahead, [])
         for split in splits:
@@ -140,7 +183,18 @@ class Plan:
         return splits[-1]
 
     def expected_count(self, split: str) -> int:
-        """Return how many samples a split gets if no picture is skipped."""
+        """Return how many samples a split gets if no image is skipped.
+
+        Parameters
+        ----------
+        split : {"train", "test"}
+            The split.
+
+        Returns
+        -------
+        int
+            Samples.
+        """
         for splits, queue in self.queues:
             if self.interleaved:
                 test = _test_count(len(queue))

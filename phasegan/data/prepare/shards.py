@@ -19,22 +19,70 @@ _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://\S+:\d+")
 
 
 def shard_path(path: Path, number: int, total: int) -> Path:
-    """Return the file of a shard: `set-0003-of-0016.h5` beside `set.h5`, counted from 0."""
+    """Return the file of a shard: `set-0003-of-0016.h5` beside `set.h5`, counted from 0.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file that merges the shards.
+    number : int
+        From 0.
+    total : int
+        Number of shards.
+
+    Returns
+    -------
+    pathlib.Path
+        In the same folder.
+    """
     return path.with_name(f"{path.stem}-{number:04d}-of-{total:04d}{path.suffix}")
 
 
 def shard_paths(path: Path, total: int) -> list[Path]:
-    """Return the files of all shards."""
+    """Return the files of all shards.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file that merges the shards.
+    total : int
+        Number of shards.
+
+    Returns
+    -------
+    list of pathlib.Path
+        In their order.
+    """
     return [shard_path(path, number, total) for number in range(total)]
 
 
 def listing_path(path: Path) -> Path:
-    """Return where the first job writes down what the source holds."""
+    """Return the file in which the first job lists the images of the source.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file that merges the shards.
+
+    Returns
+    -------
+    pathlib.Path
+        Beside it, hidden.
+    """
     return path.with_name(f".{path.name}.list")
 
 
 def check_shards(shards: int | None, shard: int | None, scheduler: str | None) -> None:
     """Refuse options that contradict one another.
+
+    Parameters
+    ----------
+    shards : int or None
+        Number of shards.
+    shard : int or None
+        Which one to make.
+    scheduler : str or None
+        Address of a dask scheduler.
 
     Raises
     ------
@@ -54,7 +102,18 @@ def check_shards(shards: int | None, shard: int | None, scheduler: str | None) -
 
 
 def started_totals(path: Path) -> set[int]:
-    """Return into how many shards a preparation was cut that has begun: the numbers found."""
+    """Return the numbers of shards into which preparations beside a file were cut.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file that merges the shards.
+
+    Returns
+    -------
+    set of int
+        By the names of finished and partial shards.
+    """
     shard = re.compile(
         rf"\.?{re.escape(path.stem)}-\d{{4}}-of-(\d{{4}}){re.escape(path.suffix)}(\.part)?"
     )

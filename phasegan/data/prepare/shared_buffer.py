@@ -22,7 +22,7 @@ _ALIGNED = 64
 
 
 class SharedBuffer:
-    """Memory for the results of one process, which gets its descriptor.
+    """Shared memory for the results of one worker process, which inherits its descriptor.
 
     Nothing of it is taken from the machine before it is used.
 
@@ -56,9 +56,21 @@ class SharedBuffer:
         return self._free.pop() if self._free else None
 
     def receive(self, slot: int | None, stream: IO[bytes]) -> Any:
-        """Return what `send` sent, given the slot that it was to use.
+        """Receive what `send` sent.
 
         Arrays lie in the slot, which is free again when the last of them is gone.
+
+        Parameters
+        ----------
+        slot : int or None
+            The slot that the sender was to use.
+        stream : binary file
+            The pipe from the worker.
+
+        Returns
+        -------
+        Any
+            The result.
         """
         if slot is None or self._view is None:
             payload, _ = pickle.load(stream)
@@ -71,7 +83,18 @@ class SharedBuffer:
 
 
 def attach(descriptor: int) -> mmap.mmap | None:
-    """Return the memory of a descriptor that this process was started with, if it can be had."""
+    """Map the shared memory of a descriptor that this process inherited.
+
+    Parameters
+    ----------
+    descriptor : int
+        −1: there is none.
+
+    Returns
+    -------
+    mmap.mmap or None
+        None where it cannot be mapped.
+    """
     try:
         return mmap.mmap(descriptor, SLOTS * SLOT_BYTES) if descriptor >= 0 else None
     except OSError:
@@ -79,7 +102,19 @@ def attach(descriptor: int) -> mmap.mmap | None:
 
 
 def send(result: Any, slot: int | None, memory: mmap.mmap | None, stream: IO[bytes]) -> None:
-    """Send a result, its arrays through a slot of the memory."""
+    """Send a result, its arrays through a slot of the shared memory.
+
+    Parameters
+    ----------
+    result : Any
+        Picklable.
+    slot : int or None
+        None: all through the pipe.
+    memory : mmap.mmap or None
+        As `attach` returns it.
+    stream : binary file
+        The pipe.
+    """
     places: list[tuple[int, int]] = []
 
     def put(buffer: pickle.PickleBuffer) -> bool:

@@ -36,7 +36,7 @@ MAX_STARTS = 3
 
 
 class InProcessPool:
-    """Does work at once, in this process."""
+    """A pool that computes at once, in this process."""
 
     ahead = 1
 
@@ -44,7 +44,18 @@ class InProcessPool:
         self._work = work
 
     def submit(self, task: ImageBatch) -> Future[BatchResult]:
-        """Do a task."""
+        """Compute a batch.
+
+        Parameters
+        ----------
+        task : ImageBatch
+            Its images.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Done.
+        """
         future: Future[BatchResult] = Future()
         future.set_result(self._work(task))
         return future
@@ -56,9 +67,19 @@ _spares: list[WorkerProcess] = []
 
 @contextlib.contextmanager
 def prestarted_workers(count: int) -> Iterator[None]:
-    """Start processes for the next `WorkerPool`, so that they are ready when they are needed.
+    """Start processes for the next `WorkerPool`, so that they are ready when it needs them.
 
-    Those that nobody took are ended at the end of the block.
+    Processes that no pool took are closed at the end of the block.
+
+    Parameters
+    ----------
+    count : int
+        Processes.
+
+    Yields
+    ------
+    None
+        While the processes start.
 
     Raises
     ------
@@ -84,7 +105,7 @@ def _take_spare() -> WorkerProcess | None:
 
 
 class WorkerPool:
-    """Processes that work.
+    """A pool of worker processes that restarts those that crash.
 
     Parameters
     ----------
@@ -116,7 +137,18 @@ class WorkerPool:
             thread.start()
 
     def submit(self, task: ImageBatch) -> Future[BatchResult]:
-        """Hand a task to the next process that is free."""
+        """Queue a batch for the next process that is free.
+
+        Parameters
+        ----------
+        task : ImageBatch
+            Its images.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Of a BatchResult.
+        """
         future: Future[BatchResult] = Future()
         self._tasks.put((task, future))
         return future
@@ -200,7 +232,22 @@ class WorkerPool:
 def map_in_order(
     submit: Callable[[T], Future[R]], items: Iterable[T], ahead: int
 ) -> Iterator[tuple[T, R]]:
-    """Map in order with at most `ahead` results in memory; stops cleanly when closed."""
+    """Map items in order with at most `ahead` results in memory; stops cleanly when closed.
+
+    Parameters
+    ----------
+    submit : callable
+        From an item to a future.
+    items : iterable
+        Taken as results are consumed.
+    ahead : int
+        Most futures at once.
+
+    Yields
+    ------
+    (Any, Any)
+        Item and result.
+    """
     waiting: deque[tuple[T, Future[R]]] = deque()
     try:
         for item in items:

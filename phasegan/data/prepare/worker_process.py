@@ -20,7 +20,7 @@ _F_SETPIPE_SZ = 1031
 
 
 class WorkerCrashed(Exception):
-    """The program ended before it answered."""
+    """The process ended before it answered."""
 
 
 class WorkerProcess:
@@ -69,13 +69,19 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def send_work(self, work: bytes) -> None:
-        """Say what is to be done, as a pickle."""
+        """Send the function that the process shall call.
+
+        Parameters
+        ----------
+        work : bytes
+            A pickle.
+        """
         with contextlib.suppress(OSError):  # who asks it finds out
             self._tasks.write(work)
             self._tasks.flush()
 
     def wait_ready(self) -> bool:
-        """Tell whether it has come up; waits for it."""
+        """Wait until the process has started; tell whether it did."""
         if not self._ready:
             try:
                 self._ready = bool(pickle.load(self._results))
@@ -84,12 +90,22 @@ class WorkerProcess:
         return self._ready
 
     def run(self, task: ImageBatch) -> BatchResult:
-        """Have a task done.
+        """Have a batch computed.
+
+        Parameters
+        ----------
+        task : ImageBatch
+            Its images.
+
+        Returns
+        -------
+        BatchResult
+            Of the process.
 
         Raises
         ------
         WorkerCrashed
-            If the program ended on it.
+            If the process ended meanwhile.
         """
         slot = self._memory.acquire()
         try:

@@ -37,7 +37,7 @@ _ROWS = 4 * container.CHUNK_ROWS
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a prepared file says of its samples' origin."""
+    """Origin of the samples of a prepared file."""
 
     recipe: dict[str, Any]
     """Complete, as plain values."""
@@ -52,7 +52,17 @@ class Provenance:
 
 
 def describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
-    """Give a dataset its attributes."""
+    """Write the attributes of a dataset.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Gets them.
+    name : str
+        The dataset, without its group.
+    layout : Layout
+        Of the file.
+    """
     container.set_attributes(dataset, dataset_attributes(name, layout))
 
 
@@ -129,7 +139,7 @@ def complete(
     mean: NDArray[np.float64] | None,
     provenance: Provenance,
 ) -> None:
-    """Write what an unfinished file lacks.
+    """Complete a file that has the values of all samples.
 
     Parameters
     ----------
@@ -169,7 +179,22 @@ def complete(
 
 
 def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> dict[str, str]:
-    """Write the mean magnitude, and return its checksum by its name."""
+    """Write the mean magnitude.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for writing.
+    mean : numpy.ndarray
+        float64, ([C,] M, M // 2 + 1).
+    layout : Layout
+        Of the file.
+
+    Returns
+    -------
+    dict of str
+        Its SHA-256 by its name.
+    """
     dataset = file["train"].create_dataset(
         "mean_magnitude", data=mean, chunks=mean.shape, fletcher32=True
     )
@@ -180,7 +205,19 @@ def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> di
 def write_attributes(
     file: h5py.File, layout: Layout, provenance: Provenance, checksums: dict[str, str]
 ) -> None:
-    """Write the root attributes."""
+    """Write the root attributes.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for writing.
+    layout : Layout
+        Sizes and encodings.
+    provenance : Provenance
+        Origin of the samples.
+    checksums : dict of str
+        SHA-256 by dataset.
+    """
     attributes: dict[str, Any] = {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,

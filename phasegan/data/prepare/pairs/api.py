@@ -107,17 +107,17 @@ def prepare_domains(
     progress : Progress, optional
         Where to report; silent by default.
 
+    Returns
+    -------
+    DomainsReport
+        Counts, the domains' pixel formats, and the images that were left out.
+
     Raises
     ------
     InputError
         If the folders, an option or an existing output does not fit.
     RunError
         If the disk is too small or becomes full, or a picture changes meanwhile.
-
-    ImageNotices
-    -----
-    Killed at any moment, it leaves no file or a whole one, and continues when
-    called again; the file is then, byte by byte, that of an uninterrupted run.
 
     Examples
     --------
@@ -133,6 +133,11 @@ def prepare_domains(
     >>> report = phasegan.prepare_domains("pair", load=36)
     >>> str(report.path), report.counts["trainA"]
     ('pair.h5', 4)
+
+    ImageNotices
+    ------------
+    Killed at any moment, it leaves no file or a whole one, and continues when
+    called again; the file is then, byte by byte, that of an uninterrupted run.
     """
     progress = progress or Progress()
     load, fit, alpha = load or DEFAULT_LOAD, fit or "stretch", alpha or "drop"
@@ -255,9 +260,14 @@ class _Job:
         except InputError as error:
             raise InputError(f"{error}; it is in the way, choose another -o") from None
         file.close()
-        facts = file.facts
+        metadata = file.metadata
         changes = differences(
-            {"name": facts.name, "load": facts.load, "fit": facts.fit, "alpha": facts.alpha},
+            {
+                "name": metadata.name,
+                "load": metadata.load,
+                "fit": metadata.fit,
+                "alpha": metadata.alpha,
+            },
             {"name": self.name, "load": self.load, "fit": self.fit, "alpha": self.alpha},
         )
         if changes:
@@ -265,14 +275,14 @@ class _Job:
                 f"{path} is there and was prepared otherwise ({'; '.join(changes)}); "
                 "choose another -o, or add --overwrite"
             )
-        if facts.listings != self._listings() or not self._unchanged(file):
+        if metadata.listings != self._listings() or not self._unchanged(file):
             raise InputError(
                 f"{path} is there, but the folders' files have changed since; "
                 "choose another -o, or add --overwrite"
             )
         PartialPaths.of(path).remove()
         counts = {group: len(pictures) for group, pictures in file.groups.items()}
-        return DomainsReport(path, counts, facts.kinds, self.load, self.fit, written=False)
+        return DomainsReport(path, counts, metadata.kinds, self.load, self.fit, written=False)
 
     def _unchanged(self, file: PairFile) -> bool:
         """Tell whether the files of all pictures are what they were."""

@@ -29,7 +29,7 @@ _TASK_BYTES = 2**22
 
 @dataclass
 class PairTally:
-    """What became of the pictures."""
+    """Groups of a file, and the images that were left out."""
 
     groups: list[ImageGroup] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
@@ -82,7 +82,17 @@ class PairPrepareLoop:
         return WorkerPool(run_jobs, self._count)
 
     def scan(self, pool: WorkerPool) -> tuple[PixelFormat, PixelFormat]:
-        """Look at all pictures, and decide which go where; return the domains' kinds.
+        """Scan all images, and decide which go where.
+
+        Parameters
+        ----------
+        pool : WorkerPool
+            As `pool` returned it.
+
+        Returns
+        -------
+        (PixelFormat, PixelFormat)
+            Of the domains A and B.
 
         Raises
         ------
@@ -92,17 +102,19 @@ class PairPrepareLoop:
         for name, part in self._parts.items():
             with self._progress.task(f"looking at {part.label}", len(part)) as task:
                 self._scan_set(name, part, pool, task)
-        kind_a, kind_b = (
+        format_a, format_b = (
             domain_format(self._parts[name], self._seen[name], self._alpha)
             for name in ("trainA", "trainB")
         )
         for name, part in self._parts.items():
             fit = self._fit if name.startswith("train") else "none"
-            kind = kind_a if name.endswith("A") else kind_b
-            group = make_group(name, part, self._seen[name], kind, self._load, fit, self._leave_out)
+            pixel_format = format_a if name.endswith("A") else format_b
+            group = make_group(
+                name, part, self._seen[name], pixel_format, self._load, fit, self._leave_out
+            )
             self.tally.groups.append(group)
             self._warn(group)
-        return kind_a, kind_b
+        return format_a, format_b
 
     def _warn(self, group: ImageGroup) -> None:
         """Warn of what is left out of the pictures of a group."""
@@ -111,11 +123,11 @@ class PairPrepareLoop:
             scanned = self._seen[group.name][row]
             assert isinstance(scanned, ScannedImage)
             infos.append(scanned.look)
-            notices.add(notices_for(scanned.look, group.kind), f"{part.label}/{name}")
+            notices.add(notices_for(scanned.look, group.pixel_format), f"{part.label}/{name}")
         notices.report(self._progress)
         part.warn_ignored(self._progress)
         option = f"training with --range-{group.name[-1].lower()}"
-        warn_narrow_range(infos, group.kind, part.label, option, self._progress)
+        warn_narrow_range(infos, group.pixel_format, part.label, option, self._progress)
 
     def _leave_out(self, label: str, name: str, reason: str) -> None:
         self._progress.warn(f"left out {label}: {reason}")
@@ -148,7 +160,12 @@ class PairPrepareLoop:
         return ScanJob(str(part.path(row)), None if image is None else image.sha256)
 
     def convert(self, pool: WorkerPool) -> None:
-        """Bring the pictures to their kind and size, and write them.
+        """Convert the images to their pixel format and size, and write them.
+
+        Parameters
+        ----------
+        pool : WorkerPool
+            As `pool` returned it.
 
         Raises
         ------
@@ -172,7 +189,7 @@ class PairPrepareLoop:
 
         def job(row: int) -> ConvertJob:
             path, sha256 = str(group.part.path(group.rows[row])), group.hashes[row]
-            return ConvertJob(path, sha256, group.kind, group.load, group.fit)
+            return ConvertJob(path, sha256, group.pixel_format, group.load, group.fit)
 
         batches = _batches((row, group.size(row)) for row in missing)
         for rows, results in self._run_jobs(pool, batches, job):

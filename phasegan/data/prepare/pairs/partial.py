@@ -35,7 +35,7 @@ _LOOK, _PLACES, _MADE = "look", "places", "made"
 
 
 class PartialPairFile:
-    """What is prepared so far.
+    """Images of a file of two domains that is not complete.
 
     Parameters
     ----------
@@ -80,11 +80,25 @@ class PartialPairFile:
             self._made[group, row] = (sums[0], sums[1])
 
     def record_scans(self, group: str, scans: Iterable[tuple[int, ScannedImage]]) -> None:
-        """Record what was seen of some pictures."""
+        """Record the scans of images in the journal.
+
+        Parameters
+        ----------
+        group : str
+            trainA, trainB, testA or testB.
+        scans : iterable of (int, ScannedImage)
+            Row and scan.
+        """
         self._lines.append([_LOOK, group, row, scan.sha256, scan.look] for row, scan in scans)
 
     def allocate(self, groups: Sequence[ImageGroup]) -> None:
-        """Give every picture its place; what is there at the same places is kept."""
+        """Allocate a place in the file for every image; equal places are kept.
+
+        Parameters
+        ----------
+        groups : sequence of ImageGroup
+            The images.
+        """
         self._groups = {group.name: group for group in groups}
         if self.is_allocated(groups):
             assert self._places is not None
@@ -98,7 +112,18 @@ class PartialPairFile:
             self._digests[group.name] = np.zeros((len(group.rows), DIGEST_BYTES), np.uint8)
 
     def is_allocated(self, groups: Sequence[ImageGroup]) -> bool:
-        """Tell whether there is a file with room for these pictures at their places."""
+        """Tell whether the file has room for these images at these places.
+
+        Parameters
+        ----------
+        groups : sequence of ImageGroup
+            The images.
+
+        Returns
+        -------
+        bool
+            False for another layout.
+        """
         return self._places is not None and self._places["digests"] == _digests(groups)
 
     def _create(self, groups: Sequence[ImageGroup]) -> None:
@@ -113,7 +138,20 @@ class PartialPairFile:
         self._lines.append([[_PLACES, self._places]])
 
     def resume_image(self, group: str, row: int) -> bool:
-        """Tell whether a picture is there already, and count it."""
+        """Check and count an image that is in the file already.
+
+        Parameters
+        ----------
+        group : str
+            Its group.
+        row : int
+            In the group.
+
+        Returns
+        -------
+        bool
+            False if its pixels do not match their checksum.
+        """
         source, sha256 = self._made.get((group, row), ("", ""))
         owner = self._groups[group]
         if source != owner.hashes[row]:
@@ -129,7 +167,15 @@ class PartialPairFile:
         return True
 
     def write(self, group: str, images: Iterable[tuple[int, ConvertedImage]]) -> None:
-        """Write pictures at their places, then record that they are there."""
+        """Write images at their places, then record them in the journal.
+
+        Parameters
+        ----------
+        group : str
+            Their group.
+        images : iterable of (int, ConvertedImage)
+            Row and image.
+        """
         lines = []
         for row, picture in images:
             self._file.write(int(self._starts[group][row]), picture.planes)
@@ -138,10 +184,16 @@ class PartialPairFile:
             lines.append([_MADE, group, row, source, picture.digest.hex()])
         self._lines.append(lines)
 
-    def finish(self, facts: PairMetadata) -> None:
-        """Write what the file lacks when all pictures are there."""
+    def finish(self, metadata: PairMetadata) -> None:
+        """Complete the file when all images are written.
+
+        Parameters
+        ----------
+        metadata : PairMetadata
+            Its root attributes.
+        """
         os.fsync(self._file.descriptor)
-        complete(self.names.part, list(self._groups.values()), self._digests, facts)
+        complete(self.names.part, list(self._groups.values()), self._digests, metadata)
 
     def close(self) -> None:
         """Close the files; they stay where they are."""

@@ -17,7 +17,7 @@ from phasegan.errors import InputError
 
 
 class ScannedImage(NamedTuple):
-    """A picture that was looked at."""
+    """Hash and format of an image's file."""
 
     sha256: str
     look: ImageInfo
@@ -25,12 +25,12 @@ class ScannedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageGroup:
-    """The pictures of a group, in their order."""
+    """The images of a group, in their order."""
 
     name: str
     """trainA, trainB, testA or testB."""
     part: ImageSubset
-    kind: PixelFormat
+    pixel_format: PixelFormat
     load: int
     fit: str
     rows: list[int]
@@ -44,18 +44,29 @@ class ImageGroup:
     @property
     def offsets(self) -> NDArray[np.int64]:
         """(n + 1,), elements before each picture and in all."""
-        counts = self.kind.channels * self.shapes.astype(np.int64).prod(1)
+        counts = self.pixel_format.channels * self.shapes.astype(np.int64).prod(1)
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
         """Of the pixels."""
-        return np.dtype(self.kind.dtype)
+        return np.dtype(self.pixel_format.dtype)
 
     def size(self, row: int) -> int:
-        """Return the bytes of a picture."""
+        """Return the bytes of an image.
+
+        Parameters
+        ----------
+        row : int
+            In the group.
+
+        Returns
+        -------
+        int
+            Of its pixels.
+        """
         rows, columns = map(int, self.shapes[row])
-        return self.kind.channels * rows * columns * self.dtype.itemsize
+        return self.pixel_format.channels * rows * columns * self.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
@@ -63,8 +74,8 @@ class ImageGroup:
         return int(self.offsets[-1]) * self.dtype.itemsize
 
     def layout_digest(self) -> str:
-        """Return what changes when any picture gets another place."""
-        head = f"{self.name} {self.kind.channels} {self.kind.dtype} {self.rows}"
+        """Return a digest that changes when any image gets another place."""
+        head = f"{self.name} {self.pixel_format.channels} {self.pixel_format.dtype} {self.rows}"
         return hashlib.sha256(head.encode() + self.shapes.tobytes()).hexdigest()
 
 
@@ -75,7 +86,21 @@ Left = Callable[[str, str, str], None]
 def domain_format(
     part: ImageSubset, scanned: Mapping[int, ScannedImage | str], alpha: bool
 ) -> PixelFormat:
-    """Return the kind of a domain from its training pictures.
+    """Return the pixel format of a domain from its training images.
+
+    Parameters
+    ----------
+    part : ImageSubset
+        The images.
+    scanned : mapping
+        By row: the scan, or why there is none.
+    alpha : bool
+        Keep alpha where any image has it.
+
+    Returns
+    -------
+    PixelFormat
+        The common format.
 
     Raises
     ------
@@ -92,27 +117,32 @@ def make_group(
     name: str,
     part: ImageSubset,
     scanned: Mapping[int, ScannedImage | str],
-    kind: PixelFormat,
+    pixel_format: PixelFormat,
     load: int,
     fit: str,
     on_left_out: Left,
 ) -> ImageGroup:
-    """Return a group of all pictures that can be brought to a kind.
+    """Return a group of all images that can be converted to a pixel format.
 
     Parameters
     ----------
     name : str
         Of the group.
     part : ImageSubset
-        The pictures.
+        The images.
     scanned : mapping
-        By picture what was seen, or why nothing was.
-    kind : PixelFormat
-        What the pictures become.
+        By row: the scan, or why there is none.
+    pixel_format : PixelFormat
+        Of the domain.
     load, fit
-        The size they are brought to, see `phasegan.data.images.conversion.resize_to_load`.
+        Size of the images, as of `phasegan.data.images.conversion.resize_to_load`.
     on_left_out : callable
-        Told of each that is left out.
+        Called with label, name and reason of each image that is left out.
+
+    Returns
+    -------
+    ImageGroup
+        In the order of `part`.
     """
     rows: list[int] = []
     names: list[str] = []
@@ -120,7 +150,7 @@ def make_group(
     shapes: list[tuple[int, int]] = []
     for row, name_in_set in enumerate(part.names):
         image, readable = scanned[row], printable_name(name_in_set)
-        reason = image if isinstance(image, str) else incompatibility(image.look, kind)
+        reason = image if isinstance(image, str) else incompatibility(image.look, pixel_format)
         if isinstance(image, str) or reason is not None:
             on_left_out(f"{part.label}/{name_in_set}", readable, str(reason))
             continue
@@ -129,9 +159,20 @@ def make_group(
         hashes.append(image.sha256)
         shapes.append(load_size(image.look.rows, image.look.columns, load, fit))
     table = np.array(shapes, np.int32).reshape(-1, 2)
-    return ImageGroup(name, part, kind, load, fit, rows, names, hashes, table)
+    return ImageGroup(name, part, pixel_format, load, fit, rows, names, hashes, table)
 
 
 def printable_name(name: str) -> str:
-    r"""Return a name as it is stored: UTF-8, other bytes as `\xff`."""
+    r"""Return a name as it is stored: UTF-8, other bytes as `\xff`.
+
+    Parameters
+    ----------
+    name : str
+        As the operating system gives it.
+
+    Returns
+    -------
+    str
+        Valid UTF-8.
+    """
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -21,7 +21,7 @@ from phasegan.io.untrusted import read_regular
 
 
 class ScanResult(NamedTuple):
-    """What was seen of a file."""
+    """Hash and format of an image's file."""
 
     sha256: str
     look: ImageInfo | None
@@ -29,7 +29,7 @@ class ScanResult(NamedTuple):
 
 
 class ConvertedImage(NamedTuple):
-    """A picture as it is written."""
+    """An image as it is written."""
 
     planes: Planes
     digest: bytes
@@ -37,14 +37,14 @@ class ConvertedImage(NamedTuple):
 
 
 class ScanJob(NamedTuple):
-    """A picture to be looked at."""
+    """An image to be scanned."""
 
     path: str
     known: str | None
     """SHA-256 of the contents that were looked at before."""
 
     def run(self) -> ScanResult:
-        """Look at it, unless its contents are known."""
+        """Decode the image, unless its contents are known."""
         sha256, stamp = _hashed(self.path)
         if sha256 == self.known:
             return ScanResult(sha256, None)
@@ -52,27 +52,38 @@ class ScanJob(NamedTuple):
 
 
 class ConvertJob(NamedTuple):
-    """A picture to be brought to its kind and size."""
+    """An image to be converted to its pixel format and size."""
 
     path: str
     sha256: str
     """Of the contents that were looked at."""
-    kind: PixelFormat
+    pixel_format: PixelFormat
     load: int
     fit: str
 
     def run(self) -> ConvertedImage:
-        """Make planes of it."""
+        """Decode and convert the image."""
         sha256, stamp = _hashed(self.path)
         if sha256 != self.sha256:
             raise UnreadableImageError("it has changed since it was looked at")
         picture = _decoded(self.path, stamp)
-        planes = resize_to_load(to_planes(picture, self.kind), self.load, self.fit)
+        planes = resize_to_load(to_planes(picture, self.pixel_format), self.load, self.fit)
         return ConvertedImage(planes, digest(planes))
 
 
 def run_jobs(task: ImageBatch) -> BatchResult:
-    """Serve tickets; of each the result, or the reason why there is none."""
+    """Run the jobs of a batch.
+
+    Parameters
+    ----------
+    task : ImageBatch
+        Its jobs are ScanJob or ConvertJob.
+
+    Returns
+    -------
+    BatchResult
+        For each job its result, or the reason why there is none.
+    """
     results: Any = [_result(job) for job in task.jobs]
     return BatchResult(results, None)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.checksums import dataset_checksum
-from phasegan.data.hdf5.pair_layout import CHECKSUMMED, LABELS, PairMetadata, to_attributes
+from phasegan.data.hdf5.pair_layout import AXES, CHECKSUMMED, PairMetadata, to_attributes
 from phasegan.data.prepare.pairs.plan import ImageGroup
 
 
@@ -53,7 +53,7 @@ def complete(
     path: Path,
     groups: Sequence[ImageGroup],
     digests: Mapping[str, NDArray[np.uint8]],
-    facts: PairMetadata,
+    metadata: PairMetadata,
 ) -> None:
     """Write what a file with all its pixels lacks.
 
@@ -65,8 +65,8 @@ def complete(
         What it holds.
     digests : mapping of numpy.ndarray
         By group: (n, 32), SHA-256 of each picture's values.
-    facts : PairMetadata
-        For its attributes; the checksums are added here.
+    metadata : PairMetadata
+        For the root attributes; the checksums are added here.
     """
     checksums: dict[str, str] = {}
     with container.reopen(path) as file:
@@ -75,7 +75,7 @@ def complete(
             checksums |= {
                 f"{group.name}/{name}": sha256 for name, sha256 in digests_by_name.items()
             }
-        container.set_attributes(file, to_attributes(facts._replace(checksums=checksums)))
+        container.set_attributes(file, to_attributes(metadata._replace(checksums=checksums)))
 
 
 def _complete(
@@ -94,7 +94,7 @@ def _complete(
         )
         if len(table):
             dataset[...] = table
-    for name, labels in LABELS.items():
+    for name, labels in AXES.items():
         container.set_attributes(node[name], {"axes": ", ".join(labels)})
     values_by_name: dict[str, NDArray[Any]] = values | {"pixels": digests}
     return {name: dataset_checksum(values_by_name[name]) for name in CHECKSUMMED}
