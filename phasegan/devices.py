@@ -137,7 +137,7 @@ def memory_guard(advice: str) -> Iterator[None]:
     Parameters
     ----------
     advice : str
-        What was tried and what to lower.
+        The work, and which option to lower.
 
     Yields
     ------
@@ -193,7 +193,7 @@ def has_fast_bf16(device: torch.device) -> bool:
     Parameters
     ----------
     device : torch.device
-        Of any type.
+        Device of any type.
 
     Returns
     -------

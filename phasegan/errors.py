@@ -24,7 +24,7 @@ _NO_MEMORY = re.compile(
     r"allocate memory|failed to map segment|could not create a primitive|can't start new thread|"
     r"bad.alloc"
 )
-"""What Python, the loader of libraries, torch and oneDNN say."""
+"""Messages of Python, the loader of libraries, torch and oneDNN."""
 _ERRNO_OF_HDF5 = re.compile(r"\berrno = (\d+)")
 
 
@@ -34,7 +34,7 @@ def printable(text: str) -> str:
     Parameters
     ----------
     text : str
-        Of any origin.
+        Text of any origin.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def disk_full_reason(error: BaseException | None) -> str | None:
     Parameters
     ----------
     error : BaseException or None
-        Anything; numpy, Pillow and h5py hide what the operating system said.
+        Anything; numpy, Pillow and h5py hide the error of the operating system.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     Parameters
     ----------
     error : BaseException or None
-        Of Python, torch or a library.
+        Error of Python, torch or a library.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def disk_full_guard(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Raise one line that names the file in place of what a full disk raises.
+    """Raise one line that names the file in place of the errors of a full disk.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Interrupted(PhaseganError):
     Parameters
     ----------
     message : str
-        What was saved and how to go on.
+        Saved state and how to resume.
     signal_number : int
         2 (SIGINT) or 15 (SIGTERM).
     """

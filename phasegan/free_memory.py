@@ -1,4 +1,4 @@
-"""How much memory is free."""
+"""Free memory of this process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def free_memory() -> int | None:
 
 
 def check_memory(needed: int, free: int | None, what: str, where: str, advice: str) -> None:
-    """Refuse to start what does not fit into memory.
+    """Refuse to start where memory is too small.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _of_machine() -> int | None:
 
 
 def _of_groups() -> list[int | None]:
-    """Return what the limits of the process's control group and of those above it leave."""
+    """Return the free bytes of the process's control group and of those above it."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""How a process was started: alone, by torchrun, or by SLURM's srun."""
+"""Launch of this process: alone, by torchrun, or by SLURM's srun."""
 
 from __future__ import annotations
 

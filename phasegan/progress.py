@@ -1,4 +1,4 @@
-"""Progress for people: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress reports: a bar with the time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

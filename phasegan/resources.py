@@ -1,4 +1,4 @@
-"""What a piece of work takes of the machine, and what others take meanwhile."""
+"""Meters of time, memory and load; limits of this process."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
     commit = found["commit"]
     assert commit is None or len(commit.removesuffix("+changes")) == 40
     (tmp_path / "phasegan").mkdir()
-    monkeypatch.setattr(module.phasegan, "__file__", str(tmp_path / "phasegan" / "__init__.py"))
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "phasegan" / "evaluation" / "a.py"))
     module._commit.cache_clear()
     assert provenance()["commit"] is None
     module._commit.cache_clear()

@@ -1,1 +1,1 @@
-"""Where data come from and how they are kept: sources, recipes, prepared files."""
+"""Sources of images, recipes, and prepared files."""

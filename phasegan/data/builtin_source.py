@@ -74,7 +74,7 @@ class PhotographCrops(Source):
     size : int
         N: no crop is smaller.
     seed : int
-        Of the crops' places and sizes.
+        Seed of the crops' places and sizes.
 
     Raises
     ------

@@ -21,7 +21,7 @@ TensorDict = dict[str, Any]
 
 
 class OutsideError(InputError, IndexError):
-    """An index outside of a dataset: what ends a loop over it, too."""
+    """An index outside of a dataset; as an IndexError it also ends loops over the dataset."""
 
 
 class PhaseDataset(Dataset[TensorDict]):
@@ -39,7 +39,7 @@ class PhaseDataset(Dataset[TensorDict]):
     fields, dtype
         As of `PreparedSplit.batches`; dtype may be torch's.
     transform : callable, optional
-        What to do to each sample, a dict of tensors; its result is returned. It
+        Applied to each sample, a dict of tensors; its result is returned. It
         must be picklable where workers are spawned.
     check : bool
         Compare each sample with its SHA-256 (default).
@@ -120,7 +120,7 @@ class PhaseBatches(IterableDataset[Any]):
     shuffle, block, window, seed, fields, dtype
         As of `PreparedSplit.batches`; dtype may be torch's.
     transform : callable, optional
-        What to do to each batch, a dict of tensors; its result is returned.
+        Applied to each batch, a dict of tensors; its result is returned.
     drop_last : bool
         Leave out batches that are not full; then every process has equally many
         (without it the numbers may differ by one).

@@ -1,4 +1,4 @@
-"""Two domains of pictures that do not belong together: folders, and what is in them."""
+"""Two unpaired domains of images: folders, subsets, and files that hold both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ImageSet(Protocol):
 
     @property
     def pixel_format(self) -> PixelFormat | None:
-        """What the pictures have in common, where that is known without looking."""
+        """Common pixel format, where it is known without decoding."""
 
     def read(self, index: int) -> DecodedImage:
         """Decode one image.
@@ -221,7 +221,7 @@ class ImageSubset:
 
     @property
     def pixel_format(self) -> PixelFormat | None:
-        """What the pictures have in common, where that is known without looking."""
+        """Common pixel format, where it is known without decoding."""
         return self._pictures.pixel_format
 
     def subset(self, rows: Sequence[int]) -> ImageSubset:
@@ -235,7 +235,7 @@ class ImageSubset:
         Returns
         -------
         ImageSubset
-            Of the same set.
+            Subset of the same set.
         """
         return ImageSubset(self._pictures, [self._rows[row] for row in rows])
 
@@ -326,13 +326,13 @@ class DomainPair(NamedTuple):
     Attributes
     ----------
     name : str
-        Of the data, for file names.
+        Name of the data, for file names.
     train : tuple of ImageSubset
         Training pictures of A and of B.
     test : tuple of ImageSubset or None
         Test pictures, where there are some.
     prepared : (int, str), optional
-        Of a prepared file: the size that training pictures were brought to, and how,
+        Settings of a prepared file: the size that training pictures were brought to, and how,
         as `phasegan.data.images.conversion.resize_to_load` says.
     """
 
@@ -367,7 +367,7 @@ def is_pair_folder(path: str | os.PathLike[str] | None) -> bool:
     Returns
     -------
     bool
-        False for None and for what is not there.
+        False for None and for missing folders.
     """
     return path is not None and all((Path(path) / name).is_dir() for name in TRAIN_NAMES)
 

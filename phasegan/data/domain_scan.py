@@ -1,4 +1,4 @@
-"""What the pictures of a domain have in common, found by looking at all of them."""
+"""Common pixel format of a domain, from a scan of all its images."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def scan(
         Values that become −1 and 1; black and white of integers, least and largest
         value of floats by default.
     option : str
-        What takes other limits, for a remark on values in a small part of the range.
+        Option that sets other limits, for the warning on a narrow range.
     progress : Progress, optional
         Where to report; silent by default.
 

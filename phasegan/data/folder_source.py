@@ -1,4 +1,4 @@
-"""Pictures in folders, a source of images; and the list of them, which several jobs can share."""
+"""Folders of images as a source, and a list of their files for jobs that share it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PART = 2**24
 
 
 class PathList:
-    """Paths, in little memory: one after the other in one piece.
+    """A compact list of paths in one bytes object.
 
     Parameters
     ----------
@@ -318,7 +318,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 class ImageFile(ImageFolder):
-    """A single picture, whatever its suffix."""
+    """A single image, whatever its suffix."""
 
     def __init__(self, path: Path) -> None:
         self.root, self.label, self.ignored = path.parent, str(path), 0

@@ -2,7 +2,7 @@
 
 Three kinds, the strongest first: the same source file (its SHA-256), the same
 pixels as stored, nearly the same picture: recompressed, resized, brighter or
-darker, mirrored left–right. What is nearly the same passes two tests on the
+darker, mirrored left–right. Near duplicates pass two tests on the
 low frequencies of 32×32 thumbnails:
 
 - the DCT hash of Zauner [1]_: 8×8 coefficients, each above or below their
@@ -80,7 +80,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What `find_leaks` found."""
+    """Result of `find_leaks`."""
 
     leaks: tuple[Leak, ...]
     """At most one a test picture, in their order: of the strongest kind, then the closest."""

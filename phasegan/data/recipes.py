@@ -131,9 +131,9 @@ class PairLayout(Settings):
     A: FolderName | None = None
     B: FolderName | None = None
     test_share: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.2
-    """Of A and of B."""
+    """Share of A and of B that becomes test images, 0 to 1."""
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
-    """Of the choice of test pictures."""
+    """Seed of the choice of test pictures."""
     keep: tuple[FolderName, ...] = ()
     """Other files to keep, such as the licence."""
 
@@ -168,7 +168,7 @@ class PairRecipe(Settings):
 
 
 class Recipe(Settings):
-    """Everything that decides what is in a prepared file."""
+    """Everything that decides the contents of a prepared file."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -1,4 +1,4 @@
-"""Sources of images: what there is, and how one of them is loaded."""
+"""Protocols of sources and loaders of images; arrays as a source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLITS = ("train", "test")
 
 
 class SourceItem(NamedTuple):
-    """One thing that may become a sample."""
+    """An image of a source."""
 
     name: str
     split: str | None
@@ -29,14 +29,14 @@ class SourceItem(NamedTuple):
 
 
 class LoadedImage(NamedTuple):
-    """A decoded picture."""
+    """A decoded image."""
 
     name: str
     pixels: Pixels
     sha256: str
-    """Of the file that the picture came from."""
+    """SHA-256 of the file that the picture came from."""
     notices: tuple[str, ...] = ()
-    """What is left out of it."""
+    """Notices of the decoder."""
 
 
 class Loader(Protocol):
@@ -48,7 +48,7 @@ class Loader(Protocol):
         Parameters
         ----------
         job : Any
-            What `Source.job` returned.
+            Result of `Source.job`.
 
         Returns
         -------
@@ -67,7 +67,7 @@ class Loader(Protocol):
         Parameters
         ----------
         job : Any
-            What `Source.job` returned.
+            Result of `Source.job`.
         size : int
             N, pixels along a side.
         channels : {"gray", "rgb"}

@@ -1,7 +1,7 @@
-"""Lines that outlive a crash: JSON values in a file, each behind its own CRC-32.
+"""Append-only logs that survive a crash: JSON lines, each behind its own CRC-32.
 
 A line that a crash cut short or left as garbage ends the file there. The first one is
-the head, an object that says what the others are about.
+the head, an object that describes the others.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _line(value: Any) -> bytes:
 
 
 def _read(line: bytes) -> Any:
-    """Return what a line says; None if it is damaged."""
+    """Return the value of a line; None if it is damaged."""
     check, _, text = line.rstrip(b"\n").partition(b" ")
     try:
         if line.endswith(b"\n") and int(check, 16) == zlib.crc32(text):

@@ -1,4 +1,4 @@
-"""Arrays of plain numbers in `.npy` and `.npz` files, whoever made them.
+"""Reading of plain numeric arrays from untrusted `.npy` and `.npz` files.
 
 Headers are checked against the file's size before memory is taken. They are Python
 literals, and CPython's parser of these fails at times when several threads are in it
@@ -199,7 +199,7 @@ def _read_header(stream: IO[bytes]) -> ArrayHeader:
 
 
 def _first(header: ArrayHeader, samples: int | None) -> ArrayHeader:
-    """Return what the header of the first samples alone would be."""
+    """Return the header of the first samples alone."""
     if samples is None or len(header.shape) < 3 or samples >= header.shape[0]:
         return header
     return header._replace(shape=(samples, *header.shape[1:]))

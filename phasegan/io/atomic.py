@@ -301,7 +301,7 @@ def check_png_target(path: str | os.PathLike[str]) -> None:
 
 
 def _head_of_target(path: str | os.PathLike[str], what: str) -> bytes:
-    """Return the first bytes of what stands where a file is to be written."""
+    """Return the first bytes of a file that is going to be replaced."""
     target = Path(path)
     if not target.name:
         raise InputError(f"the name of the {what} file is empty")

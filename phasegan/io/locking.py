@@ -67,7 +67,7 @@ def file_lock(path: str | os.PathLike[str], what: str, *, wait: bool = False) ->
         yield
     finally:
         for side in (holder, lock):
-            with contextlib.suppress(OSError):  # Windows does not remove what is open
+            with contextlib.suppress(OSError):  # Windows does not remove open files
                 side.unlink(missing_ok=True)
         if locked:
             guard.release()
@@ -79,7 +79,7 @@ class NoLocksWarning(UserWarning):
 
 @functools.cache
 def _warn_of(folder: Path) -> None:
-    """Say once what a file system lacks."""
+    """Warn once of a file system without locks."""
     warnings.warn(
         f"{folder}: this file system has no locks; see to it that nothing else writes there",
         NoLocksWarning,
@@ -88,7 +88,7 @@ def _warn_of(folder: Path) -> None:
 
 
 def _write_holder(path: Path) -> None:
-    """Say who holds a lock, for a message alone: what keeps it from being written is no error."""
+    """Write the process that holds a lock, for messages alone: failures are ignored."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as stream:

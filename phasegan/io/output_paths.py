@@ -1,4 +1,4 @@
-"""Where files and folders may be made: at names that others can guess, and that users give."""
+"""Checks of paths at which files and folders are made."""
 
 from __future__ import annotations
 
@@ -146,9 +146,9 @@ def check_folder_name(path: str | os.PathLike[str], what: str, instead: str = ""
     path : path
         Where a folder is to be made; one that is there already is taken.
     what : str
-        What is written there, in the plural: the message says so.
+        Name of the contents, in the plural, for the message.
     instead : str
-        What else can be asked for: the end of the message.
+        An alternative: the end of the message.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def check_file_name(path: str | os.PathLike[str], what: str, *suffixes: str) -> 
     path : path
         The file.
     what : str
-        What is written there: the message says so.
+        Name of the contents, for the message.
     *suffixes : str
         Ends that fit, the usual one first; unknown ones and none at all do too.
 

@@ -1,7 +1,7 @@
-"""Files that others made: opened only where they are files, read only as far as is sane.
+"""Reading of untrusted files: regular ones only, within limits on their size.
 
 A name can belong to a pipe that never ends, a device or a folder, and a header can
-promise what would not fit into any memory. The limits of what is believed stand here.
+promise what would not fit into any memory. The limits stand here.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Itera
     Yields
     ------
     pathlib.Path
-        Of each file.
+        Path of each file.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def points_to_folder(entry: os.DirEntry[str]) -> bool:
     Parameters
     ----------
     entry : os.DirEntry
-        Of `os.scandir`.
+        Entry of `os.scandir`.
 
     Returns
     -------

@@ -332,9 +332,9 @@ def test_verification_names_what_changed(file, change, wrong):
 def test_every_dataset_has_a_checksum(file):
     opened = PairFile(file)
     names = {f"{group}/{name}" for group in GROUPS for name in CHECKSUMMED}
-    assert set(opened.facts.checksums) == names
+    assert set(opened.metadata.checksums) == names
     assert set(DATASETS) - set(CHECKSUMMED) == {"pixels_sha256"}
-    assert opened.facts.intact
+    assert opened.metadata.intact
 
 
 def test_plain_h5py_finds_the_checksums(file):
@@ -394,7 +394,7 @@ def _flip_bit(path, place, bit=2):
 
 def _all(path):
     file = PairFile(path)
-    return file.facts, [
+    return file.metadata, [
         (name, group.names, [group.read(i).pixels.tobytes() for i in range(len(group))])
         for name, group in file.groups.items()
     ], [group.all_source_sha256() for group in file.groups.values()]  # fmt: skip

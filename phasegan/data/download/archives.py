@@ -79,7 +79,7 @@ def unpack(
         An empty folder that nobody else writes to; the caller removes it if
         this fails.
     kind : {"zip", "tar"}
-        What `archive` is.
+        Format of `archive`.
     place : callable
         From a member's name to where below `target` it goes, or None to leave
         it out.
@@ -131,7 +131,7 @@ def unpack(
 
 
 def _write(member: _Member, path: Path, remaining: int, archive: Path) -> int:
-    """Write one file and return its bytes; what headers say of its size is not trusted."""
+    """Write one file and return its bytes; sizes in headers are not trusted."""
     size = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def _tar(archive: Path, limit: int) -> Iterator[_Member]:
 class _Unpacked:
     """The bytes inside a compressed archive, no more of them than a limit.
 
-    Also what is skipped counts: it is unpacked all the same, and headers of tar files
+    Members that are skipped count, too: they are unpacked all the same, and headers of tar files
     may claim any size.
     """
 

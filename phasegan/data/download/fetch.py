@@ -1,4 +1,4 @@
-"""From the name of a pair of domains to its folders of pictures."""
+"""Download of a pair of domains by its name, laid out as folders of images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from phasegan.io.output_paths import check_different, check_folder_name
 from phasegan.progress import Progress
 
 MARKER_FILE = "dataset.json"
-"""In a fetched folder: what it is, and that it is complete."""
+"""Record in a fetched folder; it is written when the folder is complete."""
 _BLOCK = 1 << 20
 
 
@@ -44,7 +44,7 @@ class FetchedFolder:
     path: Path
     name: str
     pictures: dict[str, int]
-    """Of trainA, trainB, testA and testB."""
+    """Counts of trainA, trainB, testA and testB."""
 
 
 def fetch(
@@ -93,7 +93,7 @@ def fetch(
     RunError
         If it cannot be downloaded, or the disk is full.
     Interrupted
-        If Ctrl-C is pressed; what has come is kept.
+        If Ctrl-C is pressed; the bytes received so far are kept.
 
     Examples
     --------

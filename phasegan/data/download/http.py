@@ -1,4 +1,4 @@
-"""One download over HTTP that goes on where it stopped."""
+"""HTTP downloads that resume."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 class _OtherFile(RunError):
-    """A server that sends something else: what came of it is of no use."""
+    """The server sends another file: the bytes received are of no use."""
 
 
 class _TooSlow(RunError):
-    """A server that sends hardly anything."""
+    """The server is too slow."""
 
 
 class ResumingDownload:
-    """A downloader for pooch: keeps what came, and asks for the rest.
+    """A downloader for pooch that keeps the bytes received and requests the rest.
 
-    What has come is in `<archive>.part`, and beside it in `<archive>.part.json`
+    The bytes are in `<archive>.part`, and beside it in `<archive>.part.json`
     which address and which version of the file it is of: the strong ETag or
     the date of the last change, which goes into If-Range (RFC 9110, section
     13.1.5). A server that has another version by now, or knows no ranges,
@@ -94,7 +94,7 @@ class ResumingDownload:
         return self.state.exists()
 
     def forget(self) -> None:
-        """Remove what is known of the download, and what is left of it."""
+        """Remove the partial file and its state."""
         self.part.unlink(missing_ok=True)
         self.state.unlink(missing_ok=True)
 
@@ -145,7 +145,7 @@ class ResumingDownload:
             url, headers=headers, stream=True, timeout=(CONNECT_S, READ_S)
         ) as response:
             status = response.status_code
-            if status == 416:  # what is here is no beginning of what is there
+            if status == 416:  # the bytes here do not begin the file there
                 self.forget()
                 return False
             if status in _PASSING:
@@ -167,7 +167,7 @@ class ResumingDownload:
             return self._receive(response, url, have, total)
 
     def _had(self, url: str) -> tuple[int, dict[str, Any]]:
-        """Return the bytes that can be built upon and what is known of them."""
+        """Return the bytes that a resumed download can keep, and their state."""
         try:
             state = read_json(self.state)
             size = self.part.stat().st_size if is_plain(self.part) else 0
@@ -195,7 +195,7 @@ class ResumingDownload:
         return total is None or size == total
 
     def _blocks(self, response: requests.Response, url: str) -> Iterator[bytes]:
-        """Yield bytes as they come, as they are: what is compressed on the way stays so."""
+        """Yield bytes as received, without decoding any compression."""
         received, since = 0, time.monotonic()
         while block := response.raw.read1(_BLOCK, decode_content=False):
             yield block
@@ -242,7 +242,7 @@ def _length(headers: Mapping[str, str]) -> int | None:
 
 
 def _version(headers: Mapping[str, str]) -> str:
-    """Return what If-Range takes; empty if the server names no version."""
+    """Return the value for If-Range; empty if the server names no version."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified", "")
 

@@ -1,4 +1,4 @@
-"""Samples of a split in batches, or all at once."""
+"""Reading a split in batches, or all at once."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class BatchReader(SampleReader):
         seed, epoch : int
             They decide the order, with `size`, `block` and `window`.
         fields : sequence of str, optional
-            Of `phase` (radians), `codes` (phases as stored), `images`, `undefined`,
+            Any of `phase` (radians), `codes` (phases as stored), `images`, `undefined`,
             `index` (of the sample in the split), `source` and `source_sha256`; by
             default `phase`, and `images` where there are any.
         dtype : numpy dtype
-            Of `phase`: float16, float32 or float64.
+            Dtype of `phase`: float16, float32 or float64.
         drop_last : bool
             Leave the last batch out if it is smaller.
 
@@ -147,7 +147,7 @@ def make_sampling(
     samples : SampleReader
         The split.
     fields : ColumnSelection
-        What is read; decides the samples of a block of 4 MiB.
+        Columns to read; they decide the samples of a block of 4 MiB.
     size : int
         Samples of a batch.
     block : int or None
@@ -158,7 +158,7 @@ def make_sampling(
     Returns
     -------
     Sampling
-        Of all samples of the split.
+        Order of all samples of the split.
 
     Raises
     ------
@@ -185,13 +185,13 @@ def read_batches(
     samples : SampleReader
         The split.
     fields : ColumnSelection
-        What to read.
+        Columns to read.
     sampling : Sampling
         The order.
     epoch : int
         From 0.
     share, part : Partition
-        Of a process and of one of its workers, as of `Sampling.windows`.
+        Shares of a process and of one of its workers, as of `Sampling.windows`.
 
     Yields
     ------

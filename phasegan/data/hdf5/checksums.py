@@ -50,7 +50,7 @@ def mask_record(row: int, mask: NDArray[np.bool_]) -> bytes:
     Parameters
     ----------
     row : int
-        Of the sample in its split.
+        Row of the sample in its split.
     mask : numpy.ndarray
         bool, True where the phase is undefined.
 

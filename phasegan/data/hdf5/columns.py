@@ -1,4 +1,4 @@
-"""What can be read of samples, by name."""
+"""Columns of samples: phases, images, masks and names, selected by name."""
 
 from __future__ import annotations
 
@@ -108,9 +108,9 @@ class ColumnSelection:
         samples : PreparedSplit
             Where they will be read.
         names : sequence of str, optional
-            Of `FIELDS`; phase, and images where there are any.
+            Any of `FIELDS`; phase, and images where there are any.
         dtype : numpy dtype
-            Of phases: float16, float32 or float64.
+            Dtype of phases: float16, float32 or float64.
 
         Returns
         -------
@@ -151,7 +151,7 @@ class ColumnSelection:
         name : str
             A column, no text.
         layout : Layout
-            Of the file.
+            Layout of the file.
 
         Returns
         -------
@@ -169,12 +169,12 @@ class ColumnSelection:
         Parameters
         ----------
         layout : Layout
-            Of the file.
+            Layout of the file.
 
         Returns
         -------
         int
-            Of phases, images and masks; texts are not counted.
+            Bytes of phases, images and masks; texts are not counted.
         """
         names = {_dataset_name(name) for name in self.names} & {"phase", "images", "undefined"}
         types = (layout.dataset(name) for name in names)

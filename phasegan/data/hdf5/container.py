@@ -1,4 +1,4 @@
-"""HDF5 as phasegan writes it, and opening it without harm.
+"""Creation of HDF5 files with checksummed metadata, and opening of untrusted ones.
 
 Files have the format of HDF5 1.10, whose metadata carry checksums: flipped bits in
 them are errors, where older formats can crash the library. Values of fixed size
@@ -121,13 +121,13 @@ def _open(path: Path, mode: str, **options: Any) -> h5py.File:
 
 
 def _lock_error(reason: str) -> int | None:
-    """Return the number of the error with which locking a file failed, if that is what failed."""
+    """Return the errno with which locking a file failed; None if something else failed."""
     match = _LOCK_FAILED.search(reason)
     return None if match is None else int(match[1])
 
 
 def _open_failure(reason: str, otherwise: str) -> str:
-    """Return what is wrong with a file that HDF5 does not open."""
+    """Explain why HDF5 does not open a file."""
     if "truncated file" in reason:
         return "a truncated HDF5 file: its copy or download did not finish"
     if _lock_error(reason) in _IN_USE:
@@ -157,9 +157,9 @@ def create_contiguous(
     capacity : int
         Values along the first axis.
     shape : tuple of int
-        Of one value.
+        Shape of one value.
     dtype : numpy.dtype
-        Of the numbers.
+        Dtype of the numbers.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def contiguous_offset(dataset: h5py.Dataset) -> int | None:
     Parameters
     ----------
     dataset : h5py.Dataset
-        Of any layout.
+        Dataset of any layout.
 
     Returns
     -------
@@ -228,9 +228,9 @@ def create_checksummed(
     count : int
         Values along the first axis.
     shape : tuple of int
-        Of one value.
+        Shape of one value.
     dtype : numpy.dtype
-        Of the values.
+        Dtype of the values.
     rows : int
         Values of a chunk.
 
@@ -256,7 +256,7 @@ def string_dtype(length: int) -> np.dtype[Any]:
     Returns
     -------
     numpy.dtype
-        Of at least one byte.
+        Dtype of at least one byte.
     """
     return h5py.string_dtype("utf-8", max(length, 1))
 
@@ -304,7 +304,7 @@ def open_hdf5(path: str | os.PathLike[str], hint: str = "", *, check: bool = Tru
     path : path
         The file.
     hint : str
-        What to do if there is none, or it is not HDF5: the end of the message.
+        Advice if there is none, or it is not HDF5: the end of the message.
     check : bool
         `check_files` it first (default).
 

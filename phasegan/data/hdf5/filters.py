@@ -1,4 +1,4 @@
-"""Filters of HDF5, by which datasets are compressed: those that h5py lacks are named."""
+"""Compression filters of HDF5 datasets, and errors that name missing ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_compressed(dataset: h5py.Dataset) -> bool:
     Parameters
     ----------
     dataset : h5py.Dataset
-        Of any layout.
+        Dataset of any layout.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def missing_filter(dataset: h5py.Dataset) -> tuple[int, str] | None:
     Parameters
     ----------
     dataset : h5py.Dataset
-        Of any layout.
+        Dataset of any layout.
 
     Returns
     -------
@@ -72,14 +72,14 @@ def refuse_missing_filters(dataset: h5py.Dataset, path: Path) -> None:
     Parameters
     ----------
     dataset : h5py.Dataset
-        Of any layout.
+        Dataset of any layout.
     path : pathlib.Path
         Its file, for messages.
 
     Raises
     ------
     InputError
-        Naming the filter, and what to install.
+        Naming the filter and the package to install.
     """
     missing = missing_filter(dataset)
     if missing is None:

@@ -1,4 +1,4 @@
-"""What is in a prepared file, on one page.
+"""Layout of a prepared file.
 
 Groups `train` and `test` hold, for n samples of C channels (the axis is left
 out for grey), N×N pixels and M×M frames:
@@ -177,7 +177,7 @@ def dataset_attributes(name: str, layout: Layout) -> dict[str, Any]:
     name : str
         The dataset, without its group.
     layout : Layout
-        Of the file.
+        Layout of the file.
 
     Returns
     -------
@@ -201,7 +201,7 @@ def dataset_attributes(name: str, layout: Layout) -> dict[str, Any]:
 
 
 def _axes(name: str, layout: Layout) -> list[str]:
-    """Return what the axes are.
+    """Return the names of the axes.
 
     HDF5 has labels for that, but h5py keeps them outside of the checksummed metadata.
     """
@@ -293,7 +293,7 @@ def check_version(plain: dict[str, Any], supported: int, where: str) -> None:
     Raises
     ------
     InputError
-        Naming both versions, and what to do.
+        Naming both versions and a way out.
     """
     version = plain.get("format_version")
     if version != supported:

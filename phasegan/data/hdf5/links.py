@@ -1,4 +1,4 @@
-"""Names inside HDF5 files, followed only as far as they stay inside the file.
+"""Links in HDF5 files, followed only inside the file.
 
 HDF5 itself follows links to other files, raw values kept in other files and virtual
 sources wherever they lead, without a word.
@@ -34,7 +34,7 @@ def refuse_links(
     path : pathlib.Path
         Its name, for messages.
     groups : collection of str
-        Groups of its format. What they hold is looked at, and what the root holds.
+        Groups of its format. Their members and those of the root are checked.
     virtual : bool
         Let datasets of the groups be virtual.
 
@@ -42,8 +42,8 @@ def refuse_links(
     ------
     InputError
         Naming the first link that is not a plain one, object with two names, dataset without
-        its values or with values elsewhere, or filter that is not installed. What cannot be
-        opened is left to who reads it.
+        its values or with values elsewhere, or filter that is not installed. Objects that cannot be
+        opened are left to the reader.
     """
     _refuse_links(file, path, False)
     for name in groups:
@@ -164,7 +164,7 @@ def has_member(group: h5py.Group, name: str) -> bool:
     group : h5py.Group
         Open.
     name : str
-        Of the member.
+        Name of the member.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The HDF5 metadata of an unfinished file, kept aside while its values are written.
+"""Snapshots of HDF5 metadata, which undo a crash while a file is being completed.
 
 An HDF5 file that is opened for writing is not whole until it is closed. So the bytes
 around the values are snapshot as they were when the file was new, and a crash while

@@ -1,4 +1,4 @@
-"""What is in a file of two picture domains, on one page.
+"""Layout of a file of two image domains.
 
 Groups `trainA` and `trainB`, and where there are test pictures `testA` and `testB`,
 hold n pictures of any size and of the C channels of their domain:
@@ -46,7 +46,7 @@ AXES = {
     "names": ("picture",),
     "source_sha256": ("picture",),
 }
-"""What the axes are, as the attribute `axes` says. HDF5's own dimension labels would stand in
+"""Names of the axes, as in the attribute `axes`. HDF5's own dimension labels would stand in
 a heap without checksums, and flipped bits in that can crash the library."""
 
 _TYPES: dict[str, np.dtype[Any]] = {
@@ -62,15 +62,15 @@ class PairMetadata(NamedTuple):
     Attributes
     ----------
     name : str
-        Of the data.
+        Name of the data.
     kinds : (PixelFormat, PixelFormat)
-        Of the pictures of A and of B.
+        Pixel formats of the pictures of A and of B.
     load : int
-        What training pictures were brought to.
+        Size of training images, pixels.
     fit : {"stretch", "short-side", "none"}
-        How.
+        How training images were resized.
     alpha : {"drop", "keep"}
-        What became of alpha.
+        Whether alpha was dropped or kept.
     listings : dict of str
         By group: SHA-256 of its sources' names and sizes.
     checksums : dict of str
@@ -78,7 +78,7 @@ class PairMetadata(NamedTuple):
     intact : bool
         Whether the attributes match their own checksum.
     versions : dict of str
-        Of phasegan and of Pillow, which made the file.
+        Versions of phasegan and of Pillow, which made the file.
     """
 
     name: str
@@ -120,7 +120,7 @@ def dataset_type(name: str, pixel_format: PixelFormat) -> np.dtype[Any] | None:
     name : str
         One of `DATASETS`.
     pixel_format : PixelFormat
-        Of the domain.
+        Pixel format of the domain.
 
     Returns
     -------

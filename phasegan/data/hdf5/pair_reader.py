@@ -55,7 +55,7 @@ def is_pair_file(path: str | os.PathLike[str] | None) -> bool:
 
 
 class ImageTable(NamedTuple):
-    """Where the pictures of a group stand, and what they are called."""
+    """Offsets, shapes and names of the images of a group."""
 
     names: list[str]
     offsets: NDArray[np.int64]
@@ -78,7 +78,7 @@ class HDF5Images:
     name : str
         trainA, trainB, testA or testB.
     tables : ImageTable
-        Of the group.
+        Offsets and shapes of the group.
     """
 
     def __init__(self, parent: PairFile, name: str, tables: ImageTable) -> None:
@@ -95,7 +95,7 @@ class HDF5Images:
 
     @property
     def pixel_format(self) -> PixelFormat:
-        """What the pictures have in common."""
+        """Pixel format of the images."""
         return self._parent.metadata.pixel_format(self._name)
 
     def ignored_lines(self) -> list[str]:
@@ -231,7 +231,7 @@ class PairFile:
     Attributes
     ----------
     facts : PairMetadata
-        What its attributes say.
+        Its root attributes.
     groups : dict of HDF5Images
         By name; trainA and trainB always, testA and testB where they are.
 

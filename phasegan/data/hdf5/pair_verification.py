@@ -1,4 +1,4 @@
-"""Checking a file of two picture domains against its checksums and its format."""
+"""Verification of a file of two image domains against its checksums and its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays at a place in a file, read and written without a shared position.
+"""Reading and writing of arrays at offsets in a file, without a shared position.
 
 Safe in threads and after a fork: nothing is remembered between two calls but the
 file descriptor, and that is opened anew in a process that got the object pickled.

@@ -1,4 +1,4 @@
-"""Whole splits in memory, or on a device."""
+"""Loading of a whole split into memory or onto a device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 BLOCK_BYTES = 4 * 2**20
-"""What a thread reads at once."""
+"""Bytes that a thread reads at once."""
 MAX_THREADS = 8
 _ADVICE = "load fewer fields, give a smaller dtype, or read in batches"
 
@@ -40,7 +40,7 @@ def load(
     samples : SampleReader
         The split.
     fields : ColumnSelection
-        What to read.
+        Columns to read.
     device : torch.device or None
         Where the tensors go; None: numpy arrays.
     threads : int or None
@@ -69,7 +69,7 @@ def load(
         threads = min(MAX_THREADS, available_cores())
     check_integer("threads", threads, 1)
     needed = count * sample
-    work = 3 * threads * block * most  # codes, radians, what goes to the device
+    work = 3 * threads * block * most  # codes, radians, and their copy on the way to the device
     what = f"{samples.where}: {', '.join(fields.names)} of {samples.name}"
     on_host = device is None or device.type == "cpu"
     check_memory((needed if on_host else 0) + work, free_memory(), what, "of memory", _ADVICE)
@@ -95,7 +95,7 @@ def check_device(fields: ColumnSelection, device: Any) -> torch.device | None:
     Parameters
     ----------
     fields : ColumnSelection
-        What goes there.
+        Columns that go there.
     device : str, torch.device or None
         As users name it.
 

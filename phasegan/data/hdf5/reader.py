@@ -196,7 +196,7 @@ class PreparedFile(SplitParent):
         Parameters
         ----------
         what : str
-            What cannot be done without images, or what to do: the end of the message.
+            The reason or advice at the end of the message.
 
         Raises
         ------
@@ -212,7 +212,7 @@ class PreparedFile(SplitParent):
         Raises
         ------
         InputError
-            If the file holds phases alone, or the mean is not what was written.
+            If the file holds phases alone, or the mean does not match its checksum.
         """
         self.require_images("a mean magnitude is taken from images, of another prepared file")
         mean = self.read(lambda file: file["train/mean_magnitude"][()])

@@ -1,4 +1,4 @@
-"""In which order samples are read: as they stand, shuffled, or shuffled in blocks.
+"""Orders in which samples are read: as stored, shuffled, or shuffled in blocks.
 
 An order is cut into windows, and a window into batches. A window's samples are
 read together, in as few pieces as they lie in; then they are shuffled in memory.
@@ -120,7 +120,7 @@ class Sampling:
         Parameters
         ----------
         share : Partition
-            Of a process.
+            Share of a process.
 
         Returns
         -------
@@ -138,7 +138,7 @@ class Sampling:
         Parameters
         ----------
         share : Partition
-            Of a process.
+            Share of a process.
 
         Returns
         -------
@@ -158,11 +158,11 @@ class Sampling:
         epoch : int
             From 0.
         share : Partition
-            Of one process out of several: a part of the sequence, so that the shares of all are all
-            samples, and sizes differ by one at most.
+            A process's part of the sequence: the shares of all processes are all samples, and
+            their sizes differ by one at most.
         part : Partition
-            Of one worker out of several of that process: every n-th window, so that the batches of
-            all are those of the share, whatever their number.
+            A worker's part of the share: every n-th window, so that the workers' batches are
+            those of the share, whatever their number.
 
         Yields
         ------
@@ -222,7 +222,7 @@ def check_integer(name: str, value: Any, least: int) -> None:
     Parameters
     ----------
     name : str
-        Of the parameter, for the message.
+        Name of the parameter, for the message.
     value : Any
         Python or numpy integer.
     least : int

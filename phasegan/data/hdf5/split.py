@@ -1,4 +1,4 @@
-"""The samples of one split, of one file or of several that are read as one."""
+"""A split of a prepared file, or of several files that are read as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The samples of one split in one HDF5 file, read at their places and checked."""
+"""A split in one HDF5 file, read at offsets and compared with its checksums."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SplitParent(Protocol):
         Parameters
         ----------
         what : str
-            What cannot be done without images, or what to do: the end of the message.
+            The reason or advice at the end of the message.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class HDF5Split:
         Raises
         ------
         InputError
-            If they cannot be read, or are not what was written.
+            If they cannot be read, or do not match their checksums.
         """
         if name == "undefined" and self._nowhere_undefined:
             into[...] = False
@@ -199,7 +199,7 @@ class HDF5Split:
         name : {"phase", "images"}
             The dataset.
         rows : range
-            Of this file.
+            Rows of this file.
 
         Yields
         ------

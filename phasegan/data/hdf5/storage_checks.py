@@ -1,4 +1,4 @@
-"""Values that HDF5 makes up or fetches elsewhere: what is read must stand in the file.
+"""Checks that a dataset's values stand in the file, and are not made up by HDF5.
 
 Chunks that were never written, and virtual sources that are gone, are read by HDF5 as the
 fill value, 0 by default, without an error. Values in external files, and virtual sources
@@ -37,7 +37,7 @@ def refuse_unwritten(
     Parameters
     ----------
     dataset : h5py.Dataset
-        Of any layout. Virtual ones are followed to their sources, which stand in the same
+        Dataset of any layout. Virtual ones are followed to their sources, which stand in the same
         file, beside it or below.
     path : pathlib.Path
         Its file, for messages.
@@ -180,7 +180,7 @@ def _beside(path: Path, name: str, label: str) -> Path:
 
 @dataclass(frozen=True)
 class _Axis:
-    """What a regular selection takes along an axis: blocks, a stride apart."""
+    """A regular selection along an axis: blocks, a stride apart."""
 
     start: int
     stride: int
@@ -189,7 +189,7 @@ class _Axis:
 
     @property
     def endless(self) -> bool:
-        """Whether it takes what there is, however much."""
+        """Whether it is unlimited and takes all there is."""
         return max(self.count, self.block) >= h5py.h5s.UNLIMITED
 
     def within(self, size: int) -> int:
@@ -230,7 +230,7 @@ def _indices(
     Raises
     ------
     IndexError
-        If the source is smaller than what is taken from it.
+        If the source is smaller than its selection.
     """
     available = 0
     for slab in _slabs(source, source_shape):

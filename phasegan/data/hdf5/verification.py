@@ -1,4 +1,4 @@
-"""Checking a prepared file against its checksums and its format."""
+"""Verification of a prepared file against its checksums and its format."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _described(prepared: PreparedFile, name: str) -> bool:
 
 
 def _check(prepared: PreparedFile, name: str, task: ProgressTask) -> str:
-    """Return what is wrong with a dataset; empty if nothing is."""
+    """Describe the damage to a dataset; empty if there is none."""
     group, short = name.split("/")
     expected = prepared.attributes["checksums"].get(name)
     split = prepared.split(group)

@@ -1,4 +1,4 @@
-"""Colour profiles inside pictures."""
+"""ICC profiles of images."""
 
 from __future__ import annotations
 

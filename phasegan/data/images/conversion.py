@@ -1,4 +1,4 @@
-"""Pictures of one domain brought to one kind: channels, depth and size.
+"""Conversion of images to the pixel format and size of their domain.
 
 Planes are uint8, uint16 or float32 arrays (channels, rows, columns).
 """
@@ -60,12 +60,12 @@ def to_planes(picture: DecodedImage, pixel_format: PixelFormat) -> Planes:
     picture : DecodedImage
         As decoded.
     pixel_format : PixelFormat
-        What the domain's pictures are.
+        Pixel format of the domain.
 
     Returns
     -------
     numpy.ndarray
-        (kind.channels, rows, columns), of kind.dtype.
+        (C, rows, columns), in the channels and dtype of the format.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def resize(planes: Planes, rows: int, columns: int) -> Planes:
     planes : numpy.ndarray
         (C, rows, columns), uint8, uint16 or float32.
     rows, columns : int
-        Of the result.
+        Size of the result.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def load_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
     Parameters
     ----------
     rows, columns : int
-        Of the image.
+        Size of the image.
     load : int
         Pixels.
     fit : {"stretch", "short-side", "none"}

@@ -1,4 +1,4 @@
-"""Reading pictures as integers.
+"""Decoding of image files to 8- or 16-bit integers.
 
 Pixels are uint8 or uint16 arrays, (rows, columns) for grey and
 (rows, columns, 3) for RGB.
@@ -25,7 +25,7 @@ from phasegan.data.images.notices import BAND, BLACK, FRAMES, NO_DATA, PROFILE, 
 T = TypeVar("T")
 
 
-# What Pillow lists among its suffixes but is a document, a video or a container.
+# Suffixes that Pillow lists, of documents, videos and containers.
 _NOT_PICTURES = {
     ".bufr", ".emf", ".eps", ".fit", ".fits", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf",
     ".ps", ".wmf",
@@ -65,7 +65,7 @@ def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
         palettes are resolved, CMYK becomes RGB, transparent parts are
         composited over black.
     notes : ImageNotices, optional
-        Told of what is left out.
+        Receives notices on parts that are left out.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def decode_image(data: bytes, notes: ImageNotices) -> Pixels:
     data : bytes
         The file's contents.
     notes : ImageNotices
-        Receives what is left out.
+        Receives notices on parts that are left out.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def open_image(data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
     data : bytes
         The file's contents.
     notes : ImageNotices
-        Receives what is left out.
+        Receives notices on parts that are left out.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def note_profile(profile: Any, notes: ImageNotices) -> None:
     Parameters
     ----------
     profile : Any
-        bytes, or what stands in their place in damaged files.
+        bytes; in damaged files other types.
     notes : ImageNotices
         Receives the profile.
     """

@@ -1,4 +1,4 @@
-"""Pictures of any depth and any number of channels, as they are: of translation's domains.
+"""Decoding of images of any depth and any number of channels, for translation.
 
 Pixels are uint8, uint16 or float32 arrays (rows, columns, channels).
 """
@@ -38,7 +38,7 @@ class DecodedImage(NamedTuple):
     alpha : numpy.ndarray or None
         Same dtype, (rows, columns), where the picture has one.
     remarks : tuple of str
-        What is left out of it, see `phasegan.data.images.notices`.
+        Notices on parts that are left out, of `phasegan.data.images.notices`.
     profile : bytes or None
         Its ICC profile, unless that is sRGB.
     """
@@ -63,7 +63,7 @@ def white(dtype: np.dtype[np.generic] | type) -> float | None:
     Parameters
     ----------
     dtype : numpy.dtype or type
-        Of pixels.
+        Dtype of pixels.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def _check_header(header: ArrayHeader) -> None:
 
 
 def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any], channels_last: bool = False) -> None:
-    """Refuse what is no picture, or too large a one."""
+    """Refuse an array that is not an image, or too large."""
     if len(shape) not in (2, 3) or dtype.kind not in "uifb" or not math.prod(shape):
         raise UnreadableImageError(
             f"an array of shape {shape} and dtype {dtype}; expected numbers, "

@@ -1,4 +1,4 @@
-"""Pictures of 16 bits a channel that Pillow reads only in part.
+"""Images of 16 bits a channel that Pillow reads only in part.
 
 Pixels are uint8 or uint16 arrays, (rows, columns) or (rows, columns, channels).
 """
@@ -40,7 +40,7 @@ def check_size(columns: int, rows: int, bytes_each: int = 1) -> None:
     columns, rows : int
         As the header claims.
     bytes_each : int
-        Of all channels of a pixel.
+        Bytes of all channels of a pixel.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def inflated_size(decompressor: Any, blocks: Iterable[bytes], most: int) -> int:
     Parameters
     ----------
     decompressor : Any
-        Of zlib or lzma.
+        Decompressor of zlib or lzma.
     blocks : iterable of bytes
         Compressed, in order.
     most : int

@@ -1,6 +1,6 @@
-"""What is left out of pictures, or may mean something else than it is taken for: said once a kind.
+"""Notices on parts of images that are left out or may be misread, reported once each.
 
-What is imported here is imported by every process that decodes: numpy, little else.
+Every decoding process imports this module: keep its imports small.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAMPLES = 256
 
 
 def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
-    """Describe what is in a folder and not read, a line for each kind.
+    """Describe the files and links in a folder that are not read.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class ImageNotices:
     Attributes
     ----------
     remarks : set of str
-        What is left out of it, or taken as it is.
+        Parts that are left out of it, or taken as they are.
     profile : bytes or None
         Its ICC profile, unless that is sRGB.
     """
@@ -88,7 +88,7 @@ class NoticeCounter:
         notices : iterable of str
             Constants of this module.
         name : str
-            Of the image.
+            Name of the image.
         """
         for remark in notices:
             count, example = self._found.get(remark, (0, name))
@@ -153,7 +153,7 @@ def narrow_range(
     Parameters
     ----------
     value_ranges : iterable of ValueRange
-        Of the pictures; those of 8 bit have none and are passed over.
+        Ranges of the pictures; those of 8 bit have none and are passed over.
     low, high : float
         The range.
 

@@ -1,4 +1,4 @@
-"""What is seen of pictures by looking at them, and the kind that they have in common."""
+"""Scanned properties of images, and their common pixel format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ImageInfo(NamedTuple):
     transparent: bool = False
     """Whether alpha is anywhere less than opaque."""
     notices: Sequence[str] = ()
-    """What is left out of it."""
+    """Notices of the decoder."""
 
 
 def image_info(picture: DecodedImage) -> ImageInfo:
@@ -74,9 +74,9 @@ def notices_for(info: ImageInfo, pixel_format: PixelFormat) -> list[str]:
     Parameters
     ----------
     info : ImageInfo
-        Of the image.
+        Properties of the image.
     pixel_format : PixelFormat
-        Of the domain.
+        Pixel format of the domain.
 
     Returns
     -------
@@ -141,9 +141,9 @@ def incompatibility(info: ImageInfo, pixel_format: PixelFormat) -> str | None:
     Parameters
     ----------
     info : ImageInfo
-        Of the image.
+        Properties of the image.
     pixel_format : PixelFormat
-        Of the domain.
+        Pixel format of the domain.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Bringing pictures to the channels, depth and size of samples.
+"""Conversion of images to the channels, depth and size of samples.
 
 Pixels are uint8 or uint16 arrays, (rows, columns) for grey and
 (rows, columns, 3) for RGB.
@@ -53,7 +53,7 @@ def to_depth(pixels: Pixels, bits: int) -> Pixels:
     pixels : numpy.ndarray
         uint8 or uint16, any shape.
     bits : {8, 16}
-        What is wanted.
+        Depth of the result.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def read_square(
     size, channels, bits, how
         As of `to_square`.
     notes : ImageNotices, optional
-        Receives what is left out.
+        Receives notices on parts that are left out.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""TIFF that Pillow reads only in part, and what a TIFF says of its bands and pages.
+"""TIFF files that Pillow reads only in part, and the bands and pages of a TIFF.
 
 Pixels are uint8 or uint16 arrays, (rows, columns) or (rows, columns, channels).
 """
@@ -62,7 +62,7 @@ def is_deep_tiff(picture: Any) -> bool:
     Parameters
     ----------
     picture : PIL.Image.Image
-        Of format TIFF.
+        Image of format TIFF.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def missing_value(tags: Any) -> float | None:
     Parameters
     ----------
     tags : mapping
-        Of tifffile or Pillow.
+        Tags of tifffile or Pillow.
 
     Returns
     -------
@@ -305,7 +305,7 @@ def decode_tiff(data: bytes, notes: ImageNotices) -> Pixels:
     data : bytes
         The file.
     notes : ImageNotices
-        Told of what is left out.
+        Receives notices on parts that are left out.
 
     Returns
     -------

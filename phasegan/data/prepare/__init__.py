@@ -1,1 +1,1 @@
-"""Preparing: from sources of images to prepared files, in one piece or in shards."""
+"""Preparation of files from sources of images, in one piece or in shards."""

@@ -1,4 +1,4 @@
-"""From a source of images to a prepared file."""
+"""The function `prepare`: from a source of images to a prepared file."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def prepare(
         How many pictures become training and test samples, chosen by the seed;
         all, and for a folder without a split a tenth of it, by default.
     seed : int, optional
-        Of the choice, the split and the phase noise. Default 0.
+        Seed of the choice, the split and the phase noise. Default 0.
     phase_dtype : {"uint16", "float16", "float32"}, optional
         Encoding of the phases. Default uint16, φ = 2πk/65536.
     phase_noise : float, optional

@@ -1,4 +1,4 @@
-"""Adding pictures to a prepared file, without preparing again what it holds."""
+"""Appending images to a prepared file without preparing its samples again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NewImages(Source):
     source : Source
         All pictures.
     file : PreparedFile
-        What is held.
+        The file.
     progress : Progress
         Follows the reading.
     """
@@ -131,7 +131,7 @@ def append_images(
     source : Source
         Old and new images.
     recipe : Recipe
-        Of the source; how images are prepared is taken from the file.
+        Recipe of the source; how images are prepared is taken from the file.
     overrides : dict
         Options of `Preprocessing` that the caller named; None for the others.
     workers : int
@@ -142,7 +142,7 @@ def append_images(
     Returns
     -------
     PrepareReport
-        Of the whole file; `added` counts the new samples.
+        Report of the whole file; `added` counts the new samples.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""From one picture to one sample: what the processes of `prepare` do.
+"""Encoding of an image as a sample: the work of the processes of `prepare`.
 
-What is imported here is imported by each of them: numpy and Pillow, little else.
+Each of them imports this module: keep its imports small.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Sample:
     undefined: NDArray[np.bool_]
     magnitude: NDArray[np.float64]
     notices: tuple[str, ...] = ()
-    """What is left out of the picture."""
+    """Notices of the decoder."""
 
 
 class EncodedSample(NamedTuple):
@@ -49,7 +49,7 @@ class EncodedSample(NamedTuple):
     undefined: NDArray[np.bool_] | None
     """Where the phase is undefined; None: nowhere."""
     notices: tuple[str, ...] = ()
-    """What is left out of the picture."""
+    """Notices of the decoder."""
     value_range: ValueRange | None = None
     """Where the image's values lie; None of 8 bit."""
 
@@ -58,7 +58,7 @@ class ImageBatch(NamedTuple):
     """Images that are encoded together."""
 
     jobs: list[Any]
-    """What the loader takes, one a picture."""
+    """Arguments of the loader, one an image."""
     counted: list[bool]
     """Whose magnitudes are summed."""
 
@@ -79,15 +79,15 @@ class Encoder:
     Parameters
     ----------
     loader : Loader
-        Of the source.
+        Loader of the source.
     layout : Layout
         Sizes and encodings.
     how : str
         How pictures are fitted, see `phasegan.data.images.resizing.fit`.
     seed : int
-        Of the phase noise.
+        Seed of the phase noise.
     steps : int
-        Of the sum of magnitudes, see `ExactSum`.
+        Steps of the sum of magnitudes, see `ExactSum`.
     """
 
     loader: Loader
@@ -143,7 +143,7 @@ class Encoder:
         Parameters
         ----------
         sample : Sample
-            Of the encoder's layout.
+            Sample of the encoder's layout.
 
         Returns
         -------
@@ -180,7 +180,7 @@ def _encode_sample(
     source, source_sha256 : str
         Where the picture came from.
     seed : int
-        Of the noise, with the source and its hash: neither the order of the
+        Seed of the noise, with the source and its hash: neither the order of the
         samples nor who encodes them matters.
     """
     image = np.moveaxis(pixels, -1, 0) if layout.planes else pixels

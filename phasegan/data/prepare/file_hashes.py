@@ -1,4 +1,4 @@
-"""A set of files' hashes in little memory: 16 bytes each, and at most as much again and half."""
+"""A compact set of files' hashes: 16 bytes each, at most two and a half times that in all."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ class FileHashes:
 
 
 def _key(sha256: str) -> tuple[int, int]:
-    """Return two words; the first is never 0, which marks what is free."""
+    """Return two words; the first is never 0, which marks free slots."""
     return int(sha256[:16], 16) or 1, int(sha256[16:32], 16)

@@ -1,4 +1,4 @@
-"""Pictures encoded in memory, without a file."""
+"""Encoding of images in memory, without a file."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def encode_pictures(
     limit : int, optional
         Only the first so many.
     progress : Progress
-        Told what is skipped and why.
+        Receives the name and reason of each image that is skipped.
     seed : int
-        Of the phase noise.
+        Seed of the phase noise.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What every preparation shares: interruptions, resuming, and space on the disk."""
+"""Interruptions, resuming and disk space of preparations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_partial(path: Path, fingerprint: dict[str, Any], *, discard: bool) -> 
     path : pathlib.Path
         The final name.
     fingerprint : dict
-        What decides every byte of the file, in plain values.
+        Everything that decides the bytes of the file, in plain values.
     discard : bool
         Remove the files of a preparation of something else.
 
@@ -55,7 +55,7 @@ class PartialOutput(Protocol):
     names: PartialPaths
 
     def close(self) -> None:
-        """Close what is open; everything stays on the disk."""
+        """Close the files; they stay on the disk."""
 
 
 U = TypeVar("U", bound=PartialOutput)
@@ -77,14 +77,14 @@ def resumable_output(path: Path, begin: Callable[[], U]) -> Iterator[U]:
     Yields
     ------
     PartialOutput
-        What `begin` returned.
+        Result of `begin`.
 
     Raises
     ------
     Interrupted
         In place of KeyboardInterrupt.
     DiskFullError
-        In place of what a full disk raises.
+        In place of the errors of a full disk.
     """
     with resume_hint(path):
         unwhole, hopeless = begin(), False
@@ -120,7 +120,7 @@ def resume_hint(path: Path) -> Iterator[None]:
     Interrupted
         In place of KeyboardInterrupt.
     DiskFullError
-        In place of what a full disk raises.
+        In place of the errors of a full disk.
     """
     try:
         with disk_full_guard(path):
@@ -133,7 +133,7 @@ def resume_hint(path: Path) -> Iterator[None]:
 
 
 def check_disk_space(path: Path, needed: int, smaller: str) -> None:
-    """Refuse to start what does not fit on the disk.
+    """Refuse to start where the disk has too little space.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def check_disk_space(path: Path, needed: int, smaller: str) -> None:
     needed : int
         Bytes.
     smaller : str
-        What can be asked for to need less: the end of the message.
+        Advice for needing less: the end of the message.
 
     Raises
     ------

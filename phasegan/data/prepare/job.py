@@ -1,4 +1,4 @@
-"""Preparing one file: begun or continued, filled, finished, or found to be there already."""
+"""Preparation of one file: started or resumed, completed, or reported if it exists."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from phasegan.progress import Progress
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What `prepare` did, or with `dry_run` would do."""
+    """Result of `prepare`; with `dry_run` the expected one."""
 
     path: Path
     layout: Layout
@@ -73,7 +73,7 @@ class PrepareJob:
     layout : Layout
         Sizes and encodings.
     recipe : Recipe
-        What was asked for.
+        All options.
     workers : int
         Processes that decode.
     whole : int
@@ -93,7 +93,7 @@ class PrepareJob:
 
     @property
     def shard(self) -> str:
-        """What the file says of itself: `3 of 16`; empty for a file of everything."""
+        """Number of the shard as the file states it, `3 of 16`; empty for a file of everything."""
         return "" if self.share is None else f"{self.share.number} of {self.share.total}"
 
     def run(self, progress: Progress, *, discard: bool) -> PrepareReport:
@@ -104,7 +104,7 @@ class PrepareJob:
         progress : Progress
             Where to report.
         discard : bool
-            Throw away what an interrupted preparation of something else left.
+            Remove the partial files of a preparation of something else.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class PrepareJob:
         return tally
 
     def _fingerprint(self, listing: str) -> dict[str, Any]:
-        """Return what decides every byte of the file."""
+        """Return everything that decides the bytes of the file."""
         return {
             "recipe": recipe_record(self.recipe),
             "samples": {split: self.plan.expected_count(split) for split in ("train", "test")},
@@ -215,12 +215,12 @@ def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
-    """Report an existing file, if it is what a job would write.
+    """Report an existing file, if a job would write the same.
 
     Parameters
     ----------
     job : PrepareJob
-        What would be made.
+        The job.
     thorough : bool
         Read all pictures again, to see whether they are the same; otherwise their names
         and sizes are enough.
@@ -262,7 +262,7 @@ def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
 
 
 def _unchanged(file: PreparedFile, source: Source) -> bool:
-    """Tell whether the pictures of all samples are what they were."""
+    """Tell whether the images of all samples are unchanged."""
     if not source.external:
         return True  # the listing has seen every byte
     numbers = {

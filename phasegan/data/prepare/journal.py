@@ -1,6 +1,6 @@
-"""The journal of an unfinished file: what became of each picture, in order.
+"""Journal of a partial file: an entry for each image, in order.
 
-A line a picture, see `phasegan.io.append_log`.
+A line for each image, see `phasegan.io.append_log`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class JournalEntry(NamedTuple):
     undefined: NDArray[np.bool_] | None
     """Where the phase is undefined, flat; None: nowhere."""
     notices: tuple[str, ...] = ()
-    """What is left out of the picture."""
+    """Notices of the decoder."""
 
     @property
     def reason(self) -> str:
@@ -70,7 +70,7 @@ def skip_entry(name: str, reason: str) -> JournalEntry:
     Parameters
     ----------
     name : str
-        Of the image.
+        Name of the image.
     reason : str
         Why.
 

@@ -1,4 +1,4 @@
-"""Filling an unfinished file with samples: the one process that writes."""
+"""The loop that fills a partial file with samples: the one process that writes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PrepareTally:
     shared: int = 0
     """Test samples whose file also stands in the training split."""
     notices: NoticeCounter = field(default_factory=NoticeCounter)
-    """What is left out of samples."""
+    """Notices on the images of samples."""
     value_ranges: list[ValueRange] = field(default_factory=list)
     """Where the values of samples of 16 bit lie; of the first ones."""
     _test: bytearray = field(default_factory=bytearray)
@@ -64,7 +64,7 @@ class PrepareTally:
         source : str
             Name of the image.
         source_sha256 : str
-            Of its file.
+            SHA-256 of its file.
         """
         self.counts[split] += 1
         self.hashes[split].add(source_sha256)
@@ -83,7 +83,7 @@ class PrepareTally:
         split : {"train", "test"}
             A split.
         source_sha256 : str
-            Of the file.
+            SHA-256 of the file.
 
         Returns
         -------
@@ -110,13 +110,13 @@ class PrepareLoop:
     Parameters
     ----------
     partial : PartialFile
-        Where samples go; what it holds already is kept if it can be trusted.
+        Receives the samples; those it holds already are kept if their checksums match.
     plan : Plan
         Which pictures become which samples.
     source : Source
         Where they come from.
     encoder : Encoder
-        What makes samples of them.
+        Encodes the images.
     workers : int
         Processes.
     progress : Progress
@@ -179,7 +179,7 @@ class PrepareLoop:
             )
 
     def _replay_queue(self, splits: tuple[str, ...], queue: Any, task: ProgressTask) -> int | None:
-        """Take what the journal has of a queue; return where to go on, None if it is done."""
+        """Replay the journal of a queue; return where to continue, None if it is done."""
         for position, number in enumerate(queue):
             open_splits = self._open(splits)
             if not open_splits:
@@ -262,7 +262,7 @@ class PrepareLoop:
         done: BatchResult,
         task: ProgressTask,
     ) -> None:
-        """Write what became of some pictures."""
+        """Write the results of a batch."""
         self.magnitudes.merge(done.total)
         entries: list[JournalEntry] = []
         for number, counted, result in zip(numbers, work.counted, done.results, strict=True):

@@ -1,7 +1,7 @@
-"""Joining shards: a small file of HDF5 virtual datasets, through which they are read as one.
+"""Merging of shards: a small file of HDF5 virtual datasets through which they are read as one.
 
-HDF5 reads a missing shard as zeros without a word. So the file also says what each
-shard is, and phasegan's reader asks every one of them on opening.
+HDF5 reads a missing shard as zeros without a word. So the file also identifies each
+shard, and phasegan's reader asks every one of them on opening.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def merge_shards(
     Returns
     -------
     MergeResult
-        Of a source without a split, a file that stands in two shards is never on
+        Counts. Of a source without a split, a file that stands in two shards is never on
         both sides: the test sample is left out.
 
     Raises
@@ -325,7 +325,7 @@ def _sums(
 
 
 def _mean(files: Sequence[PreparedFile]) -> NDArray[np.float64]:
-    """Return the mean magnitude of all training samples: what one file would have."""
+    """Return the mean magnitude of all training samples: equal to that of one file."""
     steps = files[0].attributes["magnitude_steps"]
     total = ExactSum(steps)
     for file in files:

@@ -1,9 +1,9 @@
-"""A prepared file while it is written, which survives the death of its process.
+"""A partial prepared file, which a crash leaves to be resumed.
 
 Beside the final name stand `.<name>.part`, an HDF5 file with room for all samples
-whose values are written at their places, and `.<name>.journal`, which says what
-became of each picture and has the checksums of its values. What the journal does
-not vouch for is done again. The HDF5 metadata of the unfinished file are written
+whose values are written at their places, and `.<name>.journal`, which has
+an entry for each image with the checksums of its values. Samples without an entry
+are encoded again. The HDF5 metadata of the unfinished file are written
 before the first sample and after the last one; the journal keeps the first state,
 so that a crash between is undone.
 """
@@ -60,7 +60,7 @@ class PartialPaths(NamedTuple):
 
     @property
     def exist(self) -> bool:
-        """Whether both are there themselves: what a link leads to is not continued."""
+        """Whether both are there themselves: targets of links are not resumed."""
         return is_plain(self.part) and is_plain(self.journal)
 
     def remove(self) -> None:
@@ -81,7 +81,7 @@ class PartialFile:
     capacity : dict of int
         By split: how many samples there is room for.
     fingerprint : dict
-        What is being prepared, in plain values: to be compared before it is continued.
+        Everything that decides the bytes of the file, compared before it is resumed.
 
     Attributes
     ----------
@@ -192,7 +192,7 @@ class PartialFile:
         Parameters
         ----------
         entry : JournalEntry
-            Of a sample.
+            Entry of a sample.
 
         Returns
         -------

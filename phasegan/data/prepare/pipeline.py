@@ -1,4 +1,4 @@
-"""What a call of `prepare` asks for, done in one piece or in shards."""
+"""Runs of `prepare`: one file, shards, or shards on a cluster."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Preparation:
         progress : Progress
             Where to report.
         dry_run : bool
-            Say what would be done.
+            Only report the expected counts.
         thorough : bool
             Where the file is there already, read the pictures again to compare them.
 
@@ -78,7 +78,7 @@ class Preparation:
         total : int
             Number of shards.
         number : int or None
-            Of one shard, from 0; None: all.
+            Number of one shard, from 0; None: all.
 
         Returns
         -------
@@ -159,14 +159,14 @@ class Preparation:
         total : int
             Number of shards.
         number : int or None
-            Of one shard, from 0; None: all that are missing.
+            Number of one shard, from 0; None: all that are missing.
         progress : Progress
             Where to report.
 
         Returns
         -------
         PrepareReport
-            Of what was made, or of the merged file.
+            Report of the shards, or of the merged file.
         """
         if self._is_complete(total):
             return self._existing(total, progress, thorough=number is None)
@@ -183,7 +183,7 @@ class Preparation:
         Parameters
         ----------
         address : str
-            Of the scheduler.
+            Address of the scheduler.
         total : int or None
             Number of shards; None: by the threads of the cluster.
         progress : Progress
@@ -192,7 +192,7 @@ class Preparation:
         Returns
         -------
         PrepareReport
-            Of the merged file.
+            Report of the merged file.
         """
         if self._is_complete(total):
             return self._existing(total, progress, thorough=True)
@@ -222,7 +222,7 @@ class Preparation:
     def run_shard(self, number: int, total: int) -> PrepareReport:
         """Make one shard without merging: for a worker of a cluster.
 
-        Waits for a worker that makes the same shard: a scheduler cannot stop what has begun,
+        Waits for a worker that makes the same shard: a scheduler cannot stop a running task,
         so one may still be at it for a command that was interrupted.
 
         Parameters
@@ -235,7 +235,7 @@ class Preparation:
         Returns
         -------
         PrepareReport
-            Of the shard.
+            Report of the shard.
         """
         share = Partition(number, total)
         return self._prepare(self.shared_source(), Progress(), share, thorough=False, wait=True)
@@ -262,7 +262,7 @@ class Preparation:
         total : int
             How many there are to be.
         reports : sequence of PrepareReport
-            Of those that were made now.
+            Reports of the shards that were made now.
         progress : Progress
             Where to report.
         partial : bool

@@ -135,7 +135,7 @@ def run_on_cluster(
     Parameters
     ----------
     address : str
-        Of its scheduler, `tcp://host:8786`.
+        Address of the scheduler, `tcp://host:8786`.
     shards : int or None
         How many; four for each thread of the cluster by default.
     most : int
@@ -148,7 +148,7 @@ def run_on_cluster(
     Returns
     -------
     list of PrepareReport
-        Of each shard.
+        Reports of each shard.
 
     Raises
     ------

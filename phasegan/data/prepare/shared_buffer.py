@@ -1,4 +1,4 @@
-"""Results on their way from one process to another: arrays through memory that both see.
+"""Results of worker processes, their arrays through shared memory.
 
 A pipe copies every byte in and out again. So where the platform has anonymous files
 in memory, the bytes of arrays are put into one, and the pipe carries the rest: a pickle
@@ -29,7 +29,7 @@ class SharedBuffer:
     Attributes
     ----------
     descriptor : int
-        Of the file in memory, to be closed when the process has it; −1: there is none.
+        Descriptor of the file in memory, to be closed when the process has it; −1: there is none.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class SharedBuffer:
                 self.close()
 
     def close(self) -> None:
-        """Close the descriptor; what is in memory stays as long as somebody sees it."""
+        """Close the descriptor; the memory stays as long as it is mapped."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
         self.descriptor = -1
@@ -56,7 +56,7 @@ class SharedBuffer:
         return self._free.pop() if self._free else None
 
     def receive(self, slot: int | None, stream: IO[bytes]) -> Any:
-        """Receive what `send` sent.
+        """Receive a result of `send`.
 
         Arrays lie in the slot, which is free again when the last of them is gone.
 

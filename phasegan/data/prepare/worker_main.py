@@ -1,4 +1,4 @@
-"""A process that works on pictures: reads tasks from its input, sends results to its output.
+"""Main loop of a worker process: batches from its input, results to its output.
 
 Both are pickles between this process and the one that started it, see
 `phasegan.data.prepare.worker_process`. It ends when its input does.
@@ -17,16 +17,16 @@ from phasegan.data.prepare.shared_buffer import attach, send
 
 
 def serve(descriptor: int) -> None:
-    """Take what is to be done, then tasks, until there are no more.
+    """Receive the work function, then batches, until the input ends.
 
     Parameters
     ----------
     descriptor : int
-        Of the memory for results, see `phasegan.data.prepare.shared_buffer`.
+        Descriptor of the memory for results, see `phasegan.data.prepare.shared_buffer`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that writes
     source = sys.stdin.buffer
-    # What decoders print must not get between the results.
+    # Output of decoders must not get between the results.
     target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     memory = attach(descriptor)

@@ -1,4 +1,4 @@
-"""Work on all cores: processes that decode and transform, and nothing else.
+"""A pool of processes that decode and transform images on all cores.
 
 They are processes of their own, not forks: safe beside threads, in notebooks and in
 scripts without a main guard. One that dies, of a decoder that crashes or of too
@@ -27,7 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Work = Callable[[ImageBatch], BatchResult]
-"""What processes do, for example an `Encoder`; it can be pickled. A task without a result
+"""Function of the processes, for example an `Encoder`; it can be pickled. A task without a result
 would be one that it died of: so it returns reasons, and raises nothing."""
 
 
@@ -62,7 +62,7 @@ class InProcessPool:
 
 
 _spares: list[WorkerProcess] = []
-"""Programs that were started ahead, and wait for what they are to do."""
+"""Processes that were started ahead and wait for a pool."""
 
 
 @contextlib.contextmanager
@@ -110,7 +110,7 @@ class WorkerPool:
     Parameters
     ----------
     work : callable
-        What they do.
+        Function from a batch to its result; it can be pickled.
     count : int
         How many, at least 1.
 
@@ -147,7 +147,7 @@ class WorkerPool:
         Returns
         -------
         concurrent.futures.Future
-            Of a BatchResult.
+            Future of a BatchResult.
         """
         future: Future[BatchResult] = Future()
         self._tasks.put((task, future))

@@ -1,4 +1,4 @@
-"""A program that works for this process: it gets tasks, and gives results."""
+"""A worker process: it gets batches, and returns results."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class WorkerProcess:
         Returns
         -------
         BatchResult
-            Of the process.
+            Result of the process.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Finishing a prepared file: the small datasets, the checksums and the attributes."""
+"""Completion of a prepared file: small datasets, checksums and attributes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
     name : str
         The dataset, without its group.
     layout : Layout
-        Of the file.
+        Layout of the file.
     """
     container.set_attributes(dataset, dataset_attributes(name, layout))
 
@@ -153,11 +153,11 @@ def complete(
     max_name_bytes : int
         Bytes of the longest name of a source.
     entries : iterable of JournalEntry
-        What became of each picture, in order.
+        One for each image, in order.
     mean : numpy.ndarray or None
         The mean magnitude; None where no images are kept.
     provenance : Provenance
-        What to write of the samples' origin.
+        Origin of the samples.
     """
     room = sum(counts.values()) * (max_name_bytes + 64 + DIGEST_BYTES * len(layout.raw))
     with container.reopen(path, room) as file:
@@ -188,7 +188,7 @@ def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> di
     mean : numpy.ndarray
         float64, ([C,] M, M // 2 + 1).
     layout : Layout
-        Of the file.
+        Layout of the file.
 
     Returns
     -------

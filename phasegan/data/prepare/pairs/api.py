@@ -1,4 +1,4 @@
-"""From two domains of pictures to one file of them, which is read many times as fast."""
+"""The function `prepare_domains`: one file of two image domains."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _ALPHA = ("drop", "keep")
 
 @dataclass(frozen=True)
 class DomainsReport:
-    """What `prepare_domains` did, or with `dry_run` would do."""
+    """Result of `prepare_domains`; with `dry_run` the expected one."""
 
     path: Path
     counts: dict[str, int]
     """Pictures by group; with `dry_run` the candidates, before any is left out."""
     kinds: tuple[PixelFormat, PixelFormat] | None
-    """Of A and of B; None with `dry_run`."""
+    """Pixel formats of A and of B; None with `dry_run`."""
     load: int
     fit: str
     left_out: list[tuple[str, str]] = field(default_factory=list)
@@ -88,12 +88,12 @@ def prepare_domains(
     domain_a, domain_b : path, optional
         The domains' own folders instead, see `phasegan.data.domain_folders.open_domains`.
     load : int, optional
-        What training pictures are brought to, 8 to 16384. Default 286.
+        Size of training images, pixels, 8 to 16384. Default 286.
     fit : {"stretch", "short-side", "none"}, optional
         Whether both sides or the short one become `load`, or pictures keep their
         size. Default stretch.
     alpha : {"drop", "keep"}, optional
-        What becomes of alpha: nothing, or the last channel. Default drop.
+        Drop alpha, or keep it as the last channel. Default drop.
     workers : int, optional
         Processes that decode; one a core by default.
     resume : bool
@@ -240,7 +240,7 @@ class _Job:
         return {name: part.digest() for name, part in self.parts.items()}
 
     def _fingerprint(self, listings: dict[str, str]) -> dict[str, Any]:
-        """Return what decides every byte of the file."""
+        """Return everything that decides the bytes of the file."""
         return {
             "name": self.name,
             "load": self.load,
@@ -253,7 +253,7 @@ class _Job:
         }
 
     def existing_report(self) -> DomainsReport:
-        """Accept a file that is there and holds what is wanted, refuse another."""
+        """Report an existing file, if this job would write the same."""
         path = self.path
         try:
             file = PairFile(path)
@@ -285,7 +285,7 @@ class _Job:
         return DomainsReport(path, counts, metadata.kinds, self.load, self.fit, written=False)
 
     def _unchanged(self, file: PairFile) -> bool:
-        """Tell whether the files of all pictures are what they were."""
+        """Tell whether the files of all images are unchanged."""
         for name, group in file.groups.items():
             part, hashes = self.parts[name], group.all_source_sha256()
             rows = {printable_name(image_name): row for row, image_name in enumerate(part.names)}

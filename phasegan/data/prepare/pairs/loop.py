@@ -1,4 +1,4 @@
-"""Filling an unfinished file of two picture domains: the one process that writes."""
+"""The loop that fills a partial file of two image domains: the one process that writes."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class PairPrepareLoop:
     Parameters
     ----------
     partial : PartialPairFile
-        Where pictures go; what it holds already is kept if it can be trusted.
+        Receives the images; those it holds already are kept if their checksums match.
     parts : mapping of ImageSubset
         The pictures by group.
     load, fit
-        What training pictures are brought to, see `phasegan.data.images.conversion.resize_to_load`.
+        Size of training images, as of `phasegan.data.images.conversion.resize_to_load`.
     alpha : bool
         Keep alpha where a domain has it.
     workers : int
@@ -92,7 +92,7 @@ class PairPrepareLoop:
         Returns
         -------
         (PixelFormat, PixelFormat)
-            Of the domains A and B.
+            Formats of the domains A and B.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class PairPrepareLoop:
         return format_a, format_b
 
     def _warn(self, group: ImageGroup) -> None:
-        """Warn of what is left out of the pictures of a group."""
+        """Warn of notices on the images of a group."""
         notices, part, infos = NoticeCounter(), group.part, []
         for row, name in zip(group.rows, group.names, strict=True):
             scanned = self._seen[group.name][row]

@@ -1,11 +1,11 @@
-"""A file of two picture domains while it is prepared, which survives the death of its process.
+"""A partial file of two image domains, which a crash leaves to be resumed.
 
 Beside the final name stand `.<name>.part` and `.<name>.journal`. The journal first says
-what was seen of each picture; when all are known, so is the place of each in the file,
+the scan of each image; when all are known, so is the place of each in the file,
 which is then made with room for all pixels. They are written at their places, and the
 journal gets the checksum of each picture's. On the way back in, pictures are looked at
 again unless their files are the same bytes, and pixels are made again unless they are
-what the journal has the checksums of.
+those of the checksums in the journal.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class PartialPairFile:
     final : pathlib.Path
         The name the file will have.
     fingerprint : dict
-        What is being prepared, in plain values: to be compared before it is continued.
+        Everything that decides the bytes of the file, compared before it is resumed.
 
     Attributes
     ----------
     scanned : dict of dict of ScannedImage
-        By group and picture of its part: what an earlier process saw.
+        By group and row: scans of an earlier process.
     """
 
     def __init__(self, final: Path, fingerprint: dict[str, Any]) -> None:

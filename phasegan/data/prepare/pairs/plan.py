@@ -1,4 +1,4 @@
-"""Which pictures a file of two domains will hold, and where each of them stands in it."""
+"""Plan of a file of two domains: its images, and the place of each."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ImageGroup:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Of the pixels."""
+        """Dtype of the pixels."""
         return np.dtype(self.pixel_format.dtype)
 
     def size(self, row: int) -> int:
@@ -63,7 +63,7 @@ class ImageGroup:
         Returns
         -------
         int
-            Of its pixels.
+            Bytes of its pixels.
         """
         rows, columns = map(int, self.shapes[row])
         return self.pixel_format.channels * rows * columns * self.dtype.itemsize
@@ -80,7 +80,7 @@ class ImageGroup:
 
 
 Left = Callable[[str, str, str], None]
-"""Told of a picture that is left out: what to call it, its name and the reason."""
+"""Called with label, name and reason of an image that is left out."""
 
 
 def domain_format(
@@ -127,13 +127,13 @@ def make_group(
     Parameters
     ----------
     name : str
-        Of the group.
+        Name of the group.
     part : ImageSubset
         The images.
     scanned : mapping
         By row: the scan, or why there is none.
     pixel_format : PixelFormat
-        Of the domain.
+        Pixel format of the domain.
     load, fit
         Size of the images, as of `phasegan.data.images.conversion.resize_to_load`.
     on_left_out : callable

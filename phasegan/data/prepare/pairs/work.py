@@ -1,6 +1,6 @@
-"""What the processes do that prepare two domains: look at pictures, and make planes of them.
+"""Work of the processes that prepare two domains: scanning and conversion of images.
 
-What is imported here is imported by each of them: numpy and Pillow, little else.
+Each of them imports this module: keep its imports small.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ConvertJob(NamedTuple):
 
     path: str
     sha256: str
-    """Of the contents that were looked at."""
+    """SHA-256 of the contents that were looked at."""
     pixel_format: PixelFormat
     load: int
     fit: str
@@ -108,7 +108,7 @@ def _stamp(path: str) -> _Stamp:
 
 
 def _hashed(path: str) -> tuple[str, _Stamp]:
-    """Return the SHA-256 of a file, and what changes when it is written to."""
+    """Return the SHA-256 of a file, and a stamp that changes with every write."""
     stamp = _stamp(path)
     return hashlib.sha256(read_regular(path)).hexdigest(), stamp
 

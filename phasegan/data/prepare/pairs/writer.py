@@ -1,4 +1,4 @@
-"""Writing a file of two picture domains: room for the pixels first, all else at the end."""
+"""Writing of a file of two image domains: pixels first, everything else at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def create_pixels(path: Path, groups: Sequence[ImageGroup]) -> dict[str, int]:
     path : pathlib.Path
         The file; it must not be there.
     groups : sequence of ImageGroup
-        What it will hold.
+        Its images.
 
     Returns
     -------
@@ -55,14 +55,14 @@ def complete(
     digests: Mapping[str, NDArray[np.uint8]],
     metadata: PairMetadata,
 ) -> None:
-    """Write what a file with all its pixels lacks.
+    """Complete a file that has all its pixels.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
     groups : sequence of ImageGroup
-        What it holds.
+        Its images.
     digests : mapping of numpy.ndarray
         By group: (n, 32), SHA-256 of each picture's values.
     metadata : PairMetadata
