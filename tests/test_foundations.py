@@ -1,4 +1,4 @@
-"""The ground floor: files, settings, progress, devices, the lazy package."""
+"""Foundations: files, settings, progress, devices, the lazy package."""
 
 from __future__ import annotations
 
