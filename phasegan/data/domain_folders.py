@@ -200,16 +200,16 @@ class ImageSubset:
 
     Parameters
     ----------
-    pictures : ImageSet
+    images : ImageSet
         The set.
     rows : sequence of int, optional
         Which of them; all by default.
     """
 
-    def __init__(self, pictures: ImageSet, rows: Sequence[int] | None = None) -> None:
-        self._pictures = pictures
-        self._rows = list(range(len(pictures.names)) if rows is None else rows)
-        self.label = pictures.label
+    def __init__(self, images: ImageSet, rows: Sequence[int] | None = None) -> None:
+        self._set = images
+        self._rows = list(range(len(images.names)) if rows is None else rows)
+        self.label = images.label
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -217,12 +217,12 @@ class ImageSubset:
     @property
     def names(self) -> list[str]:
         """One a picture."""
-        return [self._pictures.names[row] for row in self._rows]
+        return [self._set.names[row] for row in self._rows]
 
     @property
     def pixel_format(self) -> PixelFormat | None:
         """Common pixel format, where it is known without decoding."""
-        return self._pictures.pixel_format
+        return self._set.pixel_format
 
     def subset(self, rows: Sequence[int]) -> ImageSubset:
         """Select some of these images.
@@ -237,7 +237,7 @@ class ImageSubset:
         ImageSubset
             Subset of the same set.
         """
-        return ImageSubset(self._pictures, [self._rows[row] for row in rows])
+        return ImageSubset(self._set, [self._rows[row] for row in rows])
 
     def read(self, index: int) -> DecodedImage:
         """Decode one image.
@@ -257,7 +257,7 @@ class ImageSubset:
         InputError
             If it cannot be decoded: names the image and the reason.
         """
-        return self._take(self._pictures.read, index)
+        return self._take(self._set.read, index)
 
     def path(self, index: int) -> Path | None:
         """Return the file of an image.
@@ -272,7 +272,7 @@ class ImageSubset:
         pathlib.Path or None
             None where images have no files of their own.
         """
-        return self._pictures.path(self._rows[index])
+        return self._set.path(self._rows[index])
 
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of the file that an image came from.
@@ -292,14 +292,14 @@ class ImageSubset:
         InputError
             If the file cannot be read.
         """
-        return self._take(self._pictures.source_sha256, index)
+        return self._take(self._set.source_sha256, index)
 
     def _take(self, function: Callable[[int], T], index: int) -> T:
         row = self._rows[index]
         try:
             return function(row)
         except UnreadableImageError as error:
-            raise InputError(f"{self.label}/{self._pictures.names[row]}: {error}") from None
+            raise InputError(f"{self.label}/{self._set.names[row]}: {error}") from None
 
     def warn_ignored(self, progress: Progress) -> None:
         """Warn of files and links beside the images that are not read.
@@ -309,13 +309,13 @@ class ImageSubset:
         progress : Progress
             Receives one warning for each kind.
         """
-        for line in self._pictures.ignored_lines():
+        for line in self._set.ignored_lines():
             progress.warn(f"{self.label}: {line}")
 
     def digest(self) -> str:
         """Return a digest of the set and of the selection."""
-        set_digest = self._pictures.digest()
-        if len(self._rows) == len(self._pictures.names):
+        set_digest = self._set.digest()
+        if len(self._rows) == len(self._set.names):
             return set_digest
         return hashlib.sha256(f"{set_digest} {self._rows}".encode()).hexdigest()
 

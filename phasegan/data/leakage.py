@@ -157,7 +157,7 @@ def _positions(values: list[str]) -> defaultdict[str, list[int]]:
 
 
 @dataclass(frozen=True)
-class _Pictures:
+class _Thumbnails:
     sources: list[str]
     files: list[str]
     """SHA-256 of the source files."""
@@ -167,7 +167,7 @@ class _Pictures:
     """(n, BAND²), DCT of thumbnails in shares of the data range; 0 for lack of contrast."""
 
 
-def _read(file: PreparedFile, split: PreparedSplit, task: ProgressTask) -> _Pictures:
+def _read(file: PreparedFile, split: PreparedSplit, task: ProgressTask) -> _Thumbnails:
     layout, basis = file.layout, _basis(file.layout.size)
     pixels: list[str] = []
     coefficients = np.zeros((len(split), BAND**2), np.float32)
@@ -179,7 +179,7 @@ def _read(file: PreparedFile, split: PreparedSplit, task: ProgressTask) -> _Pict
         block_coefficients[np.linalg.norm(block_coefficients, axis=1) < CONTRAST * THUMBNAIL] = 0
         coefficients[start : start + len(images)] = block_coefficients
         task.advance(len(images))
-    return _Pictures(split.sources(), split.source_sha256(), pixels, coefficients)
+    return _Thumbnails(split.sources(), split.source_sha256(), pixels, coefficients)
 
 
 def _basis(size: int) -> Floats:
@@ -224,7 +224,11 @@ def _hash(coefficients: Floats) -> Floats:
 
 
 def _nearest(
-    test: _Pictures, train: _Pictures, test_prints: Floats, train_prints: Floats, task: ProgressTask
+    test: _Thumbnails,
+    train: _Thumbnails,
+    test_prints: Floats,
+    train_prints: Floats,
+    task: ProgressTask,
 ) -> NDArray[np.int64]:
     """Return for each test picture which training picture is nearly the same, or −1."""
     mirrored = np.where(_ODD, -test.coefficients, test.coefficients)

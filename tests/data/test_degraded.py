@@ -13,7 +13,7 @@ import pytest
 import phasegan
 from phasegan.data.hdf5.layout import SAMPLE_DATASETS, attributes_checksum, plain_attributes
 from phasegan.data.hdf5.verification import verify
-from phasegan.data.prepare.in_memory import encode_pictures
+from phasegan.data.prepare.in_memory import encode_images
 from phasegan.errors import InputError
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import encode
@@ -166,17 +166,17 @@ def test_attributes_out_of_range_are_damage(pictures, tmp_path, name, value):
 
 def test_pictures_in_memory_are_those_of_the_file(pictures, tmp_path):
     wanted = {"size": 16, "phase_dtype": "uint16", "phase_noise": 0.3, "phase_bits": 6}
-    layout, samples = encode_pictures(pictures, wanted, None, Progress())
+    layout, samples = encode_images(pictures, wanted, None, Progress())
     assert layout.degraded
     phasegan.prepare(pictures, tmp_path / "p.h5", **wanted, test=0)
     with phasegan.open(tmp_path / "p.h5") as file:
         stored = dict(zip(file.train.sources(), file.train.codes(), strict=True))
     for sample in samples:
         np.testing.assert_array_equal(sample.phase, stored[sample.source])
-    _, others = encode_pictures(pictures, wanted, None, Progress(), seed=1)
+    _, others = encode_images(pictures, wanted, None, Progress(), seed=1)
     assert any((a.phase != b.phase).any() for a, b in zip(samples, others, strict=True))
     with pytest.raises(InputError, match="phase_bits = 0"):
-        encode_pictures(pictures, wanted | {"phase_bits": 0}, None, Progress())
+        encode_images(pictures, wanted | {"phase_bits": 0}, None, Progress())
 
 
 def test_a_recipe_can_ask_for_noise_and_bits(pictures, tmp_path):

@@ -34,7 +34,7 @@ from phasegan.fourier.phase import UNDEFINED_BELOW
 
 FORMAT_NAME = "phasegan phase spectra"
 FORMAT_VERSION = 1
-PICTURES_NAME = "phasegan picture domains"
+PAIR_FORMAT_NAME = "phasegan picture domains"
 """The format of the other kind of prepared file, see `phasegan.data.hdf5.pair_layout`."""
 CONTIGUOUS = ("phase", "images")
 """Datasets whose values lie in one piece, each with its own checksum."""
@@ -329,7 +329,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
         raise InputError(
             f"{where}: holds reconstructions, not phase spectra; name the prepared file"
         )
-    if plain.get("format") == PICTURES_NAME:
+    if plain.get("format") == PAIR_FORMAT_NAME:
         raise InputError(
             f"{where}: holds two domains of pictures, not phase spectra; train a translation on it "
             f"with `phasegan train {where}`"

@@ -29,7 +29,7 @@ from phasegan.data.hdf5.layout import (
     plain_attributes,
 )
 from phasegan.data.hdf5.layout import FORMAT_NAME as PHASES_NAME
-from phasegan.data.hdf5.layout import PICTURES_NAME as FORMAT_NAME
+from phasegan.data.hdf5.layout import PAIR_FORMAT_NAME as FORMAT_NAME
 from phasegan.data.images.conversion import FITS, PixelFormat
 from phasegan.errors import InputError
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.checksums import digest
-from phasegan.data.hdf5.layout import DIGEST_BYTES, PICTURES_NAME, edited_error, one_line
+from phasegan.data.hdf5.layout import DIGEST_BYTES, PAIR_FORMAT_NAME, edited_error, one_line
 from phasegan.data.hdf5.links import refuse_links
 from phasegan.data.hdf5.pair_layout import (
     AXES,
@@ -49,7 +49,7 @@ def is_pair_file(path: str | os.PathLike[str] | None) -> bool:
         return False
     try:
         with container.open_hdf5(path) as file:
-            return container.decode_text(file.attrs.get("format")) == PICTURES_NAME
+            return container.decode_text(file.attrs.get("format")) == PAIR_FORMAT_NAME
     except Exception:  # damaged files fail in many ways inside libhdf5
         return False
 

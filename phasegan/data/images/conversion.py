@@ -49,7 +49,7 @@ class PixelFormat(NamedTuple):
         return f"{self.channels} channel{plural}{alpha}, {self.dtype}{limits}"
 
 
-def to_planes(picture: DecodedImage, pixel_format: PixelFormat) -> Planes:
+def to_planes(image: DecodedImage, pixel_format: PixelFormat) -> Planes:
     """Return an image as planes of a pixel format.
 
     Grey becomes RGB by repetition and RGB grey by its luma; 8 bit becomes 16 bit, full
@@ -57,7 +57,7 @@ def to_planes(picture: DecodedImage, pixel_format: PixelFormat) -> Planes:
 
     Parameters
     ----------
-    picture : DecodedImage
+    image : DecodedImage
         As decoded.
     pixel_format : PixelFormat
         Pixel format of the domain.
@@ -72,14 +72,14 @@ def to_planes(picture: DecodedImage, pixel_format: PixelFormat) -> Planes:
     UnreadableImageError
         If it has another number of channels; the message is the reason alone.
     """
-    colours, pixels = pixel_format.channels - pixel_format.alpha, picture.pixels
+    colours, pixels = pixel_format.channels - pixel_format.alpha, image.pixels
     if pixels.shape[2] == 1 and colours == 3:
-        picture = picture._replace(pixels=np.repeat(pixels, 3, axis=2))
+        image = image._replace(pixels=np.repeat(pixels, 3, axis=2))
     elif pixels.shape[2] == 3 and colours == 1:
-        picture = picture._replace(pixels=_grey(pixels))
+        image = image._replace(pixels=_grey(pixels))
     elif pixels.shape[2] != colours:
         raise UnreadableImageError(f"{pixels.shape[2]} channels, the domain has {colours}")
-    pixels = picture.with_alpha() if pixel_format.alpha else picture.pixels
+    pixels = image.with_alpha() if pixel_format.alpha else image.pixels
     planes = np.moveaxis(_to_dtype(pixels, pixel_format.dtype), -1, 0)
     return np.ascontiguousarray(planes)
 

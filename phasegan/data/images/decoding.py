@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 # Suffixes that Pillow lists, of documents, videos and containers.
-_NOT_PICTURES = {
+_NOT_IMAGES = {
     ".bufr", ".emf", ".eps", ".fit", ".fits", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf",
     ".ps", ".wmf",
 }  # fmt: skip
@@ -51,7 +51,7 @@ def _formats() -> tuple[str, ...]:
 def image_suffixes() -> frozenset[str]:
     """Return the suffixes of image files, lower case, with the dot."""
     Image.init()
-    return frozenset(Image.registered_extensions()) - _NOT_PICTURES
+    return frozenset(Image.registered_extensions()) - _NOT_IMAGES
 
 
 def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
@@ -179,37 +179,37 @@ def open_image(data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
     if high_bit_depth.is_deep_pnm(data):
         return high_bit_depth.decode_pnm(data)
     try:
-        picture: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
         if tiff.is_tiff(data):
             return tiff.decode_tiff(data, notes)
         raise
-    high_bit_depth.check_size(picture.width, picture.height)
-    note_profile(picture.info.get("icc_profile"), notes)
-    if picture.format == "TIFF":
-        return _open_tiff(picture, data, notes)
-    if _has_frames(picture, data):
+    high_bit_depth.check_size(image.width, image.height)
+    note_profile(image.info.get("icc_profile"), notes)
+    if image.format == "TIFF":
+        return _open_tiff(image, data, notes)
+    if _has_frames(image, data):
         notes.notices.add(FRAMES)
-    if picture.format in ("ICO", "ICNS") and len(picture.info.get("sizes", ())) > 1:
+    if image.format in ("ICO", "ICNS") and len(image.info.get("sizes", ())) > 1:
         notes.notices.add(SIZES)
     if high_bit_depth.is_deep_png(data):
-        orientation = picture.getexif().get(high_bit_depth.ORIENTATION, 1)
+        orientation = image.getexif().get(high_bit_depth.ORIENTATION, 1)
         return high_bit_depth.apply_orientation(high_bit_depth.decode_png(data), orientation)
-    if picture.format == "JPEG" and not picture.info.keys() & _MAY_TURN:
-        return picture  # the right way up, and not to be copied
-    return ImageOps.exif_transpose(picture)
+    if image.format == "JPEG" and not image.info.keys() & _MAY_TURN:
+        return image  # the right way up, and not to be copied
+    return ImageOps.exif_transpose(image)
 
 
-def _open_tiff(picture: Any, data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
-    if tiff.is_deep_tiff(picture):
+def _open_tiff(image: Any, data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
+    if tiff.is_deep_tiff(image):
         return tiff.decode_tiff(data, notes)
-    if getattr(picture, "is_animated", False):
+    if getattr(image, "is_animated", False):
         tiff.note_pages(data, notes)
     missing, extra_bands, alpha = (
-        tiff.missing_value(picture.tag_v2),
-        *tiff.extra_bands(picture.tag_v2),
+        tiff.missing_value(image.tag_v2),
+        *tiff.extra_bands(image.tag_v2),
     )
-    upright = ImageOps.exif_transpose(picture)
+    upright = ImageOps.exif_transpose(image)
     if extra_bands > alpha:
         notes.notices.add(BAND)
         if not alpha and upright.mode in _WITHOUT_LAST:
@@ -219,15 +219,15 @@ def _open_tiff(picture: Any, data: bytes, notes: ImageNotices) -> Pixels | Image
     return upright
 
 
-def _has_frames(picture: Any, data: bytes) -> bool:
+def _has_frames(image: Any, data: bytes) -> bool:
     """Tell a picture with frames or pages after the first; layers of one are no frames."""
-    if picture.format == "PSD":
+    if image.format == "PSD":
         return False
-    if picture.format == "GIF":  # which is read on to find out
+    if image.format == "GIF":  # which is read on to find out
         with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as another:
             return bool(getattr(another, "is_animated", False))
         return False
-    return bool(getattr(picture, "is_animated", False))
+    return bool(getattr(image, "is_animated", False))
 
 
 def note_profile(profile: Any, notes: ImageNotices) -> None:
@@ -249,12 +249,12 @@ _WITHOUT_LAST = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "La": "L"}
 _MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp"}
 
 
-def to_pixels(picture: Image.Image) -> Pixels:
+def to_pixels(image: Image.Image) -> Pixels:
     """Return the pixels of an image of any mode.
 
     Parameters
     ----------
-    picture : PIL.Image.Image
+    image : PIL.Image.Image
         Opened by Pillow.
 
     Returns
@@ -267,11 +267,11 @@ def to_pixels(picture: Image.Image) -> Pixels:
     UnreadableImageError
         If the pixels are floats or exceed 16 bits.
     """
-    mode = picture.mode
+    mode = image.mode
     if mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.uint16)
+        return np.asarray(image).astype(np.uint16)
     if mode == "I":
-        wide = np.asarray(picture)
+        wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65535:
             raise UnreadableImageError(
                 f"pixels from {wide.min()} to {wide.max()}; whole numbers from 0 to 65535 are taken"
@@ -279,13 +279,13 @@ def to_pixels(picture: Image.Image) -> Pixels:
         return wide.astype(np.uint16)
     if mode == "F":
         raise UnreadableImageError("floating-point pixels; only 8- and 16-bit integers are taken")
-    if mode in ("La", "PA") or "transparency" in picture.info:
-        return np.asarray(picture.convert("RGBA"))
+    if mode in ("La", "PA") or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA"))
     if mode in ("L", "RGB", "LA", "RGBA"):
-        return np.asarray(picture)
+        return np.asarray(image)
     if mode == "1":
-        return np.asarray(picture.convert("L"))
-    return np.asarray(picture.convert("RGB"))
+        return np.asarray(image.convert("L"))
+    return np.asarray(image.convert("RGB"))
 
 
 def flatten_alpha(pixels: Pixels, notes: ImageNotices) -> Pixels:
@@ -334,11 +334,11 @@ def bit_depth(data: bytes) -> int:
     if high_bit_depth.is_deep_pnm(data):
         return 16
     try:
-        picture = Image.open(io.BytesIO(data), formats=_formats())
+        image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
         return tiff.tiff_depth(data) if tiff.is_tiff(data) else 8
     except Exception:  # an unreadable picture is named when it is decoded
         return 8
-    if picture.format == "TIFF":
+    if image.format == "TIFF":
         return tiff.tiff_depth(data)
-    return 16 if picture.mode == "I" or picture.mode.startswith("I;16") else 8
+    return 16 if image.mode == "I" or image.mode.startswith("I;16") else 8

@@ -207,9 +207,9 @@ def _values(page: Any, data: bytes) -> NDArray[np.generic]:
         return tiff.page_values(page)
     except UnreadableImageError as reason:
         try:
-            with Image.open(io.BytesIO(data), formats=["TIFF"]) as picture:
-                if picture.mode not in ("F", "I") or page.dtype == np.uint32:
+            with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+                if image.mode not in ("F", "I") or page.dtype == np.uint32:
                     raise reason
-                return np.asarray(picture)
+                return np.asarray(image)
         except Image.UnidentifiedImageError:
             raise reason from None

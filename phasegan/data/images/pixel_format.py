@@ -36,12 +36,12 @@ class ImageInfo(NamedTuple):
     """Notices of the decoder."""
 
 
-def image_info(picture: DecodedImage) -> ImageInfo:
+def image_info(image: DecodedImage) -> ImageInfo:
     """Return size, channels and range of an image.
 
     Parameters
     ----------
-    picture : DecodedImage
+    image : DecodedImage
         At full depth.
 
     Returns
@@ -49,11 +49,11 @@ def image_info(picture: DecodedImage) -> ImageInfo:
     ImageInfo
         For `common_format`.
     """
-    pixels, low, high = picture.pixels, 0.0, white(picture.pixels.dtype)
+    pixels, low, high = image.pixels, 0.0, white(image.pixels.dtype)
     if high is None:
         low, high = float(pixels.min()), float(pixels.max())
     rows, columns, channels = pixels.shape
-    alpha = picture.alpha
+    alpha = image.alpha
     return ImageInfo(
         rows,
         columns,
@@ -64,7 +64,7 @@ def image_info(picture: DecodedImage) -> ImageInfo:
         high,
         value_range(pixels),
         alpha is not None and bool(alpha.min() < (white(alpha.dtype) or 1.0)),
-        picture.notices,
+        image.notices,
     )
 
 

@@ -169,27 +169,27 @@ def read_square(
     return guarded(decode, data)
 
 
-def _square(picture: Image.Image, size: int, mode: str, how: str) -> Pixels:
-    columns, rows = picture.size
+def _square(image: Image.Image, size: int, mode: str, how: str) -> Pixels:
+    columns, rows = image.size
     if min(rows, columns) < size:
         raise UnreadableImageError(f"{columns}×{rows} pixels, smaller than {size}")
     if how == "crop" and rows != columns:
         side = min(rows, columns)
         top, left = (rows - side) // 2, (columns - side) // 2
-        picture = picture.crop((left, top, left + side, top + side))
-    if picture.mode != mode:
-        picture = picture.convert(mode)
-    if picture.size != (size, size):
-        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
+        image = image.crop((left, top, left + side, top + side))
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(image)
 
 
 def _resize(pixels: Pixels, rows: int, columns: int) -> Pixels:
     if pixels.shape[:2] == (rows, columns):
         return np.ascontiguousarray(pixels)
     if pixels.dtype == np.uint8:
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
-        return np.asarray(picture.resize((columns, rows), Image.Resampling.LANCZOS))
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        return np.asarray(image.resize((columns, rows), Image.Resampling.LANCZOS))
     planes = pixels[..., None] if pixels.ndim == 2 else pixels
     resized = [
         np.asarray(

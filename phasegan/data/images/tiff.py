@@ -56,12 +56,12 @@ def is_tiff(data: bytes) -> bool:
     return data[:4] in _TIFF_SIGNATURES
 
 
-def is_deep_tiff(picture: Any) -> bool:
+def is_deep_tiff(image: Any) -> bool:
     """Tell a TIFF, opened by Pillow, that Pillow would reduce to 8 bits or misread.
 
     Parameters
     ----------
-    picture : PIL.Image.Image
+    image : PIL.Image.Image
         Image of format TIFF.
 
     Returns
@@ -69,14 +69,14 @@ def is_deep_tiff(picture: Any) -> bool:
     bool
         Whether tifffile has to read it.
     """
-    tags = picture.tag_v2
+    tags = image.tag_v2
     bits = tags.get(_TIFF_BITS, (1,))
     if tags.get(_TIFF_DEPTH, 1) != 1 or (
-        _SIGNED in tags.get(_TIFF_FORMAT, ()) and picture.mode != "I"
+        _SIGNED in tags.get(_TIFF_FORMAT, ()) and image.mode != "I"
     ):
         return True
     white_is_zero = tags.get(_TIFF_PHOTOMETRIC) == 0
-    return max(bits) > 8 and (len(bits) > 1 or picture.mode == "RGB" or white_is_zero)
+    return max(bits) > 8 and (len(bits) > 1 or image.mode == "RGB" or white_is_zero)
 
 
 def tiff_depth(data: bytes) -> int:

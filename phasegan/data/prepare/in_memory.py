@@ -17,7 +17,7 @@ from phasegan.fourier.convention import padded_size
 from phasegan.progress import Progress
 
 
-def encode_pictures(
+def encode_images(
     path: Path,
     preprocessing: dict[str, Any],
     limit: int | None,

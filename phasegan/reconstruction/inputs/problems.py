@@ -15,7 +15,7 @@ from phasegan.data.hdf5.container import HDF5_SUFFIXES, is_hdf5
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.split import Indices, PreparedSplit
-from phasegan.data.prepare.in_memory import encode_pictures
+from phasegan.data.prepare.in_memory import encode_images
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import UINT16_CODES, decode, half_steps
 from phasegan.progress import Progress
@@ -247,7 +247,7 @@ def load_path(
     try:
         if complete_preprocessing is not None:
             preprocessing = complete_preprocessing(preprocessing)
-        layout, samples = encode_pictures(path, preprocessing, limit, progress)
+        layout, samples = encode_images(path, preprocessing, limit, progress)
     except InputError as error:
         if path.suffix.lower() in (".tif", ".tiff"):  # where phases may be floats
             raise InputError(f"{error}. {_AS_ARRAY}") from None

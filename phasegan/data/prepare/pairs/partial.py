@@ -177,11 +177,11 @@ class PartialPairFile:
             Row and image.
         """
         lines = []
-        for row, picture in images:
-            self._file.write(int(self._starts[group][row]), picture.planes)
-            self._digests[group][row] = np.frombuffer(picture.digest, np.uint8)
+        for row, image in images:
+            self._file.write(int(self._starts[group][row]), image.planes)
+            self._digests[group][row] = np.frombuffer(image.digest, np.uint8)
             source = self._groups[group].hashes[row]
-            lines.append([_MADE, group, row, source, picture.digest.hex()])
+            lines.append([_MADE, group, row, source, image.digest.hex()])
         self._lines.append(lines)
 
     def finish(self, metadata: PairMetadata) -> None:

@@ -66,8 +66,8 @@ class ConvertJob(NamedTuple):
         sha256, stamp = _hashed(self.path)
         if sha256 != self.sha256:
             raise UnreadableImageError("it has changed since it was looked at")
-        picture = _decoded(self.path, stamp)
-        planes = resize_to_load(to_planes(picture, self.pixel_format), self.load, self.fit)
+        image = _decoded(self.path, stamp)
+        planes = resize_to_load(to_planes(image, self.pixel_format), self.load, self.fit)
         return ConvertedImage(planes, digest(planes))
 
 
@@ -114,7 +114,7 @@ def _hashed(path: str) -> tuple[str, _Stamp]:
 
 
 def _decoded(path: str, stamp: _Stamp) -> DecodedImage:
-    picture = read_full_depth(Path(path))
+    image = read_full_depth(Path(path))
     if _stamp(path) != stamp:
         raise UnreadableImageError("it changes while it is read")
-    return picture
+    return image
