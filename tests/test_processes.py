@@ -70,20 +70,20 @@ def test_alone_everything_is_as_it_is():
         Processes(1, 3).local_only().stop_consensus(),
     ],
 )
-def test_alone_a_vote_is_its_own_answer_at_once(consensus):
+def test_a_single_process_gets_its_own_code_at_once(consensus):
     assert consensus.submit_and_wait(7) == 7
     assert [consensus.submit(value) for value in (0, 15, 0, 1000)] == [0, 15, 0, 1000]
     assert consensus.drain() == 0
 
 
-def test_a_silenced_process_has_its_share_and_sends_nothing():
-    silent = Processes(1, 3).local_only()
+def test_a_local_process_has_its_share_and_sends_nothing():
+    local = Processes(1, 3).local_only()
     value = torch.ones(2)
-    silent.all_reduce_sum([value])
-    silent.broadcast([value])
+    local.all_reduce_sum([value])
+    local.broadcast([value])
     assert value.tolist() == [1, 1]
-    assert silent.gather_rows(torch.ones(2, 4), 7).shape == (7, 4)
-    assert silent.all_reduce_max(value) is value
-    assert silent.broadcast_result(lambda: "own") == silent.main_first(lambda: "own") == "own"
-    assert (silent.rank, silent.count, silent.main) == (1, 3, False)
-    assert silent.share(7) == Processes(1, 3).share(7)
+    assert local.gather_rows(torch.ones(2, 4), 7).shape == (7, 4)
+    assert local.all_reduce_max(value) is value
+    assert local.broadcast_result(lambda: "own") == local.main_first(lambda: "own") == "own"
+    assert (local.rank, local.count, local.main) == (1, 3, False)
+    assert local.share(7) == Processes(1, 3).share(7)

@@ -63,7 +63,7 @@ def start(rank, count, port):
         assert device == CPU
         assert (found.rank, found.count, found.main) == (rank, count, rank == 0)
         assert is_main() == found.main
-        for law in (added, gathered, compared, copied, told, failed, ordered, voted, waited):
+        for law in (added, gathered, compared, copied, told, failed, ordered, agreed, waited):
             try:
                 law(found)
             except BaseException:
@@ -216,7 +216,7 @@ def ordered(found):
         found.main_first(lack)
 
 
-def voted(found):
+def agreed(found):
     """An answer is that of the turn before, the same for all, and none is lost."""
     last = found.rank == found.count - 1
     consensus = found.stop_consensus()

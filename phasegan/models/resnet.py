@@ -36,7 +36,7 @@ class ResNetGenerator(nn.Module):
     Parameters
     ----------
     in_channels, out_channels : int
-        Channels of the picture that goes in and of the one that comes out.
+        Channels of the input and of the output.
     base_channels : int
         Channels after the first layer (64 as published).
     blocks : int

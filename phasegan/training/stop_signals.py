@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM wait for the end of a step."""
+"""Defer SIGINT and SIGTERM to the end of a step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 
 class SignalGuard:
-    """While it is open, SIGINT and SIGTERM set `received` instead of stopping the program.
+    """Record SIGINT and SIGTERM in `received` instead of stopping the program.
 
     A second signal of the same kind acts at once. In threads other than the
     main one, where Python takes no signals, it does nothing.

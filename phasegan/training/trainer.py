@@ -39,27 +39,27 @@ from phasegan.training.stop_signals import SignalGuard
 
 LOG_STEPS = 50
 PROGRESS_LOSSES = ("cycle_b", "structure", "cycle_a", "discriminator_b")
-"""Losses that the progress line names."""
+"""Losses on the progress line."""
 CHECKPOINT_SECONDS = 600.0
 KEPT_CHECKPOINTS = 2
 """Checkpoints kept, the newest ones."""
 MAX_RECOVERIES = 3
-"""Losses that were not finite after which a run is given up."""
+"""Losses that were not finite after which a run fails."""
 
-_SAVE, _NOT_FINITE = 1, 1000  # votes, beside the numbers of signals
+_SAVE, _NOT_FINITE = 1, 1000  # stop codes, beside the numbers of signals
 
 
 class Trainer:
-    """One run from where it stands to its end.
+    """The training loop of one run, from its start or its newest checkpoint to its end.
 
     Parameters
     ----------
     config : TrainConfig
-        What to train.
+        The run.
     file : PreparedFile or DomainData
         The data that `config.data` describes.
     folder : RunFolder
-        Where everything is written; `config.json` is there already.
+        Where everything is written; `config.json` exists already.
     device : torch.device
         Where to train.
     progress : Progress
@@ -70,7 +70,7 @@ class Trainer:
         Switches of speed and memory.
     processes : Processes
         Those that train together; only the main one writes.
-    start : Start, optional
+    start : InitialNetworks, optional
         Networks to start from.
     """
 
@@ -94,16 +94,16 @@ class Trainer:
         self.batches = make_batches(config, file, images, device, execution)
         self.checkpoints = Checkpoints(folder.checkpoints_path, KEPT_CHECKPOINTS)
         self.loss_meter = LossMeter(self.gan.loss_names, device)
-        self.non_finite, self.stop_consensus = NonFiniteDetector(device), processes.stop_consensus()
+        self.non_finite, self.consensus = NonFiniteDetector(device), processes.stop_consensus()
         self.samples = make_sample_callback(config, file) if processes.main else None
         self.sample_epochs = sample_epochs(config.epochs)
-        self.steps_done = self.epochs_done = 0  # optimiser steps; epochs with all that follows them
+        self.steps_done = self.epochs_done = 0  # optimiser steps; epochs with their validation
         self.best: Validated | None = None
-        self.stale_validations = 0  # validations since the best
+        self.stale_validations = 0  # validations since the best one
         self.recoveries: list[str] = []
         self.previous_seconds, self.previous_device_seconds = 0.0, 0.0
         self.run_log: RunLog | None = None
-        self.images_seen = 0  # images since the clock was started
+        self.images_seen = 0  # since `clock_start`
         self.clock_start = time.monotonic()
 
     # --- the run ------------------------------------------------------------------
@@ -169,21 +169,19 @@ class Trainer:
                     if self.steps_done % LOG_STEPS == 0:
                         self._log(task, self.epochs_done + 1)
                     task.advance(1)
-                    self._handle(self.stop_consensus.submit(self._signal_code(finite, signals)))
-                self._handle(
-                    self.stop_consensus.submit_and_wait(
-                        self._signal_code(self.non_finite.drain(), signals)
-                    )
-                )
+                    code = self._stop_code(finite, signals)
+                    self._handle(self.consensus.submit(code))
+                code = self._stop_code(self.non_finite.drain(), signals)
+                self._handle(self.consensus.submit_and_wait(code))
                 self._end_epoch(task)
             self._save("finished")
         except NonFiniteError:
-            self.stop_consensus.drain()
+            self.consensus.drain()
             return False
         return True
 
     def _step(self) -> bool:
-        """Learn from the next batch; tell whether all losses were finite, as far as is known."""
+        """Train on the next batch; return whether all losses whose values arrived were finite."""
         self.gan.set_lr_factor(self.gan.lr_factor(self.steps_done))
         self.learning_rate = self._learning_rate(self.steps_done)
         batch = self.load(self.steps_done)
@@ -198,7 +196,7 @@ class Trainer:
     def _learning_rate(self, step: int) -> float:
         return self.config.learning_rate * self.gan.accelerator.lr_scale * self.gan.lr_factor(step)
 
-    def _signal_code(self, finite: bool, signals: SignalGuard) -> int:
+    def _stop_code(self, finite: bool, signals: SignalGuard) -> int:
         if not finite:
             return _NOT_FINITE
         if signals.received is not None:
@@ -206,20 +204,20 @@ class Trainer:
         late = time.monotonic() - self.last_save > CHECKPOINT_SECONDS
         return _SAVE if late and self.processes.main else 0
 
-    def _handle(self, vote: int) -> None:
-        """Do what the processes agreed on."""
-        if vote == 0:
+    def _handle(self, code: int) -> None:
+        """Act on the stop code that the processes agreed on."""
+        if code == 0:
             return
-        if vote == _NOT_FINITE:
+        if code == _NOT_FINITE:
             raise NonFiniteError
-        if vote == _SAVE:
+        if code == _SAVE:
             self._save("running")
             return
         self._save("interrupted")
         raise Interrupted(
             f"interrupted at step {self.steps_done} of {self.config.steps}; saved in "
             f"{self.folder.path}, continue with --resume",
-            vote,
+            code,
         )
 
     def _end_epoch(self, task: ProgressTask) -> None:
@@ -252,7 +250,7 @@ class Trainer:
         return bool(patience) and self.stale_validations >= patience
 
     def _recover(self, task: ProgressTask) -> None:
-        """Go on from the last checkpoint, more carefully, after a loss that was not finite."""
+        """Continue from the last checkpoint, with `back_off`, after a loss that was not finite."""
         at, self.non_finite = self.steps_done, NonFiniteDetector(self.device)
         if len(self.recoveries) >= MAX_RECOVERIES:
             self._restore()
@@ -275,7 +273,7 @@ class Trainer:
             "--learning-rate"
         )
 
-    # --- what it leaves -------------------------------------------------------------
+    # --- log and checkpoints -------------------------------------------------------------
 
     def _open_run_log(self) -> None:
         if not self.processes.main:
@@ -290,7 +288,7 @@ class Trainer:
         self.clock_start, self.images_seen = time.monotonic(), 0
 
     def _log(self, task: ProgressTask, epoch: int) -> None:
-        """Write the losses since the last time, if there are any, and show some."""
+        """Log the mean losses since the last call, and show some with the progress."""
         means = self.loss_meter.flush(self.processes)
         if self.run_log is not None and means and all(map(math.isfinite, means.values())):
             pace = self.images_seen / max(1e-9, time.monotonic() - self.clock_start)
@@ -362,7 +360,7 @@ class Trainer:
                 save_weights(network, self.folder.weights_path(name), about)
 
     def _restore(self) -> None:
-        """Take everything from the newest checkpoint."""
+        """Restore the state of the newest checkpoint."""
         state = self.processes.main_first(lambda: self.checkpoints.load(self.device, self.progress))
         config = self.config
         with checkpoint_errors(self.folder.checkpoints_path):

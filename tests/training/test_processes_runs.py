@@ -153,7 +153,7 @@ def test_two_processes_interrupted_go_on_as_one(files, alone, together, tmp_path
     assert [outcome.status for outcome in outcomes] == [143, 143], outcomes
     assert_only_main_speaks(outcomes)
     status = RunFolder(run).read_status()
-    assert (status.state, status.step) == ("interrupted", 6)  # a turn after the vote
+    assert (status.state, status.step) == ("interrupted", 6)  # a step after the signal
     message = outcomes[0].err.splitlines()[-1]
     assert message == (
         f"phasegan: interrupted at step 6 of {STEPS}; saved in {run}, continue with --resume"

@@ -1,1 +1,1 @@
-"""Records, sample pictures and validation as training goes."""
+"""During training: logs, sample images, validation, advice on stopping."""

@@ -176,11 +176,11 @@ class TranslationSamples(SampleCallback):
             tiles += [_planes(tile) for tile in self._tiles(self._real[source][:ROWS], source)]
         return np.stack(tiles)
 
-    def _tiles(self, pictures: NDArray[np.floating], domain: int) -> list[Tile]:
-        return [display(picture, self._kinds[domain]) for picture in pictures]
+    def _tiles(self, images: NDArray[np.floating], domain: int) -> list[Tile]:
+        return [display(image, self._kinds[domain]) for image in images]
 
 
-def display(picture: NDArray[np.floating], kind: PixelFormat) -> Tile:
+def display(image: NDArray[np.floating], kind: PixelFormat) -> Tile:
     """Return an image in [−1, 1] as a tile.
 
     Alpha is left out; of more than three channels the first three are shown, of two the
@@ -188,7 +188,7 @@ def display(picture: NDArray[np.floating], kind: PixelFormat) -> Tile:
 
     Parameters
     ----------
-    picture : numpy.ndarray
+    image : numpy.ndarray
         (C, rows, columns), in [−1, 1].
     kind : PixelFormat
         Its channels.
@@ -198,7 +198,7 @@ def display(picture: NDArray[np.floating], kind: PixelFormat) -> Tile:
     numpy.ndarray
         (rows, columns[, 3]), uint8.
     """
-    colours = picture[: kind.channels - kind.alpha]
+    colours = image[: kind.channels - kind.alpha]
     tile = from_unit_range(colours, PixelFormat(len(colours), "uint8", 0.0, 255.0)).astype(np.uint8)
     return tile[0] if len(tile) < 3 else np.ascontiguousarray(np.moveaxis(tile[:3], 0, -1))
 

@@ -101,9 +101,9 @@ class PhaseSamples(SampleCallback):
         numpy.ndarray
             (n[, C], N, N), pixel units.
         """
-        pictures = gan.reconstruct(self._phase, self._trusted)
-        shape = (*self._phase.shape[:-2], *pictures.shape[-2:])
-        return denormalise_images(pictures, self.data_range).reshape(shape)
+        output = gan.reconstruct(self._phase, self._trusted)
+        shape = (*self._phase.shape[:-2], *output.shape[-2:])
+        return denormalise_images(output, self.data_range).reshape(shape)
 
     def sheet(self, estimates: NDArray[np.floating], footer: str) -> Any:
         """Return the contact sheet of some estimates.

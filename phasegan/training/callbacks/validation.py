@@ -105,8 +105,8 @@ def validate_phases(
     for start in range(0, len(own), _BLOCK):
         block = own[start : start + _BLOCK]
         images = file.train.images(block)
-        pictures = gan.reconstruct(file.train.phase(block), ~file.train.undefined(block))
-        estimates = denormalise_images(pictures, config.data_range).reshape(images.shape)
+        output = gan.reconstruct(file.train.phase(block), ~file.train.undefined(block))
+        estimates = denormalise_images(output, config.data_range).reshape(images.shape)
         total += float(clipped_mse(estimates, images, data_range=config.data_range).sum())
     number = torch.float64 if device.type != "mps" else torch.float32
     summed = torch.tensor([total], dtype=number, device=device)

@@ -90,7 +90,7 @@ def _crop(images: Tensor, least: float, rng: np.random.Generator, part: BatchSli
     ratio = 1.0 + rng.uniform(-ASPECT, ASPECT, count)
     sides = np.stack([share * np.sqrt(ratio), share / np.sqrt(ratio)], axis=1).clip(least, 1.0)
     sides[~cropped] = 1.0
-    # From −1 to 1 across the picture: what lies in the middle of the crop.
+    # The middle of the crop, from −1 to 1 across the image.
     middle = (1.0 - sides) * rng.uniform(-1.0, 1.0, (count, 2))
     transform = np.zeros((count, 2, 3), dtype=np.float32)
     transform[:, 0, 0], transform[:, 1, 1] = sides[:, 1], sides[:, 0]

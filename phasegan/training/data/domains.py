@@ -220,10 +220,10 @@ def centre_squares(
     """
     squares, notices, infos, names = [], NoticeCounter(), [], part.names
     for row in rows:
-        picture = part.read(row)
-        squares.append(to_unit_range(centre_square(to_planes(picture, kind), size), kind))
+        image = part.read(row)
+        squares.append(to_unit_range(centre_square(to_planes(image, kind), size), kind))
         if progress is not None:
-            infos.append(image_info(picture))
+            infos.append(image_info(image))
             notices.add(notices_for(infos[-1], kind), f"{part.label}/{names[row]}")
     if progress is not None:
         notices.report(progress)
@@ -318,5 +318,5 @@ class DomainBatches(Batches):
 
     def _decode(self, domain: int, row: int) -> Planes:
         data: PicturesConfig = self._config.data
-        picture = self._parts[domain].read(row)
-        return resize_to_load(to_planes(picture, self._kinds[domain]), data.load, data.fit)
+        image = self._parts[domain].read(row)
+        return resize_to_load(to_planes(image, self._kinds[domain]), data.load, data.fit)

@@ -122,7 +122,7 @@ def open_inputs(
     """
     own = {k: options.pop(k, None) for k in ("images", "domain_a", "domain_b", "start_from")}
     if is_translation(data, own | options):
-        return _open_pictures(data, own, options, device, progress)
+        return _open_domains(data, own, options, device, progress)
     if own["start_from"] is not None:
         raise InputError("--start-from belongs to the presets translation and one-way")
     path = DEFAULT_DATA if data is None else Path(data)
@@ -133,12 +133,12 @@ def open_inputs(
         )
     file = stack.enter_context(PreparedFile(path))
     images = own["images"]
-    pictures = None if images is None else stack.enter_context(PreparedFile(images))
-    config = resolve_config(file, device, pictures, **options)
-    return TrainingInputs(file, pictures, config, file.path.stem)
+    image_file = None if images is None else stack.enter_context(PreparedFile(images))
+    config = resolve_config(file, device, image_file, **options)
+    return TrainingInputs(file, image_file, config, file.path.stem)
 
 
-def _open_pictures(
+def _open_domains(
     data: PathLike | None,
     own: dict[str, Any],
     options: dict[str, Any],
@@ -159,7 +159,7 @@ def _open_pictures(
         for name, value in start.sizes().items():
             if options.get(name) is None:
                 options[name] = value
-    config, pictures = resolve_pictures(domains, device, progress, **options)
+    config, domain_data = resolve_pictures(domains, device, progress, **options)
     if start is not None:
         config = config.model_copy(update={"start": start.digest})
-    return TrainingInputs(pictures, None, config, domains.name, start)
+    return TrainingInputs(domain_data, None, config, domains.name, start)
