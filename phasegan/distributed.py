@@ -401,8 +401,8 @@ def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.devic
         if launch.rank:
             raise PeerFailedError(RunError.exit_status) from error
         raise RunError(
-            "another process of this training ended, or did not answer; what was saved goes on "
-            "with --resume"
+            "another process of this training ended, or did not answer; continue from what was "
+            "saved with --resume"
         ) from error
     finally:
         processes.close()

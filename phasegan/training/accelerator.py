@@ -201,9 +201,9 @@ class Accelerator:
         """Switch to float32, or in float32 halve the learning rates; return which, for the log."""
         if self.autocast_dtype is not None:
             self._use_float32()
-            return "goes on in 32 bit"
+            return "continuing in 32 bit"
         self.lr_scale *= BACK_OFF_FACTOR
-        return f"goes on with {self.lr_scale:g} times the learning rate"
+        return f"continuing with {self.lr_scale:g} times the learning rate"
 
     def _use_float32(self) -> None:
         self.autocast_dtype = None

@@ -269,15 +269,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     data = path.read_bytes()  # not a map of the file: a failing disk is an error, not a signal
     if data.startswith(b"PK"):
         raise InputError(
-            f"{path}: damaged checkpoint, or one of an older phasegan (format 1); go on with the "
-            "phasegan that wrote it, or remove the run folder and train again"
+            f"{path}: damaged checkpoint, or one of an older phasegan (format 1); continue with "
+            "the phasegan that wrote it, or remove the run folder and train again"
         )
     tensors = load(data)
     content = json.loads(_metadata(data)[_HEADER_KEY])
     if content.get("format") != CHECKPOINT_FORMAT:
         raise InputError(
             f"{path}: not a checkpoint of format {CHECKPOINT_FORMAT}, which this phasegan reads; "
-            "go on with the phasegan that wrote it, or remove the run folder and train again"
+            "continue with the phasegan that wrote it, or remove the run folder and train again"
         )
     if content.pop("sha256") != _digest(content, tensors):
         raise ValueError("its checksum does not match")

@@ -334,7 +334,7 @@ def test_a_pickle_is_refused_and_not_executed(tmp_path, monkeypatch):
 
 def test_an_older_or_newer_format_is_said(tmp_path, monkeypatch):
     torch.save({"format": 1}, tmp_path / "checkpoint.pt")
-    with pytest.raises(InputError, match=r"older phasegan \(format 1\); go on with"):
+    with pytest.raises(InputError, match=r"older phasegan \(format 1\); continue with"):
         load_checkpoint(tmp_path / "checkpoint.pt", CPU)
     monkeypatch.setattr(checkpoint, "CHECKPOINT_FORMAT", 3)
     save_checkpoint(tmp_path / "newer", STATE)

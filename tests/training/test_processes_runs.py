@@ -184,9 +184,8 @@ def test_a_loss_that_is_not_finite_in_one_share_sends_all_back(files, together, 
     outcomes = together(2, *arguments, trick="poison-5-1")
     assert [outcome.status for outcome in outcomes] == [0, 0], outcomes
     assert_only_main_speaks(outcomes)
-    text = (
-        "a loss was not finite at step 6: back to step 3, goes on with 0.5 times the learning rate"
-    )
+    text = "a loss was not finite at step 6: back to step 3, "
+    text += "continuing with 0.5 times the learning rate"
     assert f"warning: {text}" in outcomes[0].err.splitlines()
     status = RunFolder(run).read_status()
     assert (status.state, status.step, status.fell_back) == ("finished", STEPS, (text,))

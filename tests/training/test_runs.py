@@ -237,7 +237,7 @@ def poison(monkeypatch, steps):
 
 @pytest.mark.parametrize(
     ("precision", "change"),
-    [("bf16", "goes on in 32 bit"), ("32", "goes on with 0.5 times the learning rate")],
+    [("bf16", "continuing in 32 bit"), ("32", "continuing with 0.5 times the learning rate")],
 )
 def test_a_loss_that_is_not_finite_sends_the_run_back_to_its_last_good_state(
     tiny, tmp_path, monkeypatch, precision, change

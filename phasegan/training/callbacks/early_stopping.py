@@ -35,9 +35,9 @@ def stopping_advice(records: Sequence[Mapping[str, Any]], config: TranslationCon
     ]
     if not config.validation.samples:
         return (
-            "Losses of adversaries do not say when to stop. Train with --validation 50: then "
+            "Adversarial losses do not tell when to stop. Train with --validation 50: then "
             "translated pictures that were not trained on are compared with the other domain, "
-            "the best weights are kept, and this place says whether more epochs are worth it."
+            "the best weights are kept, and this paragraph says whether more epochs are worth it."
         )
     if len(validations) < 4:
         return "Too few validations yet to say when to stop."
@@ -59,7 +59,7 @@ def stopping_advice(records: Sequence[Mapping[str, Any]], config: TranslationCon
     if late > best * (1 + NOTICEABLE):
         return summary + (
             f"The last {count} were worse by {late / best - 1:.0%} or more: stop there, or train "
-            "on more pictures; longer training wears this pair out."
+            "on more pictures; longer training on this pair makes it worse."
         )
     return summary + (
         f"The last {count} changed it by less than {NOTICEABLE:.0%}: more epochs of the same "
