@@ -185,7 +185,7 @@ def test_the_smallest_picture_leaves_one_patch(layers):
     assert smallest_size() == MIN_SIZE
 
 
-def test_pixels_are_judged_one_by_one():
+def test_pixels_are_scored_one_by_one():
     network = drawn(PixelDiscriminator(2, 4))
     network.net[3] = nn.Identity()  # statistics would couple all pixels
     x = picture(1, 2, 6, 5)

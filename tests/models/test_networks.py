@@ -55,7 +55,7 @@ def test_any_size_comes_back_as_it_was(size):
     assert output.abs().max() <= 1
 
 
-def test_the_smallest_size_that_can_be_judged():
+def test_the_smallest_size_that_can_be_scored():
     network = PatchDiscriminator(1, 2)
     assert network(torch.zeros(1, 1, MIN_SIZE, MIN_SIZE)).numel() == 1
     with pytest.raises((RuntimeError, ValueError)):

@@ -207,7 +207,7 @@ PRESET_TABLE = pytest.mark.parametrize(
 @pytest.mark.numerical
 @PRESET_TABLE
 @pytest.mark.parametrize("precision", ["32", "bf16"])
-def test_an_engine_goes_on_to_the_same_weights(tmp_path, make, step, precision):
+def test_a_restored_gan_continues_to_the_same_weights(tmp_path, make, step, precision):
     one, other = make(1, precision), make(2, precision)
     for i in range(3):
         step(one, i)

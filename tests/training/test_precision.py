@@ -62,7 +62,7 @@ def crops(tmp_path_factory):
 
 
 def begun(file, settings, device=CPU, execution=STANDARD):
-    """Return an engine before its first step, and its batches."""
+    """Return the networks before their first step, and their batches."""
     gan = make_gan(settings, device, execution)
     batches = make_batches(settings, file, None, device, execution)
     gan.setup(batches, Progress())

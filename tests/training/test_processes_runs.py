@@ -52,7 +52,7 @@ def test_every_sample_is_taken_once_whoever_takes_it(files, case, in_double):
                 epoch, step = divmod(done, config.steps_per_epoch)
                 micro_batches = []
                 for rank in range(count):
-                    batch = load_batch(batches, engine(rank, count, most), config, done)
+                    batch = load_batch(batches, local_gan(rank, count, most), config, done)
                     assert batch.total == batches.count(step)
                     micro_batches += batch.micro_batches
                 for whole, found in zip(
@@ -63,7 +63,7 @@ def test_every_sample_is_taken_once_whoever_takes_it(files, case, in_double):
                     assert_rows(found, whole)
 
 
-def engine(rank, count, most):
+def local_gan(rank, count, most):
     accelerator = SimpleNamespace(
         processes=Processes(rank, count).local_only(), execution=Execution(micro_batch=most)
     )
@@ -99,7 +99,7 @@ def test_the_batches_of_an_epoch_are_all_samples(files, case):
             for done in range(epoch * config.steps_per_epoch, (epoch + 1) * config.steps_per_epoch):
                 for rank in range(3):
                     for micro in load_batch(
-                        batches, engine(rank, 3, 1), config, done
+                        batches, local_gan(rank, 3, 1), config, done
                     ).micro_batches:
                         real = micro.real_b if case == "paper" else 2 * micro.real_b.pixels - 1
                         taken += [image.numpy().tobytes() for image in real.mul(127.5).round()]

@@ -86,7 +86,7 @@ def test_losses_fall_where_they_should(name):
     assert both.generator(fake + 0.1) < both.generator(fake)
 
 
-def test_one_way_has_no_judge_of_a_and_a_way_back_only_for_the_cycle():
+def test_one_way_has_no_discriminator_of_a_and_a_way_back_only_for_the_cycle():
     gan = CycleGAN(config(preset="one-way"), CPU)
     assert gan.config.network_names == ("generator_ab", "generator_ba", "discriminator_b")
     losses = gan.step(batch(1), batch(2))
