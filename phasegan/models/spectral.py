@@ -114,7 +114,7 @@ class SpectralGenerator(nn.Module):
     cascade_mean_magnitude: Tensor
     shares: Tensor
 
-    LATER = ("shares",)
+    OPTIONAL_BUFFERS = ("shares",)
     """Buffers that weights of earlier versions lack; their initial values reproduce those."""
 
     def __init__(
@@ -154,7 +154,7 @@ class SpectralGenerator(nn.Module):
         self._grid: Grid | None = None
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name in self.LATER:
+        for name in self.OPTIONAL_BUFFERS:
             state_dict.setdefault(f"{prefix}{name}", torch.ones_like(getattr(self, name)))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 

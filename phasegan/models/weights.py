@@ -204,7 +204,7 @@ def load_weights(module: nn.Module, path: Path, network: str | None = None) -> N
     state, header = read_weights(path)
     _check_network(path, header, network)
     expected = module.state_dict()
-    for key in sorted({*expected, *state} - {*getattr(module, "LATER", ())} | {*state}):
+    for key in sorted({*expected, *state} - {*getattr(module, "OPTIONAL_BUFFERS", ())} | {*state}):
         if key not in state:
             raise InputError(f"{path}: holds no {key}, which the network needs")
         if key not in expected:
