@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-portable lint bench clean
+.PHONY: help install demo test test-slow test-portable test-all lint bench clean
 
 help:
 	@echo "make demo   prepare, train, reconstruct, score: tables and pictures in demo/ (minutes)"
-	@echo "make test   the test suite"
+	@echo "make test   the tests that are quick (minutes)"
+	@echo "make test-all  all tests: these, those that are slow, and test-portable"
 	@echo "make test-portable  the numerical tests as on other processors and with more threads"
 	@echo "make lint   style, docstrings, import layers, types"
 	@echo "make bench  the published table, on DATA=file.h5 or the builtin photographs"
@@ -41,7 +42,12 @@ demo: install
 	@echo "What each network is worth on these photographs stands below the table above."
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: install
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+test-all: test test-slow test-portable
 
 test-portable: install
 	$(BIN)/python tests/portable.py
