@@ -199,6 +199,7 @@ def test_the_package_is_lazy_and_complete():
         _ = phasegan.nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*phasegan.__all__} - {"__version__"}))
 def test_documented_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

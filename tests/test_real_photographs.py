@@ -20,6 +20,7 @@ def scenes(real_data, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_baselines_have_the_known_errors(scenes):
     rows = phasegan.evaluate(scenes, ["zero", "mean-image", "mean-magnitude"]).rows
     mse = [row.values["mse"] for row in rows]
@@ -68,6 +69,7 @@ HARD = [47, 70, 288, 290, 469]
 """Badly conditioned photographs, and one with black borders on opposite sides."""
 
 
+@pytest.mark.slow
 def test_photographs_are_certified_from_their_phase_alone(scenes):
     import numpy as np
 
@@ -78,6 +80,7 @@ def test_photographs_are_certified_from_their_phase_alone(scenes):
     assert found.certificates[13].support == (13, 111, 0, 128)
 
 
+@pytest.mark.slow
 def test_black_borders_are_certified_on_their_window_or_not_at_all(scenes):
     import numpy as np
 
@@ -99,6 +102,7 @@ def test_black_borders_are_certified_on_their_window_or_not_at_all(scenes):
     assert sum(c.certified for c in found.certificates) >= 3
 
 
+@pytest.mark.slow
 def test_nothing_is_certified_falsely(scenes):
     images, observed = _twice_padded(scenes, range(30, 36))
     turned = (images.astype(int) + images[:, ::-1, ::-1]) // 2
@@ -112,6 +116,7 @@ def test_nothing_is_certified_falsely(scenes):
         assert not any(c.certified for c in found.certificates), (kind, level)
 
 
+@pytest.mark.slow
 def test_a_short_training_moves_flowers_towards_the_other_domain(real_data, tmp_path):
     folder = real_data / "sunflower2daisy"
     if not folder.is_dir():

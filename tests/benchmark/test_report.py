@@ -135,6 +135,7 @@ def test_figures_are_drawn_for_what_there_is(tiny):
     assert "1 of 1 intervals held them" in drawn[1].caption
 
 
+@pytest.mark.slow
 def test_a_killed_bench_ends_with_the_same_table(tiny, tmp_path, start_cli, run_cli):
     words = ("bench", "--data", tiny, "--samples", 6, "--epochs", 100, "--preset", "paper")
     sizes = ("--base-channels", 4, "--blocks", 1, "--device", "cpu", "--threads", 1)

@@ -141,6 +141,7 @@ def test_force_measures_again_from_the_start(tiny, tmp_path, durations, monkeypa
     assert scores(again) == scores(first)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_table_to_the_last_digit(tiny, tmp_path, durations):
     rows = [
         phasegan.bench([2, 4], [1, 2], data=tiny, output=tmp_path / name, **TINY).rows
@@ -217,6 +218,7 @@ def test_a_row_says_what_it_took_and_where(tiny, tmp_path, durations):
         assert len(row.key) == 12
 
 
+@pytest.mark.slow
 def test_rows_are_known_by_all_that_decides_them(tiny, tmp_path, durations):
     phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **TINY)
     changes = (

@@ -221,6 +221,7 @@ def test_an_interrupted_train_saves_and_resumes(tiny, tmp_path, start_cli, numbe
     assert 0 < facts["step"] < 2400
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_prepare_is_continued(tmp_path, start_cli, number, status):

@@ -48,6 +48,7 @@ def make_older(path):
         f.attrs["attributes_checksum"] = attributes_checksum(plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["uint16", "float16", "float32"])
 @pytest.mark.parametrize(("noise", "bits"), [(0.2, None), (None, 4), (0.2, 1), (3.0, 16)])
 @pytest.mark.parametrize("channels", ["gray", "rgb"])

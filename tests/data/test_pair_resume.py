@@ -75,6 +75,7 @@ def kill(place, count, when, pair, output):
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "count", "when", "resumed"),
     [

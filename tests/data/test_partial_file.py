@@ -58,6 +58,7 @@ def interrupted(folder, path, after, **options):
     assert not path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"images": False}, {"channels": "rgb", "phase_noise": 0.1},
                                      {"samples": 20, "test": 6}])  # fmt: skip
 @pytest.mark.parametrize(("after", "workers"), [(0, 1), (17, 2), (38, 1)])
@@ -97,6 +98,7 @@ def test_a_journal_cut_anywhere_ends_with_the_same_file(folder, tmp_path, monkey
         path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0.05, 0.3, 0.6, 0.95])
 def test_values_that_the_journal_does_not_vouch_for_are_made_again(folder, tmp_path, place):
     whole, path = tmp_path / "whole.h5", tmp_path / "p.h5"

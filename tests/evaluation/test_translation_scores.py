@@ -65,6 +65,7 @@ def run(pair, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_what_translates_exactly_scores_as_the_other_domain(pair, run, monkeypatch):
     monkeypatch.setattr(
         "phasegan.training.batch_translation.load_generator",
@@ -85,6 +86,7 @@ def test_what_translates_exactly_scores_as_the_other_domain(pair, run, monkeypat
     assert found.accuracy > 0.8
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_the_table(pair, run, tmp_path, run_cli):
     outcome = run_cli(
         "evaluate", pair, "--run", run, "--json", tmp_path / "s.json", "--device", "cpu"

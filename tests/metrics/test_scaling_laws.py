@@ -58,6 +58,7 @@ def test_an_error_that_grows_has_a_negative_exponent():
     assert "x^0.20 (exponent −0.20 to −0.20" in fit.describe()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("floor", "count"), [(0.0, 1), (310.0, 1), (310.0, 3)])
 def test_the_intervals_cover_the_truth(floor, count):
     rng = np.random.default_rng(11)

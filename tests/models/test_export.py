@@ -47,6 +47,7 @@ def other_picture(network):
     return 2 * torch.rand(count, network.design["in_channels"], rows, columns, generator=source) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", networks())
 def test_onnx_gives_the_same_pictures_at_any_size(tmp_path, network):
     onnx = pytest.importorskip("onnx")

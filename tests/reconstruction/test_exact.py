@@ -134,6 +134,7 @@ def opposite_borders(count, n=20):
     return images, windows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_opposite_black_borders_are_certified_on_the_smallest_window_or_not_at_all(dtype):
     images, windows = opposite_borders(10)

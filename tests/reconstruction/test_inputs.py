@@ -226,6 +226,7 @@ def save_matlab(path, version, **variables):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["4", "5", "7.3"])
 def test_matlab_files_of_one_plane(version, phase, tmp_path):
     whole = from_half_plane(phase[0], layout="full", units="rad")

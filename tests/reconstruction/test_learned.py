@@ -208,6 +208,7 @@ def test_a_picture_is_reconstructed_at_once(run_cli, tmp_path):
         assert run_cli("reconstruct", tmp_path / "photo.png", "-o", "y", *options, "--overwrite")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["uint16", "float16", "float32"])
 def test_a_run_takes_its_phases_however_they_are_stored(tmp_path, dtype):
     others = [d for d in ("uint16", "float16", "float32") if d != dtype]

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX sig
 FEW_EPOCHS = "3"
 
 
+@pytest.mark.slow
 def test_twenty_kills_and_nothing_is_lost(tmp_path):
     rows = tmp_path / "kills.json"
     words = ("--only", "prepare,train physics,bench", "--at-once", "1", "--epochs", FEW_EPOCHS)
@@ -34,6 +35,7 @@ def commands(tmp_path_factory):
     return make_commands(tmp_path_factory.mktemp("commands") / "data", epochs=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["prepare", "train translation", "bench"])
 def test_files_that_may_not_grow_are_one_line_and_the_command_goes_on(name, commands, tmp_path):
     command, output = commands[name], tmp_path / "out" / "output"
@@ -49,6 +51,7 @@ def test_files_that_may_not_grow_are_one_line_and_the_command_goes_on(name, comm
     assert command.finished(output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("output", "words"),
     [

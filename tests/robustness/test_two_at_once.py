@@ -66,6 +66,7 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
     return {name: (stat.st_mtime_ns, stat.st_size) for name, stat in found.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_second_is_told_who_writes_until_that_one_dies(
     command, sources, tiny, tmp_path, start_cli, run_cli

@@ -84,6 +84,7 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_training_that_is_killed_again_and_again_ends_the_same(preset, data, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -136,6 +137,7 @@ def stop(start_cli, arguments, run, number):
     return process.returncode, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_stopped_and_resumed_ends_the_same(
     tiny, whole, tmp_path, start_cli, run_cli, number, status

@@ -91,6 +91,7 @@ def test_defaults_are_the_published_ones(tiny, tmp_path, monkeypatch):
     assert (config.batch_size, config.pool_size) == (1, 50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", ["gray", "rgb"])
 @pytest.mark.parametrize("size", [32, 33, 30])
 def test_sizes_and_colours(tmp_path, channels, size):
@@ -102,6 +103,7 @@ def test_sizes_and_colours(tmp_path, channels, size):
     assert 0 <= result.estimate.min() <= result.estimate.max() <= 255
 
 
+@pytest.mark.slow
 def test_constant_images_train_without_nan(tmp_path):
     folder = tmp_path / "flat"
     folder.mkdir()
@@ -114,6 +116,7 @@ def test_constant_images_train_without_nan(tmp_path):
         assert all(np.isfinite(list(line.values())).all() for line in lines(run))
 
 
+@pytest.mark.slow
 def test_the_first_line_says_what_phases_are_like_where_they_are_not_the_usual(tiny, tmp_path):
     from phasegan.progress import Progress
 

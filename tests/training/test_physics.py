@@ -206,6 +206,7 @@ def test_without_an_average_the_weights_are_the_generators():
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 @pytest.mark.parametrize("spread", [0.0, 1 / 255])
 def test_ten_seeds_stay_finite_on_constant_and_near_constant_images(precision, spread):

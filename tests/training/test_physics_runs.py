@@ -105,6 +105,7 @@ def test_the_weights_of_the_run_are_the_averaged_ones_and_the_checkpoint_holds_b
     assert any(not torch.equal(saved[key], v) for key, v in state["generator_ab"].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3, 4, 5, 8])
 @pytest.mark.parametrize("adversarial", [0.0, 0.1])
 def test_an_interrupted_run_resumed_ends_with_the_same_weights(
@@ -136,6 +137,7 @@ def noisy(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.numerical
 def test_a_resumed_run_has_the_cascades_it_had(tmp_path, monkeypatch):
     phasegan.prepare("builtin", tmp_path / "d.h5", size=32, samples=40, test=2)
@@ -205,6 +207,7 @@ def test_pictures_are_degraded_as_the_run_wants(noisy, pictures, tmp_path):
         phasegan.reconstruct(pictures, run=tmp_path / "r", preprocessing={"phase_noise": 0.1})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [31, 48])
 @pytest.mark.parametrize("channels", ["gray", "rgb"])
 def test_sizes_and_colours(tmp_path, size, channels):
@@ -222,6 +225,7 @@ def test_images_too_small_for_a_discriminator_do_without_one(tmp_path):
     phasegan.train(tmp_path / "p.h5", tmp_path / "r", epochs=1, adversarial=0, **SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_constant_images_train_without_nan(tmp_path, precision):
     folder = tmp_path / "flat"

@@ -112,6 +112,7 @@ def scores(gan, file):
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize(
     ("kind", "device"),
@@ -329,6 +330,7 @@ def computed(crops):
     return compute
 
 
+@pytest.mark.slow
 @pytest.mark.numerical
 @pytest.mark.parametrize(("preset", "precision", "switch"), CHANGES)
 def test_switches_change_nothing_but_rounding(computed, preset, precision, switch):

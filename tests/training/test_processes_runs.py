@@ -109,6 +109,7 @@ def test_the_batches_of_an_epoch_are_all_samples(files, case):
 # --- whole runs -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.numerical
 @pytest.mark.parametrize(("case", "most"), [("paper", 1), ("noisy", 2), ("exact", 1)])
 def test_one_process_learns_in_parts_what_it_learns_at_once(
@@ -119,6 +120,7 @@ def test_one_process_learns_in_parts_what_it_learns_at_once(
     assert_alike(alone[case], tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.numerical
 @pytest.mark.parametrize(
     ("case", "count", "others"),
@@ -147,6 +149,7 @@ def test_several_processes_learn_what_one_learns(
     assert len(list(RunFolder(run).checkpoints_path.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_interrupted_go_on_as_one(files, alone, together, tmp_path, in_double):
     run, data, options = tmp_path / "run", files["paper"], OPTIONS["paper"]
     outcomes = together(2, "train", data, "-o", run, *flags(options), trick="stop-5-1")
@@ -162,6 +165,7 @@ def test_two_processes_interrupted_go_on_as_one(files, alone, together, tmp_path
     assert_alike(alone["paper"], run)
 
 
+@pytest.mark.slow
 def test_one_process_interrupted_goes_on_as_two(
     files, alone, together, tmp_path, in_double, monkeypatch
 ):
@@ -177,6 +181,7 @@ def test_one_process_interrupted_goes_on_as_two(
     assert_alike(alone["exact"], run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["paper", "exact"])
 def test_a_loss_that_is_not_finite_in_one_share_sends_all_back(files, together, tmp_path, case):
     run = tmp_path / "run"
@@ -197,6 +202,7 @@ def test_a_loss_that_is_not_finite_in_one_share_sends_all_back(files, together, 
 # --- one end for all ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_that_stays_not_finite_is_given_up_by_all(files, together, tmp_path):
     run = tmp_path / "run"
     arguments = ["train", files["exact"], "-o", run, *flags(OPTIONS["exact"])]
@@ -208,6 +214,7 @@ def test_a_run_that_stays_not_finite_is_given_up_by_all(files, together, tmp_pat
     assert RunFolder(run).read_status().step == 3
 
 
+@pytest.mark.slow
 def test_bad_input_is_said_once_and_ends_all(files, together, tmp_path):
     full = tmp_path / "full"
     full.mkdir()
@@ -227,6 +234,7 @@ def test_bad_input_is_said_once_and_ends_all(files, together, tmp_path):
         assert message in line
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_all_and_the_run_goes_on(files, alone, together, tmp_path, in_double):
     run, data, options = tmp_path / "run", files["paper"], OPTIONS["paper"]
     outcomes = together(3, "train", data, "-o", run, *flags(options), trick="die-5-1")
@@ -240,6 +248,7 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(files, alone, together, t
     assert_alike(alone["paper"], run)
 
 
+@pytest.mark.slow
 @pytest.mark.numerical
 def test_torchrun_starts_two_that_learn_what_one_learns(files, torchrun, tmp_path):
     executable = Path(sys.executable).with_name("phasegan")
@@ -255,6 +264,7 @@ def test_torchrun_starts_two_that_learn_what_one_learns(files, torchrun, tmp_pat
     assert outcome.err.count(" steps left, estimated ") == 1
 
 
+@pytest.mark.slow
 def test_torchrun_passes_a_signal_on_and_everything_is_saved(
     files, alone, torchrun, tmp_path, in_double
 ):

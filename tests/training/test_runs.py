@@ -87,6 +87,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny, tmp_pat
         assert_same_weights(tmp_path / "a", tmp_path / "c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 4, 6, 7, 15])
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_an_interrupted_run_resumed_ends_with_the_same_weights(
@@ -115,6 +116,7 @@ def test_sigterm_saves_and_says_143(tiny, tmp_path, monkeypatch):
     assert caught.value.exit_status == 143
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumed_ends_with_the_same_weights(tiny, tmp_path, start_cli):
     options = [
         "--preset",
@@ -320,6 +322,7 @@ def test_a_damaged_status_is_one_line(tiny, tmp_path, monkeypatch, status):
         phasegan.train(tiny, tmp_path / "r", epochs=4, resume=True, **SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [

@@ -74,6 +74,7 @@ def test_a_run_stops_after_some_validations_without_a_better_one(data, tmp_path,
     assert not again.trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [4, 8, 11])
 def test_an_interrupted_run_keeps_the_same_best(data, tmp_path, monkeypatch, step):
     options = {"epochs": 4, "validation": 6, "patience": 3, **SMALL}
