@@ -9,15 +9,32 @@ from typing import Any
 
 import numpy as np
 
-Row = Mapping[str, Any]
+from phasegan.plotting.style import styled
+
 LOWEST, HIGHEST = 10.0, 60.0
 EXACT_COLOUR = "#d1495b"
 EMPTY_COLOUR = "#ececec"
 LETTERS_PER_INCH = 14.0
+_STYLE = {
+    "axes.facecolor": EMPTY_COLOUR,
+    "axes.grid": False,
+    "axes.labelsize": 8,
+    "axes.spines.bottom": False,
+    "axes.spines.left": False,
+    "axes.titlelocation": "center",
+    "axes.titlesize": 10,
+    "figure.titlesize": 9,
+    "savefig.dpi": 150,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 7,
+}
 KINDS = {"noise": "phase noise σ (rad)", "bits": "bits of a phase"}
 
 
-def draw_atlas(path: Path, cells: Sequence[Row], name: str, *, form: str = "png") -> None:
+@styled(_STYLE)
+def draw_atlas(
+    path: Path, cells: Sequence[Mapping[str, Any]], name: str, *, form: str = "png"
+) -> None:
     """Draw PSNR after a scale fit over oversampling and degradation.
 
     Parameters
@@ -41,9 +58,7 @@ def draw_atlas(path: Path, cells: Sequence[Row], name: str, *, form: str = "png"
     ratios = sorted({cell["oversampling"] for cell in cells})
     width = 1.0 + len(methods) * max(1.9, 0.42 * len(ratios) + 0.3)
     heights = [len({c["level"] for c in cells if c["kind"] == kind}) for kind in kinds]
-    figure = Figure(
-        figsize=(width, 1.5 + 0.3 * sum(heights) + 0.5 * len(kinds)), layout="constrained"
-    )
+    figure = Figure(figsize=(width, 1.5 + 0.3 * sum(heights) + 0.5 * len(kinds)))
     grid = figure.subplots(
         len(kinds), len(methods), squeeze=False, gridspec_kw={"height_ratios": heights}
     )
@@ -55,19 +70,18 @@ def draw_atlas(path: Path, cells: Sequence[Row], name: str, *, form: str = "png"
             chosen = [c for c in cells if c["kind"] == kind and c["method"] == method]
             _panel(axes, chosen, ratios, levels, colours, norm)
             if row == 0:
-                axes.set_title(method, fontsize=10)
-            axes.set_xticks(range(len(ratios)), [f"{r:.3g}" for r in ratios], fontsize=6.5)
+                axes.set_title(method)
+            axes.set_xticks(range(len(ratios)), [f"{r:.3g}" for r in ratios])
             if row == len(kinds) - 1:
-                axes.set_xlabel("oversampling M/N", fontsize=8)
+                axes.set_xlabel("oversampling M/N")
             labels = [f"{level:g}" for level in levels] if column == 0 else []
-            axes.set_yticks(range(len(levels)), labels or [""] * len(levels), fontsize=7)
+            axes.set_yticks(range(len(levels)), labels or [""] * len(levels))
             if column == 0:
-                axes.set_ylabel(KINDS[kind], fontsize=8)
+                axes.set_ylabel(KINDS[kind])
     bar = figure.colorbar(
         ScalarMappable(norm, colours), ax=grid.ravel().tolist(), shrink=0.7, pad=0.01, extend="both"
     )
-    bar.set_label("PSNR after a scale fit (dB)", fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    bar.set_label("PSNR after a scale fit (dB)")
     images, size = cells[0]["images"], cells[0]["N"]
     places = len(methods) * len(ratios) * sum(heights)
     title = (
@@ -75,8 +89,8 @@ def draw_atlas(path: Path, cells: Sequence[Row], name: str, *, form: str = "png"
         "red: certified exact, with the share of images. Dashed: M/N = √2."
         + (" Grey: the method takes no such phases." if len(cells) < places else "")
     )
-    figure.suptitle(textwrap.fill(title, int(LETTERS_PER_INCH * width)), fontsize=9)
-    figure.savefig(path, format=form, dpi=150)
+    figure.suptitle(textwrap.fill(title, int(LETTERS_PER_INCH * width)))
+    figure.savefig(path, format=form)
 
 
 def _colours() -> Any:
@@ -87,7 +101,7 @@ def _colours() -> Any:
 
 def _panel(
     axes: Any,
-    cells: Sequence[Row],
+    cells: Sequence[Mapping[str, Any]],
     ratios: Sequence[float],
     levels: Sequence[float],
     colours: Any,
@@ -95,7 +109,6 @@ def _panel(
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    axes.set_facecolor(EMPTY_COLOUR)
     for cell in cells:
         x, y = ratios.index(cell["oversampling"]), levels.index(cell["level"])
         share = cell["certified"] / cell["images"]
@@ -114,6 +127,4 @@ def _panel(
     root = float(np.interp(np.sqrt(2.0), ratios, range(len(ratios))))
     if ratios[0] < np.sqrt(2.0) < ratios[-1]:
         axes.axvline(root, color="black", linestyle=(0, (3, 2)), linewidth=0.9)
-    for side in axes.spines.values():
-        side.set_visible(False)
     axes.tick_params(length=0)

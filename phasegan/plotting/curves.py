@@ -1,8 +1,4 @@
-"""Curves of errors and durations with matplotlib, as PNG and as SVG.
-
-Axes and texts are drawn in `INK`, a colour that a page can replace by its own; the
-other colours are readable on white and on black.
-"""
+"""Curves of errors and durations with matplotlib, as PNG and as SVG."""
 
 from __future__ import annotations
 
@@ -16,27 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.io.atomic import atomic_file, write_text
+from phasegan.plotting.style import COLOURS, GREY, INK, styled
 from phasegan.progress import format_duration
 
-INK = "#1f2328"
-COLOURS = (
-    "#2f7fc1",
-    "#d9711c",
-    "#3f9b52",
-    "#c2508f",
-    "#8a6cc4",
-    "#a3792f",
-    "#2a9d9d",
-    "#c9453b",
-)
 MARKERS = "osD^vP*X"
-GREY = "#8b939c"
 MOST_NAMED = 14
 """Series of a legend, at most; further ones are drawn without a name."""
 
 Point = tuple[float, float, float]
 """x, y and the standard error, or deviation, of y."""
-Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+_Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -46,29 +31,18 @@ class FittedSeries:
     name: str
     x: Sequence[float]
     y: Sequence[float]
-    curve: Curve | None = None
+    curve: _Curve | None = None
     band: Callable[[NDArray[np.float64]], tuple[Any, Any]] | None = None
     """Lower and upper ends of the curve's confidence band."""
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def _figure(
+    width: float, height: float, title: str, x_label: str, y_label: str = ""
+) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    for spine in axes.spines.values():
-        spine.set_color(INK)
-        spine.set_linewidth(0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(which="both", colors=INK, labelsize=9)
-    axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-    return figure, axes
-
-
-def _labels(axes: Any, title: str, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label, color=INK)
-    axes.set_ylabel(y_label, color=INK)
-    axes.set_title(title, fontsize=11, color=INK, loc="left")
+    figure = Figure(figsize=(width, height))
+    return figure, figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
 
 
 def _legend(axes: Any) -> None:
@@ -76,9 +50,6 @@ def _legend(axes: Any) -> None:
     axes.legend(
         handles[:MOST_NAMED],
         names[:MOST_NAMED],
-        fontsize=8,
-        frameon=False,
-        labelcolor=INK,
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
     )
@@ -101,6 +72,7 @@ def _round_ticks(low: float, high: float, least: int = 3) -> list[float]:
     return ticks
 
 
+@styled()
 def error_curves(
     series: Mapping[str, Sequence[Point]],
     levels: Mapping[str, float],
@@ -125,7 +97,7 @@ def error_curves(
     matplotlib.figure.Figure
         See `save_figure` and `svg_text`.
     """
-    figure, axes = _figure(7.6, 4.4)
+    figure, axes = _figure(7.6, 4.4, title, x_label, y_label)
     ticks: set[float] = set()
     for i, (name, points) in enumerate(series.items()):
         x, y, spread = zip(*sorted(points), strict=True)
@@ -135,8 +107,6 @@ def error_curves(
             y,
             yerr=spread,
             marker=MARKERS[i % len(MARKERS)],
-            markersize=5,
-            capsize=3,
             label=name,
             color=COLOURS[i % len(COLOURS)],
         )
@@ -147,11 +117,11 @@ def error_curves(
     axes.set_yscale("log")
     _plain_ticks(axes.xaxis, sorted(ticks))
     _plain_ticks(axes.yaxis, _round_ticks(*axes.get_ylim()))
-    _labels(axes, title, x_label, y_label)
     _legend(axes)
     return figure
 
 
+@styled()
 def fitted_curves(series: Sequence[FittedSeries], *, title: str, x_label: str) -> Any:
     """Draw points, their fitted curves and the curves' 95 % bands, on logarithmic axes.
 
@@ -167,7 +137,7 @@ def fitted_curves(series: Sequence[FittedSeries], *, title: str, x_label: str) -
     matplotlib.figure.Figure
         See `save_figure` and `svg_text`.
     """
-    figure, axes = _figure(7.6, 4.2)
+    figure, axes = _figure(7.6, 4.2, title, x_label, "average MSE on 0..255")
     for i, one in enumerate(series):
         colour = COLOURS[i % len(COLOURS)]
         axes.plot(
@@ -175,7 +145,6 @@ def fitted_curves(series: Sequence[FittedSeries], *, title: str, x_label: str) -
             one.y,
             linestyle="none",
             marker=MARKERS[i % len(MARKERS)],
-            markersize=5,
             color=colour,
             label=one.name,
         )
@@ -189,11 +158,11 @@ def fitted_curves(series: Sequence[FittedSeries], *, title: str, x_label: str) -
     places = sorted({x for one in series for x in one.x})
     _plain_ticks(axes.xaxis, places if len(places) < 9 else _round_ticks(*axes.get_xlim()))
     _plain_ticks(axes.yaxis, _round_ticks(*axes.get_ylim()))
-    _labels(axes, title, x_label, "average MSE on 0..255")
     _legend(axes)
     return figure
 
 
+@styled()
 def estimate_chart(
     names: Sequence[str], actual: Sequence[float], estimates: Sequence[tuple[float, float, float]]
 ) -> Any:
@@ -213,13 +182,18 @@ def estimate_chart(
     matplotlib.figure.Figure
         See `save_figure` and `svg_text`.
     """
-    figure, axes = _figure(7.6, 1.2 + 0.26 * len(names))
+    figure, axes = _figure(
+        7.6,
+        1.2 + 0.26 * len(names),
+        "Estimate over measured training time",
+        "estimated ÷ measured; the band is ±10 %",
+    )
     places = np.arange(len(names))[::-1]
     for place, seconds, (middle, low, high) in zip(places, actual, estimates, strict=True):
         inside = low <= seconds <= high
         colour = COLOURS[0] if inside else COLOURS[7]
         axes.plot([low / seconds, high / seconds], [place, place], color=colour, linewidth=2)
-        axes.plot([middle / seconds], [place], marker="o", markersize=5, color=colour)
+        axes.plot([middle / seconds], [place], marker="o", color=colour)
     axes.axvline(1.0, color=INK, linewidth=1)
     axes.axvspan(0.9, 1.1, color=GREY, alpha=0.15, linewidth=0)
     axes.set_yticks(
@@ -227,23 +201,33 @@ def estimate_chart(
         [f"{name}: {format_duration(s)}" for name, s in zip(names, actual, strict=True)],
     )
     axes.set_ylim(-0.7, len(names) - 0.3)
-    _labels(axes, "Estimate over measured training time", "", "")
-    axes.set_xlabel("estimated ÷ measured; the band is ±10 %", color=INK)
     return figure
 
 
+@styled()
 def svg_text(figure: Any, *, transparent: bool = True) -> str:
-    """Return a figure as SVG, equal for equal figures; texts are paths."""
-    import matplotlib
+    """Return a figure as SVG, equal for equal figures; texts are paths.
 
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What to write.
+    transparent : bool
+        Whether nothing is drawn behind the axes.
+
+    Returns
+    -------
+    str
+        An SVG document.
+    """
     stream = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "phasegan", "svg.fonttype": "path"}):
-        figure.savefig(
-            stream, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None}
-        )
+    figure.savefig(
+        stream, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None}
+    )
     return stream.getvalue()
 
 
+@styled()
 def save_figure(figure: Any, path: Path) -> None:
     """Write a figure as PNG and as SVG, on white.
 
@@ -255,5 +239,5 @@ def save_figure(figure: Any, path: Path) -> None:
         The PNG; the SVG stands beside it. Both are written atomically.
     """
     with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=140)
+        figure.savefig(temporary, format="png")
     write_text(path.with_suffix(".svg"), svg_text(figure, transparent=False))

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.plotting.curves import GREY, INK
+from phasegan.plotting.style import INK, SOFT
 
-SOFT = "#5f6770"
-"""Of notes: `GREY` is too light for small letters."""
 LABEL_INCHES = 0.19
 """From one label to the next."""
 MANY = 48
@@ -53,16 +51,9 @@ class Label:
 
 def frame(axes: Any, title: str, note: str = "") -> None:
     """Draw the frame of a panel, with a title at its left and a note at its right."""
-    for spine in axes.spines.values():
-        spine.set_color(INK)
-        spine.set_linewidth(0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(which="both", colors=INK, labelsize=8.5)
     axes.tick_params(axis="x", labelbottom=False)
-    axes.grid(color=GREY, alpha=0.22, linewidth=0.6)
-    axes.set_axisbelow(True)
     if title:
-        axes.set_title(title, fontsize=10.5, color=INK, loc="left", pad=5)
+        axes.set_title(title, pad=5)
         axes.set_title(note, fontsize=8.5, color=SOFT, loc="right", pad=5)
 
 

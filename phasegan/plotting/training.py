@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from phasegan.plotting.curves import COLOURS, GREY, INK
 from phasegan.plotting.panels import (
     LABEL_INCHES,
     MANY,
-    SOFT,
     Label,
     Trace,
     draw_trace,
@@ -29,6 +27,7 @@ from phasegan.plotting.panels import (
     value_axis,
     write_events,
 )
+from phasegan.plotting.style import COLOURS, GREY, INK, SOFT, styled
 
 BALANCES = {"least-squares": 0.25, "logistic": 0.69, "hinge": 1.0}
 """The loss of an undecided discriminator, by the adversarial loss."""
@@ -111,6 +110,7 @@ def _kinds(names: Iterable[str]) -> dict[str, Kind]:
     return kinds
 
 
+@styled({"axes.titlesize": 10.5, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5})
 def training_figure(
     records: Sequence[Mapping[str, Any]],
     *,
@@ -157,7 +157,7 @@ def training_figure(
     above = [0.48] + ([events_height(told)] if events else [])
     rows = [*above, *(panel.height for panel in panels)]
     titles = 0.3 * sum(panel.titled for panel in panels) + 0.12 * len(panels)
-    figure = Figure(figsize=(_WIDTH, sum(rows) + titles + 0.7), dpi=140, layout="constrained")
+    figure = Figure(figsize=(_WIDTH, sum(rows) + titles + 0.7), dpi=140)
     layout: Any = figure.get_layout_engine()
     layout.set(h_pad=0.04, w_pad=0.1, hspace=0.0)
     grid = figure.add_gridspec(len(rows), height_ratios=rows)
@@ -280,7 +280,7 @@ def _header(axes: Any, title: str, notes: Sequence[tuple[str, str]]) -> None:
     axes.set_axis_off()
     style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     text = axes.annotate(
-        title, (0, 1), xytext=(0, -3), color=INK, fontsize=13, weight="bold", va="top", **style
+        title, (0, 1), xytext=(0, -3), fontsize=13, weight="bold", va="top", **style
     )
     text.set_in_layout(False)
     for i, (note, colour) in enumerate(notes):

@@ -21,8 +21,8 @@ from phasegan.benchmark.report.contents import (
     Specimen,
 )
 from phasegan.benchmark.report.render import render
-from phasegan.plotting.curves import INK
 from phasegan.plotting.page import Fact
+from phasegan.plotting.style import INK
 from phasegan.tables import Column, Table, TableRow
 
 HOSTILE = "</script></style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&--\x00\ud800"

@@ -5,8 +5,6 @@ import pytest
 from PIL import Image
 
 from phasegan.plotting.curves import (
-    COLOURS,
-    INK,
     FittedSeries,
     error_curves,
     estimate_chart,
@@ -15,6 +13,7 @@ from phasegan.plotting.curves import (
     svg_text,
 )
 from phasegan.plotting.sheet import _wrap, contact_sheet, image_tile, phase_tile, text_font
+from phasegan.plotting.style import COLOURS, INK
 
 
 def test_tiles_stand_in_the_sheet_pixel_by_pixel(rng):

@@ -18,7 +18,7 @@ class Figure:
         Heading, and what a screen reader says.
     svg : str
         As matplotlib writes it: transparent, texts as paths, everything that
-        should follow the colour of the page in `phasegan.plotting.curves.INK`.
+        should follow the colour of the page in `phasegan.plotting.style.INK`.
     caption : str
         Sentences under it.
     files : tuple of str

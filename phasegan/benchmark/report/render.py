@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 from markupsafe import Markup, escape
 
 from phasegan.benchmark.report.contents import Figure, Page
-from phasegan.plotting.curves import INK
 from phasegan.plotting.page import data_address, legible, page_tables, render_page
+from phasegan.plotting.style import INK
 
 PICTURE_PIXELS = 256
 """A picture is shown at the largest whole enlargement that is not wider than this."""
