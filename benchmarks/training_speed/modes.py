@@ -19,6 +19,7 @@ from phasegan.training.callbacks.loss_meter import LossMeter
 from phasegan.training.non_finite import NonFiniteDetector
 from phasegan.training.presets import load_batch, make_batches, make_gan
 from phasegan.training.setup.resolve import resolve_config
+from phasegan.training.setup.timing import benchmark_setup
 from phasegan.training.trainer import LOG_STEPS
 from training_speed import recipe
 
@@ -189,7 +190,7 @@ class Steps:
         self.config = config
         self.gan = make_gan(config, device, execution)
         self.batches = make_batches(config, file, None, device, execution)
-        self.gan.benchmark_setup(self.batches)
+        benchmark_setup(self.gan, self.batches)
         self.period = getattr(config, "period", 1) or 1
         self.loss_meter = LossMeter(self.gan.loss_names, device)
         self.non_finite = NonFiniteDetector(device)

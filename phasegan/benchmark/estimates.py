@@ -21,8 +21,8 @@ from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.training.presets import make_gan
-from phasegan.training.setup.eta import Estimate
-from phasegan.training.setup.timing import RunTiming, estimate_timings, time_run, warn_if_busy
+from phasegan.training.setup.eta import Estimate, LinearCost, RunTiming, estimate_timings
+from phasegan.training.setup.timing import time_run, warn_if_busy
 
 TRIED_IMAGES = (2, 8)
 TRIED_SAMPLES = (8, 24)
@@ -129,10 +129,8 @@ class Estimator:
         seconds = 0.0
         if samples is not None:
             few, more = (min(number, samples) for number in TRIED_SAMPLES)
-            self._open(row.method, few)
-            first, second = self._open(row.method, few), self._open(row.method, more)
-            each = max(0.0, second - first) / (more - few) if more > few else 0.0
-            seconds = first + each * (min(samples, MOST_LEARNED_FROM) - few)
+            cost = LinearCost.measure(lambda count: self._open(row.method, count), few, more)
+            seconds = cost.at(min(samples, MOST_LEARNED_FROM))
         method = open_baseline(
             row.method, self._file, None if samples is None else min(samples, TRIED_SAMPLES[0]), 0
         )
@@ -170,13 +168,9 @@ class Estimator:
 
     def _scoring(self, method: Method, count: int) -> float:
         few, more = (min(number, count) for number in TRIED_IMAGES)
-        self._score(method, few)
-        first = self._score(method, few)
-        if more == few:
-            return first * count / few
-        each = max(0.0, self._score(method, more) - first) / (more - few)
+        cost = LinearCost.measure(lambda number: self._score(method, number), few, more)
         blocks = -(-count // BLOCK)
-        return blocks * max(0.0, first - few * each) + count * each
+        return blocks * max(0.0, cost.at(0)) + count * cost.each
 
     def _score(self, method: Method, count: int) -> float:
         start = time.perf_counter()

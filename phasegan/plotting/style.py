@@ -76,7 +76,6 @@ def styled(
     callable
         The decorator.
     """
-
     settings: Any = {**STYLE, **(changes or {})}
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:

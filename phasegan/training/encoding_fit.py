@@ -15,6 +15,7 @@ from phasegan.progress import Progress
 from phasegan.training.data.batches import PhysicsBatches
 from phasegan.training.data.encoder import PhaseEncoder
 from phasegan.training.seeding import seeded_generator
+from phasegan.training.setup.eta import LinearCost
 
 MOST_CORRECTED = 400
 """Largest number of images whose estimates a cascade is fitted to correct."""
@@ -95,12 +96,8 @@ def benchmark_fits(
 
     counts = [min(len(rows), MAX_FIT_IMAGES) for rows in _rows(generator, batches, folds)]
     few, more = (min(number, batches.config.samples_b) for number in BENCHMARK_FITS)
-    timed(few)  # warm up
-    fixed = timed(few)
-    if more == few:
-        return sum(fixed * passed(count) / passed(few) for count in counts)
-    each = max(0.0, timed(more) - fixed) / (passed(more) - passed(few))
-    return sum(fixed + each * (passed(count) - passed(few)) for count in counts)
+    cost = LinearCost.measure(timed, few, more, passed)
+    return sum(cost.at(passed(count)) for count in counts)
 
 
 def _rows(

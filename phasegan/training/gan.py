@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -127,29 +126,6 @@ class GAN(ABC):
         numpy.ndarray
             (n, C, N, N), float32: images of domain B, black −1 and white 1.
         """
-
-    @property
-    def cost_key(self) -> Hashable:
-        """Whatever the duration of a step depends on besides the configuration.
-
-        Read after `benchmark_setup`.
-        """
-        return None
-
-    def benchmark_setup(self, batches: Any) -> float:
-        """Bring the networks to the state in which steps are timed; no training follows.
-
-        Parameters
-        ----------
-        batches : Batches
-            The preset's batches.
-
-        Returns
-        -------
-        float
-            Seconds that `setup` will take, extrapolated from a few images.
-        """
-        return 0.0
 
     def back_off(self) -> str:
         """Continue in float32, or with lower learning rates; return which, for the log."""

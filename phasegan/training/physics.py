@@ -275,15 +275,6 @@ class PhysicsGAN(GAN):
         period = self.config.period
         return steps % period == 0 if period else np.zeros(len(steps), dtype=bool)
 
-    @property
-    def cost_key(self) -> int:
-        """The number of folds, one cascade each, that the batches are divided into."""
-        return len(self.generator_ab.folds)
-
-    def benchmark_setup(self, batches: PhysicsBatches) -> float:
-        """Set rough statistics and cascades that correct nothing; time fits to a few images."""
-        return self.statistics.benchmark_setup(batches)
-
     def reconstruct(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:

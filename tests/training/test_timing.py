@@ -16,16 +16,15 @@ from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.physics import PhysicsGAN
 from phasegan.training.presets import make_gan
 from phasegan.training.setup import timing
-from phasegan.training.setup.eta import Estimate, sum_estimates
-from phasegan.training.setup.resolve import resolve_config
-from phasegan.training.setup.timing import (
+from phasegan.training.setup.eta import (
+    Estimate,
     RunTiming,
     StepKind,
-    estimate_run,
     estimate_timings,
-    steps_by_kind,
-    time_run,
+    sum_estimates,
 )
+from phasegan.training.setup.resolve import resolve_config
+from phasegan.training.setup.timing import estimate_run, steps_by_kind, time_run
 
 CPU = torch.device("cpu")
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +23,7 @@ from phasegan.resources import LoadMonitor
 from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.checkpoint import save_checkpoint
 from phasegan.training.gan import GAN
+from phasegan.training.physics import PhysicsGAN
 from phasegan.training.presets import (
     Batches,
     Data,
@@ -35,33 +33,13 @@ from phasegan.training.presets import (
     make_sample_callback,
 )
 from phasegan.training.schedule import sample_epochs
-from phasegan.training.setup.eta import Estimate
+from phasegan.training.setup.eta import BUSY, Estimate, RunTiming, StepKind, estimate_timings
 
 WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3
 LEAST_SECONDS, MOST_SECONDS = 1.0, 10.0
 """Bounds of the time spent timing steps, `TIMED_SHARE` of the run."""
 TIMED_SHARE = 0.05
-OUTLIER = 4.0
-"""Steps are counted as at most this many times the median one."""
-
-FLOOR_DEVIATION = 0.05
-"""Relative error that no number of timed steps removes: no minute is like the one before."""
-WINDOW_DEVIATION = 0.08
-"""Relative error of a few seconds of timed steps; that of several such windows is less."""
-PREPARING_DEVIATION = 0.15
-SAVING_DEVIATION = 0.4
-BUSY = 0.15
-"""Share of the cores that others use from which on the estimate warns."""
-
-
-class StepKind(NamedTuple):
-    """Steps that cost the same."""
-
-    both: bool
-    """Whether the step uses domain A."""
-    size: int
-    """Images in the batch."""
 
 
 def steps_by_kind(config: TrainConfig, gan: GAN, left: int) -> dict[StepKind, NDArray[np.int64]]:
@@ -88,31 +66,6 @@ def steps_by_kind(config: TrainConfig, gan: GAN, left: int) -> dict[StepKind, ND
     size = np.where(last, rest, min(config.batch_size, config.samples))
     kinds = sorted(set(zip(both.tolist(), size.tolist(), strict=True)))
     return {StepKind(b, n): steps[(both == b) & (size == n)] for b, n in kinds}
-
-
-@dataclass(frozen=True)
-class RunTiming:
-    """Timings of a run before it starts.
-
-    Attributes
-    ----------
-    cost_key : tuple
-        Equal for runs whose steps cost the same.
-    counts : dict
-        Number of steps of each kind in the run.
-    times : dict
-        Seconds of the timed ones.
-    parts : dict
-        Seconds of the rest of the run: `warm-up`, `preparing`, `saving`, `pictures`.
-    other_load : float
-        Share of the machine's cores that other processes used meanwhile.
-    """
-
-    cost_key: tuple[Hashable, ...]
-    counts: dict[StepKind, int]
-    times: dict[StepKind, list[float]]
-    parts: dict[str, float]
-    other_load: float
 
 
 def time_run(
@@ -154,7 +107,7 @@ def time_run(
         gan = make_gan(config, device, execution, processes.local_only())
         batches = make_batches(config, file, images, device, execution)
         with LoadMonitor() as load:
-            preparing = gan.benchmark_setup(batches)
+            preparing = benchmark_setup(gan, batches)
             kinds = steps_by_kind(config, gan, left)
             times, warm_up = _time_steps(config, gan, batches, kinds)
         saving = _median_time(lambda: _save(gan))
@@ -171,61 +124,27 @@ def time_run(
         "pictures": sheets * sheet,
     }
     counts = {kind: len(numbers) for kind, numbers in kinds.items()}
-    cost_key = (config.without_amount(), gan.cost_key, str(device), execution, processes.count)
+    folds = len(gan.generator_ab.folds) if isinstance(gan, PhysicsGAN) else None
+    cost_key = (config.without_amount(), folds, str(device), execution, processes.count)
     return RunTiming(cost_key, counts, times, parts, load.others)
 
 
-def estimate_timings(timings: Sequence[RunTiming]) -> list[Estimate]:
-    """Estimate the durations of runs; steps that cost the same are pooled.
-
-    The interval comes from the scatter of the timed steps and from the error of such
-    estimates in general; it is wider while other processes keep the machine busy.
+def benchmark_setup(gan: GAN, batches: Any) -> float:
+    """Bring networks to the state in which steps are timed; no training follows.
 
     Parameters
     ----------
-    timings : sequence of RunTiming
-        One a run.
+    gan : GAN
+        Freshly initialised. Of the presets, only `physics` fits statistics and cascades first.
+    batches : Batches
+        The preset's batches.
 
     Returns
     -------
-    list of Estimate
-        With the parts `steps`, `warm-up`, `preparing`, `saving` and `pictures`.
+    float
+        Seconds that `gan.setup` will take, extrapolated from a few images.
     """
-    pool: dict[Hashable, list[list[float]]] = defaultdict(list)
-    for timing in timings:
-        for kind, times in timing.times.items():
-            pool[timing.cost_key, kind].append(times)
-    busy = max((timing.other_load for timing in timings), default=0.0)
-    return [_estimate(timing, pool, busy) for timing in timings]
-
-
-def _estimate(timing: RunTiming, pool: dict[Hashable, list[list[float]]], busy: float) -> Estimate:
-    learning = variance = 0.0
-    for kind, count in timing.counts.items():
-        windows = pool[timing.cost_key, kind]
-        mean, error = _mean([seconds for window in windows for seconds in window])
-        learning += count * mean
-        variance += (count * error) ** 2 + (count * mean * WINDOW_DEVIATION) ** 2 / len(windows)
-    parts = {"steps": learning, **timing.parts}
-    errors = (
-        math.sqrt(variance),
-        FLOOR_DEVIATION * learning,
-        PREPARING_DEVIATION * parts["preparing"],
-        SAVING_DEVIATION * (parts["saving"] + parts["pictures"]),
-        0.5 * parts["warm-up"],
-    )
-    seconds = math.fsum(parts.values())
-    if not seconds:  # no step is left of a run that ended before it was marked as finished
-        return Estimate.around(0.0, 0.0, parts)
-    return Estimate.around(
-        seconds, math.hypot(*errors, busy * (busy > BUSY) * seconds) / seconds, parts
-    )
-
-
-def _mean(times: Sequence[float]) -> tuple[float, float]:
-    """Return the mean of some times and its standard error; outliers count for less."""
-    bounded = np.minimum(times, OUTLIER * np.median(times))
-    return float(bounded.mean()), float(bounded.std(ddof=1) / math.sqrt(len(times)))
+    return gan.statistics.benchmark_setup(batches) if isinstance(gan, PhysicsGAN) else 0.0
 
 
 def estimate_run(
