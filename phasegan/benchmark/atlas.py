@@ -18,7 +18,7 @@ from phasegan._version import __version__
 from phasegan.benchmark.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
-from phasegan.evaluation.contenders import Contender, methods_and_runs
+from phasegan.evaluation.method_specs import MethodSpec, methods_and_runs
 from phasegan.fourier.convention import MAX_OVERSAMPLING, forward
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
@@ -138,21 +138,21 @@ def atlas(
     size = pictures.shape[-1]
     frames = sorted({max(size, round(size * ratio)) for ratio in oversampling})
     levels = [("noise", float(s)) for s in noise] + [("bits", float(b)) for b in bits]
-    ready = _Ready(size, training, data_range, Settings(device=device))
-    everyone = methods_and_runs(methods, runs, device=device, planes=pictures.shape[1:-2])
-    plan = _plan(ready, everyone, [(m, *level) for m in frames for level in levels])
+    problems = _ProblemFactory(size, training, data_range, Settings(device=device))
+    specs = methods_and_runs(methods, runs, device=device, planes=pictures.shape[1:-2])
+    plan = _plan(problems, specs, [(m, *level) for m in frames for level in levels])
     common = {"digest": digest, "images": count, "seed": seed, "version": __version__}
     with file_lock(folder.with_name(f".{folder.name}.lock"), str(folder)):
         kept = read_cells(folder)
         remove_leftovers(folder)
         reused = 0
         with progress.task("atlas", len(plan)) as task:
-            for m, kind, level, contender in plan:
-                key = _key(common, m, kind, level, contender.identity)
+            for m, kind, level, spec in plan:
+                key = _key(common, m, kind, level, spec.identity)
                 known = kept.get(key)
                 if known is not None and not (
                     # a run may be called otherwise today: its identity is its weights
-                    (known.method == contender.name or contender.identity != contender.name)
+                    (known.method == spec.name or spec.identity != spec.name)
                     and known.is_of(m, size, kind, level, count, seed)
                 ):
                     progress.warn(
@@ -163,14 +163,14 @@ def atlas(
                 if known is not None:
                     reused += 1
                 else:
-                    problem = ready.problem(m, kind, level)
+                    problem = problems.problem(m, kind, level)
                     observed = observe(pictures, m, kind, level, seed)
-                    kept[key] = _measure(contender, problem, observed, pictures, kind, level, seed)
+                    kept[key] = _measure(spec, problem, observed, pictures, kind, level, seed)
                     write_json(folder / "atlas.json", document_of(kept))
-                task.advance(note=f"{contender.name} {m / size:g}× {kind} {level:g}")
+                task.advance(note=f"{spec.name} {m / size:g}× {kind} {level:g}")
         cells = [
-            replace(kept[_key(common, m, kind, level, contender.identity)], method=contender.name)
-            for m, kind, level, contender in plan
+            replace(kept[_key(common, m, kind, level, spec.identity)], method=spec.name)
+            for m, kind, level, spec in plan
         ]
         write_map(folder, cells, path.name)
     return Atlas(folder, cells, reused)
@@ -201,7 +201,7 @@ def _check(
         raise InputError("nothing to sweep: give methods, oversampling, and noise or bits")
 
 
-class _Ready:
+class _ProblemFactory:
     """Problems by frame, with the statistics of the training images."""
 
     def __init__(
@@ -212,7 +212,7 @@ class _Ready:
         self._known: dict[int, Statistics] = {}
 
     def problem(self, padded: int, kind: str, level: float) -> Problem:
-        problem = self.bare_problem(padded, kind, level)
+        problem = self.without_statistics(padded, kind, level)
         frame = problem.frame
         if padded not in self._known and len(self._training):
             image, magnitude = RunningMean(), RunningMean()
@@ -225,28 +225,28 @@ class _Ready:
             )
         return replace(problem, statistics=self._known.get(padded))
 
-    def bare_problem(self, padded: int, kind: str, level: float) -> Problem:
+    def without_statistics(self, padded: int, kind: str, level: float) -> Problem:
         noise = level if kind == "noise" else 0.0
         shape, frame = (self._size, self._size), (padded, padded)
         return Problem(shape, frame, self._range, None, noise, self._settings)
 
 
 def _plan(
-    ready: _Ready, everyone: Sequence[Contender], grid: Sequence[tuple[int, str, float]]
-) -> list[tuple[int, str, float, Contender]]:
+    problems: _ProblemFactory, specs: Sequence[MethodSpec], grid: Sequence[tuple[int, str, float]]
+) -> list[tuple[int, str, float, MethodSpec]]:
     """Return the cells that have an entry; refuses those who have none."""
     plan, refused = [], {}
     for m, kind, level in grid:
-        problem = ready.bare_problem(m, kind, level)
-        for contender in everyone:
-            reason = contender.refusal(problem, _bits(kind, level))
+        problem = problems.without_statistics(m, kind, level)
+        for spec in specs:
+            reason = spec.incompatibility(problem, _bits(kind, level))
             if reason is None:
-                plan.append((m, kind, level, contender))
+                plan.append((m, kind, level, spec))
             else:
-                refused[contender.name] = reason
-    for contender in everyone:
-        if contender.name in refused and not any(cell[3] is contender for cell in plan):
-            raise InputError(f"no cell for {contender.name}: {refused[contender.name]}")
+                refused[spec.name] = reason
+    for spec in specs:
+        if spec.name in refused and not any(cell[3] is spec for cell in plan):
+            raise InputError(f"no cell for {spec.name}: {refused[spec.name]}")
     return plan
 
 
@@ -285,7 +285,7 @@ def observe(
 
 
 def _measure(
-    contender: Contender,
+    spec: MethodSpec,
     problem: Problem,
     observation: Observation,
     pictures: NDArray[np.generic],
@@ -294,7 +294,7 @@ def _measure(
     seed: int,
 ) -> Cell:
     start = time.perf_counter()
-    solution = contender.make(problem)(observation)
+    solution = spec.make(problem)(observation)
     seconds = (time.perf_counter() - start) / len(pictures)
     claims = certified_samples(solution.certificates, len(pictures))
     values = summarise(
@@ -307,7 +307,7 @@ def _measure(
         )
     )
     return Cell(
-        method=contender.name,
+        method=spec.name,
         kind=kind,
         level=level,
         N=problem.shape[0],
@@ -327,6 +327,6 @@ def _measure(
     )
 
 
-def _key(common: dict[str, Any], padded: int, kind: str, level: float, who: str) -> str:
-    text = json.dumps([ATLAS_FORMAT, common, padded, kind, level, who], sort_keys=True)
+def _key(common: dict[str, Any], padded: int, kind: str, level: float, identity: str) -> str:
+    text = json.dumps([ATLAS_FORMAT, common, padded, kind, level, identity], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -20,11 +20,11 @@ OPTIONAL_SECONDS = 1800.0
 """Longest training of an optional pair where no budget is given."""
 Count = Annotated[int, Field(ge=1, strict=True)]
 
-_OF_THE_CASE = ("preset", "variant", "samples", "epochs", "seed")
+_CASE_OPTIONS = ("preset", "variant", "samples", "epochs", "seed")
 _OPTIONS: Any = {
     name: (kind, None)
     for name, kind in get_type_hints(PhaseOptions).items()
-    if name not in _OF_THE_CASE
+    if name not in _CASE_OPTIONS
 }
 TrainingOptions = create_model("TrainingOptions", __base__=Settings, **_OPTIONS)
 """Options of `phasegan.train` that a case may give: all that it does not decide itself."""

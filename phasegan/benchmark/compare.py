@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.benchmark.results import Key, Measured, list_keys, measured_rows
+from phasegan.benchmark.results import MeasuredErrors, RowKey, list_keys, measured_rows
 from phasegan.errors import InputError
 from phasegan.evaluation.tables import count_text, squared_grey_levels
 from phasegan.io.atomic import read_json
@@ -34,7 +34,7 @@ COVERED = {
 SPREAD_MARKS = {"neither": "†", "one side": "‡", "both sides": ""}
 """Behind a verdict, by `PairedComparison.spread_of`; the notes of a comparison explain them."""
 
-_Side = dict[Key, list[Measured]]
+_Side = dict[RowKey, list[MeasuredErrors]]
 _Errors = NDArray[np.float64]
 
 
@@ -54,9 +54,9 @@ class Change:
     """After against before; its verdict is made after Holm's correction over all changes."""
 
     @property
-    def key(self) -> Key:
+    def key(self) -> RowKey:
         """Which rows were compared."""
-        return Key(self.method, self.samples, self.epochs, self.split)
+        return RowKey(self.method, self.samples, self.epochs, self.split)
 
     @property
     def percent(self) -> float | None:
@@ -75,8 +75,8 @@ class Comparison:
 
     changes: list[Change]
     """In the order of the rows before; `identical` where every error of an image is."""
-    only_before: list[Key]
-    only_after: list[Key]
+    only_before: list[RowKey]
+    only_after: list[RowKey]
     remarks: list[str]
     """What has to be known to read the changes, a sentence each."""
 
@@ -158,7 +158,7 @@ def compare_results(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comp
     whole = (measured_rows(before, "before"), measured_rows(after, "after"))
     sides = (_one_a_seed(whole[0]), _one_a_seed(whole[1]))
     changes: list[Change] = []
-    apart: dict[str, list[Key]] = {}
+    apart: dict[str, list[RowKey]] = {}
     for key in (key for key in sides[0] if key in sides[1]):
         paired = _paired(sides[0][key], sides[1][key])
         if isinstance(paired, str):
@@ -195,7 +195,9 @@ def _one_a_seed(side: _Side) -> _Side:
     }
 
 
-def _paired(before: Sequence[Measured], after: Sequence[Measured]) -> tuple[_Errors, _Errors] | str:
+def _paired(
+    before: Sequence[MeasuredErrors], after: Sequence[MeasuredErrors]
+) -> tuple[_Errors, _Errors] | str:
     """Return errors (seeds, images) of the same images, or why there are none."""
     rows = [*before, *after]
     common = list(rows[0].sources)

@@ -24,9 +24,9 @@ from phasegan.training.presets import make_gan
 from phasegan.training.setup.eta import Estimate, LinearCost, RunTiming, estimate_timings
 from phasegan.training.setup.timing import time_run, warn_if_busy
 
-TRIED_IMAGES = (2, 8)
-TRIED_SAMPLES = (8, 24)
-MOST_LEARNED_FROM = 2000
+TIMED_IMAGES = (2, 8)
+TIMED_SAMPLES = (8, 24)
+MAX_SAMPLES = 2000
 """Samples from which on no method takes longer to make ready, but for reading them."""
 DEVIATION = 0.2
 """Relative error of what is extrapolated from so few images."""
@@ -90,7 +90,7 @@ class Estimator:
         timings: dict[TrainConfig, RunTiming] = {}
         failed: dict[PlannedRow, str] = {}
         for row in rows:
-            config = None if row.config is None else _alike(row.config)
+            config = None if row.config is None else _without_seed(row.config)
             if config is None or config in timings or row in known:
                 continue
             advice = f"{row.method}; choose --variant small or a lower {config.size_name}"
@@ -107,8 +107,8 @@ class Estimator:
         for row in rows:
             if row.config is None:
                 estimates[row] = RowEstimate(None, self._of_baseline(row))
-            elif row in known or _alike(row.config) in trainings:
-                training = known[row] if row in known else trainings[_alike(row.config)]
+            elif row in known or _without_seed(row.config) in trainings:
+                training = known[row] if row in known else trainings[_without_seed(row.config)]
                 estimates[row] = RowEstimate(training, self._of_scoring(row.config))
         return estimates, failed
 
@@ -119,7 +119,7 @@ class Estimator:
         return self._baselines[known]
 
     def _of_scoring(self, config: TrainConfig) -> Estimate:
-        same = _alike(config).model_copy(update={"epochs": 1})
+        same = _without_seed(config).model_copy(update={"epochs": 1})
         if same not in self._scorings:
             self._scorings[same] = self._run(same, len(self._file.test))
         return self._scorings[same]
@@ -128,11 +128,11 @@ class Estimator:
         samples = row.samples
         seconds = 0.0
         if samples is not None:
-            few, more = (min(number, samples) for number in TRIED_SAMPLES)
+            few, more = (min(number, samples) for number in TIMED_SAMPLES)
             cost = LinearCost.measure(lambda count: self._open(row.method, count), few, more)
-            seconds = cost.at(min(samples, MOST_LEARNED_FROM))
+            seconds = cost.at(min(samples, MAX_SAMPLES))
         method = open_baseline(
-            row.method, self._file, None if samples is None else min(samples, TRIED_SAMPLES[0]), 0
+            row.method, self._file, None if samples is None else min(samples, TIMED_SAMPLES[0]), 0
         )
         return Estimate.around(seconds + self._scoring(method, count), DEVIATION, {})
 
@@ -167,7 +167,7 @@ class Estimator:
         return Estimate.around(seconds, DEVIATION, {})
 
     def _scoring(self, method: Method, count: int) -> float:
-        few, more = (min(number, count) for number in TRIED_IMAGES)
+        few, more = (min(number, count) for number in TIMED_IMAGES)
         cost = LinearCost.measure(lambda number: self._score(method, number), few, more)
         blocks = -(-count // BLOCK)
         return blocks * max(0.0, cost.at(0)) + count * cost.each
@@ -178,6 +178,6 @@ class Estimator:
         return time.perf_counter() - start
 
 
-def _alike(config: TrainConfig) -> TrainConfig:
+def _without_seed(config: TrainConfig) -> TrainConfig:
     """Return a configuration of the same duration, whatever the seed."""
     return config.model_copy(update={"seed": 0})

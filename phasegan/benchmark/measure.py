@@ -26,7 +26,7 @@ from phasegan.training.api import train_config
 from phasegan.training.data.pair_batches import choose_subset
 
 
-def scored_on(row: PlannedRow, file: PreparedFile) -> NDArray[np.int64] | None:
+def scored_samples(row: PlannedRow, file: PreparedFile) -> NDArray[np.int64] | None:
     """Return which samples of its split a row is scored on; None: all.
 
     Of the training split, the first of the seed's shuffle, those that it is
@@ -112,7 +112,7 @@ def _score(
     row: PlannedRow, file: PreparedFile, method: Method, progress: Progress
 ) -> tuple[Scores, float]:
     start = time.perf_counter()
-    scores = score_method(file, method, row.method, progress, row.split, scored_on(row, file))
+    scores = score_method(file, method, row.method, progress, row.split, scored_samples(row, file))
     return scores, max(time.perf_counter() - start, 1e-6)
 
 

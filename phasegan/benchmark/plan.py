@@ -67,9 +67,9 @@ class PlannedRow:
         split and the whole configuration; of a training also the kind of device,
         which rounds in its own way.
         """
-        return _digest({**self._decides(file, device), "split": self.split})
+        return _digest({**self._inputs(file, device), "split": self.split})
 
-    def _decides(self, file: PreparedFile, device: torch.device) -> dict[str, Any]:
+    def _inputs(self, file: PreparedFile, device: torch.device) -> dict[str, Any]:
         trained = self.config is not None
         return {
             "format": ROW_FORMAT,
@@ -87,7 +87,7 @@ class PlannedRow:
         assert self.config is not None
         pair = f"{self.samples}x{self.config.epochs}"
         label = re.sub(r"[^A-Za-z0-9.]+", "-", self.method).strip("-.")
-        return f"{label}-{pair}-seed{self.seed}-{_digest(self._decides(file, device))[:6]}"
+        return f"{label}-{pair}-seed{self.seed}-{_digest(self._inputs(file, device))[:6]}"
 
     @property
     def label(self) -> str:
@@ -176,11 +176,11 @@ def plan_rows(
         If a pair, a method or an option does not fit the data.
     """
     require_test_split(file)
-    unfit = _unfit(case, file)
+    incompatible = _incompatible(case, file)
     problem = problem_of(file, None)
     for name in case.methods:
         check_method(name)
-        if name not in NEEDS_STATISTICS and name not in unfit:
+        if name not in NEEDS_STATISTICS and name not in incompatible:
             make_method(name, problem)
     for name, value in sizes.items():
         owners = phase_owners(name)
@@ -192,9 +192,9 @@ def plan_rows(
     for seed in case.seeds:
         for pair in case.pairs:
             methods = () if _too_many(pair, file) else case.methods
-            rows = [_baseline(name, seed, pair, unfit) for name in methods]
+            rows = [_baseline(name, seed, pair, incompatible) for name in methods]
             rows += [
-                _training(case, file, device, pair, seed, preset, variant, unfit)
+                _training(case, file, device, pair, seed, preset, variant, incompatible)
                 for preset in case.presets
                 for variant in trainings
             ]
@@ -204,9 +204,9 @@ def plan_rows(
     return list(planned)
 
 
-def _baseline(name: str, seed: int, pair: Pair, unfit: dict[str, str]) -> PlannedRow:
-    if name in NO_STATISTICS or name in unfit:
-        return PlannedRow(name, 0, None, skip=unfit.get(name, ""))
+def _baseline(name: str, seed: int, pair: Pair, incompatible: dict[str, str]) -> PlannedRow:
+    if name in NO_STATISTICS or name in incompatible:
+        return PlannedRow(name, 0, None, skip=incompatible.get(name, ""))
     return PlannedRow(name, seed, pair.samples)
 
 
@@ -224,10 +224,10 @@ def _training(
     seed: int,
     preset: str,
     variant: tuple[str, dict[str, Any]],
-    unfit: dict[str, str],
+    incompatible: dict[str, str],
 ) -> PlannedRow:
     name, options = variant
-    reason = unfit.get(preset, "") or _too_many(pair, file)
+    reason = incompatible.get(preset, "") or _too_many(pair, file)
     if reason:
         label = f"{preset}, {name}" if name else preset
         return PlannedRow(label, seed, pair.samples, None, pair.epochs, skip=reason)
@@ -250,7 +250,7 @@ def _training(
     return PlannedRow(label, seed, pair.samples, config, pair.epochs, optional=pair.optional)
 
 
-def _unfit(case: Case, file: PreparedFile) -> dict[str, str]:
+def _incompatible(case: Case, file: PreparedFile) -> dict[str, str]:
     """Return presets and methods that cannot take a file beside others, and why."""
     layout = file.layout
     if layout.padded == layout.size:

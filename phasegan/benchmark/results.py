@@ -14,7 +14,7 @@ from phasegan.errors import InputError
 FORMATS = (1, 2)
 
 
-class Key(NamedTuple):
+class RowKey(NamedTuple):
     """What rows of one method have in common, whatever their seed."""
 
     method: str
@@ -35,7 +35,7 @@ class Key(NamedTuple):
         return f"{self.samples:,} " + ("samples" if self.epochs is None else f"× {self.epochs:,}")
 
 
-def list_keys(keys: Sequence[Key]) -> str:
+def list_keys(keys: Sequence[RowKey]) -> str:
     """Return `zero; mean-image (5 samples, 50 samples); physics-small (50 × 10)`."""
     sizes: dict[str, list[str]] = {}
     for key in keys:
@@ -44,7 +44,7 @@ def list_keys(keys: Sequence[Key]) -> str:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredErrors:
     """The errors of one row."""
 
     seed: int | None
@@ -54,7 +54,7 @@ class Measured:
     """(images,), squared grey levels, in the order of `sources`."""
 
 
-def measured_rows(document: Any, where: str) -> dict[Key, list[Measured]]:
+def measured_rows(document: Any, where: str) -> dict[RowKey, list[MeasuredErrors]]:
     """Return the measured rows of a document by what they have in common.
 
     Parameters
@@ -84,30 +84,30 @@ def measured_rows(document: Any, where: str) -> dict[Key, list[Measured]]:
         raise InputError(
             f"{where}: results of format {document['format']!r}; this phasegan reads {known}"
         )
-    found: dict[Key, list[Measured]] = {}
+    found: dict[RowKey, list[MeasuredErrors]] = {}
     try:
         if not isinstance(document["data"]["digest"], str):
             raise TypeError("the digest of the data is not text")
         for number, row in enumerate(document["rows"], 1):
             if row["status"] == "ok":
-                key, measured = _numbered(number, row, document)
+                key, measured = _read_row(number, row, document)
                 found.setdefault(key, []).append(measured)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{where}: damaged ({_said(error)}); measure it again") from None
+        raise InputError(f"{where}: damaged ({_reason(error)}); measure it again") from None
     return found
 
 
-def _numbered(
+def _read_row(
     number: int, row: Mapping[str, Any], document: Mapping[str, Any]
-) -> tuple[Key, Measured]:
-    key = Key(row["method"], row["samples"], row["epochs"], row.get("split", "test"))
+) -> tuple[RowKey, MeasuredErrors]:
+    key = RowKey(row["method"], row["samples"], row["epochs"], row.get("split", "test"))
     try:
         return key, _measured(row, key.split, document)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ValueError(f"row {number}, {list_keys([key])}: {_said(error)}") from None
+        raise ValueError(f"row {number}, {list_keys([key])}: {_reason(error)}") from None
 
 
-def _measured(row: Mapping[str, Any], split: str, document: Mapping[str, Any]) -> Measured:
+def _measured(row: Mapping[str, Any], split: str, document: Mapping[str, Any]) -> MeasuredErrors:
     images = row["per_image"]
     sources: Any
     if document["format"] == 1:
@@ -123,8 +123,8 @@ def _measured(row: Mapping[str, Any], split: str, document: Mapping[str, Any]) -
         raise ValueError("errors of images are missing or not finite")
     if (len(sources) or split == "test") and len(sources) != len(mse):
         raise ValueError(f"{len(mse)} errors of {len(sources)} images")
-    return Measured(row["seed"], tuple(map(str, sources)), mse)
+    return MeasuredErrors(row["seed"], tuple(map(str, sources)), mse)
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"no {error}" if isinstance(error, KeyError) else str(error)

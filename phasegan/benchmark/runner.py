@@ -14,7 +14,7 @@ from phasegan.benchmark.cases import Case
 from phasegan.benchmark.compare import Comparison, compare_results, read_results
 from phasegan.benchmark.estimates import Estimator
 from phasegan.benchmark.plan import plan_rows, resolve_case
-from phasegan.benchmark.report.context import Context, heading
+from phasegan.benchmark.report.context import ReportContext, heading
 from phasegan.benchmark.report.report import write_report, write_tables
 from phasegan.benchmark.session import Session
 from phasegan.data.hdf5.reader import PreparedFile
@@ -195,12 +195,12 @@ def bench(
                 folder, rows, 0, smoke, title, (), None, chosen.metrics, estimate=whole
             )
         name = "" if against is None else Path(against).name
-        context = Context(folder, chosen, file, where, leaks, tuple(command), budget, name)
+        context = ReportContext(folder, chosen, file, where, leaks, tuple(command), budget, name)
         with file_lock(folder / ".lock", str(folder)):
             (folder / "rows").mkdir(exist_ok=True)
             for part in (folder, folder / "rows", folder / "estimates"):
                 remove_leftovers(part)
-            session.recall(force)
+            session.load_rows(force)
             for rows in session.measure():
                 write_tables(context, [*rows, *_quoted(chosen)])
             rows = [*session.rows(), *_quoted(chosen)]
@@ -208,7 +208,7 @@ def bench(
             if earlier is not None:
                 compared = compare_results(earlier, context.document(rows))
             write_report(context, rows, compared)
-        said = (*context.left_out(rows), *context.remarks(rows))
+        said = (*context.omissions(rows), *context.notes(rows))
     return BenchReport(folder, rows, session.reused, smoke, title, said, compared, chosen.metrics)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from phasegan.benchmark.cases import OPTIONAL_SECONDS
 from phasegan.benchmark.estimates import Estimator, RowEstimate
-from phasegan.benchmark.measure import measure_row, scored_on
+from phasegan.benchmark.measure import measure_row, scored_samples
 from phasegan.benchmark.plan import NO_STATISTICS, PlannedRow
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
@@ -22,9 +22,9 @@ from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
 from phasegan.training.setup.eta import Estimate, sum_estimates
 
-TOLD_SECONDS = 20.0
+REPORTED_SECONDS = 20.0
 """What is left is told again after a row, if it is estimated at more than this."""
-TRUSTED_SECONDS = 60.0
+PRIOR_SECONDS = 60.0
 """Trainings of this length correct the estimates of others by half of what they were off."""
 
 
@@ -64,7 +64,7 @@ class Session:
         self._device, self._estimator = device, estimator
         self._budget, self._progress = budget, progress
         self._start = time.monotonic()
-        self._known: dict[PlannedRow, ResultRow] = {
+        self._rows: dict[PlannedRow, ResultRow] = {
             row: ResultRow(
                 row.method,
                 samples=row.samples,
@@ -77,23 +77,23 @@ class Session:
             for row in planned
             if row.skip
         }
-        self._afresh: set[str] = set()
-        self._foreseen: set[PlannedRow] = set()
+        self._removed_runs: set[str] = set()
+        self._announced_omissions: set[PlannedRow] = set()
         self._force = False
-        self._estimated = self._spent = 0.0
+        self._estimated_seconds = self._measured_seconds = 0.0
         self.reused = 0
 
     def rows(self) -> list[ResultRow]:
         """Return what is known, in the order of the plan."""
-        return [self._known[row] for row in self._planned if row in self._known]
+        return [self._rows[row] for row in self._planned if row in self._rows]
 
-    def recall(self, force: bool = False) -> None:
+    def load_rows(self, force: bool = False) -> None:
         """Take the rows of earlier calls; none of them if they are to be measured again."""
         self._force = force
         for row in [] if force else self._planned:
-            found = None if row in self._known else self._read(row)
+            found = None if row in self._rows else self._read(row)
             if found is not None:
-                self._known[row] = found
+                self._rows[row] = found
                 self.reused += 1
 
     def estimate_only(self) -> tuple[list[ResultRow], Estimate | None]:
@@ -104,14 +104,16 @@ class Session:
         (list of Row, Estimate or None)
             All rows, and what there is to do in all, without what is left out.
         """
-        self.recall()
-        estimates, failed = self._estimator.estimate(self._missing(), self._begun(self._missing()))
+        self.load_rows()
+        estimates, failed = self._estimator.estimate(
+            self._missing(), self._saved_estimates(self._missing())
+        )
         for row, reason in failed.items():
-            self._fail(row, reason)
-        reasons = self._foresee(estimates)
+            self._failed_row(row, reason)
+        reasons = self._reasons_to_omit(estimates)
         wanted = {row: e for row, e in estimates.items() if not reasons[row]}
         for row, estimate in estimates.items():
-            self._known[row] = self._left_out(row, estimate, reasons[row])
+            self._rows[row] = self._omitted_row(row, estimate, reasons[row])
         return self.rows(), self._remaining(wanted) if wanted else None
 
     def measure(self) -> Iterator[list[ResultRow]]:
@@ -120,21 +122,21 @@ class Session:
         queue = self._missing()
         for number, row in enumerate(queue):
             estimate = estimates[row]
-            reason = self._refusal(row, estimate, self._left())
+            reason = self._reason_to_omit(row, estimate, self._seconds_left())
             if reason:
-                self._known[row] = self._left_out(row, estimate, reason)
-                if row not in self._foreseen:
+                self._rows[row] = self._omitted_row(row, estimate, reason)
+                if row not in self._announced_omissions:
                     self._progress.say(f"left out: {row.label}: {reason}")
                 continue
-            self._known[row] = measured = self._measure(row, estimate)
+            self._rows[row] = measured = self._measure(row, estimate)
             write_json(self._row_path(row), measured.as_json())
             if row.config is not None:
-                self._learn(measured, estimate)
-                self._tell({other: estimates[other] for other in queue[number + 1 :]})
+                self._update_correction(measured, estimate)
+                self._report_remaining({other: estimates[other] for other in queue[number + 1 :]})
             yield self.rows()
 
     def _missing(self) -> list[PlannedRow]:
-        return [row for row in self._planned if row not in self._known]
+        return [row for row in self._planned if row not in self._rows]
 
     def _row_path(self, row: PlannedRow) -> Path:
         return self._folder / "rows" / f"{row.key(self._file, self._device)}.json"
@@ -148,7 +150,7 @@ class Session:
         try:
             row = ResultRow.from_json(read_json(path))
             failed = row.status == "failed"
-            other = self._of_another(planned, row)
+            other = self._mismatch(planned, row)
             usable = failed or (math.isfinite(row.values["mse"]) and not other)
         except (InputError, TypeError, KeyError, ValueError, AttributeError, OverflowError):
             usable = failed = False
@@ -163,7 +165,7 @@ class Session:
             return row
         return None
 
-    def _of_another(self, planned: PlannedRow, row: ResultRow) -> str:
+    def _mismatch(self, planned: PlannedRow, row: ResultRow) -> str:
         """Say what shows that a row is not that of the plan; empty if nothing does."""
         seeded = planned.config is not None or planned.method not in NO_STATISTICS
         wanted = {
@@ -183,7 +185,7 @@ class Session:
             return f"status {row.status}"
         if not self._is_own_run(planned, row.run):
             return f"run {row.run!s:.80}"
-        indices = scored_on(planned, self._file)
+        indices = scored_samples(planned, self._file)
         count = len(self._file.test) if indices is None else len(indices)
         return "" if row.adds_up(count) else "its scores are not those of its images"
 
@@ -197,10 +199,10 @@ class Session:
 
     def _estimate(self, missing: list[PlannedRow]) -> dict[PlannedRow, RowEstimate]:
         """Estimate rows, and say what comes out; rows that cannot even be tried fail."""
-        begun = self._begun(missing)
+        begun = self._saved_estimates(missing)
         estimates, failed = self._estimator.estimate(missing, begun)
         for row, reason in failed.items():
-            self._fail(row, reason)
+            self._failed_row(row, reason)
         told: set[str] = set()
         for row, estimate in estimates.items():
             training = estimate.training
@@ -208,11 +210,11 @@ class Session:
                 told.add(row.label)
                 text = f"{row.label}: estimated {training.describe()}"
                 self._progress.say(f"{text} on {self._device}")
-        reasons = self._foresee(estimates)
+        reasons = self._reasons_to_omit(estimates)
         wanted = {row: e for row, e in estimates.items() if not reasons[row]}
         for row, reason in reasons.items():
             if reason:
-                self._foreseen.add(row)
+                self._announced_omissions.add(row)
                 self._progress.say(f"left out: {row.label}: {reason}")
         trainings = {self._run_name(row) for row in wanted if row.config is not None}
         if trainings:
@@ -229,11 +231,11 @@ class Session:
             parts.append(estimate.scoring)
             name = None if row.config is None else self._run_name(row)
             if name not in runs and estimate.training is not None:
-                parts.append(estimate.training.scaled(1 - self._done(row)))
+                parts.append(estimate.training.scaled(1 - self._done_fraction(row)))
                 runs.add(name)
         return sum_estimates(parts).scaled(self._correction)
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         """Return the seconds that are left of the budget."""
         spent = time.monotonic() - self._start
         return math.inf if self._budget is None else self._budget - spent
@@ -241,24 +243,24 @@ class Session:
     @property
     def _correction(self) -> float:
         """How much longer than estimated this call's trainings took; 1 if they were short."""
-        return (self._spent + TRUSTED_SECONDS) / (self._estimated + TRUSTED_SECONDS)
+        return (self._measured_seconds + PRIOR_SECONDS) / (self._estimated_seconds + PRIOR_SECONDS)
 
-    def _foresee(self, estimates: dict[PlannedRow, RowEstimate]) -> dict[PlannedRow, str]:
+    def _reasons_to_omit(self, estimates: dict[PlannedRow, RowEstimate]) -> dict[PlannedRow, str]:
         """Say why rows will be left out if all take what they are estimated to take."""
-        left, reasons = self._left(), {}
+        left, reasons = self._seconds_left(), {}
         for row, estimate in estimates.items():
-            reasons[row] = self._refusal(row, estimate, left)
+            reasons[row] = self._reason_to_omit(row, estimate, left)
             if not reasons[row]:
                 left -= self._remaining({row: estimate}).seconds
         return reasons
 
-    def _refusal(self, row: PlannedRow, estimate: RowEstimate, left: float) -> str:
+    def _reason_to_omit(self, row: PlannedRow, estimate: RowEstimate, left: float) -> str:
         """Say why a row is left out when so many seconds are left; empty if it is not."""
         needed = self._remaining({row: estimate}).seconds
         if needed > left:
             rest = format_duration(max(0.0, left))
             return f"estimated {format_duration(needed)}, {rest} of the budget are left"
-        patient = self._budget is not None or not row.optional or self._done(row) > 0
+        patient = self._budget is not None or not row.optional or self._done_fraction(row) > 0
         if not patient and needed > OPTIONAL_SECONDS:
             return f"estimated {format_duration(needed)}; --budget with more than that trains it"
         return ""
@@ -269,14 +271,14 @@ class Session:
     def _run(self, row: PlannedRow) -> RunFolder:
         return RunFolder(self._folder / "runs" / self._run_name(row))
 
-    def _done(self, row: PlannedRow) -> float:
+    def _done_fraction(self, row: PlannedRow) -> float:
         """Return the share of its steps that an earlier call's training has done."""
         if row.config is None or self._force or not self._run(row).status_path.is_file():
             return 0.0
         status = self._run(row).read_status()
         return status.step / status.steps
 
-    def _left_out(self, row: PlannedRow, estimate: RowEstimate, reason: str) -> ResultRow:
+    def _omitted_row(self, row: PlannedRow, estimate: RowEstimate, reason: str) -> ResultRow:
         return ResultRow(
             row.method,
             samples=row.samples,
@@ -290,7 +292,7 @@ class Session:
         )
 
     def _measure(self, row: PlannedRow, estimate: RowEstimate) -> ResultRow:
-        first = self._before(row, estimate)
+        first = self._save_estimate(row, estimate)
         if self._force:
             self._remove(row)
         try:
@@ -298,11 +300,11 @@ class Session:
         except DiskFullError:
             raise  # none for the other rows either
         except RunError as error:
-            return self._fail(row, str(error))
+            return self._failed_row(row, str(error))
 
-    def _fail(self, row: PlannedRow, reason: str) -> ResultRow:
+    def _failed_row(self, row: PlannedRow, reason: str) -> ResultRow:
         self._progress.warn(f"{row.label} failed: {reason}")
-        self._known[row] = ResultRow(
+        self._rows[row] = ResultRow(
             row.method,
             samples=row.samples,
             epochs=row.epochs,
@@ -312,14 +314,14 @@ class Session:
             reason=reason,
             key=row.key(self._file, self._device),
         )
-        return self._known[row]
+        return self._rows[row]
 
-    def _begun(self, rows: list[PlannedRow]) -> dict[PlannedRow, Estimate]:
+    def _saved_estimates(self, rows: list[PlannedRow]) -> dict[PlannedRow, Estimate]:
         """Return what was estimated of trainings that an earlier call began."""
         found = {}
         for row in rows:
             path = self._estimate_path(row)
-            if self._done(row) == 0 or not path.is_file():
+            if self._done_fraction(row) == 0 or not path.is_file():
                 continue
             try:
                 found[row] = Estimate.from_json(read_json(path))
@@ -331,9 +333,9 @@ class Session:
         name = "" if row.config is None else self._run_name(row)
         return self._folder / "estimates" / f"{name}.json"
 
-    def _before(self, row: PlannedRow, estimate: RowEstimate) -> RowEstimate:
+    def _save_estimate(self, row: PlannedRow, estimate: RowEstimate) -> RowEstimate:
         """Return what is estimated right before the row's first attempt, and keep it."""
-        if estimate.training is None or self._begun([row]):
+        if estimate.training is None or self._saved_estimates([row]):
             return estimate
         training = estimate.training.scaled(self._correction)
         write_json(self._estimate_path(row), training.as_json())
@@ -342,21 +344,21 @@ class Session:
     def _remove(self, row: PlannedRow) -> None:
         """Remove what an earlier call left of a row, once a run."""
         self._row_path(row).unlink(missing_ok=True)
-        if row.config is not None and self._run_name(row) not in self._afresh:
-            self._afresh.add(self._run_name(row))
+        if row.config is not None and self._run_name(row) not in self._removed_runs:
+            self._removed_runs.add(self._run_name(row))
             shutil.rmtree(self._run(row).path, ignore_errors=True)
 
-    def _learn(self, row: ResultRow, estimate: RowEstimate) -> None:
+    def _update_correction(self, row: ResultRow, estimate: RowEstimate) -> None:
         """Compare a training with its estimate, for the rows that are left."""
         if row.seconds is not None and estimate.training is not None and row.status == "ok":
-            self._estimated += estimate.training.seconds
-            self._spent += row.seconds
+            self._estimated_seconds += estimate.training.seconds
+            self._measured_seconds += row.seconds
 
-    def _tell(self, left: dict[PlannedRow, RowEstimate]) -> None:
-        reasons = self._foresee(left)
+    def _report_remaining(self, left: dict[PlannedRow, RowEstimate]) -> None:
+        reasons = self._reasons_to_omit(left)
         left = {row: estimate for row, estimate in left.items() if not reasons[row]}
         whole = self._remaining(left)
-        if whole.seconds < TOLD_SECONDS:
+        if whole.seconds < REPORTED_SECONDS:
             return
         end = time.strftime("%H:%M", time.localtime(time.time() + whole.seconds))
         self._progress.say(

@@ -131,7 +131,7 @@ def _print_rows(manners: Manners, report: BenchReport) -> None:
         main_table,
         seeds_table,
     )
-    from phasegan.evaluation.notes import ahead
+    from phasegan.evaluation.notes import better_than_baselines
     from phasegan.tables import print_table
 
     table = main_table(report.rows, report.metrics)
@@ -149,7 +149,7 @@ def _print_rows(manners: Manners, report: BenchReport) -> None:
     explained = table.only("samples", "mse", "mse_stderr", "mse_published").footnotes
     for text in (
         *report.remarks,
-        *ahead(report.rows),
+        *better_than_baselines(report.rows),
         *(f"{names}: {text}" for names, text in explained),
         *(() if seeds is None else seeds.notes),
     ):

@@ -20,7 +20,7 @@ from phasegan.reconstruction.protocol import Method
 IMAGES = 6
 MAX_LEARNED = 4
 MEAN_MAGNITUDE = "mean-magnitude"
-NO_CONTENDERS = ("zero", "mean-image", "learned")
+NOT_CLASSICAL = ("zero", "mean-image", "learned")
 """Methods that do not look at the phase, or were trained: never the best classical one."""
 
 
@@ -38,7 +38,7 @@ class SheetColumn:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodSheet:
     """The cells of a sheet: a row an image; original, phase, then a column a method."""
 
     rows: list[list[Tile]]
@@ -51,7 +51,7 @@ class Comparison:
         return contact_sheet(self.rows, self.titles, self.captions, self.footer)
 
 
-def bench_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
+def bench_sheet_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
     """Choose what a bench's sheet shows.
 
     Parameters
@@ -67,7 +67,7 @@ def bench_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
         the most samples × epochs, then the next of each.
     """
     measured = [row for row in rows if row.status == "ok"]
-    classical = [r for r in measured if r.epochs is None and r.method not in NO_CONTENDERS]
+    classical = [r for r in measured if r.epochs is None and r.method not in NOT_CLASSICAL]
     columns = []
     best = min(classical, key=lambda row: row.values["mse"], default=None)
     means = [row for row in classical if row.method == MEAN_MAGNITUDE]
@@ -117,7 +117,7 @@ def training_title(row: ResultRow) -> str:
     return f"{row.method}, {row.samples:,} × {row.epochs:,}"
 
 
-def evaluation_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
+def evaluation_sheet_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
     """Return a column for each evaluated row, in order; equal titles get their run's folder."""
     titles = [row.method if row.run is None else training_title(row) for row in rows]
     return [
@@ -126,13 +126,13 @@ def evaluation_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
     ]
 
 
-def yardstick(columns: Sequence[SheetColumn]) -> SheetColumn:
+def reference_column(columns: Sequence[SheetColumn]) -> SheetColumn:
     """Return the learned column of the lowest MSE, or of all columns where none is learned."""
     learned = [column for column in columns if column.learned]
     return min(learned or columns, key=lambda column: column.row.values["mse"])
 
 
-def choose_images(errors: Sequence[float], count: int = IMAGES) -> NDArray[np.int64]:
+def images_at_quantiles(errors: Sequence[float], count: int = IMAGES) -> NDArray[np.int64]:
     """Return which images stand at even quantiles of the errors, from the least to the largest.
 
     Parameters
@@ -147,9 +147,9 @@ def choose_images(errors: Sequence[float], count: int = IMAGES) -> NDArray[np.in
     return order[places]
 
 
-def compare(
+def compare_methods(
     file: PreparedFile, columns: Sequence[SheetColumn], methods: Sequence[Method]
-) -> Comparison:
+) -> MethodSheet:
     """Reconstruct a few test images by every method, and lay out the cells.
 
     Parameters
@@ -166,8 +166,8 @@ def compare(
     Comparison
         Captions are mean squared errors of the clipped estimates on 0..255.
     """
-    by = yardstick(columns)
-    picked = choose_images(by.row.per_image["mse"])
+    by = reference_column(columns)
+    picked = images_at_quantiles(by.row.per_image["mse"])
     images, data_range = file.test.images(picked), file.layout.data_range
     observation = observe(file.test, picked, file.layout)
     cells = [
@@ -180,7 +180,7 @@ def compare(
         errors = clipped_mse(estimates, images, data_range=data_range)
         cells.append([image_tile(x, data_range) for x in estimates])
         captions.append([_caption(error) for error in errors])
-    return Comparison(
+    return MethodSheet(
         [list(row) for row in zip(*cells, strict=True)],
         ["original", "phase", *(column.title for column in columns)],
         [list(row) for row in zip(*captions, strict=True)],

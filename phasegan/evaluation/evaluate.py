@@ -15,7 +15,7 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.notices import narrow_range, value_range
 from phasegan.devices import choose_device
 from phasegan.errors import InputError, RunError
-from phasegan.evaluation.comparison import compare, evaluation_columns
+from phasegan.evaluation.comparison import compare_methods, evaluation_sheet_columns
 from phasegan.evaluation.notes import is_smoke_test
 from phasegan.evaluation.provenance import provenance
 from phasegan.evaluation.records import ResultRow, row_from_scores
@@ -44,7 +44,7 @@ from phasegan.reconstruction.registry import (
 from phasegan.training.data.pair_batches import choose_subset
 
 BLOCK = 50
-_MOST_IMAGES = 100
+MAX_CHECKED_IMAGES = 100
 """Test images whose values are looked at."""
 
 
@@ -267,7 +267,7 @@ def evaluate(
             if reason is not None:
                 raise InputError(f"{file.path}: {reason}")
         sources = file.test.sources()
-        _say_narrow(file, progress)
+        _warn_if_narrow(file, progress)
         classical = [make_method(name, problem) for name in names]
         rows = [
             row_from_scores(name, score_method(file, method, name, progress))
@@ -295,7 +295,9 @@ def evaluate(
                 )
             )
         if sheet is not None:
-            picture = compare(file, evaluation_columns(rows), [*classical, *learned]).draw()
+            picture = compare_methods(
+                file, evaluation_sheet_columns(rows), [*classical, *learned]
+            ).draw()
             with atomic_file(sheet) as temporary:
                 picture.save(temporary, format="PNG")
         smoke = is_smoke_test(file.attributes)
@@ -311,11 +313,11 @@ def evaluate(
     return Evaluation(str(data), rows, smoke, sources)
 
 
-def _say_narrow(file: PreparedFile, progress: Progress) -> None:
+def _warn_if_narrow(file: PreparedFile, progress: Progress) -> None:
     """Warn where images of 16 bits take a small part of the range that errors are given on."""
     if file.layout.bits < 16:
         return
-    images = file.test.images(slice(0, _MOST_IMAGES))
+    images = file.test.images(slice(0, MAX_CHECKED_IMAGES))
     found = narrow_range([value_range(image) for image in images], 0, file.layout.data_range)
     if found is not None:
         progress.warn(f"{file.path}: {found[0]}; errors on the whole range look small")

@@ -45,7 +45,7 @@ def _rounded(row: ResultRow) -> int:
     return round(row.values["mse"])
 
 
-def ahead(rows: Sequence[ResultRow]) -> list[str]:
+def better_than_baselines(rows: Sequence[ResultRow]) -> list[str]:
     """Say in words which trained rows are not behind any baseline of their samples."""
     said = []
     for (method, samples, epochs), pairs in _beside_best(rows).items():
@@ -65,7 +65,7 @@ def ahead(rows: Sequence[ResultRow]) -> list[str]:
     return said
 
 
-def remarks(rows: Sequence[ResultRow]) -> list[str]:
+def worse_than_baselines(rows: Sequence[ResultRow]) -> list[str]:
     """Say in words which trained rows fall behind a baseline of the same samples."""
     every = _beside_best(rows)
     seeds = {key: len(pairs) for key, pairs in every.items()}

@@ -27,11 +27,11 @@ from phasegan.progress import Progress
 from phasegan.training.batch_translation import SavedGenerators
 from phasegan.training.data.domains import centre_squares, domain_format
 
-Pictures = NDArray[np.float32]
+Images = NDArray[np.float32]
 """(n, C, size, size), in [−1, 1]."""
 
-WAYS = ("ab", "ba")
-MOST_TRAINING = 1000
+DIRECTIONS = ("ab", "ba")
+MAX_TRAINING_IMAGES = 1000
 """Training pictures of a domain that the classifier learns from, and that count as real ones."""
 
 
@@ -120,11 +120,11 @@ class TranslationRun:
         self._generators = SavedGenerators(self.folder, config, device)
 
     @property
-    def judged(self) -> list[str]:
+    def scored_ways(self) -> list[str]:
         """The ways that were trained against a discriminator."""
         return ["ab", "ba"] if self.config.both_ways else ["ab"]
 
-    def translate(self, pictures: NDArray[np.floating], way: str) -> Pictures:
+    def translate(self, pictures: NDArray[np.floating], way: str) -> Images:
         """Translate pictures, (n, C, rows, columns) in [−1, 1]."""
         return self._generators.translate(pictures, way)
 
@@ -212,26 +212,30 @@ def score_translations(
     classifier = None
     if same:
         classifier = train_classifier(
-            _shares(train[0]), _shares(train[1]), seed=seed, device=chosen.type, progress=progress
+            _unit_range(train[0]),
+            _unit_range(train[1]),
+            seed=seed,
+            device=chosen.type,
+            progress=progress,
         )
-    ruler = _Ruler(test, classifier, domains.paired and same, measure)
+    scorer = _TranslationScorer(test, classifier, domains.paired and same, measure)
     rows = []
-    for way in WAYS if any("ba" in run.judged for run in opened) else ("ab",):
+    for way in DIRECTIONS if any("ba" in run.scored_ways for run in opened) else ("ab",):
         came, goes = _ends(way)
         if same:
-            rows.append(ruler.row("untranslated", way, "baseline", test[came]))
-        rows.append(ruler.row("real", way, "real", train[goes], paired=False))
+            rows.append(scorer.row("untranslated", way, "baseline", test[came]))
+        rows.append(scorer.row("real", way, "real", train[goes], paired=False))
         for run in opened:
-            if way in run.judged:
-                rows.append(_score_run(run, way, test[came], ruler))
+            if way in run.scored_ways:
+                rows.append(_score_run(run, way, test[came], scorer))
     return TranslationScores(
         rows,
         counts=(len(test[0]), len(test[1])),
         size=size,
-        paired=ruler.paired,
+        paired=scorer.paired,
         accuracy=None
         if classifier is None
-        else classifier.accuracy(_shares(test[0]), _shares(test[1])).balanced,
+        else classifier.accuracy(_unit_range(test[0]), _unit_range(test[1])).balanced,
         remarks=[
             *([classifier.remark] if classifier is not None and classifier.remark else []),
             *([] if measure is None else measure.remarks),
@@ -239,24 +243,26 @@ def score_translations(
     )
 
 
-def _score_run(run: TranslationRun, way: str, real: Pictures, ruler: _Ruler) -> TranslationRow:
+def _score_run(
+    run: TranslationRun, way: str, real: Images, scorer: _TranslationScorer
+) -> TranslationRow:
     fake = run.translate(real, way)
     label = run.config.label
     if run.status.state != "finished":
         label += f", unfinished ({run.status.step} of {run.config.steps} steps)"
-    row = ruler.row(f"{run.folder.path.name}: {label}", way, "run", fake, run=str(run.folder.path))
+    row = scorer.row(f"{run.folder.path.name}: {label}", way, "run", fake, run=str(run.folder.path))
     if run.returns(way):
         back = run.translate(fake, way[::-1])
         row.values["cycle_mse"] = _compare(back, real)["mse"]
     return row
 
 
-class _Ruler:
+class _TranslationScorer:
     """Compares pictures with the test pictures of the domain that they should be of."""
 
     def __init__(
         self,
-        test: Sequence[Pictures],
+        test: Sequence[Images],
         classifier: DomainClassifier | None,
         paired: bool,
         features: _Features | None,
@@ -269,18 +275,18 @@ class _Ruler:
         label: str,
         way: str,
         kind: Literal["baseline", "real", "run"],
-        pictures: Pictures,
+        pictures: Images,
         *,
         paired: bool = True,
         run: str | None = None,
     ) -> TranslationRow:
         """Return the scores of some pictures."""
         goes = _ends(way)[1]
-        target, shares = _shares(self._test[goes]), _shares(pictures)
+        target, shares = _unit_range(self._test[goes]), _unit_range(pictures)
         values = {"swd": sliced_wasserstein(shares, target).mean}
         if self._classifier is not None:
-            judged = target if kind == "real" else shares
-            taken = self._classifier.share_taken_for_b(judged)
+            classified = target if kind == "real" else shares
+            taken = self._classifier.share_taken_for_b(classified)
             values["taken"] = taken if goes else 1.0 - taken
         if self.paired and paired:
             values |= _compare(pictures, self._test[goes])
@@ -296,17 +302,17 @@ class _Features:
         self._network, self._seed = load_features(path, device), seed
         self.remarks: list[str] = []
 
-    def __call__(self, pictures: Pictures, target: Pictures) -> dict[str, float]:
+    def __call__(self, pictures: Images, target: Images) -> dict[str, float]:
         found = feature_distances(pictures, target, features=self._network, seed=self._seed)
         if found.remark and found.remark not in self.remarks:
             self.remarks.append(found.remark)
         return {"fid": found.fid, "kid": found.kid}
 
 
-def _compare(pictures: Pictures, references: Pictures) -> dict[str, float]:
+def _compare(pictures: Images, references: Images) -> dict[str, float]:
     scores = score(
-        np.asarray(255.0 * _shares(pictures), np.float64),
-        255.0 * _shares(references),
+        np.asarray(255.0 * _unit_range(pictures), np.float64),
+        255.0 * _unit_range(references),
         data_range=255,
     )
     found = summarise(scores)
@@ -321,14 +327,14 @@ def _kind(config: TranslationConfig, domain: int) -> PixelFormat:
     return domain_format((config.data.a, config.data.b)[domain])
 
 
-def _shares(pictures: Pictures) -> Pictures:
+def _unit_range(pictures: Images) -> Images:
     """Return pictures in [0, 1]."""
     return np.clip(0.5 * (pictures + 1.0), 0.0, 1.0).astype(np.float32)
 
 
 def _test_pictures(
     domains: DomainPair, kinds: tuple[PixelFormat, PixelFormat], size: int, progress: Progress
-) -> list[Pictures]:
+) -> list[Images]:
     found = []
     for domain, part in enumerate(domains.test):
         if part is None:
@@ -340,9 +346,11 @@ def _test_pictures(
     return found
 
 
-def _pictures(part: ImageSubset, kind: PixelFormat, size: int, seed: int) -> Pictures:
+def _pictures(part: ImageSubset, kind: PixelFormat, size: int, seed: int) -> Images:
     """Return the middle squares of the pictures of a part; of many, some."""
     rows = list(range(len(part)))
-    if len(rows) > MOST_TRAINING:
-        rows = sorted(np.random.default_rng(seed).permutation(len(rows))[:MOST_TRAINING].tolist())
+    if len(rows) > MAX_TRAINING_IMAGES:
+        rows = sorted(
+            np.random.default_rng(seed).permutation(len(rows))[:MAX_TRAINING_IMAGES].tolist()
+        )
     return centre_squares(part, kind, size, rows)

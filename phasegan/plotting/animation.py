@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from phasegan.io.atomic import atomic_file
 from phasegan.plotting.filmstrip import Frame
-from phasegan.plotting.sheet import image_tile, text_font
+from phasegan.plotting.sheet import image_tile, label_font
 
 MAX_WIDTH = 1200
 """Pixels; pictures are shrunk to fit."""
@@ -126,7 +126,7 @@ def _frame(
     strips: tuple[Image.Image, Image.Image], titles: tuple[str, str], epoch: int, epochs: int
 ) -> Image.Image:
     """Lay a frame out: two titled strips, the epoch, a line as long as its share of all."""
-    small, normal = text_font(13), text_font(15)
+    small, normal = label_font(13), label_font(15)
     written = f"epoch {epoch:,}"
     width = max(strip.width for strip in strips)
     width = 2 * _MARGIN + max(width, *(int(normal.getlength(t)) + 1 for t in (*titles, written)))

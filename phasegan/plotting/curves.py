@@ -16,7 +16,7 @@ from phasegan.plotting.style import COLOURS, GREY, INK, styled
 from phasegan.progress import format_duration
 
 MARKERS = "osD^vP*X"
-MOST_NAMED = 14
+MAX_LEGEND = 14
 """Series of a legend, at most; further ones are drawn without a name."""
 
 Point = tuple[float, float, float]
@@ -48,8 +48,8 @@ def _figure(
 def _legend(axes: Any) -> None:
     handles, names = axes.get_legend_handles_labels()
     axes.legend(
-        handles[:MOST_NAMED],
-        names[:MOST_NAMED],
+        handles[:MAX_LEGEND],
+        names[:MAX_LEGEND],
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
     )

@@ -31,7 +31,7 @@ class Trace:
     epochs: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
 
-    def pieces(self) -> list[tuple[Floats, Floats]]:
+    def segments(self) -> list[tuple[Floats, Floats]]:
         """Return steps and values, cut where the steps go back."""
         steps, values = np.array(self.steps, float), np.array(self.values, float)
         cuts = np.flatnonzero(np.diff(steps) <= 0) + 1
@@ -49,7 +49,7 @@ class Label:
     marker: str = ""
 
 
-def frame(axes: Any, title: str, note: str = "") -> None:
+def draw_frame(axes: Any, title: str, note: str = "") -> None:
     """Draw the frame of a panel, with a title at its left and a note at its right."""
     axes.tick_params(axis="x", labelbottom=False)
     if title:
@@ -57,7 +57,7 @@ def frame(axes: Any, title: str, note: str = "") -> None:
         axes.set_title(note, fontsize=8.5, color=SOFT, loc="right", pad=5)
 
 
-def short(value: float) -> str:
+def short_number(value: float) -> str:
     """Return a number of three digits: 1,234, 12.3, 0.0123, 1.23e-05."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
@@ -119,7 +119,7 @@ def draw_trace(
         Where what is drawn begins and ends.
     """
     ends = []
-    for steps, values in trace.pieces():
+    for steps, values in trace.segments():
         shown = values
         if smooth and len(values) >= MANY:
             axes.plot(*_thinned(steps, values), color=colour, alpha=0.35, linewidth=0.7, zorder=2)

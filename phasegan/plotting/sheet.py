@@ -56,7 +56,7 @@ def phase_tile(phase: NDArray[np.floating]) -> Tile:
 
 
 @functools.cache
-def text_font(size: int) -> Any:
+def label_font(size: int) -> Any:
     """Return the font of everything that is written on sheets, so many pixels high."""
     import matplotlib
 
@@ -116,7 +116,7 @@ def contact_sheet(
     columns = len(titles)
     width = 2 * margin + columns * side + (columns - 1) * gap
     row_height = side + caption_height + gap
-    small, normal = text_font(13), text_font(15)
+    small, normal = label_font(13), label_font(15)
     headings = [_wrap(title, normal, side) for title in titles]
     title_height = 6 + 20 * max(1, *map(len, headings))
     footer_lines = _wrap(footer, small, width - 2 * margin)

@@ -17,12 +17,12 @@ from phasegan.plotting.panels import (
     MANY,
     Label,
     Trace,
+    draw_frame,
     draw_trace,
     event_rows,
     events_height,
-    frame,
     label_ends,
-    short,
+    short_number,
     step_axis,
     value_axis,
     write_events,
@@ -35,7 +35,7 @@ BALANCE = BALANCES["least-squares"]
 PHASES_AND_IMAGES = ("phases", "images")
 
 
-class Kind(NamedTuple):
+class LossKind(NamedTuple):
     """What is said of a loss: its group, its stroke and what it should do."""
 
     group: str
@@ -44,18 +44,18 @@ class Kind(NamedTuple):
 
 
 _DASHES, _DOT_DASHES = (0, (4, 1.5)), (0, (5, 1.2, 1, 1.2))
-_KINDS = {
-    "cycle": Kind("fall", "-", "should fall"),
-    "identity": Kind("fall", _DASHES, "should fall"),
-    "structure": Kind("fall", _DOT_DASHES, "should fall"),
-    "adversarial": Kind("hover", "-", "hovers; near 1 the discriminator wins"),
-    "discriminator": Kind("hover", _DASHES, "hovers below 0.25; near 0 it wins"),
+_LOSS_KINDS = {
+    "cycle": LossKind("fall", "-", "should fall"),
+    "identity": LossKind("fall", _DASHES, "should fall"),
+    "structure": LossKind("fall", _DOT_DASHES, "should fall"),
+    "adversarial": LossKind("hover", "-", "hovers; near 1 the discriminator wins"),
+    "discriminator": LossKind("hover", _DASHES, "hovers below 0.25; near 0 it wins"),
 }
 """By the first word of a loss's name."""
-_PROJECTED = Kind("small", "-", "stays small, need not fall")
+_PROJECTED = LossKind("small", "-", "stays small, need not fall")
 """`cycle_a` beside `structure`: a projection leaves it clipping and padding to object to."""
-_OTHER = Kind("others", "-", "nothing is expected of it here")
-_PLAIN = Kind("", "-", "")
+_OTHER = LossKind("others", "-", "nothing is expected of it here")
+_PLAIN = LossKind("", "-", "")
 
 _PHASES, _IMAGES, _EVENT = COLOURS[1], COLOURS[0], COLOURS[7]
 _OTHERS = (COLOURS[2], COLOURS[3], COLOURS[4], COLOURS[5], COLOURS[6], INK)
@@ -103,8 +103,8 @@ def explain(names: Iterable[str]) -> dict[str, str]:
     return {name: kind.phrase for name, kind in _kinds(names).items()}
 
 
-def _kinds(names: Iterable[str]) -> dict[str, Kind]:
-    kinds = {name: _KINDS.get(name.partition("_")[0], _OTHER) for name in names}
+def _kinds(names: Iterable[str]) -> dict[str, LossKind]:
+    kinds = {name: _LOSS_KINDS.get(name.partition("_")[0], _OTHER) for name in names}
     if "structure" in kinds and "cycle_a" in kinds:
         kinds["cycle_a"] = _PROJECTED
     return kinds
@@ -153,8 +153,8 @@ def training_figure(
     events = [(int(r["step"]), str(r["event"])) for r in records if "event" in r]
     done = max([interrupted_at or 0, *(int(r["step"]) for r in records)])
     end = max(done, steps or 0, 1)
-    told = event_rows(events, end)
-    above = [0.48] + ([events_height(told)] if events else [])
+    event_texts = event_rows(events, end)
+    above = [0.48] + ([events_height(event_texts)] if events else [])
     rows = [*above, *(panel.height for panel in panels)]
     titles = 0.3 * sum(panel.titled for panel in panels) + 0.12 * len(panels)
     figure = Figure(figsize=(_WIDTH, sum(rows) + titles + 0.7), dpi=140)
@@ -173,14 +173,14 @@ def training_figure(
         for step, _ in events:
             axes.axvline(step, color=_EVENT, linewidth=0.7, zorder=1)
     if events:
-        write_events(figure.add_subplot(grid[1]), told, end, _EVENT)
+        write_events(figure.add_subplot(grid[1]), event_texts, end, _EVENT)
     if drawn:
         step_axis(drawn, end, _steps_per_epoch(records))
-    _settle(figure)
+    _fix_layout(figure)
     return figure
 
 
-def _settle(figure: Any) -> None:
+def _fix_layout(figure: Any) -> None:
     """Lay out, and round: the last digits of the solver differ from call to call."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -206,7 +206,7 @@ def _collect(records: Sequence[Mapping[str, Any]]) -> dict[str, Trace]:
     return traces
 
 
-def _losses(traces: Mapping[str, Trace]) -> dict[str, Kind]:
+def _losses(traces: Mapping[str, Trace]) -> dict[str, LossKind]:
     return _kinds(name for name in traces if name not in _SINGLE)
 
 
@@ -269,7 +269,7 @@ def _notes(
     return notes
 
 
-def _colours(losses: Mapping[str, Kind]) -> dict[str, str]:
+def _colours(losses: Mapping[str, LossKind]) -> dict[str, str]:
     """Return the colour of the domain that a loss speaks of; of others, any other one."""
     others = [name for name, kind in losses.items() if kind is _OTHER]
     colours = {name: _PHASES if name.endswith("a") else _IMAGES for name in losses}
@@ -306,7 +306,7 @@ def _draw(
     note = note.format(measure if panel.group == "validation" else balance)
     if axes.get_yscale() == "log" and not note:
         note = "logarithmic axis"
-    frame(axes, title if panel.titled else "", note)
+    draw_frame(axes, title if panel.titled else "", note)
     if panel.group == "hover":
         axes.axhline(balance, color=SOFT, linewidth=1.2, linestyle=(0, (1, 1.6)), zorder=1)
     losses = _losses(traces)
@@ -318,7 +318,7 @@ def _draw(
         smooth = kind is not _PLAIN or name == "images_per_second"
         first, last = draw_trace(axes, trace, colour, kind.stroke, smooth=smooth)
         moved = first != last and kind.group != "hover"
-        numbers = f"{short(first)} → {short(last)}" if moved else short(last)
+        numbers = f"{short_number(first)} → {short_number(last)}" if moved else short_number(last)
         text = numbers if kind is _PLAIN else f"{name}  {numbers}"
         labels.append(Label(last, text, colour, kind.stroke))
     if panel.group == "validation":
@@ -343,4 +343,6 @@ def _best(axes: Any, trace: Trace) -> Label:
     place = int(np.argmin(trace.values))
     step, value = trace.steps[place], trace.values[place]
     axes.plot(step, value, marker="*", markersize=11, color=_IMAGES, clip_on=False, zorder=4)
-    return Label(value, f"best {short(value)}, epoch {trace.epochs[place]:,}", _IMAGES, "", "*")
+    return Label(
+        value, f"best {short_number(value)}, epoch {trace.epochs[place]:,}", _IMAGES, "", "*"
+    )

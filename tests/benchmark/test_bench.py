@@ -12,7 +12,7 @@ import phasegan
 from phasegan.benchmark.cases import load_case
 from phasegan.benchmark.report.tables import main_table
 from phasegan.errors import InputError, Interrupted
-from phasegan.evaluation.notes import remarks
+from phasegan.evaluation.notes import worse_than_baselines
 from phasegan.evaluation.records import Cost, ResultRow
 from phasegan.tables import markdown_document
 from phasegan.training.data.pair_batches import choose_subset
@@ -249,11 +249,11 @@ def test_remarks_say_when_training_was_worth_nothing():
         return ResultRow(method, {"mse": mse}, **known)
 
     bad = [row("zero", 9.0), row("flat", 3.0, samples=5), row("net", 4.0, samples=5, epochs=1)]
-    assert remarks(bad) == [
+    assert worse_than_baselines(bad) == [
         "net at 5 × 1 scores worse (4) than flat (3), which trains nothing: what it draws is not "
         "worth more than that."
     ]
     good = [*bad[:2], row("net", 2.0, samples=5, epochs=1)]
-    assert remarks(good) == []
+    assert worse_than_baselines(good) == []
     text = markdown_document("heading", [main_table(good, ["mse"])], ["note"])
     assert len([line for line in text.splitlines() if line.startswith("|")]) == 5

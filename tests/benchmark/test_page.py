@@ -16,9 +16,9 @@ from PIL import Image
 
 from phasegan.benchmark.report.contents import (
     Figure,
-    Gallery,
+    ImagePair,
+    MethodGallery,
     Page,
-    Specimen,
 )
 from phasegan.benchmark.report.render import render
 from phasegan.plotting.page import Fact
@@ -105,7 +105,7 @@ def page(text: str = "physics", **changes: object) -> Page:
     )
     reference = png(0)
     specimens = tuple(
-        Specimen(label, reference, png(i), f"source {text}", f"MSE {text}")
+        ImagePair(label, reference, png(i), f"source {text}", f"MSE {text}")
         for i, label in enumerate(("best", "median", "worst"), start=1)
     )
     contents: dict[str, object] = {
@@ -119,8 +119,8 @@ def page(text: str = "physics", **changes: object) -> Page:
             Figure("two", drawing()),
         ),
         "galleries": (
-            Gallery(f"gallery {text}", f"about {text}", specimens),
-            Gallery("other", "", specimens[:1]),
+            MethodGallery(f"gallery {text}", f"about {text}", specimens),
+            MethodGallery("other", "", specimens[:1]),
         ),
         "machine": (Fact(f"name {text}", f"value {text}"),),
         "commands": (f"phasegan bench --data '{text}'", "phasegan inspect x"),
@@ -228,8 +228,8 @@ def test_pictures_are_stored_once():
     ("size", "shown"), [(16, 256), (48, 240), (128, 256), (200, 200), (300, 256)]
 )
 def test_pictures_are_enlarged_by_whole_factors(size, shown):
-    specimen = Specimen("best", png(0, size), png(1, size))
-    html = render(Page("t", galleries=(Gallery("g", "", (specimen,)),)))
+    specimen = ImagePair("best", png(0, size), png(1, size))
+    html = render(Page("t", galleries=(MethodGallery("g", "", (specimen,)),)))
     assert f".w{shown} {{ --shown: {shown}px; }}" in html
 
 
@@ -279,6 +279,6 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="2 columns, but a row of 1 values"):
         Table("t", (Column("a"), Column("b")), (TableRow((1.0,)),), "t")
     for reference, estimate in ((b"GIF89a", png(0)), (png(0), png(0, 8)), (b"\x89PNG", png(0))):
-        gallery = Gallery("g", "", (Specimen("best", reference, estimate),))
+        gallery = MethodGallery("g", "", (ImagePair("best", reference, estimate),))
         with pytest.raises(ValueError, match=r"not PNG|beside a reconstruction"):
             render(Page("t", galleries=(gallery,)))

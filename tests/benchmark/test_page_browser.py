@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import phasegan
-from phasegan.benchmark.report.contents import Gallery, Page, Specimen
+from phasegan.benchmark.report.contents import ImagePair, MethodGallery, Page
 from phasegan.benchmark.report.render import render
 from phasegan.plotting.page import Fact
 from phasegan.tables import Column, Table, TableRow
@@ -90,7 +90,7 @@ def page() -> Page:
     ramp = np.add.outer(np.arange(32), np.arange(32)) * 4
     noise = np.random.default_rng(0).integers(0, 256, (32, 32))
     specimens = tuple(
-        Specimen(label, png(ramp), png(noise), "test/1.jpg", "MSE 441 · SSIM 0.71")
+        ImagePair(label, png(ramp), png(noise), "test/1.jpg", "MSE 441 · SSIM 0.71")
         for label in ("best", "median", "worst")
     )
     return Page(
@@ -100,7 +100,7 @@ def page() -> Page:
         ("A smoke test.",),
         (Table("Results", columns, rows, "main", ("quoted: as published.",), "Lower is better."),),
         (),
-        (Gallery("physics", "seed 0", specimens),),
+        (MethodGallery("physics", "seed 0", specimens),),
         (Fact("processor", "AMD EPYC"),),
         ("phasegan bench --case published.toml --data scenes.h5 --seed 0 --seed 1 --device cpu",),
         ("A note.",),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import phasegan
-from phasegan.benchmark.report.compose import shown
+from phasegan.benchmark.report.compose import representative_rows
 from phasegan.benchmark.report.drawings import draw
 from phasegan.benchmark.scaling import scaling_curves
 from phasegan.evaluation.records import ResultRow
@@ -70,18 +70,21 @@ def test_tables_and_report_agree_on_every_error(bench):
 
 def test_each_method_has_its_best_median_and_worst_image(bench):
     report = (bench.path / "report.html").read_text()
-    for one in shown(bench.rows):
+    for one in representative_rows(bench.rows):
         order = np.argsort(one.per_image["mse"])
         for place in (order[0], order[1], order[2]):
             assert f"MSE {one.per_image['mse'][place]:,.0f}" in report
-    methods = [one.method for one in shown(bench.rows)]
+    methods = [one.method for one in representative_rows(bench.rows)]
     assert sorted(methods) == ["mean-magnitude", "paper-2ch-1b", "physics-4-4", "zero"]
 
 
 def test_a_method_is_shown_by_its_largest_training():
     rows = [row(samples=5), row(samples=50), row(samples=50, seed=1), row("b", mse=3.0)]
     rows += [row(samples=999, status="estimated"), row(samples=999, split="train")]
-    assert [(one.method, one.samples) for one in shown(rows)] == [("b", 5), ("net", 50)]
+    assert [(one.method, one.samples) for one in representative_rows(rows)] == [
+        ("b", 5),
+        ("net", 50),
+    ]
 
 
 def test_the_report_says_how_to_repeat_it_and_names_no_folder_of_this_machine(bench):

@@ -370,7 +370,7 @@ def recalled(tiny, folder, told):
     with PreparedFile(tiny) as file:
         planned = plan_rows(case, file, device, sizes)
         session = session_module.Session(planned, file, folder, device, None, None, told)
-        session.recall()
+        session.load_rows()
     return session.reused
 
 

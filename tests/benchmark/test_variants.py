@@ -15,7 +15,7 @@ from phasegan.benchmark.plan import plan_rows
 from phasegan.benchmark.report.tables import SEEDS_COLUMNS, seeds_table
 from phasegan.benchmark.summary import summarise_seeds
 from phasegan.errors import InputError
-from phasegan.evaluation.notes import remarks
+from phasegan.evaluation.notes import worse_than_baselines
 from phasegan.evaluation.records import ResultRow
 from phasegan.evaluation.tables import BENCH_COLUMNS
 from phasegan.tables import Table
@@ -212,7 +212,7 @@ def test_two_seeds_have_a_range_and_three_a_deviation():
 def test_remarks_compare_rows_of_one_seed():
     flat = [row("flat", 100.0 * (s + 1), samples=5, seed=s) for s in (0, 1)]
     above = [row("net", 150.0, samples=5, epochs=1, seed=s) for s in (0, 1)]
-    assert remarks([*flat, *above]) == [
+    assert worse_than_baselines([*flat, *above]) == [
         "net at 5 × 1 scores worse with 1 of 2 seeds than flat, which trains nothing: what it "
         "draws is not worth more than that."
     ]

@@ -10,11 +10,11 @@ import phasegan
 from phasegan.errors import InputError
 from phasegan.evaluation.comparison import (
     SheetColumn,
-    bench_columns,
-    choose_images,
-    compare,
-    evaluation_columns,
-    yardstick,
+    bench_sheet_columns,
+    compare_methods,
+    evaluation_sheet_columns,
+    images_at_quantiles,
+    reference_column,
 )
 from phasegan.evaluation.evaluate import open_baseline
 from phasegan.evaluation.records import ResultRow
@@ -41,7 +41,7 @@ BASELINES = [
 
 
 def titles(rows):
-    return [column.title for column in bench_columns(rows)]
+    return [column.title for column in bench_sheet_columns(rows)]
 
 
 def test_the_mean_magnitude_and_the_best_classical_row_come_first():
@@ -79,20 +79,20 @@ def test_the_largest_training_of_each_preset_comes_first_then_the_next():
 
 def test_runs_of_one_title_are_told_apart_by_their_folders():
     rows = [row("zero", 1.0), row("p", 2.0, 3, 4, 0), row("p", 2.0, 3, 4, 1), row("q", 3.0, 3, 4)]
-    found = [column.title for column in evaluation_columns(rows)]
+    found = [column.title for column in evaluation_sheet_columns(rows)]
     assert found == ["zero", "p, 3 × 4 (runs/p-3-4-0)", "p, 3 × 4 (runs/p-3-4-1)", "q, 3 × 4"]
 
 
 def test_the_best_learned_column_chooses_the_images():
-    columns = bench_columns([*BASELINES, row("a", 5000.0, 3, 4), row("b", 4000.0, 3, 4)])
-    assert yardstick(columns).title == "b, 3 × 4"
-    assert yardstick(columns[:2]).row.method == "shrinkage"
+    columns = bench_sheet_columns([*BASELINES, row("a", 5000.0, 3, 4), row("b", 4000.0, 3, 4)])
+    assert reference_column(columns).title == "b, 3 × 4"
+    assert reference_column(columns[:2]).row.method == "shrinkage"
 
 
 @pytest.mark.parametrize("count", [1, 3, 6, 7, 500])
 def test_images_stand_at_even_quantiles(rng, count):
     errors = rng.permutation(count).astype(float)
-    chosen = choose_images(errors)
+    chosen = images_at_quantiles(errors)
     assert len(chosen) == len(set(chosen)) == min(count, 6)
     expected = np.linspace(0, count - 1, min(count, 6)).round()
     np.testing.assert_array_equal(errors[chosen], expected)
@@ -107,7 +107,7 @@ def test_cells_are_what_the_methods_give(tmp_path, channels):
     columns = [SheetColumn(name, row) for name, row in zip(names, rows, strict=True)]
     with phasegan.open(path) as file:
         methods = [open_baseline(name, file, 4, 0) for name in names]
-        found = compare(file, columns, methods)
+        found = compare_methods(file, columns, methods)
         images, phase = file.test.images(), file.test.phase()
         estimates = phasegan.reconstruct(path, method="mean-magnitude").estimate
     assert found.titles == ["original", "phase", *names]

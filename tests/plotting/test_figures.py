@@ -12,7 +12,7 @@ from phasegan.plotting.curves import (
     save_figure,
     svg_text,
 )
-from phasegan.plotting.sheet import _wrap, contact_sheet, image_tile, phase_tile, text_font
+from phasegan.plotting.sheet import _wrap, contact_sheet, image_tile, label_font, phase_tile
 from phasegan.plotting.style import COLOURS, INK
 
 
@@ -99,7 +99,7 @@ def test_estimates_outside_their_interval_have_another_colour():
 
 @pytest.mark.parametrize("title", ["two words " * 6, "x" * 60, "a-run_of/many-" * 5])
 def test_titles_are_wrapped_and_not_cut(title):
-    font = text_font(15)
+    font = label_font(15)
     lines = _wrap(title, font, 160)
     assert len(lines) > 1
     assert all(font.getlength(line) <= 160 for line in lines)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from phasegan.benchmark.report.contents import Figure, Gallery, Page, Specimen
-from phasegan.benchmark.report.context import Context, open_method
+from phasegan.benchmark.report.contents import Figure, ImagePair, MethodGallery, Page
+from phasegan.benchmark.report.context import ReportContext, open_method
 from phasegan.benchmark.report.drawings import Drawing
 from phasegan.evaluation.comparison import training_title
 from phasegan.evaluation.records import ResultRow
@@ -40,8 +40,8 @@ _FACTS = {
 }
 
 
-def compose(
-    context: Context,
+def compose_page(
+    context: ReportContext,
     rows: Sequence[ResultRow],
     tables: Sequence[Table],
     drawings: Sequence[Drawing],
@@ -67,7 +67,7 @@ def compose(
     """
     case, file = context.case, context.file
     warnings = context.warnings(rows)
-    said = [text for text in context.remarks(rows) if text not in warnings]
+    said = [text for text in context.notes(rows) if text not in warnings]
     return Page(
         title=case.title or case.name,
         subtitle=f"{file.path.name}: {len(file.test):,} test images, {file.layout.describe()}",
@@ -83,7 +83,7 @@ def compose(
             )
             for drawing in drawings
         ),
-        galleries=tuple(_gallery(row, context) for row in shown(rows)),
+        galleries=tuple(_gallery(row, context) for row in representative_rows(rows)),
         machine=_facts(rows, context),
         commands=_commands(context),
         notes=tuple(said),
@@ -91,7 +91,7 @@ def compose(
     )
 
 
-def shown(rows: Sequence[ResultRow]) -> list[ResultRow]:
+def representative_rows(rows: Sequence[ResultRow]) -> list[ResultRow]:
     """Return a row of each method: that of the most samples × epochs, of the first seed."""
     chosen: dict[str, ResultRow] = {}
     for row in rows:
@@ -133,7 +133,7 @@ def _figure(row: ResultRow) -> str:
     return f"{squared_grey_levels(row.values['mse'])}{spread}, {title}{samples}"
 
 
-def _gallery(row: ResultRow, context: Context) -> Gallery:
+def _gallery(row: ResultRow, context: ReportContext) -> MethodGallery:
     file, errors = context.file, row.per_image["mse"]
     order = np.argsort(errors, kind="stable")
     places = {name: int(order[round(q * (len(order) - 1))]) for name, q in PLACES}
@@ -142,7 +142,7 @@ def _gallery(row: ResultRow, context: Context) -> Gallery:
     estimates = open_method(row, context)(observe(file.test, indices, file.layout)).estimate
     sources = file.test.sources(indices)
     specimens = tuple(
-        Specimen(
+        ImagePair(
             name,
             _png(references[i], file.layout.data_range),
             _png(estimates[i], file.layout.data_range),
@@ -154,7 +154,7 @@ def _gallery(row: ResultRow, context: Context) -> Gallery:
     samples = f", {row.samples:,} samples" if row.samples and not row.epochs else ""
     seed = f"seed {row.seed}, " if row.seed is not None else ""
     count = len(errors)
-    return Gallery(
+    return MethodGallery(
         training_title(row) + samples,
         f"{seed}average MSE {squared_grey_levels(row.values['mse'])} over {count:,} test images",
         specimens,
@@ -174,7 +174,7 @@ def _png(image: np.ndarray, data_range: int) -> bytes:
     return stream.getvalue()
 
 
-def _facts(rows: Sequence[ResultRow], context: Context) -> tuple[Fact, ...]:
+def _facts(rows: Sequence[ResultRow], context: ReportContext) -> tuple[Fact, ...]:
     machines = {tuple(sorted((row.machine or {}).items(), key=str)) for row in rows if row.machine}
     found: dict[str, list[str]] = {}
     for machine in sorted(machines, key=str):
@@ -190,7 +190,7 @@ def _facts(rows: Sequence[ResultRow], context: Context) -> tuple[Fact, ...]:
     )
 
 
-def _commands(context: Context) -> tuple[str, ...]:
+def _commands(context: ReportContext) -> tuple[str, ...]:
     recipe = context.file.attributes["recipe"]
     source, made, split = recipe["source"], recipe["preprocessing"], recipe["split"]
     words = ["phasegan", "prepare", source.get("path") or recipe["name"]]

@@ -32,7 +32,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Specimen:
+class ImagePair:
     """A test image beside what a method made of it.
 
     Parameters
@@ -55,12 +55,12 @@ class Specimen:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class MethodGallery:
     """What one method made of some test images: title, a line about it, the specimens."""
 
     title: str
     subtitle: str
-    specimens: tuple[Specimen, ...]
+    specimens: tuple[ImagePair, ...]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Page:
     warnings: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
-    galleries: tuple[Gallery, ...] = ()
+    galleries: tuple[MethodGallery, ...] = ()
     machine: tuple[Fact, ...] = ()
     commands: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from phasegan.benchmark.summary import summarise_seeds
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.leakage import LeakReport
 from phasegan.evaluation.evaluate import open_baseline, open_run
-from phasegan.evaluation.notes import SMOKE_NOTE, is_smoke_test, remarks
+from phasegan.evaluation.notes import SMOKE_NOTE, is_smoke_test, worse_than_baselines
 from phasegan.evaluation.records import ResultRow, Status
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
 from phasegan.reconstruction.protocol import Method
@@ -27,7 +27,7 @@ _LEFT: dict[Status, str] = {"skipped": "skipped", "estimated": "not run"}
 
 
 @dataclass(frozen=True)
-class Context:
+class ReportContext:
     """What a bench's documents say besides its rows."""
 
     folder: Path
@@ -61,7 +61,7 @@ class Context:
             ),
         )
 
-    def left_out(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
+    def omissions(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
         """Return what has no scores, and why."""
         said = {
             f"{_LEFT[row.status]}: {row.method}"
@@ -72,9 +72,9 @@ class Context:
         }
         return tuple(sorted(said))
 
-    def remarks(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
+    def notes(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
         """Return warnings, and what trainings are worth."""
-        return (*self.warnings(rows), *remarks(rows))
+        return (*self.warnings(rows), *worse_than_baselines(rows))
 
     def document(self, rows: Sequence[ResultRow]) -> dict[str, Any]:
         """Return what results.json holds; see docs/bench.md."""
@@ -111,7 +111,7 @@ def heading(case: Case, file: PreparedFile) -> str:
     )
 
 
-def open_method(row: ResultRow, context: Context) -> Method:
+def open_method(row: ResultRow, context: ReportContext) -> Method:
     """Make the method of a measured row ready again."""
     key = row.key or f"{row.method} {row.samples} {row.seed}"
     if key not in context.opened:

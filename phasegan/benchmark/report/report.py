@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from phasegan.benchmark.compare import Comparison
-from phasegan.benchmark.report.compose import compose
-from phasegan.benchmark.report.context import Context, open_method
+from phasegan.benchmark.report.compose import compose_page
+from phasegan.benchmark.report.context import ReportContext, open_method
 from phasegan.benchmark.report.drawings import draw
 from phasegan.benchmark.report.render import render
 from phasegan.benchmark.report.tables import (
@@ -18,7 +18,7 @@ from phasegan.benchmark.report.tables import (
     seeds_table,
 )
 from phasegan.benchmark.scaling import scaling_curves
-from phasegan.evaluation.comparison import bench_columns, compare
+from phasegan.evaluation.comparison import bench_sheet_columns, compare_methods
 from phasegan.evaluation.notes import machine_line
 from phasegan.evaluation.records import ResultRow
 from phasegan.io.atomic import atomic_file, write_json, write_text
@@ -27,7 +27,7 @@ from phasegan.tables import Table, csv_text, latex_table, markdown_document
 
 
 def _tables(
-    context: Context, rows: Sequence[ResultRow], compared: Comparison | None
+    context: ReportContext, rows: Sequence[ResultRow], compared: Comparison | None
 ) -> list[Table]:
     further = (
         seeds_table(rows),
@@ -40,7 +40,7 @@ def _tables(
 
 
 def write_tables(
-    context: Context, rows: Sequence[ResultRow], compared: Comparison | None = None
+    context: ReportContext, rows: Sequence[ResultRow], compared: Comparison | None = None
 ) -> list[Table]:
     """Write results.json, results.csv, table.md and table.tex, each atomically."""
     document = context.document(rows)
@@ -49,7 +49,7 @@ def write_tables(
     write_json(context.folder / "results.json", document)
     write_text(context.folder / "results.csv", csv_text(results_table(rows)))
     tables = _tables(context, rows, compared)
-    said = [*context.remarks(rows), *_machines(rows)]
+    said = [*context.notes(rows), *_machines(rows)]
     write_text(context.folder / "table.md", markdown_document(context.heading, tables, said))
     write_text(context.folder / "table.tex", latex_table(tables[0], context.heading, said))
     return tables
@@ -60,7 +60,7 @@ def _machines(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def write_report(
-    context: Context, rows: list[ResultRow], compared: Comparison | None = None
+    context: ReportContext, rows: list[ResultRow], compared: Comparison | None = None
 ) -> None:
     """Write everything into the folder; each file atomically."""
     tables = write_tables(context, rows, compared)
@@ -68,15 +68,15 @@ def write_report(
     for drawing in drawings:
         save_figure(drawing.figure, context.folder / f"{drawing.name}.png")
     _write_sheet(context, rows)
-    page = compose(context, rows, tables, drawings)
+    page = compose_page(context, rows, tables, drawings)
     write_text(context.folder / "report.html", render(page))
 
 
-def _write_sheet(context: Context, rows: list[ResultRow]) -> None:
-    columns = bench_columns(rows)
+def _write_sheet(context: ReportContext, rows: list[ResultRow]) -> None:
+    columns = bench_sheet_columns(rows)
     if not columns:
         return
     methods = [open_method(column.row, context) for column in columns]
-    sheet = compare(context.file, columns, methods).draw()
+    sheet = compare_methods(context.file, columns, methods).draw()
     with atomic_file(context.folder / "contact-sheet.png") as temporary:
         sheet.save(temporary, format="PNG")

@@ -18,7 +18,7 @@ from phasegan.reconstruction.registry import NEEDS_STATISTICS, incompatibility, 
 
 
 @dataclass(frozen=True)
-class Contender:
+class MethodSpec:
     """A method or a run.
 
     Attributes
@@ -36,7 +36,7 @@ class Contender:
 
     name: str
     identity: str
-    refusal: Callable[[Problem, int | None], str | None]
+    incompatibility: Callable[[Problem, int | None], str | None]
     make: Callable[[Problem], Method]
 
 
@@ -46,7 +46,7 @@ def methods_and_runs(
     *,
     device: str,
     planes: tuple[int, ...],
-) -> list[Contender]:
+) -> list[MethodSpec]:
     """List methods, then runs.
 
     Parameters
@@ -77,8 +77,8 @@ def methods_and_runs(
     ]
 
 
-def _method(name: str) -> Contender:
-    def refused(problem: Problem, bits: int | None) -> str | None:
+def _method(name: str) -> MethodSpec:
+    def incompatible(problem: Problem, bits: int | None) -> str | None:
         return incompatibility(name, problem, degradation_error(problem.noise, bits))
 
     def make(problem: Problem) -> Method:
@@ -88,11 +88,11 @@ def _method(name: str) -> Contender:
             )
         return make_method(name, problem)
 
-    return Contender(name, name, refused, make)
+    return MethodSpec(name, name, incompatible, make)
 
 
-def _run(name: str, run: LearnedMethod, planes: tuple[int, ...]) -> Contender:
-    def refused(problem: Problem, bits: int | None) -> str | None:
+def _run(name: str, run: LearnedMethod, planes: tuple[int, ...]) -> MethodSpec:
+    def incompatible(problem: Problem, bits: int | None) -> str | None:
         phases = (*planes, *half_plane(problem.frame))
         return run.incompatibility(
             phases, "this sweep", shape=problem.shape, noise=problem.noise, bits=bits
@@ -101,4 +101,6 @@ def _run(name: str, run: LearnedMethod, planes: tuple[int, ...]) -> Contender:
     def make(problem: Problem) -> Method:
         return lambda observation: run(observation, problem.data_range)
 
-    return Contender(name, f"{run.config.model_dump_json()} {run.weights_digest}", refused, make)
+    return MethodSpec(
+        name, f"{run.config.model_dump_json()} {run.weights_digest}", incompatible, make
+    )
