@@ -103,6 +103,11 @@ def atlas(
     progress : Progress, optional
         Where to report; silent by default.
 
+    Returns
+    -------
+    Atlas
+        Its folder and cells; atlas.png, atlas.svg, atlas.csv and atlas.json are written.
+
     Raises
     ------
     InputError
@@ -269,6 +274,12 @@ def observe(
         `noise` and σ in radians, or `bits` and their number.
     seed : int
         Of the noise.
+
+    Returns
+    -------
+    Observation
+        Half-plane phases, (n[, C], M, M // 2 + 1), radians; where they are undefined; and their
+        rounding.
     """
     frame = (padded, padded)
     phase, _, undefined = analyse(pictures, frame)

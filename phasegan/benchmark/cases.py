@@ -130,6 +130,11 @@ class Case(Settings):
         options : dict
             Replace those of `train`; those of a variant replace both.
 
+        Returns
+        -------
+        list of (str, dict)
+            In the order of the case.
+
         Raises
         ------
         InputError
@@ -161,6 +166,16 @@ def case_folder() -> Path:
 
 def load_case(name_or_path: str | Path) -> Case:
     """Read a case by name (`published`) or path.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A name without `.toml`, or a file.
+
+    Returns
+    -------
+    Case
+        Its options of training are checked.
 
     Raises
     ------

@@ -55,6 +55,11 @@ class Cell:
             `noise` and σ in radians, or `bits` and their number.
         images, seed : int
             How many images, and the seed of their noise.
+
+        Returns
+        -------
+        bool
+            False also where errors or counts are impossible.
         """
         place = (self.M, self.N, self.kind, self.level, self.images, self.seed, self.oversampling)
         if place != (M, N, kind, level, images, seed, M / N):
@@ -72,7 +77,18 @@ class Cell:
 
 
 def document_of(cells: dict[str, Cell]) -> dict[str, Any]:
-    """Return what `atlas.json` holds."""
+    """Build the document of `atlas.json`.
+
+    Parameters
+    ----------
+    cells : dict of Cell
+        By their keys.
+
+    Returns
+    -------
+    dict
+        Of JSON values, with format and machine.
+    """
     return {
         "format": ATLAS_FORMAT,
         "machine": describe_machine(),
@@ -82,6 +98,16 @@ def document_of(cells: dict[str, Cell]) -> dict[str, Any]:
 
 def read_cells(folder: Path) -> dict[str, Cell]:
     """Read the cells of `atlas.json` by their keys; none where there is no folder yet.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of an atlas, or one that does not exist.
+
+    Returns
+    -------
+    dict of Cell
+        By key.
 
     Raises
     ------

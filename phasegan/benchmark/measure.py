@@ -27,10 +27,22 @@ from phasegan.training.data.pair_batches import choose_subset
 
 
 def scored_samples(row: PlannedRow, file: PreparedFile) -> NDArray[np.int64] | None:
-    """Return which samples of its split a row is scored on; None: all.
+    """Choose the samples of its split on which a row is scored.
 
-    Of the training split, the first of the seed's shuffle, those that it is
-    trained on before others, and as many as there are test images.
+    Of the training split these are the first of the seed's shuffle, on which it is trained before
+    others, and as many as there are test images.
+
+    Parameters
+    ----------
+    row : PlannedRow
+        Of the plan.
+    file : PreparedFile
+        Its data.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (n,), int64; None: all of the test split.
     """
     if row.split == "test":
         return None
@@ -47,6 +59,26 @@ def measure_row(
     progress: Progress,
 ) -> ResultRow:
     """Train where the row is a training, then score.
+
+    Parameters
+    ----------
+    row : PlannedRow
+        A baseline or a training.
+    file : PreparedFile
+        The data.
+    folder : pathlib.Path
+        Of the results; run folders are in its `runs/`.
+    device : torch.device
+        Where it is trained.
+    estimate : RowEstimate
+        From before it begins; the row keeps it.
+    progress : Progress
+        Shows training and scoring.
+
+    Returns
+    -------
+    ResultRow
+        With scores, cost and machine.
 
     Raises
     ------

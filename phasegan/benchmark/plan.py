@@ -61,11 +61,23 @@ class PlannedRow:
     skip: str = ""
 
     def key(self, file: PreparedFile, device: torch.device) -> str:
-        """Digest of all that decides the row.
+        """Return a digest of everything that determines the row.
 
-        The version of phasegan, the data, the method, the seed, the samples, the
-        split and the whole configuration; of a training also the kind of device,
-        which rounds in its own way.
+        That is the version of phasegan, the data, the method, the seed, the samples, the split
+        and the whole configuration; for a training also the kind of device, as each rounds in
+        its own way.
+
+        Parameters
+        ----------
+        file : PreparedFile
+            The data.
+        device : torch.device
+            Where trainings run.
+
+        Returns
+        -------
+        str
+            12 hexadecimal digits.
         """
         return _digest({**self._inputs(file, device), "split": self.split})
 
@@ -83,7 +95,18 @@ class PlannedRow:
         }
 
     def run_name(self, file: PreparedFile, device: torch.device) -> str:
-        """Return the name of the row's run folder; rows of every split share it."""
+        """Return the name of the row's run folder; rows of every split share it.
+
+        Parameters
+        ----------
+        file, device
+            As in `key`.
+
+        Returns
+        -------
+        str
+            `<label>-<samples>x<epochs>-seed<seed>-<digest>`.
+        """
         assert self.config is not None
         pair = f"{self.samples}x{self.config.epochs}"
         label = re.sub(r"[^A-Za-z0-9.]+", "-", self.method).strip("-.")
@@ -113,6 +136,26 @@ def resolve_case(
     methods: Sequence[str] = (),
 ) -> Case:
     """Build the case from a file or from flags.
+
+    Parameters
+    ----------
+    case : path, optional
+        A case file, or the name of a shipped one; the published table's by default.
+    samples, epochs : sequence of int
+        Pairs in order, instead of those of the case.
+    preset : str, optional
+        The only preset.
+    variant : str, optional
+        Sizes of the networks.
+    seeds : sequence of int
+        Instead of the case's, if there are any.
+    methods : sequence of str
+        Baselines instead of the case's, if there are any.
+
+    Returns
+    -------
+    Case
+        With these changes.
 
     Raises
     ------
@@ -169,6 +212,11 @@ def plan_rows(
     sizes : dict
         precision, base_channels, blocks and others as in `phasegan.train`; each
         preset takes those that it has.
+
+    Returns
+    -------
+    list of PlannedRow
+        Each once, in the order of the table.
 
     Raises
     ------

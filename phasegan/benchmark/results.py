@@ -36,7 +36,18 @@ class RowKey(NamedTuple):
 
 
 def list_keys(keys: Sequence[RowKey]) -> str:
-    """Return `zero; mean-image (5 samples, 50 samples); physics-small (50 × 10)`."""
+    """Return `zero; mean-image (5 samples, 50 samples); physics-small (50 × 10)`.
+
+    Parameters
+    ----------
+    keys : sequence of RowKey
+        In order.
+
+    Returns
+    -------
+    str
+        Methods with their sizes.
+    """
     sizes: dict[str, list[str]] = {}
     for key in keys:
         sizes.setdefault(key.label, []).extend([key.size] if key.size else [])

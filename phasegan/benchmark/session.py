@@ -88,7 +88,13 @@ class Session:
         return [self._rows[row] for row in self._planned if row in self._rows]
 
     def load_rows(self, force: bool = False) -> None:
-        """Take the rows of earlier calls; none of them if they are to be measured again."""
+        """Load the rows that earlier calls measured.
+
+        Parameters
+        ----------
+        force : bool
+            Load none: all are measured again.
+        """
         self._force = force
         for row in [] if force else self._planned:
             found = None if row in self._rows else self._read(row)

@@ -111,14 +111,36 @@ def _training_title(row: ResultRow, rows: Sequence[ResultRow]) -> str:
 
 
 def training_title(row: ResultRow) -> str:
-    """Return `paper-small, 200 × 50`: the method, samples × epochs."""
+    """Return `paper-small, 200 × 50`: the method, samples × epochs.
+
+    Parameters
+    ----------
+    row : ResultRow
+        Of any method.
+
+    Returns
+    -------
+    str
+        The method alone where nothing was trained.
+    """
     if not row.samples or not row.epochs:
         return row.method
     return f"{row.method}, {row.samples:,} × {row.epochs:,}"
 
 
 def evaluation_sheet_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
-    """Return a column for each evaluated row, in order; equal titles get their run's folder."""
+    """Return a column for each evaluated row, in order; equal titles get their run's folder.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+        Of `evaluate`.
+
+    Returns
+    -------
+    list of SheetColumn
+        One a row.
+    """
     titles = [row.method if row.run is None else training_title(row) for row in rows]
     return [
         SheetColumn(f"{title} ({row.run})" if row.run and titles.count(title) > 1 else title, row)
@@ -127,13 +149,24 @@ def evaluation_sheet_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
 
 
 def reference_column(columns: Sequence[SheetColumn]) -> SheetColumn:
-    """Return the learned column of the lowest MSE, or of all columns where none is learned."""
+    """Return the learned column of the lowest MSE, or of all columns where none is learned.
+
+    Parameters
+    ----------
+    columns : sequence of SheetColumn
+        At least one.
+
+    Returns
+    -------
+    SheetColumn
+        Its errors choose the images of the sheet.
+    """
     learned = [column for column in columns if column.learned]
     return min(learned or columns, key=lambda column: column.row.values["mse"])
 
 
 def images_at_quantiles(errors: Sequence[float], count: int = IMAGES) -> NDArray[np.int64]:
-    """Return which images stand at even quantiles of the errors, from the least to the largest.
+    """Choose images at even quantiles of their errors, from the smallest to the largest.
 
     Parameters
     ----------
@@ -141,6 +174,11 @@ def images_at_quantiles(errors: Sequence[float], count: int = IMAGES) -> NDArray
         One an image.
     count : int
         How many; all where there are fewer.
+
+    Returns
+    -------
+    numpy.ndarray
+        (count,), int64: positions in `errors`.
     """
     order = np.argsort(np.asarray(errors), kind="stable")
     places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)

@@ -74,7 +74,22 @@ class Evaluation:
 def problem_of(
     file: PreparedFile, statistics: Statistics | None, settings: Settings | None = None
 ) -> Problem:
-    """Return what methods may know about a file."""
+    """Describe to methods the phases of a file: shapes, range, statistics and noise.
+
+    Parameters
+    ----------
+    file : PreparedFile
+        The data.
+    statistics : Statistics or None
+        Of training images.
+    settings : Settings, optional
+        Of iterative methods.
+
+    Returns
+    -------
+    Problem
+        For `make_method`.
+    """
     layout = file.layout
     return Problem(
         layout.shape,
@@ -87,7 +102,27 @@ def problem_of(
 
 
 def open_run(run: str | os.PathLike[str], file: PreparedFile, device: Any) -> LearnedMethod:
-    """Open a run for a file's phases; refuses one that was trained for others."""
+    """Open a run for the phases of a file.
+
+    Parameters
+    ----------
+    run : path
+        A run folder.
+    file : PreparedFile
+        The data.
+    device : torch.device
+        Where its networks run.
+
+    Returns
+    -------
+    LearnedMethod
+        Takes an `Observation`.
+
+    Raises
+    ------
+    InputError
+        If it was trained for other phases.
+    """
     learned = LearnedMethod(Path(run), device, file.layout.data_range)
     layout = file.layout
     learned.check(
@@ -113,6 +148,11 @@ def open_baseline(name: str, file: PreparedFile, samples: int | None, seed: int)
         How many, the first of the seed's shuffle as in training; None: no statistics.
     seed : int
         Of the shuffle.
+
+    Returns
+    -------
+    callable
+        Takes an `Observation`.
     """
     statistics = None
     if samples is not None:
@@ -123,6 +163,16 @@ def open_baseline(name: str, file: PreparedFile, samples: int | None, seed: int)
 
 def require_test_split(file: PreparedFile) -> int:
     """Return the number of test samples.
+
+    Parameters
+    ----------
+    file : PreparedFile
+        The data.
+
+    Returns
+    -------
+    int
+        At least 1.
 
     Raises
     ------
@@ -163,6 +213,11 @@ def score_method(
         Which samples.
     indices : numpy.ndarray, optional
         Of the samples, (n,), in the order of the scores; all of the split by default.
+
+    Returns
+    -------
+    ImageScores
+        One number an image.
 
     Raises
     ------

@@ -46,6 +46,11 @@ def inspect(
     progress : Progress, optional
         Follows that; silent by default.
 
+    Returns
+    -------
+    Inspection
+        Facts and lines of text; with `verify`, also the damaged parts.
+
     Raises
     ------
     InputError

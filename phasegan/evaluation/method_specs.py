@@ -60,6 +60,11 @@ def methods_and_runs(
     planes : tuple of int
         () for grey images, (3,) for colour.
 
+    Returns
+    -------
+    list of MethodSpec
+        Runs of one label are told apart by their folders.
+
     Raises
     ------
     InputError

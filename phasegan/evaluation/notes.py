@@ -14,7 +14,18 @@ SMOKE_NOTE = (
 
 
 def is_smoke_test(attributes: dict[str, Any]) -> bool:
-    """Tell from a prepared file's attributes whether it holds the builtin photographs."""
+    """Tell from a prepared file's attributes whether it holds the builtin photographs.
+
+    Parameters
+    ----------
+    attributes : dict
+        Of the prepared file.
+
+    Returns
+    -------
+    bool
+        True for the photographs of scikit-image.
+    """
     return bool(attributes["recipe"]["source"].get("kind") == "scikit-image")
 
 
@@ -46,7 +57,18 @@ def _rounded(row: ResultRow) -> int:
 
 
 def better_than_baselines(rows: Sequence[ResultRow]) -> list[str]:
-    """Say in words which trained rows are not behind any baseline of their samples."""
+    """List the trainings that score at least as well as every baseline of their samples.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+        Of a bench.
+
+    Returns
+    -------
+    list of str
+        A sentence each.
+    """
     said = []
     for (method, samples, epochs), pairs in _beside_best(rows).items():
         row, best = pairs[0]
@@ -66,7 +88,18 @@ def better_than_baselines(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def worse_than_baselines(rows: Sequence[ResultRow]) -> list[str]:
-    """Say in words which trained rows fall behind a baseline of the same samples."""
+    """List the trainings that score worse than a baseline of the same samples.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+        Of a bench.
+
+    Returns
+    -------
+    list of str
+        A sentence each.
+    """
     every = _beside_best(rows)
     seeds = {key: len(pairs) for key, pairs in every.items()}
     behind = {
@@ -91,7 +124,18 @@ def _behind(pairs: Sequence[tuple[ResultRow, ResultRow]], seeds: int) -> str:
 
 
 def machine_line(machine: dict[str, Any]) -> str:
-    """Return `2 cores of AMD EPYC, GPU none, torch 2.13.0, Python 3.11.7`."""
+    """Describe the machine of a row in a sentence.
+
+    Parameters
+    ----------
+    machine : dict
+        As `phasegan.evaluation.provenance.provenance` returns it.
+
+    Returns
+    -------
+    str
+        Cores, GPU and versions.
+    """
     return (
         f"Measured on {machine['cores']} cores ({machine['threads']} threads) of "
         f"{machine['processor']}, GPU {machine['gpu']}, torch {machine['torch']}, "

@@ -81,7 +81,18 @@ class ResultRow:
         return self.values.get("mse") is not None
 
     def adds_up(self, images: int) -> bool:
-        """Tell whether means and counts are those of the single images, of so many."""
+        """Check that means and counts are those of the single images.
+
+        Parameters
+        ----------
+        images : int
+            Number of images scored.
+
+        Returns
+        -------
+        bool
+            Means agree within the rounding of float64.
+        """
         if self.values["test_images"] != images or set(self.per_image) != set(PER_IMAGE):
             return False
         if any(len(scores) != images for scores in self.per_image.values()):
@@ -118,7 +129,23 @@ class ResultRow:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> ResultRow:
-        """Read what `as_json` wrote."""
+        """Read what `as_json` wrote.
+
+        Parameters
+        ----------
+        document : dict
+            One row.
+
+        Returns
+        -------
+        ResultRow
+            Equal to the one written.
+
+        Raises
+        ------
+        ValueError
+            If the status is not known, or a score is not a number.
+        """
         known = cls.__dataclass_fields__.keys() - {"values"}
         fields = {key: value for key, value in document.items() if key in known}
         values = {key: value for key, value in document.items() if key not in known}
@@ -147,6 +174,11 @@ def row_from_scores(method: str, scores: Scores, **known: Any) -> ResultRow:
         One number an image.
     **known
         Further fields of `ResultRow`.
+
+    Returns
+    -------
+    ResultRow
+        With means over the images, and the scores of each.
     """
     per_image = {name: _plain(getattr(scores, name)) for name in PER_IMAGE}
     return ResultRow(method, summarise(scores), per_image, **known)

@@ -8,7 +8,18 @@ from phasegan.config.translation import DomainConfig, TranslationConfig
 
 
 def run_lines(config: TrainConfig) -> list[str]:
-    """Return lines about data, networks and losses of a configuration."""
+    """Describe the data, networks and losses of a configuration.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Of any preset.
+
+    Returns
+    -------
+    list of str
+        Indented lines.
+    """
     if isinstance(config, TranslationConfig):
         return _translation(config)
     if not isinstance(config, PhaseConfig):

@@ -63,12 +63,34 @@ CERTIFIED_NOTE = (
 
 
 def squared_grey_levels(value: float) -> str:
-    """Return whole squared grey levels, and two digits of what is below ten."""
+    """Format squared grey levels: whole numbers, and two digits below ten.
+
+    Parameters
+    ----------
+    value : float
+        At least 0.
+
+    Returns
+    -------
+    str
+        `1,234` or `3.2`.
+    """
     return f"{value:,.0f}" if value >= 9.95 or value == 0 else f"{value:.2g}"
 
 
 def count_text(value: int) -> str:
-    """Return an integer with commas between thousands."""
+    """Return an integer with commas between thousands.
+
+    Parameters
+    ----------
+    value : int
+        Any.
+
+    Returns
+    -------
+    str
+        `1,234`.
+    """
     return f"{value:,}"
 
 

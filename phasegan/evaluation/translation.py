@@ -125,11 +125,35 @@ class TranslationRun:
         return ["ab", "ba"] if self.config.both_ways else ["ab"]
 
     def translate(self, pictures: NDArray[np.floating], way: str) -> Images:
-        """Translate pictures, (n, C, rows, columns) in [−1, 1]."""
+        """Translate images.
+
+        Parameters
+        ----------
+        pictures : numpy.ndarray
+            (n, C, rows, columns), in [−1, 1].
+        way : {"ab", "ba"}
+            From which domain to which.
+
+        Returns
+        -------
+        numpy.ndarray
+            Same shape, with the channels of the other domain, in [−1, 1], float32.
+        """
         return self._generators.translate(pictures, way)
 
     def returns(self, way: str) -> bool:
-        """Tell whether there is a generator back."""
+        """Tell whether the run has a generator for the way back.
+
+        Parameters
+        ----------
+        way : {"ab", "ba"}
+            From which domain to which.
+
+        Returns
+        -------
+        bool
+            False for `one-way` runs.
+        """
         return f"generator_{way[::-1]}" in self.config.network_names
 
 
@@ -164,6 +188,11 @@ def score_translations(
         An ONNX file of a feature network, for FID and KID; see `phasegan.metrics.fid`.
     progress : Progress, optional
         Where to report; silent by default.
+
+    Returns
+    -------
+    TranslationScores
+        Rows of each direction: untranslated, real, then the runs.
 
     Raises
     ------

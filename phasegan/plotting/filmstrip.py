@@ -220,7 +220,13 @@ class FrameStore:
         return sorted(int(match[1]) for match in found if match)
 
     def trim(self, last: int) -> None:
-        """Remove the frames after an epoch: those of an attempt that is gone."""
+        """Remove the frames after an epoch, which an abandoned attempt left.
+
+        Parameters
+        ----------
+        last : int
+            The last epoch to keep.
+        """
         for epoch in self.epochs():
             if epoch > last:
                 self._path(epoch).unlink(missing_ok=True)
@@ -233,6 +239,11 @@ class FrameStore:
         shape : tuple of int, optional
             (n[, C], N, N), what the frames must have; that of the last readable
             one by default. Damaged frames and those of another shape are left out.
+
+        Returns
+        -------
+        list of (int, numpy.ndarray)
+            Epochs and frames, uint8 or uint16.
         """
         read: list[Frame] = []
         for epoch in self.epochs():

@@ -50,7 +50,15 @@ class Label:
 
 
 def draw_frame(axes: Any, title: str, note: str = "") -> None:
-    """Draw the frame of a panel, with a title at its left and a note at its right."""
+    """Prepare the axes of a panel, with a title at its left and a note at its right.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    title, note : str
+        The note is written only beside a title.
+    """
     axes.tick_params(axis="x", labelbottom=False)
     if title:
         axes.set_title(title, pad=5)
@@ -58,7 +66,18 @@ def draw_frame(axes: Any, title: str, note: str = "") -> None:
 
 
 def short_number(value: float) -> str:
-    """Return a number of three digits: 1,234, 12.3, 0.0123, 1.23e-05."""
+    """Format a number with three digits: 1,234, 12.3, 0.0123, 1.23e-05.
+
+    Parameters
+    ----------
+    value : float
+        Any.
+
+    Returns
+    -------
+    str
+        With commas from 1,000 on.
+    """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -111,7 +130,20 @@ def _log_ticks(low: float, high: float) -> list[float]:
 def draw_trace(
     axes: Any, trace: Trace, colour: str, stroke: Any, *, smooth: bool
 ) -> tuple[float, float]:
-    """Draw a curve: thin as it is with a smoothed one over it where points are many.
+    """Draw a curve; one of many points is thin, with a smoothed curve over it.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    trace : Trace
+        Steps and values.
+    colour : str
+        Of both curves.
+    stroke : str or tuple
+        A line style of matplotlib.
+    smooth : bool
+        Whether to smooth from `MANY` points on.
 
     Returns
     -------
@@ -158,7 +190,17 @@ def _smoothed(values: Floats, *, log: bool) -> Floats:
 
 
 def label_ends(axes: Any, labels: Sequence[Label], height: float) -> None:
-    """Name curves at the right of a panel of some inches, in the order of their ends."""
+    """Label curves at the right of a panel, in the order of their ends.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel, with its range set.
+    labels : sequence of Label
+        One a curve.
+    height : float
+        Of the panel, inches.
+    """
     to_share = axes.transScale + axes.transLimits
     shares = [float(to_share.transform((0.0, label.value))[1]) for label in labels]
     for label, place in zip(labels, _apart(shares, LABEL_INCHES / height), strict=True):
@@ -198,7 +240,17 @@ def _apart(shares: Sequence[float], gap: float) -> list[float]:
 
 
 def step_axis(panels: Sequence[Any], end: int, per_epoch: float | None) -> None:
-    """Write steps, and epochs where their length is known, below the last panel."""
+    """Label the last panel with steps, and with epochs where their length is known.
+
+    Parameters
+    ----------
+    panels : sequence of matplotlib.axes.Axes
+        From the top.
+    end : int
+        The last step.
+    per_epoch : float or None
+        Steps in an epoch.
+    """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes = panels[-1]
@@ -228,7 +280,20 @@ def step_axis(panels: Sequence[Any], end: int, per_epoch: float | None) -> None:
 
 
 def event_rows(events: Sequence[tuple[int, str]], end: int) -> list[tuple[int, str, bool]]:
-    """Break texts into lines of the room that they have: step, text, whether right of it."""
+    """Wrap the texts of events to the room beside their steps.
+
+    Parameters
+    ----------
+    events : sequence of (int, str)
+        Steps and texts, ascending.
+    end : int
+        The last step of the axis.
+
+    Returns
+    -------
+    list of (int, str, bool)
+        Step, text, and whether the text is at the right of the step.
+    """
     rows = []
     for step, text in events[:_MOST_EVENTS]:
         right = step < 0.62 * end
@@ -241,12 +306,35 @@ def event_rows(events: Sequence[tuple[int, str]], end: int) -> list[tuple[int, s
 
 
 def events_height(rows: Sequence[tuple[int, str, bool]]) -> float:
-    """Return how many inches the rows of events take."""
+    """Return how many inches the rows of events take.
+
+    Parameters
+    ----------
+    rows : sequence of (int, str, bool)
+        From `event_rows`.
+
+    Returns
+    -------
+    float
+        Inches.
+    """
     return sum(0.06 + 0.15 * (text.count("\n") + 1) for _, text, _ in rows)
 
 
 def write_events(axes: Any, rows: Sequence[tuple[int, str, bool]], end: int, colour: str) -> None:
-    """Write events in a row each, at the beginnings of the lines that cross the panels."""
+    """Write events, one a row, at the upper ends of the lines that cross the panels.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Above the panels.
+    rows : sequence of (int, str, bool)
+        From `event_rows`.
+    end : int
+        The last step of the axis.
+    colour : str
+        Of texts and lines.
+    """
     height = events_height(rows)
     axes.set_axis_off()
     axes.set_xlim(0, end)

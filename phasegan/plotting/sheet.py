@@ -26,7 +26,20 @@ _SOFT = (110, 110, 110)
 
 
 def image_tile(image: NDArray[np.generic], data_range: float) -> Tile:
-    """Return an image, (N, N) or (3, N, N) in 0..data_range, as a tile, clipped."""
+    """Convert an image to a tile; values are clipped.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (N, N) or (3, N, N), in 0..data_range.
+    data_range : float
+        255 or 65535.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, N) or (N, N, 3), uint8.
+    """
     scaled = np.clip(np.asarray(image, np.float64) * (255.0 / data_range), 0, 255)
     tile = np.rint(scaled).astype(np.uint8)
     return np.moveaxis(tile, 0, -1) if tile.ndim == 3 else tile
@@ -57,7 +70,18 @@ def phase_tile(phase: NDArray[np.floating]) -> Tile:
 
 @functools.cache
 def label_font(size: int) -> Any:
-    """Return the font of everything that is written on sheets, so many pixels high."""
+    """Return the font of the labels of sheets.
+
+    Parameters
+    ----------
+    size : int
+        Height in pixels.
+
+    Returns
+    -------
+    PIL.ImageFont.FreeTypeFont
+        DejaVu Sans.
+    """
     import matplotlib
 
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)

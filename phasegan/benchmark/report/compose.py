@@ -92,7 +92,18 @@ def compose_page(
 
 
 def representative_rows(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    """Return a row of each method: that of the most samples × epochs, of the first seed."""
+    """Choose a row of each method: that of the most samples × epochs, of the first seed.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+        Of a bench.
+
+    Returns
+    -------
+    list of ResultRow
+        Measured on the test split, by ascending MSE.
+    """
     chosen: dict[str, ResultRow] = {}
     for row in rows:
         if row.status != "ok" or row.split != "test":

@@ -49,7 +49,18 @@ class ReportContext:
         return heading(self.case, self.file)
 
     def warnings(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
-        """Return what must be known before a number is believed."""
+        """Return the warnings: leaks, a smoke test, failed rows.
+
+        Parameters
+        ----------
+        rows : sequence of ResultRow
+            Of the bench.
+
+        Returns
+        -------
+        tuple of str
+            A sentence each.
+        """
         leaked = self.leaks.describe()
         return (
             *([f"Leak allowed: {leaked}."] if leaked else []),
@@ -62,7 +73,18 @@ class ReportContext:
         )
 
     def omissions(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
-        """Return what has no scores, and why."""
+        """List the rows without scores, with their reasons.
+
+        Parameters
+        ----------
+        rows : sequence of ResultRow
+            Of the bench.
+
+        Returns
+        -------
+        tuple of str
+            A sentence each, sorted.
+        """
         said = {
             f"{_LEFT[row.status]}: {row.method}"
             + (f", {row.samples:,} × {row.epochs:,}" if row.samples and row.epochs else "")
@@ -73,11 +95,33 @@ class ReportContext:
         return tuple(sorted(said))
 
     def notes(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
-        """Return warnings, and what trainings are worth."""
+        """Return the warnings, and the trainings that are worse than a baseline.
+
+        Parameters
+        ----------
+        rows : sequence of ResultRow
+            Of the bench.
+
+        Returns
+        -------
+        tuple of str
+            A sentence each.
+        """
         return (*self.warnings(rows), *worse_than_baselines(rows))
 
     def document(self, rows: Sequence[ResultRow]) -> dict[str, Any]:
-        """Return what results.json holds; see docs/bench.md."""
+        """Build the document of `results.json`, described in docs/bench.md.
+
+        Parameters
+        ----------
+        rows : sequence of ResultRow
+            Of the bench.
+
+        Returns
+        -------
+        dict
+            Of JSON values.
+        """
         return {
             "format": RESULTS_FORMAT,
             "phasegan_version": __version__,
@@ -104,7 +148,20 @@ class ReportContext:
 
 
 def heading(case: Case, file: PreparedFile) -> str:
-    """Return what a bench measures, on which data: size, oversampling, noise."""
+    """Describe a bench by its title, its data, size, oversampling and noise.
+
+    Parameters
+    ----------
+    case : Case
+        What is measured.
+    file : PreparedFile
+        The data.
+
+    Returns
+    -------
+    str
+        One line.
+    """
     return (
         f"{case.title or case.name}: {file.path.name}, {len(file.test)} test images, "
         f"{file.layout.describe()}"
@@ -112,7 +169,20 @@ def heading(case: Case, file: PreparedFile) -> str:
 
 
 def open_method(row: ResultRow, context: ReportContext) -> Method:
-    """Make the method of a measured row ready again."""
+    """Prepare the method of a measured row for further images; each only once.
+
+    Parameters
+    ----------
+    row : ResultRow
+        A baseline, or a training whose run folder exists.
+    context : ReportContext
+        Keeps the methods.
+
+    Returns
+    -------
+    callable
+        Takes an `Observation`.
+    """
     key = row.key or f"{row.method} {row.samples} {row.seed}"
     if key not in context.opened:
         if row.run is not None:

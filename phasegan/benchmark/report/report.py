@@ -42,7 +42,22 @@ def _tables(
 def write_tables(
     context: ReportContext, rows: Sequence[ResultRow], compared: Comparison | None = None
 ) -> list[Table]:
-    """Write results.json, results.csv, table.md and table.tex, each atomically."""
+    """Write results.json, results.csv, table.md and table.tex, each atomically.
+
+    Parameters
+    ----------
+    context : ReportContext
+        Case, data and folder.
+    rows : sequence of ResultRow
+        Measured or not.
+    compared : Comparison, optional
+        With another folder of results.
+
+    Returns
+    -------
+    list of Table
+        As written; the first is the main one.
+    """
     document = context.document(rows)
     if compared is not None:
         document["against"] = compared.as_json()
@@ -62,7 +77,17 @@ def _machines(rows: Sequence[ResultRow]) -> list[str]:
 def write_report(
     context: ReportContext, rows: list[ResultRow], compared: Comparison | None = None
 ) -> None:
-    """Write everything into the folder; each file atomically."""
+    """Write tables, figures, contact sheet and report into the folder, each file atomically.
+
+    Parameters
+    ----------
+    context : ReportContext
+        Case, data and folder.
+    rows : list of ResultRow
+        Measured or not.
+    compared : Comparison, optional
+        With another folder of results.
+    """
     tables = write_tables(context, rows, compared)
     drawings = draw(rows, context.file)
     for drawing in drawings:
