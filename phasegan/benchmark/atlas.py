@@ -1,4 +1,4 @@
-"""`phasegan.atlas`: where the phase determines the image, where it nearly does, where not."""
+"""`phasegan.atlas`: quality over oversampling and degradation, to map where the phase suffices."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TRAINING = 500
 
 @dataclass(frozen=True)
 class Atlas:
-    """What `atlas` measured and where it is written."""
+    """Measured cells of `atlas`, and their folder."""
 
     path: Path
     cells: list[Cell]

@@ -1,4 +1,4 @@
-"""Cases: TOML files that say what a bench measures."""
+"""Cases: TOML files that define a bench."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from phasegan.training.setup.options import PhaseOptions, phase_owners
 CASE_FORMAT = 1
 PUBLISHED = "published"
 METRICS = ("mse", "mse_scale", "mse_affine", "mse_mean", "psnr", "ssim", "exact")
-"""What tables can show; see `phasegan.metrics.image_metrics`."""
+"""Scores that tables can show; see `phasegan.metrics.image_metrics`."""
 OPTIONAL_SECONDS = 1800.0
 """Longest training of an optional pair where no budget is given."""
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -31,7 +31,7 @@ TrainingOptions = create_model("TrainingOptions", __base__=Settings, **_OPTIONS)
 
 
 class Pair(Settings):
-    """How much one row trains on."""
+    """Samples and epochs of a row."""
 
     samples: Count
     epochs: Count
@@ -58,7 +58,7 @@ class Variant(Settings):
 
 
 class CaseData(Settings):
-    """What to prepare where no file is given; as in `phasegan.prepare`."""
+    """Options of `phasegan.prepare` where no file is given."""
 
     source: str = "builtin"
     size: Count | None = None
@@ -72,7 +72,7 @@ class CaseData(Settings):
 
 
 class Case(Settings):
-    """What a bench measures."""
+    """Definition of a bench: data, rows, metrics, splits and seeds."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -93,7 +93,7 @@ class Case(Settings):
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = METRICS
     """Scores that the tables show, in order; `results.json` has all."""
     splits: Annotated[tuple[Literal["test", "train"], ...], Field(min_length=1)] = ("test",)
-    """What is scored on: held-out images, and with `train` images of the training split,
+    """Splits to score: held-out images, and with `train` images of the training split,
     the first of the seed's shuffle and as many as there are test images."""
     seeds: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=0, lt=2**32)], ...], Field(min_length=1)

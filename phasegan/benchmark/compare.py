@@ -1,4 +1,4 @@
-"""Two folders of bench results against each other: what got better, what worse, what is noise."""
+"""Comparison of two folders of bench results by paired tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from phasegan.tables import BLANK, Column, SortKey, Table
 RESULTS = "results.json"
 LEAST_IMAGES = 2
 CROP = re.compile(r"#\d+,\d+,\d+$")
-"""Where a crop was cut: the end of its source."""
+"""End of the source of a crop: its place in the photograph."""
 COVERED = {
     "neither": "† one seed on a side: noise of the test images only; another seed may differ by "
     "more.",
@@ -55,12 +55,12 @@ class Change:
 
     @property
     def key(self) -> RowKey:
-        """Which rows were compared."""
+        """Key of the rows that were compared."""
         return RowKey(self.method, self.samples, self.epochs, self.split)
 
     @property
     def percent(self) -> float | None:
-        """Of the mean before; None where that is 0."""
+        """Change in percent of the mean before; None where that is 0."""
         return None if self.before == 0 else 100 * (self.after / self.before - 1)
 
     def as_json(self) -> dict[str, Any]:
@@ -71,14 +71,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from one document to another."""
+    """Changes from one document of results to another."""
 
     changes: list[Change]
     """In the order of the rows before; `identical` where every error of an image is."""
     only_before: list[RowKey]
     only_after: list[RowKey]
     remarks: list[str]
-    """What has to be known to read the changes, a sentence each."""
+    """Notes on the changes, a sentence each."""
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -1,4 +1,4 @@
-"""How long the rows of a bench will take, before any of them is measured."""
+"""Estimates of the durations of a bench's rows, before any of them is measured."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ DEVIATION = 0.2
 
 @dataclass(frozen=True)
 class RowEstimate:
-    """What a row will take."""
+    """Estimated duration of a row."""
 
     training: Estimate | None
     """None for a baseline."""
     scoring: Estimate
-    """Of a baseline, with what it takes from the samples."""
+    """Reconstructing and scoring; of a baseline, with its statistics of the samples."""
 
     @property
     def seconds(self) -> float:
@@ -53,7 +53,7 @@ class RowEstimate:
 
 
 class Estimator:
-    """Estimates rows; what is alike is timed once.
+    """Estimator of rows; equal work is timed once.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which rows a bench consists of."""
+"""The plan of a bench: its rows, with their keys and configurations."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ FORMATS = (1, 2)
 
 
 class RowKey(NamedTuple):
-    """What rows of one method have in common, whatever their seed."""
+    """Method, size and split: equal for rows that differ in their seed only."""
 
     method: str
     samples: int | None
@@ -60,7 +60,7 @@ class MeasuredErrors:
 
     seed: int | None
     sources: tuple[str, ...]
-    """Of each image; empty where the document does not say which images they are."""
+    """Source of each image; empty where the document does not say which images they are."""
     mse: NDArray[np.float64]
     """(images,), squared grey levels, in the order of `sources`."""
 
@@ -95,17 +95,17 @@ def measured_rows(document: Any, where: str) -> dict[RowKey, list[MeasuredErrors
         raise InputError(
             f"{where}: results of format {document['format']!r}; this phasegan reads {known}"
         )
-    found: dict[RowKey, list[MeasuredErrors]] = {}
+    rows_by_key: dict[RowKey, list[MeasuredErrors]] = {}
     try:
         if not isinstance(document["data"]["digest"], str):
             raise TypeError("the digest of the data is not text")
         for number, row in enumerate(document["rows"], 1):
             if row["status"] == "ok":
                 key, measured = _read_row(number, row, document)
-                found.setdefault(key, []).append(measured)
+                rows_by_key.setdefault(key, []).append(measured)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{where}: damaged ({_reason(error)}); measure it again") from None
-    return found
+    return rows_by_key
 
 
 def _read_row(

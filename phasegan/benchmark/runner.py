@@ -36,7 +36,7 @@ DEFAULT_OUTPUT = Path("bench")
 
 @dataclass(frozen=True)
 class BenchReport:
-    """What `bench` measured and where it is written."""
+    """Rows that `bench` measured, and their folder."""
 
     path: Path
     """The folder with report.html, results.json, the tables and the pictures."""
@@ -46,15 +46,15 @@ class BenchReport:
     smoke_test: bool
     """Whether the data are the builtin photographs."""
     heading: str = ""
-    """What was measured on which data."""
+    """The case and its data, in a line."""
     remarks: tuple[str, ...] = ()
-    """What must be known to read the rows: leaks, what was left out, and why."""
+    """Notes on the rows: leaks, rows left out with their reasons, failures."""
     against: Comparison | None = None
-    """What changed since another folder."""
+    """Changes since another folder of results."""
     metrics: tuple[str, ...] = field(default=("mse",))
     """The scores that the case asks for."""
     estimate: Estimate | None = None
-    """Of all that there is to do, where that alone was asked for."""
+    """Duration of everything left to measure, if only estimates were asked for."""
 
     @property
     def failed(self) -> list[ResultRow]:
@@ -163,7 +163,7 @@ def bench(
         raise InputError("--seed and --seeds: give one of them")
     if budget is not None and not budget > 0:
         raise InputError(f"budget = {budget}: must be above 0 seconds")
-    chosen = resolve_case(
+    definition = resolve_case(
         case,
         pairs[0],
         pairs[1],
@@ -174,7 +174,7 @@ def bench(
     )
     earlier = None if against is None else read_results(against)
     where = choose_device(device)
-    with PreparedFile(_data(data, chosen, progress)) as file:
+    with PreparedFile(_data(data, definition, progress)) as file:
         folder = Path(output) if output is not None else DEFAULT_OUTPUT / file.path.stem
         _check_folder(folder)
         sizes = {
@@ -183,33 +183,37 @@ def bench(
             "blocks": blocks,
             "widths": widths,
         }
-        planned = plan_rows(chosen, file, where, sizes)
+        planned = plan_rows(definition, file, where, sizes)
         leaks = _check_leaks(file, allow_leak, progress)
         estimator = Estimator(file, where, progress)
         session = Session(planned, file, folder, where, estimator, budget, progress)
         smoke = is_smoke_test(file.attributes)
-        title = heading(chosen, file)
+        title = heading(definition, file)
         if estimate_only:
-            rows, whole = session.estimate_only()
+            rows, remaining = session.estimate_only()
             return BenchReport(
-                folder, rows, 0, smoke, title, (), None, chosen.metrics, estimate=whole
+                folder, rows, 0, smoke, title, (), None, definition.metrics, estimate=remaining
             )
         name = "" if against is None else Path(against).name
-        context = ReportContext(folder, chosen, file, where, leaks, tuple(command), budget, name)
+        context = ReportContext(
+            folder, definition, file, where, leaks, tuple(command), budget, name
+        )
         with file_lock(folder / ".lock", str(folder)):
             (folder / "rows").mkdir(exist_ok=True)
             for part in (folder, folder / "rows", folder / "estimates"):
                 remove_leftovers(part)
             session.load_rows(force)
             for rows in session.measure():
-                write_tables(context, [*rows, *_quoted(chosen)])
-            rows = [*session.rows(), *_quoted(chosen)]
+                write_tables(context, [*rows, *_quoted(definition)])
+            rows = [*session.rows(), *_quoted(definition)]
             compared = None
             if earlier is not None:
                 compared = compare_results(earlier, context.document(rows))
             write_report(context, rows, compared)
-        said = (*context.omissions(rows), *context.notes(rows))
-    return BenchReport(folder, rows, session.reused, smoke, title, said, compared, chosen.metrics)
+        notes = (*context.omissions(rows), *context.notes(rows))
+    return BenchReport(
+        folder, rows, session.reused, smoke, title, notes, compared, definition.metrics
+    )
 
 
 def _data(data: str | os.PathLike[str] | None, case: Case, progress: Progress) -> Path:

@@ -1,4 +1,4 @@
-"""Which rows of a bench lie on a curve: MSE against samples, epochs or images seen."""
+"""Scaling curves of a bench: MSE against samples, epochs or images seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of a bench: what is there already, what is measured, what is left out."""
+"""One call of a bench: loads rows of earlier calls, measures others within the budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from phasegan.progress import Progress, format_duration
 from phasegan.training.setup.eta import Estimate, sum_estimates
 
 REPORTED_SECONDS = 20.0
-"""What is left is told again after a row, if it is estimated at more than this."""
+"""The remaining time is reported after a training if it is estimated at more than this."""
 PRIOR_SECONDS = 60.0
 """Trainings of this length correct the estimates of others by half of what they were off."""
 
@@ -97,9 +97,9 @@ class Session:
         """
         self._force = force
         for row in [] if force else self._planned:
-            found = None if row in self._rows else self._read(row)
-            if found is not None:
-                self._rows[row] = found
+            measured = None if row in self._rows else self._read(row)
+            if measured is not None:
+                self._rows[row] = measured
                 self.reused += 1
 
     def estimate_only(self) -> tuple[list[ResultRow], Estimate | None]:
@@ -117,10 +117,10 @@ class Session:
         for row, reason in failed.items():
             self._failed_row(row, reason)
         reasons = self._reasons_to_omit(estimates)
-        wanted = {row: e for row, e in estimates.items() if not reasons[row]}
+        measurable = {row: e for row, e in estimates.items() if not reasons[row]}
         for row, estimate in estimates.items():
             self._rows[row] = self._omitted_row(row, estimate, reasons[row])
-        return self.rows(), self._remaining(wanted) if wanted else None
+        return self.rows(), self._remaining(measurable) if measurable else None
 
     def measure(self) -> Iterator[list[ResultRow]]:
         """Estimate and measure what is missing; give all rows after each of them."""
@@ -174,7 +174,7 @@ class Session:
     def _mismatch(self, planned: PlannedRow, row: ResultRow) -> str:
         """Say what shows that a row is not that of the plan; empty if nothing does."""
         seeded = planned.config is not None or planned.method not in NO_STATISTICS
-        wanted = {
+        expected = {
             "key": planned.key(self._file, self._device),
             "method": planned.method,
             "samples": planned.samples,
@@ -182,7 +182,7 @@ class Session:
             "seed": planned.seed if seeded else None,
             "split": planned.split,
         }
-        for name, value in wanted.items():
+        for name, value in expected.items():
             if getattr(row, name) != value:
                 return f"{name} {getattr(row, name)!s:.40}, not {value}"
         if row.status == "failed":
@@ -209,24 +209,24 @@ class Session:
         estimates, failed = self._estimator.estimate(missing, begun)
         for row, reason in failed.items():
             self._failed_row(row, reason)
-        told: set[str] = set()
+        announced: set[str] = set()
         for row, estimate in estimates.items():
             training = estimate.training
-            if training is not None and row not in begun and row.label not in told:
-                told.add(row.label)
+            if training is not None and row not in begun and row.label not in announced:
+                announced.add(row.label)
                 text = f"{row.label}: estimated {training.describe()}"
                 self._progress.say(f"{text} on {self._device}")
         reasons = self._reasons_to_omit(estimates)
-        wanted = {row: e for row, e in estimates.items() if not reasons[row]}
+        measurable = {row: e for row, e in estimates.items() if not reasons[row]}
         for row, reason in reasons.items():
             if reason:
                 self._announced_omissions.add(row)
                 self._progress.say(f"left out: {row.label}: {reason}")
-        trainings = {self._run_name(row) for row in wanted if row.config is not None}
+        trainings = {self._run_name(row) for row in measurable if row.config is not None}
         if trainings:
-            whole = self._remaining(wanted)
+            remaining = self._remaining(measurable)
             self._progress.say(
-                f"{len(wanted)} rows, {len(trainings)} trainings: estimated {whole.describe()}"
+                f"{len(measurable)} rows, {len(trainings)} trainings: estimated {remaining.describe()}"
             )
         return estimates
 
@@ -248,7 +248,7 @@ class Session:
 
     @property
     def _correction(self) -> float:
-        """How much longer than estimated this call's trainings took; 1 if they were short."""
+        """Ratio of measured to estimated time of this call's trainings, near 1 if short."""
         return (self._measured_seconds + PRIOR_SECONDS) / (self._estimated_seconds + PRIOR_SECONDS)
 
     def _reasons_to_omit(self, estimates: dict[PlannedRow, RowEstimate]) -> dict[PlannedRow, str]:
@@ -324,16 +324,16 @@ class Session:
 
     def _saved_estimates(self, rows: list[PlannedRow]) -> dict[PlannedRow, Estimate]:
         """Return what was estimated of trainings that an earlier call began."""
-        found = {}
+        estimates = {}
         for row in rows:
             path = self._estimate_path(row)
             if self._done_fraction(row) == 0 or not path.is_file():
                 continue
             try:
-                found[row] = Estimate.from_json(read_json(path))
+                estimates[row] = Estimate.from_json(read_json(path))
             except (InputError, KeyError, TypeError, ValueError):
                 self._progress.warn(f"{path} is damaged; the row is shown with a new estimate")
-        return found
+        return estimates
 
     def _estimate_path(self, row: PlannedRow) -> Path:
         name = "" if row.config is None else self._run_name(row)
@@ -363,10 +363,10 @@ class Session:
     def _report_remaining(self, left: dict[PlannedRow, RowEstimate]) -> None:
         reasons = self._reasons_to_omit(left)
         left = {row: estimate for row, estimate in left.items() if not reasons[row]}
-        whole = self._remaining(left)
-        if whole.seconds < REPORTED_SECONDS:
+        remaining = self._remaining(left)
+        if remaining.seconds < REPORTED_SECONDS:
             return
-        end = time.strftime("%H:%M", time.localtime(time.time() + whole.seconds))
+        end = time.strftime("%H:%M", time.localtime(time.time() + remaining.seconds))
         self._progress.say(
-            f"{len(left)} rows left: estimated {whole.describe()}, until about {end}"
+            f"{len(left)} rows left: estimated {remaining.describe()}, until about {end}"
         )

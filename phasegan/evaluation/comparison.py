@@ -33,7 +33,7 @@ class SheetColumn:
 
     @property
     def learned(self) -> bool:
-        """Whether a training run stands behind it."""
+        """Whether it is a training run."""
         return self.row.run is not None
 
 

@@ -1,4 +1,4 @@
-"""`phasegan.evaluate`: methods and runs over a test split, by one ruler."""
+"""`phasegan.evaluate`: methods and runs over a test split, by the same metrics."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Evaluation:
     smoke_test: bool
     """Whether the data are the builtin photographs."""
     sources: list[str]
-    """Where the test images came from, in the order of each row's `per_image`."""
+    """Sources of the test images, in the order of each row's `per_image`."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the document that `--json` writes."""
@@ -373,6 +373,6 @@ def _warn_if_narrow(file: PreparedFile, progress: Progress) -> None:
     if file.layout.bits < 16:
         return
     images = file.test.images(slice(0, MAX_CHECKED_IMAGES))
-    found = narrow_range([value_range(image) for image in images], 0, file.layout.data_range)
-    if found is not None:
-        progress.warn(f"{file.path}: {found[0]}; errors on the whole range look small")
+    notice = narrow_range([value_range(image) for image in images], 0, file.layout.data_range)
+    if notice is not None:
+        progress.warn(f"{file.path}: {notice[0]}; errors on the whole range look small")

@@ -1,4 +1,4 @@
-"""What a prepared file or a run is, in plain words and as facts."""
+"""Inspection of prepared files and runs: a description in words, and facts as JSON values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from phasegan.reconstruction.protocol import Problem
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found."""
+    """Facts and description of a file or a run."""
 
     facts: dict[str, Any]
     lines: list[str]
@@ -60,15 +60,15 @@ def inspect(
     if not target.exists():
         raise InputError(f"{target}: no such file or folder")
     if target.is_dir():
-        found = _run(target, verify)
+        inspection = _run(target, verify)
     else:
-        found = (_domains if is_pair_file(target) else _prepared)(target, verify, progress)
-    if verify and not found.damaged:
-        found.lines.append("every checksum matches")
+        inspection = (_domains if is_pair_file(target) else _prepared)(target, verify, progress)
+    if verify and not inspection.damaged:
+        inspection.lines.append("every checksum matches")
     if verify:
-        found.facts["verified"] = not found.damaged
-        found.facts["damaged"] = found.damaged
-    return found
+        inspection.facts["verified"] = not inspection.damaged
+        inspection.facts["damaged"] = inspection.damaged
+    return inspection
 
 
 def _prepared(path: Path, verify: bool, progress: Progress | None) -> Inspection:
@@ -129,7 +129,7 @@ def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
     file = PairFile(path, check=not verify)
     facts, damaged = file.metadata, verify_pair_file(file, progress) if verify else []
     counts = {name: len(group) for name, group in file.groups.items()}
-    found = {
+    values = {
         "kind": "picture domains",
         "path": str(path),
         "name": facts.name,
@@ -165,7 +165,7 @@ def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
         f"  train on it `phasegan train {path}`",
     ]
     file.close()
-    return Inspection(found, lines, damaged)
+    return Inspection(values, lines, damaged)
 
 
 def _extent(group: HDF5Images) -> str:
@@ -235,8 +235,8 @@ def _run(path: Path, verify: bool) -> Inspection:
             f"{config.validation.samples} samples; the weights are of then"
         )
     lines += [f"  fell back   {text}" for text in status.fell_back]
-    whole = folder.checkpoints_path.exists()
-    names = config.network_names if whole else ("generator_ab",)
+    resumable = folder.checkpoints_path.exists()
+    names = config.network_names if resumable else ("generator_ab",)
     files = {name: folder.weights_path(name) for name in names} if verify else {}
     damaged = [file.name for name, file in files.items() if not weights_intact(file, name)]
     return Inspection(facts, lines, damaged)

@@ -1,4 +1,4 @@
-"""Methods and runs side by side, as the atlas compares them."""
+"""Methods and runs in one form, as the atlas compares them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class MethodSpec:
         As it is shown.
     identity : str
         The method, or the run's configuration and the checksum of its weights.
-    refusal : callable
+    incompatibility : callable
         Takes a problem and the bits that phases are rounded to, or None; says why
-        this contender does not take such phases, or None.
+        this method does not take such phases, or None.
     make : callable
         Makes the method ready for a problem.
     """

@@ -35,7 +35,7 @@ _Pairs = dict[_Key, list[tuple[ResultRow, ResultRow]]]
 
 def _beside_best(rows: Sequence[ResultRow]) -> _Pairs:
     """Return each training beside the best baseline of the same samples, by method and size."""
-    found: _Pairs = {}
+    pairs_by_key: _Pairs = {}
     scored = [row for row in rows if row.status == "ok" and row.split == "test"]
     for row in scored:
         others = [
@@ -47,8 +47,8 @@ def _beside_best(rows: Sequence[ResultRow]) -> _Pairs:
         ]
         if row.epochs is not None and others:
             best = min(others, key=lambda other: other.values["mse"])
-            found.setdefault((row.method, row.samples, row.epochs), []).append((row, best))
-    return found
+            pairs_by_key.setdefault((row.method, row.samples, row.epochs), []).append((row, best))
+    return pairs_by_key
 
 
 def _rounded(row: ResultRow) -> int:
@@ -69,22 +69,22 @@ def better_than_baselines(rows: Sequence[ResultRow]) -> list[str]:
     list of str
         A sentence each.
     """
-    said = []
+    sentences = []
     for (method, samples, epochs), pairs in _beside_best(rows).items():
         row, best = pairs[0]
         if len(pairs) == 1 and _rounded(row) == _rounded(best):
-            said.append(
+            sentences.append(
                 f"{method} at {samples} × {epochs} scores as {best.method} does "
                 f"({row.values['mse']:,.0f}), the best that trains nothing."
             )
         elif all(_rounded(row) < _rounded(best) for row, best in pairs):
             scores = f"({row.values['mse']:,.0f}) than {best.method} ({best.values['mse']:,.0f})"
             seeds = "" if len(pairs) == 1 else f", with all {len(pairs)} seeds"
-            said.append(
+            sentences.append(
                 f"{method} at {samples} × {epochs} scores better {scores}, the best that trains "
                 f"nothing{seeds}."
             )
-    return said
+    return sentences
 
 
 def worse_than_baselines(rows: Sequence[ResultRow]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a figure was measured, and with which code."""
+"""Provenance of a measurement: machine, versions, commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Result rows: what `evaluate` and `bench` print and write."""
+"""Result rows of `evaluate` and `bench`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Cost:
-    """What a row took."""
+    """Time and memory of a row."""
 
     wall_seconds: float
     """From its start to its last score; of a training all attempts."""
@@ -65,13 +65,13 @@ class ResultRow:
     seconds: float | None = None
     """Spent training."""
     estimate: Estimate | None = None
-    """Of the training's seconds, before it began."""
+    """Estimate of the training's seconds, from before it began."""
     status: Status = "ok"
     reason: str | None = None
     """Why a row failed, was skipped or left out; or how a training fell back and went on."""
     cost: Cost | None = None
     machine: dict[str, Any] | None = None
-    """Where it was measured: see `phasegan.evaluation.provenance`."""
+    """The machine and versions, see `phasegan.evaluation.provenance`."""
     key: str | None = None
     """Digest of all that decides the row; see `phasegan.benchmark.plan`."""
 

@@ -1,4 +1,4 @@
-"""What a run was trained on and how, in plain words."""
+"""Data, networks and losses of a run, in plain words."""
 
 from __future__ import annotations
 

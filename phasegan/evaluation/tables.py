@@ -252,18 +252,18 @@ def bench_columns(rows: Sequence[ResultRow], metrics: Sequence[str]) -> tuple[Co
     tuple of Column
         Some of `BENCH_COLUMNS`, in their order.
     """
-    shown = {"method", "samples", "epochs", *metrics}
+    names = {"method", "samples", "epochs", *metrics}
     if "mse" in metrics:
-        shown.add("mse_stderr")
+        names.add("mse_stderr")
     if len({row.seed for row in rows if row.epochs is not None} - {None}) > 1:
-        shown.add("seed")
+        names.add("seed")
     if any(row.split != "test" for row in rows):
-        shown |= {"split", "mse_seen", "mse_unseen"}
+        names |= {"split", "mse_seen", "mse_unseen"}
     optional = {"seconds", "estimate"} | ({"mse_published"} if "mse" in metrics else set())
     return tuple(
         column
         for column in BENCH_COLUMNS
-        if column.name in shown
+        if column.name in names
         or (column.name in optional and any(column.read(row) is not None for row in rows))
     )
 

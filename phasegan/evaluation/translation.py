@@ -65,16 +65,16 @@ class TranslationRow:
 
 @dataclass(frozen=True)
 class TranslationScores:
-    """What `score_translations` found."""
+    """Scores of `score_translations`."""
 
     rows: list[TranslationRow]
     counts: tuple[int, int]
     size: int
     paired: bool
     accuracy: float | None
-    """Of the classifier on the test pictures of both domains, balanced; None without one."""
+    """Balanced accuracy of the classifier on both domains' test pictures; None without one."""
     remarks: list[str] = field(default_factory=list)
-    """What to bear in mind of the numbers."""
+    """Notes on the numbers."""
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -1,4 +1,4 @@
-"""How pictures change as a translation is trained: an animation over its epochs.
+"""Animation of translated images over the epochs of a training.
 
 Frames and inputs have shape (n, N, N) or (n, C, N, N), C 1 or 3, in 0..data_range.
 """
@@ -19,9 +19,9 @@ from phasegan.plotting.sheet import image_tile, label_font
 MAX_WIDTH = 1200
 """Pixels; pictures are shrunk to fit."""
 MAX_FRAMES = 100
-"""Of more epochs, these many are shown, evenly spaced."""
+"""Largest number of frames; of more epochs, so many are shown, evenly spaced."""
 FRAME_MS, LAST_MS = 400, 2400
-"""How long a frame and the last one are shown."""
+"""Durations of a frame and of the last one."""
 
 _BACKGROUND, _INK, _SOFT, _TRACK = (255, 255, 255), (32, 32, 32), (110, 110, 110), (217, 222, 227)
 _GAP, _MARGIN, _LINE = 6, 12, 24

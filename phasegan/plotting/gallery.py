@@ -19,7 +19,7 @@ from phasegan.plotting.page import data_address, page_tables, render_page
 from phasegan.plotting.sheet import Tile
 
 QUALITY = 92
-"""Of lossy WebP; smaller pictures are kept without loss."""
+"""Quality of lossy WebP; smaller pictures are kept without loss."""
 CRISP = 96
 """Pictures whose longer side is at most this many pixels are enlarged in squares."""
 

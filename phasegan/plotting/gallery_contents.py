@@ -1,4 +1,4 @@
-"""What a gallery says and shows.
+"""Contents of a gallery as plain data.
 
 Tiles are uint8, (rows, columns) or (rows, columns, 3), of any size.
 """
@@ -15,7 +15,7 @@ from phasegan.tables import Table
 
 @dataclass(frozen=True)
 class ImageRow:
-    """A picture and what became of it.
+    """An image and its translations.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a gallery says and shows.
+    """Contents of a gallery: sections of images, scores, texts.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Label:
-    """What stands at the right of a curve: where it ends, a text, and its stroke."""
+    """Label at the right of a curve: the value of its end, a text, and its line style."""
 
     value: float
     text: str

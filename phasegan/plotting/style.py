@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 INK = "#1f2328"
 SOFT = "#5f6770"
-"""Of notes: `GREY` is too light for small letters."""
+"""The colour of notes: `GREY` is too light for small letters."""
 GREY = "#8b939c"
 COLOURS = (
     "#2f7fc1",

@@ -1,4 +1,4 @@
-"""The picture of a training: its losses, validation, learning rate and throughput.
+"""Figure of a training: its losses, validation, learning rate and throughput.
 
 What is said of a loss, and where it is drawn, follows from the first word of its name.
 Colours tell the domain, images or phases; strokes tell the kind of loss.
@@ -36,7 +36,7 @@ PHASES_AND_IMAGES = ("phases", "images")
 
 
 class LossKind(NamedTuple):
-    """What is said of a loss: its group, its stroke and what it should do."""
+    """Group, line style and expected course of a loss."""
 
     group: str
     stroke: Any

@@ -1,1 +1,1 @@
-"""What a benchmark leaves behind: tables, figures, and a report as one HTML file."""
+"""Results of a benchmark: tables, figures, and a report as one HTML file."""

@@ -1,4 +1,4 @@
-"""From the rows of a bench to what its report page says."""
+"""Composes the report page of a bench from its rows, tables and figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from phasegan.reconstruction.inputs.problems import observe
 from phasegan.tables import Table
 
 PLACES = (("best", 0.0), ("median", 0.5), ("worst", 1.0))
-"""Of a method's test images in the order of their errors."""
+"""Quantiles of the errors at which a method's test images are shown."""
 
 _FACTS = {
     "processor": "Processor",
@@ -67,7 +67,7 @@ def compose_page(
     """
     case, file = context.case, context.file
     warnings = context.warnings(rows)
-    said = [text for text in context.notes(rows) if text not in warnings]
+    notes = [text for text in context.notes(rows) if text not in warnings]
     return Page(
         title=case.title or case.name,
         subtitle=f"{file.path.name}: {len(file.test):,} test images, {file.layout.describe()}",
@@ -86,7 +86,7 @@ def compose_page(
         galleries=tuple(_gallery(row, context) for row in representative_rows(rows)),
         machine=_facts(rows, context),
         commands=_commands(context),
-        notes=tuple(said),
+        notes=tuple(notes),
         footer="Made by phasegan. results.json and results.csv beside this file hold every number.",
     )
 

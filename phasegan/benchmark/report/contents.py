@@ -1,4 +1,4 @@
-"""What a report page says, as plain data: texts, numbers and encoded pictures."""
+"""Contents of a report page as plain data: texts, numbers and encoded images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ImagePair:
-    """A test image beside what a method made of it.
+    """A test image beside its reconstruction.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class ImagePair:
 
 @dataclass(frozen=True)
 class MethodGallery:
-    """What one method made of some test images: title, a line about it, the specimens."""
+    """Test images as reconstructed by one method: title, a line about it, pairs of images."""
 
     title: str
     subtitle: str

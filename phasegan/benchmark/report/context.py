@@ -1,4 +1,4 @@
-"""What the documents of a bench say besides its rows."""
+"""Context of the documents of a bench: case, data, folder, warnings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEFT: dict[Status, str] = {"skipped": "skipped", "estimated": "not run"}
 
 @dataclass(frozen=True)
 class ReportContext:
-    """What a bench's documents say besides its rows."""
+    """Case, data and folder of a bench, for its documents."""
 
     folder: Path
     case: Case
@@ -36,7 +36,7 @@ class ReportContext:
     device: torch.device
     leaks: LeakReport
     command: tuple[str, ...]
-    """How to repeat it; empty where that is not known."""
+    """Words of the command that repeats it; empty where that is not known."""
     budget: float | None
     against: str = ""
     """The name of the folder that is compared with."""
@@ -45,7 +45,7 @@ class ReportContext:
 
     @property
     def heading(self) -> str:
-        """What is measured on which data."""
+        """The case and its data, in a line."""
         return heading(self.case, self.file)
 
     def warnings(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a bench leaves behind: tables, figures, a contact sheet and the report."""
+"""Writes the results of a bench: tables, figures, a contact sheet and the report."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def write_tables(
     write_json(context.folder / "results.json", document)
     write_text(context.folder / "results.csv", csv_text(results_table(rows)))
     tables = _tables(context, rows, compared)
-    said = [*context.notes(rows), *_machines(rows)]
-    write_text(context.folder / "table.md", markdown_document(context.heading, tables, said))
-    write_text(context.folder / "table.tex", latex_table(tables[0], context.heading, said))
+    notes = [*context.notes(rows), *_machines(rows)]
+    write_text(context.folder / "table.md", markdown_document(context.heading, tables, notes))
+    write_text(context.folder / "table.tex", latex_table(tables[0], context.heading, notes))
     return tables
 
 
