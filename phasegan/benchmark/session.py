@@ -226,7 +226,8 @@ class Session:
         if trainings:
             remaining = self._remaining(measurable)
             self._progress.say(
-                f"{len(measurable)} rows, {len(trainings)} trainings: estimated {remaining.describe()}"
+                f"{len(measurable)} rows, {len(trainings)} trainings: "
+                f"estimated {remaining.describe()}"
             )
         return estimates
 

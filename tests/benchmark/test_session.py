@@ -317,7 +317,7 @@ def test_a_budget_is_used_up_row_by_row(tiny, tmp_path, durations):
 def test_what_trainings_took_corrects_the_estimates_of_the_next(
     tiny, tmp_path, durations, monkeypatch
 ):
-    monkeypatch.setattr(session_module, "TRUSTED_SECONDS", 1e-6)
+    monkeypatch.setattr(session_module, "PRIOR_SECONDS", 1e-6)
     durations.update({2: 1000.0, 4: 1000.0})
     told = Told()
     report = phasegan.bench([2, 4], [1, 1], data=tiny, output=tmp_path / "b", progress=told, **TINY)
