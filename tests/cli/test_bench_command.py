@@ -10,7 +10,7 @@ import pytest
 import phasegan
 from phasegan.benchmark.estimates import RowEstimate
 from phasegan.cli.common import Duration, SeedList
-from phasegan.evaluation.notes import ahead, remarks
+from phasegan.evaluation.notes import better_than_baselines, worse_than_baselines
 from phasegan.evaluation.records import ResultRow
 from phasegan.training.setup.eta import Estimate
 
@@ -165,12 +165,13 @@ def test_what_is_said_of_trainings_is_what_was_measured():
 
     rows = [row("mean-magnitude", 50.0), row("zero", 90.0, samples=None, seed=None)]
     better, worse, equal = (row("physics", mse, epochs=2) for mse in (40.0, 60.0, 50.3))
-    (said,) = ahead([*rows, better])
+    (said,) = better_than_baselines([*rows, better])
     assert "physics at 5 × 2 scores better (40) than mean-magnitude (50)" in said
-    assert remarks([*rows, better]) == []
-    assert ahead([*rows, worse]) == ahead([better]) == remarks([*rows, equal]) == []
-    (said,) = ahead([*rows, equal])
+    assert worse_than_baselines([*rows, better]) == []
+    assert better_than_baselines([*rows, worse]) == better_than_baselines([better]) == []
+    assert worse_than_baselines([*rows, equal]) == []
+    (said,) = better_than_baselines([*rows, equal])
     assert "physics at 5 × 2 scores as mean-magnitude does (50)" in said
-    assert "scores worse (60) than mean-magnitude (50)" in remarks([*rows, worse])[0]
+    assert "scores worse (60) than mean-magnitude (50)" in worse_than_baselines([*rows, worse])[0]
     other = row("mean-magnitude", 30.0, seed=1), row("physics", 35.0, epochs=2, seed=1)
-    assert ahead([*rows, better, *other]) == []
+    assert better_than_baselines([*rows, better, *other]) == []
