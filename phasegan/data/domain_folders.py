@@ -31,7 +31,7 @@ class ImageSet(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """One a picture."""
+        """Names of the images."""
 
     @property
     def pixel_format(self) -> PixelFormat | None:
@@ -92,7 +92,7 @@ class ImageSet(Protocol):
 
 
 class FolderImages:
-    """The pictures and arrays in a folder and the folders below it, sorted by path.
+    """The images and arrays in a folder and the folders below it, sorted by path.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class FolderImages:
     Raises
     ------
     InputError
-        If it is not there, or holds no picture.
+        If it is not there, or holds no image.
     """
 
     def __init__(self, root: Path) -> None:
@@ -216,7 +216,7 @@ class ImageSubset:
 
     @property
     def names(self) -> list[str]:
-        """One a picture."""
+        """Names of the images."""
         return [self._set.names[row] for row in self._rows]
 
     @property
@@ -321,18 +321,18 @@ class ImageSubset:
 
 
 class DomainPair(NamedTuple):
-    """Two domains of pictures.
+    """Two domains of images.
 
     Attributes
     ----------
     name : str
         Name of the data, for file names.
     train : tuple of ImageSubset
-        Training pictures of A and of B.
+        Training images of A and of B.
     test : tuple of ImageSubset or None
-        Test pictures, where there are some.
+        Test images, where there are some.
     prepared : (int, str), optional
-        Settings of a prepared file: the size that training pictures were brought to, and how,
+        Settings of a prepared file: size and fit of training images,
         as `phasegan.data.images.conversion.resize_to_load` says.
     """
 
@@ -343,7 +343,7 @@ class DomainPair(NamedTuple):
 
     @property
     def paired(self) -> bool:
-        """Whether test pictures have equal names in both domains, and so belong together."""
+        """Whether test images have equal names in both domains, and so belong together."""
         a, b = self.test
         return (
             a is not None
@@ -377,7 +377,7 @@ def open_domains(
     domain_a: str | os.PathLike[str] | None = None,
     domain_b: str | os.PathLike[str] | None = None,
 ) -> DomainPair:
-    """Open two domains of pictures.
+    """Open two domains of images.
 
     Parameters
     ----------
@@ -385,7 +385,7 @@ def open_domains(
         With `trainA` and `trainB`, perhaps `testA` and `testB`; or a file of them
         that `phasegan prepare` wrote.
     domain_a, domain_b : path, optional
-        The domains' own folders instead, each with pictures, or with `train` and
+        The domains' own folders instead, each with images, or with `train` and
         perhaps `test` in it.
 
     Returns
@@ -396,7 +396,7 @@ def open_domains(
     Raises
     ------
     InputError
-        If a folder is missing or holds no pictures.
+        If a folder is missing or holds no images.
     """
     if folder is not None and (domain_a is not None or domain_b is not None):
         raise InputError("give FOLDER, or --domain-a and --domain-b, not both")

@@ -34,9 +34,9 @@ def scan(
     Parameters
     ----------
     part : ImageSubset
-        The pictures.
+        The images.
     alpha : bool
-        Keep alpha as the last channel, where any picture has it.
+        Keep alpha as the last channel, where any image has it.
     limits : (float, float), optional
         Values that become −1 and 1; black and white of integers, least and largest
         value of floats by default.

@@ -69,13 +69,13 @@ class FileLoader(Loader):
     root: Path
 
     def load(self, job: str) -> LoadedImage:
-        """Read and decode one picture."""
+        """Read and decode one image."""
         data, notes = read_file(os.path.join(self.root, job)), ImageNotices()
         pixels = read_image(data, notes)
         return _loaded(job, pixels, data, notes)
 
     def load_square(self, job: str, size: int, channels: str, bits: int, how: str) -> LoadedImage:
-        """Read, decode and fit one picture."""
+        """Read, decode and fit one image."""
         data, notes = read_file(os.path.join(self.root, job)), ImageNotices()
         pixels = read_square(data, size, channels, bits, how, notes)
         return _loaded(job, pixels, data, notes)
@@ -87,18 +87,18 @@ def _loaded(job: str, pixels: Pixels, data: bytes, notes: ImageNotices) -> Loade
 
 
 class ImageFolder(Source):
-    """Pictures in a folder and the folders below it.
+    """Images in a folder and the folders below it.
 
     Parameters
     ----------
     root : path
         The folder. Where it holds `train` and `test`, those are the split and
-        nothing else in it is looked at.
+        everything else in it is ignored.
 
     Raises
     ------
     InputError
-        If there is no such folder or it holds no pictures.
+        If there is no such folder or it holds no images.
     """
 
     external = True
@@ -161,11 +161,11 @@ class ImageFolder(Source):
                         self.linked.append(safe_name(os.path.join(folder, entry.name)))
 
     def splits(self) -> dict[str | None, range]:
-        """Return the pictures' numbers, in the order of their paths."""
+        """Return the images' numbers, in the order of their paths."""
         return self._splits
 
     def item(self, number: int) -> SourceItem:
-        """Return a picture's name and split."""
+        """Return an image's name and split."""
         split = next(split for split, numbers in self._splits.items() if number in numbers)
         return SourceItem(safe_name(self._names[number]), split, number)
 

@@ -1,16 +1,16 @@
-"""Test pictures of a prepared file that stand in its training split too.
+"""Test images of a prepared file that stand in its training split too.
 
 Three kinds, the strongest first: the same source file (its SHA-256), the same
-pixels as stored, nearly the same picture: recompressed, resized, brighter or
+pixels as stored, nearly the same image: recompressed, resized, brighter or
 darker, mirrored left–right. Near duplicates pass two tests on the
 low frequencies of 32×32 thumbnails:
 
 - the DCT hash of Zauner [1]_: 8×8 coefficients, each above or below their
   median; without the first row and column, which hold black bars and horizons;
 - the correlation of 16×16 coefficients, weighted by their frequency (natural
-  images fall as 1/f [2]_) and damped where the training pictures vary more than
+  images fall as 1/f [2]_) and damped where the training images vary more than
   such images do (whitening [3]_): a frame, a round mask or a watermark that all
-  pictures have makes no two of them the same.
+  images have makes no two of them the same.
 
 .. [1] Zauner (2010), Implementation and Benchmarking of Perceptual Image Hash
    Functions, diploma thesis, Upper Austria University of Applied Sciences.
@@ -40,7 +40,7 @@ THUMBNAIL = 32
 HASH_SIDE = 8
 """64 bits, as in [1]."""
 HASH_DISTANCE = 16
-"""Bits that may differ: half of those in which two unrelated pictures do."""
+"""Bits that may differ: half of those in which two unrelated images do."""
 BAND = 16
 """Frequencies along an axis: fewer and hills look alike, more and slight crops do not."""
 CORRELATION = 0.8
@@ -48,9 +48,9 @@ CORRELATION = 0.8
 CONTRAST = 1 / 255
 """Share of the data range that details need (rms): less is noise and traces of coding."""
 SMALLEST = 16
-"""N from which pictures have enough pixels to tell nearly the same from another."""
+"""N from which images have enough pixels to tell nearly the same from another."""
 BLOCKS = (256, 8192)
-"""Test and training pictures that are compared at once: a few times 8 MB."""
+"""Test and training images that are compared at once: a few times 8 MB."""
 READ = 2**24
 """Pixel values that are read at once."""
 
@@ -61,12 +61,12 @@ Floats = NDArray[np.floating]
 _FREQUENCY = np.arange(1, BAND + 1)
 _WEIGHT: Floats = np.hypot(_FREQUENCY[:, None], _FREQUENCY).ravel().astype(np.float32)
 _ODD: NDArray[np.bool_] = np.tile(_FREQUENCY % 2 == 1, BAND)
-"""Coefficients that change their sign when a picture is mirrored left–right."""
+"""Coefficients that change their sign when an image is mirrored left–right."""
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A test picture and the training picture that it is."""
+    """A test image and the training image that it is."""
 
     test: int
     """Index in the test split."""
@@ -83,7 +83,7 @@ class LeakReport:
     """Result of `find_leaks`."""
 
     leaks: tuple[Leak, ...]
-    """At most one a test picture, in their order: of the strongest kind, then the closest."""
+    """At most one a test image, in their order: of the strongest kind, then the closest."""
     test_images: int
 
     def describe(self) -> str:
@@ -105,20 +105,20 @@ class LeakReport:
 
 
 def find_leaks(file: PreparedFile, progress: Progress | None = None) -> LeakReport:
-    """Find the test pictures that stand in the training split too.
+    """Find the test images that stand in the training split too.
 
     Parameters
     ----------
     file : PreparedFile
         With images: grey or RGB, 8 or 16 bit. Of those below 16×16 pixels and
-        of pictures without details only the same file and pixels are found.
+        of images without details only the same file and pixels are found.
     progress : Progress, optional
         Follows the reading and the comparing; silent by default.
 
     Returns
     -------
     LeakReport
-        At most one leak a test picture. All crops of one photograph come from
+        At most one leak a test image. All crops of one photograph come from
         the same file: each is a leak of the others, overlapping or not.
 
     Raises
@@ -207,7 +207,7 @@ def _damping(weighted: Floats) -> Floats:
     """Return the symmetric matrix that whitens weighted coefficients, but amplifies none.
 
     Their covariance is made symmetric under mirroring and shrunk towards 1/f, as
-    if there were one more such picture for each coefficient.
+    if there were one more such image for each coefficient.
     """
     size = BAND**2
     covariance = size * (weighted.T @ weighted).astype(np.float64)
@@ -230,7 +230,7 @@ def _nearest(
     train_prints: Floats,
     task: ProgressTask,
 ) -> NDArray[np.int64]:
-    """Return for each test picture which training picture is nearly the same, or −1."""
+    """Return for each test image which training image is nearly the same, or −1."""
     mirrored = np.where(_ODD, -test.coefficients, test.coefficients)
     hashes, train_hashes = (_hash(test.coefficients), _hash(mirrored)), _hash(train.coefficients)
     nearest = np.full(len(test_prints), -1)

@@ -1,4 +1,4 @@
-"""Recipes: TOML files that say where pictures come from and how they are prepared."""
+"""Recipes: TOML files that say where images come from and how they are prepared."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAIR_FOLDERS = ("trainA", "trainB", "testA", "testB")
 
 
 class FolderSource(Settings):
-    """A folder of pictures; `path` is relative to the recipe file."""
+    """A folder of images; `path` is relative to the recipe file."""
 
     kind: Literal["folder"]
     path: Annotated[str, Field(pattern=r"^[^\x00]+$")]
@@ -49,7 +49,7 @@ class ArraySource(Settings):
 
 
 class Preprocessing(Settings):
-    """How pictures become samples; the defaults of `phasegan prepare`."""
+    """How images become samples; the defaults of `phasegan prepare`."""
 
     size: Annotated[int, Field(strict=True, ge=2, le=8192)] = 128
     channels: Literal["gray", "rgb"] = "gray"
@@ -121,7 +121,7 @@ FolderName = Annotated[str, Field(pattern=r"^[^/\\\x00][^\\\x00]*$")]
 class PairLayout(Settings):
     """Which of the archive's folders become trainA, trainB, testA, testB.
 
-    Either those four, or A and B, of which a share becomes test pictures.
+    Either those four, or A and B, of which a share becomes test images.
     """
 
     trainA: FolderName | None = None  # noqa: N815
@@ -133,7 +133,7 @@ class PairLayout(Settings):
     test_share: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.2
     """Share of A and of B that becomes test images, 0 to 1."""
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
-    """Seed of the choice of test pictures."""
+    """Seed of the choice of test images."""
     keep: tuple[FolderName, ...] = ()
     """Other files to keep, such as the licence."""
 
@@ -155,7 +155,7 @@ class PairLayout(Settings):
 
 
 class PairRecipe(Settings):
-    """Two domains of pictures to download, for unpaired translation."""
+    """Two domains of images to download, for unpaired translation."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -34,7 +34,7 @@ class LoadedImage(NamedTuple):
     name: str
     pixels: Pixels
     sha256: str
-    """SHA-256 of the file that the picture came from."""
+    """SHA-256 of the file that the image came from."""
     notices: tuple[str, ...] = ()
     """Notices of the decoder."""
 
@@ -94,13 +94,13 @@ class Source(Protocol):
 
     label: str
     ignored: int
-    """Files that are not pictures by their name."""
+    """Files that are not images by their name."""
     linked: list[str]
     """Links to folders, which are not followed."""
     unlisted: list[tuple[str, str]]
     """Name of each folder that cannot be listed, and why."""
     external: bool
-    """Whether pictures are files that somebody else made and may change."""
+    """Whether images are files that somebody else made and may change."""
 
     def splits(self) -> dict[str | None, range]:
         """Return the numbers of each split's items; None: of those without one."""
@@ -137,7 +137,7 @@ class Source(Protocol):
         """Return the loader; it can be pickled."""
 
     def depth(self) -> int:
-        """Return 16 if any picture has more than 8 bits, else 8."""
+        """Return 16 if any image has more than 8 bits, else 8."""
 
     def listing(self) -> str:
         """Return a digest that changes when files come, go or change their size."""

@@ -1,6 +1,6 @@
 """Unpacking archives from the network, which may be damaged or hostile.
 
-Every member of an archive is looked at before and while its own turn comes,
+Every member of an archive is checked before and while it is read,
 also those that are not wanted: one that would reach outside the target makes
 the whole archive suspect. Only plain files are ever made.
 """
@@ -31,7 +31,7 @@ ArchiveKind = Literal["zip", "tar"]
 
 MAX_MEMBERS = 200_000
 MAX_GROWTH = 10
-"""Unpacked bytes per byte of an archive; pictures are compressed already."""
+"""Unpacked bytes per byte of an archive; images are compressed already."""
 SLACK = 100_000_000
 """Unpacked bytes that an archive may hold however small it is."""
 MAX_NAME_LENGTH = 1000

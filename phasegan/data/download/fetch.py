@@ -58,7 +58,7 @@ def fetch(
     """Download a pair of domains and lay it out as trainA, trainB, testA and testB.
 
     The archive is kept beside the folder while it comes. A download that was
-    interrupted goes on where it stopped; one that is complete is checked
+    interrupted is resumed; one that is complete is checked
     against its SHA-256, unpacked into a temporary folder, and only then gets
     its name. An archive of that name that is there already, put there by hand
     perhaps, is used if its checksum is right.

@@ -69,7 +69,7 @@ class ResumingDownload:
         self.progress = progress
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        """Download `url`, and give it the name `output_file` when it is whole.
+        """Download `url`, and give it the name `output_file` when it is complete.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class ResumingDownload:
         )
 
     def _attempt(self, session: requests.Session, url: str) -> bool:
-        """Ask once; tell whether the file is whole."""
+        """Ask once; tell whether the file is complete."""
         have, state = self._had(url)
         if have and have == state.get("bytes"):
             return True

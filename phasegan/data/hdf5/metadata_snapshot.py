@@ -1,8 +1,8 @@
 """Snapshots of HDF5 metadata, which undo a crash while a file is being completed.
 
-An HDF5 file that is opened for writing is not whole until it is closed. So the bytes
-around the values are snapshot as they were when the file was new, and a crash while
-the file was being finished is undone by writing them back.
+An HDF5 file that is opened for writing is valid only after it is closed. So the bytes
+around the values are kept as they were when the file was new, and a crash while the
+file was being completed is undone by writing them back.
 """
 
 from __future__ import annotations

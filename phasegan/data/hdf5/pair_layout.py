@@ -1,12 +1,12 @@
 """Layout of a file of two image domains.
 
-Groups `trainA` and `trainB`, and where there are test pictures `testA` and `testB`,
-hold n pictures of any size and of the C channels of their domain:
+Groups `trainA` and `trainB`, and where there are test images `testA` and `testB`,
+hold n images of any size and of the C channels of their domain:
 
-    pixels            (elements,)   uint8, uint16 or float32: pictures after each other,
+    pixels            (elements,)   uint8, uint16 or float32: images after each other,
                                     each (C, rows, columns) in row-major order
-    pixels_sha256     (n, 32)       uint8, of each picture's values in `pixels`
-    offsets           (n + 1,)      int64, picture i is pixels[offsets[i]:offsets[i + 1]]
+    pixels_sha256     (n, 32)       uint8, of each image's values in `pixels`
+    offsets           (n + 1,)      int64, image i is pixels[offsets[i]:offsets[i + 1]]
     shapes            (n, 2)        int32, rows and columns
     names             (n,)          path relative to the domain's folder
     source_sha256     (n,)          of the file it came from
@@ -64,7 +64,7 @@ class PairMetadata(NamedTuple):
     name : str
         Name of the data.
     kinds : (PixelFormat, PixelFormat)
-        Pixel formats of the pictures of A and of B.
+        Pixel formats of the images of A and of B.
     load : int
         Size of training images, pixels.
     fit : {"stretch", "short-side", "none"}

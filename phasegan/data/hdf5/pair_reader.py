@@ -1,4 +1,4 @@
-"""Reading a file of two picture domains."""
+"""Reading a file of two image domains."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ImageTable(NamedTuple):
 
 
 class HDF5Images:
-    """The pictures of one group of a file: a `phasegan.data.domain_folders.ImageSet`.
+    """The images of one group of a file: a `phasegan.data.domain_folders.ImageSet`.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class HDF5Images:
 
     @property
     def names(self) -> list[str]:
-        """One a picture."""
+        """Names of the images."""
         return self._tables.names
 
     @property
@@ -211,22 +211,22 @@ class HDF5Images:
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def shapes(self) -> NDArray[np.int32]:
-        """Return rows and columns of all pictures, (n, 2)."""
+        """Return rows and columns of all images, (n, 2)."""
         return self._tables.shapes
 
 
 class PairFile:
-    """A file of two picture domains.
+    """A file of two image domains.
 
     Instances can be pickled, survive a fork and can be used by several threads: no
-    HDF5 handle is kept, and pictures are read at their places in the file.
+    HDF5 handle is kept, and images are read at their places in the file.
 
     Parameters
     ----------
     path : path
         The HDF5 file.
     check : bool
-        Compare the attributes and each picture that is read with their checksums (default).
+        Compare the attributes and each image that is read with their checksums (default).
 
     Attributes
     ----------

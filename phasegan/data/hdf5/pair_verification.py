@@ -14,19 +14,19 @@ from phasegan.progress import Progress, ProgressTask
 
 
 def verify_pair_file(file: PairFile, progress: Progress | None = None) -> list[str]:
-    """Compute every checksum of a file of picture domains again.
+    """Compute every checksum of a file of image domains again.
 
     Parameters
     ----------
     file : PairFile
         The file.
     progress : Progress, optional
-        Follows the pictures; silent by default.
+        Follows the images; silent by default.
 
     Returns
     -------
     list of str
-        What does not match: `attributes`, datasets with the pictures that are
+        What does not match: `attributes`, datasets with the images that are
         damaged, descriptions, objects that the format does not know; empty when all
         is well.
     """

@@ -26,7 +26,7 @@ class SplitSegment(NamedTuple):
     rows: range
 
     @property
-    def whole(self) -> bool:
+    def covers_all(self) -> bool:
         """Whether these are all rows."""
         return self.rows == range(self.split.count)
 
@@ -119,7 +119,7 @@ class PreparedSplit(BatchReader):
         else:
             shape, dtype = self._shapes[name]
             values = np.empty((len(rows), *shape), dtype)
-        if len(self._segments) == 1 and self._segments[0].whole:
+        if len(self._segments) == 1 and self._segments[0].covers_all:
             self._segments[0].split.take(name, rows, values)
             return values
         owners = np.searchsorted(self._starts, rows, side="right") - 1

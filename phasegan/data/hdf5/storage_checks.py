@@ -44,8 +44,8 @@ def refuse_unwritten(
     rows : int, optional
         Only so many along the first axis are going to be read; all by default.
     visited : dict of bool, optional
-        Virtual datasets by file and name that were looked at, as it is a source: False for
-        those whose sources are still looked at, of which it may not be one.
+        Virtual datasets by file and name, on the way from the first one: True for those that
+        are checked, False for those whose sources are being checked, which would be a circle.
 
     Raises
     ------

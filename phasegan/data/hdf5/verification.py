@@ -17,7 +17,7 @@ from phasegan.progress import Progress, ProgressTask
 
 _BLOCK = 4096
 _NAMED = 5
-"""Damaged samples, or pictures, that are named."""
+"""Damaged samples, or images, that are named."""
 
 
 def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str]:

@@ -75,7 +75,7 @@ def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
     Raises
     ------
     UnreadableImageError
-        If the bytes are not a picture, are damaged, are larger than Pillow's
+        If the bytes are not an image, are damaged, are larger than Pillow's
         limit, or hold other numbers than 8- or 16-bit integers.
     """
     notes = ImageNotices() if notes is None else notes
@@ -220,7 +220,7 @@ def _open_tiff(image: Any, data: bytes, notes: ImageNotices) -> Pixels | Image.I
 
 
 def _has_frames(image: Any, data: bytes) -> bool:
-    """Tell a picture with frames or pages after the first; layers of one are no frames."""
+    """Tell an image with frames or pages after the first; layers of one are no frames."""
     if image.format == "PSD":
         return False
     if image.format == "GIF":  # which is read on to find out
@@ -319,7 +319,7 @@ def bit_depth(data: bytes) -> int:
     Parameters
     ----------
     data : bytes
-        A picture file; of a PNG the first 26 bytes are enough. What cannot be
+        An image file; of a PNG the first 26 bytes are enough. What cannot be
         read counts as 8 bit.
 
     Returns
@@ -337,7 +337,7 @@ def bit_depth(data: bytes) -> int:
         image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
         return tiff.tiff_depth(data) if tiff.is_tiff(data) else 8
-    except Exception:  # an unreadable picture is named when it is decoded
+    except Exception:  # an unreadable image is named when it is decoded
         return 8
     if image.format == "TIFF":
         return tiff.tiff_depth(data)

@@ -36,7 +36,7 @@ class DecodedImage(NamedTuple):
     pixels : numpy.ndarray
         uint8, uint16 or float32, (rows, columns, C), without alpha.
     alpha : numpy.ndarray or None
-        Same dtype, (rows, columns), where the picture has one.
+        Same dtype, (rows, columns), where the image has one.
     remarks : tuple of str
         Notices on parts that are left out, of `phasegan.data.images.notices`.
     profile : bytes or None
@@ -84,7 +84,7 @@ def read_full_depth(path: Path) -> DecodedImage:
     Parameters
     ----------
     path : pathlib.Path
-        A picture in any format that Pillow or tifffile reads, also 16 bit and
+        An image in any format that Pillow or tifffile reads, also 16 bit and
         floating-point TIFF with any number of channels; or a `.npy` array
         (rows, columns), (rows, columns, C) or (C, rows, columns): of first and last
         axis the shorter one counts channels, of equal ones the last. Integers other
@@ -98,7 +98,7 @@ def read_full_depth(path: Path) -> DecodedImage:
     Raises
     ------
     UnreadableImageError
-        If it is not a picture, is damaged or too large, or has values that are
+        If it is not an image, is damaged or too large, or has values that are
         not finite; the message is the reason alone.
     """
     try:

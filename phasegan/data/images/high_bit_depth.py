@@ -23,17 +23,17 @@ Pixels = NDArray[np.generic]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112
 PIXELS_VARIABLE = "PHASEGAN_MAX_PIXELS"
-"""Of the environment: how many pixels a picture may have, instead of Pillow's limit."""
+"""Of the environment: how many pixels an image may have, instead of Pillow's limit."""
 _BLOCK = 1 << 20
 _PNM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)\s")
 
 
 class UnreadableImageError(InputError):
-    """A picture cannot be used; the message is the reason alone."""
+    """An image cannot be used; the message is the reason alone."""
 
 
 def check_size(columns: int, rows: int, bytes_each: int = 1) -> None:
-    """Refuse a picture by its header, before memory is taken for it.
+    """Refuse an image by its header, before memory is taken for it.
 
     Parameters
     ----------

@@ -25,9 +25,9 @@ BLACK = "transparent parts; they become black"
 HIDDEN = "transparent parts; what they hide is taken as it is (--alpha keep keeps alpha)"
 
 NARROW = 1 / 8
-"""Share of a range that 99 % of the values take, below which it is said."""
+"""Share of a range that 99 % of the values take, below which a notice is given."""
 _SAMPLES = 256
-"""Rows and columns of a picture that its middle is taken from, at most."""
+"""Rows and columns of an image that its middle is taken from, at most."""
 
 
 def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
@@ -38,7 +38,7 @@ def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
     linked : sequence of str
         Links to folders.
     ignored : sequence of str
-        Files that are not pictures by their name.
+        Files that are not images by their name.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def narrow_range(
     Parameters
     ----------
     value_ranges : iterable of ValueRange
-        Ranges of the pictures; those of 8 bit have none and are passed over.
+        Ranges of the images; those of 8 bit have none and are passed over.
     low, high : float
         The range.
 

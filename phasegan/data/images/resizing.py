@@ -77,7 +77,7 @@ def fit(pixels: Pixels, size: int, how: str) -> Pixels:
     size : int
         N.
     how : {"crop", "pad", "stretch"}
-        `crop`: the largest centred square; `pad`: the whole picture, its long
+        `crop`: the largest centred square; `pad`: the whole image, its long
         side made N, centred on black; `stretch`: both sides made N.
 
     Returns
@@ -88,7 +88,7 @@ def fit(pixels: Pixels, size: int, how: str) -> Pixels:
     Raises
     ------
     UnreadableImageError
-        If the picture would have to be enlarged.
+        If the image would have to be enlarged.
     """
     rows, columns = pixels.shape[:2]
     limiting = max(rows, columns) if how == "pad" else min(rows, columns)
@@ -134,7 +134,7 @@ def read_square(
 ) -> Pixels:
     """Decode an image file and fit it: `to_square(read_image(data), …)`.
 
-    Common pictures stay with Pillow until they are small; the result is the same.
+    Common images stay with Pillow until they are small; the result is the same.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ def tiff_depth(data: bytes) -> int:
             check_page(page)
             _as_words(page_values(page))  # most of these are refused for their values
             return 16
-    except Exception:  # an unreadable picture is named when it is decoded
+    except Exception:  # an unreadable image is named when it is decoded
         return 8
 
 

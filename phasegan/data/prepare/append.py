@@ -43,7 +43,7 @@ class NewImages(Source):
     Parameters
     ----------
     source : Source
-        All pictures.
+        All images.
     file : PreparedFile
         The file.
     progress : Progress
@@ -223,7 +223,7 @@ def _prepare_extra(
     extra: Path, new_images: NewImages, file: PreparedFile, recipe: Recipe, workers: int,
     progress: Progress,
 ) -> PrepareReport:  # fmt: skip
-    """Prepare the new pictures, or go on with them."""
+    """Prepare the new images, or resume their preparation."""
     layout = file.layout
     plan = Plan.make(new_images.splits(), recipe)
     needed = (len(file.train) + len(file.test) + 2 * len(new_images)) * layout.sample_bytes

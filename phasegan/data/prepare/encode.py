@@ -83,7 +83,7 @@ class Encoder:
     layout : Layout
         Sizes and encodings.
     how : str
-        How pictures are fitted, see `phasegan.data.images.resizing.fit`.
+        How images are fitted, see `phasegan.data.images.resizing.fit`.
     seed : int
         Seed of the phase noise.
     steps : int
@@ -124,7 +124,7 @@ class Encoder:
             return "larger than the memory"
 
     def __call__(self, task: ImageBatch) -> BatchResult:
-        """Encode pictures."""
+        """Encode images."""
         total = ExactSum(self.steps)
         results: list[EncodedSample | str] = []
         for job, counted in zip(task.jobs, task.counted, strict=True):
@@ -178,7 +178,7 @@ def _encode_sample(
     layout : Layout
         Sizes and encodings.
     source, source_sha256 : str
-        Where the picture came from.
+        Where the image came from.
     seed : int
         Seed of the noise, with the source and its hash: neither the order of the
         samples nor who encodes them matters.

@@ -24,12 +24,12 @@ def encode_images(
     progress: Progress,
     seed: int = 0,
 ) -> tuple[Layout, list[Sample]]:
-    """Encode a picture, or a folder of pictures, in memory.
+    """Encode an image, or a folder of images, in memory.
 
     Parameters
     ----------
     path : pathlib.Path
-        A picture or a folder.
+        An image or a folder.
     preprocessing : dict
         Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
         images; the defaults for the rest, but float32 for the dtype.
@@ -48,7 +48,7 @@ def encode_images(
     Raises
     ------
     InputError
-        If there is no usable picture, or a value is out of range.
+        If there is no usable image, or a value is out of range.
     """
     options = build(Preprocessing, {"phase_dtype": "float32", **preprocessing}, "preprocessing")
     padded = padded_size(options.size, options.oversample)

@@ -52,7 +52,7 @@ def check_partial(path: Path, fingerprint: dict[str, Any], *, discard: bool) -> 
 class PartialOutput(Protocol):
     """A file that is being written: of phases, or of images."""
 
-    names: PartialPaths
+    paths: PartialPaths
 
     def close(self) -> None:
         """Close the files; they stay on the disk."""
@@ -87,18 +87,18 @@ def resumable_output(path: Path, begin: Callable[[], U]) -> Iterator[U]:
         In place of the errors of a full disk.
     """
     with resume_hint(path):
-        unwhole, hopeless = begin(), False
+        output, invalid = begin(), False
         try:
-            yield unwhole
+            yield output
         except InputError:
-            hopeless = True
+            invalid = True
             raise
         finally:
-            unwhole.close()
-            if hopeless:
-                unwhole.names.remove()
-        replace(unwhole.names.part, path)
-    unwhole.names.remove()
+            output.close()
+            if invalid:
+                output.paths.remove()
+        replace(output.paths.part, path)
+    output.paths.remove()
 
 
 @contextlib.contextmanager

@@ -40,16 +40,16 @@ class PrepareReport:
     """Training samples; with `dry_run` the candidates, before any is skipped."""
     test: int
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    """Name and reason of each picture that was left out."""
+    """Name and reason of each image that was left out."""
     ignored: int = 0
-    """Files in the source that are not pictures by their name."""
+    """Files in the source that are not images by their name."""
     shared: int = 0
     """Test samples whose file also stands in the training split."""
     resumed: int = 0
-    """Pictures that an interrupted preparation had done already."""
+    """Images that an interrupted preparation had done already."""
     seconds: float = 0.0
     known: int = 0
-    """Pictures that the file held already, when some were added to it."""
+    """Images that the file held already, when some were added to it."""
     added: tuple[int, int] | None = None
     """Training and test samples that were added to those of the file; None: it is a new one."""
     shards: tuple[int, int] | None = None
@@ -67,7 +67,7 @@ class PrepareJob:
     path : pathlib.Path
         Its name.
     source : Source
-        The pictures.
+        The images.
     plan : Plan
         Which of them become which samples.
     layout : Layout
@@ -76,10 +76,10 @@ class PrepareJob:
         All options.
     workers : int
         Processes that decode.
-    whole : int
+    train_total : int
         Training samples of all shares.
     share : Partition, optional
-        The part of the whole that the file holds.
+        Number of the shard and their count; None for a file of everything.
     """
 
     path: Path
@@ -88,7 +88,7 @@ class PrepareJob:
     layout: Layout
     recipe: Recipe
     workers: int
-    whole: int
+    train_total: int
     share: Partition | None = None
 
     @property
@@ -114,7 +114,7 @@ class PrepareJob:
         Raises
         ------
         InputError
-            If such a thing is in the way, or there are too few usable pictures.
+            If such a thing is in the way, or there are too few usable images.
         RunError
             If the disk is too small.
         """
@@ -154,7 +154,7 @@ class PrepareJob:
         progress: Progress,
     ) -> PrepareTally:
         options, seed = self.recipe.preprocessing, self.recipe.split.seed
-        steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.whole)
+        steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.train_total)
         encoder = Encoder(self.source.loader(), self.layout, options.fit, seed, steps)
         loop = PrepareLoop(partial, self.plan, self.source, encoder, self.workers, progress)
         with quiet_decoders():
@@ -170,7 +170,7 @@ class PrepareJob:
         mean = loop.magnitudes.mean(tally.counts["train"]) if self.layout.has_images else None
         provenance = Provenance(record, listing, checksum, steps, self.shard)
         complete(
-            partial.names.part, self.layout, tally.counts, self.source.max_name_bytes(),
+            partial.paths.part, self.layout, tally.counts, self.source.max_name_bytes(),
             partial.entries(), mean, provenance,
         )  # fmt: skip
         return tally
@@ -222,7 +222,7 @@ def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
     job : PrepareJob
         The job.
     thorough : bool
-        Read all pictures again, to see whether they are the same; otherwise their names
+        Read all images again, to see whether they are the same; otherwise their names
         and sizes are enough.
 
     Returns
@@ -233,7 +233,7 @@ def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
     Raises
     ------
     InputError
-        If it is something else, or the pictures have changed.
+        If it is something else, or the images have changed.
     """
     path, source = job.path, job.source
     try:

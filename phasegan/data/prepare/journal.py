@@ -35,7 +35,7 @@ class JournalEntry(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why a picture was skipped."""
+        """Why an image was skipped."""
         return self.source_sha256
 
 

@@ -22,11 +22,11 @@ from phasegan.progress import Progress, ProgressTask
 from phasegan.resources import available_cores
 
 _TASK = 16
-"""Pictures that are encoded together, at most."""
+"""Images that are encoded together, at most."""
 _TASK_BYTES = 2**22
 """Bytes of samples that are sent between processes at once."""
 _MAX_VALUE_RANGES = 10_000
-"""Samples whose values are looked at."""
+"""Samples whose range of values is checked."""
 _FEW = 64
 """Samples for which no process is started, where the decoders are trusted."""
 
@@ -38,7 +38,7 @@ class PrepareTally:
     counts: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
     skipped: list[tuple[str, str]] = field(default_factory=list)
     resumed: int = 0
-    """Pictures that an earlier process had done."""
+    """Images that an earlier process had done."""
     hashes: dict[str, FileHashes] = field(
         default_factory=lambda: {"train": FileHashes(), "test": FileHashes()}
     )
@@ -105,14 +105,14 @@ class PrepareTally:
 
 
 class PrepareLoop:
-    """One run over the pictures of a plan.
+    """One run over the images of a plan.
 
     Parameters
     ----------
     partial : PartialFile
         Receives the samples; those it holds already are kept if their checksums match.
     plan : Plan
-        Which pictures become which samples.
+        Which images become which samples.
     source : Source
         Where they come from.
     encoder : Encoder
@@ -148,7 +148,7 @@ class PrepareLoop:
         Raises
         ------
         InputError
-            If there are fewer usable pictures than asked for.
+            If there are fewer usable images than asked for.
         """
         total = sum(self._plan.expected_count(split) for split in ("train", "test"))
         layout = self._encoder.layout

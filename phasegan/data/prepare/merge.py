@@ -39,7 +39,7 @@ _BLOCK = 4096
 
 
 class Segment(NamedTuple):
-    """Rows of a shard that the whole has."""
+    """Rows of a shard that are part of the merged file."""
 
     split: int
     """0 train, 1 test."""

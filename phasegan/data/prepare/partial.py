@@ -3,7 +3,7 @@
 Beside the final name stand `.<name>.part`, an HDF5 file with room for all samples
 whose values are written at their places, and `.<name>.journal`, which has
 an entry for each image with the checksums of its values. Samples without an entry
-are encoded again. The HDF5 metadata of the unfinished file are written
+are encoded again. The HDF5 metadata of the partial file are written
 before the first sample and after the last one; the journal keeps the first state,
 so that a crash between is undone.
 """
@@ -92,23 +92,23 @@ class PartialFile:
     def __init__(
         self, final: Path, layout: Layout, capacity: dict[str, int], fingerprint: dict[str, Any]
     ) -> None:
-        self.final, self.layout, self.names = final, layout, PartialPaths.of(final)
+        self.final, self.layout, self.paths = final, layout, PartialPaths.of(final)
         self.counts = dict.fromkeys(SPLITS, 0)
         self._sizes = {
             name: int(np.prod(shape)) * dtype.itemsize
             for name, (shape, dtype) in ((n, layout.dataset(n)) for n in layout.raw)
         }
-        head = Journal.read_head(self.names.journal) if self.names.exist else None
+        head = Journal.read_head(self.paths.journal) if self.paths.exist else None
         if head is None:
             head = self._create(capacity) | {"about": fingerprint, "layout": asdict(layout)}
-            self.journal = Journal(self.names.journal, self._elements)
+            self.journal = Journal(self.paths.journal, self._elements)
             self.journal.start(head)
         else:
-            restore_metadata(self.names.part, head)
-            self.journal = Journal(self.names.journal, self._elements)
+            restore_metadata(self.paths.part, head)
+            self.journal = Journal(self.paths.journal, self._elements)
             self.journal.truncate(None)
         self._places: dict[str, int] = head["places"]
-        self._file = PositionalFile(self.names.part, writable=True)
+        self._file = PositionalFile(self.paths.part, writable=True)
         self._pool = ThreadPoolExecutor(1)
         self._flushing: Future[None] | None = None
         self._unflushed = 0
@@ -136,9 +136,9 @@ class PartialFile:
         return int(np.prod(self.layout.phase_shape))
 
     def _create(self, capacity: dict[str, int]) -> dict[str, Any]:
-        self.names.remove()
+        self.paths.remove()
         places: dict[str, int] = {}
-        with container.create(self.names.part) as file:
+        with container.create(self.paths.part) as file:
             for split in SPLITS:
                 group = file.create_group(split)
                 for name in self.layout.raw:
@@ -150,7 +150,7 @@ class PartialFile:
             (place, place + max(capacity[split], 1) * self._sizes[name])
             for (split, name), place in ((key.split("/"), at) for key, at in places.items())
         )
-        return {"places": places} | snapshot_metadata(self.names.part, values)
+        return {"places": places} | snapshot_metadata(self.paths.part, values)
 
     def write(self, split: str, encoded: EncodedSample) -> None:
         """Write the values of the next sample of a split; `record` makes them count.

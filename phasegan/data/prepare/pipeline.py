@@ -51,13 +51,13 @@ class Preparation:
         Parameters
         ----------
         source : Source
-            The pictures.
+            The images.
         progress : Progress
             Where to report.
         dry_run : bool
             Only report the expected counts.
         thorough : bool
-            Where the file is there already, read the pictures again to compare them.
+            Where the file is there already, read the images again to compare them.
 
         Returns
         -------
@@ -241,7 +241,7 @@ class Preparation:
         return self._prepare(self.shared_source(), Progress(), share, thorough=False, wait=True)
 
     def _is_complete(self, total: int | None) -> bool:
-        """Tell whether there is a whole file: one that was joined may have lost shards since."""
+        """Tell whether the file is complete: a merged one may have lost shards since."""
         if not self.path.exists() or self.overwrite:
             return False
         paths = [] if total is None else shard_paths(self.path, total)

@@ -1,4 +1,4 @@
-"""Which pictures of a source may become which samples, of all or of one shard."""
+"""Which images of a source may become which samples, of all or of one shard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phasegan.data.recipes import Recipe
 from phasegan.errors import InputError
 
 TEST_EVERY = 10
-"""Of an unsplit source, every tenth usable picture becomes a test sample."""
+"""Of an unsplit source, every tenth usable image becomes a test sample."""
 
 Numbers = NDArray[np.int64]
 
@@ -38,7 +38,7 @@ class Plan:
     def make(cls, splits: Mapping[str | None, range], recipe: Recipe) -> Plan:
         """Plan for the images of a source.
 
-        An unsplit source is shuffled; every tenth usable picture becomes a test
+        An unsplit source is shuffled; every tenth usable image becomes a test
         sample, or where counts are asked for, the first ones do. Where the
         source has a split, a smaller number asked for is chosen by the seed.
 
@@ -91,7 +91,7 @@ class Plan:
         """Plan for one of several shards.
 
         One after the other they give the samples of the whole plan, in its order, unless
-        pictures are skipped.
+        images are skipped.
 
         Parameters
         ----------

@@ -2,7 +2,7 @@
 
 They are processes of their own, not forks: safe beside threads, in notebooks and in
 scripts without a main guard. One that dies, of a decoder that crashes or of too
-little memory, is started again; the picture that did it is left out.
+little memory, is started again; the image that did it is left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ would be one that it died of: so it returns reasons, and raises nothing."""
 
 
 MAX_STARTS = 3
-"""How often a process is started that ends before it has said that it is there."""
+"""How often a process is started anew that ends before it is ready."""
 
 
 class InProcessPool:
@@ -169,7 +169,7 @@ class WorkerPool:
                 future.set_exception(error)
 
     def _serve(self, number: int, task: ImageBatch) -> BatchResult:
-        """Have a task done; where the process dies of it, picture by picture."""
+        """Have a task done; where the process dies of it, image by image."""
         done = self._ask(number, task)
         if done is not None:
             return done

@@ -53,7 +53,7 @@ class DomainsReport:
     """Test pictures whose file also stands among the training pictures."""
     resumed: int = 0
     """Pictures that an interrupted preparation had written already; where there were
-    none, those that it had looked at."""
+    none, those that it had scanned."""
     seconds: float = 0.0
     written: bool = True
     """False if the file was already there, or with `dry_run`."""
@@ -201,7 +201,7 @@ class _Job:
             fit=self.fit,
             left_out=tally.left_out,
             shared=len(trained & tested),
-            resumed=tally.resumed or tally.known,
+            resumed=tally.resumed or tally.scanned_before,
             seconds=time.monotonic() - start,
         )
 

@@ -22,9 +22,9 @@ from phasegan.errors import RunError
 from phasegan.progress import Progress, ProgressTask
 
 _TASK = 16
-"""Pictures that one process gets at once, at most."""
+"""Images that one process gets at once, at most."""
 _TASK_BYTES = 2**22
-"""Bytes of pixels that are sent between processes at once, but for larger pictures."""
+"""Bytes of pixels that are sent between processes at once, but for larger images."""
 
 
 @dataclass
@@ -33,22 +33,22 @@ class PairTally:
 
     groups: list[ImageGroup] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
-    """Name and reason of each picture that was left out."""
-    known: int = 0
-    """Pictures that an earlier process had looked at."""
+    """Name and reason of each image that was left out."""
+    scanned_before: int = 0
+    """Images that an earlier process had scanned."""
     resumed: int = 0
-    """Pictures that it had written."""
+    """Images that it had written."""
 
 
 class PairPrepareLoop:
-    """One run over the pictures of two domains.
+    """One run over the images of two domains.
 
     Parameters
     ----------
     partial : PartialPairFile
         Receives the images; those it holds already are kept if their checksums match.
     parts : mapping of ImageSubset
-        The pictures by group.
+        The images by group.
     load, fit
         Size of training images, as of `phasegan.data.images.conversion.resize_to_load`.
     alpha : bool
@@ -61,7 +61,7 @@ class PairPrepareLoop:
 
     def __init__(
         self,
-        unfinished: PartialPairFile,
+        partial: PartialPairFile,
         parts: Mapping[str, ImageSubset],
         load: int,
         fit: str,
@@ -69,7 +69,7 @@ class PairPrepareLoop:
         workers: int,
         progress: Progress,
     ) -> None:
-        self._partial, self._parts = unfinished, parts
+        self._partial, self._parts = partial, parts
         self._load, self._fit, self._alpha = load, fit, alpha
         self._progress = progress
         total = sum(map(len, parts.values()))
@@ -97,7 +97,7 @@ class PairPrepareLoop:
         Raises
         ------
         InputError
-            If the training pictures of a domain cannot be read or do not fit together.
+            If the training images of a domain cannot be read or do not fit together.
         """
         for name, part in self._parts.items():
             with self._progress.task(f"looking at {part.label}", len(part)) as task:
@@ -146,7 +146,7 @@ class PairPrepareLoop:
                     scanned[row] = result
                 elif result.look is None:
                     scanned[row] = previous[row]
-                    self.tally.known += 1
+                    self.tally.scanned_before += 1
                 else:
                     image = ScannedImage(result.sha256, result.look)
                     scanned[row] = image

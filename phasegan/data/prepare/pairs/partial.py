@@ -3,7 +3,7 @@
 Beside the final name stand `.<name>.part` and `.<name>.journal`. The journal first says
 the scan of each image; when all are known, so is the place of each in the file,
 which is then made with room for all pixels. They are written at their places, and the
-journal gets the checksum of each picture's. On the way back in, pictures are looked at
+journal gets the checksum of each image's. When it is resumed, images are scanned
 again unless their files are the same bytes, and pixels are made again unless they are
 those of the checksums in the journal.
 """
@@ -51,20 +51,20 @@ class PartialPairFile:
     """
 
     def __init__(self, final: Path, fingerprint: dict[str, Any]) -> None:
-        self.names = PartialPaths.of(final)
+        self.paths = PartialPaths.of(final)
         self.scanned: dict[str, dict[int, ScannedImage]] = {name: {} for name in GROUPS}
         self._places: dict[str, Any] | None = None
         self._made: dict[tuple[str, int], tuple[str, str]] = {}
         fresh = PartialFile.fingerprint(final) is None
         if fresh:
-            self.names.remove()
-            self.names.part.touch(exist_ok=False)
-        self._lines = AppendLog(self.names.journal)
+            self.paths.remove()
+            self.paths.part.touch(exist_ok=False)
+        self._lines = AppendLog(self.paths.journal)
         if fresh:
             self._lines.start({"about": fingerprint})
         for value in self._lines.recover():
             self._recall(*value)
-        self._file = PositionalFile(self.names.part, writable=True)
+        self._file = PositionalFile(self.paths.part, writable=True)
         self._groups: Mapping[str, ImageGroup] = {}
         self._starts: dict[str, NDArray[np.int64]] = {}
         self._digests: dict[str, NDArray[np.uint8]] = {}
@@ -102,7 +102,7 @@ class PartialPairFile:
         self._groups = {group.name: group for group in groups}
         if self.is_allocated(groups):
             assert self._places is not None
-            metadata_snapshot.restore_metadata(self.names.part, self._places)
+            metadata_snapshot.restore_metadata(self.paths.part, self._places)
         else:
             self._create(groups)
         assert self._places is not None
@@ -127,12 +127,12 @@ class PartialPairFile:
         return self._places is not None and self._places["digests"] == _digests(groups)
 
     def _create(self, groups: Sequence[ImageGroup]) -> None:
-        new = self.names.part.with_suffix(".part.tmp")
+        new = self.paths.part.with_suffix(".part.tmp")
         new.unlink(missing_ok=True)
         offsets = create_pixels(new, groups)
         extents = [(offsets[g.name], offsets[g.name] + g.nbytes) for g in groups if g.nbytes]
         self._places = metadata_snapshot.snapshot_metadata(new, extents)
-        os.replace(new, self.names.part)
+        os.replace(new, self.paths.part)
         self._places |= {"digests": _digests(groups), "offsets": offsets}
         self._made = {}
         self._lines.append([[_PLACES, self._places]])
@@ -193,7 +193,7 @@ class PartialPairFile:
             Its root attributes.
         """
         os.fsync(self._file.descriptor)
-        complete(self.names.part, list(self._groups.values()), self._digests, metadata)
+        complete(self.paths.part, list(self._groups.values()), self._digests, metadata)
 
     def close(self) -> None:
         """Close the files; they stay where they are."""

@@ -34,7 +34,7 @@ class ImageGroup:
     load: int
     fit: str
     rows: list[int]
-    """Which pictures of the part."""
+    """Which images of the part."""
     names: list[str]
     hashes: list[str]
     """SHA-256 of their files."""
@@ -43,7 +43,7 @@ class ImageGroup:
 
     @property
     def offsets(self) -> NDArray[np.int64]:
-        """(n + 1,), elements before each picture and in all."""
+        """(n + 1,), elements before each image and in all."""
         counts = self.pixel_format.channels * self.shapes.astype(np.int64).prod(1)
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
 
@@ -70,7 +70,7 @@ class ImageGroup:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all pictures."""
+        """Bytes of all images."""
         return int(self.offsets[-1]) * self.dtype.itemsize
 
     def layout_digest(self) -> str:

@@ -41,7 +41,7 @@ class ScanJob(NamedTuple):
 
     path: str
     known: str | None
-    """SHA-256 of the contents that were looked at before."""
+    """SHA-256 of the contents at an earlier scan."""
 
     def run(self) -> ScanResult:
         """Decode the image, unless its contents are known."""
@@ -56,7 +56,7 @@ class ConvertJob(NamedTuple):
 
     path: str
     sha256: str
-    """SHA-256 of the contents that were looked at."""
+    """SHA-256 of the contents at the scan."""
     pixel_format: PixelFormat
     load: int
     fit: str

@@ -64,7 +64,7 @@ def complete(
     groups : sequence of ImageGroup
         Its images.
     digests : mapping of numpy.ndarray
-        By group: (n, 32), SHA-256 of each picture's values.
+        By group: (n, 32), SHA-256 of each image's values.
     metadata : PairMetadata
         For the root attributes; the checksums are added here.
     """
