@@ -146,16 +146,32 @@ class DomainClassifier:
         return np.concatenate(probabilities)
 
     def share_taken_for_b(self, images: NDArray[np.floating]) -> float:
-        """Return the share of pictures, 0..1, that the classifier takes for domain B."""
+        """Return the share of images that the classifier takes for domain B.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            (n, C, rows, columns), float in 0..1.
+
+        Returns
+        -------
+        float
+            0 to 1.
+        """
         return float(np.mean(self.probability_b(images) > 0.5))
 
     def accuracy(self, test_a: NDArray[np.floating], test_b: NDArray[np.floating]) -> Accuracy:
-        """Return how often the classifier is right on pictures of known domain.
+        """Return how often the classifier is right on images of known domain.
 
         Parameters
         ----------
         test_a, test_b : numpy.ndarray
             (n, C, rows, columns), float in 0..1; n may differ.
+
+        Returns
+        -------
+        Accuracy
+            Of both domains.
         """
         return Accuracy(
             of_a=1.0 - self.share_taken_for_b(test_a),

@@ -26,7 +26,18 @@ NOISE = 0.03
 
 
 def make_network(channels: int) -> nn.Module:
-    """Return the untrained network: (n, channels, rows, columns) to the (n,) logits of B."""
+    """Return the untrained network of the classifier.
+
+    Parameters
+    ----------
+    channels : int
+        C of the images.
+
+    Returns
+    -------
+    torch.nn.Module
+        From (n, C, rows, columns) in 0..1 to (n,), the logits of B.
+    """
     layers: list[nn.Module] = [nn.BatchNorm2d(channels, affine=False)]
     before = channels
     for width, stride in ((32, 2), (64, 2), (128, 2), (128, 1)):
@@ -89,7 +100,20 @@ def fit(
 
 
 def augment(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mirror, crop, blur and cover with noise, each picture in its own way."""
+    """Mirror, crop, blur and cover with noise, each image in its own way.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        (n, C, rows, columns), float32 in 0..1.
+    rng : numpy.random.Generator
+        Of all changes.
+
+    Returns
+    -------
+    torch.Tensor
+        As `x`.
+    """
     n = len(x)
 
     def column(values: NDArray[np.floating]) -> Tensor:

@@ -167,7 +167,25 @@ def feature_distances(
 
 
 def load_features(features: str | os.PathLike[str] | None, device: str = "cpu") -> FeatureNetwork:
-    """Load a feature network; parameters and errors as of `feature_distances`."""
+    """Load a feature network.
+
+    Parameters
+    ----------
+    features : path or None
+        An ONNX file, or None for torch-fidelity's Inception; see `feature_distances`.
+    device : str
+        Where torch-fidelity's network runs.
+
+    Returns
+    -------
+    FeatureNetwork
+        From (n, 3, rows, columns), float32 in 0..1, to (n, d).
+
+    Raises
+    ------
+    InputError
+        If torchmetrics or the network is missing, or the file is no such network.
+    """
     if importlib.util.find_spec("torchmetrics") is None:
         raise InputError("FID and KID need torchmetrics: pip install 'phasegan[fid]'")
     if features is None:

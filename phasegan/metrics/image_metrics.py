@@ -189,13 +189,29 @@ def _ssim(estimate: NDArray[np.float64], reference: NDArray[np.float64]) -> floa
 
 
 def concatenate_scores(parts: list[Scores]) -> Scores:
-    """Join the scores of consecutive stacks."""
+    """Concatenate the scores of consecutive stacks.
+
+    Parameters
+    ----------
+    parts : list of Scores
+        At least one.
+
+    Returns
+    -------
+    Scores
+        Of all images.
+    """
     names = Scores.__dataclass_fields__
     return Scores(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
 def summarise(scores: Scores) -> dict[str, Any]:
     """Return means, standard errors and counts as JSON-ready values.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of at least one image.
 
     Returns
     -------
@@ -205,7 +221,7 @@ def summarise(scores: Scores) -> dict[str, Any]:
         for one image); `psnr` and `psnr_scale` in dB, of the mean `mse` and
         `mse_scale`; `exact`, `certified`, `unique_up_to_scale`,
         `certified_wrong`: counts.
-        None stands for what is not a finite number.
+        None stands for values that are not finite.
     """
     row: dict[str, Any] = {"test_images": len(scores.mse)}
     for name in ("mse", "mse_scale", "mse_affine", "mse_mean", "mse_published", "ssim"):
@@ -221,7 +237,18 @@ def summarise(scores: Scores) -> dict[str, Any]:
 
 
 def psnr(mse: float) -> float | None:
-    """Return 10 log₁₀(255² / mse) in dB, None for a perfect score."""
+    """Return the peak signal-to-noise ratio, 10 log₁₀(255² / mse).
+
+    Parameters
+    ----------
+    mse : float
+        Squared grey levels on 0..255, ≥ 0.
+
+    Returns
+    -------
+    float or None
+        dB; None for a perfect score.
+    """
     return None if mse == 0 else float(10 * np.log10(PEAK**2 / mse))
 
 

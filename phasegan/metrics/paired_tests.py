@@ -86,6 +86,11 @@ class PairedComparison:
         p : float
             As of `holm` over the rows of a table, never below `p_value`.
 
+        Returns
+        -------
+        PairedComparison
+            With that `adjusted_p`.
+
         Raises
         ------
         InputError

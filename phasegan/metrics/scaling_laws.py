@@ -92,11 +92,25 @@ class ScalingFit:
         return self.floor + self._power(_positive(x, "x"))
 
     def band(self, x: ArrayLike) -> tuple[Floats, Floats]:
-        """Return the pointwise 95 % confidence band of the curve, lower and upper limit.
+        """Return the pointwise 95 % confidence band of the curve.
 
         The delta method in log y with Student's t: where the curve may lie.
-        Beyond the data it holds only if the form goes on holding. Arguments,
-        shapes and errors are those of a call.
+        Beyond the data it holds only if the form goes on holding.
+
+        Parameters
+        ----------
+        x : array_like
+            Positive; any shape.
+
+        Returns
+        -------
+        (numpy.ndarray, numpy.ndarray)
+            Lower and upper limit, of the shape of `x`, units of y.
+
+        Raises
+        ------
+        InputError
+            If an x is not a positive, finite number.
         """
         return self._limits(x, 0.0)
 
@@ -104,6 +118,21 @@ class ScalingFit:
         """Return the 95 % prediction interval for one new point at each x.
 
         As `band`, with the scatter of single points (`residual`) added.
+
+        Parameters
+        ----------
+        x : array_like
+            Positive; any shape.
+
+        Returns
+        -------
+        (numpy.ndarray, numpy.ndarray)
+            Lower and upper limit, of the shape of `x`, units of y.
+
+        Raises
+        ------
+        InputError
+            If an x is not a positive, finite number.
         """
         return self._limits(x, self.residual**2)
 
@@ -113,7 +142,12 @@ class ScalingFit:
         Parameters
         ----------
         variable : str
-            What x is called.
+            The name of x.
+
+        Returns
+        -------
+        str
+            One line.
         """
         low, high = self.exponent_interval
         floor = f"{_two_digits(self.floor)} + " if self.form == "power+floor" else ""

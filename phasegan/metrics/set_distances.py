@@ -165,7 +165,18 @@ def check_images(images: NDArray[np.floating], name: str) -> None:
 
 
 def pyramid_sizes(rows: int, columns: int) -> list[tuple[int, int]]:
-    """Return (rows, columns) of the levels: halved, rounding up, while no side is below 16."""
+    """Return the sizes of the levels: halved, rounding up, while no side is below 16.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of the images.
+
+    Returns
+    -------
+    list of (int, int)
+        Rows and columns, the finest level first.
+    """
     sizes = [(rows, columns)]
     while min(rows, columns) >= 2 * MIN_LEVEL_SIDE:
         rows, columns = -(-rows // 2), -(-columns // 2)

@@ -57,7 +57,12 @@ def export(
     padding : {"reflect", "replicate", "zero"}, optional
         Of others' weights, see `phasegan.models.interchange.load_generator`.
     overwrite : bool
-        Replace what is there.
+        Replace files that are there.
+
+    Returns
+    -------
+    ExportReport
+        The files, and how far the export computes otherwise than torch.
 
     Raises
     ------

@@ -37,7 +37,17 @@ _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 2**10, "mi": 2**20, "gi": 2
 
 
 def parse_memory(text: str) -> int:
-    """Return the bytes of `1.5GiB`, `800MB`, `2G` or a number of bytes.
+    """Parse an amount of memory.
+
+    Parameters
+    ----------
+    text : str
+        `1.5GiB`, `800MB`, `2G` or a number of bytes.
+
+    Returns
+    -------
+    int
+        Bytes.
 
     Raises
     ------
@@ -139,7 +149,20 @@ class GeneratorRunner:
         return max(self._limit - resident_bytes() - _RESERVED, least)
 
     def fits_whole(self, rows: int, columns: int, count: int = 1) -> bool:
-        """Tell whether so many pictures of a size go through the network together."""
+        """Return whether images of a size go through the network together, without bands.
+
+        Parameters
+        ----------
+        rows, columns : int
+            Their size.
+        count : int
+            How many go together.
+
+        Returns
+        -------
+        bool
+            False also where the statistics of normalisation are filtered.
+        """
         if self._moment_filter is not None:
             return False
         if self._device.type == "cpu" and count * rows * columns > _MAX_WHOLE_PIXELS:
@@ -150,6 +173,11 @@ class GeneratorRunner:
     def check_size(self, rows: int, columns: int) -> None:
         """Refuse pictures that are too small to be padded as the network does.
 
+        Parameters
+        ----------
+        rows, columns : int
+            Of a picture.
+
         Raises
         ------
         InputError
@@ -159,7 +187,18 @@ class GeneratorRunner:
             raise InputError(f"{columns}×{rows} pixels; a side has {_MIN_SIDE} at least")
 
     def run_batch(self, x: Tensor) -> Tensor:
-        """Translate (n, C, rows, columns), float32 in [−1, 1], whole."""
+        """Translate images whole.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (n, C, rows, columns), float32 in [−1, 1].
+
+        Returns
+        -------
+        torch.Tensor
+            (n, C′, rows, columns), float32 in [−1, 1], on the runner's device.
+        """
         with (
             memory_guard("pictures of this size; lower --memory or --batch-size"),
             torch.inference_mode(),

@@ -81,6 +81,11 @@ def open_translator(
     padding : {"reflect", "replicate", "zero"}, optional
         Of others' weights, see `phasegan.models.weights.load_generator`.
 
+    Returns
+    -------
+    Translator
+        On the CPU, in evaluation.
+
     Raises
     ------
     InputError

@@ -35,14 +35,21 @@ _CHANNELS = {".ppm": (3,), ".pgm": (1,), ".webp": (3,)}
 
 
 def can_hold(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
-    """Tell whether a format can hold pixels without loss of depth, channels or alpha.
+    """Return whether a format can hold pixels without loss of depth, channels or alpha.
 
     Parameters
     ----------
     suffix : str
         Lower case, with the dot.
-    pixels, alpha : numpy.ndarray
-        The picture.
+    pixels : numpy.ndarray
+        (rows, columns, channels), uint8, uint16 or float32.
+    alpha : numpy.ndarray or None
+        (rows, columns), of the same dtype.
+
+    Returns
+    -------
+    bool
+        False for unknown suffixes.
     """
     channels = pixels.shape[2]
     if suffix in _TIFF:  # the last of 2 or 4 integer channels is taken for alpha
@@ -57,14 +64,38 @@ def can_hold(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
 
 
 def choose_suffix(suffix: str, pixels: Pixels, alpha: Pixels | None) -> str:
-    """Return the suffix that is wanted, or that of a format that can hold the pixels."""
+    """Return a suffix, or that of a format that can hold the pixels.
+
+    Parameters
+    ----------
+    suffix : str
+        The one to keep if it can be kept.
+    pixels, alpha : numpy.ndarray
+        As in `can_hold`.
+
+    Returns
+    -------
+    str
+        `suffix`, or one of `FALLBACK_SUFFIXES`.
+    """
     if can_hold(suffix.lower(), pixels, alpha):
         return suffix
     return next(suffix for suffix in FALLBACK_SUFFIXES if can_hold(suffix, pixels, alpha))
 
 
 def can_hold_profile(suffix: str) -> bool:
-    """Tell whether files with a suffix, lower case and with the dot, hold an ICC profile."""
+    """Return whether files with a suffix hold an ICC profile.
+
+    Parameters
+    ----------
+    suffix : str
+        Lower case, with the dot.
+
+    Returns
+    -------
+    bool
+        True for TIFF, PNG, JPEG and WebP.
+    """
     return suffix in _PROFILE_SUFFIXES
 
 

@@ -133,6 +133,11 @@ class ImageTranslation:
         source, target : pathlib.Path
             Files; the target's suffix names its format.
 
+        Returns
+        -------
+        ImageResults
+            With one written file.
+
         Raises
         ------
         InputError
@@ -175,6 +180,11 @@ class ImageTranslation:
             Replace results that are there.
         skip_existing : bool
             Leave out pictures whose results are there.
+
+        Returns
+        -------
+        ImageResults
+            Of all pictures.
 
         Raises
         ------

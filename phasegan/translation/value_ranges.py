@@ -30,13 +30,37 @@ class Scale(NamedTuple):
     high: float
 
     def to_unit(self, pixels: Pixels) -> Tensor:
-        """Return (rows, columns, C) as (1, C, rows, columns), clipped to [−1, 1]."""
+        """Scale pixels for a network.
+
+        Parameters
+        ----------
+        pixels : numpy.ndarray
+            (rows, columns, C).
+
+        Returns
+        -------
+        torch.Tensor
+            (1, C, rows, columns), float32, clipped to [−1, 1].
+        """
         values = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]
         factor = 2.0 / (self.high - self.low)
         return values.sub_(self.low).mul_(factor).sub_(1.0).clamp_(-1.0, 1.0)
 
     def from_unit(self, x: Tensor, dtype: np.dtype[np.generic]) -> Pixels:
-        """Return (1, C, rows, columns) as pixels of a dtype, integers rounded and clipped."""
+        """Scale the values of a network to pixels.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (1, C, rows, columns); clipped to [−1, 1].
+        dtype : numpy.dtype
+            uint8, uint16 or float32.
+
+        Returns
+        -------
+        numpy.ndarray
+            (rows, columns, C); integers are rounded and clipped.
+        """
         values = (x[0].permute(1, 2, 0).clamp(-1.0, 1.0) + 1.0) * ((self.high - self.low) / 2)
         levels: NDArray[np.float32] = (values + self.low).cpu().numpy()
         top = white(dtype)
@@ -72,6 +96,11 @@ def choose_scales(
     limits : (float, float), optional
         Values of the picture that are −1 and 1. By default those of the domain, where
         it is known, integers by their share of white; else 0 and white.
+
+    Returns
+    -------
+    ValueScales
+        Of the picture and of its result.
 
     Raises
     ------
@@ -151,7 +180,20 @@ def fit_channels(picture: DecodedImage, input_domain: Domain) -> tuple[Pixels, s
 
 
 def convert_alpha(alpha: Pixels, dtype: np.dtype[np.generic]) -> Pixels:
-    """Return alpha, (rows, columns), in another dtype, full range to full range."""
+    """Convert alpha to another dtype, full range to full range.
+
+    Parameters
+    ----------
+    alpha : numpy.ndarray
+        (rows, columns), uint8, uint16 or float32.
+    dtype : numpy.dtype
+        One of these.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns), of that dtype.
+    """
     if alpha.dtype == dtype:
         return alpha
     share = (white(dtype) or 1.0) / (white(alpha.dtype) or 1.0)

@@ -63,7 +63,18 @@ class FeatureMap:
         return self.shape.rows * self._row
 
     def read(self, band: Band) -> Tensor:
-        """Return (1, channels, band, columns); it must not be changed."""
+        """Read rows.
+
+        Parameters
+        ----------
+        band : (int, int)
+            The first row, and the one after the last.
+
+        Returns
+        -------
+        torch.Tensor
+            (1, channels, band, columns); it must not be changed.
+        """
         if self._values is not None:
             rows = self._values[band[0] : band[1]]
         else:
@@ -80,7 +91,20 @@ class FeatureMap:
         return rows.to(self._compute_device).permute(2, 0, 1)[None]
 
     def write(self, first: int, x: Tensor) -> None:
-        """Write (1, channels, n, columns) as rows from `first` on."""
+        """Write rows.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first row.
+        x : torch.Tensor
+            (1, channels, rows, columns).
+
+        Raises
+        ------
+        RunError
+            If the disk is full.
+        """
         rows = x[0].permute(1, 2, 0)
         if self._values is not None:
             self._values[first : first + rows.shape[0]].copy_(rows)

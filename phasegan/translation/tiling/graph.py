@@ -54,13 +54,37 @@ class ComputationGraph:
     inputs: list[tuple[int, ...]] = field(default_factory=lambda: [()])
 
     def add(self, operation: Operation, *inputs: int) -> int:
-        """Append an operation and return its number."""
+        """Append an operation.
+
+        Parameters
+        ----------
+        operation : Operation
+            Its inputs stand in the graph already.
+        *inputs : int
+            Their numbers.
+
+        Returns
+        -------
+        int
+            Its own number.
+        """
         self.operations.append(operation)
         self.inputs.append(inputs)
         return len(self.operations) - 1
 
     def operation(self, number: int) -> Operation:
-        """Return an operation; not that of the picture."""
+        """Return an operation.
+
+        Parameters
+        ----------
+        number : int
+            Not 0, which is the picture.
+
+        Returns
+        -------
+        Operation
+            The one that computes that map.
+        """
         operation = self.operations[number]
         assert operation is not None
         return operation
@@ -74,7 +98,18 @@ class ComputationGraph:
         return moment_users
 
     def shapes(self, rows: int, columns: int) -> list[Shape]:
-        """Return the size of every map for a picture of that size."""
+        """Return the size of every map.
+
+        Parameters
+        ----------
+        rows, columns : int
+            Of the picture.
+
+        Returns
+        -------
+        list of Shape
+            By the numbers of the operations, the picture first.
+        """
         shapes = [Shape(self.channels, rows, columns)]
         for number in range(1, len(self.operations)):
             input_shape = shapes[self.inputs[number][0]]
@@ -82,22 +117,40 @@ class ComputationGraph:
         return shapes
 
     def cost(self, number: int, shapes: list[Shape]) -> int:
-        """Return the multiplications of an operation for the whole picture."""
+        """Return the multiplications of an operation for the whole picture.
+
+        Parameters
+        ----------
+        number : int
+            The operation's; 0, the picture, costs nothing.
+        shapes : list of Shape
+            From `shapes`.
+
+        Returns
+        -------
+        int
+            Multiplications.
+        """
         if number == 0:
             return 0
         return self.operation(number).cost(shapes[self.inputs[number][0]])
 
 
 def build_graph(network: nn.Module, dtype: torch.dtype = torch.float32) -> ComputationGraph:
-    """Return a generator's program.
+    """Return the computation graph of a generator.
 
     Parameters
     ----------
     network : torch.nn.Module
-        A `ResNetGenerator` or a U-Net; what it computes in evaluation is meant.
+        A `ResNetGenerator` or a U-Net, as it computes in evaluation.
     dtype : torch.dtype
         In which wide layers are computed: float32 or bfloat16. The first and the last
         layer are computed in float32 always.
+
+    Returns
+    -------
+    ComputationGraph
+        Ending with the translation.
 
     Raises
     ------

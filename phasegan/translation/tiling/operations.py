@@ -262,7 +262,13 @@ class Normalisation(Operation):
         self.needs_moments = fixed is None
 
     def set_moments(self, moments: Moments) -> None:
-        """Take the moments of the picture."""
+        """Take the moments of the picture.
+
+        Parameters
+        ----------
+        moments : Moments
+            Of the whole map.
+        """
         self._moments = moments if self._groups is None else moments.pool_groups(self._groups)
 
     def compute(self, x: Tensor, band: Band, input_shape: Shape) -> Tensor:
@@ -290,7 +296,13 @@ class ChannelShift(Operation):
         self._shift: Tensor | None = None
 
     def set_moments(self, moments: Moments) -> None:
-        """Take the moments of the picture."""
+        """Take the moments of the picture.
+
+        Parameters
+        ----------
+        moments : Moments
+            Of the whole map.
+        """
         pooled = torch.cat([moments.mean, moments.variance.sqrt()]).float()
         self._shift = self._function(pooled[None]).reshape(1, -1, 1, 1)
 

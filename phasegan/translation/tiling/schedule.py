@@ -79,7 +79,18 @@ class Schedule:
         self.sweeps = self._sweeps()
 
     def nbytes(self, number: int) -> int:
-        """Return the bytes of a map."""
+        """Return the bytes of a map.
+
+        Parameters
+        ----------
+        number : int
+            Its operation's.
+
+        Returns
+        -------
+        int
+            In the dtype in which maps are kept.
+        """
         channels, rows, columns = self.shapes[number]
         return channels * rows * columns * self.dtype.itemsize
 
@@ -99,7 +110,18 @@ class Schedule:
         return peak
 
     def cost(self, sweep: Sweep) -> int:
-        """Return the multiplications of a sweep, without those at the seams of bands."""
+        """Return the multiplications of a sweep, without those at the seams of bands.
+
+        Parameters
+        ----------
+        sweep : Sweep
+            One of `sweeps`.
+
+        Returns
+        -------
+        int
+            With those of maps that are computed again.
+        """
         return sum(
             self.graph.cost(number, self.shapes) for number in (*self._recomputed(sweep.number),)
         )
@@ -136,7 +158,20 @@ class Schedule:
         return {i for i in inputs if i in self._kept}
 
     def input_bands(self, number: int, band: Band) -> dict[int, Band]:
-        """Return which rows of which maps some rows of a map are computed from."""
+        """Return which rows of which maps some rows of a map are computed from.
+
+        Parameters
+        ----------
+        number : int
+            The map's.
+        band : (int, int)
+            Rows of it.
+
+        Returns
+        -------
+        dict
+            Rows by the number of the map; down to kept maps and the picture.
+        """
         bands = {number: band}
         for n in self._recomputed(number):
             for i in self.graph.inputs[n]:
@@ -165,7 +200,20 @@ class Schedule:
         return height
 
     def bands(self, number: int, height: int) -> list[Band]:
-        """Return the bands of a map, from the first row to the last."""
+        """Return the bands of a map, from the first row to the last.
+
+        Parameters
+        ----------
+        number : int
+            The map's.
+        height : int
+            Rows of a band; the last one may be lower.
+
+        Returns
+        -------
+        list of (int, int)
+            Without overlap.
+        """
         rows = self.shapes[number].rows
         return [(a, min(a + height, rows)) for a in range(0, rows, height)]
 

@@ -28,7 +28,18 @@ class Moments(NamedTuple):
     variance: Tensor
 
     def pool_groups(self, groups: int) -> Moments:
-        """Return those of groups of neighbouring channels, repeated for each channel."""
+        """Pool the moments of groups of neighbouring channels.
+
+        Parameters
+        ----------
+        groups : int
+            A divisor of the number of channels.
+
+        Returns
+        -------
+        Moments
+            (channels,): those of its group for each channel.
+        """
         mean = self.mean.reshape(groups, -1)
         centre = mean.mean(1, keepdim=True)
         within = self.variance.reshape(groups, -1).mean(1, keepdim=True)
@@ -37,7 +48,20 @@ class Moments(NamedTuple):
         return Moments(centre.expand(-1, size).reshape(-1), variance.expand(-1, size).reshape(-1))
 
     def interpolate(self, other: Moments, share: float) -> Moments:
-        """Return (1 − share) · these + share · others."""
+        """Return (1 − share) · these + share · others.
+
+        Parameters
+        ----------
+        other : Moments
+            Of as many channels.
+        share : float
+            0 to 1.
+
+        Returns
+        -------
+        Moments
+            Mean and variance each for itself.
+        """
         return Moments(self.mean.lerp(other.mean, share), self.variance.lerp(other.variance, share))
 
 
@@ -55,7 +79,13 @@ class MomentAccumulator:
         self._second: Tensor
 
     def add(self, x: Tensor) -> None:
-        """Count the pixels of (1, channels, rows, columns), any float dtype."""
+        """Count pixels.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            (1, channels, rows, columns), any float dtype.
+        """
         flat = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
         if self._shift is None:
             self._shift = flat[:_CHUNK].float().mean(0)

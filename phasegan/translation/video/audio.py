@@ -53,7 +53,13 @@ class AudioTrack:
             )
 
     def add(self, packet: Any) -> None:
-        """Write a packet of the source."""
+        """Write a packet of the source.
+
+        Parameters
+        ----------
+        packet : av.Packet
+            Of the source's stream; the copied ones are changed.
+        """
         if self._stream is None:
             return
         if self.copied:

@@ -46,7 +46,15 @@ class FrameLosses:
         self._gaps: Counter[int] = Counter()
 
     def add(self, time: int, damaged: bool) -> None:
-        """Count a frame at a time."""
+        """Count a frame that was read.
+
+        Parameters
+        ----------
+        time : int
+            In units of the time base.
+        damaged : bool
+            Whether the decoder says so.
+        """
         self.frames_read += 1
         self._damaged += damaged
         if self._last is not None:

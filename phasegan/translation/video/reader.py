@@ -63,7 +63,18 @@ def require_av() -> Any:
 
 
 def is_video(path: Path) -> bool:
-    """Tell a film by its name."""
+    """Tell a film by its name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Whether it exists does not matter.
+
+    Returns
+    -------
+    bool
+        Whether the suffix is one of `VIDEO_SUFFIXES`.
+    """
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -292,7 +303,20 @@ def conversion_flags() -> int:
 
 
 def colour_matrix(colorspace: int, rows: int) -> int:
-    """Return the matrix between RGB and what is coded, as swscale numbers them."""
+    """Return the matrix between RGB and the coded luma and chroma.
+
+    Parameters
+    ----------
+    colorspace : int
+        As FFmpeg numbers it; 0 and 2: not known.
+    rows : int
+        Of a frame: players take unmarked films of 720 rows or more for HDTV.
+
+    Returns
+    -------
+    int
+        As swscale numbers it.
+    """
     if colorspace in (0, 2):  # not said
         return BT709 if rows >= _HD_ROWS else BT601
     return _MATRICES.get(colorspace, BT601)

@@ -73,7 +73,13 @@ class SteadinessMeter:
         self._moved, self._motion = 0, np.zeros(2)
 
     def add(self, source: Frame, translated: Frame) -> None:
-        """Count a frame of the input and what was made of it."""
+        """Count a frame of the input and its translation.
+
+        Parameters
+        ----------
+        source, translated : numpy.ndarray
+            (rows, columns, channels), levels of 0 to 255; channels may differ in number.
+        """
         if self._before is not None and not is_cut(self._before[0], source):
             source_before, translated_before = self._before
             change = np.abs(source.astype(np.float32) - source_before)
@@ -127,7 +133,18 @@ def _reduced(frame: Frame) -> NDArray[np.float32]:
 
 
 def is_cut(before: Frame, now: Frame) -> bool:
-    """Tell whether a frame begins another scene, by a sixteenth of its pixels."""
+    """Return whether a frame begins another scene, by a sixteenth of its pixels.
+
+    Parameters
+    ----------
+    before, now : numpy.ndarray
+        (rows, columns, channels), levels of 0 to 255: neighbouring frames of the input.
+
+    Returns
+    -------
+    bool
+        Whether the mean change is above `CUT`.
+    """
     change = now[::4, ::4].astype(np.float32) - before[::4, ::4]
     return bool(np.abs(change).mean() > CUT)
 
@@ -200,7 +217,13 @@ class TemporalStabiliser:
         self._before: Frame | None = None
 
     def on_frame(self, source: Frame) -> None:
-        """See the next frame before it is translated; forget the past at a cut."""
+        """Take the next frame before it is translated; forget the past at a cut.
+
+        Parameters
+        ----------
+        source : numpy.ndarray
+            (rows, columns, channels), levels of 0 to 255.
+        """
         if self._before is not None and is_cut(self._before, source):
             self.moments.reset()
             self.filter.reset()

@@ -48,7 +48,14 @@ class VideoResult:
 
 
 def check_video(translator: Translator, output: Path) -> None:
-    """Refuse before any work what cannot be written.
+    """Refuse, before any work, films that cannot be written.
+
+    Parameters
+    ----------
+    translator : Translator
+        The generator and its domains.
+    output : pathlib.Path
+        The film to write.
 
     Raises
     ------
@@ -95,6 +102,11 @@ def translate_video(
         Frames that go through together, at most.
     progress : Progress
         Where to report.
+
+    Returns
+    -------
+    VideoResult
+        Frames, size and steadiness.
 
     Raises
     ------

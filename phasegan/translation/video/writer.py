@@ -135,13 +135,25 @@ class VideoWriter:
         self._container.mux(self._stream.encode(coded))
 
     def copy(self, packet: Any) -> None:
-        """Write a packet of sound."""
+        """Write a packet of sound.
+
+        Parameters
+        ----------
+        packet : av.Packet
+            Of a stream of the source; those of other streams are left out.
+        """
         audio = self._audio.get(packet.stream.index)
         if audio is not None:
             audio.add(packet)
 
     def close(self, is_complete: bool) -> None:
-        """Finish the file, or only let go of it."""
+        """Close the file.
+
+        Parameters
+        ----------
+        is_complete : bool
+            Finish it; else only let go of it.
+        """
         try:
             if is_complete:
                 self._container.mux(self._stream.encode())
