@@ -88,6 +88,11 @@ def forward(image: Any, frame: tuple[int, int]) -> Any:
     -------
     array
         (…, M₁, M₂ // 2 + 1), complex, of the image's precision.
+
+    Raises
+    ------
+    InputError
+        If the frame is smaller than the images.
     """
     xp = array_namespace(image)
     if frame[0] < image.shape[-2] or frame[1] < image.shape[-1]:

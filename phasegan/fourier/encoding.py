@@ -1,4 +1,4 @@
-"""How phases are kept on disk.
+"""Encodings of phases on disk.
 
 `uint16` keeps the code k of φ = 2πk/65536, modulo one turn, so that the error
 is at most π/65536 = 4.8e-5 rad and ±π are one code. `float32` and `float16`

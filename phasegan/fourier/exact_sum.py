@@ -32,7 +32,7 @@ class ExactSum:
         Parameters
         ----------
         value : numpy.ndarray
-            Of the shape of those before, float; rounded to the steps.
+            Array of the shape of those before, float; rounded to the steps.
         sign : int
             1, or −1 to take it away again.
         """

@@ -35,7 +35,7 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class HalfPlane:
-    """What `to_half_plane` returns; every array has shape ([n, [C,]] M, M // 2 + 1)."""
+    """Half-plane phases and what was noticed; every array has shape ([n, [C,]] M, M // 2 + 1)."""
 
     phase: NDArray[np.float64]
     """Radians in (−π, π]; 0 where it is not trusted, 0 or π in self-conjugate bins."""
@@ -52,7 +52,7 @@ class HalfPlane:
     not_real: int
     """How many trusted self-conjugate bins were neither 0 nor π: the source was not real."""
     warnings: tuple[str, ...]
-    """What is allowed but looks like another unit or layout, one line each."""
+    """Lines about values that are allowed but look like another unit or layout."""
 
 
 def to_half_plane(
@@ -86,7 +86,7 @@ def to_half_plane(
     layout : {"half", "full", "centred"}
         How the plane is laid out.
     units : {"rad", "deg", "turns", "phasor"}
-        What the values are.
+        Units of the values.
     where : str
         The source, for messages.
     mask : array, optional
@@ -199,7 +199,7 @@ def from_half_plane(phase: ArrayLike, *, layout: str, units: str) -> NDArray[np.
     layout : {"half", "full", "centred"}
         How to lay the plane out.
     units : {"rad", "deg", "turns", "phasor"}
-        What to give.
+        Units of the result.
 
     Returns
     -------

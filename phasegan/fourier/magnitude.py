@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 VARIED_BRIGHTNESS = 0.1
-"""Of white: spread of brightness from which few images do not tell that of many."""
+"""Spread of brightness, as a share of white, from which few images do not tell that of many."""
 
 SMOOTHING_WIDTH = 1.5
 """Standard deviation over frequencies, samples of the spectrum, of `shrunk_magnitude`."""
@@ -32,7 +32,7 @@ class RunningMean:
         Parameters
         ----------
         value : numpy.ndarray
-            Of the shape of those before, integer or float.
+            Array of the shape of those before, integer or float.
         """
         if self._sum is None:
             self._sum = np.zeros(value.shape, dtype=np.float64)

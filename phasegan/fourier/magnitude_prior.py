@@ -1,4 +1,4 @@
-"""What photographs have in common: the mean magnitude of their spectra, at any size.
+"""Prior of photographs: the mean magnitude of their spectra, at any size.
 
 Frequencies f are in cycles a pixel, angles θ = atan2(row, column frequency).
 An image is taken as the sum of a stationary process of spectral density
@@ -93,7 +93,7 @@ class MagnitudePrior:
         Returns
         -------
         numpy.ndarray
-            Of that shape, > 0; squared pixels.
+            Density of that shape, > 0; squared pixels.
         """
         # what is slower than the grid counts as if in the middle of its lowest sample
         steps = [abs(f).ravel()[1] if f.size > 1 else 1.0 for f in (rows, columns)]

@@ -19,7 +19,7 @@ RAYLEIGH = 0.5
 """Standard deviation of a magnitude over its mean; the Rayleigh distribution's is 0.52."""
 MIN_NOISE = 1e-3
 DEFICIT, FIRST_DEFICIT = 0.01, 0.3
-"""What the logarithm of the posterior may lack where the last solve ends, and those
+"""Logarithm of the posterior that may be lacking where the last solve ends, and those
 before it, whose images only give weights: at 0.01 the PSNR is within 0.1 dB of its limit."""
 MILD, STRONG = 0.05, 0.2
 """Phase noise, radians, between which the prior's part is chosen by M/N."""
@@ -131,12 +131,12 @@ def is_determined(operator: PhaseOperator) -> bool:
     Parameters
     ----------
     operator : PhaseOperator
-        Of the phases.
+        Operator of the phases.
 
     Returns
     -------
     bool
-        As `PhaseOperator.frame` and `shape` say.
+        True from M/N = √2.
     """
     return operator.frame[0] * operator.frame[1] >= 2 * operator.shape[0] * operator.shape[1]
 
@@ -276,7 +276,7 @@ def _solve_bounded(
 
 
 class Tuning(NamedTuple):
-    """What `maximum_posterior` is called with."""
+    """Arguments of `maximum_posterior` that depend on noise and padding."""
 
     spread: float
     rounds: int

@@ -295,7 +295,7 @@ def plane_weight(frame: tuple[int, int], device: torch.device | None = None) -> 
     frame : (int, int)
         (M₁, M₂).
     device : torch.device, optional
-        Of the result; the CPU by default.
+        Device of the result; the CPU by default.
 
     Returns
     -------

@@ -21,7 +21,7 @@ _TINY = np.nextafter(0.0, 1.0)
 
 
 class PolarSpectrum(NamedTuple):
-    """What `analyse` returns; every array has shape (…, M₁, M₂ // 2 + 1)."""
+    """Phase and magnitude of spectra; every array has shape (…, M₁, M₂ // 2 + 1)."""
 
     phase: NDArray[np.float64]
     """Radians in (−π, π]; 0 where it is undefined."""

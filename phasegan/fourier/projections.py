@@ -92,7 +92,7 @@ def project_onto_range(image: Tensor, least: float, largest: float) -> Tensor:
     image : torch.Tensor
         Any shape.
     least, largest : float
-        Of the range.
+        Bounds of the range.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def project_onto_simplex(image: Tensor, mean: float = 1.0) -> Tensor:
     image : torch.Tensor
         (n, N₁, N₂): x.
     mean : float
-        Of the result, > 0.
+        Mean of the result, > 0.
 
     Returns
     -------

@@ -79,7 +79,7 @@ def from_angles(
     values : numpy.ndarray
         Any shape, real.
     units : {"rad", "deg", "turns"}
-        Of the values.
+        Units of the values.
     valid : numpy.ndarray or None
         As `values`, bool; the others count as 0.
     where : str
@@ -154,9 +154,9 @@ def dtype_resolution(dtype: np.dtype[Any], units: str) -> float:
     Parameters
     ----------
     dtype : numpy.dtype
-        Of the values as they came.
+        Dtype of the values as they came.
     units : {"rad", "deg", "turns", "phasor"}
-        Of the values.
+        Units of the values.
 
     Returns
     -------

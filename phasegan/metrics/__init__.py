@@ -1,1 +1,1 @@
-"""The ruler: how estimates are compared with references, everywhere in phasegan."""
+"""Metrics of estimates against references, of sets of images, and tests of differences."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MIN_IMAGES = 10
-"""Of a domain."""
+"""Fewest images of a domain."""
 MIN_SIDE = 16
 MAX_SIDE = 64
 """Pixels of the shorter side of what the network sees: larger pictures are reduced."""
@@ -29,12 +29,12 @@ HELD_OUT = 0.2
 STEPS = 400
 _CHUNK = 256
 _NORMAL = 1.96
-"""Of 95 %, two-sided."""
+"""Normal quantile of 95 %, two-sided."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the classifier is right; chance is ½ in each domain."""
+    """Shares of images that the classifier takes for their domain; chance is ½."""
 
     of_a: float
     """Share of the pictures of A that are taken for A."""
@@ -99,7 +99,7 @@ class DomainClassifier:
 
     @property
     def remark(self) -> str:
-        """What to bear in mind when reading its numbers; empty if nothing."""
+        """Caveat for readers of its numbers; empty if there is none."""
         right, (least, most) = self.held_out.balanced, self.held_out.interval
         seen = f"{right:.0%} of held-out pictures right, {least:.0%} to {most:.0%} at 95 %"
         if not self.informative:
@@ -171,7 +171,7 @@ class DomainClassifier:
         Returns
         -------
         Accuracy
-            Of both domains.
+            Shares of both domains.
         """
         return Accuracy(
             of_a=1.0 - self.share_taken_for_b(test_a),
@@ -215,7 +215,7 @@ def train_classifier(
         (n, C, rows, columns), float in 0..1, at least 10 pictures each of at
         least 16×16 pixels; n and the sizes may differ.
     seed : int
-        Of weights, held-out pictures, batches and augmentation.
+        Seed of weights, held-out images, batches and augmentation.
     steps : int
         Batches of 64, at least 1.
     device : str

@@ -70,7 +70,7 @@ def fit(
     domains : list of torch.Tensor
         A and B, each (n, C, rows, columns), of one size.
     rng : numpy.random.Generator
-        Of batches, changes and dropout.
+        Generator of batches, augmentation and dropout.
     steps : int
         Batches, half of each domain.
     progress : Progress
@@ -107,7 +107,7 @@ def augment(x: Tensor, rng: np.random.Generator) -> Tensor:
     x : torch.Tensor
         (n, C, rows, columns), float32 in 0..1.
     rng : numpy.random.Generator
-        Of all changes.
+        Generator of all changes.
 
     Returns
     -------

@@ -46,7 +46,7 @@ class FeatureNetwork(NamedTuple):
 
 @dataclass(frozen=True)
 class FeatureDistances:
-    """How far apart two sets of pictures are in the features of a network."""
+    """Distances of two sets of images in the features of a network."""
 
     fid: float
     """Fréchet distance of the Gaussians with their means and covariances."""
@@ -62,7 +62,7 @@ class FeatureDistances:
 
     @property
     def remark(self) -> str:
-        """What to bear in mind when reading the FID; empty if nothing."""
+        """Caveat for readers of the FID; empty if there is none."""
         fewest = min(self.counts)
         if fewest > self.features:
             return ""
@@ -114,7 +114,7 @@ def feature_distances(
         Without a file, the Inception network of torch-fidelity, if that is installed: it
         keeps its weights in torch's cache, and downloads them on first use.
     seed : int
-        Of the subsets.
+        Seed of the subsets.
     device : str
         Where torch-fidelity's network runs.
     progress : Progress, optional

@@ -31,15 +31,15 @@ class Scores:
     mse: NDArray[np.float64]
     """Mean squared error of the clipped estimate, no fitting: the headline."""
     mse_scale: NDArray[np.float64]
-    """Of a·estimate with the best a, unclipped."""
+    """Mean squared error of a·estimate with the best a, unclipped."""
     mse_affine: NDArray[np.float64]
-    """Of a·estimate + b with the best a and b, unclipped."""
+    """Mean squared error of a·estimate + b with the best a and b, unclipped."""
     mse_mean: NDArray[np.float64]
-    """Of the clipped estimate after its mean, channel by channel, is replaced by the
-    reference's: the value of the spectrum at frequency 0, which keeps every phase."""
+    """Mean squared error of the clipped estimate after its mean, channel by channel, is
+    replaced by the reference's, the spectrum at frequency 0: every phase is kept."""
     mse_published: NDArray[np.float64]
-    """Of the estimate in tanh units, −1..1, against the image in 0..255: what
-    the published table measured."""
+    """Mean squared error of the estimate in tanh units, −1..1, against the image in
+    0..255, as in the published table."""
     ssim: NDArray[np.float64]
     """Structural similarity; not-a-number for images smaller than its window."""
     exact: NDArray[np.bool_]
@@ -121,7 +121,7 @@ def score(
 def _equal_up_to_factor(
     estimates: NDArray[np.floating], references: NDArray[np.generic]
 ) -> NDArray[np.bool_]:
-    """Tell which estimates equal their references up to a common factor of a plane's pixels."""
+    """Return which estimates equal their references up to a common factor of a plane's pixels."""
     pixels = references.astype(np.int64)
     factor = np.maximum(np.gcd.reduce(np.gcd.reduce(pixels, axis=-1), axis=-1), 1)[..., None, None]
     equal = (np.rint(estimates) == pixels // factor) | (np.rint(estimates) == pixels)
@@ -199,7 +199,7 @@ def concatenate_scores(parts: list[Scores]) -> Scores:
     Returns
     -------
     Scores
-        Of all images.
+        Scores of all images.
     """
     names = Scores.__dataclass_fields__
     return Scores(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
@@ -211,7 +211,7 @@ def summarise(scores: Scores) -> dict[str, Any]:
     Parameters
     ----------
     scores : Scores
-        Of at least one image.
+        Scores of at least one image.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Whether two methods' errors over the same test images differ by more than noise.
+"""Paired tests of two methods' errors over the same test images.
 
 Errors of images differ among themselves far more than methods do; the
 difference on each image cancels what makes an image hard (Student's paired t).
@@ -48,8 +48,8 @@ class PairedComparison:
     difference: float
     """Mean of b − a over images and seeds, squared grey levels; negative: b is better."""
     interval: tuple[float, float] | None
-    """Of the difference, at 1 − level (95 %), for this comparison alone: not widened for
-    others. None for one image, which tells nothing about others."""
+    """Interval of the difference, at 1 − level (95 %), for this comparison alone: not
+    widened for others. None for one image, which tells nothing about others."""
     p_value: float | None
     """Two-sided, for this comparison alone; None for one image, 1 for identical errors."""
     images: int
@@ -58,9 +58,9 @@ class PairedComparison:
     worse: int
     """Images of which the mean over seeds is higher in b."""
     seeds: tuple[int, int]
-    """Of a and of b."""
+    """Seeds of a and of b."""
     verdict: Verdict
-    """Of b, by `adjusted_p`: `better` or `worse` where it is at most the level."""
+    """Verdict on b, by `adjusted_p`: `better` or `worse` where it is at most the level."""
     adjusted_p: float | None
     """The p value after correction for the other comparisons of a table; until
     `with_adjusted`, `p_value`."""
@@ -84,7 +84,7 @@ class PairedComparison:
         Parameters
         ----------
         p : float
-            As of `holm` over the rows of a table, never below `p_value`.
+            Adjusted by `holm` over the rows of a table, never below `p_value`.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""How a mean squared error falls with samples, epochs or compute: power laws with intervals.
+"""Power laws of the mean squared error over samples, epochs or compute, with intervals.
 
 Errors of trained networks follow a·x^−b over orders of magnitude of data and
 compute (Hestness et al. 2017, arXiv:1712.00409; Kaplan et al. 2020,
@@ -69,7 +69,7 @@ class ScalingFit:
     residual: float
     """Standard deviation of the residuals of log y: 0.1 is a scatter of about 10 %."""
     covariance: Floats = field(repr=False, compare=False)
-    """Of log amplitude, exponent and, for `power+floor`, floor; shape (2, 2) or (3, 3)."""
+    """Covariance of log amplitude, exponent and, for `power+floor`, floor: (2, 2) or (3, 3)."""
 
     def __call__(self, x: ArrayLike) -> Floats:
         """Return the curve.

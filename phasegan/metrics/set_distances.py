@@ -1,4 +1,4 @@
-"""How far apart two sets of pictures are, without pairs and without learned features.
+"""Distance of two sets of images, without pairs and without learned features.
 
 Pictures are (n, C, rows, columns), float32 in 0..1, 0 black and 1 white.
 """
@@ -26,7 +26,7 @@ MIN_LEVEL_SIDE = 16
 PATCHES_PER_IMAGE = 128
 """Patches of a picture on each level."""
 MAX_PATCHES = 2**17
-"""Of a set on one level: beyond 1024 pictures each gives fewer than `PATCHES_PER_IMAGE`."""
+"""Patches of a set on one level: beyond 1024 pictures each gives fewer than `PATCHES_PER_IMAGE`."""
 MIN_PATCHES_PER_IMAGE = 8
 UNIT = 1e3
 """Distances are reported in thousandths, as published."""
@@ -63,7 +63,7 @@ def sliced_wasserstein(
     seed: int = 0,
     normalise: Normalisation = "together",
 ) -> SlicedWasserstein:
-    """Measure how far apart the patches of two sets of pictures are.
+    """Measure the sliced Wasserstein distance of the patches of two sets of images.
 
     Both sets are taken apart into Laplacian pyramids (Burt & Adelson 1983,
     doi:10.1109/TCOM.1983.1095851; binomial filter of five taps, mirrored
@@ -94,7 +94,7 @@ def sliced_wasserstein(
     projections : int
         Random directions, at least 1; the time is proportional to it.
     seed : int
-        Of the directions and the places.
+        Seed of the directions and the places.
     normalise : {"together", "apart"}
         Which statistics the channels are divided by.
 
@@ -139,7 +139,7 @@ def sliced_wasserstein(
 
 
 def check_images(images: NDArray[np.floating], name: str) -> None:
-    """Refuse what is not a set of pictures.
+    """Refuse an array that is not a set of images.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def pyramid_sizes(rows: int, columns: int) -> list[tuple[int, int]]:
     Parameters
     ----------
     rows, columns : int
-        Of the images.
+        Size of the images.
 
     Returns
     -------

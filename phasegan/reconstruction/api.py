@@ -76,10 +76,10 @@ def reconstruct(
     shape : (int, int), optional
         (N, N), the support, for phases given as an array; M×M by default.
     layout : {"half", "full", "centred"}, optional
-        Of an array: the half-plane of rfft2 (default), the full plane of fft2,
+        Layout of an array: the half-plane of rfft2 (default), the full plane of fft2,
         or that after fftshift.
     units : {"rad", "deg", "turns", "phasor"}, optional
-        Of an array; radians by default.
+        Units of an array; radians by default.
     mask : array or path, optional
         Which samples of an array to trust: True, or not 0.
     symmetrise : bool, optional
@@ -89,17 +89,17 @@ def reconstruct(
     data_range : int
         255 or 65535, the largest pixel, for phases given as an array.
     statistics : Statistics or path, optional
-        Of training images, or a prepared file to take them from; for a prepared
+        Statistics of training images, or a prepared file to take them from; for a prepared
         `source` with images its own training split by default.
     split : {"test", "train"}
-        Of a prepared file.
+        Split of a prepared file.
     limit : int, optional
         Only the first so many samples.
     preprocessing : dict, optional
         How pictures are fitted: size, channels, fit, oversample, phase_dtype,
         phase_noise, phase_bits, images as in `phasegan.prepare`. A run brings its own.
     iterations : int, optional
-        Of iterative methods, at most; each has a default of its own.
+        Iterations of iterative methods, at most; each has a default of its own.
     tolerance : float, optional
         At which iterative methods end: the residual, for `cg` the relative gradient,
         for `map` and `pnp` the relative residual of their linear systems, which by

@@ -78,7 +78,7 @@ class Block:
 
 @dataclass
 class BlockSolution:
-    """What a solver gives for a block."""
+    """Images of a block, with iterations and convergence."""
 
     image: Tensor | NDArray[np.float64]
     """(n, N, N)."""

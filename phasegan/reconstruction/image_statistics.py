@@ -1,4 +1,4 @@
-"""What training images say about images in general."""
+"""Mean image and mean magnitude of training images."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Statistics:
         Returns
         -------
         Statistics
-            Of the same images, scaled.
+            Statistics of the same images, scaled.
         """
         factor = data_range / self.data_range
         if factor == 1:

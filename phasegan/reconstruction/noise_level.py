@@ -1,4 +1,4 @@
-"""How noisy phases are, from the phases alone."""
+"""Estimation of phase noise from the phases alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phasegan.reconstruction.protocol import Observation, Problem
 from phasegan.reconstruction.solvers.posterior import prior_magnitude
 
 WEAK_SPREAD = 2.0
-"""Of the prior while noise is estimated: a stronger one would leave misfits of its own."""
+"""Spread of the prior while noise is estimated: a stronger prior would leave misfits of its own."""
 ABSORBED_SHARE = 0.97
 """Share of an image's unknowns that the phases decide, however weak the prior: measured."""
 MIN_RESIDUAL_SHARE = 0.05

@@ -1,4 +1,4 @@
-"""What every method takes and gives.
+"""Observations, problems and solutions: the interface of every method.
 
 Phases have shape (n[, C], M, M // 2 + 1), radians in (−π, π]; estimates have
 shape (n[, C], N, N), float64, in pixel units 0..data_range, not clipped.
@@ -67,7 +67,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a method gives; iterative ones fill in more than the estimate."""
+    """Estimates of a method; iterative ones fill in more than the images."""
 
     estimate: Estimate
     """(n[, C], N, N), float64, pixel units, not clipped."""
@@ -80,11 +80,11 @@ class Solution:
     certificates: list[Certificate] | None = None
     """One a plane, in the order of (n[, C])."""
     method: str | None = None
-    """What `auto` took."""
+    """The method that `auto` took."""
 
 
 Method = Callable[[Observation], Solution]
-"""A method made ready: phases in, estimates out."""
+"""A method ready for a problem: phases in, estimates out."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Result:
     data_range: int
     """255 or 65535: the white that the estimates refer to."""
     phase: Phase
-    """What was reconstructed, as half-planes in radians."""
+    """The phases that were reconstructed, as half-planes in radians."""
     sources: list[str] | None = None
     """Where the samples came from, where that is known."""
     references: NDArray[np.generic] | None = None
@@ -173,7 +173,7 @@ def _samples(planes: list[bool], count: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Settings:
-    """How iterative methods run; None stands for a method's own default."""
+    """Settings of iterative methods; None stands for a method's own default."""
 
     iterations: int | None = None
     tolerance: float | None = None
@@ -185,7 +185,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a method may know besides the phases."""
+    """Sizes, noise, statistics and settings of a reconstruction."""
 
     shape: tuple[int, int]
     """(N, N), the support."""
@@ -193,7 +193,7 @@ class Problem:
     """(M, M), the zero-padded size."""
     data_range: int = 255
     statistics: Statistics | None = None
-    """Of training images."""
+    """Means over training images."""
     noise: float = 0.0
     """Standard deviation of Gaussian phase noise, radians."""
     settings: Settings = field(default_factory=Settings)

@@ -33,7 +33,7 @@ class MethodEntry:
     build: Callable[[Problem], Method]
     """Makes it ready for a problem."""
     statistics: Literal["unused", "used", "required"] = "unused"
-    """Of training images."""
+    """Whether statistics of training images are unused, used or required."""
     incompatibility: Callable[[Problem, float], str | None] = lambda problem, noise: None
     """Says why it does not take phases with noise, radians; None if it does."""
 
@@ -87,7 +87,7 @@ def check_method(name: str) -> None:
     Parameters
     ----------
     name : str
-        As a user wrote it.
+        The name as a user wrote it.
 
     Raises
     ------

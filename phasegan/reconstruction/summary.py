@@ -1,4 +1,4 @@
-"""What a reconstruction achieved, in words."""
+"""The outcome of a reconstruction, in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def describe_result(result: Result) -> list[str]:
     Parameters
     ----------
     result : Result
-        Of any method.
+        The result of any method.
 
     Returns
     -------

@@ -27,7 +27,7 @@ GPU_BATCH = 8
 
 @dataclass(frozen=True)
 class TranslateReport:
-    """What `translate` did.
+    """Outcome of `translate`.
 
     Attributes
     ----------
@@ -101,16 +101,16 @@ def translate(
     direction : {"a2b", "b2a"}, optional
         Needed where there are generators both ways.
     padding : {"reflect", "replicate", "zero"}, optional
-        Of others' weights, which do not say.
+        Padding of others' weights, which do not say.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the network runs.
     batch_size : int, optional
         Small pictures of one size that go through together; 1 on a CPU, else 8.
     memory : str, optional
-        What the process may take, such as `1.5GiB` (default); on a GPU of its memory,
+        Memory that the process may take, such as `1.5GiB` (default); on a GPU of its memory,
         60 % of what is free by default.
     precision : {"auto", "32", "bf16"}
-        Of the network; `auto` is 32 on a CPU and bf16 on a GPU that has it.
+        Precision of the network; `auto` is 32 on a CPU and bf16 on a GPU that has it.
     depth : {"keep", "8", "16"}
         Bits of the results.
     alpha : {"drop", "keep"}
@@ -119,7 +119,7 @@ def translate(
         Values that are black and white in the input. Default: those of the training, or
         0 and white.
     steady : float
-        Of a film, 0 to 1: how strongly flicker is held down.
+        Strength, 0 to 1, with which flicker of a film is held down.
     overwrite : bool
         Replace what is there.
     skip_existing : bool
@@ -130,7 +130,7 @@ def translate(
     Returns
     -------
     TranslateReport
-        What was written.
+        Files, skipped pictures and times.
 
     Raises
     ------

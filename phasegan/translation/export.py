@@ -21,7 +21,7 @@ SUFFIXES = (".onnx", ".pt2")
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written.
+    """Files of an export.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ def export(
     direction : {"a2b", "b2a"}, optional
         Which generator, where there are two; not for a folder.
     padding : {"reflect", "replicate", "zero"}, optional
-        Of others' weights, see `phasegan.models.interchange.load_generator`.
+        Padding of others' weights, see `phasegan.models.interchange.load_generator`.
     overwrite : bool
         Replace files that are there.
 
@@ -126,7 +126,7 @@ def _check_free(target: Path, overwrite: bool) -> None:
 
 
 def _metadata(translator: Translator) -> dict[str, str]:
-    """Return what a program must know of the pictures."""
+    """Return channels, dtypes and ranges of input and output, for other programs."""
     metadata = {"made_by": "phasegan", "generator": translator.label}
     for name, domain in (("input", translator.input_domain), ("output", translator.output_domain)):
         metadata[f"{name}_channels"] = str(domain.channels)

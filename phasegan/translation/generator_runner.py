@@ -1,4 +1,4 @@
-"""A generator at work: which pictures go through it whole, which in bands."""
+"""Running a generator within a memory limit: small images whole, large ones in bands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from phasegan.translation.tiling.graph import UnknownLayerError, build_graph
 PRECISIONS = ("auto", "32", "bf16")
 DEFAULT_MEMORY = "1.5GiB"
 _GPU_SHARE = 0.6
-"""Of a GPU's free memory, by default."""
+"""Share of a GPU's free memory that may be taken, by default."""
 _RESERVED = 160 * 2**20
 """Bytes that libraries take while they convolve, and that freed memory is slow to come back."""
 _MIN_MEMORY = 64 * 2**20
@@ -89,13 +89,13 @@ class GeneratorRunner:
     device : torch.device
         Where it runs.
     memory : str, optional
-        What the whole process may take of main memory, on a GPU what may be taken of its
-        memory; `DEFAULT_MEMORY`, and 60 % of what is free on a GPU, by default.
+        Main memory that the whole process may take, or memory that may be taken of a
+        GPU; `DEFAULT_MEMORY`, and 60 % of what is free on a GPU, by default.
     precision : {"auto", "32", "bf16"}
         `auto` is 32 on a CPU, where bf16 saves little time and costs 1 to 2 levels of
         255, and bf16 on a GPU that has it.
     folder : pathlib.Path
-        Of temporary files, which have no name there and end with the process.
+        Folder of temporary files, which have no name there and end with the process.
     moment_filter : callable, optional
         Changes the statistics that normalisation uses; every picture then goes through
         by itself.
@@ -176,7 +176,7 @@ class GeneratorRunner:
         Parameters
         ----------
         rows, columns : int
-            Of a picture.
+            Size of a picture.
 
         Raises
         ------

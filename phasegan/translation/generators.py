@@ -21,12 +21,12 @@ _NETWORKS = {"a2b": "generator_ab", "b2a": "generator_ba"}
 
 
 class Domain(NamedTuple):
-    """What pictures a generator takes or gives.
+    """Pictures that a generator takes or gives.
 
     Attributes
     ----------
     channels : int
-        Of the generator, with alpha where that is one of them.
+        Channels of the generator, with alpha where that is one of them.
     dtype : str or None
         uint8, uint16 or float32; None where that is not known.
     low, high : float
@@ -52,11 +52,11 @@ class Translator:
         (n, C, rows, columns) to (n, C′, rows, columns), float32 in [−1, 1]; in
         evaluation, on the CPU.
     label : str
-        What it is, for people.
+        Its name, for people.
     direction : str or None
         `a2b` or `b2a`; None for a single file.
     input_domain, output_domain : Domain
-        Of what goes in and of what comes out.
+        Domains of its input and of its output.
     """
 
     network: nn.Module
@@ -79,7 +79,7 @@ def open_translator(
     direction : {"a2b", "b2a"}, optional
         Needed where there are generators both ways.
     padding : {"reflect", "replicate", "zero"}, optional
-        Of others' weights, see `phasegan.models.weights.load_generator`.
+        Padding of others' weights, see `phasegan.models.weights.load_generator`.
 
     Returns
     -------

@@ -71,7 +71,7 @@ def choose_suffix(suffix: str, pixels: Pixels, alpha: Pixels | None) -> str:
     suffix : str
         The one to keep if it can be kept.
     pixels, alpha : numpy.ndarray
-        As in `can_hold`.
+        Pixels as in `can_hold`.
 
     Returns
     -------

@@ -45,7 +45,7 @@ _NO_PROFILE = "a colour profile that the result cannot hold; it is left out"
 
 @dataclass(frozen=True)
 class PixelOptions:
-    """How pixels are treated.
+    """Depth, alpha and range of pixels.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class PixelOptions:
 
 @dataclass
 class ImageResults:
-    """What was done.
+    """Written, existing and skipped pictures.
 
     Attributes
     ----------
@@ -104,9 +104,9 @@ class ImageTranslation:
     translator : Translator
         The generator and its domains.
     runner : GeneratorRunner
-        The generator at work.
+        The generator on its device.
     pixel_options : PixelOptions
-        How pixels are treated.
+        Depth, alpha and range of pixels.
     progress : Progress
         Where to report.
     """
@@ -184,7 +184,7 @@ class ImageTranslation:
         Returns
         -------
         ImageResults
-            Of all pictures.
+            Results of all pictures.
 
         Raises
         ------

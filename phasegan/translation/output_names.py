@@ -1,4 +1,4 @@
-"""What the results of the pictures of a folder are called."""
+"""File names of the results of a folder of pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_NAME_BYTES = 255
 
 
 def result_names(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return what the results of pictures may be called; no two have a name in common.
+    """Return the names that results of pictures may get; no two have a name in common.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ class Scale(NamedTuple):
 
 
 class ValueScales(NamedTuple):
-    """How the pixels of a picture become values and values pixels."""
+    """Scales from the pixels of a picture to a network's values, and back to pixels."""
 
     input: Scale
     output: Scale
@@ -91,7 +91,7 @@ def choose_scales(
     input_domain, output_domain : Domain
         The generator's.
     depth : {"keep", "8", "16"}
-        Of the result; `keep`: floats where the domain has floats, else the picture's
+        Bits of the result; `keep`: floats where the domain has floats, else the picture's
         own, else that of the domain.
     limits : (float, float), optional
         Values of the picture that are −1 and 1. By default those of the domain, where
@@ -100,7 +100,7 @@ def choose_scales(
     Returns
     -------
     ValueScales
-        Of the picture and of its result.
+        Scales of the picture and of its result.
 
     Raises
     ------
@@ -142,19 +142,19 @@ def _scale(dtype: np.dtype[np.generic], domain: Domain) -> Scale | None:
 
 
 def fit_channels(picture: DecodedImage, input_domain: Domain) -> tuple[Pixels, str]:
-    """Bring a picture to the channels of a domain.
+    """Convert a picture to the channels of a domain.
 
     Parameters
     ----------
     picture : DecodedImage
-        As decoded.
+        The decoded picture.
     input_domain : Domain
-        What the generator takes.
+        Domain of the generator's input.
 
     Returns
     -------
     (numpy.ndarray, str)
-        (rows, columns, taken.channels), and what was done, if anything.
+        (rows, columns, input_domain.channels), and a line about a conversion, if any.
 
     Raises
     ------

@@ -26,7 +26,7 @@ ADDED = 200
 """Constraints of each kind that a round adds."""
 MARGIN = 1e-6
 SECONDS = 5.0
-"""Of one program."""
+"""Time limit of one program."""
 INFEASIBLE = 2
 """The status that scipy.optimize.milp gives a program without a solution."""
 
@@ -34,7 +34,7 @@ Matrix = NDArray[np.float64]
 
 
 def excludes_blurs(content: NDArray[np.int64], border: tuple[int, int], white: int) -> bool:
-    """Tell whether no integer blur of a picture is in range.
+    """Return whether no integer blur of a picture is in range.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class _BlurConstraints:
         return rows
 
     def is_infeasible(self, last: int) -> bool:
-        """Tell whether there is no κ with κ₀ ≥ 2, or no integer one that ends at `last`."""
+        """Return whether there is no κ with κ₀ ≥ 2, or no integer one that ends at `last`."""
         low = np.full(len(self.shifts), -float(self.white))
         high = -low
         low[0] = 2.0

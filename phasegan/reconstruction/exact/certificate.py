@@ -26,7 +26,7 @@ from phasegan.fourier.phase import analyse
 LANCZOS_STEPS = 3000
 LANCZOS_CHECK = 25
 LANCZOS_ACCURACY = 0.3
-"""Of the squared singular value."""
+"""Relative accuracy of the squared singular value."""
 MAX_UNDEFINED_SHARE = 0.02
 """Share of undefined phases in a candidate up to which they are left out."""
 ROUNDING = 1e-13
@@ -34,7 +34,7 @@ ROUNDING = 1e-13
 
 
 class Verdict(StrEnum):
-    """What is proved about one reconstruction."""
+    """Verdict on one reconstruction."""
 
     CERTIFIED = "certified"
     """Explains every phase, and no other integer image on the support does."""
@@ -51,7 +51,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is proved about one reconstructed plane."""
+    """Proof about one reconstructed plane."""
 
     verdict: Verdict
     explains: bool = False

@@ -1,4 +1,4 @@
-"""Whether other integer images give the same rounded phases.
+"""Exclusion of other integer images that give the same rounded phases.
 
 Symbols: x, an integer image of N₁×N₂ pixels without a common factor, whose phases
 lie within h of the stored ones; X = F P x; A, the operator of the stored phases
@@ -85,7 +85,7 @@ def deviation_radius(
 
 @dataclass(frozen=True)
 class ScaleSearch:
-    """What `search_scales` finds."""
+    """Candidates of `search_scales`, and whether they are all."""
 
     candidates: list[NDArray[np.int64]]
     """Integer images near other multiples α x, to be encoded and compared."""
@@ -206,7 +206,7 @@ def excludes_neighbours(image: NDArray[np.int64], data_range: int, radius: float
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What rounding does to the least-squares solution of an image's own phases."""
+    """Change of the least-squares solution of an image's own phases by rounding."""
 
     largest: float
     """Largest change of a pixel, grey levels."""

@@ -1,4 +1,4 @@
-"""A scientist's own phase: arrays, and files that phasegan did not write.
+"""Phases in arrays, and in files that phasegan did not write.
 
 `phase.npy`, `phases.npz`, `phases.npz::name`, `scan.h5::/path/to/dataset` (any
 HDF5 file), `phases.mat` and `phases.mat::name` (MATLAB, v4 to v7.3). A file with
@@ -53,7 +53,7 @@ class PhaseArray:
     where: str
     """The source, for messages."""
     dtype: np.dtype[Any]
-    """Of the source, before anything was converted."""
+    """Dtype of the source, before anything was converted."""
 
 
 def is_phase_source(path: str | os.PathLike[str]) -> bool:
@@ -100,9 +100,9 @@ def read_phase(
         one of the kinds this module names. A masked array brings its mask
         where no other is given.
     layout : {"half", "full", "centred"}
-        As in `phasegan.fourier.layouts`.
+        Layout, as in `phasegan.fourier.layouts`.
     units : {"rad", "deg", "turns", "phasor"}
-        What the values are.
+        Units of the values.
     mask : array or path, optional
         True or 1 where a sample is trusted, in the layout of the phase; any kind
         that `source` can be. (phasegan's own `undefined` says the opposite.)

@@ -1,4 +1,4 @@
-"""Clean phases of another convention, told from noisy ones: where the image stands, its sign.
+"""Recognition of clean phases of another convention: position of the image, sign.
 
 Phases are taken to be those of an image in the top left corner of the frame. Those of an
 image elsewhere, or of the conjugate transform, are those of no image there, like noisy
@@ -76,7 +76,7 @@ def identify_convention(
     shape: tuple[int, int],
     residual: float,
 ) -> str | None:
-    """Say of which convention one plane of phases may be.
+    """Identify the convention of a plane of phases that fits no image in the corner.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def identify_convention(
     Returns
     -------
     str or None
-        What the phases are those of and what to do; None where no other convention
+        The kind of image and the remedy, for a message; None where no other convention
         explains them clearly better, with less than `EXPLAINED_SHARE` of the residual.
     """
     angles = torch.from_numpy(np.asarray(phase, np.float64))[None]
@@ -161,7 +161,7 @@ def _brightest_position(
 
 
 def identify_sign_pattern(image: NDArray[np.floating]) -> str | None:
-    """Say what an image with negative pixels that has all phases may be.
+    """Explain negative pixels in an image that has all phases.
 
     Parameters
     ----------

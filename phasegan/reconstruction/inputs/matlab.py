@@ -56,7 +56,7 @@ def read_mat(path: Path, choose: Callable[[dict[str, str]], str]) -> tuple[NDArr
     Returns
     -------
     numpy.ndarray
-        As scipy gives it.
+        The values as scipy reads them.
     str
         MATLAB's class.
 

@@ -1,4 +1,4 @@
-"""From whatever the user has to phases that methods take."""
+"""Phases from arrays, prepared files and pictures, as methods take them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AS_ARRAY = (
 
 @dataclass(frozen=True)
 class ArrayOptions:
-    """What only arrays of phases need to be told; None: not given."""
+    """Options that only arrays of phases take; None: not set."""
 
     shape: tuple[int, int] | None = None
     layout: str | None = None
@@ -41,7 +41,7 @@ class ArrayOptions:
     data_range: int | None = None
 
     def first_set(self) -> str | None:
-        """Return the name of an option that was given, if any."""
+        """Return the name of the first option that is set, if any."""
         for name in ("shape", "layout", "units", "mask", "symmetrise", "noise"):
             if getattr(self, name) is not None:
                 return name
@@ -63,7 +63,7 @@ class PhaseInput:
     single: bool = False
     """Whether the input had no sample axis."""
     note: str = ""
-    """What users should know of how the input was taken."""
+    """A line for users about how the input was read."""
 
 
 def observe(samples: PreparedSplit, rows: Indices, layout: Layout) -> Observation:
@@ -76,7 +76,7 @@ def observe(samples: PreparedSplit, rows: Indices, layout: Layout) -> Observatio
     rows : slice or numpy.ndarray
         Which samples.
     layout : Layout
-        Of the file.
+        Layout of the file.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def phase_error(layout: Layout) -> float:
     Parameters
     ----------
     layout : Layout
-        Of the file: its phase dtype, bits and noise.
+        Phase dtype, bits and noise of the file.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def load_array(
     source : array, tensor or path
         As in `phasegan.reconstruction.inputs.arrays.read_phase`.
     options : ArrayOptions
-        Of the user.
+        Options of the user.
     limit : int or None
         Only the first so many samples.
     progress : Progress
@@ -199,14 +199,14 @@ def load_path(
     source : path
         `file.h5::/dataset` names an array in a file.
     split : {"test", "train"}
-        Of a prepared file.
+        Split of a prepared file.
     limit : int or None
         Only the first so many samples.
     preprocessing : dict
-        Of pictures: size, channels, fit, oversample and others; only options that the
+        Options of pictures: size, channels, fit, oversample and others; only options that the
         user set.
     options : ArrayOptions
-        Of arrays.
+        Options of arrays.
     progress : Progress
         Where to report.
     complete_preprocessing : callable or None

@@ -19,7 +19,7 @@ MATLAB_CLASSES = (
     "double", "single", "logical", "int8", "int16", "int32", "int64",
     "uint8", "uint16", "uint32", "uint64",
 )  # fmt: skip
-"""Of variables that are arrays of numbers."""
+"""MATLAB classes of variables that are arrays of numbers."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class SourceArray:
     dtype: np.dtype[Any]
     """Before anything was converted."""
     step: float | None = None
-    """Of integer codes, in the units of the values."""
+    """Step of integer codes, in the units of the values."""
     units: str | None = None
     """By an attribute: `rad`, `deg` or `turns`."""
     missing: NDArray[np.bool_] | None = None
     """True where `_FillValue` or `missing_value` marks a value."""
     samples: int | None = None
-    """Of the source, of which `values` may be the first; None: one without a sample axis."""
+    """Samples of the source, of which `values` may be the first; None: no sample axis."""
 
 
 def first_samples(values: NDArray[Any], limit: int | None) -> SourceArray:
@@ -66,9 +66,9 @@ def choose_name(names: list[str], name: str | None, path: Path) -> str:
     Parameters
     ----------
     names : list of str
-        Of the arrays that can be read.
+        Names of the arrays that can be read.
     name : str or None
-        As the user gave it; None takes the only one.
+        Name from the user; None takes the only array.
     path : pathlib.Path
         The file, for messages.
 

@@ -73,7 +73,7 @@ def conjugate_gradients(
     Returns
     -------
     Iterates
-        Of each sample the image of least objective that a check saw.
+        The image of least objective that a check saw, for each sample.
     """
     double = operator if operator.dtype == torch.float64 else operator.as_double()
     state = _State.start(operator, double, anchor, start)

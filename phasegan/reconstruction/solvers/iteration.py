@@ -109,7 +109,7 @@ def iterate(
         Called every ten iterations with the iteration, the indices and the
         images of the samples at work.
     state : dict of torch.Tensor, optional
-        What the step starts with besides the images.
+        State that the step starts with besides the images.
 
     Returns
     -------

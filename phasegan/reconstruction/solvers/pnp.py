@@ -19,10 +19,10 @@ from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.solvers.posterior import posterior_method
 
 STRENGTH = 0.5
-"""What the denoiser is told the noise is, over the level that was estimated, and
-what error its output is taken to have, over the same."""
+"""Noise level passed to the denoiser, and error that its output is taken to have, both
+over the estimated level."""
 TOLERANCE = 1e-3
-"""Of the fit to the cleaned image, by default: its relative residual."""
+"""Relative residual at which the fit to the denoised image ends, by default."""
 WIDTH = 2.0
 """Spread of magnitudes about the estimate's own, in the last step."""
 

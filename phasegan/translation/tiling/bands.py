@@ -34,7 +34,7 @@ MomentFilter = Callable[[int, Moments], Moments]
 """Chooses the moments to use at a place of the network, given those measured there."""
 
 _FLOAT16_LIMIT = 60000.0
-"""What float16 holds, with something to spare."""
+"""Largest value that float16 holds, with a margin."""
 _WORKSPACE = 96 * 2**20
 _LEAST_WORKSPACE = 16 * 2**20
 
@@ -42,7 +42,7 @@ _LEAST_WORKSPACE = 16 * 2**20
 def plan_schedule(
     graph: ComputationGraph, rows: int, columns: int, budget: int, *, halves: bool = True
 ) -> Schedule:
-    """Choose what is kept and how high bands are.
+    """Choose the maps to keep and the height of bands.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def translate_bands(
         Bytes for maps and bands together; maps beyond go to `folder`, from a GPU to
         main memory.
     folder : pathlib.Path
-        Of temporary files.
+        Folder of temporary files.
     moment_filter : callable, optional
         Changes the moments that normalisation uses.
     advance : callable, optional
@@ -172,7 +172,7 @@ class _BandExecutor:
             self._set_moments(number, sums.moments(), moment_filter)
 
     def _emit(self, y: Tensor, band: Band, sink: Sink) -> None:
-        """Hand rows of the translation on, without what the network padded."""
+        """Pass rows of the translation on, without the network's padding."""
         _, rows, columns = self._shapes[0]
         if band[0] < rows:
             sink(band[0], y[:, :, : rows - band[0], :columns].float())

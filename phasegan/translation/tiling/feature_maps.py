@@ -22,7 +22,7 @@ class FeatureMap:
     shape : Shape
         Its size.
     dtype : torch.dtype
-        Of its values.
+        Dtype of its values.
     device : torch.device
         Where it lies; what is read comes to `compute_device`.
     folder : pathlib.Path, optional
@@ -59,7 +59,7 @@ class FeatureMap:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of it."""
+        """Size in bytes."""
         return self.shape.rows * self._row
 
     def read(self, band: Band) -> Tensor:
@@ -119,7 +119,7 @@ class FeatureMap:
             raise self._disk_error(error) from None
 
     def close(self) -> None:
-        """Give its room back."""
+        """Release its memory or file."""
         if self._values is None:
             self._file.close()
         self._values = None

@@ -43,9 +43,9 @@ class ComputationGraph:
     Parameters
     ----------
     channels : int
-        Of the picture.
+        Channels of the picture.
     dtype : torch.dtype
-        Of the maps between.
+        Dtype of the maps between.
     """
 
     channels: int
@@ -103,7 +103,7 @@ class ComputationGraph:
         Parameters
         ----------
         rows, columns : int
-            Of the picture.
+            Size of the picture.
 
         Returns
         -------

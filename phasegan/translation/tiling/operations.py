@@ -38,12 +38,12 @@ class Operation:
         Parameters
         ----------
         input_shape : Shape
-            Of the whole input.
+            Size of the whole input.
 
         Returns
         -------
         Shape
-            Of the whole output.
+            Size of the whole output.
         """
         return input_shape
 
@@ -55,7 +55,7 @@ class Operation:
         band : (int, int)
             Rows of the output.
         input_shape : Shape
-            Of the whole input.
+            Size of the whole input.
 
         Returns
         -------
@@ -75,7 +75,7 @@ class Operation:
         band : (int, int)
             Rows of the output.
         input_shape : Shape
-            Of the whole input.
+            Size of the whole input.
 
         Returns
         -------
@@ -90,7 +90,7 @@ class Operation:
         Parameters
         ----------
         input_shape : Shape
-            Of the whole input.
+            Size of the whole input.
 
         Returns
         -------
@@ -267,7 +267,7 @@ class Normalisation(Operation):
         Parameters
         ----------
         moments : Moments
-            Of the whole map.
+            Moments of the whole map.
         """
         self._moments = moments if self._groups is None else moments.pool_groups(self._groups)
 
@@ -301,7 +301,7 @@ class ChannelShift(Operation):
         Parameters
         ----------
         moments : Moments
-            Of the whole map.
+            Moments of the whole map.
         """
         pooled = torch.cat([moments.mean, moments.variance.sqrt()]).float()
         self._shift = self._function(pooled[None]).reshape(1, -1, 1, 1)

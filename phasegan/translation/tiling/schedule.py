@@ -1,4 +1,4 @@
-"""What of a program is kept whole, in what order it is computed, and how much memory that takes.
+"""Schedule of a computation graph: order, maps that are kept, and the memory they take.
 
 Maps that many multiplications went into are kept; cheap ones are computed again from the
 last ones kept, whenever some of their rows are needed.
@@ -45,12 +45,12 @@ class Sweep:
 
 
 class Schedule:
-    """The sweeps of a program over one size of picture.
+    """The sweeps of a computation graph over one size of picture.
 
     Parameters
     ----------
     graph : ComputationGraph
-        What is computed.
+        The graph to compute.
     rows, columns : int
         The picture's size.
     workspace : int
@@ -58,7 +58,7 @@ class Schedule:
     min_kept_cost : int
         Multiplications a value from which on a map is kept.
     dtype : torch.dtype, optional
-        In which maps are kept; that of the program by default.
+        In which maps are kept; that of the graph by default.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class Moments(NamedTuple):
         Parameters
         ----------
         other : Moments
-            Of as many channels.
+            Moments of as many channels.
         share : float
             0 to 1.
 
@@ -127,5 +127,5 @@ class SmoothedMoments:
         return smoothed
 
     def reset(self) -> None:
-        """Begin anew, as after a cut."""
+        """Forget the past, as after a cut."""
         self._smoothed.clear()

@@ -8,7 +8,7 @@ from typing import Any
 from phasegan.progress import Progress
 
 ENCODERS = {"avi": "libmp3lame", "webm": "libopus", "mp4": "aac", "mov": "aac", "matroska": "aac"}
-"""Of the sound that a format does not take as it is."""
+"""Encoders of sound that a format does not take as it is."""
 _OPUS_RATE = 48000
 
 
@@ -58,7 +58,7 @@ class AudioTrack:
         Parameters
         ----------
         packet : av.Packet
-            Of the source's stream; the copied ones are changed.
+            Packet of the source's stream; copied ones are changed.
         """
         if self._stream is None:
             return

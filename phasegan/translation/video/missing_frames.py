@@ -1,4 +1,4 @@
-"""What of a film could not be read: counted from what it promises, or from gaps in its times."""
+"""Frames of a film that could not be read, counted from its header or from gaps in its times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FEW_GAPS = 0.02
 
 
 class FrameLosses:
-    """What of a film could not be read.
+    """Counts of frames of a film that could not be read.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ VIDEO_SUFFIXES = frozenset(
 
 BT709, FCC, BT601, SMPTE240M, BT2020 = 1, 4, 5, 7, 9
 _MATRICES = {BT709: BT709, FCC: FCC, SMPTE240M: SMPTE240M, 9: BT2020, 10: BT2020}
-"""Of RGB into luma and chroma, by what a film says; others have that of BT.601."""
+"""Matrices from RGB to luma and chroma by the film's own mark; others have that of BT.601."""
 _HDR = {16: "HDR film (PQ)", 18: "HDR film (HLG)"}
 _WIDE = {9, 11, 12}
 """Primaries of BT.2020 and of P3."""
@@ -63,7 +63,7 @@ def require_av() -> Any:
 
 
 def is_video(path: Path) -> bool:
-    """Tell a film by its name.
+    """Return whether a file is a film by its name.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def is_video(path: Path) -> bool:
     Returns
     -------
     bool
-        Whether the suffix is one of `VIDEO_SUFFIXES`.
+        True for `VIDEO_SUFFIXES`.
     """
     return path.suffix.lower() in VIDEO_SUFFIXES
 
@@ -172,7 +172,7 @@ class VideoReader:
         return context.color_trc in _HDR or context.color_primaries in _WIDE
 
     def notes(self) -> list[str]:
-        """Return what of the film is not in its frames and its sound, a line a kind."""
+        """Return lines about contents of the film that are not in its frames and its sound."""
         context, lines = self.video.codec_context, []
         if self.is_wide_gamut:
             what = _HDR.get(context.color_trc, "film of wide gamut")
@@ -198,7 +198,7 @@ class VideoReader:
 
     @property
     def losses(self) -> FrameLosses:
-        """What could not be read, once all parts were given."""
+        """Frames that could not be read, complete after the last frame."""
         return self._losses
 
     @property
@@ -213,9 +213,9 @@ class VideoReader:
         return 0
 
     def frames_and_audio(self) -> Iterator[DecodedFrame | Any]:
-        """Give shots, and packets of sound as they are.
+        """Yield decoded frames, and packets of sound as they are.
 
-        What is damaged is passed over, as ffmpeg does, and counted in `losses`.
+        Damaged packets are passed over, as ffmpeg does, and counted in `losses`.
 
         Raises
         ------
@@ -310,12 +310,12 @@ def colour_matrix(colorspace: int, rows: int) -> int:
     colorspace : int
         As FFmpeg numbers it; 0 and 2: not known.
     rows : int
-        Of a frame: players take unmarked films of 720 rows or more for HDTV.
+        Rows of a frame: players take unmarked films of 720 rows or more for HDTV.
 
     Returns
     -------
     int
-        As swscale numbers it.
+        The matrix as swscale numbers it.
     """
     if colorspace in (0, 2):  # not said
         return BT709 if rows >= _HD_ROWS else BT601

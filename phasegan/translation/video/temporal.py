@@ -1,4 +1,4 @@
-"""How steady a translated film is, and what makes it steadier.
+"""Steadiness of translated films: its measurement, and filters that improve it.
 
 Frames are uint8 or float32 arrays (rows, columns, channels) in levels of 0 to 255.
 """
@@ -185,7 +185,7 @@ class TemporalFilter:
         return output
 
     def reset(self) -> None:
-        """Begin anew, as after a cut."""
+        """Forget the past, as after a cut."""
         self._past = None
 
 

@@ -29,14 +29,14 @@ _EIGHT_BIT: np.dtype[Any] = np.dtype(np.uint8)
 
 @dataclass(frozen=True)
 class VideoResult:
-    """What was done.
+    """Frames, size and steadiness of a translated film.
 
     Attributes
     ----------
     frames : int
         Written.
     rows, columns : int
-        Of each.
+        Size of each frame.
     steadiness : Steadiness
         Changes between frames.
     """
@@ -91,7 +91,7 @@ def translate_video(
     translator : Translator
         The generator and its domains, grey or RGB.
     runner : GeneratorRunner
-        The generator at work; with the moments of `stabiliser`, if that is given.
+        The generator on its device; with the moments of `stabiliser`, if that is given.
     source, output : pathlib.Path
         Films; the output's suffix is one of `film.FORMATS`.
     stabiliser : TemporalStabiliser, optional

@@ -140,7 +140,7 @@ class VideoWriter:
         Parameters
         ----------
         packet : av.Packet
-            Of a stream of the source; those of other streams are left out.
+            Packet of a stream of the source; those of other streams are left out.
         """
         audio = self._audio.get(packet.stream.index)
         if audio is not None:
