@@ -1,4 +1,8 @@
-"""Statistics of magnitude spectra."""
+"""Statistics of magnitude spectra.
+
+Magnitudes |X| are half-planes (N₁, N₂ // 2 + 1), float64, in pixel units of the
+unnormalised transform of `phasegan.fourier.convention`.
+"""
 
 from __future__ import annotations
 

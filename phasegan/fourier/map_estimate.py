@@ -1,4 +1,10 @@
-"""Maximum a posteriori with a Gaussian prior on magnitudes: for noisy or too few phases."""
+"""Maximum a posteriori with a Gaussian prior on magnitudes: for noisy or too few phases.
+
+Symbols: x, image (n, N₁, N₂), pixel units; s = e^{−iφ} F P x, its aligned spectrum
+(n, M₁, M₂ // 2 + 1); m, prior mean magnitude, and d, weight, both as s and in its units;
+σ, phase noise, radians; τ, standard deviation of magnitudes over m. `phasegan.fourier.operator`
+has F and P. The objective is that of `maximum_posterior`.
+"""
 
 from __future__ import annotations
 
@@ -217,9 +223,9 @@ def truncated_map(
         estimated = operator.spectrum(image).abs()
         scale = (estimated * prior).sum((-2, -1), keepdim=True)
         scale = scale / (prior * prior).sum((-2, -1), keepdim=True)
-        own = (estimated**2 + (OWN_RELATIVE_FLOOR * scale * prior) ** 2).sqrt()
-        own = torch.maximum(own, MIN_NOISE**2 * prior)
-        system = QuadraticSystem(operator, own, own, sigma, OWN_SPREAD)
+        own_magnitude = (estimated**2 + (OWN_RELATIVE_FLOOR * scale * prior) ** 2).sqrt()
+        own_magnitude = torch.maximum(own_magnitude, MIN_NOISE**2 * prior)
+        system = QuadraticSystem(operator, own_magnitude, own_magnitude, sigma, OWN_SPREAD)
         image, _, _ = system.solve(image, iterations, MIN_NOISE)
     return image
 
@@ -240,34 +246,40 @@ def _solve_bounded(
     iterations: Tensor,
     callback: StepCallback | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Solve under least ≤ x ≤ largest by ADMM with unscaled penalty `system.middle`."""
+    """Solve under least ≤ x ≤ largest by ADMM in its scaled form.
+
+    Boyd et al. 2011, doi:10.1561/2200000016, eq. 3.5 to 3.7, with the penalty balanced by
+    both residuals, eq. 3.13.
+    """
     bounded, dual = image.clamp(*limits), torch.zeros_like(image)
     iterations_done = torch.zeros_like(iterations)
-    penalty = PENALTY * system.middle
+    penalty = PENALTY * system.mean_along
 
     def inside() -> Tensor:
         outside = (image - bounded).abs().amax((-2, -1)) / (limits[1] - limits[0])
         return (outside < BOUND_TOLERANCE).cpu()
 
     for step in count():
-        left = (iterations - iterations_done).clamp(0, 10)
+        remaining = (iterations - iterations_done).clamp(0, 10)
         if step >= ADMM_STEPS:
-            left = torch.where(inside(), 0, left)
-        if not bool(left.any()):
+            remaining = torch.where(inside(), 0, remaining)
+        if not bool(remaining.any()):
             break
-        left = left.to(image.device)
-        active = (left > 0)[:, None, None]
-        image, iterations_run, _ = system.solve(image, left, 1e-4, penalty, bounded - dual)
+        remaining = remaining.to(image.device)
+        active = (remaining > 0)[:, None, None]
+        image, iterations_run, _ = system.solve(image, remaining, 1e-4, penalty, bounded - dual)
         iterations_done = iterations_done + torch.where(
-            left.cpu() > 0, iterations_run.clamp(min=1), 0
+            remaining.cpu() > 0, iterations_run.clamp(min=1), 0
         )
         before, bounded = bounded, torch.where(active, (image + dual).clamp(*limits), bounded)
         dual = torch.where(active, dual + image - bounded, dual)
-        apart, moved = (
+        primal, dual_change = (
             inner_product(image - bounded, image - bounded),
             inner_product(bounded - before, bounded - before),
         )
-        factor = torch.where(apart > 100 * moved, 2.0, torch.where(moved > 100 * apart, 0.5, 1.0))
+        factor = torch.where(
+            primal > 100 * dual_change, 2.0, torch.where(dual_change > 100 * primal, 0.5, 1.0)
+        )
         factor = torch.where(active, factor, 1.0)
         penalty, dual = penalty * factor, dual / factor
         if callback is not None:

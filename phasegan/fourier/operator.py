@@ -100,8 +100,8 @@ class PhaseOperator:
         part.__dict__.update(self.__dict__)
         part.phase, part._double = self.phase[index], self._double[index]
         for name in ("phasor", "_twist"):
-            chosen = getattr(self, name)[index]
-            setattr(part, name, in_transform_order(chosen, self.frame, self.shape, self.dtype))
+            selected = getattr(self, name)[index]
+            setattr(part, name, in_transform_order(selected, self.frame, self.shape, self.dtype))
         if self.trusted is not None:
             part.trusted = self.trusted[index]
         return part
@@ -219,8 +219,8 @@ class PhaseOperator:
             return inverse(spectrum, self.frame, self.shape).mul_(0.5)
         # hfft takes the conjugate inside: F⁻¹(conj(S)) without a pass over S
         spectrum.mul_(self._twist)
-        kept = torch.fft.fft(spectrum, dim=-2, norm="forward")[..., :rows, :]
-        mirrored = torch.fft.hfft(kept, n=self.frame[1], dim=-1, norm="forward")
+        cropped = torch.fft.fft(spectrum, dim=-2, norm="forward")[..., :rows, :]
+        mirrored = torch.fft.hfft(cropped, n=self.frame[1], dim=-1, norm="forward")
         return torch.sub(image, mirrored[..., :columns]).mul_(0.5)
 
     def residual(self, image: Tensor) -> Tensor:

@@ -106,7 +106,8 @@ def project_onto_simplex(image: Tensor, mean: float = 1.0) -> Tensor:
     """Return the nearest images without negative pixels that have a given mean.
 
     max(x − μ, 0), with μ by Newton's method from below on the convex, falling
-    function Σ max(x − μ, 0); it ends exactly after finitely many steps.
+    function Σ max(x − μ, 0); it ends exactly after finitely many steps (Michelot
+    1986, doi:10.1007/BF00938486).
 
     Parameters
     ----------

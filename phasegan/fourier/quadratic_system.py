@@ -1,4 +1,10 @@
-"""The linear systems of maximum a posteriori, solved by preconditioned conjugate gradients."""
+"""The linear systems of maximum a posteriori, solved by preconditioned conjugate gradients.
+
+Symbols as in `phasegan.fourier.map_estimate`. With u the mean of m² and weights along and
+across the phase, a = u / (τ m)² and b = u / (σ d)², the normal equations of its objective are
+
+    H x = g,    H x = Pᵀ F⁻¹ (e^{iφ} (a Re s + i b Im s)),    g = Pᵀ F⁻¹ (e^{iφ} a m).
+"""
 
 from __future__ import annotations
 
@@ -52,7 +58,7 @@ class QuadraticSystem:
         self.across = self.unit / (sigma * weight).square()
         self.along = self.unit / (spread * prior).square()
         self.target = self.along * prior
-        self.middle = self.along.log().mean((-2, -1), keepdim=True).exp()
+        self.mean_along = self.along.log().mean((-2, -1), keepdim=True).exp()
         self.circulant = None
         if circulant:
             frame, shape = operator.frame, operator.shape

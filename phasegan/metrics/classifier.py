@@ -284,8 +284,8 @@ def _split_held_out(
     count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     order = rng.permutation(count)
-    held = round(HELD_OUT * count)
-    return order[:held], order[held:]
+    held_count = round(HELD_OUT * count)
+    return order[:held_count], order[held_count:]
 
 
 def _resize(images: NDArray[np.floating], size: tuple[int, int]) -> Tensor:

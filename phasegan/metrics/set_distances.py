@@ -189,8 +189,8 @@ def _patch_positions(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and columns of the patches' upper left corners, none twice."""
     rows, columns = size[0] - PATCH + 1, size[1] - PATCH + 1
-    chosen = rng.permutation(rows * columns)[:count]
-    row, column = np.divmod(np.sort(chosen), columns)
+    corners = rng.permutation(rows * columns)[:count]
+    row, column = np.divmod(np.sort(corners), columns)
     return row, column
 
 

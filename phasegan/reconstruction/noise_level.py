@@ -1,4 +1,8 @@
-"""Estimation of phase noise from the phases alone."""
+"""Estimation of phase noise from the phases alone.
+
+Symbols: σ, standard deviation of the noise, radians; N², pixels, and M², phases of a plane;
+s and d as in `phasegan.fourier.map_estimate`.
+"""
 
 from __future__ import annotations
 

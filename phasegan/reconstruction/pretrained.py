@@ -53,19 +53,19 @@ def incompatibility(problem: Problem, noise: float) -> str | None:
     max_noise = max(NEARLY_EXACT, data.phase_error)
     (rows, columns), (padded, _) = problem.shape, problem.frame
     expected = describe_size(data.size, data.padded)
-    others = "train a model on phases like these (phasegan train), or use --method auto"
+    advice = "train a model on phases like these (phasegan train), or use --method auto"
     if (rows, columns, *problem.frame) != (data.size, data.size, data.padded, data.padded):
         square = rows == columns
         size = describe_size(rows, padded) if square else f"N = {rows}×{columns}, M = {padded}"
         ratio = data.padded / data.size
         return (
             f"method learned takes phases of {expected}, these have {size}; prepare with "
-            f"--size {data.size} --oversample {ratio:g}, {others}"
+            f"--size {data.size} --oversample {ratio:g}, {advice}"
         )
     if noise > STORAGE_FACTOR * max_noise:
         return (
             f"method learned takes phases of {expected} with noise and rounding up to "
-            f"{max_noise:g} rad together, these have {noise:.2g} rad; {others}"
+            f"{max_noise:g} rad together, these have {noise:.2g} rad; {advice}"
         )
     return None
 

@@ -16,7 +16,7 @@ from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
 from phasegan.translation.generator_runner import GeneratorRunner
-from phasegan.translation.generators import Translator, open_translator
+from phasegan.translation.generators import open_translator
 from phasegan.translation.images import ImageResults, ImageTranslation, PixelOptions
 from phasegan.translation.value_ranges import ALPHAS, DEPTHS
 from phasegan.translation.video.reader import is_video
@@ -188,7 +188,14 @@ def translate(
             results = _translate_images(
                 translation, source_path, output_path, batch, overwrite, skip_existing
             )
-            return _report(translator, output_path, results, start_time)
+            return TranslateReport(
+                translator.label,
+                output_path,
+                results.written,
+                results.there,
+                results.skipped,
+                seconds=time.monotonic() - start_time,
+            )
         from phasegan.translation.video.translate import translate_video
 
         outcome = translate_video(
@@ -208,19 +215,6 @@ def translate(
         size=(outcome.rows, outcome.columns),
         frames=outcome.frames,
         steadiness=outcome.steadiness,
-        seconds=time.monotonic() - start_time,
-    )
-
-
-def _report(
-    translator: Translator, output_path: Path, results: ImageResults, start_time: float
-) -> TranslateReport:
-    return TranslateReport(
-        translator.label,
-        output_path,
-        results.written,
-        results.there,
-        results.skipped,
         seconds=time.monotonic() - start_time,
     )
 

@@ -337,8 +337,8 @@ class ImageTranslation:
         notes, alpha = set(job.picture.notices) - {PROFILE}, job.picture.alpha
         if job.picture.profile is not None and self._profile(job, target) is None:
             notes.add(_NO_PROFILE)
-        kept = self._translator.input_domain.alpha or self._alpha(job) is not None
-        if alpha is not None and not kept and alpha.min() < (white(alpha.dtype) or 1.0):
+        has_alpha = self._translator.input_domain.alpha or self._alpha(job) is not None
+        if alpha is not None and not has_alpha and alpha.min() < (white(alpha.dtype) or 1.0):
             notes.add(HIDDEN)
         if self._pixel_options.limits is None:
             values, scale = value_range(job.pixels), job.scales.input

@@ -1,4 +1,4 @@
-"""Laws of the ruler."""
+"""Laws of the image metrics."""
 
 from __future__ import annotations
 

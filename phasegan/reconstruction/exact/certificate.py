@@ -137,8 +137,9 @@ def second_singular_value(
 ) -> NDArray[np.float64]:
     """Return the second-smallest singular value of A for each phase.
 
-    By Lanczos iteration on AᵀA, from a random image orthogonal to the solution,
-    until the smallest Ritz value is known to 30 % or is clearly below `threshold`.
+    By Lanczos iteration (Lanczos 1950, doi:10.6028/jres.045.026) on AᵀA, from a random
+    image orthogonal to the solution, until the smallest Ritz value is known to 30 % or
+    is clearly below `threshold`.
 
     Parameters
     ----------

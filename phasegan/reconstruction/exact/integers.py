@@ -1,4 +1,7 @@
-"""The brightness that makes pixels integers: what a phase alone cannot say."""
+"""The brightness that makes pixels integers, which the phase leaves open.
+
+Symbols: x, image (N₁, N₂), any unit; s, scale, grey levels a unit of x.
+"""
 
 from __future__ import annotations
 

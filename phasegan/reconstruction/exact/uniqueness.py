@@ -146,10 +146,10 @@ def search_scales(image: NDArray[np.int64], data_range: int, radius: float) -> S
     distance = np.abs(values - rounded)
     square = (distance**2) @ counts
     reach = (scales + half) * radius + half * float(np.linalg.norm(image))
-    own = (rounded * top == rounded[:, -1:] * levels).all(axis=1) & (rounded[:, -1] > 0)
+    is_multiple = (rounded * top == rounded[:, -1:] * levels).all(axis=1) & (rounded[:, -1] > 0)
     # no second rounding is within reach of any of the intervals
-    complete = bool((own | (square + 1.0 - 2.0 * distance.max(axis=1) > reach**2)).all())
-    usable = ~own & (rounded[:, -1] > 0) & (rounded[:, -1] <= data_range)
+    complete = bool((is_multiple | (square + 1.0 - 2.0 * distance.max(axis=1) > reach**2)).all())
+    usable = ~is_multiple & (rounded[:, -1] > 0) & (rounded[:, -1] <= data_range)
     nearest = np.argsort((square / scales**2)[usable], kind="stable")
     rows, first = np.unique(rounded[usable][nearest], axis=0, return_index=True)
     if len(rows) > MAX_CANDIDATES:

@@ -1,4 +1,9 @@
-"""Least squares by conjugate gradients: min ‖A x‖ with the brightness fixed."""
+"""Least squares by conjugate gradients: min ‖A x‖² subject to ⟨c, x⟩ = 1.
+
+Symbols: x, image (n, N₁, N₂), any unit; c, linear functional (n, N₁, N₂) that fixes the
+brightness; A, `phasegan.fourier.operator`, AᵀA with eigenvalues in [0, 1]; Q, the
+projection orthogonal to c. Hestenes & Stiefel 1952, doi:10.6028/jres.049.044, on Q AᵀA Q.
+"""
 
 from __future__ import annotations
 

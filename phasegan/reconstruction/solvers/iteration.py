@@ -132,14 +132,14 @@ def iterate(
         better = residual <= least[index]
         best[index[better]], least[index[better]] = image[better], residual[better]
         iterations_done[index.cpu()] = k
-        done = residual <= tolerance
-        converged[index[done].cpu()] = True
+        finished = residual <= tolerance
+        converged[index[finished].cpu()] = True
         if callback is not None:
             callback(k, index, image)
-        if bool(done.all()):
+        if bool(finished.all()):
             break
-        if bool(done.any()):
-            unfinished = ~done
+        if bool(finished.any()):
+            unfinished = ~finished
             index, image, operator = (
                 index[unfinished],
                 image[unfinished],

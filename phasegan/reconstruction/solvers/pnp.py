@@ -1,4 +1,8 @@
-"""Plug and play: a denoiser in the place of a prior."""
+"""Plug and play: a denoiser in the place of a prior.
+
+Symbols as in `phasegan.fourier.map_estimate`; z, the denoised image, and s, its error, in
+the units of x.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +50,10 @@ def plug_and_play(
     based reconstruction", doi:10.1109/GlobalSIP.2013.6737048, in its half
     quadratic form: z = D(x), x = argmin f(x) + ‖x − z‖² / 2s², where f is the
     objective of `maximum_posterior`, which also gives the first x, and D is
-    scikit-image's non-local means (Buades, Coll & Morel 2005). The noise that
-    is left in x comes from the images themselves (Donoho's estimate from the
-    median absolute second difference).
+    scikit-image's non-local means (Buades, Coll & Morel 2005,
+    doi:10.1109/CVPR.2005.38). The noise that is left in x comes from the images
+    themselves (the median absolute deviation of Donoho & Johnstone 1994,
+    doi:10.1093/biomet/81.3.425, of second differences).
 
     Parameters
     ----------
@@ -81,8 +86,10 @@ def plug_and_play(
         noise_level = estimate_noise_level(image)
         denoised = denoise(image, STRENGTH * noise_level)
         penalty = system.unit * (2.0 / size) / (STRENGTH * noise_level) ** 2
-        left = (iterations - iterations_done).to(image.device)
-        image, more, reached = system.solve(image, left, tolerance or TOLERANCE, penalty, denoised)
+        remaining = (iterations - iterations_done).to(image.device)
+        image, more, reached = system.solve(
+            image, remaining, tolerance or TOLERANCE, penalty, denoised
+        )
         iterations_done, converged = iterations_done + more, converged & reached
         if callback is not None:
             callback(100 + step, image)

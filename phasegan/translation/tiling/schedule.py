@@ -131,10 +131,10 @@ class Schedule:
         spent = [0]
         for number in range(1, self.output + 1):
             inputs = self.graph.inputs[number]
-            own = self.graph.cost(number, self.shapes)
-            total = own + sum(spent[i] for i in inputs if i not in kept)
+            own_cost = self.graph.cost(number, self.shapes)
+            total = own_cost + sum(spent[i] for i in inputs if i not in kept)
             channels, rows, columns = self.shapes[number]
-            is_costly = own > 0 and total >= min_kept_cost * channels * rows * columns
+            is_costly = own_cost > 0 and total >= min_kept_cost * channels * rows * columns
             is_sum = isinstance(self.graph.operations[number], Addition)
             if channels >= MIN_HALF_CHANNELS and number < self.output and (is_costly or is_sum):
                 kept.add(number)

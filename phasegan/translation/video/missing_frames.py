@@ -85,8 +85,8 @@ class FrameLosses:
         """Return how many frames are missing at the end."""
         tagged = self._tagged_end()
         last = 0.0 if self._last is None else float(self._last * self._time_base)
-        left = (max(tagged, self._end) - last) / float(step * self._time_base)
-        missing = max(round(left - 1), 0)
+        excess = (max(tagged, self._end) - last) / float(step * self._time_base)
+        missing = max(round(excess - 1), 0)
         return missing if tagged or missing > _MAX_END_GAP else 0  # other headers are not as exact
 
     def _usual_step(self) -> int | None:
