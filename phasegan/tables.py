@@ -32,8 +32,11 @@ BADGES: dict[Status, str] = {
 _PLAIN_BADGES: dict[Status, str] = {"quoted": "quoted", "estimated": "not run, estimate"}
 """Shorter words for plain text."""
 
+Entry = tuple[str, str]
+"""A label and its text, in a list without headers."""
 _GAP = 3
 """Characters between two columns of a drawn table."""
+LABEL_WIDTH = 11
 
 
 @dataclass(frozen=True)
@@ -393,6 +396,22 @@ def _draw(console: Any, table: Table) -> None:
     for line in lines:
         drawn.add_row(*line)
     console.print(drawn)
+
+
+def labelled_lines(entries: Iterable[Entry]) -> list[str]:
+    """Return entries as indented lines, with their texts aligned.
+
+    Parameters
+    ----------
+    entries : iterable of (str, str)
+        Labels of at most `LABEL_WIDTH` characters, and texts.
+
+    Returns
+    -------
+    list of str
+        One an entry.
+    """
+    return [f"  {label:<{LABEL_WIDTH}} {text}" for label, text in entries]
 
 
 def markdown_document(heading: str, tables: Sequence[Table], notes: Sequence[str] = ()) -> str:

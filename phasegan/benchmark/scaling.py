@@ -61,7 +61,7 @@ def scaling_curves(rows: Sequence[ResultRow]) -> list[ScalingCurve]:
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of ResultRow
         Of a bench; several seeds are points of their own.
 
     Returns

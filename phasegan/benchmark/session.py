@@ -107,7 +107,7 @@ class Session:
 
         Returns
         -------
-        (list of Row, Estimate or None)
+        (list of ResultRow, Estimate or None)
             All rows, and what there is to do in all, without what is left out.
         """
         self.load_rows()

@@ -57,7 +57,7 @@ def summarise_seeds(rows: Sequence[ResultRow]) -> list[Summary]:
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of ResultRow
         Of a bench.
 
     Returns

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.evaluation.records import ResultRow
 from phasegan.metrics.image_metrics import clipped_mse
-from phasegan.plotting.sheet import Tile, contact_sheet, image_tile, phase_tile
+from phasegan.plotting.sheet import SheetLayout, image_tile, phase_tile
 from phasegan.reconstruction.inputs.problems import observe
 from phasegan.reconstruction.protocol import Method
 
@@ -37,31 +36,17 @@ class SheetColumn:
         return self.row.run is not None
 
 
-@dataclass(frozen=True)
-class MethodSheet:
-    """The cells of a sheet: a row an image; original, phase, then a column a method."""
-
-    rows: list[list[Tile]]
-    titles: list[str]
-    captions: list[list[str]]
-    footer: str
-
-    def draw(self) -> Image.Image:
-        """Return the picture."""
-        return contact_sheet(self.rows, self.titles, self.captions, self.footer)
-
-
 def bench_sheet_columns(rows: Sequence[ResultRow]) -> list[SheetColumn]:
-    """Choose what a bench's sheet shows.
+    """Choose the columns of a bench's contact sheet.
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of ResultRow
         Of the table; only measured ones are looked at.
 
     Returns
     -------
-    list of Column
+    list of SheetColumn
         The mean magnitude (with the most samples), the classical row of the
         lowest MSE, then at most `MAX_LEARNED` trainings: of each preset that of
         the most samples × epochs, then the next of each.
@@ -187,21 +172,21 @@ def images_at_quantiles(errors: Sequence[float], count: int = IMAGES) -> NDArray
 
 def compare_methods(
     file: PreparedFile, columns: Sequence[SheetColumn], methods: Sequence[Method]
-) -> MethodSheet:
+) -> SheetLayout:
     """Reconstruct a few test images by every method, and lay out the cells.
 
     Parameters
     ----------
     file : PreparedFile
         The data; its test split has images.
-    columns : sequence of Column
+    columns : sequence of SheetColumn
         Titles and scores, at least one.
     methods : sequence of callable
         Ready for the file, one a column.
 
     Returns
     -------
-    Comparison
+    SheetLayout
         Captions are mean squared errors of the clipped estimates on 0..255.
     """
     by = reference_column(columns)
@@ -218,7 +203,7 @@ def compare_methods(
         errors = clipped_mse(estimates, images, data_range=data_range)
         cells.append([image_tile(x, data_range) for x in estimates])
         captions.append([_caption(error) for error in errors])
-    return MethodSheet(
+    return SheetLayout(
         [list(row) for row in zip(*cells, strict=True)],
         ["original", "phase", *(column.title for column in columns)],
         [list(row) for row in zip(*captions, strict=True)],

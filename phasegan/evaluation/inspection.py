@@ -14,12 +14,13 @@ from phasegan.data.hdf5.pair_verification import verify_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.verification import verify as verify_prepared
 from phasegan.errors import InputError
-from phasegan.evaluation.run_lines import run_lines
+from phasegan.evaluation.run_entries import run_entries
 from phasegan.models.weights import weights_intact
 from phasegan.progress import Progress, format_duration
 from phasegan.reconstruction.auto import choose_method
 from phasegan.reconstruction.inputs.problems import phase_error
 from phasegan.reconstruction.protocol import Problem
+from phasegan.tables import Entry, labelled_lines
 
 
 @dataclass(frozen=True)
@@ -100,29 +101,37 @@ def _prepared(path: Path, verify: bool, progress: Progress | None) -> Inspection
     pictures = f"{layout.size}×{layout.size} {layout.channels}, {layout.bits} bit"
     if not layout.has_images:
         pictures = f"no images, the phases are those of {pictures}"
-    lines = [
-        f"{path}: phase spectra of {facts['train']} training and {facts['test']} test images",
-        f"  images      {pictures}, fitted by {recipe['preprocessing']['fit']}",
-        f"  spectra     {padding} (M/N = {ratio:g}), half-plane {layout.phase_shape}, "
-        f"{encodings[layout.phase_dtype]}",
+    title = f"{path}: phase spectra of {facts['train']} training and {facts['test']} test images"
+    entries = [
+        ("images", f"{pictures}, fitted by {recipe['preprocessing']['fit']}"),
+        (
+            "spectra",
+            f"{padding} (M/N = {ratio:g}), half-plane {layout.phase_shape}, "
+            f"{encodings[layout.phase_dtype]}",
+        ),
         *_degradation(layout),
-        f"  determinacy about {equations:,} equations for {unknowns:,} unknowns: "
-        + _expectation(layout),
-        f"  undefined   {sum(undefined.values())} phases of zero magnitude",
-        f"  source      {recipe['name']}, {recipe['source']['kind']}, seed {attributes['seed']}",
+        (
+            "determinacy",
+            f"about {equations:,} equations for {unknowns:,} unknowns: " + _expectation(layout),
+        ),
+        ("undefined", f"{sum(undefined.values())} phases of zero magnitude"),
+        ("source", f"{recipe['name']}, {recipe['source']['kind']}, seed {attributes['seed']}"),
         *_shards(facts["shards"]),
-        f"  checksum    {attributes['source_checksum']} of the source's pictures",
-        f"  written by  phasegan {attributes['phasegan_version']}, format version "
-        f"{attributes['format_version']}",
+        ("checksum", f"{attributes['source_checksum']} of the source's pictures"),
+        (
+            "written by",
+            f"phasegan {attributes['phasegan_version']}, format version "
+            f"{attributes['format_version']}",
+        ),
     ]
-    return Inspection(facts, lines, damaged)
+    return Inspection(facts, [title, *labelled_lines(entries)], damaged)
 
 
-def _shards(names: list[str]) -> list[str]:
+def _shards(names: list[str]) -> list[Entry]:
     if not names:
         return []
     between = "" if len(names) == 1 else f" to {names[-1]}"
-    return [f"  shards      {len(names)}, {names[0]}{between}, all there"]
+    return [("shards", f"{len(names)}, {names[0]}{between}, all there")]
 
 
 def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
@@ -142,13 +151,12 @@ def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
         "checksums": facts.checksums,
         "versions": facts.versions,
     }
-    lines = [
+    title = (
         f"{path}: two domains of pictures, {counts['trainA']} + {counts['trainB']} for training, "
         f"{counts.get('testA', 0)} + {counts.get('testB', 0)} for testing"
-    ]
-    lines += [
-        f"  domain {name}    {kind.describe()}"
-        for name, kind in zip("AB", facts.kinds, strict=True)
+    )
+    entries = [
+        (f"domain {name}", kind.describe()) for name, kind in zip("AB", facts.kinds, strict=True)
     ]
     how = {
         "stretch": f"stretched to {facts.load}×{facts.load}",
@@ -157,15 +165,17 @@ def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
     }
     for name, group in file.groups.items():
         fitted = how[facts.fit if name.startswith("train") else "none"]
-        lines.append(f"  {name:<11} {len(group)} pictures, {fitted}{_extent(group)}")
-    lines += [
-        f"  source      {facts.name}",
-        f"  written by  phasegan {facts.versions['phasegan']} with Pillow "
-        f"{facts.versions['pillow']}",
-        f"  train on it `phasegan train {path}`",
+        entries.append((name, f"{len(group)} pictures, {fitted}{_extent(group)}"))
+    entries += [
+        ("source", facts.name),
+        (
+            "written by",
+            f"phasegan {facts.versions['phasegan']} with Pillow {facts.versions['pillow']}",
+        ),
+        ("train on it", f"`phasegan train {path}`"),
     ]
     file.close()
-    return Inspection(values, lines, damaged)
+    return Inspection(values, [title, *labelled_lines(entries)], damaged)
 
 
 def _extent(group: HDF5Images) -> str:
@@ -178,13 +188,13 @@ def _extent(group: HDF5Images) -> str:
     return f", {least[0]}×{least[1]} to {most[0]}×{most[1]} (rows × columns)"
 
 
-def _degradation(layout: Layout) -> list[str]:
+def _degradation(layout: Layout) -> list[Entry]:
     steps = []
     if layout.phase_noise:
         steps.append(f"Gaussian phase noise of {layout.phase_noise:g} rad")
     if layout.phase_bits:
         steps.append(f"phases rounded to {layout.phase_bits} bit, 2πk/{2**layout.phase_bits}")
-    return [f"  degraded    {', then '.join(steps)}"] if steps else []
+    return [("degraded", ", then ".join(steps))] if steps else []
 
 
 def _expectation(layout: Layout) -> str:
@@ -220,23 +230,32 @@ def _run(path: Path, verify: bool) -> Inspection:
         "status": status.model_dump(mode="json"),
     }
     steps, done = config.steps, status.step
-    lines = [
-        f"{path}: a run of {config.label}, {status.state} (step {done} of {steps})",
-        *run_lines(config),
-        f"  training    {config.epochs} epochs, batches of {config.batch_size}, learning rate "
-        f"{config.learning_rate:g}, precision {config.precision}, seed {config.seed}",
-        f"  time        {format_duration(status.seconds)} on {status.device}"
-        + (f", {status.processes} processes" if status.processes > 1 else ""),
+    title = f"{path}: a run of {config.label}, {status.state} (step {done} of {steps})"
+    entries = [
+        *run_entries(config),
+        (
+            "training",
+            f"{config.epochs} epochs, batches of {config.batch_size}, learning rate "
+            f"{config.learning_rate:g}, precision {config.precision}, seed {config.seed}",
+        ),
+        (
+            "time",
+            f"{format_duration(status.seconds)} on {status.device}"
+            + (f", {status.processes} processes" if status.processes > 1 else ""),
+        ),
     ]
     if status.best is not None:
-        lines.append(
-            f"  validation  best {'MSE' if status.best.swd is None else 'Wasserstein distance'} "
-            f"{status.best.value:,.0f} after epoch {status.best.epoch}, of "
-            f"{config.validation.samples} samples; the weights are of then"
+        entries.append(
+            (
+                "validation",
+                f"best {'MSE' if status.best.swd is None else 'Wasserstein distance'} "
+                f"{status.best.value:,.0f} after epoch {status.best.epoch}, of "
+                f"{config.validation.samples} samples; the weights are of then",
+            )
         )
-    lines += [f"  fell back   {text}" for text in status.fell_back]
+    entries += [("fell back", text) for text in status.fell_back]
     resumable = folder.checkpoints_path.exists()
     names = config.network_names if resumable else ("generator_ab",)
     files = {name: folder.weights_path(name) for name in names} if verify else {}
     damaged = [file.name for name, file in files.items() if not weights_intact(file, name)]
-    return Inspection(facts, lines, damaged)
+    return Inspection(facts, [title, *labelled_lines(entries)], damaged)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from PIL import Image
 from phasegan.errors import InputError
 from phasegan.io.arrays import read_npy
 from phasegan.io.atomic import atomic_file
-from phasegan.plotting.sheet import Tile, contact_sheet, image_tile
+from phasegan.plotting.sheet import SheetLayout, image_tile
 
 Frame = tuple[int, NDArray[np.generic]]
 """An epoch and the estimates after it, (n[, C], N, N)."""
@@ -27,19 +26,6 @@ Frame = tuple[int, NDArray[np.generic]]
 MAX_FRAMES = 8
 """Reconstructions in a row, besides the reference."""
 _NAME = re.compile(r"epoch-(\d+)\.npy")
-
-
-@dataclass(frozen=True)
-class Strip:
-    """The cells of a film strip: a row a sample, a column an epoch, the reference last.
-
-    Where inputs are known, they are the first column.
-    """
-
-    rows: list[list[Tile]]
-    titles: list[str]
-    captions: list[list[str]] | None
-    """None without references: there is nothing to score against."""
 
 
 def choose_epochs(epochs: Sequence[int], most: int = MAX_FRAMES) -> list[int]:
@@ -75,7 +61,8 @@ def arrange(
     references: NDArray[np.generic] | None,
     data_range: int,
     inputs: NDArray[np.generic] | None = None,
-) -> Strip:
+    footer: str = "",
+) -> SheetLayout:
     """Choose the epochs of a film strip and lay out its cells.
 
     Parameters
@@ -89,10 +76,12 @@ def arrange(
     inputs : numpy.ndarray, optional
         (n[, C], N, N), pixel units, of channels and size of their own: what the
         estimates were made from.
+    footer : str
+        A line under everything.
 
     Returns
     -------
-    Strip
+    SheetLayout
         n rows: the input, at most `MAX_FRAMES` estimates, the reference. Captions
         are mean squared errors of the clipped estimates on 0..255.
 
@@ -118,17 +107,18 @@ def arrange(
         columns = [[image_tile(x, data_range) for x in inputs], *columns]
         before = [[""] * len(inputs)]
     if references is None:
-        return Strip([list(row) for row in zip(*columns, strict=True)], titles, None)
+        return SheetLayout([list(row) for row in zip(*columns, strict=True)], titles, None, footer)
     captions = before + [
         [f"MSE {error:,.0f}" for error in _errors(by_epoch[epoch], references, data_range)]
         for epoch in epochs
     ]
     columns.append([image_tile(x, data_range) for x in references])
     captions.append([""] * len(references))
-    return Strip(
+    return SheetLayout(
         [list(row) for row in zip(*columns, strict=True)],
         [*titles, "reference"],
         [list(row) for row in zip(*captions, strict=True)],
+        footer,
     )
 
 
@@ -173,8 +163,7 @@ def film_strip(
     ValueError
         If there are no estimates, shapes differ, or there are not as many inputs.
     """
-    strip = arrange(estimates, references, data_range, inputs)
-    return contact_sheet(strip.rows, strip.titles, strip.captions, footer)
+    return arrange(estimates, references, data_range, inputs, footer).draw()
 
 
 class FrameStore:

@@ -43,7 +43,7 @@ class Section:
         Heading, such as "A → B".
     columns : sequence of str
         What each tile of a row is, such as "photo (A)" and "→ B".
-    rows : sequence of Row
+    rows : sequence of ImageRow
         One tile a column each.
     caption : str
         A sentence under the heading.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,26 @@ def _fitted(draw: Any, text: str, font: Any, width: int) -> str:
     while text and draw.textlength(text + "…", font=font) > width:
         text = text[:-1]
     return text + "…"
+
+
+@dataclass(frozen=True)
+class SheetLayout:
+    """The cells of a contact sheet.
+
+    Attributes
+    ----------
+    rows, titles, captions, footer
+        As `contact_sheet` takes them.
+    """
+
+    rows: list[list[Tile]]
+    titles: list[str]
+    captions: list[list[str]] | None = None
+    footer: str = ""
+
+    def draw(self) -> Image.Image:
+        """Return the sheet as an image."""
+        return contact_sheet(self.rows, self.titles, self.captions, self.footer)
 
 
 def contact_sheet(

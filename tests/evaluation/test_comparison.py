@@ -136,7 +136,7 @@ def test_evaluate_draws_the_sheet(tiny, tmp_path, run_cli):
 
 
 def test_evaluate_draws_runs(tiny, tiny_run, tmp_path, monkeypatch):
-    import phasegan.evaluation.comparison as module
+    import phasegan.plotting.sheet as module
 
     seen = []
     original = module.contact_sheet

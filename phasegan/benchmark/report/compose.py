@@ -52,7 +52,7 @@ def compose_page(
     ----------
     context : Context
         Case, data, folder.
-    rows : sequence of Row
+    rows : sequence of ResultRow
         Measured or not.
     tables : sequence of Table
         The first is the main one.

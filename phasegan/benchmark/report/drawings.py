@@ -36,7 +36,7 @@ def draw(rows: Sequence[ResultRow], file: PreparedFile) -> list[Drawing]:
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of ResultRow
         Of a bench.
     file : PreparedFile
         Its data.
