@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from phasegan.errors import InputError, RunError, is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+Device = Literal["auto", "cpu", "cuda", "mps"]
+DEVICES = get_args(Device)
 MIN_ADDRESS_SPACE = 1_250_000_000
 """Bytes: with less, torch and its libraries fail anywhere, and some end the process."""
 

@@ -77,7 +77,7 @@ def test_every_key_of_the_results_is_documented(tiny, tmp_path):
     )
     sizes = {"base_channels": 2, "blocks": 1, "device": "cpu", "output": tmp_path / "b"}
     phasegan.bench(case=case, data=tiny, **sizes)
-    phasegan.bench(case=case, data=tiny, against=tmp_path / "b", **sizes)
+    phasegan.bench(case=case, data=tiny, baseline=tmp_path / "b", **sizes)
     document = json.loads((tmp_path / "b" / "results.json").read_text())
     text = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
     known = set(re.findall(r"`(\w+)`", text[text.index("### `results.json`") :]))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from phasegan._version import __version__
 from phasegan.benchmark.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
+from phasegan.config.options.benchmark import BITS, IMAGES, NOISES, RATIOS
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.evaluation.method_specs import MethodSpec, methods_and_runs
@@ -39,11 +40,7 @@ from phasegan.reconstruction.protocol import (
 from phasegan.reconstruction.registry import check_method
 from phasegan.training.setup.inputs import default_data
 
-RATIOS = (1.0, 1.125, 1.25, 1.375, 1.5, 1.75, 2.0, 2.5)
-NOISES = (0.0, 0.001, 0.01, 0.03, 0.1, 0.3, 1.0)
-BITS = (16, 12, 10, 8, 6, 4)
 METHODS = ("mean-magnitude", "pocs-accelerated", "cg", "map")
-IMAGES = 12
 TRAINING = 500
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, create_model, model_validator
 
+from phasegan.config.options.train import PhaseOptions, phase_owners
 from phasegan.config.settings import Settings, build, read_toml
 from phasegan.errors import InputError
 from phasegan.io.package_data import shipped_folder
-from phasegan.training.setup.options import PhaseOptions, phase_owners
 
 CASE_FORMAT = 1
 PUBLISHED = "published"
@@ -21,8 +21,10 @@ OPTIONAL_SECONDS = 1800.0
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 _CASE_OPTIONS = ("preset", "variant", "samples", "epochs", "seed")
+_KEYS = {"ema_decay": "average"}
+"""Keys of a case whose option has another name."""
 _OPTIONS: Any = {
-    name: (kind, None)
+    _KEYS.get(name, name): (kind, None)
     for name, kind in get_type_hints(PhaseOptions).items()
     if name not in _CASE_OPTIONS
 }
@@ -140,23 +142,29 @@ class Case(Settings):
         InputError
             If an option of the case belongs to a preset that is not its only one.
         """
-        common = self.train | options
+        common = _named_options(self.train) | options
         self._check_owners("train", self.train)
         for variant in self.variants:
             self._check_owners(f"variant {variant.name!r}", variant.options)
         if not self.variants:
             return [("", common)]
-        return [(variant.name, common | variant.options) for variant in self.variants]
+        return [(v.name, common | _named_options(v.options)) for v in self.variants]
 
     def _check_owners(self, where: str, options: dict[str, Any]) -> None:
-        for option in options:
-            owners = phase_owners(option)
+        for option, name in zip(options, _named_options(options), strict=True):
+            owners = phase_owners(name)
             others = [preset for preset in self.presets if preset not in owners]
             if owners and others:
                 raise InputError(
                     f"case {self.name}, {where}: {option} belongs to the preset {owners[0]}, not "
                     f"to {others[0]}; leave it out or say preset = {owners[0]!r} alone"
                 )
+
+
+def _named_options(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a section by their names in Python."""
+    names = {key: name for name, key in _KEYS.items()}
+    return {names.get(key, key): value for key, value in values.items()}
 
 
 def case_folder() -> Path:

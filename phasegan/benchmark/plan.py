@@ -15,13 +15,14 @@ import torch
 
 from phasegan._version import __version__
 from phasegan.benchmark.cases import PUBLISHED, Case, Pair, load_case
+from phasegan.config.options.train import phase_owners
 from phasegan.config.presets import PHASE_PRESETS
 from phasegan.config.run import TrainConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.evaluation.evaluate import problem_of, require_test_split
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
-from phasegan.training.setup.options import options_of, phase_owners
+from phasegan.training.setup.options import preset_options
 from phasegan.training.setup.resolve import resolve_config
 
 ROW_FORMAT = 2
@@ -288,7 +289,7 @@ def _training(
             samples=pair.samples,
             epochs=pair.epochs,
             seed=seed,
-            **options_of(preset, options),
+            **preset_options(preset, options),
         )
     except InputError as error:
         if not name:

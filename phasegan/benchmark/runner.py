@@ -17,6 +17,8 @@ from phasegan.benchmark.plan import plan_rows, resolve_case
 from phasegan.benchmark.report.context import ReportContext, heading
 from phasegan.benchmark.report.report import write_report, write_tables
 from phasegan.benchmark.session import Session
+from phasegan.config.options.benchmark import BenchCommand
+from phasegan.config.options.keywords import renamed_keywords
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.leakage import LeakReport, find_leaks
 from phasegan.data.prepare.api import prepare
@@ -62,6 +64,7 @@ class BenchReport:
         return [row for row in self.rows if row.status == "failed"]
 
 
+@renamed_keywords(BenchCommand)
 def bench(
     samples: Sequence[int] | int = (),
     epochs: Sequence[int] | int = (),
@@ -82,7 +85,7 @@ def bench(
     budget: float | None = None,
     force: bool = False,
     allow_leak: bool = False,
-    against: str | os.PathLike[str] | None = None,
+    baseline: str | os.PathLike[str] | None = None,
     device: str = "auto",
     command: Sequence[str] = (),
     progress: Progress | None = None,
@@ -125,7 +128,7 @@ def bench(
     allow_leak : bool
         Score although test pictures stand in the training split; every table
         then says so.
-    against : path, optional
+    baseline : path, optional
         Another folder of results to compare with, by a paired test over the
         same test images.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -172,7 +175,7 @@ def bench(
         seeds=tuple(seeds) if seed is None else (seed,),
         methods=methods,
     )
-    earlier = None if against is None else read_results(against)
+    earlier = None if baseline is None else read_results(baseline)
     where = choose_device(device)
     with PreparedFile(_data(data, definition, progress)) as file:
         folder = Path(output) if output is not None else DEFAULT_OUTPUT / file.path.stem
@@ -194,7 +197,7 @@ def bench(
             return BenchReport(
                 folder, rows, 0, smoke, title, (), None, definition.metrics, estimate=remaining
             )
-        name = "" if against is None else Path(against).name
+        name = "" if baseline is None else Path(baseline).name
         context = ReportContext(
             folder, definition, file, where, leaks, tuple(command), budget, name
         )

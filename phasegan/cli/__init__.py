@@ -40,6 +40,7 @@ COMMANDS = {
     "bench": "Tabulate samples and epochs against average MSE.",
     "atlas": "Map where the phase determines the image.",
     "inspect": "Say what a prepared file or a run is, and check it.",
+    "config": "Write a file of all options of a command, for --config.",
 }
 
 

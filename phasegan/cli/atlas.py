@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import click
 
-from phasegan.cli.common import Manners, common_options
+from phasegan.cli.common import CommonOptions
+from phasegan.cli.options import option_command
+from phasegan.config.options.benchmark import AtlasCommand
 
 
-@click.command("atlas")
+@option_command("atlas", AtlasCommand)
 @click.argument("data", metavar="[FILE.h5]", required=False)
-@click.option("-o", "--output", type=click.Path(), help="A folder.  [default: atlas/<name>]")
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    help="Repeat for more.  [default: mean-magnitude, pocs-accelerated, cg, map, unless --run "
-    "is given]",
-)
-@click.option("--run", "runs", multiple=True, type=click.Path(), help="A run; repeat for more.")
-@click.option(
-    "--oversample",
-    "oversampling",
-    multiple=True,
-    type=click.FloatRange(1, 4),
-    help="M/N; repeat.  [default: 1, 1.125, 1.25, 1.375, 1.5, 1.75, 2, 2.5]",
-)
-@click.option(
-    "--phase-noise",
-    "noise",
-    multiple=True,
-    type=click.FloatRange(0, math.pi),
-    help="σ in radians; repeat.  [default: 0, 0.001, 0.01, 0.03, 0.1, 0.3, 1]",
-)
-@click.option(
-    "--phase-bits",
-    "bits",
-    multiple=True,
-    type=click.IntRange(1, 16),
-    help="Repeat.  [default: 16, 12, 10, 8, 6, 4, unless --phase-noise is given]",
-)
-@click.option(
-    "--images", type=click.IntRange(1), default=12, show_default=True, help="Test images."
-)
-@common_options(heavy=True)
 def command(
-    manners: Manners,
+    common: CommonOptions,
     data: str | None,
     output: str | None,
     images: int,
@@ -72,14 +39,14 @@ def command(
         data,
         output,
         images=images,
-        seed=manners.seed or 0,
-        device=manners.device,
-        progress=manners.progress,
+        seed=common.seed or 0,
+        device=common.device,
+        progress=common.progress,
         **given,
     )
     wrong = sum(cell.certified_wrong for cell in found.cells)
     if wrong:
-        manners.progress.warn(f"{wrong} certificates are wrong; please report this")
+        common.progress.warn(f"{wrong} certificates are wrong; please report this")
     again = f", {found.reused} of them kept from before" if found.reused else ""
-    manners.say(f"measured {len(found.cells)} cells{again}: {found.path}/atlas.csv")
-    manners.say(f"look at {found.path}/atlas.png")
+    common.say(f"measured {len(found.cells)} cells{again}: {found.path}/atlas.csv")
+    common.say(f"look at {found.path}/atlas.png")

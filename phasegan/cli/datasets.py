@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from phasegan.cli.common import Manners, common_options
+from phasegan.cli.common import CommonOptions
+from phasegan.cli.options import option_command
+from phasegan.config.options.data import FetchCommand, ListCommand
 
 
 @click.group("datasets", invoke_without_command=True)
@@ -18,22 +22,15 @@ def command(context: click.Context) -> None:
         _print_list()
 
 
-@command.command("list")
-@common_options(heavy=False)
-def list_command(manners: Manners) -> None:
+@option_command("list", ListCommand, heavy=False)
+def list_command(common: CommonOptions) -> None:
     """Say which pairs can be fetched, and which are in the working folder."""
     _print_list()
 
 
-@command.command("fetch")
+@option_command("fetch", FetchCommand, heavy=False)
 @click.argument("name")
-@click.option("-o", "--output", type=click.Path(), help="The folder to make.  [default: ./<NAME>]")
-@click.option("--url", metavar="URL", help="Another address of the same archive.")
-@click.option("--keep-archive", is_flag=True, help="Leave the archive beside the folder.")
-@common_options(heavy=False)
-def fetch_command(
-    manners: Manners, name: str, output: str | None, url: str | None, keep_archive: bool
-) -> None:
+def fetch_command(common: CommonOptions, name: str, output: str | None, **options: Any) -> None:
     """Download a pair of domains: trainA, trainB, testA and testB.
 
     NAME is one that `phasegan datasets list` shows, or the path of a recipe
@@ -42,11 +39,15 @@ def fetch_command(
     """
     from phasegan.data.download.fetch import fetch, read_fetched
 
-    folder = fetch(name, output, url=url, keep_archive=keep_archive, progress=manners.progress)
+    folder = fetch(name, output, progress=common.progress, **options)
     found = read_fetched(folder)
     if found is not None:
         counts = ", ".join(f"{number:,} {part}" for part, number in found.pictures.items())
-        manners.say(f"{folder}: {counts}")
+        common.say(f"{folder}: {counts}")
+
+
+command.add_command(list_command)
+command.add_command(fetch_command)
 
 
 def _print_list() -> None:

@@ -6,40 +6,15 @@ from typing import Literal
 
 import click
 
-from phasegan.cli.common import Manners, common_options
+from phasegan.cli.common import CommonOptions
+from phasegan.cli.options import option_command
+from phasegan.config.options.networks import EvaluateCommand
 
 
-@click.command("evaluate")
+@option_command("evaluate", EvaluateCommand)
 @click.argument("data", metavar="FILE.h5|FOLDER", required=False)
-@click.option("--domain-a", type=click.Path(), metavar="DIR", help="Pictures of domain A.")
-@click.option("--domain-b", type=click.Path(), metavar="DIR", help="Pictures of domain B.")
-@click.option("--method", "methods", multiple=True, help="A method; repeat for more.")
-@click.option("--run", "runs", multiple=True, type=click.Path(), help="A run; repeat for more.")
-@click.option("--json", "json_path", type=click.Path(), help="Write the rows here too.")
-@click.option(
-    "--sheet",
-    type=click.Path(),
-    metavar="FILE.png",
-    help="Draw six test images, reconstructed by each method and run.",
-)
-@click.option(
-    "--size",
-    type=click.IntRange(16),
-    help="translation: side of the squares that are compared.  [default: the runs']",
-)
-@click.option(
-    "--features",
-    type=click.Path(),
-    metavar="FILE.onnx",
-    help="translation: a feature network, for FID and KID.",
-)
-@click.option(
-    "--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True,
-    help="Of iterative methods.",
-)  # fmt: skip
-@common_options(heavy=True)
 def command(
-    manners: Manners,
+    common: CommonOptions,
     data: str | None,
     domain_a: str | None,
     domain_b: str | None,
@@ -79,7 +54,7 @@ def command(
             raise InputError("--method and --sheet are for phases; translations have --run")
         from phasegan.cli.translation_scores import say_translation_scores
 
-        say_translation_scores(manners, data, domain_a, domain_b, runs, size, features, json_path)
+        say_translation_scores(common, data, domain_a, domain_b, runs, size, features, json_path)
         return
     if data is None:
         raise InputError("give a prepared file, or a folder with two domains of pictures")
@@ -90,17 +65,17 @@ def command(
         data,
         methods,
         runs,
-        device=manners.device,
+        device=common.device,
         dtype=dtype,
         sheet=sheet,
-        progress=manners.progress,
+        progress=common.progress,
     )
     table = evaluation_table(result.rows)
     print_table(table)
     for note in (*((SMOKE_NOTE,) if result.smoke_test else ()), *table.notes):
-        manners.note(note)
+        common.note(note)
     if json_path is not None:
         write_json(json_path, result.as_json())
-        manners.say(f"wrote {json_path}")
+        common.say(f"wrote {json_path}")
     if sheet is not None:
-        manners.say(f"look at {sheet}")
+        common.say(f"look at {sheet}")

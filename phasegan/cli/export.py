@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from phasegan.cli.common import Manners, common_options
+from phasegan.cli.common import CommonOptions
+from phasegan.cli.options import option_command
+from phasegan.config.options.networks import ExportCommand
 
 
-@click.command("export")
+@option_command("export", ExportCommand)
 @click.argument("run", type=click.Path())
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(),
-    required=True,
-    help="MODEL.onnx, MODEL.pt2 (torch.export), or a folder for the .pth files of others.",
-)
-@click.option(
-    "--direction",
-    type=click.Choice(["a2b", "b2a"]),
-    help="Which generator; needed where there are two, not for a folder.",
-)
-@click.option(
-    "--padding",
-    type=click.Choice(["reflect", "replicate", "zero"]),
-    help="Of others' weights, whose files do not tell reflect from replicate.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-@common_options(heavy=True)
-def command(
-    manners: Manners,
-    run: str,
-    output: str,
-    direction: str | None,
-    padding: str | None,
-    overwrite: bool,
-) -> None:
+def command(common: CommonOptions, run: str, output: str, **options: Any) -> None:
     """Write a trained generator for other programs.
 
     RUN is a run folder of a translation, a folder of others' weights, or one
@@ -47,8 +24,8 @@ def command(
     """
     from phasegan.translation.export import export
 
-    report = export(run, Path(output), direction=direction, padding=padding, overwrite=overwrite)
+    report = export(run, Path(output), **options)
     for path in report.paths:
-        manners.say(f"wrote {path}, {path.stat().st_size / 1e6:,.1f} MB")
+        common.say(f"wrote {path}, {path.stat().st_size / 1e6:,.1f} MB")
     if report.difference is not None:
-        manners.say(f"largest difference from torch on pictures in −1..1: {report.difference:.1e}")
+        common.say(f"largest difference from torch on pictures in −1..1: {report.difference:.1e}")

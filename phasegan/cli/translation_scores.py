@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from phasegan.cli.common import Manners
+from phasegan.cli.common import CommonOptions
 
 
 def say_translation_scores(
-    manners: Manners,
+    common: CommonOptions,
     data: str | None,
     domain_a: str | None,
     domain_b: str | None,
@@ -29,16 +29,16 @@ def say_translation_scores(
         domain_a=domain_a,
         domain_b=domain_b,
         size=size,
-        seed=manners.seed or 0,
-        device=manners.device,
+        seed=common.seed or 0,
+        device=common.device,
         features=features,
-        progress=manners.progress,
+        progress=common.progress,
     )
     if json_path is not None:
         write_json(json_path, found.as_json())
     table = translation_table(found)
     print_table(table)
     for note in table.notes:
-        manners.note(note)
+        common.note(note)
     if json_path is not None:
-        manners.say(f"wrote {json_path}")
+        common.say(f"wrote {json_path}")

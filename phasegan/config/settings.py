@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,17 +37,33 @@ def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     return sorted(model.model_fields)
 
 
+def unknown_key(shown: str, key: str, known: Sequence[str]) -> str:
+    """Return a message on a key that there is not, with the nearest one.
+
+    Parameters
+    ----------
+    shown, key : str
+        The key with its section, and without.
+    known : sequence of str
+        The keys that there are.
+    """
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    return f"unknown key {shown}; {hint}"
+
+
 def _explain(model: type[BaseModel], problem: Any) -> str:
     location = tuple(problem["loc"])
     name = printable(".".join(str(part) for part in location)) or "settings"
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
-        return f"unknown key {name}; {hint}"
+        return unknown_key(name, str(location[-1]), known)
     if problem["type"] == "missing":
         return f"{name} is missing"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        message = f"choose one of {', '.join(choices)}" if choices else message
     given = repr(problem["input"])
     given = given if len(given) <= 80 else f"{given[:80]}…"
     return f"{name} = {given}: {message[0].lower()}{message[1:]}"

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from phasegan.config.preprocessing import PreprocessingConfig
+from phasegan.config.preprocessing import SplitConfig as Split
 from phasegan.config.settings import Settings, build, read_toml
 from phasegan.data.hdf5.layout import Layout
 from phasegan.errors import InputError
-from phasegan.fourier.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
 from phasegan.io.output_paths import check_text
 from phasegan.io.package_data import shipped_folder
 
@@ -48,20 +49,8 @@ class ArraySource(Settings):
     checksum: str | None = None
 
 
-class Preprocessing(Settings):
+class Preprocessing(PreprocessingConfig):
     """How images become samples; the defaults of `phasegan prepare`."""
-
-    size: Annotated[int, Field(strict=True, ge=2, le=8192)] = 128
-    channels: Literal["gray", "rgb"] = "gray"
-    fit: Literal["crop", "pad", "stretch"] = "crop"
-    oversample: Annotated[float, Field(strict=True, ge=1, le=4)] = 1.0
-    phase_dtype: Literal["uint16", "float16", "float32"] = "uint16"
-    phase_noise: Annotated[float, Field(strict=True, ge=0, le=MAX_PHASE_NOISE)] = 0.0
-    """σ of Gaussian noise on the phases, radians."""
-    phase_bits: Annotated[int, Field(strict=True, ge=1, le=MAX_PHASE_BITS)] | None = None
-    """Phases are rounded to 2πk / 2^bits, after the noise; None: not rounded."""
-    images: Annotated[bool, Field(strict=True)] = True
-    """Keep the images beside their phases; False: phases alone."""
 
     def layout(self, padded: int, bits: int) -> Layout:
         """Return the layout of the samples.
@@ -88,14 +77,6 @@ class Preprocessing(Settings):
             phase_bits=self.phase_bits,
             has_images=self.images,
         )
-
-
-class Split(Settings):
-    """How many samples go where; without counts, all there are."""
-
-    samples: Annotated[int, Field(strict=True, ge=1)] | None = None
-    test: Annotated[int, Field(strict=True, ge=0)] | None = None
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
 
 
 class Download(Settings):

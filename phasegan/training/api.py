@@ -10,6 +10,8 @@ from typing import Any, Unpack
 import torch
 
 from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.options.keywords import renamed_keywords
+from phasegan.config.options.train import TrainCommand, TrainOptions
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
@@ -23,7 +25,7 @@ from phasegan.training.presets import Data
 from phasegan.training.setup.eta import Estimate
 from phasegan.training.setup.init_from import InitialNetworks
 from phasegan.training.setup.inputs import PathLike, default_data, is_translation, open_inputs
-from phasegan.training.setup.options import AllOptions, choose_execution
+from phasegan.training.setup.options import take_execution
 from phasegan.training.setup.run_state import RunState, find_run_state
 from phasegan.training.setup.timing import estimate_run
 from phasegan.training.trainer import Trainer
@@ -48,6 +50,7 @@ class TrainReport:
     """Where the run stands; None if nothing was trained."""
 
 
+@renamed_keywords(TrainCommand, TrainOptions)
 def train(
     data: PathLike | None = None,
     output: PathLike | None = None,
@@ -55,12 +58,12 @@ def train(
     images: PathLike | None = None,
     domain_a: PathLike | None = None,
     domain_b: PathLike | None = None,
-    start_from: PathLike | None = None,
+    init_from: PathLike | None = None,
     resume: bool = False,
     dry_run: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
-    **options: Unpack[AllOptions],
+    **options: Unpack[TrainOptions],
 ) -> TrainReport:
     """Train a CycleGAN from phases (A) to images (B), or between two domains of pictures.
 
@@ -77,7 +80,7 @@ def train(
         are then domain A as they are, and `data` need not hold images.
     domain_a, domain_b : path, optional
         Two domains of pictures, each in a folder of its own.
-    start_from : path, optional
+    init_from : path, optional
         Of translations: a run folder, or one with others' weights, whose networks the
         training starts from; their sizes are the default.
     resume : bool
@@ -140,7 +143,7 @@ def train(
         adversarial, adversarial_every : float, int
             Of physics: weight, 0 for no discriminator; the side of domain A is
             taken every so many steps, and counts so many times.
-        clip_norm, average : float
+        clip_norm, ema_decay : float
             Of physics: largest norm of a gradient; of physics and translations: decay
             of the average of the weights.
         crop, contrast, brightness, gamma, augmentation
@@ -183,9 +186,9 @@ def train(
         "images": images,
         "domain_a": domain_a,
         "domain_b": domain_b,
-        "start_from": start_from,
+        "init_from": init_from,
     }
-    execution = choose_execution(wanted)
+    execution = take_execution(wanted)
     with contextlib.ExitStack() as stack:
         processes, chosen = stack.enter_context(process_group(choose_device(device)))
         progress = progress if progress is not None and processes.main else Progress()

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-COMMANDS = ("prepare", "train", "reconstruct", "evaluate", "bench", "inspect")
+ON_A_DEVICE = ("train", "reconstruct", "evaluate", "bench")
 
 
 def test_json_is_never_written_over_something_else(run_cli, tiny, tmp_path):
@@ -79,9 +79,9 @@ def test_bad_input_is_one_line_and_status_2(run_cli, tiny, tmp_path, arguments, 
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ON_A_DEVICE)
 def test_a_gpu_that_is_not_there(run_cli, tiny, command):
-    needs = {"reconstruct": [tiny, "-o", "x"], "evaluate": [tiny], "inspect": [tiny]}
+    needs = {"reconstruct": [tiny, "-o", "x"], "evaluate": [tiny]}
     outcome = run_cli(command, *needs.get(command, []), "--device", "cuda")
     assert outcome.status == 2
     assert "finds no CUDA GPU" in outcome.err

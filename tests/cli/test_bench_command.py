@@ -9,7 +9,7 @@ import pytest
 
 import phasegan
 from phasegan.benchmark.estimates import RowEstimate
-from phasegan.cli.common import Duration, SeedList
+from phasegan.cli.parameter_types import Duration, SeedList
 from phasegan.evaluation.notes import better_than_baselines, worse_than_baselines
 from phasegan.evaluation.records import ResultRow
 from phasegan.training.setup.eta import Estimate

@@ -31,12 +31,21 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip().endswith("[]")
 
 
+WITHOUT = {
+    "inspect": {"--device", "--threads", "--seed"},
+    "prepare": {"--device"},
+    "reconstruct": {"--seed"},
+}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_and_the_common_options(run_cli, command):
+def test_every_command_has_help_and_the_common_options_that_do_something(run_cli, command):
     outcome = run_cli(command, "--help")
     assert outcome.status == 0
-    for option in ("--device", "--threads", "--seed", "--quiet", "--verbose"):
-        assert option in outcome.out
+    common = {"--device", "--threads", "--seed", "--quiet", "--verbose", "--config"}
+    assert {option for option in common if option in outcome.out} == common - WITHOUT.get(
+        command, set()
+    )
 
 
 def test_version(run_cli):

@@ -68,7 +68,7 @@ def test_train_and_evaluate_count(run_cli, folder):
     check(outcome.err, 2, COUNT, "training with --range-a or --range-b 0 4095")
     again = run_cli("train", folder, "-o", "run", *options[:3], 2, *options[4:], "--resume")
     assert again.status == 2
-    assert "choose another -o (with --start-from run it begins with the weights" in again.err
+    assert "choose another -o (with --init-from run it begins with the weights" in again.err
     ranges = ("--range-a", 0, 4095, "--range-b", 0, 4095)
     outcome = run_cli("train", folder, "-o", "other", *options, *ranges, "--dry-run")
     assert "% of the range" not in outcome.err

@@ -96,7 +96,7 @@ def _make(made: Made) -> Made:
     phasegan.bench(output="bench", **bench)
     shutil.copytree("bench/rows", "before/rows")
     shutil.copy("bench/results.json", "before")
-    reports["bench"] = phasegan.bench(output="bench", against="before", budget=3600.0, **bench)
+    reports["bench"] = phasegan.bench(output="bench", baseline="before", budget=3600.0, **bench)
     grid = {"oversampling": [1, 2], "noise": [0.0], "bits": [8], "images": 2}
     reports["atlas"] = phasegan.atlas("tiny.h5", "atlas", methods=["cg"], **grid)
     reports["translate"] = phasegan.translate(

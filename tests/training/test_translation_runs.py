@@ -191,7 +191,7 @@ def test_a_training_starts_from_the_weights_of_another(pair, run, tmp_path):
     report = phasegan.train(
         pair,
         tmp_path / "more",
-        start_from=run,
+        init_from=run,
         epochs=1,
         size=24,
         learning_rate=1e-12,
@@ -204,10 +204,10 @@ def test_a_training_starts_from_the_weights_of_another(pair, run, tmp_path):
     torch.testing.assert_close(one(picture), other(picture), atol=1e-5, rtol=0)
     with pytest.raises(InputError, match="its generator_ab has base_channels 2"):
         phasegan.train(
-            pair, tmp_path / "other", start_from=run, epochs=1, base_channels=3, device="cpu"
+            pair, tmp_path / "other", init_from=run, epochs=1, base_channels=3, device="cpu"
         )
     with pytest.raises(InputError, match="no weights of a generator"):
-        phasegan.train(pair, start_from=pair, device="cpu")
+        phasegan.train(pair, init_from=pair, device="cpu")
 
 
 def test_runs_are_not_taken_for_one_another(run, tiny, tiny_run, pair):

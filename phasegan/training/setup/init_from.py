@@ -82,7 +82,7 @@ class InitialNetworks:
                 assert isinstance(new, dict)
                 changed = [k for k in new if old.get(k) != new[k]]
                 raise InputError(
-                    f"--start-from {self.path}: its {name} has "
+                    f"--init-from {self.path}: its {name} has "
                     + ", ".join(f"{k} {old.get(k)}" for k in changed)
                     + "; this training needs "
                     + ", ".join(f"{k} {new[k]}" for k in changed)
@@ -114,9 +114,7 @@ def load_initial_networks(
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise InputError(
-            f"--start-from {folder}: no such folder; give a run or a folder of weights"
-        )
+        raise InputError(f"--init-from {folder}: no such folder; give a run or a folder of weights")
     files = find_networks(folder)
     networks: dict[str, nn.Module] = {}
     for name, file in files.items():

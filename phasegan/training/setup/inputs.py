@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from phasegan.config.options.train import TRANSLATIONS
 from phasegan.config.run import TrainConfig
 from phasegan.data.domain_folders import is_pair_folder, open_domains
 from phasegan.data.hdf5.pair_reader import is_pair_file
@@ -18,7 +19,6 @@ from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.training.presets import Data
 from phasegan.training.setup.init_from import InitialNetworks, load_initial_networks
-from phasegan.training.setup.options import OWNERS
 from phasegan.training.setup.resolve import resolve_config
 from phasegan.training.setup.resolve_translation import resolve_pictures
 
@@ -84,7 +84,7 @@ def is_translation(data: PathLike | None, options: dict[str, Any]) -> bool:
         By the options, or by the kind of file or folder.
     """
     named = any(options.get(name) is not None for name in ("domain_a", "domain_b"))
-    wanted = options.get("preset") in OWNERS["size"]
+    wanted = options.get("preset") in TRANSLATIONS
     return named or wanted or is_pair_folder(data) or is_pair_file(data)
 
 
@@ -102,7 +102,7 @@ def open_inputs(
     data : path, optional
         As of `phasegan.train`; where it is None and phases are meant, `builtin.h5` exists.
     options : dict
-        All options, with `images`, `domain_a`, `domain_b` and `start_from`; changed.
+        All options, with `images`, `domain_a`, `domain_b` and `init_from`; changed.
     device : torch.device
         Where the training will run.
     progress : Progress
@@ -120,11 +120,11 @@ def open_inputs(
     InputError
         If data and options do not fit.
     """
-    own = {k: options.pop(k, None) for k in ("images", "domain_a", "domain_b", "start_from")}
+    own = {k: options.pop(k, None) for k in ("images", "domain_a", "domain_b", "init_from")}
     if is_translation(data, own | options):
         return _open_domains(data, own, options, device, progress)
-    if own["start_from"] is not None:
-        raise InputError("--start-from belongs to the presets translation and one-way")
+    if own["init_from"] is not None:
+        raise InputError("--init-from belongs to the presets translation and one-way")
     path = DEFAULT_DATA if data is None else Path(data)
     if path.is_dir():
         raise InputError(
@@ -154,8 +154,8 @@ def _open_domains(
         )
     domains = open_domains(data, own["domain_a"], own["domain_b"])
     start = None
-    if own["start_from"] is not None:
-        start = load_initial_networks(own["start_from"], options.get("padding"))
+    if own["init_from"] is not None:
+        start = load_initial_networks(own["init_from"], options.get("padding"))
         for name, value in start.sizes().items():
             if options.get(name) is None:
                 options[name] = value

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from phasegan.config.options.train import DEFAULT_EPOCHS
 from phasegan.config.physics import (
     NO_AUGMENTATION,
     PHYSICS_VARIANTS,
@@ -33,11 +34,9 @@ from phasegan.errors import InputError
 from phasegan.models.cascade_fit import SMALLEST
 from phasegan.models.patchgan import MIN_SIZE
 from phasegan.training.setup.options import (
-    DEFAULT_EPOCHS,
-    check_owners,
-    check_variant,
+    check_preset,
     choose_precision,
-    given,
+    explicit_options,
     named_variant,
     take_section,
     take_validation,
@@ -69,11 +68,11 @@ def resolve_config(
         If an option is out of range or belongs to another preset, or the data
         do not fit the preset.
     """
-    chosen = given(options)
+    chosen = explicit_options(options)
     preset = chosen.pop("preset", DEFAULT_PRESET)
     if images is not None and preset != "physics":
         raise InputError("--images belongs to the preset physics")
-    check_owners(preset, chosen)
+    check_preset(preset, chosen)
     if preset not in PHASE_PRESETS:
         raise InputError(
             f"{file.path}: holds phase spectra; the preset {preset} needs two domains of pictures, "
@@ -174,7 +173,6 @@ def _precision(options: dict[str, Any], preset: str, device: torch.device) -> st
 
 
 def _paper(common: dict[str, Any], options: dict[str, Any]) -> PhaseConfig:
-    check_variant(common["variant"], VARIANTS)
     shared = {"blocks": full_blocks(common["data"].size)}
     networks = {**shared, **VARIANTS[common["variant"]]}
     for name in networks:
@@ -191,7 +189,6 @@ def _paper(common: dict[str, Any], options: dict[str, Any]) -> PhaseConfig:
 
 
 def _physics(common: dict[str, Any], options: dict[str, Any]) -> PhaseConfig:
-    check_variant(common["variant"], PHYSICS_VARIANTS)
     changes = build(AugmentationConfig, _augmentation(options), "train")
     standard = PHYSICS_VARIANTS[common["variant"]]
     for name in ("widths", "encodings"):

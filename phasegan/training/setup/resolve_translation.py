@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from phasegan.config.options.train import DEFAULT_EPOCHS, DEFAULT_SIZES
 from phasegan.config.presets import PHASE_PRESETS
 from phasegan.config.run import full_blocks
 from phasegan.config.settings import build
@@ -25,20 +26,15 @@ from phasegan.models.patchgan import MIN_SIZE
 from phasegan.progress import Progress
 from phasegan.training.data.domains import DomainData, scan_domains
 from phasegan.training.setup.options import (
-    DEFAULT_EPOCHS,
-    check_owners,
-    check_variant,
+    check_preset,
     choose_precision,
-    given,
+    explicit_options,
     take_section,
     take_validation,
 )
 
-DEFAULT_SIZES = {"full": 256, "small": 128}
-"""Rows and columns of the crops by variant."""
 LOAD_RATIO = 286 / 256
 """Of the size that pictures are brought to and that of the crops, as published."""
-ALPHA = ("drop", "keep")
 _OF_RESNETS = ("blocks", "padding", "norm", "dropout")
 
 
@@ -64,24 +60,21 @@ def resolve_pictures(
         If an option is out of range or belongs to another preset, or the pictures
         do not fit together.
     """
-    chosen = given(options)
+    chosen = explicit_options(options)
     preset = chosen.pop("preset", "translation")
     if preset in PHASE_PRESETS:
         raise InputError(
             f"the preset {preset} trains on phase spectra; give a file of `phasegan prepare`, or "
             "take the preset translation or one-way"
         )
-    check_owners(preset, chosen)
+    check_preset(preset, chosen)
     alpha = chosen.pop("alpha", "drop")
-    if alpha not in ALPHA:
-        raise InputError(f"--alpha {alpha}: choose drop or keep")
     limits = tuple(chosen.pop(name, None) for name in ("range_a", "range_b"))
     for name, limit in zip("ab", limits, strict=True):
         if limit is not None and not limit[0] < limit[1]:
             raise InputError(f"--range-{name} {limit[0]:g} {limit[1]:g}: LOW must be below HIGH")
     data = scan_domains(domains, progress, alpha=alpha == "keep", limits=(limits[0], limits[1]))
     variant = chosen.pop("variant", "small" if device.type == "cpu" else "full")
-    check_variant(variant, TRANSLATION_VARIANTS)
     validation = take_validation(chosen)
     pictures = _pictures(chosen, data, variant, validation.samples)
     same = pictures.a.channels == pictures.b.channels
@@ -104,8 +97,6 @@ def resolve_pictures(
     networks, named = _networks(chosen, variant, pictures.size)
     channels = networks.base_channels if networks.generator == "resnet" else None
     common["precision"] = choose_precision(chosen.pop("precision", "auto"), channels, device)
-    if "gan_loss" in chosen:
-        chosen["adversarial"] = chosen.pop("gan_loss")
     sections = {
         "variant": named,
         "networks": networks,
@@ -146,8 +137,6 @@ def _networks(options: dict[str, Any], variant: str, size: int) -> tuple[Transla
     names = TranslationNetworks.model_fields
     chosen = {name: options.pop(name) for name in list(options) if name in names}
     kind = chosen.setdefault("generator", USUAL_GENERATORS[variant])
-    if kind not in USUAL_CYCLES:
-        raise InputError(f"--generator {kind}: choose one of {', '.join(USUAL_CYCLES)}")
     for name in _OF_RESNETS if kind == "unet" else ():
         if name in chosen:
             raise InputError(

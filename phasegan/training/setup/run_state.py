@@ -82,7 +82,7 @@ def _check(folder: RunFolder, config: TrainConfig, resume: bool) -> RunStatus | 
     if changed:
         way = ""
         if isinstance(config, TranslationConfig):
-            way = f" (with --start-from {folder.path} it begins with the weights of this one)"
+            way = f" (with --init-from {folder.path} it begins with the weights of this one)"
         raise InputError(
             f"{folder.path} holds a run of another configuration ({'; '.join(changed)}); "
             f"choose another -o{way}"

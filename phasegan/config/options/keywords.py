@@ -1,0 +1,67 @@
+"""Keywords of public functions: earlier names, and those that a TypedDict lists."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+from phasegan.config.options.schema import Options, options_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def renamed_keywords(
+    model: type[Options], *options: Any
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Accept the earlier names of options as keywords, with a warning, for one version.
+
+    Parameters
+    ----------
+    model : type
+        The options of the function's command.
+    *options : type
+        TypedDicts that the function takes as `**options`: its signature lists them.
+    """
+    present = {
+        flag.removeprefix("--").replace("-", "_"): option.name
+        for option in options_of(model).values()
+        for flag in option.cli.renamed
+    }
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        name = function.__name__
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for old in present.keys() & kwargs.keys():
+                new = present[old]
+                if new in kwargs:
+                    raise TypeError(f"{name}() got {new!r} and its earlier name {old!r}")
+                message = f"{name}({old}=…) is now {new}; the old name goes with the next version"
+                warnings.warn(message, FutureWarning, stacklevel=2)
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        call.__renamed__ = present  # type: ignore[attr-defined]
+        if options:
+            call.__signature__ = _listed(function, options)  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _listed(function: Callable[..., Any], options: tuple[Any, ...]) -> inspect.Signature:
+    """Return a signature with each of the options in the place of `**options`."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    signature = inspect.signature(function)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for typed in options:
+        parameters += [
+            inspect.Parameter(name, kind, default=None, annotation=hint)
+            for name, hint in get_type_hints(typed).items()
+        ]
+    return signature.replace(parameters=parameters)
