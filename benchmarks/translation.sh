@@ -56,7 +56,7 @@ case " ${PARTS:-pairs options} " in *" options "*)
         # shellcheck disable=SC2086
         {
             learn "default-$seed" $pair $some
-            learn "latest-weights-$seed" $pair $some --average 0
+            learn "latest-weights-$seed" $pair $some --ema-decay 0
             learn "transposed-$seed" $pair $some --upsampling transposed
             learn "spectral-norm-$seed" $pair $some --spectral-norm
             learn "hinge-$seed" $pair $some --gan-loss hinge

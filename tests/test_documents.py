@@ -51,7 +51,7 @@ def test_the_defaults_in_the_training_page_are_those_of_the_preset(tiny):
         config = resolve_config(file, torch.device("cpu")).model_dump()
     sections = ("losses", "optimiser", "augmentation")
     known = config | {k: v for section in sections for k, v in config[section].items()}
-    known["adversarial_ab"] = known["adversarial"]
+    known["adversarial_ab"], known["ema_decay"] = known["adversarial"], known["average"]
     options = re.findall(r"^\| `--([a-z-]+)` \| ([\d.]+) \|", text[0], re.MULTILINE)
     weights = re.findall(r"^\| `(\w+)` \| .* \| ([\d.]+) \|$", text[0], re.MULTILINE)
     assert (len(options), len(weights)) == (9, 4)

@@ -39,7 +39,7 @@ class Outer(Settings):
         ({"name": "x", "inner": {"widht": 1}}, "unknown key inner.widht; did you mean width?"),
         ({"name": "x", "zzzz": 1}, "known keys: inner, name, share"),
         ({}, "here: name is missing"),
-        ({"name": "x", "share": 2}, "share = 2: input should be less than or equal to 1"),
+        ({"name": "x", "share": 2}, "share = 2: must be at most 1"),
         ({"name": "x", "share": float("nan")}, "share = nan"),
     ],
 )

@@ -21,7 +21,7 @@ _PRESETS: dict[str, tuple[str, ...]] = {
     "paper": ("--base-channels", "2", "--blocks", "1"),
     "translation": (
         *("--size", "24", "--generator", "resnet", "--base-channels", "2", "--blocks", "0"),
-        *("--average", "0.9", "--augment", "colour,shift,cutout"),
+        *("--ema-decay", "0.9", "--augment", "colour,shift,cutout"),
     ),
 }
 _CASE = """name = "tiny"

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from phasegan._version import __version__
 from phasegan.benchmark.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
-from phasegan.config.options.benchmark import BITS, IMAGES, NOISES, RATIOS
+from phasegan.config.options.benchmark import BITS, IMAGES, NOISES, RATIOS, AtlasCommand
+from phasegan.config.options.keywords import takes_options
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.evaluation.method_specs import MethodSpec, methods_and_runs
@@ -53,6 +54,7 @@ class Atlas:
     reused: int
 
 
+@takes_options(AtlasCommand)
 def atlas(
     data: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
@@ -126,7 +128,7 @@ def atlas(
         methods = () if runs else METHODS
     methods = [methods] if isinstance(methods, str) else methods
     runs = [runs] if isinstance(runs, str | os.PathLike) else runs
-    _check(methods, runs, oversampling, noise, bits, images)
+    _check(methods, runs, oversampling, noise, bits)
     path = default_data(data, progress)
     folder = Path(output) if output is not None else Path("atlas") / path.stem
     with PreparedFile(path) as file:
@@ -184,7 +186,6 @@ def _check(
     ratios: Sequence[float],
     noise: Sequence[float],
     bits: Sequence[int],
-    images: int,
 ) -> None:
     for name in methods:
         check_method(name)
@@ -197,8 +198,6 @@ def _check(
     for number in bits:
         if not 1 <= number <= 16:
             raise InputError(f"bits {number}: must be from 1 to 16")
-    if images < 1:
-        raise InputError(f"images = {images}: must be at least 1")
     if not ((methods or runs) and ratios and (noise or bits)):
         raise InputError("nothing to sweep: give methods, oversampling, and noise or bits")
 

@@ -18,7 +18,7 @@ from phasegan.benchmark.report.context import ReportContext, heading
 from phasegan.benchmark.report.report import write_report, write_tables
 from phasegan.benchmark.session import Session
 from phasegan.config.options.benchmark import BenchCommand
-from phasegan.config.options.keywords import renamed_keywords
+from phasegan.config.options.keywords import takes_options
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.leakage import LeakReport, find_leaks
 from phasegan.data.prepare.api import prepare
@@ -64,7 +64,7 @@ class BenchReport:
         return [row for row in self.rows if row.status == "failed"]
 
 
-@renamed_keywords(BenchCommand)
+@takes_options(BenchCommand)
 def bench(
     samples: Sequence[int] | int = (),
     epochs: Sequence[int] | int = (),
@@ -164,8 +164,6 @@ def bench(
     pairs = [list(np.atleast_1d(np.asarray(v, dtype=np.int64))) for v in (samples, epochs)]
     if seed is not None and seeds:
         raise InputError("--seed and --seeds: give one of them")
-    if budget is not None and not budget > 0:
-        raise InputError(f"budget = {budget}: must be above 0 seconds")
     definition = resolve_case(
         case,
         pairs[0],

@@ -52,6 +52,15 @@ def unknown_key(shown: str, key: str, known: Sequence[str]) -> str:
     return f"unknown key {shown}; {hint}"
 
 
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("above", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("below", "lt"),
+}
+"""Words for pydantic's errors on bounds."""
+
+
 def _explain(model: type[BaseModel], problem: Any) -> str:
     location = tuple(problem["loc"])
     name = printable(".".join(str(part) for part in location)) or "settings"
@@ -61,9 +70,13 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{name} is missing"
     message = problem["msg"].removeprefix("Value error, ")
+    facts = problem.get("ctx", {})
     if problem["type"] == "literal_error":
-        choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        choices = re.findall(r"'([^']*)'", facts["expected"])
         message = f"choose one of {', '.join(choices)}" if choices else message
+    if problem["type"] in _BOUNDS:
+        words, key = _BOUNDS[problem["type"]]
+        message = f"must be {words} {facts[key]:.12g}"
     given = repr(problem["input"])
     given = given if len(given) <= 80 else f"{given[:80]}…"
     return f"{name} = {given}: {message[0].lower()}{message[1:]}"

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.options.keywords import takes_options
+from phasegan.config.options.networks import EvaluateCommand
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.notices import narrow_range, value_range
 from phasegan.devices import choose_device
@@ -252,6 +254,7 @@ def score_method(
     return concatenate_scores(parts)
 
 
+@takes_options(EvaluateCommand)
 def evaluate(
     data: str | os.PathLike[str],
     methods: Sequence[str] = (),

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.options.keywords import takes_options
+from phasegan.config.options.networks import ReconstructCommand
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
@@ -32,6 +34,7 @@ from phasegan.reconstruction.registry import (
 )
 
 
+@takes_options(ReconstructCommand)
 def reconstruct(
     source: NDArray[np.floating] | str | os.PathLike[str],
     *,
@@ -145,7 +148,7 @@ def reconstruct(
     name = "auto" if method is None and run is None else method
     if name is not None:
         check_method(name)
-    _check_numbers(data_range, limit, iterations, tolerance, dtype)
+    _check_numbers(data_range, tolerance)
     learned = None
     if run is not None:
         from phasegan.reconstruction.learned import LearnedMethod
@@ -204,22 +207,11 @@ def reconstruct(
     return _result(run_method(loaded.observation), loaded, name, is_tensor)
 
 
-def _check_numbers(
-    data_range: int,
-    limit: int | None,
-    iterations: int | None,
-    tolerance: float | None,
-    dtype: str | None,
-) -> None:
+def _check_numbers(data_range: int, tolerance: float | None) -> None:
     if data_range not in (255, 65535):
         raise InputError(f"data_range = {data_range}: 255 for 8-bit images, 65535 for 16-bit ones")
-    for name, value in (("limit", limit), ("iterations", iterations)):
-        if value is not None and value < 1:
-            raise InputError(f"{name} = {value}: must be at least 1")
     if tolerance is not None and not 0 <= tolerance < 1:
         raise InputError(f"tolerance = {tolerance:g}: must be from 0 to below 1")
-    if dtype not in (None, "float64", "float32"):
-        raise InputError(f"dtype = {dtype!r}: float64 or float32")
 
 
 def _is_single(source: Any) -> bool:

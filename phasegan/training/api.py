@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import torch
 
 from phasegan.config.execution import STANDARD, Execution
-from phasegan.config.options.keywords import renamed_keywords
+from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.train import TrainCommand, TrainOptions
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
@@ -50,7 +50,7 @@ class TrainReport:
     """Where the run stands; None if nothing was trained."""
 
 
-@renamed_keywords(TrainCommand, TrainOptions)
+@takes_options(TrainCommand, TrainOptions)
 def train(
     data: PathLike | None = None,
     output: PathLike | None = None,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from phasegan.config.options.keywords import takes_options
+from phasegan.config.options.networks import TranslateCommand
 from phasegan.data.images.full_depth import pixel_suffixes
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
@@ -18,7 +20,6 @@ from phasegan.progress import Progress
 from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import open_translator
 from phasegan.translation.images import ImageResults, ImageTranslation, PixelOptions
-from phasegan.translation.value_ranges import ALPHAS, DEPTHS
 from phasegan.translation.video.reader import is_video
 from phasegan.translation.video.temporal import Steadiness, TemporalStabiliser
 
@@ -62,6 +63,7 @@ class TranslateReport:
     seconds: float = 0.0
 
 
+@takes_options(TranslateCommand)
 def translate(
     run: str | os.PathLike[str],
     source: str | os.PathLike[str],
@@ -158,7 +160,7 @@ def translate(
     if not source_path.exists():
         raise InputError(f"{source_path}: no such picture, folder or film")
     video = source_path.is_file() and is_video(source_path)
-    _check(source_path, video, depth, alpha, limits, steady, batch_size)
+    _check(source_path, video, depth, alpha, limits, steady)
     if source_path.is_file() and output_path.is_dir():
         output_path = output_path / source_path.name
     _check_target(source_path, output_path, overwrite)
@@ -250,17 +252,9 @@ def _check(
     alpha: str,
     limits: tuple[float, float] | None,
     steady: float,
-    batch_size: int | None,
 ) -> None:
-    for name, value, choices in (("depth", depth, DEPTHS), ("alpha", alpha, ALPHAS)):
-        if value not in choices:
-            raise InputError(f"{name} = {value!r}: choose one of {', '.join(choices)}")
     if limits is not None and not limits[0] < limits[1]:
         raise InputError(f"range {limits[0]:g} to {limits[1]:g}: the second must be greater")
-    if not 0 <= steady <= 1:
-        raise InputError(f"steady = {steady:g}: must be from 0 to 1")
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size = {batch_size}: must be at least 1")
     if steady and not video:
         raise InputError("--steady is for films; leave it out")
     if video and depth == "16":

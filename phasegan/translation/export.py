@@ -8,6 +8,8 @@ from pathlib import Path
 
 from torch import nn
 
+from phasegan.config.options.keywords import takes_options
+from phasegan.config.options.networks import ExportCommand
 from phasegan.config.run import PhaseConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
@@ -36,6 +38,7 @@ class ExportReport:
     difference: float | None = None
 
 
+@takes_options(ExportCommand)
 def export(
     run: str | os.PathLike[str],
     output: str | os.PathLike[str],

@@ -18,8 +18,6 @@ from phasegan.data.images.resizing import to_channels
 from phasegan.errors import InputError
 from phasegan.translation.generators import Domain
 
-DEPTHS = ("keep", "8", "16")
-ALPHAS = ("drop", "keep")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 

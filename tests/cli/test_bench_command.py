@@ -75,14 +75,14 @@ def test_a_bench_says_how_long_and_leaves_a_report(run_cli, tiny, tmp_path):
     assert document["command"].startswith("phasegan bench --data ")
     report = (folder / "report.html").read_text()
     assert "paper-2ch-1b" in report
-    again = run_cli(*words, "--seeds", "0,1", "--against", "b")
+    again = run_cli(*words, "--seeds", "0,1", "--baseline", "b")
     assert again.status == 0
     assert "What changed:" in again.out
     assert "identical" in again.out
     assert "4 rows were there already" in again.out
     for name in ("table.md", "report.html"):
         assert "Changes against b" in (folder / name).read_text()
-    quiet = run_cli(*words, "--seeds", "0,1", "--against", "b", "-q").out
+    quiet = run_cli(*words, "--seeds", "0,1", "--baseline", "b", "-q").out
     assert [line for line in quiet.splitlines() if line.endswith(":")] == [
         "Over seeds:",
         "What changed:",
@@ -96,7 +96,7 @@ def test_a_bench_says_how_long_and_leaves_a_report(run_cli, tiny, tmp_path):
         (("--seeds", "1,1"), "different integers"),
         (("--seeds", "0,1", "--seed", 2), "--seed and --seeds: give one of them"),
         (("--method", "magic"), "magic"),
-        (("--against", "nowhere"), "nowhere: no such folder"),
+        (("--baseline", "nowhere"), "nowhere: no such folder"),
         (("--case", "nowhere"), "no such case"),
     ],
 )

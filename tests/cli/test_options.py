@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
 import warnings
+from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
 import phasegan
 from phasegan.cli.options import DeclaredOption
 from phasegan.config.options.commands import COMMANDS
 from phasegan.config.options.file import options_file, read_options
+from phasegan.config.options.reference import reference
 from phasegan.config.options.schema import options_of
 from phasegan.config.options.train import TrainCommand
 from phasegan.errors import InputError
@@ -117,6 +121,11 @@ def test_config_writes_a_file_and_never_over_another(run_cli, tmp_path):
         assert message in outcome.err
 
 
+def test_the_page_of_options_is_the_generated_one():
+    page = Path(__file__).parents[2] / "docs" / "options.md"
+    assert page.read_text(encoding="utf-8") == reference()
+
+
 def parsed(name, *words):
     """Return what a function of a command would be given."""
     command = CLICK_COMMANDS[name]
@@ -163,7 +172,7 @@ def test_a_file_gives_lists_and_times_to_a_bench(options_toml):
     ("text", "message"),
     [
         ("epoch = 3", "unknown key epoch; did you mean epochs?"),
-        ("epochs = 0", "epochs = 0: input should be greater than or equal to 1"),
+        ("epochs = 0", "epochs = 0: must be at least 1"),
         ("epochs = 1.5", "epochs = 1.5: "),
         ("fit = 'crop'", "fit = 'crop': choose one of stretch, short-side, none"),
         ("lr = 1e-3\nlearning_rate = 1e-3", "give one of them"),
@@ -268,6 +277,31 @@ def test_options_without_effect_are_taken_and_said_to_have_none(run_cli, command
     assert option not in run_cli(command, "--help-all").out
     facts = {p.name: p for p in CLICK_COMMANDS[command].params if isinstance(p, click.Option)}
     assert facts[option[2:]].hidden
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        (phasegan.train, {"clip_norm": -1}, "clip_norm = -1: must be at least 0"),
+        (phasegan.train, {"ema_decay": 1}, "ema_decay = 1: must be below 1"),
+        (phasegan.train, {"fit": "crop"}, "fit = 'crop': choose one of stretch, short-side, none"),
+        (phasegan.translate, {"steady": 2}, "steady = 2: must be at most 1"),
+        (phasegan.translate, {"batch_size": np.int64(0)}, "batch_size = 0: must be at least 1"),
+        (phasegan.translate, {"depth": "12"}, "depth = '12': choose one of keep, 8, 16"),
+        (phasegan.reconstruct, {"dtype": "int8"}, "dtype = 'int8': choose one of float64, float32"),
+        (phasegan.prepare, {"oversample": 5}, "oversample = 5: must be at most 4"),
+        (phasegan.bench, {"budget": 0}, "budget = 0: must be above 0"),
+        (phasegan.atlas, {"images": 0}, "images = 0: must be at least 1"),
+        (phasegan.export, {"direction": "ab"}, "direction = 'ab': choose one of a2b, b2a"),
+        (phasegan.evaluate, {"device": "tpu"}, "device = 'tpu': choose one of auto, cpu"),
+    ],
+)
+def test_functions_check_ranges_before_any_work(function, options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = {phasegan.translate: ("a", "b", "c"), phasegan.export: ("a", "b")}
+    with pytest.raises(InputError, match=re.escape(message)):
+        function(*places.get(function, ("a",)), **options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_range_of_an_option_is_that_of_its_configuration():

@@ -150,7 +150,7 @@ class PrepareCommand(DomainOptions, OverwriteOption, ThreadsOption, SeedOption, 
             metavar="ADDRESS",
         ),
     ] = None
-    workers: Annotated[Count | None, Cli("Decoding processes.", default="--threads")] = None
+    workers: Annotated[Count | None, Cli("Decoding processes.", OUTPUT, default="--threads")] = None
     resume: Annotated[
         bool,
         Cli("Continue an interrupted preparation, and never throw one away.", OUTPUT, common=True),

@@ -23,7 +23,7 @@ def parse_duration(value: Any) -> float:
         If it is none, or not above 0.
     """
     if isinstance(value, int | float):
-        return float(value)
+        return value
     text, seconds, end = str(value).strip().lower(), 0.0, 0
     while part := _PART.match(text, end):
         seconds += float(part[1]) * _UNITS[part[2]]

@@ -1,4 +1,4 @@
-"""Keywords of public functions: earlier names, and those that a TypedDict lists."""
+"""Keywords of public functions: their ranges, earlier names, and those that a TypedDict lists."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import warnings
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from phasegan.config.options.schema import Options, options_of
+from phasegan.config.options.schema import Options, check_options, options_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def renamed_keywords(
+def takes_options(
     model: type[Options], *options: Any
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Accept the earlier names of options as keywords, with a warning, for one version.
+    """Check the options of a command among the keywords, and accept their earlier names.
+
+    Numbers, texts and switches are checked; arrays and sequences are the function's own. An
+    earlier name is taken for one version, with a warning.
 
     Parameters
     ----------
@@ -26,9 +29,10 @@ def renamed_keywords(
     *options : type
         TypedDicts that the function takes as `**options`: its signature lists them.
     """
+    declared = options_of(model)
     present = {
         flag.removeprefix("--").replace("-", "_"): option.name
-        for option in options_of(model).values()
+        for option in declared.values()
         for flag in option.cli.renamed
     }
 
@@ -44,6 +48,9 @@ def renamed_keywords(
                 message = f"{name}({old}=…) is now {new}; the old name goes with the next version"
                 warnings.warn(message, FutureWarning, stacklevel=2)
                 kwargs[new] = kwargs.pop(old)
+            values = {n: _plain(value) for n, value in kwargs.items() if n in declared}
+            scalars = {n: value for n, value in values.items() if isinstance(value, _SCALARS)}
+            check_options(model, scalars, name)
             return function(*args, **kwargs)
 
         call.__renamed__ = present  # type: ignore[attr-defined]
@@ -52,6 +59,14 @@ def renamed_keywords(
         return call
 
     return decorate
+
+
+_SCALARS = (bool, int, float, str)
+
+
+def _plain(value: Any) -> Any:
+    """Return numpy's and torch's scalars as Python's."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def _listed(function: Callable[..., Any], options: tuple[Any, ...]) -> inspect.Signature:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.options.data import PrepareCommand
+from phasegan.config.options.keywords import takes_options
 from phasegan.data.hdf5.container import HDF5_SUFFIXES
 from phasegan.data.prepare.append import append_images
 from phasegan.data.prepare.job import PrepareReport
@@ -24,6 +26,7 @@ from phasegan.io.output_paths import check_file_name
 from phasegan.progress import Progress
 
 
+@takes_options(PrepareCommand)
 def prepare(
     source: str | os.PathLike[str] | NDArray[np.integer] | None = None,
     output: str | os.PathLike[str] | None = None,
