@@ -250,7 +250,7 @@ def test_a_run_that_is_gone_is_trained_again(tiny, tmp_path, durations):
         ({"seed": 1, "seeds": [1, 2]}, "--seed and --seeds"),
         ({"budget": 0}, "budget = 0: must be above 0"),
         ({"methods": ["magic"]}, "magic"),
-        ({"against": "nowhere"}, "nowhere"),
+        ({"baseline": "nowhere"}, "nowhere"),
     ],
 )
 def test_bad_options_are_refused_before_any_work(tiny, tmp_path, durations, options, message):
