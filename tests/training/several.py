@@ -125,14 +125,14 @@ def computing_in_double():
     iteration earlier: what a run learns in parts would differ by rounding from what it
     learns at once as much as by a mistake.
     """
-    laid_out, init = Accelerator.to_memory_format, PhaseOperator.__init__
+    to_format, init = Accelerator.to_memory_format, PhaseOperator.__init__
 
     def precise(self, phase, frame, shape, trusted=None, dtype=None):
         init(self, phase, frame, shape, trusted, torch.float64)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
-        patch.setattr(Accelerator, "laid_out", lambda self, x: laid_out(self, x.double()))
+        patch.setattr(Accelerator, "to_memory_format", lambda self, x: to_format(self, x.double()))
         patch.setattr(PhaseOperator, "__init__", precise)
         patch.setattr(api, "estimate_run", lambda *_, **__: SECOND)
         torch.set_default_dtype(torch.float64)

@@ -67,7 +67,7 @@ def local_gan(rank, count, most):
     accelerator = SimpleNamespace(
         processes=Processes(rank, count).local_only(), execution=Execution(micro_batch=most)
     )
-    return SimpleNamespace(accelerator=accelerator, takes_both=lambda done: np.ones(1, bool))
+    return SimpleNamespace(accelerator=accelerator, uses_domain_a=lambda steps: np.ones(1, bool))
 
 
 def assert_rows(found, whole):
