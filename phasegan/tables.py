@@ -390,12 +390,12 @@ def _draw(console: Any, table: Table) -> None:
     headers, *lines = text = _plain_text(table)
     natural = _widths(text)
     widths = natural if _fits(natural, console.width) else _least_widths(table)
-    drawn = DrawnTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    text_table = DrawnTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column, header, width in zip(table.columns, headers, widths, strict=True):
-        drawn.add_column(header, justify=column.align, width=width)
+        text_table.add_column(header, justify=column.align, width=width)
     for line in lines:
-        drawn.add_row(*line)
-    console.print(drawn)
+        text_table.add_row(*line)
+    console.print(text_table)
 
 
 def labelled_lines(entries: Iterable[Entry]) -> list[str]:

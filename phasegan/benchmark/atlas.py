@@ -136,24 +136,24 @@ def atlas(
         if not len(file.test):
             raise InputError(f"{path}: its test split is empty; prepare with --test 1 or more")
         count = min(images, len(file.test))
-        pictures = file.test.images(slice(0, count))
+        references = file.test.images(slice(0, count))
         training = file.train.images(slice(0, min(TRAINING, len(file.train))))
         data_range, digest = file.layout.data_range, file.digest
-    size = pictures.shape[-1]
+    size = references.shape[-1]
     frames = sorted({max(size, round(size * ratio)) for ratio in oversampling})
     levels = [("noise", float(s)) for s in noise] + [("bits", float(b)) for b in bits]
     problems = _ProblemFactory(size, training, data_range, Settings(device=device))
-    specs = methods_and_runs(methods, runs, device=device, planes=pictures.shape[1:-2])
+    specs = methods_and_runs(methods, runs, device=device, planes=references.shape[1:-2])
     plan = _plan(problems, specs, [(m, *level) for m in frames for level in levels])
     common = {"digest": digest, "images": count, "seed": seed, "version": __version__}
     with file_lock(folder.with_name(f".{folder.name}.lock"), str(folder)):
-        kept = read_cells(folder)
+        measured = read_cells(folder)
         remove_leftovers(folder)
         reused = 0
         with progress.task("atlas", len(plan)) as task:
             for m, kind, level, spec in plan:
                 key = _key(common, m, kind, level, spec.identity)
-                known = kept.get(key)
+                known = measured.get(key)
                 if known is not None and not (
                     # a run may be called otherwise today: its identity is its weights
                     (known.method == spec.name or spec.identity != spec.name)
@@ -168,12 +168,12 @@ def atlas(
                     reused += 1
                 else:
                     problem = problems.problem(m, kind, level)
-                    observed = observe(pictures, m, kind, level, seed)
-                    kept[key] = _measure(spec, problem, observed, pictures, kind, level, seed)
-                    write_json(folder / "atlas.json", document_of(kept))
+                    observed = observe(references, m, kind, level, seed)
+                    measured[key] = _measure(spec, problem, observed, references, kind, level, seed)
+                    write_json(folder / "atlas.json", document_of(measured))
                 task.advance(note=f"{spec.name} {m / size:g}× {kind} {level:g}")
         cells = [
-            replace(kept[_key(common, m, kind, level, spec.identity)], method=spec.name)
+            replace(measured[_key(common, m, kind, level, spec.identity)], method=spec.name)
             for m, kind, level, spec in plan
         ]
         write_map(folder, cells, path.name)
@@ -256,13 +256,13 @@ def _bits(kind: str, level: float) -> int | None:
 
 
 def observe(
-    pictures: NDArray[np.generic], padded: int, kind: str, level: float, seed: int
+    references: NDArray[np.generic], padded: int, kind: str, level: float, seed: int
 ) -> Observation:
     """Transform images and degrade their phases, kept as uint16.
 
     Parameters
     ----------
-    pictures : numpy.ndarray
+    references : numpy.ndarray
         (n[, C], N, N).
     padded : int
         M.
@@ -278,7 +278,7 @@ def observe(
         rounding.
     """
     frame = (padded, padded)
-    phase, _, undefined = analyse(pictures, frame)
+    phase, _, undefined = analyse(references, frame)
     bits = _bits(kind, level)
     if kind == "noise":
         if level > 0:
@@ -295,22 +295,22 @@ def _measure(
     spec: MethodSpec,
     problem: Problem,
     observation: Observation,
-    pictures: NDArray[np.generic],
+    references: NDArray[np.generic],
     kind: str,
     level: float,
     seed: int,
 ) -> Cell:
     start = time.perf_counter()
     solution = spec.make(problem)(observation)
-    seconds = (time.perf_counter() - start) / len(pictures)
-    claims = certified_samples(solution.certificates, len(pictures))
+    seconds = (time.perf_counter() - start) / len(references)
+    claims = certified_samples(solution.certificates, len(references))
     values = summarise(
         score(
             solution.estimate,
-            pictures,
+            references,
             data_range=problem.data_range,
             certified=claims,
-            unique_up_to_scale=unique_samples(solution.certificates, len(pictures)),
+            unique_up_to_scale=unique_samples(solution.certificates, len(references)),
         )
     )
     return Cell(
@@ -320,7 +320,7 @@ def _measure(
         N=problem.shape[0],
         M=problem.frame[0],
         oversampling=problem.frame[0] / problem.shape[0],
-        images=len(pictures),
+        images=len(references),
         seed=seed,
         mse=values["mse"],
         mse_scale=values["mse_scale"],

@@ -155,8 +155,8 @@ def compare_results(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comp
     InputError
         If a document is of another format or damaged.
     """
-    whole = (measured_rows(before, "before"), measured_rows(after, "after"))
-    sides = (_one_a_seed(whole[0]), _one_a_seed(whole[1]))
+    rows_by_key = (measured_rows(before, "before"), measured_rows(after, "after"))
+    sides = (_one_a_seed(rows_by_key[0]), _one_a_seed(rows_by_key[1]))
     changes: list[Change] = []
     apart: dict[str, list[RowKey]] = {}
     for key in (key for key in sides[0] if key in sides[1]):
@@ -174,7 +174,7 @@ def compare_results(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comp
     remarks += [f"not compared, {reason}: {list_keys(keys)}." for reason, keys in apart.items()]
     twice = {
         key: None
-        for s, w in zip(sides, whole, strict=True)
+        for s, w in zip(sides, rows_by_key, strict=True)
         for key in s
         if len(s[key]) < len(w[key])
     }

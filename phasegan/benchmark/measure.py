@@ -149,10 +149,10 @@ def _score(
 
 
 def _row(row: PlannedRow, scores: Scores, **known: Any) -> ResultRow:
-    made = row_from_scores(row.method, scores, **known)
+    result = row_from_scores(row.method, scores, **known)
     if row.split == "train" and row.samples is not None:
-        made.values.update(_seen(scores.mse, row.samples))
-    return made
+        result.values.update(_seen(scores.mse, row.samples))
+    return result
 
 
 def _seen(mse: NDArray[np.float64], samples: int) -> dict[str, Any]:

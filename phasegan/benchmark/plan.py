@@ -235,8 +235,10 @@ def plan_rows(
         owners = phase_owners(name)
         if value is not None and owners and not {*owners} & {*case.presets}:
             raise InputError(f"--{name.replace('_', '-')} belongs to the preset {owners[0]}")
-    wanted = {k: v for k, v in sizes.items() if v is not None and (k, v) != ("precision", "auto")}
-    trainings = case.trainings(wanted)
+    overrides = {
+        k: v for k, v in sizes.items() if v is not None and (k, v) != ("precision", "auto")
+    }
+    trainings = case.trainings(overrides)
     planned: dict[PlannedRow, None] = {}
     for seed in case.seeds:
         for pair in case.pairs:

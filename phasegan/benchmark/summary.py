@@ -77,8 +77,8 @@ def summarise_seeds(rows: Sequence[ResultRow]) -> list[Summary]:
 def _spreads(rows: Sequence[ResultRow]) -> dict[str, Spread]:
     spreads = {}
     for name in (*FIGURES, "ssim"):
-        found = [row.values.get(name) for row in rows]
-        values = np.array([value for value in found if value is not None], dtype=np.float64)
+        scores = [row.values.get(name) for row in rows]
+        values = np.array([value for value in scores if value is not None], dtype=np.float64)
         if len(values) == len(rows):
             many = len(values) >= LEAST_FOR_DEVIATION
             deviation = float(values.std(ddof=1)) if many else None

@@ -124,12 +124,12 @@ class TranslationRun:
         """The ways that were trained against a discriminator."""
         return ["ab", "ba"] if self.config.both_ways else ["ab"]
 
-    def translate(self, pictures: NDArray[np.floating], way: str) -> Images:
+    def translate(self, images: NDArray[np.floating], way: str) -> Images:
         """Translate images.
 
         Parameters
         ----------
-        pictures : numpy.ndarray
+        images : numpy.ndarray
             (n, C, rows, columns), in [−1, 1].
         way : {"ab", "ba"}
             From which domain to which.
@@ -139,7 +139,7 @@ class TranslationRun:
         numpy.ndarray
             Same shape, with the channels of the other domain, in [−1, 1], float32.
         """
-        return self._generators.translate(pictures, way)
+        return self._generators.translate(images, way)
 
     def returns(self, way: str) -> bool:
         """Tell whether the run has a generator for the way back.
@@ -304,21 +304,21 @@ class _TranslationScorer:
         label: str,
         way: str,
         kind: Literal["baseline", "real", "run"],
-        pictures: Images,
+        images: Images,
         *,
         paired: bool = True,
         run: str | None = None,
     ) -> TranslationRow:
         """Return the scores of some pictures."""
         goes = _ends(way)[1]
-        target, shares = _unit_range(self._test[goes]), _unit_range(pictures)
+        target, shares = _unit_range(self._test[goes]), _unit_range(images)
         values = {"swd": sliced_wasserstein(shares, target).mean}
         if self._classifier is not None:
             classified = target if kind == "real" else shares
             taken = self._classifier.share_taken_for_b(classified)
             values["taken"] = taken if goes else 1.0 - taken
         if self.paired and paired:
-            values |= _compare(pictures, self._test[goes])
+            values |= _compare(images, self._test[goes])
         if self._features is not None:
             values |= self._features(shares, target)
         return TranslationRow(label, way, kind, values, run)
@@ -331,21 +331,21 @@ class _Features:
         self._network, self._seed = load_features(path, device), seed
         self.remarks: list[str] = []
 
-    def __call__(self, pictures: Images, target: Images) -> dict[str, float]:
-        found = feature_distances(pictures, target, features=self._network, seed=self._seed)
-        if found.remark and found.remark not in self.remarks:
-            self.remarks.append(found.remark)
-        return {"fid": found.fid, "kid": found.kid}
+    def __call__(self, images: Images, target: Images) -> dict[str, float]:
+        distances = feature_distances(images, target, features=self._network, seed=self._seed)
+        if distances.remark and distances.remark not in self.remarks:
+            self.remarks.append(distances.remark)
+        return {"fid": distances.fid, "kid": distances.kid}
 
 
-def _compare(pictures: Images, references: Images) -> dict[str, float]:
+def _compare(images: Images, references: Images) -> dict[str, float]:
     scores = score(
-        np.asarray(255.0 * _unit_range(pictures), np.float64),
+        np.asarray(255.0 * _unit_range(images), np.float64),
         255.0 * _unit_range(references),
         data_range=255,
     )
-    found = summarise(scores)
-    return {name: float(found[name]) for name in ("mse", "ssim") if found.get(name) is not None}
+    means = summarise(scores)
+    return {name: float(means[name]) for name in ("mse", "ssim") if means.get(name) is not None}
 
 
 def _ends(way: str) -> tuple[int, int]:
@@ -356,23 +356,23 @@ def _kind(config: TranslationConfig, domain: int) -> PixelFormat:
     return domain_format((config.data.a, config.data.b)[domain])
 
 
-def _unit_range(pictures: Images) -> Images:
-    """Return pictures in [0, 1]."""
-    return np.clip(0.5 * (pictures + 1.0), 0.0, 1.0).astype(np.float32)
+def _unit_range(images: Images) -> Images:
+    """Return images in [0, 1]."""
+    return np.clip(0.5 * (images + 1.0), 0.0, 1.0).astype(np.float32)
 
 
 def _test_pictures(
     domains: DomainPair, kinds: tuple[PixelFormat, PixelFormat], size: int, progress: Progress
 ) -> list[Images]:
-    found = []
+    images = []
     for domain, part in enumerate(domains.test):
         if part is None:
             raise InputError(
                 f"{domains.name}: no test pictures of domain {'AB'[domain]}; scores need "
                 "pictures that were not trained on, in testA and testB (or DIR/test)"
             )
-        found.append(centre_squares(part, kinds[domain], size, range(len(part)), progress))
-    return found
+        images.append(centre_squares(part, kinds[domain], size, range(len(part)), progress))
+    return images
 
 
 def _pictures(part: ImageSubset, kind: PixelFormat, size: int, seed: int) -> Images:

@@ -115,9 +115,11 @@ def _strip(pictures: NDArray[np.generic], size: tuple[int, int], data_range: int
     for place, picture in enumerate(pictures):
         tile = image_tile(picture, data_range)
         tile = tile[..., 0] if tile.shape[2:] == (1,) else tile
-        whole = size[0] % tile.shape[1] == size[1] % tile.shape[0] == 0
+        integer = size[0] % tile.shape[1] == size[1] % tile.shape[0] == 0
         drawn = Image.fromarray(np.ascontiguousarray(tile)).convert("RGB")
-        drawn = drawn.resize(size, Image.Resampling.NEAREST if whole else Image.Resampling.LANCZOS)
+        drawn = drawn.resize(
+            size, Image.Resampling.NEAREST if integer else Image.Resampling.LANCZOS
+        )
         strip.paste(drawn, (place * (size[0] + _GAP), 0))
     return strip
 

@@ -240,8 +240,8 @@ class FrameStore:
                 frame = read_npy(self._path(epoch))
                 if frame.dtype.kind == "u" and frame.ndim in (3, 4):
                     read.append((epoch, frame))
-        wanted = shape or (read[-1][1].shape if read else ())
-        return [(epoch, frame) for epoch, frame in read if frame.shape == wanted]
+        expected = shape or (read[-1][1].shape if read else ())
+        return [(epoch, frame) for epoch, frame in read if frame.shape == expected]
 
     def write_strip(
         self,

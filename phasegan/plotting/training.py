@@ -192,12 +192,12 @@ def _collect(records: Sequence[Mapping[str, Any]]) -> dict[str, Trace]:
     """Return every loss, and the other numbers of the lines, by name."""
     traces: dict[str, Trace] = {}
     for record in records:
-        found = {k: v for k, v in record.items() if k not in ("step", "epoch", "event")}
-        validation = found.pop("validation", {})
+        values = {k: v for k, v in record.items() if k not in ("step", "epoch", "event")}
+        validation = values.pop("validation", {})
         for name in ("mse", "swd"):
             if name in validation:
-                found["validation"] = validation[name]
-        for name, value in found.items():
+                values["validation"] = validation[name]
+        for name, value in values.items():
             if isinstance(value, int | float):
                 trace = traces.setdefault(name, Trace(name))
                 trace.steps.append(int(record["step"]))
@@ -254,11 +254,11 @@ def _notes(
     """Return what stands under the title: texts and colours."""
     losses = _losses(traces)
     notes = []
-    whole = f" of {steps:,} (grey: still to come)" if steps and steps > done else ""
+    total = f" of {steps:,} (grey: still to come)" if steps and steps > done else ""
     if interrupted_at is not None:
-        notes.append((f"interrupted at step {interrupted_at:,}{whole}", _EVENT))
-    elif whole:
-        notes.append((f"step {done:,}{whole}", SOFT))
+        notes.append((f"interrupted at step {interrupted_at:,}{total}", _EVENT))
+    elif total:
+        notes.append((f"step {done:,}{total}", SOFT))
     if not losses:
         notes.append(("no losses were logged yet", SOFT))
     colours = set(_colours(losses).values())

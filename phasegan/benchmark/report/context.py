@@ -85,14 +85,14 @@ class ReportContext:
         tuple of str
             A sentence each, sorted.
         """
-        said = {
+        reasons = {
             f"{_LEFT[row.status]}: {row.method}"
             + (f", {row.samples:,} × {row.epochs:,}" if row.samples and row.epochs else "")
             + f": {row.reason}."
             for row in rows
             if row.status in _LEFT and row.reason
         }
-        return tuple(sorted(said))
+        return tuple(sorted(reasons))
 
     def notes(self, rows: Sequence[ResultRow]) -> tuple[str, ...]:
         """Return the warnings, and the trainings that are worse than a baseline.
