@@ -93,7 +93,7 @@ def translate_video(
     runner : GeneratorRunner
         The generator on its device; with the moments of `stabiliser`, if that is given.
     source, output : pathlib.Path
-        Films; the output's suffix is one of `film.FORMATS`.
+        Films; the output's suffix is one of `FORMATS` in `reader`.
     stabiliser : TemporalStabiliser, optional
         Makes the film steadier.
     limits : (float, float), optional
