@@ -1,4 +1,4 @@
-"""Prepared files of kinds that `tests/store/golden` has not, kept as they were written.
+"""Prepared files of kinds that `tests/data/golden` has not, kept as they were written.
 
 `--renew` writes those that are missing and leaves the others.
 """
