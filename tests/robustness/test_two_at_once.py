@@ -59,6 +59,7 @@ def wait_for_lock(process, folder: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)  # it may still be inside of a system call
 
 
 def state(folder: Path) -> dict[str, tuple[int, int]]:
