@@ -246,7 +246,14 @@ class Processes:
 
     def stop_consensus(self) -> StopConsensus:
         """Return a consensus of these processes on stopping, for one training loop."""
-        return StopConsensus(None if self._local else self._control)
+        return StopConsensus(None if self._local else self)
+
+    def _start_max(self, code: Tensor) -> Any:
+        from torch import distributed
+
+        return distributed.all_reduce(
+            code, distributed.ReduceOp.MAX, group=self._control, async_op=True
+        )
 
     def close(self) -> None:
         """Send nothing from now on, and release the group for small messages.
@@ -265,12 +272,12 @@ class StopConsensus:
 
     Parameters
     ----------
-    group : torch.distributed.ProcessGroup, optional
-        Group for small messages on the CPU; None for a single process.
+    processes : Processes, optional
+        None for a single process. Their group is not kept here: see `Processes.close`.
     """
 
-    def __init__(self, group: Any = None) -> None:
-        self._group = group
+    def __init__(self, processes: Processes | None = None) -> None:
+        self._processes = processes
         self._pending: tuple[Tensor, Any] | None = None
 
     def submit(self, code: int) -> int:
@@ -286,17 +293,13 @@ class StopConsensus:
         int
             The largest code of the step before; of a single process the code itself.
         """
-        if self._group is None:
+        if self._processes is None:
             return code
         import torch
-        from torch import distributed
 
         answer = self.drain()
         largest = torch.tensor([code])
-        work = distributed.all_reduce(
-            largest, distributed.ReduceOp.MAX, group=self._group, async_op=True
-        )
-        self._pending = largest, work
+        self._pending = largest, self._processes._start_max(largest)
         return answer
 
     def submit_and_wait(self, code: int) -> int:
