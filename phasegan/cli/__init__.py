@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, say what happened."""
+"""Command line: parse, call one function, report the result."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ COMMANDS = {
 }
 
 
-LONGEST_MESSAGE = 1000
-CLEARING_SECONDS = 0.5
-"""How long a command may clear away after a signal before another one ends that too."""
+MAX_MESSAGE = 1000
+CLEANUP_SECONDS = 0.5
+"""Time to clean up after a signal, in which another one does not interrupt."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -56,10 +56,10 @@ class Terminated(KeyboardInterrupt):
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are run."""
+    """Group whose commands are imported when they run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of work."""
+        """Return the names, in the order of a workflow."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -92,9 +92,9 @@ def cli() -> None:
 
 
 _received: set[int] = set()
-"""Signals that were sent to this command, but those that it saved its state after."""
-_clearing_until = 0.0
-"""By `time.monotonic`: until then a signal does not interrupt what the last one began."""
+"""Signals sent to this command."""
+_cleanup_until = 0.0
+"""By `time.monotonic`: until then a signal does not interrupt the cleanup."""
 
 
 def _terminate(number: int, frame: Any) -> None:
@@ -108,24 +108,24 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _is_first(number: int) -> bool:
-    """Tell whether a signal is to end the command: another one may do so while it clears away."""
-    global _clearing_until
+    """Return whether a signal ends the command, and is none that arrives during the cleanup."""
+    global _cleanup_until
     _received.add(number)
     now = time.monotonic()
-    if now < _clearing_until:
+    if now < _cleanup_until:
         return False
-    _clearing_until = now + CLEARING_SECONDS
+    _cleanup_until = now + CLEANUP_SECONDS
     return True
 
 
 def _fail(message: str, status: int) -> int:
-    short = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+    short = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}…"
     click.echo(f"phasegan: error: {printable(short)}", err=True)
     return status
 
 
 def _say(message: str) -> None:
-    """Say once what all processes of a training know."""
+    """Print a line from the main process of a training alone."""
     if is_main():
         click.echo(f"phasegan: {message}", err=True)
 
@@ -149,9 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
-    global _clearing_until
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    verbose = any(a == "--verbose" or (a[:1] == "-" and a[1:2] == "v") for a in given)
+    global _cleanup_until
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verbose = any(a == "--verbose" or (a[:1] == "-" and a[1:2] == "v") for a in words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # no character may end a command
@@ -160,13 +160,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupt)
     _received.clear()
-    _clearing_until = 0.0
+    _cleanup_until = 0.0
     warnings.showwarning = _show_warning
-    threading.excepthook = _in_thread
+    threading.excepthook = _thread_excepthook
     try:
-        for word in given:
+        for word in words:
             check_text(word)
-        status = cli.main(args=given, prog_name="phasegan", standalone_mode=False, obj=given)
+        status = cli.main(args=words, prog_name="phasegan", standalone_mode=False, obj=words)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message())
@@ -198,12 +198,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _stopped()
         reason = disk_full_reason(error)
         if reason is not None:
-            return _fail(str(DiskFullError(_file_of(error) or _output_of(given), reason)), 1)
+            return _fail(str(DiskFullError(_file_of(error) or _output_of(words), reason)), 1)
         bad_place = isinstance(error, OSError) and error.errno in _BAD_PLACE
         return _fail(_unexpected(error), 2 if bad_place else 1)
 
 
-# What the operating system says of names and places, not of the work.
+# Errors of the operating system on paths: bad input, not a failure of the work.
 _BAD_PLACE = {
     errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
     errno.ENOENT, errno.ELOOP, errno.EBUSY, errno.EINVAL,
@@ -229,10 +229,10 @@ def _stopped() -> int:
     return 130
 
 
-def _in_thread(failed: threading.ExceptHookArgs) -> None:
-    """Leave it to the main thread to say that there is no room."""
-    if disk_full_reason(failed.exc_value) is None:
-        threading.__excepthook__(failed)
+def _thread_excepthook(failure: threading.ExceptHookArgs) -> None:
+    """Leave a full disk to the main thread's message."""
+    if disk_full_reason(failure.exc_value) is None:
+        threading.__excepthook__(failure)
 
 
 def _file_of(error: BaseException | None) -> str | None:
@@ -243,9 +243,9 @@ def _file_of(error: BaseException | None) -> str | None:
     return None
 
 
-def _output_of(given: list[str]) -> str:
-    """Return what is given as -o, as far as can be told from the words."""
-    for word, following in zip(given, [*given[1:], ""], strict=True):
+def _output_of(words: list[str]) -> str:
+    """Return the value of -o on the command line."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in ("-o", "--output") and following:
             return following
         if word.startswith("--output="):

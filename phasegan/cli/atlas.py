@@ -30,23 +30,23 @@ def command(
     from phasegan.benchmark.atlas import atlas
 
     if bool(sweeps["noise"]) != bool(sweeps["bits"]):
-        given = {k: v for k, v in sweeps.items() if v} | {
+        grid = {k: v for k, v in sweeps.items() if v} | {
             k: () for k in ("noise", "bits") if not sweeps[k]
         }
     else:
-        given = {k: v for k, v in sweeps.items() if v}
-    found = atlas(
+        grid = {k: v for k, v in sweeps.items() if v}
+    result = atlas(
         data,
         output,
         images=images,
         seed=common.seed or 0,
         device=common.device,
         progress=common.progress,
-        **given,
+        **grid,
     )
-    wrong = sum(cell.certified_wrong for cell in found.cells)
+    wrong = sum(cell.certified_wrong for cell in result.cells)
     if wrong:
         common.progress.warn(f"{wrong} certificates are wrong; please report this")
-    again = f", {found.reused} of them kept from before" if found.reused else ""
-    common.say(f"measured {len(found.cells)} cells{again}: {found.path}/atlas.csv")
-    common.say(f"look at {found.path}/atlas.png")
+    again = f", {result.reused} of them kept from before" if result.reused else ""
+    common.say(f"measured {len(result.cells)} cells{again}: {result.path}/atlas.csv")
+    common.say(f"look at {result.path}/atlas.png")

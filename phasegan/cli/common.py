@@ -27,12 +27,24 @@ class CommonOptions:
     progress: TerminalProgress
 
     def say(self, text: str) -> None:
-        """Print a line on standard output unless quiet."""
+        """Print on standard output unless quiet.
+
+        Parameters
+        ----------
+        text : str
+            A line, or several.
+        """
         if self.progress.verbosity >= 0:
             click.echo("\n".join(printable(line) for line in text.split("\n")))
 
     def note(self, text: str) -> None:
-        """Print a paragraph, wrapped to the terminal where there is one."""
+        """Print a paragraph, wrapped to the terminal where there is one.
+
+        Parameters
+        ----------
+        text : str
+            The paragraph, one line.
+        """
         import shutil
         import sys
         import textwrap

@@ -40,9 +40,9 @@ def fetch_command(common: CommonOptions, name: str, output: str | None, **option
     from phasegan.data.download.fetch import fetch, read_fetched
 
     folder = fetch(name, output, progress=common.progress, **options)
-    found = read_fetched(folder)
-    if found is not None:
-        counts = ", ".join(f"{number:,} {part}" for part, number in found.pictures.items())
+    record = read_fetched(folder)
+    if record is not None:
+        counts = ", ".join(f"{number:,} {part}" for part, number in record.pictures.items())
         common.say(f"{folder}: {counts}")
 
 
@@ -59,8 +59,8 @@ def _print_list() -> None:
     for name in known_pairs():
         recipe = load_pair(name)
         size = recipe.download.bytes
-        found = read_fetched(name)
-        fetched = f"./{name}" if found is not None and found.name == name else "–"
+        record = read_fetched(name)
+        fetched = f"./{name}" if record is not None and record.name == name else "–"
         megabytes = f"{size / 1e6:,.0f} MB" if size else "?"
         rows.append(TableRow((name, recipe.title, megabytes, recipe.licence, fetched)))
     columns = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import click
@@ -52,9 +53,7 @@ def command(
     if domain_a is not None or domain_b is not None or is_pair_folder(data) or is_pair_file(data):
         if methods or sheet:
             raise InputError("--method and --sheet are for phases; translations have --run")
-        from phasegan.cli.translation_scores import say_translation_scores
-
-        say_translation_scores(common, data, domain_a, domain_b, runs, size, features, json_path)
+        _score_translations(common, data, domain_a, domain_b, runs, size, features, json_path)
         return
     if data is None:
         raise InputError("give a prepared file, or a folder with two domains of pictures")
@@ -79,3 +78,40 @@ def command(
         common.say(f"wrote {json_path}")
     if sheet is not None:
         common.say(f"look at {sheet}")
+
+
+def _score_translations(
+    common: CommonOptions,
+    data: str | None,
+    domain_a: str | None,
+    domain_b: str | None,
+    runs: Sequence[str],
+    size: int | None,
+    features: str | None,
+    json_path: str | None,
+) -> None:
+    """Score runs, print the table, write it as JSON."""
+    from phasegan.evaluation.tables import translation_table
+    from phasegan.evaluation.translation import score_translations
+    from phasegan.io.atomic import write_json
+    from phasegan.tables import print_table
+
+    scores = score_translations(
+        data,
+        runs,
+        domain_a=domain_a,
+        domain_b=domain_b,
+        size=size,
+        seed=common.seed or 0,
+        device=common.device,
+        features=features,
+        progress=common.progress,
+    )
+    if json_path is not None:
+        write_json(json_path, scores.as_json())
+    table = translation_table(scores)
+    print_table(table)
+    for note in table.notes:
+        common.note(note)
+    if json_path is not None:
+        common.say(f"wrote {json_path}")

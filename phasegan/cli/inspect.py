@@ -18,14 +18,14 @@ def command(common: CommonOptions, path: str, as_json: bool, verify: bool) -> No
     """Say what a prepared file or a run is, from its metadata."""
     from phasegan.evaluation.inspection import inspect
 
-    found = inspect(path, verify=verify, progress=common.progress)
+    result = inspect(path, verify=verify, progress=common.progress)
     if as_json:
-        click.echo(json.dumps(found.facts, indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(result.facts, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        for line in found.lines:
+        for line in result.lines:
             click.echo(printable(line))
-    if found.damaged:
+    if result.damaged:
         raise InputError(
-            f"{path}: damaged, checksums do not match for {', '.join(found.damaged)}; "
+            f"{path}: damaged, checksums do not match for {', '.join(result.damaged)}; "
             "restore it from a copy or make it again"
         )

@@ -178,6 +178,11 @@ def option_command(
         Whether the command needs torch.
     foreign : tuple of str
         Names in `FOREIGN` that it translates.
+
+    Returns
+    -------
+    callable
+        The decorator of the function.
     """
 
     def decorate(function: Callable[..., Any]) -> OptionCommand:
@@ -233,9 +238,9 @@ def option_command(
                 help="Show every option and exit.",
             )
         )
-        made = click.command(name, cls=OptionCommand, params=parameters)(run)
-        made.notes, made.foreign, made.groups = notes, foreign, model.groups
-        return made
+        built = click.command(name, cls=OptionCommand, params=parameters)(run)
+        built.notes, built.foreign, built.groups = notes, foreign, model.groups
+        return built
 
     return decorate
 
@@ -259,7 +264,7 @@ def _translate(name: str, values: dict[str, Any]) -> None:
 
 
 def _python_value(option: Option, value: Any) -> Any:
-    """Return what Python's functions take; None or the default where nothing was given."""
+    """Return the value for the Python function; an absent one is the declared default."""
     if option.type is bool and not option.off_flags:
         return (not option.cli.negative) if value else option.value
     if value is None:
@@ -300,9 +305,9 @@ def _click_value(option: Option, value: Any) -> Any:
     return value
 
 
-def _show_all(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+def _show_all(ctx: click.Context, _: click.Parameter, requested: bool) -> None:
     """Print the help with all options."""
-    if not wanted or ctx.resilient_parsing:
+    if not requested or ctx.resilient_parsing:
         return
     assert isinstance(ctx.command, OptionCommand)
     formatter = ctx.make_formatter()

@@ -55,11 +55,11 @@ class NameList(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
         """Return the names, each once."""
-        found = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
-        for name in found:
+        names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
+        for name in names:
             if name not in self.names:
                 self.fail(f"{name!r}: choose of {', '.join(self.names)}")
-        return found
+        return names
 
 
 class Duration(click.ParamType):

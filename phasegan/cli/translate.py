@@ -38,15 +38,15 @@ def command(common: CommonOptions, run: str, source: str, output: str, **options
     if report.steadiness is not None and report.size is not None:
         rows, columns = report.size
         common.say(f"wrote {report.output}: {report.frames} frames, {columns}×{rows}, in {took}")
-        found = report.steadiness
-        for share, made, given in (
-            (f"at rest ({found.static_share:.0%})", found.static_output, found.static_input),
-            ("along the motion", found.motion_output, found.motion_input),
+        change = report.steadiness
+        for share, output_change, input_change in (
+            (f"at rest ({change.static_share:.0%})", change.static_output, change.static_input),
+            ("along the motion", change.motion_output, change.motion_input),
         ):
-            if math.isfinite(made):
+            if math.isfinite(output_change):
                 common.say(
-                    f"change between frames, {share}: {made:.2f} levels of 255, "
-                    f"of the input {given:.2f}"
+                    f"change between frames, {share}: {output_change:.2f} levels of 255, "
+                    f"of the input {input_change:.2f}"
                 )
         return
     there = f", {report.there} were there" if report.there and options["skip_existing"] else ""

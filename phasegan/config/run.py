@@ -19,9 +19,21 @@ NEARLY_EXACT = 0.05
 
 
 def degradation_error(noise: float, bits: int | None) -> float:
-    """Return the standard deviation of phases by noise and rounding to 2πk / 2^bits, radians.
+    """Return the standard deviation of phases by noise and rounding to 2πk / 2^bits.
 
-    What the file format adds to that, less than 1e-3 rad, does not count.
+    The rounding of the file format, less than 1e-3 rad, does not count.
+
+    Parameters
+    ----------
+    noise : float
+        σ of the Gaussian noise, radians.
+    bits : int or None
+        Bits of the rounding; None: not rounded.
+
+    Returns
+    -------
+    float
+        Radians.
     """
     step = 0.0 if bits is None else math.pi / 2**bits
     return math.hypot(noise, step / math.sqrt(3.0))
@@ -251,5 +263,16 @@ VARIANTS = {
 
 
 def full_blocks(size: int) -> int:
-    """Return the published number of residual blocks: 9 from 256×256 on, else 6."""
+    """Return the published number of residual blocks: 9 from 256×256 on, else 6.
+
+    Parameters
+    ----------
+    size : int
+        Rows and columns of the images.
+
+    Returns
+    -------
+    int
+        9 or 6.
+    """
     return 9 if size >= 256 else 6

@@ -46,6 +46,11 @@ def unknown_key(shown: str, key: str, known: Sequence[str]) -> str:
         The key with its section, and without.
     known : sequence of str
         The keys that there are.
+
+    Returns
+    -------
+    str
+        A message on one line.
     """
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
@@ -77,9 +82,9 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
     if problem["type"] in _BOUNDS:
         words, key = _BOUNDS[problem["type"]]
         message = f"must be {words} {facts[key]:.12g}"
-    given = repr(problem["input"])
-    given = given if len(given) <= 80 else f"{given[:80]}…"
-    return f"{name} = {given}: {message[0].lower()}{message[1:]}"
+    value = repr(problem["input"])
+    value = value if len(value) <= 80 else f"{value[:80]}…"
+    return f"{name} = {value}: {message[0].lower()}{message[1:]}"
 
 
 def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
@@ -115,6 +120,16 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its keys and values.
+
     Raises
     ------
     InputError
@@ -130,7 +145,18 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return one `key: old → new` a difference, nested keys joined by dots."""
+    """Return one `key: old → new` a difference, nested keys joined by dots.
+
+    Parameters
+    ----------
+    old, new : mapping
+        Nested values by key.
+
+    Returns
+    -------
+    list of str
+        Sorted by key.
+    """
     lines: list[str] = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)

@@ -182,19 +182,19 @@ def train(
     >>> run.config.steps, run.config.label
     (1, 'physics-small')
     """
-    wanted: dict[str, Any] = dict(options) | {
+    keywords: dict[str, Any] = dict(options) | {
         "images": images,
         "domain_a": domain_a,
         "domain_b": domain_b,
         "init_from": init_from,
     }
-    execution = take_execution(wanted)
+    execution = take_execution(keywords)
     with contextlib.ExitStack() as stack:
         processes, chosen = stack.enter_context(process_group(choose_device(device)))
         progress = progress if progress is not None and processes.main else Progress()
-        if not is_translation(data, wanted):
+        if not is_translation(data, keywords):
             data = processes.broadcast_result(lambda: default_data(data, progress))
-        opened = processes.main_first(lambda: open_inputs(data, wanted, chosen, progress, stack))
+        opened = processes.main_first(lambda: open_inputs(data, keywords, chosen, progress, stack))
         file, pictures, config = opened.data, opened.images, opened.config
         name = f"{opened.name}-{config.label}"
         folder = Path(output) if output is not None else DEFAULT_RUNS / name

@@ -87,7 +87,7 @@ def test_a_second_signal_does_not_end_the_clearing_away(monkeypatch, capsys, han
     assert main(["prepare", "-o", "x.h5", "-q"]) == 143
     assert [p.name for p in tmp_path.iterdir()] == ["cleared"]
     (tmp_path / "cleared").unlink()
-    monkeypatch.setattr("phasegan.cli.CLEARING_SECONDS", 0.0)
+    monkeypatch.setattr("phasegan.cli.CLEANUP_SECONDS", 0.0)
     assert main(["prepare", "-o", "x.h5", "-q"]) == 130
     assert list(tmp_path.iterdir()) == []
     assert "nothing half-written" in capsys.readouterr().err

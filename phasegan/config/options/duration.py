@@ -17,6 +17,11 @@ def parse_duration(value: Any) -> float:
     value : str or float
         A time, or seconds.
 
+    Returns
+    -------
+    float
+        Seconds.
+
     Raises
     ------
     ValueError

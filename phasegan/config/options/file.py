@@ -86,6 +86,11 @@ def options_file(model: type[Options], command: str) -> str:
         The options of the command.
     command : str
         Its name.
+
+    Returns
+    -------
+    str
+        The file: comments alone, valid TOML.
     """
     lines = [
         f"# Options of `phasegan {command} --config FILE`; the command line overrides them.",

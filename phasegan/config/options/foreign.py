@@ -44,9 +44,14 @@ class Foreign:
         Parameters
         ----------
         value : Any
-            As given.
+            Its value.
         where : str
             The file or the option, for the message.
+
+        Returns
+        -------
+        mapping
+            Values by the names of our options.
 
         Raises
         ------

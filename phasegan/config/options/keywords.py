@@ -28,6 +28,11 @@ def takes_options(
         The options of the function's command.
     *options : type
         TypedDicts that the function takes as `**options`: its signature lists them.
+
+    Returns
+    -------
+    callable
+        The decorator; `__renamed__` of the function maps earlier names to present ones.
     """
     declared = options_of(model)
     present = {

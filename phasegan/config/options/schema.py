@@ -217,7 +217,18 @@ def _bound(value: Any) -> str:
 
 
 def shown_value(value: Any) -> str:
-    """Return a default as users write it."""
+    """Return a default as users write it.
+
+    Parameters
+    ----------
+    value : Any
+        A number, a text, or a sequence of them.
+
+    Returns
+    -------
+    str
+        Commas between items.
+    """
     if isinstance(value, tuple | list):
         return ",".join(map(shown_value, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -231,7 +242,20 @@ class Options(Settings):
 
 
 def with_options(base: type[Options], *options: Any) -> type[Options]:
-    """Return a model with the options of TypedDicts beside its own; None is their default."""
+    """Return a model with the options of TypedDicts beside its own.
+
+    Parameters
+    ----------
+    base : type
+        The model, which gives name and docstring.
+    *options : type
+        TypedDicts; the default of their options is None.
+
+    Returns
+    -------
+    type
+        A model.
+    """
     fields: dict[str, Any] = {}
     for typed in options:
         for name, hint in get_type_hints(typed, include_extras=True).items():
@@ -241,7 +265,18 @@ def with_options(base: type[Options], *options: Any) -> type[Options]:
 
 @functools.cache
 def options_of(model: type[Options]) -> dict[str, Option]:
-    """Return the options of a model by name, in the order of help: the output comes first."""
+    """Return the options of a model, in the order of help: the output comes first.
+
+    Parameters
+    ----------
+    model : type
+        The options of a command.
+
+    Returns
+    -------
+    dict of Option
+        By Python's names.
+    """
     resolved: dict[str, Option] = {}
     for name, field in model.model_fields.items():
         cli = next((m for m in field.metadata if isinstance(m, Cli)), None)
@@ -306,6 +341,11 @@ def sorted_groups(options: Iterable[Option], first: Sequence[str]) -> list[str]:
         Those that are listed.
     first : sequence of str
         Headings that come first; the others follow as they are declared.
+
+    Returns
+    -------
+    list of str
+        Each heading once.
     """
     titles = dict.fromkeys(option.cli.group for option in options)
     order = dict.fromkeys((*first, *(title for title in titles if title != GENERAL), GENERAL))

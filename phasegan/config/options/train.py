@@ -551,5 +551,16 @@ OWNERS: dict[str, tuple[str, ...]] = {
 
 
 def phase_owners(option: str) -> tuple[str, ...]:
-    """Return the presets on phases that have an option which not all presets have."""
+    """Return the presets on phases that own an option.
+
+    Parameters
+    ----------
+    option : str
+        Its name.
+
+    Returns
+    -------
+    tuple of str
+        Empty if every preset has it.
+    """
     return tuple(preset for preset in OWNERS.get(option, ()) if preset in PHASE_PRESETS)

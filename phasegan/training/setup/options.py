@@ -27,6 +27,11 @@ def explicit_options(options: Mapping[str, Any]) -> dict[str, Any]:
     options : mapping
         By Python's names.
 
+    Returns
+    -------
+    dict
+        By name.
+
     Raises
     ------
     TypeError
@@ -45,13 +50,31 @@ def take_execution(options: MutableMapping[str, Any]) -> Execution:
     ----------
     options : mapping
         By Python's names; those of speed and memory are removed.
+
+    Returns
+    -------
+    Execution
+        Those, with defaults for the others.
     """
     values = {name: options.pop(name) for name in Execution.model_fields if name in options}
     return build(Execution, {k: v for k, v in values.items() if v is not None}, "train")
 
 
 def preset_options(preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the explicit options without those of other presets."""
+    """Return the explicit options without those of other presets.
+
+    Parameters
+    ----------
+    preset : str
+        The preset that is trained.
+    options : mapping
+        By Python's names.
+
+    Returns
+    -------
+    dict
+        By name.
+    """
     explicit = explicit_options(options)
     return {k: v for k, v in explicit.items() if preset in OWNERS.get(k, (preset,))}
 
@@ -84,7 +107,23 @@ def check_preset(preset: str, options: Mapping[str, Any]) -> None:
 
 
 def take_validation(options: dict[str, Any]) -> ValidationConfig:
-    """Take the options of the validation out."""
+    """Take the options of the validation out.
+
+    Parameters
+    ----------
+    options : dict
+        Explicit options by Python's names; those of the validation are removed.
+
+    Returns
+    -------
+    ValidationConfig
+        Of 0 samples where there is none.
+
+    Raises
+    ------
+    InputError
+        If its rhythm or patience is given without samples.
+    """
     rhythm = {"validate_every", "patience"} & options.keys()
     validation: ValidationConfig = take_section(ValidationConfig, options)
     if not validation.samples and rhythm:
@@ -101,6 +140,11 @@ def take_section(model: type[Any], options: dict[str, Any]) -> Any:
         The section.
     options : dict
         By Python's names; those of the section are removed.
+
+    Returns
+    -------
+    Settings
+        The section, checked.
     """
     values = {}
     for name in list(options):
@@ -116,7 +160,22 @@ def named_variant(
     variants: Mapping[str, Mapping[str, Any]],
     shared: Mapping[str, Any],
 ) -> str:
-    """Return the variant that has these networks, or custom."""
+    """Return the variant that has these networks, or custom.
+
+    Parameters
+    ----------
+    networks : mapping
+        Sizes by name.
+    variants : mapping
+        The sizes of each variant.
+    shared : mapping
+        Sizes that all variants have.
+
+    Returns
+    -------
+    str
+        Name of a variant, or `custom`.
+    """
     for name, standard in variants.items():
         if networks == {**shared, **standard}:
             return name
@@ -127,26 +186,31 @@ WIDE = 32
 """Channels from which on a ResNet is faster in bf16, on a CPU as measured."""
 
 
-def choose_precision(wanted: str, channels: int | None, device: torch.device) -> str:
+def choose_precision(precision: str, channels: int | None, device: torch.device) -> str:
     """Return the precision that `auto` stands for on a device: bf16 where that is faster.
 
     Parameters
     ----------
-    wanted : {"auto", "32", "bf16", "fp16"}
+    precision : {"auto", "32", "bf16", "fp16"}
         The option.
     channels : int or None
         Of the widest pictures in a ResNet; None: wide enough.
     device : torch.device
         Where the training will run.
 
+    Returns
+    -------
+    str
+        32, bf16 or fp16.
+
     Raises
     ------
     InputError
         If the device has not that precision.
     """
-    if wanted == "fp16" and device.type == "cpu":
+    if precision == "fp16" and device.type == "cpu":
         raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or 32")
-    if wanted != "auto":
-        return wanted
+    if precision != "auto":
+        return precision
     wide = channels is None or channels >= WIDE
     return "bf16" if wide and has_fast_bf16(device) else "32"

@@ -62,6 +62,11 @@ def resolve_config(
     **options
         As `TrainOptions` and `phasegan.train` say.
 
+    Returns
+    -------
+    PhaseConfig
+        Everything that decides the weights at the end of the run.
+
     Raises
     ------
     InputError
@@ -116,28 +121,28 @@ def resolve_config(
 
 
 def _data(
-    file: PreparedFile, images: PreparedFile | None, samples: int | None, validating: int
+    file: PreparedFile, images: PreparedFile | None, samples: int | None, held_out: int
 ) -> DataConfig:
     layout, source = file.layout, images or file
-    if validating and images is not None:
+    if held_out and images is not None:
         raise InputError("--validation needs images of the phases; leave --images out")
-    total = len(source.train) - validating
-    wanted = total if samples is None else samples
-    if validating and not 1 <= wanted <= total:
+    total = len(source.train) - held_out
+    count = total if samples is None else samples
+    if held_out and not 1 <= count <= total:
         raise InputError(
-            f"--validation {validating}: {source.path} has {len(source.train)} training samples, "
-            f"{wanted if samples else 'at least one'} of them to train on; lower --validation"
+            f"--validation {held_out}: {source.path} has {len(source.train)} training samples, "
+            f"{count if samples else 'at least one'} of them to train on; lower --validation"
             f"{' or --samples' if samples else ''}"
         )
-    if not 1 <= wanted <= total:
-        raise InputError(f"--samples {wanted}: {source.path} has 1 to {total} training samples")
+    if not 1 <= count <= total:
+        raise InputError(f"--samples {count}: {source.path} has 1 to {total} training samples")
     values = {
         "digest": file.digest,
         "size": layout.size,
         "padded": layout.padded,
         "channels": layout.channels,
         "bits": layout.bits,
-        "samples": wanted,
+        "samples": count,
         "phase_noise": layout.phase_noise,
         "phase_bits": layout.phase_bits,
     }
@@ -195,7 +200,7 @@ def _physics(common: dict[str, Any], options: dict[str, Any]) -> PhaseConfig:
         if isinstance(options.get(name), list):
             options[name] = tuple(options[name])
     networks = {name: options.get(name, value) for name, value in standard.items()}
-    options.setdefault("encodings", usual_encodings(common["data"]))
+    options.setdefault("encodings", default_encodings(common["data"]))
     options |= networks
     sections = {
         "variant": named_variant(networks, PHYSICS_VARIANTS, {}),
@@ -208,8 +213,19 @@ def _physics(common: dict[str, Any], options: dict[str, Any]) -> PhaseConfig:
     return build(PhysicsConfig, common | sections, "train")
 
 
-def usual_encodings(data: DataConfig) -> tuple[str, ...]:
-    """Return the encodings that serve phases of a kind."""
+def default_encodings(data: DataConfig) -> tuple[str, ...]:
+    """Return the encodings that suit phases, as measured.
+
+    Parameters
+    ----------
+    data : DataConfig
+        Size, padding and noise of the phases.
+
+    Returns
+    -------
+    tuple of str
+        As of `SpectralConfig.encodings`.
+    """
     if data.size < SMALLEST:
         return ("posterior", "mean")
     exact = data.padded == data.size and data.phase_error <= NEARLY_EXACT
@@ -219,10 +235,10 @@ def usual_encodings(data: DataConfig) -> tuple[str, ...]:
 def _augmentation(options: dict[str, Any]) -> dict[str, Any]:
     """Take the options of the augmentation out; all off where it is switched off."""
     names = AugmentationConfig.model_fields
-    asked = {name: options.pop(name) for name in list(options) if name in names}
+    values = {name: options.pop(name) for name in list(options) if name in names}
     if options.pop("augmentation", True):
-        return asked
-    if asked:
-        flag = next(iter(asked))
+        return values
+    if values:
+        flag = next(iter(values))
         raise InputError(f"--{flag} and --no-augmentation: give one of them")
     return NO_AUGMENTATION.model_dump()

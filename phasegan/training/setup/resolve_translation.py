@@ -54,6 +54,13 @@ def resolve_pictures(
     **options
         As `TrainOptions` and `phasegan.train` say.
 
+    Returns
+    -------
+    config : TranslationConfig
+        Everything that decides the weights at the end of the run.
+    data : DomainData
+        The images of both domains.
+
     Raises
     ------
     InputError
@@ -111,7 +118,7 @@ def resolve_pictures(
 
 
 def _pictures(
-    options: dict[str, Any], data: DomainData, variant: str, validating: int
+    options: dict[str, Any], data: DomainData, variant: str, held_out: int
 ) -> PicturesConfig:
     """Take what is done with pictures out of the options."""
     size = options.pop("size", DEFAULT_SIZES[variant])
@@ -122,10 +129,10 @@ def _pictures(
     samples = options.pop("samples", None)
     for name, domain in (("a", 0), ("b", 1)):
         part = data.train[domain]
-        left = len(part) - validating
+        left = len(part) - held_out
         if left < 1:
             raise InputError(
-                f"--validation {validating}: {part.label} has {len(part)} pictures, at least one "
+                f"--validation {held_out}: {part.label} has {len(part)} pictures, at least one "
                 "must be left to train on"
             )
         values[name] = data.domain_config(domain, left if samples is None else min(samples, left))
