@@ -75,6 +75,15 @@ def test_functions_take_the_options_of_their_command(name):
     assert options - taken == elsewhere.get(name, set())
 
 
+def test_the_docstring_of_train_lists_its_options():
+    text = phasegan.train.__doc__
+    for option in options_of(TrainCommand).values():
+        assert f"        {option.name} : " in text or option.name in ON_THE_COMMAND_LINE | {
+            "output", "images", "domain_a", "domain_b", "init_from", "resume", "dry_run", "device"
+        }  # fmt: skip
+    assert "        clip_norm : float, ≥ 0, default 1\n            physics: Largest norm" in text
+
+
 def test_short_help_shows_the_options_that_matter_and_long_help_all(run_cli):
     short, every = (run_cli("train", flag).out for flag in ("--help", "--help-all"))
     assert 10 <= short.count("\n  -") <= 20

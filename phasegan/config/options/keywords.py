@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import textwrap
 import warnings
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from phasegan.config.options.schema import Options, check_options, options_of
+from phasegan.config.options.schema import Option, Options, check_options, options_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +28,8 @@ def takes_options(
     model : type
         The options of the function's command.
     *options : type
-        TypedDicts that the function takes as `**options`: its signature lists them.
+        TypedDicts that the function takes as `**options`: its signature lists them, and its
+        docstring in the place of `{options}`.
 
     Returns
     -------
@@ -61,6 +63,9 @@ def takes_options(
         call.__renamed__ = present  # type: ignore[attr-defined]
         if options:
             call.__signature__ = _listed(function, options)  # type: ignore[attr-defined]
+            names = [name for typed in options for name in get_type_hints(typed)]
+            sections = "\n".join(_documented(declared[name]) for name in names)
+            call.__doc__ = (function.__doc__ or "").replace("{options}", sections.lstrip())
         return call
 
     return decorate
@@ -85,3 +90,18 @@ def _listed(function: Callable[..., Any], options: tuple[Any, ...]) -> inspect.S
             for name, hint in get_type_hints(typed).items()
         ]
     return signature.replace(parameters=parameters)
+
+
+def _documented(option: Option) -> str:
+    """Return the lines of an option in a docstring, within `**options`."""
+    kind = f"{{{option.range_text}}}" if option.choices else option.type.__name__
+    kind = f"tuple of {kind}" if option.choices and option.type is tuple else kind
+    facts = [kind, *([option.range_text] if option.range_text and not option.choices else [])]
+    facts += [f"default {option.default_text}"] if option.default_text else []
+    owners = f"{option.owners}: " if option.owners else ""
+    text = f"{owners}{'False: ' if option.cli.negative else ''}{option.cli.help}"
+    wrap = functools.partial(
+        textwrap.wrap, width=80, subsequent_indent=" " * 4, break_on_hyphens=False
+    )
+    lines = wrap(f"{option.name} : {', '.join(facts)}") + wrap(text, initial_indent=" " * 4)
+    return textwrap.indent("\n".join(lines), " " * 8)

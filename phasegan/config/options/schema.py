@@ -196,7 +196,7 @@ class Option:
         first, *others = values.items()
         texts = [shown_value(first[1])]
         texts += [f"{preset} {shown_value(v)}" for preset, v in others if v != first[1]]
-        return ", ".join(texts) if self.type is not bool else ""
+        return ", ".join(texts) if self.type is not bool or self.cli.python else ""
 
     @property
     def range_text(self) -> str:
