@@ -28,7 +28,7 @@ Data = PreparedFile | DomainData
 """Training data: phases, or two domains of images."""
 
 
-class Preset(NamedTuple):
+class PresetEntry(NamedTuple):
     """The parts of a training: networks, batches, sample callback, validation."""
 
     gan: Callable[[Any, torch.device, Execution, Processes], GAN]
@@ -64,11 +64,13 @@ def _phase_samples(config: TrainConfig, file: PreparedFile) -> SampleCallback:
     return phase_samples(file)
 
 
-_TRANSLATION = Preset(CycleGAN, _domain_batches, TranslationSamples, validate_translation, "swd")
+_TRANSLATION = PresetEntry(
+    CycleGAN, _domain_batches, TranslationSamples, validate_translation, "swd"
+)
 
 PRESET_TABLE = {
-    "paper": Preset(CycleGAN, _paper_batches, _phase_samples, validate_phases, "mse"),
-    "physics": Preset(PhysicsGAN, PhysicsBatches, _phase_samples, validate_phases, "mse"),
+    "paper": PresetEntry(CycleGAN, _paper_batches, _phase_samples, validate_phases, "mse"),
+    "physics": PresetEntry(PhysicsGAN, PhysicsBatches, _phase_samples, validate_phases, "mse"),
     "translation": _TRANSLATION,
     "one-way": _TRANSLATION,
 }
