@@ -11,7 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from phasegan.data.images import decoding
 from phasegan.data.images.decoding import (
+    ImageFormat,
     UnreadableImageError,
     bit_depth,
     image_suffixes,
@@ -279,3 +281,22 @@ def test_suffixes_are_pictures():
     known = image_suffixes()
     assert {".jpg", ".png", ".tif", ".webp", ".bmp"} <= known
     assert not {".h5", ".pdf", ".mpg", ".txt"} & known
+
+
+def test_a_line_of_the_table_makes_a_format(monkeypatch, tmp_path, run_cli, grey):
+    def decode(data: bytes):
+        shape = np.frombuffer(data[4:12], "<u4")
+        return np.frombuffer(data[12:], np.uint8).reshape(shape)
+
+    mine = ImageFormat(frozenset({".mine"}), lambda data: data.startswith(b"MINE"), decode)
+    monkeypatch.setattr(decoding, "FORMATS", (*decoding.FORMATS, mine))
+    data = b"MINE" + np.array(grey.shape, "<u4").tobytes() + grey.tobytes()
+    np.testing.assert_array_equal(read_image(data), grey)
+    (tmp_path / "folder").mkdir()
+    for i in range(3):
+        (tmp_path / "folder" / f"{i}.mine").write_bytes(data)
+    outcome = run_cli(
+        "reconstruct", tmp_path / "folder", "--method", "zero", "--size", 16, "-o", "out"
+    )
+    assert outcome.status == 0, outcome.err
+    assert (tmp_path / "work" / "out" / "00002-2.png").exists()

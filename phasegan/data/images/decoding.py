@@ -12,7 +12,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,6 +24,22 @@ from phasegan.data.images.notices import BAND, BLACK, FRAMES, NO_DATA, PROFILE, 
 
 T = TypeVar("T")
 
+
+class ImageFormat(NamedTuple):
+    """A format that Pillow does not read, or reads only in part."""
+
+    suffixes: frozenset[str]
+    """Beyond Pillow's, lower case, with the dot."""
+    matches: Callable[[bytes], bool]
+    """Tells it from the bytes of a file."""
+    decode: Callable[[bytes], Pixels]
+    """Returns pixels of the full depth; raises `UnreadableImageError` with the reason."""
+    depth: int = 8
+    """Bits of what `decode` returns, 8 or 16."""
+
+
+FORMATS = (ImageFormat(frozenset(), high_bit_depth.is_deep_pnm, high_bit_depth.decode_pnm, 16),)
+"""Formats that are tried before Pillow's."""
 
 # Suffixes that Pillow lists, of documents, videos and containers.
 _NOT_IMAGES = {
@@ -51,7 +67,8 @@ def _formats() -> tuple[str, ...]:
 def image_suffixes() -> frozenset[str]:
     """Return the suffixes of image files, lower case, with the dot."""
     Image.init()
-    return frozenset(Image.registered_extensions()) - _NOT_IMAGES
+    own = frozenset[str]().union(*(image_format.suffixes for image_format in FORMATS))
+    return frozenset(Image.registered_extensions()) - _NOT_IMAGES | own
 
 
 def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
@@ -176,8 +193,9 @@ def open_image(data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
         If the image is too large or of an unsupported kind.
     """
     high_bit_depth.set_pixel_limit()
-    if high_bit_depth.is_deep_pnm(data):
-        return high_bit_depth.decode_pnm(data)
+    for image_format in FORMATS:
+        if image_format.matches(data):
+            return image_format.decode(data)
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
@@ -331,8 +349,9 @@ def bit_depth(data: bytes) -> int:
         return 8
     if data.startswith(high_bit_depth.PNG_SIGNATURE):
         return 16 if data[24:25] == b"\x10" else 8
-    if high_bit_depth.is_deep_pnm(data):
-        return 16
+    for image_format in FORMATS:
+        if image_format.matches(data):
+            return image_format.depth
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
