@@ -1,0 +1,56 @@
+"""The structure keeps what was reached, and its figures are those of the code."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+
+import pytest
+import structure
+
+
+@pytest.fixture(scope="module")
+def trees():
+    return structure.modules()
+
+
+def test_no_modules_import_each_other(trees):
+    graph = {name: structure.imports(name, tree, set(trees)) for name, tree in trees.items()}
+    graph["phasegan"] = set()
+    assert len(graph) > 100
+    assert structure.circles(graph) == []
+
+
+def test_circles_are_found():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
+    assert structure.circles(graph) == [{"b", "c"}]
+
+
+def test_no_folder_has_more_than_twenty_files():
+    folders = Counter(path.parent for path in structure.PACKAGE.rglob("*.py"))
+    assert max(folders.values()) <= 20
+
+
+def test_public_functions_are_documented(trees):
+    documented = structure.documentation(trees)
+    assert len(documented) > 500
+    assert sum(documented.values()) >= 0.9 * len(documented)
+
+
+SECTION = "Parameters\n----------\na : int\n    A number."
+
+
+@pytest.mark.parametrize(
+    ("signature", "docstring", "complete"),
+    [
+        ("(a: int) -> None", SECTION, True),
+        ("(a: int, b: int) -> None", SECTION, False),
+        ("(a: int) -> int", SECTION, False),
+        ("(a: int) -> int", f"{SECTION}\n\nReturns\n-------\nint\n    Another.", True),
+        ("(a: int) -> None", "Do something with a.", False),
+    ],
+)
+def test_sections_are_complete_or_not(signature, docstring, complete):
+    (function,) = ast.parse(f"def f{signature}: ...").body
+    function.body = [ast.Expr(ast.Constant(f"Summary.\n\n{docstring}"))]
+    assert structure.is_complete(function) is complete
