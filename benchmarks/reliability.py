@@ -39,7 +39,7 @@ TITLES = {
 FAILURES = ("wrong accept", "traceback", "crash", "hang", "memory")
 _ORDER = ("refused", "same", "changed", *FAILURES)
 
-FRAME = """# Reliability: what was tried, and what happened
+FRAME = """# Reliability tests
 
 This page is made by `python benchmarks/reliability.py` from the rows in
 `benchmarks/results/reliability`, and those by the commands that stand above each table.
