@@ -17,13 +17,14 @@ from phasegan.io.output_paths import check_file_name
 
 
 @option_command("config", ConfigCommand, heavy=False)
-@click.argument("name", metavar="[COMMAND]", default="train")
-def command(common: CommonOptions, name: str, output: str | None) -> None:
+@click.argument("words", metavar="[COMMAND]", nargs=-1)
+def command(common: CommonOptions, words: tuple[str, ...], output: str | None) -> None:
     """Write a file of all options for --config, with defaults, ranges and help.
 
     COMMAND is train by default. The lines are comments: remove the `# ` of
     those that are to be set, then give the file as `phasegan COMMAND --config FILE`.
     """
+    name = " ".join(words) or "train"
     if name not in COMMANDS:
         raise InputError(f"{name}: no such command; choose one of {', '.join(COMMANDS)}")
     text = options_file(COMMANDS[name], name)

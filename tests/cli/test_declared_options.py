@@ -120,6 +120,7 @@ def test_config_writes_a_file_and_never_over_another(run_cli, tmp_path):
     assert run_cli("config", "-o", "run.toml").status == 0
     written = (tmp_path / "work" / "run.toml").read_text()
     assert written == run_cli("config", "train").out == options_file(TrainCommand, "train")
+    assert run_cli("config", "datasets", "fetch").out.startswith("# Options of `phasegan datasets")
     for arguments, message in (
         (("-o", "run.toml"), "run.toml is there already"),
         (("-o", "run.h5"), "TOML is written there"),

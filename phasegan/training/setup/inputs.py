@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from phasegan.config.options.train import TRANSLATIONS
+from phasegan.config.options.training_groups import TRANSLATIONS
 from phasegan.config.run import TrainConfig
 from phasegan.data.domain_folders import is_pair_folder, open_domains
 from phasegan.data.hdf5.pair_reader import is_pair_file

@@ -9,7 +9,8 @@ import torch
 
 from phasegan.config.execution import Execution
 from phasegan.config.options.schema import check_options, options_of
-from phasegan.config.options.train import OWNERS, ExecutionOptions, TrainCommand, TrainOptions
+from phasegan.config.options.train import OWNERS, TrainCommand, TrainOptions
+from phasegan.config.options.translation import ExecutionOptions
 from phasegan.config.presets import PRESETS
 from phasegan.config.run import ValidationConfig
 from phasegan.config.settings import build

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from phasegan.config.options.train import DEFAULT_EPOCHS, DEFAULT_SIZES
+from phasegan.config.options.train import DEFAULT_EPOCHS
+from phasegan.config.options.translation import DEFAULT_SIZES
 from phasegan.config.presets import PHASE_PRESETS
 from phasegan.config.run import full_blocks
 from phasegan.config.settings import build
