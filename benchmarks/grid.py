@@ -50,7 +50,7 @@ def main(folder: str, paths: list[str]) -> None:
         real.append(centre_squares(part, kind, config.size, range(min(PICTURES, len(part)))))
     print(f"photographs    A {grid(real[0]):.2f}      B {grid(real[1]):.2f}")
     for path, run in zip(paths, runs, strict=True):
-        made = [grid(run.translate(real["ab".index(way[0])], way)) for way in run.judged]
+        made = [grid(run.translate(real["ab".index(way[0])], way)) for way in run.scored_ways]
         print(f"{path}    " + "    ".join(f"{x:.2f}" for x in made))
 
 

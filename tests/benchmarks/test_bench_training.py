@@ -45,7 +45,7 @@ def test_reference_and_engine_have_one_objective(small: tuple[PreparedFile, Pape
     for name, network in engine.gan.networks().items():  # type: ignore[attr-defined]
         common.networks[name].load_state_dict(network.model.state_dict())
     for step in range(2):
-        real_a, real_b = engine.batches.at(0, step)
+        real_a, real_b = engine.batches.load(0, step)
         theirs = common.step(real_a, real_b)
         ours = engine.gan.step(real_a, real_b)  # type: ignore[attr-defined]
         assert set(theirs) == set(ours)

@@ -147,9 +147,9 @@ def test_pictures_that_validate_are_not_trained_on(pair):
         ({"preset": "physics"}, "the preset physics trains on phase spectra"),
         ({"widths": (4, 4)}, "--widths belongs to the preset physics"),
         ({"range_a": (1.0, 1.0)}, "--range-a 1 1: LOW must be below HIGH"),
-        ({"alpha": "maybe"}, "--alpha maybe: choose drop or keep"),
+        ({"alpha": "maybe"}, "alpha = 'maybe': choose one of drop, keep"),
         ({"generator": "unet"}, "--blocks is of the generator resnet, this is a U-Net"),
-        ({"gan_loss": "wasserstein"}, "adversarial = 'wasserstein'"),
+        ({"gan_loss": "wasserstein"}, "gan_loss = 'wasserstein'"),
     ],
 )
 def test_what_does_not_fit_is_refused(pair, options, message):
