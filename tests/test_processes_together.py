@@ -27,6 +27,7 @@ def free_port():
         return server.getsockname()[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs fork")
 @pytest.mark.parametrize("count", [2, 5])
 def test_what_processes_do_together(count):

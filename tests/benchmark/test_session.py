@@ -69,6 +69,7 @@ def test_estimate_only_leaves_out_what_was_measured(tiny, tmp_path, durations):
     assert done.estimate is None
 
 
+@pytest.mark.slow
 def test_a_budget_trains_what_fits_and_says_what_does_not(tiny, tmp_path, durations):
     durations[4] = 7200.0
     told = Told()
@@ -104,6 +105,7 @@ def optional_case(tmp_path, samples):
     return {**SMALL, "preset": None, "case": path}
 
 
+@pytest.mark.slow
 def test_an_optional_pair_that_takes_long_is_estimated_unless_there_is_time(
     tiny, tmp_path, durations
 ):
@@ -125,6 +127,7 @@ def test_an_optional_pair_that_the_data_are_too_small_for_is_skipped(tiny, tmp_p
     assert (row.status, row.reason) == ("skipped", "4,500 samples asked for, tiny.h5 has 6")
 
 
+@pytest.mark.slow
 def test_force_measures_again_from_the_start(tiny, tmp_path, durations, monkeypatch):
     first = phasegan.bench([2], [1], data=tiny, output=tmp_path / "b", **TINY)
     trained = []
@@ -204,6 +207,7 @@ def _die(*_):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_row_says_what_it_took_and_where(tiny, tmp_path, durations):
     report = phasegan.bench([4], [2], data=tiny, output=tmp_path / "b", **TINY)
     baseline, trained = report.rows[:2]

@@ -166,6 +166,7 @@ def test_the_ablation_changes_one_thing_at_a_time(tmp_path):
     assert len({row.config for row in rows}) == len(rows) == 13
 
 
+@pytest.mark.slow
 def test_several_seeds_get_a_table_of_their_own(case, tiny, tmp_path, run_cli):
     arguments = ("bench", "--case", case(VARIANTS), "--data", tiny, "-o", tmp_path / "b")
     outcome = run_cli(*arguments, "--device", "cpu")

@@ -27,6 +27,7 @@ def folder(tmp_path, rng):
     return make(tmp_path / "pictures", rng, range(1, 30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"images": False}, {"phase_noise": 0.2}])
 def test_what_is_held_stays_and_what_is_new_is_as_if_alone(folder, tmp_path, rng, options):
     path, options = tmp_path / "p.h5", OPTIONS | options

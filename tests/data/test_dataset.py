@@ -113,6 +113,7 @@ def test_sixteen_bits_and_colours_keep_their_types(tmp_path):
     np.testing.assert_array_equal(batch["phase"].numpy(), dataset.file.train.phase())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_workers_however_started_give_what_one_process_gives(path, images, method):
     dataset = phasegan.PhaseDataset(path, fields=["images", "index"], transform=doubled)

@@ -73,6 +73,7 @@ def test_continued_is_uninterrupted(folder, tmp_path, options, after, workers):
     assert report.resumed <= max(after, 1) + 32
 
 
+@pytest.mark.slow
 def test_a_journal_cut_anywhere_ends_with_the_same_file(folder, tmp_path, monkeypatch):
     whole, path = tmp_path / "whole.h5", tmp_path / "p.h5"
     phasegan.prepare(folder, whole, **OPTIONS)

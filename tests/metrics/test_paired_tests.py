@@ -41,6 +41,7 @@ def simulate(rng, count, images, seeds, over_seeds=0.0, pairing=0.1, change=1.0)
     return found / count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [50, 500])
 @pytest.mark.parametrize(
     ("seeds", "over_seeds"),

@@ -229,6 +229,7 @@ def test_a_run_takes_its_phases_however_they_are_stored(tmp_path, dtype):
         np.testing.assert_allclose(array.estimate, found, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_noise_on_a_run_of_clean_phases_is_taken_up_to_a_bound(tmp_path):
     kind = {"size": 32, "samples": 3, "test": 2}
     phasegan.prepare("builtin", tmp_path / "d.h5", **kind)

@@ -208,6 +208,7 @@ def test_without_statistics_any_size_is_solved(method, n, m):
     assert result.estimate.shape == images.shape
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(("m", "sigma"), [(256, 0.1), (192, 0.05)])
 def test_without_statistics_photographs_come_out_as_with_them(real_data, tmp_path, m, sigma):

@@ -48,6 +48,7 @@ def test_damage_is_that_of_the_seed():
     assert sum(len(m) != len(data) for m in made) > 20
 
 
+@pytest.mark.slow
 def test_a_reader_that_misbehaves_is_told(tmp_path):
     """The harness itself: wrong accepts, tracebacks, crashes and lack of memory are counted."""
     script = """

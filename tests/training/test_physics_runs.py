@@ -152,6 +152,7 @@ def test_a_resumed_run_has_the_cascades_it_had(tmp_path, monkeypatch):
     assert lines(tmp_path / "whole") == lines(tmp_path / "broken")
 
 
+@pytest.mark.slow
 def test_seeds_decide(tiny, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         phasegan.train(tiny, tmp_path / name, epochs=1, seed=seed, **SMALL)
@@ -180,6 +181,7 @@ def test_a_run_is_a_method_and_is_described(run, tiny, run_cli):
     assert "every checksum matches" in told.out
 
 
+@pytest.mark.slow
 def test_a_run_takes_the_phases_it_was_trained_on_and_refuses_others(noisy, tiny, run, tmp_path):
     phasegan.train(noisy, tmp_path / "r", epochs=1, **SMALL)
     result = phasegan.reconstruct(noisy, run=tmp_path / "r", device="cpu")

@@ -239,6 +239,7 @@ def test_the_scale_of_fp16_follows_once_a_step_and_is_kept(crops, monkeypatch, p
     assert any(not torch.equal(value, before[key]) for key, value in weights(gan).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("precision", ["32", *HALVES])
 @pytest.mark.parametrize(("level", "spread"), [(0.0, 0.0), (1.0, 0.0), (0.5, 0.0), (0.5, 1e-3)])

@@ -266,6 +266,7 @@ def test_a_loss_that_is_not_finite_sends_the_run_back_to_its_last_good_state(
         assert all(torch.isfinite(t).all() for t in tensors.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [7, 8, 12])
 def test_a_loss_that_is_known_later_is_found_all_the_same(tiny, tmp_path, monkeypatch, step):
     poison(monkeypatch, {step})
@@ -306,6 +307,7 @@ def test_a_finished_run_without_its_checkpoint_is_left_alone(tiny, tmp_path):
     assert not phasegan.train(tiny, tmp_path / "r", epochs=1, **SMALL).trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "status",
     [
@@ -344,6 +346,7 @@ def test_a_damaged_checkpoint_is_one_line(tiny, tmp_path, monkeypatch, damage):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_a_checkpoint_is_found_and_the_one_before_serves(
     tiny, tmp_path, monkeypatch
 ):

@@ -149,6 +149,7 @@ def second_a_step(monkeypatch):
         monkeypatch.setattr(kind, "training_step", training_step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "physics"])
 def test_an_estimate_is_what_the_run_takes(tiny, tmp_path, preset, second_a_step):
     options = {"preset": preset, "samples": 3, "epochs": 4, "variant": "small"}
@@ -157,6 +158,7 @@ def test_an_estimate_is_what_the_run_takes(tiny, tmp_path, preset, second_a_step
     assert report.seconds == pytest.approx(report.config.steps, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "physics"])
 def test_a_run_is_estimated_from_its_own_batches(tiny, preset, second_a_step):
     config = configured(tiny, preset=preset, samples=6, epochs=40, variant="small")

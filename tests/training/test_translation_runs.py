@@ -93,6 +93,7 @@ def holds(sheet, tile):
     )
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_average_of_the_weights_unless_told_otherwise(pair, tmp_path):
     for name, options in (("average", {}), ("latest", {"average": 0.0})):
         phasegan.train(pair, tmp_path / name, epochs=1, **SMALL, **options)
@@ -135,6 +136,7 @@ def interrupt(pair, path, monkeypatch, step, options):
             phasegan.train(pair, path, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.numerical
 def test_dropout_follows_the_seed_through_a_resume_and_no_other_generator(
     pair, tmp_path, monkeypatch

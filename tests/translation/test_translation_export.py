@@ -76,6 +76,7 @@ def test_what_cannot_be_exported_is_refused(run, tiny_run, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["there.onnx"]
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_wrote(run, tmp_path, run_cli):
     outcome = run_cli("export", run, "-o", tmp_path / "m.pt2", "--direction", "b2a")
     assert outcome.status == 0, outcome.err
