@@ -22,7 +22,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 
 _CASE_OPTIONS = ("preset", "variant", "samples", "epochs", "seed")
 _KEYS = {"ema_decay": "average"}
-"""Keys of a case whose option has another name."""
+"""Keys of a case whose option has another name; both are taken."""
 _OPTIONS: Any = {
     _KEYS.get(name, name): (kind, None)
     for name, kind in get_type_hints(PhaseOptions).items()
@@ -207,4 +207,8 @@ def load_case(name_or_path: str | Path) -> Case:
 
 
 def _checked(options: dict[str, Any], where: str) -> dict[str, Any]:
+    for name, key in _KEYS.items():
+        if name in options and key in options:
+            raise InputError(f"{where}: {name} and {key} are the same option; give one of them")
+    options = {_KEYS.get(key, key): value for key, value in options.items()}
     return build(TrainingOptions, options, where).model_dump(exclude_unset=True)

@@ -25,8 +25,9 @@ def command(common: CommonOptions, words: tuple[str, ...], output: str | None) -
     those that are to be set, then give the file as `phasegan COMMAND --config FILE`.
     """
     name = " ".join(words) or "train"
-    if name not in COMMANDS:
-        raise InputError(f"{name}: no such command; choose one of {', '.join(COMMANDS)}")
+    known = [command for command in COMMANDS if command != "config"]
+    if name not in known:
+        raise InputError(f"{name}: no such command; choose one of {', '.join(known)}")
     text = options_file(COMMANDS[name], name)
     if output is None:
         click.echo(text, nl=False)

@@ -144,7 +144,9 @@ class OptionCommand(click.Command):
             self._format_aliases(ctx, formatter)
         elif left:
             formatter.write_paragraph()
-            formatter.write_text(f"{ctx.command_path} --help-all shows {left} more options.")
+            formatter.write_text(
+                f"{ctx.command_path} --help-all shows {left} more option{'s' * (left > 1)}."
+            )
 
     def _format_aliases(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         records = []
@@ -221,6 +223,7 @@ def option_command(
                 click.Option(
                     ["--config"],
                     type=click.Path(),
+                    multiple=True,
                     metavar="FILE.toml",
                     is_eager=True,
                     expose_value=False,
@@ -286,13 +289,19 @@ def _common(values: dict[str, Any], heavy: bool) -> CommonOptions:
 
 
 def _read_config(
-    model: type[Options], foreign: bool, ctx: click.Context, _: click.Parameter, path: str | None
+    model: type[Options],
+    foreign: bool,
+    ctx: click.Context,
+    _: click.Parameter,
+    paths: tuple[str, ...],
 ) -> None:
     """Take the defaults of click's options from a file."""
-    if path is None:
+    if not paths:
         return
+    if len(paths) > 1:
+        raise click.UsageError("--config is given twice; put all options into one file")
     options = options_of(model)
-    values = read_options(model, Path(path), foreign)
+    values = read_options(model, Path(paths[0]), foreign, lambda text: click.echo(text, err=True))
     ctx.default_map = {n: _click_value(options[n], value) for n, value in values.items()}
 
 

@@ -24,8 +24,8 @@ def command(common: CommonOptions, data: str | None, output: str | None, **optio
     FILE.h5 is a prepared file; without it, builtin.h5, prepared first when it
     is not there. FOLDER holds trainA and trainB, perhaps testA and testB, of any
     pictures; or give --domain-a and --domain-b. Ctrl-C saves the run and stops;
-    --resume continues it. Options that begin with a preset's name belong to that
-    preset alone; one-way has those of translation.
+    --resume continues it. Where the help of an option begins with a preset's name,
+    only that preset has it; one-way has those of translation.
     """
     from phasegan.training.api import train
 

@@ -3,7 +3,7 @@
 Errors of images differ among themselves far more than methods do; the
 difference on each image cancels what makes an image hard (Student's paired t).
 The test leans on the central limit theorem, and per-image errors have heavy
-tails. In the simulations of `tests/metrics/test_paired.py`, log-normal errors
+tails. In the simulations of `tests/metrics/test_paired_tests.py`, log-normal errors
 of 50 and of 500 images, it raises at most 7 false alarms in 100 at the 5 %
 level where seeds of both sides spread alike. Up to 12 in 100 come where 50
 images hold a few much worse ones that pay for gains on the others, and where

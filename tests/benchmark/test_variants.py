@@ -145,6 +145,15 @@ def test_a_case_takes_every_option_of_a_training():
     assert set(TrainingOptions.model_fields) == names - left_out
 
 
+def test_a_case_takes_the_name_of_an_option_and_its_earlier_key(case):
+    head = f"name='c'\npreset='physics'{PAIRS}[train]\n"
+    for key in ("average", "ema_decay"):
+        (_, options), *_ = load_case(case(f"{head}{key} = 0.9\n")).trainings({})
+        assert options["ema_decay"] == 0.9
+    with pytest.raises(InputError, match="the same option"):
+        load_case(case(f"{head}average = 0.9\nema_decay = 0.9\n"))
+
+
 def test_shipped_cases_are_valid():
     names = {path.stem for path in case_folder().glob("*.toml")}
     assert {"published", "ablation", "stability"} <= names

@@ -188,6 +188,9 @@ def test_a_file_gives_lists_and_times_to_a_bench(options_toml):
         ("lr = 1e-3\nlearning_rate = 1e-3", "give one of them"),
         ("gan_mode = 'wgangp'", "gan_mode = wgangp: choose of lsgan, vanilla"),
         ("fused = true", "unknown key fused"),
+        ("no_flip = 1", "no_flip = 1: must be true or false"),
+        ("no-augmentation = 'yes'", "no-augmentation = 'yes': must be true or false"),
+        ("resume = 1", "resume = 1: must be true or false"),
         ("epochs", "not readable as TOML"),
     ],
 )
@@ -197,6 +200,27 @@ def test_bad_files_of_options_are_one_line(run_cli, options_toml, text, message)
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert "no such file" in run_cli("train", "--config", "none.toml").err
+
+
+def test_two_files_of_options_are_refused(run_cli, options_toml):
+    path = options_toml("epochs = 1")
+    outcome = run_cli("train", "--config", path, "--config", path)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "--config is given twice" in outcome.err
+
+
+def test_earlier_names_in_a_file_are_taken_with_a_line(run_cli, options_toml):
+    outcome = run_cli("train", "none.h5", "--config", options_toml("average = 0.9"))
+    assert "average is now ema_decay; the old name goes with the next version" in outcome.err
+    outcome = run_cli("train", "none.h5", "--config", options_toml("ema_decay = 0.9"))
+    assert "is now" not in outcome.err
+
+
+def test_the_file_of_all_options_has_no_default_that_is_one_preset_s():
+    lines = options_file(TrainCommand, "train").splitlines()
+    assert "# batch_size =" in lines
+    assert "# learning_rate =" in lines
+    assert "# clip_norm = 1.0" in lines
 
 
 ALIASES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,12 @@ from phasegan.errors import InputError, printable
 _WIDTH = 88
 
 
-def read_options(model: type[Options], path: Path, foreign: bool = False) -> dict[str, Any]:
+def read_options(
+    model: type[Options],
+    path: Path,
+    foreign: bool = False,
+    note: Callable[[str], object] = lambda text: None,
+) -> dict[str, Any]:
     """Read options from a TOML file.
 
     Parameters
@@ -27,6 +32,8 @@ def read_options(model: type[Options], path: Path, foreign: bool = False) -> dic
         The file: keys are names of options, with underscores or dashes.
     foreign : bool
         Whether names of other programs are translated.
+    note : callable
+        Receives a line for each earlier name of an option.
 
     Returns
     -------
@@ -51,13 +58,13 @@ def read_options(model: type[Options], path: Path, foreign: bool = False) -> dic
         spelled = key.replace("-", "_")
         if spelled in keys:
             option = keys[spelled]
-            switched = option.cli.negative and spelled != option.name and isinstance(value, bool)
-            off = spelled in {flag.lstrip("-").replace("-", "_") for flag in option.off_flags}
-            put(
-                option.name,
-                not value if switched or (off and isinstance(value, bool)) else value,
-                key,
-            )
+            if option.type is bool and not isinstance(value, bool):
+                raise InputError(f"{path}: {key} = {value!r}: must be true or false")
+            if spelled in map(_spelling, option.cli.renamed):
+                note(f"{path}: {key} is now {option.key}; the old name goes with the next version")
+            negative = option.cli.negative and spelled != option.name
+            off = negative or spelled in map(_spelling, option.off_flags)
+            put(option.name, not value if off else value, key)
         elif foreign and spelled in FOREIGN:
             translated = FOREIGN[spelled].translate(value, f"{path}: {key}")
             for name, other in translated.items():
@@ -74,7 +81,11 @@ def _keys(option: Option) -> Iterator[str]:
     yield option.name
     for flag in (*option.flags, *option.off_flags, *option.other_flags):
         if flag.startswith("--"):
-            yield flag.removeprefix("--").replace("-", "_")
+            yield _spelling(flag)
+
+
+def _spelling(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
 
 
 def options_file(model: type[Options], command: str) -> str:
@@ -94,7 +105,8 @@ def options_file(model: type[Options], command: str) -> str:
     """
     lines = [
         f"# Options of `phasegan {command} --config FILE`; the command line overrides them.",
-        "# Each line shows the default: remove its `# ` to set it, and put a value where none is.",
+        "# Remove the `# ` of a line to set its option. Where no value stands, the default depends",
+        "# on others, or there is none. Paths start from the folder that the command is given in.",
     ]
     listed = [option for option in options_of(model).values() if not option.cli.python]
     for title in sorted_groups(listed, model.groups):
@@ -120,6 +132,8 @@ def _toml_default(option: Option) -> str:
     if option.type is bool:
         return "false" if not option.off_flags else ""
     value = option.value
+    if len({repr(source.default) for source in option.sources}) > 1:
+        return ""
     if value is None and option.sources and not option.cli.default:
         value = option.sources[0].default
     if value is None or value == ():

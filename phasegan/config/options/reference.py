@@ -15,7 +15,8 @@ Written by `python -m phasegan.config.options.reference > docs/options.md`; do n
 `phasegan COMMAND --help` shows the options that matter first, `--help-all` all of these. `phasegan
 config COMMAND -o FILE.toml` writes them to a file with their defaults as comments, and `phasegan
 COMMAND --config FILE.toml` reads it: keys are the names below without `--`, with dashes or
-underscores; the command line overrides the file, but a switch that the file sets stays on. In
+underscores; switches are true or false, and paths start from the folder the command is given in.
+The command line overrides the file, but a switch that the file sets stays on. In
 Python they are keywords with underscores, and another name stands in brackets. *of* names the
 presets that have an option; `one-way` has those of `translation`.
 """
