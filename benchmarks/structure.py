@@ -62,12 +62,12 @@ def imports(name: str, tree: ast.Module, known: set[str]) -> set[str]:
 
 def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
     """Return the modules that an import of one loads, itself included."""
-    seen, todo = set(), [start]
-    while todo:
-        module = todo.pop()
+    seen, pending = set(), [start]
+    while pending:
+        module = pending.pop()
         if module not in seen:
             seen.add(module)
-            todo += graph[module]
+            pending += graph[module]
     return seen
 
 
@@ -147,14 +147,14 @@ def _is_property(function: Function) -> bool:
 
 def _is_inherited(name: str, documented: set[str], derived: dict[str, set[str]]) -> bool:
     owner, _, method = name.rpartition(".")
-    todo = set(derived.get(owner.split(".")[-1], ()))
+    pending = set(derived.get(owner.split(".")[-1], ()))
     seen: set[str] = set()
-    while todo:
-        base = todo.pop()
+    while pending:
+        base = pending.pop()
         if f"{base}.{method}" in documented:
             return True
         seen.add(base)
-        todo |= derived.get(base, set()) - seen
+        pending |= derived.get(base, set()) - seen
     return False
 
 
