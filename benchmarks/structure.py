@@ -44,20 +44,22 @@ def modules() -> dict[str, ast.Module]:
     return trees
 
 
-def imports(name: str, tree: ast.Module, known: set[str]) -> set[str]:
-    """Return which of the known modules a module imports."""
-    found = set()
+def import_graph(trees: dict[str, ast.Module]) -> dict[str, set[str]]:
+    """Return of each module which others it imports; packages themselves are left out."""
+    leaves = {name for name in trees if not (ROOT / Path(*name.split("."))).is_dir()}
+    return {
+        name: (_imported(tree) & leaves) - {name} for name, tree in trees.items() if name in leaves
+    }
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    inner = {module for module in found & known if f"{module}.__init__" != name}
-    return {
-        module
-        for module in inner - {name}
-        if not (PACKAGE.parent / Path(*module.split("."))).is_dir() or module == "phasegan"
-    }
+    return found
 
 
 def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
@@ -219,8 +221,7 @@ def main() -> None:
     files = sorted(PACKAGE.rglob("*.py"))
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     folders = Counter(path.parent for path in files)
-    graph = {name: imports(name, tree, set(trees)) for name, tree in trees.items()}
-    graph["phasegan"] = set()  # it imports on first use alone
+    graph = import_graph(trees)
     lengths = [
         node.end_lineno - node.lineno + 1 for tree in trees.values() for _, node in functions(tree)
     ]
