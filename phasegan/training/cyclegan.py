@@ -22,11 +22,11 @@ from phasegan.config.run import PaperConfig
 from phasegan.config.translation import TranslationConfig
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.losses.adversarial import adversarial_loss
+from phasegan.losses.diff_augment import DiffAugment
 from phasegan.losses.reconstruction import l1_loss
 from phasegan.models.domains import phase_image
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.batch_translation import translate_batch
-from phasegan.training.data.diff_augment import DiffAugment
 from phasegan.training.data.micro_batches import Batch, BatchSlice, MicroBatch, full_batch
 from phasegan.training.design import make_design
 from phasegan.training.gan import GAN
@@ -202,7 +202,7 @@ class CycleGAN(GAN):
         self, images: Tensor, name: str, numbers: dict[str, Tensor], part: BatchSlice
     ) -> Tensor:
         """Return images as a discriminator sees them."""
-        return self.diff_augment(images, numbers[name], part) if numbers else images
+        return self.diff_augment(images, numbers[name], part.rows) if numbers else images
 
     def _generate(
         self, micro: MicroBatch, numbers: dict[str, Tensor], terms: dict[str, Tensor]

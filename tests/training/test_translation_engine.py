@@ -18,9 +18,9 @@ from phasegan.config.translation import (
 from phasegan.distributed import Processes
 from phasegan.errors import InputError
 from phasegan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
+from phasegan.losses.diff_augment import OPERATIONS
 from phasegan.training.cyclegan import LOSSES, CycleGAN
-from phasegan.training.data.diff_augment import OPERATIONS, DiffAugment
-from phasegan.training.data.micro_batches import Batch, BatchSlice, MicroBatch, full_batch
+from phasegan.training.data.micro_batches import Batch, BatchSlice, MicroBatch
 from phasegan.training.ema import update_ema
 
 CPU = torch.device("cpu")
@@ -175,40 +175,6 @@ def test_batch_normalisation_sees_one_kind_of_pictures_at_a_time():
     same = gan._apply(gan.nets.trained["generator_ab"], a, b)
     assert torch.equal(same[0], twin(a))
     assert torch.equal(same[1], twin(b))
-
-
-class TestDifferentiable:
-    def numbers(self, count=3):
-        return DiffAugment(OPERATIONS, torch.Generator().manual_seed(1)).draw(count)
-
-    def test_nothing_asked_changes_nothing(self):
-        pictures = batch(1)
-        none = DiffAugment((), torch.Generator())
-        assert none(pictures, none.draw(2), full_batch(2)) is pictures
-
-    @pytest.mark.parametrize("change", OPERATIONS)
-    def test_gradients_go_through_and_rows_are_changed_apart(self, change):
-        changes, numbers = DiffAugment((change,), torch.Generator()), self.numbers()
-        pictures = batch(1, count=3).requires_grad_()
-        changed = changes(pictures, numbers, full_batch(3))
-        assert changed.shape == pictures.shape
-        assert not torch.equal(changed, pictures)
-        changed.square().sum().backward()
-        assert pictures.grad.abs().amax((1, 2, 3)).min() > 0
-        alone = changes(pictures[1:2].detach(), numbers, BatchSlice(1, 2, 3))
-        torch.testing.assert_close(changed[1:2].detach(), alone)
-
-    def test_colour_changes_keep_places_and_cutouts_are_grey(self):
-        numbers = self.numbers()
-        flat = torch.full((3, 3, 32, 32), 0.25)
-        coloured = DiffAugment(("colour",), torch.Generator())(flat, numbers, full_batch(3))
-        assert coloured.flatten(1).std(1).max() < 1e-6
-        cut = DiffAugment(("cutout",), torch.Generator())(flat, numbers, full_batch(3))
-        share = (cut == 0).float().mean((1, 2, 3))
-        assert (share > 0).all()
-        assert (share <= 0.25 + 1e-6).all()
-        shifted = DiffAugment(("shift",), torch.Generator())(flat, numbers, full_batch(3))
-        assert set(shifted.unique().tolist()) <= {-1.0, 0.25}
 
 
 def test_averages_have_the_latest_statistics_of_batch_normalisation():

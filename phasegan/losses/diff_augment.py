@@ -1,9 +1,9 @@
 """Differentiable augmentation of a discriminator's inputs, real and generated alike.
 
 Zhao et al. 2020, "Differentiable augmentation for data-efficient GAN training",
-arXiv:2006.10738: a discriminator cannot memorise few images if it never sees them twice
-alike, and with gradients through the augmentation the generator does not learn to make
-augmented ones.
+arXiv:2006.10738, equations 4 and 5: a discriminator cannot memorise few images if it never
+sees them twice alike, and with gradients through the augmentation the generator does not
+learn to make augmented ones.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-from phasegan.training.data.micro_batches import BatchSlice
 
 OPERATIONS = ("colour", "shift", "cutout")
 SHIFT = 0.125
@@ -53,7 +51,7 @@ class DiffAugment:
         """
         return torch.rand(total, _NUMBERS_PER_IMAGE, generator=self.source)
 
-    def __call__(self, images: Tensor, numbers: Tensor, part: BatchSlice) -> Tensor:
+    def __call__(self, images: Tensor, numbers: Tensor, rows: slice) -> Tensor:
         """Apply the operations to images, with random numbers of its own for each.
 
         Parameters
@@ -62,7 +60,7 @@ class DiffAugment:
             (batch, C, rows, columns), in [−1, 1].
         numbers : torch.Tensor
             From `draw`, of the whole batch.
-        part : BatchSlice
+        rows : slice
             Rows of the batch that the images are.
 
         Returns
@@ -70,7 +68,7 @@ class DiffAugment:
         torch.Tensor
             Same shape.
         """
-        own = numbers[part.rows].to(images.device, torch.float32)
+        own = numbers[rows].to(images.device, torch.float32)
         for name in self.operations:
             images = _OPERATIONS[name](images, own)
         return images
