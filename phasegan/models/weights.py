@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from phasegan.errors import InputError, printable
 from phasegan.io.atomic import atomic_file
+from phasegan.io.tensor_tree import tensor_digest
 from phasegan.models import architectures
 from phasegan.models.build import DISCRIMINATORS, GENERATORS, make_discriminator, make_generator
 from phasegan.models.state_dicts import canonical_state_dict, load_torch_file
@@ -29,27 +30,6 @@ NETWORK_KEY = "network"
 
 DESIGN_KEY = "design"
 """Key of the text in the header from which a network is rebuilt."""
-
-
-def tensor_digest(state: dict[str, Tensor]) -> str:
-    """Return the SHA-256 of tensors: names, dtypes, shapes and values, sorted by name.
-
-    Parameters
-    ----------
-    state : dict of torch.Tensor
-        On the CPU.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-    """
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        value = state[key].contiguous()
-        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:

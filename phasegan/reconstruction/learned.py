@@ -22,10 +22,11 @@ from phasegan.config.run import (
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.fourier.phase import mirrored, mirrored_bins
+from phasegan.io.tensor_tree import tensor_digest
 from phasegan.models.domains import denormalise_images, phase_image
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.spectral import SpectralGenerator
-from phasegan.models.weights import load_weights, tensor_digest
+from phasegan.models.weights import load_weights
 from phasegan.reconstruction.protocol import Observation, Solution
 
 BATCH = 16

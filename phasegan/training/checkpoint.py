@@ -1,43 +1,23 @@
-"""Checkpoints: everything that a resumed run needs, in one safetensors file.
-
-The nested state is split into tensors, named by their path in it such as
-`gan/optimiser_g/state/0/exp_avg`, and a JSON document of everything else in the file's
-header. JSON's own values stand for themselves; an object whose only key starts with `~`
-represents a value that JSON has not:
-
-{"~tensor": name}, {"~complex": name}   a tensor; complex ones are stored as pairs
-{"~tuple": [...]}                       a tuple
-{"~dict": [[key, value], ...]}          a dict with keys that JSON cannot keep
-{"~float": "7ff0000000000000"}          a float that is not finite, IEEE 754, big-endian
-"""
+"""Checkpoints of a run: everything that a resumed run needs, and which of them are kept."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import math
 import re
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
 
-from phasegan.errors import InputError, printable
-from phasegan.io.atomic import atomic_file, remove_leftovers
-from phasegan.models.weights import tensor_digest
+from phasegan.errors import InputError
+from phasegan.io.atomic import remove_leftovers
+from phasegan.io.tensor_tree import OtherFormatError, parse_trees, tree_tensors, write_trees
 from phasegan.progress import Progress
 
 CHECKPOINT_FORMAT = 2
 
-_HEADER_KEY = "phasegan"
-_RESERVED = "__metadata__"
-_REAL = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
-_INTEGER = {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
+_REMEDY = "continue with the phasegan that wrote it, or remove the run folder and train again"
 _FILE = re.compile(r"step-([0-9]{9,})\.safetensors")
 
 
@@ -67,25 +47,16 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     path : pathlib.Path
         The file.
     state : dict
-        Nested dicts (keys: str, int), lists and tuples of dense tensors on any
-        device, None, bool, int, float and str.
+        A tree, see `phasegan.io.tensor_tree`.
 
     Raises
     ------
     TypeError
         If there is anything else in it.
     """
-    tensors: dict[str, Tensor] = {}
-    content = {
-        "format": CHECKPOINT_FORMAT,
-        "state": _split(state, "", tensors),
-        "random": _split(_random_state(), "torch_random", tensors),
-    }
-    tensors = _unshared(tensors)
-    document = {"sha256": _digest(content, tensors), **content}
-    header = {_HEADER_KEY: json.dumps(document, allow_nan=False)}
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata=header))
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    trees = {"state": state, "random": {"cpu": torch.get_rng_state(), "cuda": cuda}}
+    write_trees(path, CHECKPOINT_FORMAT, trees, {"state": "", "random": "torch_random"})
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
@@ -112,11 +83,13 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint")
     with checkpoint_errors(path):
-        state, random = _read(path)
+        trees = _parse(path)
+        random = trees["random"]
         torch.set_rng_state(random["cpu"])
         if device.type == "cuda":
             for index, value in enumerate(random["cuda"][: torch.cuda.device_count()]):
                 torch.cuda.set_rng_state(value, index)
+        state: dict[str, Any] = trees["state"]
     return state
 
 
@@ -161,7 +134,7 @@ def is_finite(state: dict[str, Any]) -> bool:
     bool
         False if a tensor under `state["gan"]` holds a NaN or an infinity.
     """
-    return all(bool(torch.isfinite(tensor).all()) for tensor in _tensors(state["gan"]))
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tree_tensors(state["gan"]))
 
 
 class Checkpoints:
@@ -241,132 +214,28 @@ class Checkpoints:
         paths = self.paths()
         if not paths:
             raise InputError(f"{self.folder}: no checkpoint")
-        for path, earlier in zip(reversed(paths), [*reversed(paths[:-1]), None], strict=True):
+        while True:
+            path = paths.pop()
             try:
                 return load_checkpoint(path, device)
             except DamagedCheckpointError as error:
-                if earlier is None:
+                if not paths:
                     raise
                 progress.warn(
-                    f"{path}: damaged checkpoint ({error.reason}); trying {earlier.name} instead"
+                    f"{path}: damaged checkpoint ({error.reason}); trying {paths[-1].name} instead"
                 )
-        raise AssertionError
 
 
-def _random_state() -> dict[str, Any]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def _digest(content: dict[str, Any], tensors: dict[str, Tensor]) -> str:
-    """Return the SHA-256 of the document and the tensors."""
-    text = json.dumps(content, allow_nan=False)
-    return hashlib.sha256(f"{text}\n{tensor_digest(tensors)}".encode()).hexdigest()
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the state and the random states of a file; damage raises anything."""
+def _parse(path: Path) -> dict[str, Any]:
     data = path.read_bytes()  # not a map of the file: a failing disk is an error, not a signal
     if data.startswith(b"PK"):
         raise InputError(
-            f"{path}: damaged checkpoint, or one of an older phasegan (format 1); continue with "
-            "the phasegan that wrote it, or remove the run folder and train again"
+            f"{path}: damaged checkpoint, or one of an older phasegan (format 1); {_REMEDY}"
         )
-    tensors = load(data)
-    content = json.loads(_metadata(data)[_HEADER_KEY])
-    if content.get("format") != CHECKPOINT_FORMAT:
+    try:
+        return parse_trees(data, CHECKPOINT_FORMAT)
+    except OtherFormatError:
         raise InputError(
             f"{path}: not a checkpoint of format {CHECKPOINT_FORMAT}, which this phasegan reads; "
-            "continue with the phasegan that wrote it, or remove the run folder and train again"
-        )
-    if content.pop("sha256") != _digest(content, tensors):
-        raise ValueError("its checksum does not match")
-    return _join(content["state"], tensors), _join(content["random"], tensors)
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    """Return the metadata of a safetensors file, which safetensors reads from paths alone."""
-    end = 8 + int.from_bytes(data[:8], "little")
-    metadata: dict[str, str] = json.loads(data[8:end])[_RESERVED]
-    return metadata
-
-
-def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """Return a value as JSON, and move its tensors to `tensors`."""
-    if isinstance(value, Tensor):
-        return _split_tensor(value, name, tensors)
-    if isinstance(value, dict):
-        return _split_dict(value, name, tensors)
-    if isinstance(value, list | tuple):
-        items = [_split(item, f"{name}/{i}", tensors) for i, item in enumerate(value)]
-        return items if isinstance(value, list) else {"~tuple": items}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"~float": struct.pack(">d", value).hex()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"{name}: a checkpoint cannot hold {type(value).__name__}")
-
-
-def _split_tensor(value: Tensor, name: str, tensors: dict[str, Tensor]) -> dict[str, str]:
-    pairs = value.is_complex()
-    if value.layout is not torch.strided or not (pairs or value.dtype in _REAL | _INTEGER):
-        raise TypeError(f"{name}: a checkpoint cannot hold {value.dtype}, {value.layout}")
-    name = printable(name)
-    while name in tensors or name == _RESERVED:
-        name += "'"
-    plain = value.detach().cpu().resolve_conj().resolve_neg()
-    tensors[name] = torch.view_as_real(plain) if pairs else plain
-    return {"~complex" if pairs else "~tensor": name}
-
-
-def _split_dict(value: dict[Any, Any], name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    for key in value:
-        if not isinstance(key, str | int):
-            raise TypeError(f"{name}: a checkpoint cannot hold a key {key!r}")
-    items = [(k, _split(v, f"{name}/{k}" if name else str(k), tensors)) for k, v in value.items()]
-    if all(isinstance(key, str) and not key.startswith("~") for key in value):
-        return dict(items)
-    return {"~dict": [list(item) for item in items]}
-
-
-def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return contiguous tensors that share no memory, as safetensors requires."""
-    own, storages = {}, set()
-    for name, value in tensors.items():
-        tensor = value.contiguous()
-        if tensor.untyped_storage().data_ptr() in storages:
-            tensor = tensor.clone()
-        storages.add(tensor.untyped_storage().data_ptr())
-        own[name] = tensor
-    return own
-
-
-def _join(node: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return the value from the JSON and the tensors of `_split`."""
-    if isinstance(node, list):
-        return [_join(item, tensors) for item in node]
-    if not isinstance(node, dict):
-        return node
-    mark = next(iter(node), "")
-    content: Any = node.get(mark)
-    match mark:
-        case "~tensor":
-            return tensors[content]
-        case "~complex":
-            return torch.view_as_complex(tensors[content])
-        case "~tuple":
-            return tuple(_join(item, tensors) for item in content)
-        case "~float":
-            return struct.unpack(">d", bytes.fromhex(content))[0]
-        case "~dict":
-            return {key: _join(value, tensors) for key, value in content}
-    return {key: _join(value, tensors) for key, value in node.items()}
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors of a nested value."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
+            f"{_REMEDY}"
+        ) from None

@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 
 from phasegan.errors import InputError
+from phasegan.io.tensor_tree import tensor_digest
 from phasegan.models.interchange import find_networks
-from phasegan.models.weights import load_discriminator, load_generator, tensor_digest
+from phasegan.models.weights import load_discriminator, load_generator
 
 _SIZES = ("base_channels", "blocks", "padding", "norm", "dropout", "upsampling")
 
