@@ -24,13 +24,13 @@ from phasegan.data.leakage import LeakReport, find_leaks
 from phasegan.data.prepare.api import prepare
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
+from phasegan.eta import Estimate
 from phasegan.evaluation.notes import is_smoke_test
 from phasegan.evaluation.records import ResultRow
 from phasegan.io.atomic import remove_leftovers
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
-from phasegan.training.setup.eta import Estimate
 from phasegan.training.setup.inputs import default_data
 
 DEFAULT_OUTPUT = Path("bench")

@@ -17,10 +17,10 @@ from phasegan.benchmark.plan import NO_STATISTICS, PlannedRow
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import DiskFullError, InputError, RunError
+from phasegan.eta import Estimate, sum_estimates
 from phasegan.evaluation.records import ResultRow
 from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
-from phasegan.training.setup.eta import Estimate, sum_estimates
 
 REPORTED_SECONDS = 20.0
 """The remaining time is reported after a training if it is estimated at more than this."""

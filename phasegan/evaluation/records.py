@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from phasegan.eta import Estimate
 from phasegan.metrics.image_metrics import Scores, summarise
-from phasegan.training.setup.eta import Estimate
 
 Status = Literal["ok", "unfinished", "failed", "skipped", "estimated", "quoted"]
 STATUSES: dict[Status, str] = {

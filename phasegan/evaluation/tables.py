@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasegan.eta import Estimate
 from phasegan.evaluation.records import ResultRow
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
 from phasegan.progress import format_duration
 from phasegan.tables import Column, Table
-from phasegan.training.setup.eta import Estimate
 
 if TYPE_CHECKING:
     from phasegan.evaluation.translation import TranslationScores

@@ -17,12 +17,12 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device, memory_guard, torch_algorithms
 from phasegan.distributed import SINGLE_PROCESS, Processes, process_group
+from phasegan.eta import Estimate
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
 from phasegan.training.callbacks.validation import count_shared_photographs
 from phasegan.training.presets import Data
-from phasegan.training.setup.eta import Estimate
 from phasegan.training.setup.init_from import InitialNetworks
 from phasegan.training.setup.inputs import PathLike, default_data, is_translation, open_inputs
 from phasegan.training.setup.options import take_execution

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phasegan.eta import LinearCost
 from phasegan.models.cascade import Coefficients
 from phasegan.models.cascade_fit import MAX_FIT_IMAGES, MIRROR_BELOW, fit_shrinkage
 from phasegan.models.spectral import EncodingContext, SpectralGenerator
@@ -15,7 +16,6 @@ from phasegan.progress import Progress
 from phasegan.training.data.batches import PhysicsBatches
 from phasegan.training.data.encoder import PhaseEncoder
 from phasegan.training.seeding import seeded_generator
-from phasegan.training.setup.eta import LinearCost
 
 MOST_CORRECTED = 400
 """Largest number of images whose estimates a cascade is fitted to correct."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from phasegan.training.setup.eta import Estimate
+from phasegan.eta import Estimate
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import phasegan
 from phasegan.benchmark.cases import load_case
 from phasegan.benchmark.report.tables import main_table
 from phasegan.errors import InputError, Interrupted
+from phasegan.eta import Estimate
 from phasegan.evaluation.notes import worse_than_baselines
 from phasegan.evaluation.records import Cost, ResultRow
 from phasegan.tables import markdown_document
 from phasegan.training.data.pair_batches import choose_subset
-from phasegan.training.setup.eta import Estimate
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 

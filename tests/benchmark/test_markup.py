@@ -8,11 +8,11 @@ import io
 import pytest
 
 from phasegan.benchmark.report.tables import cost_table, main_table, results_table, seeds_table
+from phasegan.eta import Estimate
 from phasegan.evaluation.records import Cost, ResultRow
 from phasegan.evaluation.tables import BENCH_COLUMNS, COST_COLUMNS
 from phasegan.evaluation.tables import bench_columns as chosen_columns
 from phasegan.tables import csv_text, latex_table, markdown_document
-from phasegan.training.setup.eta import Estimate
 
 METRICS = ("mse", "ssim", "exact")
 

@@ -15,8 +15,8 @@ import phasegan
 from phasegan.benchmark.report.compose import representative_rows
 from phasegan.benchmark.report.drawings import draw
 from phasegan.benchmark.scaling import scaling_curves
+from phasegan.eta import Estimate
 from phasegan.evaluation.records import ResultRow
-from phasegan.training.setup.eta import Estimate
 
 SIZES = {"base_channels": 2, "blocks": 1, "widths": (4, 4), "device": "cpu"}
 

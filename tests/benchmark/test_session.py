@@ -16,10 +16,10 @@ from phasegan.benchmark import session as session_module
 from phasegan.benchmark.plan import plan_rows, resolve_case
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError, Interrupted, RunError
+from phasegan.eta import Estimate
 from phasegan.evaluation.records import ResultRow
 from phasegan.io.locking import file_lock
 from phasegan.progress import Progress
-from phasegan.training.setup.eta import Estimate
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 TINY = {**SMALL, "methods": ["mean-magnitude"]}

@@ -10,9 +10,9 @@ import pytest
 import phasegan
 from phasegan.benchmark.estimates import RowEstimate
 from phasegan.cli.parameter_types import Duration, SeedList
+from phasegan.eta import Estimate
 from phasegan.evaluation.notes import better_than_baselines, worse_than_baselines
 from phasegan.evaluation.records import ResultRow
-from phasegan.training.setup.eta import Estimate
 
 SMALL = (
     *("--preset", "paper", "--base-channels", 2, "--blocks", 1),

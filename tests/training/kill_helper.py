@@ -27,8 +27,8 @@ import safetensors.numpy
 from PIL import Image
 
 import phasegan
+from phasegan.eta import Estimate
 from phasegan.training import api
-from phasegan.training.setup.eta import Estimate
 
 LONGEST = 200.0
 """Seconds that one attempt may take on the slowest machine."""

@@ -22,13 +22,13 @@ from safetensors.torch import load_file
 import phasegan
 from phasegan.cli import main
 from phasegan.config.run_folder import RunFolder
+from phasegan.eta import Estimate
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.training import api
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.checkpoint import Checkpoints
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.physics import PhysicsGAN
-from phasegan.training.setup.eta import Estimate
 
 CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)

@@ -12,7 +12,7 @@ from PIL import Image
 import phasegan
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
-from phasegan.training.setup.eta import Estimate
+from phasegan.eta import Estimate
 
 SECOND = Estimate(1.0, 1.0, 1.0)
 

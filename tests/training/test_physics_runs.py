@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 import phasegan
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError, Interrupted
+from phasegan.eta import Estimate
 from phasegan.models.weights import weights_intact
 from phasegan.plotting.filmstrip import FrameStore, film_strip
 from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Observation
 from phasegan.training.checkpoint import Checkpoints, load_checkpoint
 from phasegan.training.physics import PhysicsGAN
-from phasegan.training.setup.eta import Estimate
 
 SECOND = Estimate(1.0, 1.0, 1.0)
 

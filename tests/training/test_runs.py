@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 import phasegan
 from phasegan.config.run_folder import NETWORKS, RunFolder
 from phasegan.errors import InputError, Interrupted, RunError
+from phasegan.eta import Estimate
 from phasegan.models.weights import weights_intact
 from phasegan.progress import Progress
 from phasegan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 from phasegan.training.non_finite import NonFiniteDetector
-from phasegan.training.setup.eta import Estimate
 
 CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)

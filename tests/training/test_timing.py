@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,14 +15,8 @@ from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.physics import PhysicsGAN
 from phasegan.training.presets import make_gan
 from phasegan.training.setup import timing
-from phasegan.training.setup.eta import (
-    Estimate,
-    RunTiming,
-    StepKind,
-    estimate_timings,
-    sum_estimates,
-)
 from phasegan.training.setup.resolve import resolve_config
+from phasegan.training.setup.run_timing import RunTiming, StepKind, estimate_timings
 from phasegan.training.setup.timing import estimate_run, steps_by_kind, time_run
 
 CPU = torch.device("cpu")
@@ -32,39 +25,6 @@ CPU = torch.device("cpu")
 def configured(tiny, **options):
     with phasegan.open(tiny) as file:
         return resolve_config(file, CPU, **options)
-
-
-def test_an_estimate_around_a_duration_holds_it_and_scales():
-    estimate = Estimate.around(100.0, 0.1, {"steps": 80.0, "saving": 20.0})
-    assert estimate.low < 100 < estimate.high
-    assert estimate.low * estimate.high == pytest.approx(100.0**2)
-    assert estimate.holds(100)
-    assert not estimate.holds(estimate.high * 1.001)
-    double = estimate.scaled(2.0)
-    assert (double.seconds, double.parts["steps"]) == (200.0, 160.0)
-    assert double.high == pytest.approx(2 * estimate.high)
-
-
-def test_the_interval_holds_nine_of_ten_durations_of_its_deviation():
-    rng = np.random.default_rng(3)
-    estimate = Estimate.around(100.0, 0.2, {})
-    durations = 100 * np.exp(0.2 * rng.standard_normal(20000))
-    held = np.mean([estimate.holds(seconds) for seconds in durations])
-    assert held == pytest.approx(0.9, abs=0.01)
-
-
-def test_totals_add_up_and_of_nothing_are_nothing():
-    parts = [Estimate(1.0, 0.5, 2.0, {"a": 1.0}), Estimate(10.0, 9.0, 12.0, {"a": 4.0, "b": 6.0})]
-    assert sum_estimates(parts) == Estimate(11.0, 9.5, 14.0, {"a": 5.0, "b": 6.0})
-    assert sum_estimates([]) == Estimate(0.0, 0.0, 0.0, {})
-
-
-def test_an_estimate_survives_json_and_reads_well():
-    estimate = Estimate(188.0, 170.0, 207.0, {"steps": 188.0})
-    assert Estimate.from_json(json.loads(json.dumps(estimate.as_json()))) == estimate
-    assert estimate.describe() == "3 min 08 s (2 min 50 s to 3 min 27 s)"
-    assert estimate.brief() == "3 min 08 s ± 10 %"
-    assert Estimate(2.0, 2.0, 2.0).describe() == Estimate(2.0, 2.0, 2.0).brief() == "2.0 s"
 
 
 @pytest.mark.parametrize(

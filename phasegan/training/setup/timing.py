@@ -17,6 +17,7 @@ from phasegan.config.run import TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS, Processes
+from phasegan.eta import Estimate
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
 from phasegan.resources import LoadMonitor
@@ -33,7 +34,7 @@ from phasegan.training.presets import (
     make_sample_callback,
 )
 from phasegan.training.schedule import sample_epochs
-from phasegan.training.setup.eta import BUSY, Estimate, RunTiming, StepKind, estimate_timings
+from phasegan.training.setup.run_timing import BUSY, RunTiming, StepKind, estimate_timings
 
 WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3
