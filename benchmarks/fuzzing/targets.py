@@ -137,9 +137,8 @@ def _status(path: Path) -> Any:
 def _losses(path: Path) -> Any:
     from phasegan.config.run_folder import RunFolder
     from phasegan.plotting.training import training_figure
-    from phasegan.training.callbacks.run_log import read_records
 
-    records = read_records(RunFolder(path.parent))
+    records = RunFolder(path.parent).read_losses()
     if records:
         training_figure(records, title="fuzz")
     return records

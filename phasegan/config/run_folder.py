@@ -22,7 +22,10 @@ tensorboard/                    the same for TensorBoard, where it is installed
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
+from typing import Any
 
 from phasegan._version import __version__
 from phasegan.config.presets import CONFIGS, PRESETS
@@ -35,6 +38,10 @@ from phasegan.io.output_paths import check_folder_name, check_text
 RUN_FORMAT = 1
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 """Names of the networks of a run; `generator_ab` generates domain B."""
+_MAX_STEPS = 2**53
+"""More steps than a run can have."""
+_SMALLEST, _LARGEST = 1e-30, 1e30
+"""Bounds of the magnitudes that can be drawn."""
 
 
 class RunFolder:
@@ -191,3 +198,33 @@ class RunFolder:
         if not isinstance(document, dict):
             raise InputError(f"{self.status_path}: not the status of a run")
         return build(RunStatus, document, str(self.status_path))
+
+    def read_losses(self) -> list[dict[str, Any]]:
+        """Return the lines of `losses.jsonl`, without incomplete or malformed ones.
+
+        Returns
+        -------
+        list of dict
+            One a line; `step` and `epoch` are integers. Empty where there is no such file.
+        """
+        if not self.losses_path.is_file():
+            return []
+        records = []
+        for line in self.losses_path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(
+                ValueError, KeyError, TypeError, OverflowError, RecursionError
+            ):
+                record = json.loads(line)
+                position = {"step": int(record["step"]), "epoch": int(record["epoch"])}
+                if all(abs(value) < _MAX_STEPS for value in position.values()) and _numbers(record):
+                    records.append(record | position)
+        return records
+
+
+def _numbers(record: dict[str, Any]) -> bool:
+    """Return whether a record's values but events are numbers or numbers by name; may raise."""
+    if not isinstance(record.get("validation", {}), dict):
+        return False
+    values = [v for k, v in record.items() if k != "event" and not isinstance(v, dict)]
+    nested = [v for inside in record.values() if isinstance(inside, dict) for v in inside.values()]
+    return all(v is None or v == 0 or _SMALLEST < abs(float(v)) < _LARGEST for v in values + nested)

@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from phasegan.config.run import TrainConfig
+from phasegan.config.run_folder import RunFolder
+from phasegan.config.translation import TranslationConfig
+from phasegan.io.atomic import atomic_file
 from phasegan.plotting.panels import (
     LABEL_INCHES,
     MANY,
@@ -178,6 +182,53 @@ def training_figure(
         step_axis(drawn, end, _steps_per_epoch(records))
     _fix_layout(figure)
     return figure
+
+
+def save_training_figure(
+    folder: RunFolder, config: TrainConfig, interrupted_at: int | None = None
+) -> None:
+    """Write `training.png` of a run from its whole log, unless that is empty.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run.
+    config : TrainConfig
+        Its configuration.
+    interrupted_at : int, optional
+        Step of an interruption, to be marked.
+    """
+    records = folder.read_losses()
+    if not records:
+        return
+    between_images: dict[str, Any] = {}
+    if isinstance(config, TranslationConfig):
+        between_images = {"domains": ("A", "B"), "adversarial": config.losses.adversarial}
+    figure = training_figure(
+        records,
+        title=run_title(config),
+        interrupted_at=interrupted_at,
+        steps=config.steps,
+        **between_images,
+    )
+    with atomic_file(folder.training_figure_path) as path:
+        figure.savefig(path, format="png")
+
+
+def run_title(config: TrainConfig) -> str:
+    """Return the title of a run's figures: its label, samples and epochs.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The run.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    return f"{config.label}: {config.samples} samples × {config.epochs} epochs"
 
 
 def _fix_layout(figure: Any) -> None:

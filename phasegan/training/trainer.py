@@ -16,10 +16,11 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.errors import Interrupted, RunError
 from phasegan.models.weights import NETWORK_KEY, save_weights
+from phasegan.plotting.training import run_title, save_training_figure
 from phasegan.progress import Progress, ProgressTask
 from phasegan.resources import Meter
 from phasegan.training.callbacks.loss_meter import LossMeter
-from phasegan.training.callbacks.run_log import RunLog, run_title
+from phasegan.training.callbacks.run_log import RunLog
 from phasegan.training.checkpoint import Checkpoints, checkpoint_errors, is_finite
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data.micro_batches import Batch
@@ -332,7 +333,7 @@ class Trainer:
             self._save_weights()
         if self.run_log is not None and state != "running":
             interrupted_at = self.steps_done if state == "interrupted" else None
-            self.run_log.draw_figure(self.config, interrupted_at)
+            save_training_figure(self.folder, self.config, interrupted_at)
             if self.samples is not None:
                 self.samples.on_train_end(self.gan, self.folder, run_title(self.config))
         self.folder.write_status(

@@ -18,7 +18,6 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
-from phasegan.training.callbacks.run_log import read_records
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -164,7 +163,7 @@ def test_lines_of_a_record_that_are_none_are_left_out(tmp_path, data):
 
     good = b'{"step": 3, "epoch": 1, "cycle_b": 0.5}\n'
     (tmp_path / "losses.jsonl").write_bytes(good + data + b"\n" + good.replace(b"3", b"4"))
-    records = read_records(RunFolder(tmp_path))
+    records = RunFolder(tmp_path).read_losses()
     assert [record["step"] for record in records] == [3, 4]
     training_figure(records, title="x")
 

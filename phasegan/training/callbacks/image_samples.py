@@ -18,7 +18,6 @@ from phasegan.plotting.gallery_contents import Fact, Gallery, ImageRow, Section
 from phasegan.plotting.sheet import Tile, contact_sheet
 from phasegan.training.batch_translation import SavedGenerators
 from phasegan.training.callbacks.early_stopping import stopping_advice
-from phasegan.training.callbacks.run_log import read_records
 from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.data.domains import DomainData, centre_squares, domain_format
 
@@ -122,7 +121,6 @@ class TranslationSamples(SampleCallback):
         if frames:
             animate(frames, inputs, folder.animation_path)
         drawn = [folder.training_figure_path, folder.animation_path]
-        records = read_records(folder) if folder.losses_path.is_file() else []
         write_gallery(
             folder.gallery_path,
             Gallery(
@@ -132,7 +130,7 @@ class TranslationSamples(SampleCallback):
                     self._section(generators, way, columns)
                     for way, columns in zip(self._ways, groups, strict=True)
                 ],
-                advice=stopping_advice(records, self._config),
+                advice=stopping_advice(folder.read_losses(), self._config),
                 training=drawn[0].read_bytes() if drawn[0].is_file() else None,
                 animation=drawn[1].read_bytes() if drawn[1].is_file() else None,
             ),

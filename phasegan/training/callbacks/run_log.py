@@ -1,8 +1,7 @@
-"""The log of a run: losses as JSON lines and for TensorBoard, sample sheets, the figure."""
+"""The log of a run: losses as JSON lines and for TensorBoard, sample sheets."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
@@ -10,19 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from phasegan.config.run import TrainConfig
 from phasegan.config.run_folder import RunFolder
-from phasegan.config.translation import TranslationConfig
 from phasegan.errors import disk_full_guard
 from phasegan.io.atomic import atomic_file, write_text
 from phasegan.io.output_paths import open_append
 from phasegan.plotting.filmstrip import FrameStore
-from phasegan.plotting.training import training_figure
-
-_MAX_STEPS = 2**53
-"""More steps than a run can have."""
-_SMALLEST, _LARGEST = 1e-30, 1e30
-"""Bounds of the magnitudes that can be drawn."""
 
 
 class RunLog:
@@ -53,7 +44,7 @@ class RunLog:
 
     def _trim(self, start: int) -> None:
         if self._folder.losses_path.is_file():
-            records = [r for r in read_records(self._folder) if r["step"] <= start]
+            records = [r for r in self._folder.read_losses() if r["step"] <= start]
             text = "".join(json.dumps(record) + "\n" for record in records)
             write_text(self._folder.losses_path, text)
 
@@ -127,28 +118,6 @@ class RunLog:
             with disk_full_guard(self._board_path):
                 self._tensorboard.add_text("events", text, step)
 
-    def draw_figure(self, config: TrainConfig, interrupted_at: int | None) -> None:
-        """Write `training.png` from the whole log.
-
-        Parameters
-        ----------
-        config : TrainConfig
-            The run.
-        interrupted_at : int, optional
-            Step of an interruption, to be marked.
-        """
-        records = read_records(self._folder)
-        if records:
-            figure = training_figure(
-                records,
-                title=run_title(config),
-                interrupted_at=interrupted_at,
-                steps=config.steps,
-                **_translation_arguments(config),
-            )
-            with atomic_file(self._folder.training_figure_path) as path:
-                figure.savefig(path, format="png")
-
     def log_samples(self, epoch: int, step: int, sheet: Any) -> None:
         """Write `samples/epoch-….png`.
 
@@ -174,58 +143,3 @@ class RunLog:
             if self._tensorboard is not None:
                 with disk_full_guard(self._board_path):
                     self._tensorboard.close()
-
-
-def _translation_arguments(config: TrainConfig) -> dict[str, Any]:
-    """Return the figure's arguments for a run between images."""
-    if not isinstance(config, TranslationConfig):
-        return {}
-    return {"domains": ("A", "B"), "adversarial": config.losses.adversarial}
-
-
-def run_title(config: TrainConfig) -> str:
-    """Return the title of a run's figures: its label, samples and epochs.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        The run.
-
-    Returns
-    -------
-    str
-        One line.
-    """
-    return f"{config.label}: {config.samples} samples × {config.epochs} epochs"
-
-
-def read_records(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the lines of a run's `losses.jsonl`, without incomplete or malformed ones.
-
-    Parameters
-    ----------
-    folder : RunFolder
-        The run.
-
-    Returns
-    -------
-    list of dict
-        One a line; `step` and `epoch` are integers.
-    """
-    records = []
-    for line in folder.losses_path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            record = json.loads(line)
-            position = {"step": int(record["step"]), "epoch": int(record["epoch"])}
-            if all(abs(value) < _MAX_STEPS for value in position.values()) and _numbers(record):
-                records.append(record | position)
-    return records
-
-
-def _numbers(record: dict[str, Any]) -> bool:
-    """Return whether a record's values but events are numbers or numbers by name; may raise."""
-    if not isinstance(record.get("validation", {}), dict):
-        return False
-    values = [v for k, v in record.items() if k != "event" and not isinstance(v, dict)]
-    nested = [v for inside in record.values() if isinstance(inside, dict) for v in inside.values()]
-    return all(v is None or v == 0 or _SMALLEST < abs(float(v)) < _LARGEST for v in values + nested)
