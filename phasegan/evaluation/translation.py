@@ -23,8 +23,8 @@ from phasegan.metrics.classifier import DomainClassifier, train_classifier
 from phasegan.metrics.fid import feature_distances, load_features
 from phasegan.metrics.image_metrics import score, summarise
 from phasegan.metrics.set_distances import sliced_wasserstein
+from phasegan.models.inference import SavedGenerators
 from phasegan.progress import Progress
-from phasegan.training.batch_translation import SavedGenerators
 from phasegan.training.data.domains import centre_squares, domain_format
 
 Images = NDArray[np.float32]

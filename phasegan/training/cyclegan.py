@@ -25,8 +25,8 @@ from phasegan.losses.adversarial import adversarial_loss
 from phasegan.losses.diff_augment import DiffAugment
 from phasegan.losses.reconstruction import l1_loss
 from phasegan.models.domains import phase_image
+from phasegan.models.inference import translate_batch
 from phasegan.training.accelerator import Accelerator
-from phasegan.training.batch_translation import translate_batch
 from phasegan.training.data.micro_batches import Batch, BatchSlice, MicroBatch, full_batch
 from phasegan.training.design import make_design
 from phasegan.training.gan import GAN

@@ -68,7 +68,7 @@ def run(pair, tmp_path_factory):
 @pytest.mark.slow
 def test_what_translates_exactly_scores_as_the_other_domain(pair, run, monkeypatch):
     monkeypatch.setattr(
-        "phasegan.training.batch_translation.load_generator",
+        "phasegan.models.inference.load_generator",
         lambda path, network: Exact(network[-2:]).eval(),
     )
     found = score_translations(pair, [run], device="cpu")

@@ -11,12 +11,12 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.images.conversion import PixelFormat, from_unit_range
 from phasegan.io.atomic import atomic_file
+from phasegan.models.inference import SavedGenerators
 from phasegan.plotting.animation import animate
 from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.gallery import write_gallery
 from phasegan.plotting.gallery_contents import Fact, Gallery, ImageRow, Section
 from phasegan.plotting.sheet import Tile, contact_sheet
-from phasegan.training.batch_translation import SavedGenerators
 from phasegan.training.callbacks.early_stopping import stopping_advice
 from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.data.domains import DomainData, centre_squares, domain_format
