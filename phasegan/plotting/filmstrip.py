@@ -186,7 +186,7 @@ class FrameStore:
     def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:04d}.npy"
 
-    def add(self, epoch: int, estimates: NDArray[np.floating]) -> None:
+    def add(self, epoch: int, estimates: NDArray[np.number]) -> None:
         """Write a frame atomically, in place of an earlier one of that epoch.
 
         Parameters

@@ -13,8 +13,11 @@ from phasegan.config.run import PaperConfig, TrainConfig
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS, Processes
-from phasegan.training.callbacks.image_samples import TranslationSamples
-from phasegan.training.callbacks.samples import SampleCallback, phase_samples
+from phasegan.training.callbacks.samples import (
+    SampleCallback,
+    TranslationSamples,
+    phase_samples,
+)
 from phasegan.training.callbacks.validation import validate_phases, validate_translation
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data.batches import PhysicsBatches

@@ -15,8 +15,8 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.errors import InputError
 from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
+from phasegan.plotting.translations import stopping_advice
 from phasegan.training import trainer
-from phasegan.training.callbacks.early_stopping import stopping_advice
 from tests.training.pairs import make_pair
 
 SMALL = {

@@ -1,1 +1,1 @@
-"""During training: logs, sample images, validation, advice on stopping."""
+"""During training: logs, samples, validation."""

@@ -1,4 +1,4 @@
-"""Sample reconstructions: a sheet and a frame by epoch."""
+"""Samples while a run trains: reconstructions of phases, translations between two domains."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.config.run_folder import RunFolder
+from phasegan.config.translation import TranslationConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.domains import denormalise_images
+from phasegan.models.inference import SavedGenerators
 from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
+from phasegan.plotting.translations import Translations, draw_epoch, draw_run
+from phasegan.training.data.domains import DomainData, centre_squares, domain_format
 
-SAMPLE_ROWS = 4
+SHEET_ROWS = 4
+"""Samples on a sheet; of translations, of each domain."""
+GALLERY_ROWS = 12
+"""Images of each domain in the gallery of translations."""
 
 
 class SampleCallback(Protocol):
@@ -74,62 +81,34 @@ class PhaseSamples(SampleCallback):
         data_range: int,
         trusted: NDArray[np.bool_] | None = None,
     ) -> None:
-        self.images, self.data_range = images, data_range
-        self._phase, self._trusted = phase, trusted
+        self._phase, self._images, self._trusted = phase, images, trusted
+        self._data_range = data_range
 
     def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw phase | reconstruction | reference, and add the frame to the film strip."""
-        estimates = self.estimates(gan)
-        frames = FrameStore(folder.samples_path, self.data_range)
+        output = gan.reconstruct(self._phase, self._trusted)
+        shape = (*self._phase.shape[:-2], *output.shape[-2:])
+        estimates = denormalise_images(output, self._data_range).reshape(shape)
+        frames = FrameStore(folder.samples_path, self._data_range)
         frames.add(epoch, estimates)
-        frames.write_strip(folder.film_strip_path, self.images)
-        return self.sheet(estimates, f"after epoch {epoch}")
+        frames.write_strip(folder.film_strip_path, self._images)
+        return self._sheet(estimates, f"after epoch {epoch}")
 
     def on_train_end(self, gan: Any, folder: RunFolder, title: str) -> None:
         """Draw nothing more."""
 
-    def estimates(self, gan: Any) -> NDArray[np.floating]:
-        """Reconstruct with the networks that the run folder keeps.
-
-        Parameters
-        ----------
-        gan : GAN
-            The networks.
-
-        Returns
-        -------
-        numpy.ndarray
-            (n[, C], N, N), pixel units.
-        """
-        output = gan.reconstruct(self._phase, self._trusted)
-        shape = (*self._phase.shape[:-2], *output.shape[-2:])
-        return denormalise_images(output, self.data_range).reshape(shape)
-
-    def sheet(self, estimates: NDArray[np.floating], footer: str) -> Any:
-        """Return the contact sheet of some estimates.
-
-        Parameters
-        ----------
-        estimates : numpy.ndarray
-            From `estimates`.
-        footer : str
-            Text below.
-
-        Returns
-        -------
-        PIL.Image.Image
-            A row a sample.
-        """
+    def _sheet(self, estimates: NDArray[np.floating], footer: str) -> Any:
+        """Return the contact sheet of some estimates, a row a sample."""
         rows = [
-            [phase_tile(phase), image_tile(estimate, self.data_range)]
+            [phase_tile(phase), image_tile(estimate, self._data_range)]
             for phase, estimate in zip(self._phase, estimates, strict=True)
         ]
         titles = ["phase", "reconstruction"]
-        if self.images is None:
+        if self._images is None:
             return contact_sheet(rows, titles, None, f"{footer}, no references")
-        for row, image in zip(rows, self.images, strict=True):
-            row.append(image_tile(image, self.data_range))
-        errors = clipped_mse(estimates, self.images, data_range=self.data_range)
+        for row, image in zip(rows, self._images, strict=True):
+            row.append(image_tile(image, self._data_range))
+        errors = clipped_mse(estimates, self._images, data_range=self._data_range)
         captions = [["", f"MSE {error:,.0f}", ""] for error in errors]
         return contact_sheet(rows, [*titles, "reference"], captions, footer)
 
@@ -145,8 +124,77 @@ def phase_samples(file: PreparedFile) -> PhaseSamples:
     Returns
     -------
     PhaseSamples
-        Of at most 4 samples.
+        Of at most `SHEET_ROWS` samples.
     """
-    split, rows = file.test if len(file.test) else file.train, slice(0, SAMPLE_ROWS)
+    split, rows = file.test if len(file.test) else file.train, slice(0, SHEET_ROWS)
     images = split.images(rows) if file.has_images else None
     return PhaseSamples(split.phase(rows), images, file.layout.data_range, ~split.undefined(rows))
+
+
+class TranslationSamples(SampleCallback):
+    """Translate a few test images of both domains; training images where there are none.
+
+    Parameters
+    ----------
+    config : TranslationConfig
+        The run.
+    data : DomainData
+        The domains.
+    """
+
+    def __init__(self, config: TranslationConfig, data: DomainData) -> None:
+        self._config = config
+        self._formats = [domain_format(config.data.a), domain_format(config.data.b)]
+        self._names: list[list[str]] = []
+        self._real: list[NDArray[np.float32]] = []
+        for domain, pixel_format in enumerate(self._formats):
+            part = data.domains.test[domain] or data.train[domain]
+            rows = np.unique(np.linspace(0, len(part) - 1, GALLERY_ROWS).astype(int)).tolist()
+            names = part.names
+            self._names.append([names[row] for row in rows])
+            self._real.append(centre_squares(part, pixel_format, config.size, rows))
+        self._tested = [test is not None for test in data.domains.test]
+        self._ways = ["ab", "ba"] if config.both_ways else ["ab"]
+
+    def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
+        """Draw A | A → B | back, and the same from B; keep the frame."""
+        directions = [self._translate(gan, way, SHEET_ROWS) for way in self._ways]
+        return draw_epoch(folder, epoch, directions)
+
+    def on_train_end(self, gan: Any, folder: RunFolder, title: str) -> None:
+        """Draw the contact sheet, the animation over epochs and the gallery.
+
+        The weights are those of the run folder, on the device of `gan`.
+        """
+        saved = SavedGenerators(folder, self._config, gan.device)
+        directions = [
+            self._translate(saved, way, GALLERY_ROWS, identity=True) for way in self._ways
+        ]
+        draw_run(folder, self._config, title, directions)
+
+    def _translate(
+        self, generators: Any, way: str, most: int, *, identity: bool = False
+    ) -> Translations:
+        """Return images of a domain and their translations, and back where there is a way."""
+        source, target = (0, 1) if way == "ab" else (1, 0)
+        real = self._real[source][:most]
+        fake = generators.translate(real, way)
+        back = same = None
+        if f"generator_{way[::-1]}" in self._config.network_names:
+            back = generators.translate(fake, way[::-1])
+            if identity and real.shape[1] == fake.shape[1]:
+                same = generators.translate(real, way[::-1])
+        return Translations(
+            "AB"[source],
+            "AB"[target],
+            self._names[source][:most],
+            real=self._colours(real, source),
+            fake=self._colours(fake, target),
+            back=None if back is None else self._colours(back, source),
+            same=None if same is None else self._colours(same, source),
+            tested=self._tested[source],
+        )
+
+    def _colours(self, images: NDArray[np.float32], domain: int) -> NDArray[np.float32]:
+        """Return images without alpha."""
+        return images[:, : self._formats[domain].channels - self._formats[domain].alpha]
