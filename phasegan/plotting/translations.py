@@ -19,11 +19,11 @@ from phasegan.plotting.gallery import write_gallery
 from phasegan.plotting.gallery_contents import Fact, Gallery, ImageRow, Section
 from phasegan.plotting.sheet import Tile, contact_sheet, image_tile
 
-FRAME_ROWS = 4
-"""Images of each direction in a frame of the film strip and of the animation."""
-TREND = 0.25
+SHEET_ROWS = 4
+"""Images of each direction on the sheet of an epoch, in the film strip and in the animation."""
+_TREND = 0.25
 """Share of the validations, the last ones and at least three, that tells the trend."""
-NOTICEABLE = 0.03
+_NOTICEABLE = 0.03
 """Least relative change of a distance that counts as more than noise."""
 
 Images = NDArray[np.floating]
@@ -77,7 +77,7 @@ def _tiles(images: Images) -> list[Tile]:
 
 def _frame(batches: Sequence[Images]) -> NDArray[np.uint8]:
     """Return the first images of each direction as one frame, (n, 3, rows, columns)."""
-    tiles = [tile for images in batches for tile in _tiles(images[:FRAME_ROWS])]
+    tiles = [tile for images in batches for tile in _tiles(images[:SHEET_ROWS])]
     return np.stack(
         [np.moveaxis(t, -1, 0) if t.ndim == 3 else np.repeat(t[None], 3, axis=0) for t in tiles]
     )
@@ -99,7 +99,7 @@ def draw_epoch(folder: RunFolder, epoch: int, directions: Sequence[Translations]
     epoch : int
         From 1.
     directions : sequence of Translations
-        The rows of the sheet: A | → B | → A again, and the same from B.
+        `SHEET_ROWS` images of each, or fewer: A | → B | → A again, and the same from B.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def stopping_advice(records: Sequence[Mapping[str, Any]], config: TranslationCon
         return "Too few validations yet to say when to stop."
     start, first = validations[0]
     epoch, best = min(validations, key=lambda pair: pair[1])
-    count = max(3, round(TREND * len(validations)))
+    count = max(3, round(_TREND * len(validations)))
     before = min(value for _, value in validations[:-count])
     late = min(value for _, value in validations[-count:])
     gain = (before - late) / before
@@ -221,16 +221,16 @@ def stopping_advice(records: Sequence[Mapping[str, Any]], config: TranslationCon
         f"{epoch} ({best:.1f}, from {first:.1f} after epoch {start}); its weights are "
         "kept. "
     )
-    if gain > NOTICEABLE:
+    if gain > _NOTICEABLE:
         return summary + (
             f"The last {count} still lowered it by {gain:.0%}: more epochs are likely to help."
         )
-    if late > best * (1 + NOTICEABLE):
+    if late > best * (1 + _NOTICEABLE):
         return summary + (
             f"The last {count} were worse by {late / best - 1:.0%} or more: stop there, or train "
             "on more pictures; longer training on this pair makes it worse."
         )
     return summary + (
-        f"The last {count} changed it by less than {NOTICEABLE:.0%}: more epochs of the same "
+        f"The last {count} changed it by less than {_NOTICEABLE:.0%}: more epochs of the same "
         "are unlikely to help."
     )

@@ -15,11 +15,11 @@ from phasegan.models.domains import denormalise_images
 from phasegan.models.inference import SavedGenerators
 from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
-from phasegan.plotting.translations import Translations, draw_epoch, draw_run
+from phasegan.plotting.translations import SHEET_ROWS, Translations, draw_epoch, draw_run
 from phasegan.training.data.domains import DomainData, centre_squares, domain_format
 
-SHEET_ROWS = 4
-"""Samples on a sheet; of translations, of each domain."""
+PHASE_ROWS = 4
+"""Phases on a sheet."""
 GALLERY_ROWS = 12
 """Images of each domain in the gallery of translations."""
 
@@ -124,9 +124,9 @@ def phase_samples(file: PreparedFile) -> PhaseSamples:
     Returns
     -------
     PhaseSamples
-        Of at most `SHEET_ROWS` samples.
+        Of at most `PHASE_ROWS` samples.
     """
-    split, rows = file.test if len(file.test) else file.train, slice(0, SHEET_ROWS)
+    split, rows = file.test if len(file.test) else file.train, slice(0, PHASE_ROWS)
     images = split.images(rows) if file.has_images else None
     return PhaseSamples(split.phase(rows), images, file.layout.data_range, ~split.undefined(rows))
 
