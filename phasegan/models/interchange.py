@@ -1,4 +1,4 @@
-"""Weights files of other programs: find them by name, and write files that they read.
+"""Weights files of other programs: find them by name, open them, write files that they read.
 
 Here `generator_ab` generates images of domain B, and `discriminator_a` scores images of
 domain A. `FILE_NAMES` maps other programs' names to these four.
@@ -19,6 +19,7 @@ from phasegan.config.run_folder import NETWORKS
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
 from phasegan.models.state_dicts import SUFFIXES
+from phasegan.models.weights import load_discriminator, load_generator
 
 FOREIGN_NAMES = {
     "generator_ab": "G_A",
@@ -68,6 +69,34 @@ def find_networks(folder: Path) -> dict[str, Path]:
         f"{folder}: no weights of a generator; known names are generator_ab.safetensors, "
         "latest_net_G_A.pth, 200_net_G_A.pth, netG_A2B.pth, net_gen_ab.pth and latest_net_G.pth"
     )
+
+
+def open_networks(folder: Path, padding: str | None = None) -> dict[str, nn.Module]:
+    """Return the networks in a folder by the names that they have here.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        As of `find_networks`.
+    padding : {"reflect", "replicate", "zero"}, optional
+        Padding of the generators, where files do not tell it.
+
+    Returns
+    -------
+    dict of torch.nn.Module
+        On the CPU, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they cannot be read.
+    """
+    return {
+        name: load_generator(file, padding, network=name)
+        if name.startswith("generator")
+        else load_discriminator(file, network=name)
+        for name, file in find_networks(folder).items()
+    }
 
 
 def _named(

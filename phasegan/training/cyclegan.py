@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phasegan.config.design import make_design
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import PaperConfig
 from phasegan.config.translation import TranslationConfig
@@ -28,7 +29,6 @@ from phasegan.models.domains import phase_image
 from phasegan.models.inference import translate_batch
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.data.micro_batches import Batch, BatchSlice, MicroBatch, full_batch
-from phasegan.training.design import make_design
 from phasegan.training.gan import GAN
 from phasegan.training.image_pool import ImagePool
 from phasegan.training.networks import Networks

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from phasegan.config.design import Design
 from phasegan.models.blocks import initialise
 from phasegan.models.build import make_discriminator, make_generator
-from phasegan.training.design import Design
 from phasegan.training.ema import update_ema
 
 

@@ -14,8 +14,8 @@ from phasegan.config.run import PhaseConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.models.export import export_onnx, export_program
-from phasegan.models.interchange import find_networks, save_foreign
-from phasegan.models.weights import load_discriminator, load_generator
+from phasegan.models.interchange import open_networks, save_foreign
+from phasegan.models.weights import load_generator
 from phasegan.translation.generators import Translator, open_translator
 
 SUFFIXES = (".onnx", ".pt2")
@@ -142,10 +142,4 @@ def _metadata(translator: Translator) -> dict[str, str]:
 def _all_networks(source: Path, padding: str | None) -> dict[str, nn.Module]:
     if source.is_file():
         return {"generator_ab": load_generator(source, padding)}
-    files = find_networks(source)
-    return {
-        name: load_generator(file, padding, network=name)
-        if name.startswith("gen")
-        else load_discriminator(file, network=name)
-        for name, file in files.items()
-    }
+    return open_networks(source, padding)

@@ -12,8 +12,7 @@ from torch import nn
 
 from phasegan.errors import InputError
 from phasegan.io.tensor_tree import tensor_digest
-from phasegan.models.interchange import find_networks
-from phasegan.models.weights import load_discriminator, load_generator
+from phasegan.models.interchange import open_networks
 
 _SIZES = ("base_channels", "blocks", "padding", "norm", "dropout", "upsampling")
 
@@ -116,11 +115,4 @@ def load_initial_networks(
     folder = Path(path)
     if not folder.is_dir():
         raise InputError(f"--init-from {folder}: no such folder; give a run or a folder of weights")
-    files = find_networks(folder)
-    networks: dict[str, nn.Module] = {}
-    for name, file in files.items():
-        if name.startswith("generator"):
-            networks[name] = load_generator(file, padding, network=name)
-        else:
-            networks[name] = load_discriminator(file, network=name)
-    return InitialNetworks(folder, networks)
+    return InitialNetworks(folder, open_networks(folder, padding))

@@ -1,4 +1,4 @@
-"""The designs of a CycleGAN's networks and its objective, for every preset that trains one."""
+"""The designs of a CycleGAN's networks and its objective, from any configuration that has them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from phasegan.config.run import LossConfig, OptimiserConfig, PaperConfig
 from phasegan.config.translation import TranslationConfig
 
-UNET_FACTORS = (1, 2, 4, 4)
+_UNET_FACTORS = (1, 2, 4, 4)
 """Widths of a U-Net at full, half, quarter and eighth resolution, relative to the first."""
 
 
@@ -109,7 +109,7 @@ def make_design(config: PaperConfig | TranslationConfig) -> Design:
     networks, data = config.networks, config.data
     generator: dict[str, Any] = {"kind": networks.generator}
     if networks.generator == "unet":
-        generator["widths"] = [factor * networks.base_channels for factor in UNET_FACTORS]
+        generator["widths"] = [factor * networks.base_channels for factor in _UNET_FACTORS]
         generator["upsampling"] = networks.upsampling
     else:
         generator |= {
