@@ -10,6 +10,8 @@ from phasegan.config.run import NEARLY_EXACT, PhaseConfig, Positive, Weight
 from phasegan.config.settings import Settings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+MIN_CASCADE_SIZE = 8
+"""Least rows and columns of images that a shrinkage cascade is fitted to."""
 
 
 class SpectralConfig(Settings):

@@ -16,6 +16,8 @@ Weight = Annotated[float, Field(ge=0)]
 
 NEARLY_EXACT = 0.05
 """Radians of noise and rounding up to which networks take phases as they are."""
+MIN_PATCHGAN_SIZE = 24
+"""Least rows and columns that leave the 70×70 PatchGAN one patch."""
 
 
 def degradation_error(noise: float, bits: int | None) -> float:

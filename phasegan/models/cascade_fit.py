@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.config.physics import MIN_CASCADE_SIZE
 from phasegan.errors import InputError
 from phasegan.fourier.convention import forward, inverse
 from phasegan.fourier.magnitude import shrunk_magnitude
@@ -51,9 +52,6 @@ MAX_FIT_PIXELS = 2**28
 
 MIRROR_BELOW = 1000
 """Fewer images than this are augmented by their mirror images, left and right swapped."""
-
-SMALLEST = 8
-"""Least pixels along each side."""
 
 
 def ridge(samples: int) -> tuple[float, float]:
@@ -149,10 +147,10 @@ def _select(images: NDArray[np.generic], stages: int, data_range: int) -> NDArra
             f"images: {images.dtype} of shape {images.shape}, expected numbers of shape "
             "(n, rows, columns), n at least 1"
         )
-    if min(images.shape[1:]) < SMALLEST:
+    if min(images.shape[1:]) < MIN_CASCADE_SIZE:
         raise InputError(
             f"images: {images.shape[1]}×{images.shape[2]} pixels; a shrinkage cascade needs "
-            f"at least {SMALLEST} along each side"
+            f"at least {MIN_CASCADE_SIZE} along each side"
         )
     if stages < 1:
         raise InputError(f"stages = {stages}: must be at least 1")

@@ -45,10 +45,6 @@ def smallest_size(layers: int = 3) -> int:
     return 3 * 2**layers
 
 
-MIN_SIZE = smallest_size()
-"""Smallest rows and columns that leave at least one patch."""
-
-
 class PatchDiscriminator(nn.Module):
     """Score overlapping patches of an image, of 70×70 pixels by default.
 

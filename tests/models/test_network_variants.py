@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from phasegan.config.run import MIN_PATCHGAN_SIZE
 from phasegan.errors import InputError
 from phasegan.models.blocks import InstanceNorm, ResizeConvolution, initialise
 from phasegan.models.build import make_discriminator, make_generator
 from phasegan.models.patchgan import (
-    MIN_SIZE,
     PatchDiscriminator,
     PixelDiscriminator,
     smallest_size,
@@ -182,7 +182,7 @@ def test_the_smallest_picture_leaves_one_patch(layers):
     assert network(torch.zeros(1, 1, size, size)).shape == (1, 1, 1, 1)
     with pytest.raises((RuntimeError, ValueError)):
         network(torch.zeros(1, 1, size - 1, size - 1))
-    assert smallest_size() == MIN_SIZE
+    assert smallest_size() == MIN_PATCHGAN_SIZE
 
 
 def test_pixels_are_scored_one_by_one():

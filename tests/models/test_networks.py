@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from phasegan.config.run import MIN_PATCHGAN_SIZE
 from phasegan.models.blocks import InstanceNorm, initialise, reflect_pad
-from phasegan.models.patchgan import MIN_SIZE, PatchDiscriminator
+from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import count_parameters
 
@@ -57,9 +58,9 @@ def test_any_size_comes_back_as_it_was(size):
 
 def test_the_smallest_size_that_can_be_scored():
     network = PatchDiscriminator(1, 2)
-    assert network(torch.zeros(1, 1, MIN_SIZE, MIN_SIZE)).numel() == 1
+    assert network(torch.zeros(1, 1, MIN_PATCHGAN_SIZE, MIN_PATCHGAN_SIZE)).numel() == 1
     with pytest.raises((RuntimeError, ValueError)):
-        network(torch.zeros(1, 1, MIN_SIZE - 1, MIN_SIZE - 1))
+        network(torch.zeros(1, 1, MIN_PATCHGAN_SIZE - 1, MIN_PATCHGAN_SIZE - 1))
 
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
