@@ -44,11 +44,11 @@ def test_links_in_documents_lead_somewhere():
 def test_the_defaults_in_the_training_page_are_those_of_the_preset(tiny):
     import torch
 
-    from phasegan.training.setup.resolve import resolve_config
+    from phasegan.config.resolve.phases import resolve_phases
 
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8").split("# The preset `paper`")
     with phasegan.open(tiny) as file:
-        config = resolve_config(file, torch.device("cpu")).model_dump()
+        config = resolve_phases(file.facts, torch.device("cpu")).model_dump()
     sections = ("losses", "optimiser", "augmentation")
     known = config | {k: v for section in sections for k, v in config[section].items()}
     known["adversarial_ab"], known["ema_decay"] = known["adversarial"], known["average"]

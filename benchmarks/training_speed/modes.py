@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from phasegan.config.execution import Execution
+from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.run import PaperConfig, TrainConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS
@@ -18,7 +19,6 @@ from phasegan.errors import InputError
 from phasegan.training.callbacks.loss_meter import LossMeter
 from phasegan.training.non_finite import NonFiniteDetector
 from phasegan.training.presets import load_batch, make_batches, make_gan
-from phasegan.training.setup.resolve import resolve_config
 from phasegan.training.setup.timing import benchmark_setup
 from phasegan.training.trainer import LOG_STEPS
 from training_speed import recipe
@@ -215,8 +215,8 @@ def configure(
     total = min(options.pop("samples") or len(file.train), len(file.train))
     if batch > total:
         raise InputError(f"{batch} images a step need as many samples; there are {total}")
-    return resolve_config(
-        file,
+    return resolve_phases(
+        file.facts,
         device,
         preset=preset,
         samples=total // batch * batch,

@@ -15,15 +15,14 @@ import torch
 
 from phasegan._version import __version__
 from phasegan.benchmark.cases import PUBLISHED, Case, Pair, load_case
-from phasegan.config.options.train import phase_owners
+from phasegan.config.options.train import OWNERS, phase_owners
 from phasegan.config.presets import PHASE_PRESETS
+from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.run import TrainConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.evaluation.evaluate import problem_of, require_test_split
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
-from phasegan.training.setup.options import preset_options
-from phasegan.training.setup.resolve import resolve_config
 
 ROW_FORMAT = 2
 NO_STATISTICS = ("zero", "learned")
@@ -283,15 +282,15 @@ def _training(
         label = f"{preset}, {name}" if name else preset
         return PlannedRow(label, seed, pair.samples, None, pair.epochs, skip=reason)
     try:
-        config = resolve_config(
-            file,
+        config = resolve_phases(
+            file.facts,
             device,
             preset=preset,
             variant=case.variant,
             samples=pair.samples,
             epochs=pair.epochs,
             seed=seed,
-            **preset_options(preset, options),
+            **{k: v for k, v in options.items() if preset in OWNERS.get(k, (preset,))},
         )
     except InputError as error:
         if not name:

@@ -6,11 +6,12 @@ on the same device.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import MutableMapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from phasegan.config.settings import Settings
+from phasegan.config.settings import Settings, build
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 
@@ -43,3 +44,20 @@ class Execution(Settings):
 
 
 STANDARD = Execution()
+
+
+def take_execution(options: MutableMapping[str, Any]) -> Execution:
+    """Take the options of speed and memory out.
+
+    Parameters
+    ----------
+    options : mapping
+        By Python's names; those of speed and memory are removed.
+
+    Returns
+    -------
+    Execution
+        Those, with defaults for the others and where they are None.
+    """
+    values = {name: options.pop(name) for name in Execution.model_fields if name in options}
+    return build(Execution, {k: v for k, v in values.items() if v is not None}, "train")

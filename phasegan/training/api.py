@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import torch
 
-from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.execution import STANDARD, Execution, take_execution
 from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.train import TrainCommand, TrainOptions
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
@@ -25,7 +25,6 @@ from phasegan.training.callbacks.validation import count_shared_photographs
 from phasegan.training.presets import Data
 from phasegan.training.setup.init_from import InitialNetworks
 from phasegan.training.setup.inputs import PathLike, default_data, is_translation, open_inputs
-from phasegan.training.setup.options import take_execution
 from phasegan.training.setup.run_state import RunState, find_run_state
 from phasegan.training.setup.timing import estimate_run
 from phasegan.training.trainer import Trainer
@@ -177,7 +176,7 @@ def train_config(
     Parameters
     ----------
     config : TrainConfig
-        From `resolve_config` for these files.
+        From `resolve_phases` or `resolve_translation` for these files.
     file : PreparedFile or DomainData
         The phases, and the images where `images` is None; or two domains.
     folder : pathlib.Path

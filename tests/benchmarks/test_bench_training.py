@@ -12,9 +12,9 @@ import pytest
 import torch
 from training_speed import gauges, modes, recipe
 
+from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.run import PaperConfig
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.training.setup.resolve import resolve_config
 
 CPU = torch.device("cpu")
 SMALL = ("--base-channels", "2", "--blocks", "1", "--samples", "4", "--seconds", "0.01")
@@ -31,7 +31,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def small(tiny: Path) -> tuple[PreparedFile, PaperConfig]:
     with PreparedFile(tiny) as file:
         options: dict[str, Any] = {"preset": "paper", "base_channels": 4, "blocks": 2}
-        config = resolve_config(file, CPU, epochs=9, **options)
+        config = resolve_phases(file.facts, CPU, epochs=9, **options)
         assert isinstance(config, PaperConfig)
         return file, config
 

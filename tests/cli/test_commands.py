@@ -66,8 +66,8 @@ def test_prepare_without_arguments_twice(run_cli, tmp_path):
 
 
 def test_train_without_arguments_twice(run_cli, monkeypatch):
-    monkeypatch.setattr("phasegan.training.setup.resolve.DEFAULT_EPOCHS", 1)
-    monkeypatch.setattr("phasegan.training.setup.resolve.PHYSICS_VARIANTS", SMALLEST_PHYSICS)
+    monkeypatch.setattr("phasegan.config.resolve._sections.DEFAULT_EPOCHS", 1)
+    monkeypatch.setattr("phasegan.config.resolve.phases.PHYSICS_VARIANTS", SMALLEST_PHYSICS)
     run_cli("prepare", "--size", 32, "--samples", 4, "--test", 2)
     first, second = run_cli("train"), run_cli("train")
     assert first.status == second.status == 0
@@ -86,8 +86,8 @@ SMALLEST_PHYSICS = {
 
 
 def test_bench_without_arguments_twice(run_cli, monkeypatch, tmp_path):
-    monkeypatch.setattr("phasegan.training.setup.resolve.VARIANTS", SMALLEST)
-    monkeypatch.setattr("phasegan.training.setup.resolve.PHYSICS_VARIANTS", SMALLEST_PHYSICS)
+    monkeypatch.setattr("phasegan.config.resolve.phases.VARIANTS", SMALLEST)
+    monkeypatch.setattr("phasegan.config.resolve.phases.PHYSICS_VARIANTS", SMALLEST_PHYSICS)
     monkeypatch.setattr("phasegan.benchmark.plan.PUBLISHED", str(tmp_path / "c.toml"))
     (tmp_path / "c.toml").write_text("name='c'\n[[pairs]]\nsamples=2\nepochs=1\n")
     run_cli("prepare", "--size", 32, "--samples", 4, "--test", 2)

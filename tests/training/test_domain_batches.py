@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from phasegan.config.resolve.translation import resolve_translation, scan_options
 from phasegan.data.domain_folders import open_domains
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.training.data.domains import DomainBatches, validation_images
+from phasegan.training.data.domains import DomainBatches, scan_domains, validation_images
 from phasegan.training.data.micro_batches import BatchSlice
-from phasegan.training.setup.resolve_translation import resolve_pictures
 from tests.training.pairs import make_pair
 
 CPU = torch.device("cpu")
@@ -20,7 +20,9 @@ SMALL = {"size": 24, "base_channels": 2, "blocks": 1, "generator": "resnet"}
 
 
 def opened(folder, **options):
-    return resolve_pictures(open_domains(folder), CPU, Progress(), **{**SMALL, **options})
+    options = {**SMALL, **options}
+    data = scan_domains(open_domains(folder), Progress(), **scan_options(options))
+    return resolve_translation(data.facts, CPU, **options), data
 
 
 @pytest.fixture(scope="module")

@@ -345,7 +345,7 @@ def test_auto_precision_asks_the_processor(tiny, tmp_path, monkeypatch):
         return report.config.precision
 
     for fast, expected in ((True, "bf16"), (False, "32")):
-        monkeypatch.setattr("phasegan.training.setup.options.has_fast_bf16", lambda _, f=fast: f)
+        monkeypatch.setattr("phasegan.config.resolve._sections.has_fast_bf16", lambda _, f=fast: f)
         assert precision() == expected
         assert precision(preset="paper") == "32"
         assert precision(preset="paper", base_channels=32) == expected

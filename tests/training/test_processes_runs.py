@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 
 import phasegan
 from phasegan.config.execution import Execution
+from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.run_folder import RunFolder
 from phasegan.distributed import Processes
 from phasegan.errors import Interrupted
 from phasegan.training.data.encoder import UNDEFINED_BELOW
 from phasegan.training.physics import PhysicsGAN
 from phasegan.training.presets import load_batch, make_batches
-from phasegan.training.setup.resolve import resolve_config
 from tests.training import several
 from tests.training.several import (
     CPU,
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signa
 def test_every_sample_is_taken_once_whoever_takes_it(files, case, in_double):
     with phasegan.open(files[case]) as file:
         options = {**OPTIONS[case], "adversarial_every": 1} if case != "paper" else OPTIONS[case]
-        config = resolve_config(file, CPU, None, **options)
+        config = resolve_phases(file.facts, CPU, **options)
         batches = make_batches(config, file, None, CPU)
         for count, most in ((1, None), (1, 2), (2, None), (2, 1), (3, 2), (7, None)):
             for done in range(config.steps_per_epoch + 1):
@@ -92,7 +92,7 @@ def assert_rows(found, whole):
 def test_the_batches_of_an_epoch_are_all_samples(files, case):
     with phasegan.open(files[case]) as file:
         options = OPTIONS[case] | ({"augmentation": False} if case != "paper" else {})
-        config = resolve_config(file, CPU, None, **options)
+        config = resolve_phases(file.facts, CPU, **options)
         batches = make_batches(config, file, None, CPU)
         for epoch in range(2):
             taken = []

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import phasegan
+from phasegan.config.resolve.phases import resolve_phases
 from phasegan.progress import Progress
 from phasegan.training import domain_statistics, encoding_fit, trainer
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.physics import PhysicsGAN
 from phasegan.training.presets import make_gan
 from phasegan.training.setup import timing
-from phasegan.training.setup.resolve import resolve_config
 from phasegan.training.setup.run_timing import RunTiming, StepKind, estimate_timings
 from phasegan.training.setup.timing import estimate_run, steps_by_kind, time_run
 
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 def configured(tiny, **options):
     with phasegan.open(tiny) as file:
-        return resolve_config(file, CPU, **options)
+        return resolve_phases(file.facts, CPU, **options)
 
 
 @pytest.mark.parametrize(

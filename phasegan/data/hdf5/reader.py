@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.resolve.facts import PreparedFacts
 from phasegan.data.hdf5.container import decode_text, is_hdf5, open_hdf5
 from phasegan.data.hdf5.layout import SHARDS, Layout, edited_error, read_layout
 from phasegan.data.hdf5.links import refuse_links
@@ -223,6 +224,23 @@ class PreparedFile(SplitParent):
                 "file from a copy or prepare the pictures again"
             )
         return mean
+
+    @property
+    def facts(self) -> PreparedFacts:
+        """What the configuration of a training depends on."""
+        layout = self.layout
+        return PreparedFacts(
+            path=self.path,
+            has_images=self.has_images,
+            samples=len(self.train),
+            digest=self.digest,
+            size=layout.size,
+            padded=layout.padded,
+            channels=layout.channels,
+            bits=layout.bits,
+            phase_noise=layout.phase_noise,
+            phase_bits=layout.phase_bits,
+        )
 
     @property
     def digest(self) -> str:

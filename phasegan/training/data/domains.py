@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasegan.config.resolve.facts import DomainFacts
 from phasegan.config.translation import DomainConfig, PicturesConfig, TranslationConfig
 from phasegan.data.domain_folders import DomainPair, ImageSubset
 from phasegan.data.domain_scan import scan, warn_narrow_range
@@ -49,31 +50,15 @@ class DomainData(NamedTuple):
     kinds: tuple[PixelFormat, PixelFormat]
     train: tuple[ImageSubset, ImageSubset]
 
-    def domain_config(self, domain: int, pictures: int) -> DomainConfig:
-        """Return a domain's part of a configuration.
-
-        Parameters
-        ----------
-        domain : {0, 1}
-            A or B.
-        pictures : int
-            Images that are trained on.
-
-        Returns
-        -------
-        DomainConfig
-            Digest, count and pixel format.
-        """
-        kind = self.kinds[domain]
-        return DomainConfig(
-            digest=self.train[domain].digest(),
-            pictures=pictures,
-            channels=kind.channels,
-            dtype=kind.dtype,
-            low=kind.low,
-            high=kind.high,
-            alpha=kind.alpha,
+    @property
+    def facts(self) -> tuple[DomainFacts, DomainFacts]:
+        """What the configuration of a training depends on, of A and of B."""
+        fit = None if self.domains.prepared is None else self.domains.prepared[1]
+        a, b = (
+            DomainFacts(part.label, len(part), part.digest(), *kind, fit=fit)
+            for part, kind in zip(self.train, self.kinds, strict=True)
         )
+        return a, b
 
 
 def scan_domains(

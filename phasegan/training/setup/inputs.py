@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 
 from phasegan.config.options.training_groups import TRANSLATIONS
+from phasegan.config.resolve.phases import resolve_phases
+from phasegan.config.resolve.translation import resolve_translation, scan_options
 from phasegan.config.run import TrainConfig
 from phasegan.data.domain_folders import is_pair_folder, open_domains
 from phasegan.data.hdf5.pair_reader import is_pair_file
@@ -17,10 +19,9 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.prepare.api import prepare
 from phasegan.errors import InputError
 from phasegan.progress import Progress
+from phasegan.training.data.domains import scan_domains
 from phasegan.training.presets import Data
 from phasegan.training.setup.init_from import InitialNetworks, load_initial_networks
-from phasegan.training.setup.resolve import resolve_config
-from phasegan.training.setup.resolve_translation import resolve_pictures
 
 DEFAULT_DATA = Path("builtin.h5")
 
@@ -134,7 +135,8 @@ def open_inputs(
     file = stack.enter_context(PreparedFile(path))
     images = own["images"]
     image_file = None if images is None else stack.enter_context(PreparedFile(images))
-    config = resolve_config(file, device, image_file, **options)
+    image_facts = None if image_file is None else image_file.facts
+    config = resolve_phases(file.facts, device, image_facts, **options)
     return TrainingInputs(file, image_file, config, file.path.stem)
 
 
@@ -159,7 +161,8 @@ def _open_domains(
         for name, value in start.sizes().items():
             if options.get(name) is None:
                 options[name] = value
-    config, domain_data = resolve_pictures(domains, device, progress, **options)
+    domain_data = scan_domains(domains, progress, **scan_options(options))
+    config = resolve_translation(domain_data.facts, device, **options)
     if start is not None:
         config = config.model_copy(update={"start": start.digest})
     return TrainingInputs(domain_data, None, config, domains.name, start)

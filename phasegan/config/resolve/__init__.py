@@ -1,0 +1,1 @@
+"""From options, and facts of the data, to the complete configuration of a training."""
