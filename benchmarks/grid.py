@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from phasegan.data.domain_folders import open_domains
+from phasegan.data.domain_scan import centre_squares, domain_format
 from phasegan.evaluation.translation import TranslationRun
-from phasegan.training.data.domains import centre_squares, domain_format
 
 PICTURES = 64
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasegan.distributed import SINGLE_PROCESS, Processes, StopConsensus
-from phasegan.training.data.micro_batches import split_batch
+from phasegan.training.data.loader import split_share
+from phasegan.training.data.sampler import BatchSlice
 
 # --- what each takes ------------------------------------------------------------------
 
@@ -28,7 +29,8 @@ def test_shares_are_a_partition_in_order_of_alike_sizes(total, count):
     most=st.one_of(st.none(), st.integers(1, 90)),
 )
 def test_parts_of_all_processes_are_the_batch(total, count, most):
-    found = [split_batch(total, Processes(rank, count), most) for rank in range(count)]
+    shares = [Processes(rank, count).share(total) for rank in range(count)]
+    found = [split_share(BatchSlice(own.start, own.stop, total), most) for own in shares]
     parts = [part for own in found for part in own]
     assert [i for part in parts for i in range(total)[part.rows]] == list(range(total))
     assert all(part.total == total and part.stop > part.start for part in parts)

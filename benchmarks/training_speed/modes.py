@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from phasegan.distributed import SINGLE_PROCESS
 from phasegan.errors import InputError
 from phasegan.training.callbacks.loss_meter import LossMeter
 from phasegan.training.non_finite import NonFiniteDetector
-from phasegan.training.presets import load_batch, make_batches, make_gan
+from phasegan.training.presets import find_preset
 from phasegan.training.setup.timing import benchmark_setup
 from phasegan.training.trainer import LOG_STEPS
 from training_speed import recipe
@@ -188,9 +189,11 @@ class Steps:
         self, config: TrainConfig, file: PreparedFile, device: torch.device, execution: Execution
     ) -> None:
         self.config = config
-        self.gan = make_gan(config, device, execution)
-        self.batches = make_batches(config, file, None, device, execution)
-        benchmark_setup(self.gan, self.batches)
+        self.preset = find_preset(config)
+        self.gan = self.preset.gan(config, device, execution)
+        batches = self.preset.batches(config, file, None, device, execution)
+        benchmark_setup(self.gan, batches)
+        self.batches = batches.iterate(itertools.count())
         self.period = getattr(config, "period", 1) or 1
         self.loss_meter = LossMeter(self.gan.loss_names, device)
         self.non_finite = NonFiniteDetector(device)
@@ -198,9 +201,9 @@ class Steps:
 
     def step(self) -> int:
         """Take a step; return its images."""
-        self.gan.set_lr_factor(self.gan.lr_factor(self.done))
-        batch = load_batch(self.batches, self.gan, self.config, self.done)
-        self.non_finite.update(self.loss_meter.update(self.gan.training_step(batch)))
+        batch = next(self.batches)
+        losses = self.gan.training_step(batch, self.preset.lr_factor(self.config, self.done))
+        self.non_finite.update(self.loss_meter.update(losses))
         self.done += 1
         if self.done % LOG_STEPS == 0:
             self.loss_meter.flush(SINGLE_PROCESS)

@@ -21,7 +21,7 @@ from phasegan.evaluation.evaluate import BLOCK, open_baseline, open_run, score_m
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
-from phasegan.training.presets import make_gan
+from phasegan.training.presets import find_preset
 from phasegan.training.setup.run_timing import RunTiming, estimate_timings
 from phasegan.training.setup.timing import time_run, warn_if_busy
 
@@ -148,7 +148,9 @@ class Estimator:
         with TemporaryDirectory() as name:
             folder = RunFolder(name)
             folder.write_config(config)
-            for network_name, network in make_gan(config, self._device).networks().items():
+            for network_name, network in (
+                find_preset(config).gan(config, self._device).networks().items()
+            ):
                 about = {"label": config.label, NETWORK_KEY: network_name}
                 save_weights(network, folder.weights_path(network_name), about)
             folder.write_status(

@@ -14,6 +14,7 @@ from phasegan.benchmark.estimates import RowEstimate
 from phasegan.benchmark.plan import NO_STATISTICS, PlannedRow
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.samplers import choose_subset
 from phasegan.errors import Interrupted
 from phasegan.evaluation.evaluate import open_baseline, open_run, score_method
 from phasegan.evaluation.provenance import provenance
@@ -23,7 +24,6 @@ from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.resources import Meter
 from phasegan.training.api import train_config
-from phasegan.training.data.pair_batches import choose_subset
 
 
 def scored_samples(row: PlannedRow, file: PreparedFile) -> NDArray[np.int64] | None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from phasegan.data.hdf5.batches import make_sampling, read_batches
 from phasegan.data.hdf5.columns import Batch, ColumnSelection
-from phasegan.data.hdf5.reader import open_prepared
-from phasegan.data.hdf5.samplers import ALL, WINDOW, Partition, check_integer
+from phasegan.data.hdf5.reader import PreparedFile, open_prepared
+from phasegan.data.samplers import ALL, WINDOW, Partition, check_integer
 from phasegan.errors import InputError
 
 TensorDict = dict[str, Any]
@@ -32,8 +33,8 @@ class PhaseDataset(Dataset[TensorDict]):
 
     Parameters
     ----------
-    path : path
-        The prepared file.
+    path : path or PreparedFile
+        The prepared file; an open one stays as it is, with its own `check`.
     split : {"train", "test"}
         Which samples.
     fields, dtype
@@ -41,6 +42,10 @@ class PhaseDataset(Dataset[TensorDict]):
     transform : callable, optional
         Applied to each sample, a dict of tensors; its result is returned. It
         must be picklable where workers are spawned.
+    indices : sequence of int, optional
+        Which samples of the split, in which order; all by default.
+    in_memory : bool
+        Read the samples once, as stored, and keep them in memory.
     check : bool
         Compare each sample with its SHA-256 (default).
 
@@ -48,6 +53,10 @@ class PhaseDataset(Dataset[TensorDict]):
     ----------
     file : PreparedFile
         The file; `file.layout.data_range` is the white of `images`.
+    samples : PreparedSplit
+        The split, whatever `indices` are.
+    columns : ColumnSelection
+        The fields, and the dtype of phases.
 
     Raises
     ------
@@ -68,20 +77,56 @@ class PhaseDataset(Dataset[TensorDict]):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | PreparedFile,
         split: str = "train",
         fields: Sequence[str] | None = None,
         dtype: Any = torch.float32,
         transform: Callable[[TensorDict], Any] | None = None,
         *,
+        indices: Sequence[int] | NDArray[np.integer] | None = None,
+        in_memory: bool = False,
         check: bool = True,
     ) -> None:
-        self.file, self.transform = open_prepared(path, check=check), transform
-        self._split = self.file.split(split)
-        self._fields = ColumnSelection.choose(self._split, fields, _numpy_name(dtype))
+        self.file = path if isinstance(path, PreparedFile) else open_prepared(path, check=check)
+        self.transform = transform
+        self.samples = self.file.split(split)
+        self.columns = ColumnSelection.choose(self.samples, fields, _numpy_name(dtype))
+        self._rows = None if indices is None else np.asarray(indices, np.int64).reshape(-1)
+        self._stored: Batch | None = None
+        if in_memory:
+            rows = slice(0, len(self.samples)) if self._rows is None else self._rows
+            self._stored = self.columns.fetch(self.samples, rows)
 
     def __len__(self) -> int:
-        return len(self._split)
+        return len(self.samples) if self._rows is None else len(self._rows)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the samples are kept in memory."""
+        return self._stored is not None
+
+    def read(self, indices: NDArray[np.int64]) -> Batch:
+        """Read samples together.
+
+        Parameters
+        ----------
+        indices : numpy.ndarray
+            (n,), int64, in 0..len−1, any order, repeats allowed.
+
+        Returns
+        -------
+        dict of numpy.ndarray
+            Values by field; the first axis is the sample.
+
+        Raises
+        ------
+        InputError
+            If a sample is damaged.
+        """
+        if self._stored is not None:
+            return self.columns.finish({n: values[indices] for n, values in self._stored.items()})
+        rows = indices if self._rows is None else self._rows[indices]
+        return self.columns.read(self.samples, rows)
 
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
@@ -94,9 +139,9 @@ class PhaseDataset(Dataset[TensorDict]):
         if outside.any():
             raise OutsideError(
                 f"{self.file.path}: index {rows[outside][0]} is outside the {count} samples of "
-                f"{self._split.name}"
+                f"{self.samples.name}"
             )
-        batch = _tensors(self._fields.read(self._split, rows % max(count, 1)))
+        batch = _tensors(self.read(rows % max(count, 1)))
         items = [{name: values[i] for name, values in batch.items()} for i in range(len(rows))]
         return items if self.transform is None else [self.transform(item) for item in items]
 
@@ -133,6 +178,8 @@ class PhaseBatches(IterableDataset[Any]):
     ----------
     file : PreparedFile
         The file.
+    dataset : PhaseDataset
+        Its samples by their number.
 
     Raises
     ------
@@ -167,12 +214,11 @@ class PhaseBatches(IterableDataset[Any]):
         ranks: int | None = None,
         check: bool = True,
     ) -> None:
-        self.file, self.transform = open_prepared(path, check=check), transform
-        self._split = self.file.split(split)
-        self._fields = ColumnSelection.choose(self._split, fields, _numpy_name(dtype))
+        self.dataset = PhaseDataset(path, split, fields, dtype, check=check)
+        self.file, self.transform = self.dataset.file, transform
         self.sampling = make_sampling(
-            self._split, self._fields, batch_size, shuffle=shuffle, block=block, window=window,
-            seed=seed, drop_last=drop_last,
+            self.dataset.samples, self.dataset.columns, batch_size, shuffle=shuffle, block=block,
+            window=window, seed=seed, drop_last=drop_last,
         )  # fmt: skip
         self._share = _given_share(rank, ranks)
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -205,9 +251,8 @@ class PhaseBatches(IterableDataset[Any]):
         worker = get_worker_info()
         part = ALL if worker is None else Partition(worker.id, worker.num_workers)
         epoch = int(self._epoch)
-        for batch in read_batches(
-            self._split, self._fields, self.sampling, epoch, self.share, part
-        ):
+        samples, columns = self.dataset.samples, self.dataset.columns
+        for batch in read_batches(samples, columns, self.sampling, epoch, self.share, part):
             tensors = _tensors(batch)
             yield tensors if self.transform is None else self.transform(tensors)
 

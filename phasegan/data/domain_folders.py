@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.images.conversion import PixelFormat
 from phasegan.data.images.full_depth import DecodedImage, pixel_suffixes, read_full_depth
@@ -204,12 +207,19 @@ class ImageSubset:
         The set.
     rows : sequence of int, optional
         Which of them; all by default.
+    shapes : numpy.ndarray, optional
+        (n, 2): rows and columns of each of them, where they are known.
     """
 
-    def __init__(self, images: ImageSet, rows: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        images: ImageSet,
+        rows: Sequence[int] | None = None,
+        shapes: NDArray[np.integer] | None = None,
+    ) -> None:
         self._set = images
         self._rows = list(range(len(images.names)) if rows is None else rows)
-        self.label = images.label
+        self.label, self.shapes = images.label, shapes
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -224,20 +234,24 @@ class ImageSubset:
         """Common pixel format, where it is known without decoding."""
         return self._set.pixel_format
 
-    def subset(self, rows: Sequence[int]) -> ImageSubset:
+    def subset(self, rows: Sequence[int], shapes: NDArray[np.integer] | None = None) -> ImageSubset:
         """Select some of these images.
 
         Parameters
         ----------
         rows : sequence of int
             Positions in this subset, from 0.
+        shapes : numpy.ndarray, optional
+            (n, 2): their rows and columns, if this subset does not know them.
 
         Returns
         -------
         ImageSubset
             Subset of the same set.
         """
-        return ImageSubset(self._set, [self._rows[row] for row in rows])
+        if shapes is None and self.shapes is not None:
+            shapes = self.shapes[list(rows)]
+        return ImageSubset(self._set, [self._rows[row] for row in rows], shapes)
 
     def read(self, index: int) -> DecodedImage:
         """Decode one image.
@@ -427,7 +441,10 @@ def open_domains(
 
 def _from_file(path: Path) -> DomainPair:
     file = PairFile(path)
-    parts = [ImageSubset(file.groups[name]) for name in TRAIN_NAMES]
+    parts = [
+        ImageSubset(group, shapes=group.shapes())
+        for group in (file.groups[name] for name in TRAIN_NAMES)
+    ]
     test = [
         ImageSubset(file.groups[name]) if len(file.groups.get(name, ())) else None
         for name in TEST_NAMES

@@ -1,12 +1,24 @@
-"""Common pixel format of a domain, from a scan of all its images."""
+"""Two domains of images whose pixel formats are known: from files, or from a scan of all images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
-from phasegan.data.domain_folders import ImageSubset
-from phasegan.data.images.conversion import PixelFormat
+import numpy as np
+from numpy.typing import NDArray
+
+from phasegan.config.resolve.facts import DomainFacts
+from phasegan.config.translation import DomainConfig
+from phasegan.data.domain_folders import DomainPair, ImageSubset
+from phasegan.data.images.conversion import (
+    PixelFormat,
+    Planes,
+    resize_to_load,
+    to_planes,
+    to_unit_range,
+)
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import NoticeCounter, narrow_range
 from phasegan.data.images.pixel_format import (
@@ -19,6 +31,148 @@ from phasegan.data.images.pixel_format import (
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.resources import available_cores
+
+
+class DomainData(NamedTuple):
+    """Two domains whose images have been scanned.
+
+    Attributes
+    ----------
+    domains : DomainPair
+        As opened.
+    kinds : (PixelFormat, PixelFormat)
+        The common pixel formats of A and of B.
+    train : (ImageSubset, ImageSubset)
+        The training images that can be read.
+    """
+
+    domains: DomainPair
+    kinds: tuple[PixelFormat, PixelFormat]
+    train: tuple[ImageSubset, ImageSubset]
+
+    @property
+    def facts(self) -> tuple[DomainFacts, DomainFacts]:
+        """What the configuration of a training depends on, of A and of B."""
+        fit = None if self.domains.prepared is None else self.domains.prepared[1]
+        a, b = (
+            DomainFacts(part.label, len(part), part.digest(), *kind, fit=fit)
+            for part, kind in zip(self.train, self.kinds, strict=True)
+        )
+        return a, b
+
+
+def scan_domains(
+    domains: DomainPair,
+    progress: Progress,
+    *,
+    alpha: bool = False,
+    limits: tuple[Limits | None, Limits | None] = (None, None),
+) -> DomainData:
+    """Scan all training images once.
+
+    Parameters
+    ----------
+    domains : DomainPair
+        As opened.
+    progress : Progress
+        Told of images that cannot be read, and of unused ranges.
+    alpha : bool
+        Keep alpha as a channel.
+    limits : ((float, float) or None, (float, float) or None)
+        Values of A and of B that become −1 and 1; by default those of the pixel format.
+
+    Returns
+    -------
+    DomainData
+        Both domains.
+
+    Raises
+    ------
+    InputError
+        If the images of a domain have no common pixel format.
+    """
+    scans = [
+        scan(part, alpha=alpha, limits=limit, option=f"--range-{name}", progress=progress)
+        for name, part, limit in zip("ab", domains.train, limits, strict=True)
+    ]
+    return DomainData(domains, (scans[0][0], scans[1][0]), (scans[0][1], scans[1][1]))
+
+
+def domain_format(domain: DomainConfig) -> PixelFormat:
+    """Return the pixel format of images that a run was trained on.
+
+    Parameters
+    ----------
+    domain : DomainConfig
+        The domain's part of its configuration.
+
+    Returns
+    -------
+    PixelFormat
+        Channels, dtype and range.
+    """
+    return PixelFormat(domain.channels, domain.dtype, domain.low, domain.high, domain.alpha)
+
+
+def centre_square(planes: Planes, size: int) -> Planes:
+    """Resize an image by its short side, and return the middle square.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        (C, rows, columns).
+    size : int
+        Side of the square, pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        (C, size, size), of the same dtype.
+    """
+    planes = resize_to_load(planes, size, "short-side")
+    top, left = ((side - size) // 2 for side in planes.shape[1:])
+    return planes[:, top : top + size, left : left + size]
+
+
+def centre_squares(
+    part: ImageSubset,
+    kind: PixelFormat,
+    size: int,
+    rows: Iterable[int],
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return the middle squares of some images, in [−1, 1].
+
+    Parameters
+    ----------
+    part : ImageSubset
+        The images of a domain.
+    kind : PixelFormat
+        Pixel format to convert to.
+    size : int
+        Side of the squares, pixels.
+    rows : iterable of int
+        Indices into `part`.
+    progress : Progress, optional
+        Told of images that lose information in the conversion; silent by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, C, size, size), float32.
+    """
+    squares, notices, infos, names = [], NoticeCounter(), [], part.names
+    for row in rows:
+        image = part.read(row)
+        squares.append(to_unit_range(centre_square(to_planes(image, kind), size), kind))
+        if progress is not None:
+            infos.append(image_info(image))
+            notices.add(notices_for(infos[-1], kind), f"{part.label}/{names[row]}")
+    if progress is not None:
+        notices.report(progress)
+        part.warn_ignored(progress)
+        warn_narrow_range(infos, kind, part.label, "training with --range-a or --range-b", progress)
+    return np.stack(squares)
 
 
 def scan(
@@ -87,7 +241,8 @@ def scan(
     part.warn_ignored(progress)
     if limits is None:
         warn_narrow_range(infos, pixel_format, part.label, option, progress)
-    return pixel_format, part.subset(readable) if len(readable) < len(part) else part
+    shapes = np.array([(info.rows, info.columns) for info in infos])
+    return pixel_format, part.subset(readable, shapes)
 
 
 def warn_narrow_range(

@@ -15,6 +15,7 @@ from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.networks import EvaluateCommand
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.notices import narrow_range, value_range
+from phasegan.data.samplers import choose_subset
 from phasegan.devices import choose_device
 from phasegan.errors import InputError, RunError
 from phasegan.evaluation.comparison import compare_methods, evaluation_sheet_columns
@@ -43,7 +44,6 @@ from phasegan.reconstruction.registry import (
     incompatibility,
     make_method,
 )
-from phasegan.training.data.pair_batches import choose_subset
 
 BLOCK = 50
 MAX_CHECKED_IMAGES = 100

@@ -16,6 +16,7 @@ from phasegan.config.run import RunStatus
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.domain_folders import DomainPair, ImageSubset, open_domains
+from phasegan.data.domain_scan import centre_squares, domain_format
 from phasegan.data.images.conversion import PixelFormat
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
@@ -25,7 +26,6 @@ from phasegan.metrics.image_metrics import score, summarise
 from phasegan.metrics.set_distances import sliced_wasserstein
 from phasegan.models.inference import SavedGenerators
 from phasegan.progress import Progress
-from phasegan.training.data.domains import centre_squares, domain_format
 
 Images = NDArray[np.float32]
 """(n, C, size, size), in [−1, 1]."""

@@ -246,7 +246,7 @@ def train_config(
         )
         _warn_shared(config, file, progress)
         trainer = Trainer(config, file, run, device, progress, images, execution, processes, start)
-        spent = trainer.run(resume=state.resumable)
+        spent = trainer.train(resume=state.resumable)
         processes.barrier()
         status = processes.broadcast_result(run.read_status)
         return TrainReport(run.path, config, spent, estimate, trained=True, status=status)

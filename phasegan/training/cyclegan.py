@@ -28,11 +28,11 @@ from phasegan.losses.reconstruction import l1_loss
 from phasegan.models.domains import phase_image
 from phasegan.models.inference import translate_batch
 from phasegan.training.accelerator import Accelerator
-from phasegan.training.data.micro_batches import Batch, BatchSlice, MicroBatch, full_batch
+from phasegan.training.data.loader import Batch, MicroBatch
+from phasegan.training.data.sampler import BatchSlice
 from phasegan.training.gan import GAN
 from phasegan.training.image_pool import ImagePool
 from phasegan.training.networks import Networks
-from phasegan.training.schedule import linear_decay
 from phasegan.training.seeding import seeded_generator, seeded_layers
 
 LOSSES = (
@@ -130,18 +130,7 @@ class CycleGAN(GAN):
         """
         self.nets.load_networks(networks)
 
-    def lr_factor(self, step: int) -> float:
-        """Return the published schedule: constant, then a linear decay."""
-        return linear_decay(step // self.config.steps_per_epoch, self.config.epochs)
-
-    def set_lr_factor(self, factor: float) -> None:
-        """Set both learning rates."""
-        for optimiser in (self.optimiser_g, self.optimiser_d):
-            self.accelerator.set_learning_rate(
-                optimiser, self.design.optimiser.learning_rate * factor
-            )
-
-    def step(self, real_a: Tensor, real_b: Tensor) -> dict[str, Tensor]:
+    def step(self, real_a: Tensor, real_b: Tensor, lr_factor: float = 1.0) -> dict[str, Tensor]:
         """Run `training_step` on one batch of each domain.
 
         Parameters
@@ -149,17 +138,22 @@ class CycleGAN(GAN):
         real_a, real_b : torch.Tensor
             Images of domain A and of domain B, (batch, C, N, N), float32 in [−1, 1], on the
             networks' device; they do not belong together.
+        lr_factor : float
+            As of `training_step`.
 
         Returns
         -------
         dict of torch.Tensor
             As `training_step`.
         """
-        count = len(real_a)
-        return self.training_step(Batch([MicroBatch(real_a, real_b, full_batch(count))], count))
+        part = BatchSlice.full(len(real_a))
+        return self.training_step(Batch([MicroBatch(real_a, real_b, part)], part.total), lr_factor)
 
-    def training_step(self, batch: Batch) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, lr_factor: float = 1.0) -> dict[str, Tensor]:
         """Update the generators, then the discriminators."""
+        rate = self.design.optimiser.learning_rate * lr_factor
+        for optimiser in (self.optimiser_g, self.optimiser_d):
+            self.accelerator.set_learning_rate(optimiser, rate)
         terms: dict[str, Tensor] = {}
         numbers = self._draw(batch.total)
         discriminators = list(self.discriminators.values())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from phasegan.progress import Progress
 from phasegan.training.accelerator import Accelerator
-from phasegan.training.data.micro_batches import Batch
+from phasegan.training.data.loader import Batch
 
 
 class GAN(ABC):
@@ -32,59 +32,29 @@ class GAN(ABC):
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that the run folder keeps, by name: averages where there are."""
 
-    def setup(self, batches: Any, progress: Progress) -> None:  # noqa: B027
-        """Compute statistics of the training data before the first step of a new run.
+    def setup(self, batches: Any, progress: Progress, *, resume: bool = False) -> None:  # noqa: B027
+        """Compute statistics of the training data before the first step.
 
         Parameters
         ----------
-        batches : Batches
+        batches : UnpairedBatches
             The preset's batches.
         progress : Progress
             Shows the images passed.
-        """
-
-    def on_resume(self, batches: Any) -> None:  # noqa: B027
-        """Derive from the data what a checkpoint does not hold, before `load_state_dict`.
-
-        Parameters
-        ----------
-        batches : Batches
-            The preset's batches.
+        resume : bool
+            Derive only what a checkpoint does not hold; `load_state_dict` follows.
         """
 
     @abstractmethod
-    def lr_factor(self, step: int) -> float:
-        """Return the learning rate at a step, relative to the configured one.
-
-        Parameters
-        ----------
-        step : int
-            Optimiser step of the run, from 0.
-
-        Returns
-        -------
-        float
-            In (0, 1].
-        """
-
-    @abstractmethod
-    def set_lr_factor(self, factor: float) -> None:
-        """Set the learning rates of all optimisers.
-
-        Parameters
-        ----------
-        factor : float
-            Relative to the configured rates, from `lr_factor`.
-        """
-
-    @abstractmethod
-    def training_step(self, batch: Batch) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, lr_factor: float = 1.0) -> dict[str, Tensor]:
         """Update the generators, then the discriminators.
 
         Parameters
         ----------
         batch : Batch
             This process's share of a batch of each domain.
+        lr_factor : float
+            Learning rates, relative to the configured ones.
 
         Returns
         -------
@@ -92,21 +62,6 @@ class GAN(ABC):
             Every loss of `loss_names` that was computed: this process's share of the
             batch's mean, unweighted, as detached scalars on the device.
         """
-
-    def uses_domain_a(self, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which steps take domain A too; by default all.
-
-        Parameters
-        ----------
-        steps : numpy.ndarray
-            Optimiser steps of the run, from 0.
-
-        Returns
-        -------
-        numpy.ndarray
-            Of the same shape, bool.
-        """
-        return np.ones(len(steps), dtype=bool)
 
     @abstractmethod
     def reconstruct(
@@ -126,10 +81,6 @@ class GAN(ABC):
         numpy.ndarray
             (n, C, N, N), float32: images of domain B, black −1 and white 1.
         """
-
-    def back_off(self) -> str:
-        """Continue in float32, or with lower learning rates; return which, for the log."""
-        return self.accelerator.back_off()
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import operator
 import time
@@ -23,17 +25,8 @@ from phasegan.training.callbacks.loss_meter import LossMeter
 from phasegan.training.callbacks.run_log import RunLog
 from phasegan.training.checkpoint import Checkpoints, checkpoint_errors, is_finite
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.data.micro_batches import Batch
-from phasegan.training.data.prefetch import Prefetcher
 from phasegan.training.non_finite import NonFiniteDetector, NonFiniteError
-from phasegan.training.presets import (
-    Data,
-    load_batch,
-    make_batches,
-    make_gan,
-    make_sample_callback,
-    validate,
-)
+from phasegan.training.presets import Data, find_preset
 from phasegan.training.schedule import sample_epochs
 from phasegan.training.setup.init_from import InitialNetworks
 from phasegan.training.stop_signals import SignalGuard
@@ -49,15 +42,17 @@ MAX_RECOVERIES = 3
 
 _SAVE, _NOT_FINITE = 1, 1000  # stop codes, beside the numbers of signals
 
+State = Literal["running", "interrupted", "finished"]
+
 
 class Trainer:
-    """The training loop of one run, from its start or its newest checkpoint to its end.
+    """The training of one run, from its start or its newest checkpoint to its end.
 
     Parameters
     ----------
     config : TrainConfig
         The run.
-    file : PreparedFile or DomainData
+    data : PreparedFile or DomainData
         The data that `config.data` describes.
     folder : RunFolder
         Where everything is written; `config.json` exists already.
@@ -66,50 +61,47 @@ class Trainer:
     progress : Progress
         Where to report.
     images : PreparedFile, optional
-        The file that the images come from, where `file` gives the phases alone.
+        The file that the images come from, where `data` gives the phases alone.
     execution : Execution
         Switches of speed and memory.
     processes : Processes
         Those that train together; only the main one writes.
-    start : InitialNetworks, optional
+    initial : InitialNetworks, optional
         Networks to start from.
     """
 
     def __init__(
         self,
         config: TrainConfig,
-        file: Data,
+        data: Data,
         folder: RunFolder,
         device: torch.device,
         progress: Progress,
         images: PreparedFile | None = None,
         execution: Execution = STANDARD,
         processes: Processes = SINGLE_PROCESS,
-        start: InitialNetworks | None = None,
+        initial: InitialNetworks | None = None,
     ) -> None:
-        self.config, self.file, self.folder = config, file, folder
+        self.config, self.data, self.folder = config, data, folder
         self.device, self.progress, self.processes = device, progress, processes
-        self.execution, self.initial = execution, start
-        self.meter = Meter(device)
-        self.gan = make_gan(config, device, execution, processes)
-        self.batches = make_batches(config, file, images, device, execution)
+        self.execution, self.initial = execution, initial
+        self.preset = find_preset(config)
+        self.gan = self.preset.gan(config, device, execution, processes)
+        self.batches = self.preset.batches(config, data, images, device, execution, processes)
         self.checkpoints = Checkpoints(folder.checkpoints_path, KEPT_CHECKPOINTS)
-        self.loss_meter = LossMeter(self.gan.loss_names, device)
+        self.meter, self.loss_meter = Meter(device), LossMeter(self.gan.loss_names, device)
         self.non_finite, self.consensus = NonFiniteDetector(device), processes.stop_consensus()
-        self.samples = make_sample_callback(config, file) if processes.main else None
+        self.samples = self.preset.samples(config, data) if processes.main else None
         self.sample_epochs = sample_epochs(config.epochs)
+        self.run_log: RunLog | None = None
+        # What a checkpoint keeps:
         self.steps_done = self.epochs_done = 0  # optimiser steps; epochs with their validation
         self.best: Validated | None = None
         self.stale_validations = 0  # validations since the best one
         self.recoveries: list[str] = []
         self.previous_seconds, self.previous_device_seconds = 0.0, 0.0
-        self.run_log: RunLog | None = None
-        self.images_seen = 0  # since `clock_start`
-        self.clock_start = time.monotonic()
 
-    # --- the run ------------------------------------------------------------------
-
-    def run(self, *, resume: bool) -> float:
+    def train(self, *, resume: bool) -> float:
         """Train until the end or a signal.
 
         Parameters
@@ -127,103 +119,64 @@ class Trainer:
         Interrupted
             After a SIGINT or SIGTERM, when the checkpoint is written.
         RunError
-            If losses are not finite again and again.
+            If losses are not finite again and again, or a process that reads data ends.
         """
-        self.start_time = time.monotonic()
-        if resume:
-            self.gan.on_resume(self.batches)
-            self._restore()
-        else:
-            self.gan.setup(self.batches, self.progress)
-            if self.initial is not None and isinstance(self.gan, CycleGAN):
-                self.gan.load_networks(self.initial.matching(self.gan.networks()))
-        try:
-            with (
-                SignalGuard() as signals,
-                Prefetcher(
-                    self._load, self.config.steps, active=self.batches.needs_prefetch
-                ) as self.load,
-                self.progress.task(
-                    f"training {self.config.label}", self.config.steps, self.steps_done
-                ) as task,
-            ):
-                self._open_run_log()
-                if not resume:
-                    self._save("running")
-                while not self._train_until_end(signals, task):
+        self._setup(resume)
+        with contextlib.ExitStack() as stack:
+            signals = stack.enter_context(SignalGuard())
+            label, steps = f"training {self.config.label}", self.config.steps
+            task = stack.enter_context(self.progress.task(label, steps, self.steps_done))
+            stack.callback(self._close_run_log)
+            self._open_run_log()
+            if not resume:
+                self._save("running")
+            finished = False
+            while not finished:
+                try:
+                    self._train_epochs(signals, task)
+                    finished = True
+                except NonFiniteError:
+                    self.consensus.drain()
                     self._recover(task)
-        finally:
-            if self.run_log is not None:
-                self.run_log.close()
         return self._seconds()
 
-    def _train_until_end(self, signals: SignalGuard, task: ProgressTask) -> bool:
-        """Train until the end; return False after a loss that is not finite."""
-        config, per_epoch = self.config, self.config.steps_per_epoch
+    def _setup(self, resume: bool) -> None:
+        """Bring the networks to the state of the first step, or of the newest checkpoint."""
+        self.start_time = time.monotonic()
+        self.gan.setup(self.batches, self.progress, resume=resume)
+        if resume:
+            self._restore()
+        elif self.initial is not None and isinstance(self.gan, CycleGAN):
+            self.gan.load_networks(self.initial.matching(self.gan.networks()))
+
+    def _train_epochs(self, signals: SignalGuard, task: ProgressTask) -> None:
+        """Train from the state as it is until the end of the run."""
+        config = self.config
         self.last_save = time.monotonic()
-        self.learning_rate = self._learning_rate(max(0, self.steps_done - 1))
         self._restart_clock()
-        try:
+        remaining = self.batches.iterate(range(self.steps_done, config.steps))
+        with contextlib.closing(remaining) as batches:
             while self.epochs_done < config.epochs and not self._stops_early():
-                while self.steps_done < (self.epochs_done + 1) * per_epoch:
-                    finite = self._step()
+                left = (self.epochs_done + 1) * config.steps_per_epoch - self.steps_done
+                for batch in itertools.islice(batches, left):
+                    lr_factor = self.preset.lr_factor(config, self.steps_done)
+                    losses = self.gan.training_step(batch, lr_factor)
+                    finite = self.non_finite.update(self.loss_meter.update(losses))
+                    self.steps_done += 1
+                    self.images_seen += batch.total
                     if self.steps_done % LOG_STEPS == 0:
-                        self._log(task, self.epochs_done + 1)
+                        self._log(task)
                     task.advance(1)
-                    code = self._stop_code(finite, signals)
-                    self._handle(self.consensus.submit(code))
+                    self._handle(self.consensus.submit(self._stop_code(finite, signals)))
                 code = self._stop_code(self.non_finite.drain(), signals)
                 self._handle(self.consensus.submit_and_wait(code))
                 self._end_epoch(task)
-            self._save("finished")
-        except NonFiniteError:
-            self.consensus.drain()
-            return False
-        return True
-
-    def _step(self) -> bool:
-        """Train on the next batch; return whether all losses whose values arrived were finite."""
-        self.gan.set_lr_factor(self.gan.lr_factor(self.steps_done))
-        self.learning_rate = self._learning_rate(self.steps_done)
-        batch = self.load(self.steps_done)
-        values = self.loss_meter.update(self.gan.training_step(batch))
-        self.steps_done += 1
-        self.images_seen += batch.total
-        return self.non_finite.update(values)
-
-    def _load(self, step: int) -> Batch:
-        return load_batch(self.batches, self.gan, self.config, step)
-
-    def _learning_rate(self, step: int) -> float:
-        return self.config.learning_rate * self.gan.accelerator.lr_scale * self.gan.lr_factor(step)
-
-    def _stop_code(self, finite: bool, signals: SignalGuard) -> int:
-        if not finite:
-            return _NOT_FINITE
-        if signals.received is not None:
-            return signals.received
-        late = time.monotonic() - self.last_save > CHECKPOINT_SECONDS
-        return _SAVE if late and self.processes.main else 0
-
-    def _handle(self, code: int) -> None:
-        """Act on the stop code that the processes agreed on."""
-        if code == 0:
-            return
-        if code == _NOT_FINITE:
-            raise NonFiniteError
-        if code == _SAVE:
-            self._save("running")
-            return
-        self._save("interrupted")
-        raise Interrupted(
-            f"interrupted at step {self.steps_done} of {self.config.steps}; saved in "
-            f"{self.folder.path}, continue with --resume",
-            code,
-        )
+        self._save("finished")
 
     def _end_epoch(self, task: ProgressTask) -> None:
+        """Log, validate, draw samples, and save a checkpoint unless the run ends here."""
         epoch, config = self.epochs_done + 1, self.config
-        self._log(task, epoch)
+        self._log(task)
         every = config.validation.every
         if config.validation.samples and (epoch % every == 0 or epoch == config.epochs):
             self._validate(epoch)
@@ -235,12 +188,16 @@ class Trainer:
             self._save("running")
         self._restart_clock()
 
+    # --- validation ---------------------------------------------------------------
+
     def _validate(self, epoch: int) -> None:
-        measure, value = validate(self.config, self.file, self.gan, self.processes, self.device)
+        """Score the networks, and keep their weights if they are the best so far."""
+        value = self.preset.validate(self.config, self.data, self.gan, self.processes, self.device)
         if self.run_log is not None:
-            self.run_log.log_validation(self.steps_done, epoch, measure, value)
+            self.run_log.log_validation(self.steps_done, epoch, self.preset.measure, value)
         if self.best is None or value < self.best.value:
-            self.best = Validated.model_validate({"epoch": epoch, measure: value})
+            best = {"epoch": epoch, self.preset.measure: value}
+            self.best = Validated.model_validate(best)
             self.stale_validations = 0
             self._save_weights()
         else:
@@ -250,15 +207,39 @@ class Trainer:
         patience = self.config.validation.patience
         return bool(patience) and self.stale_validations >= patience
 
+    # --- stopping and recovering ----------------------------------------------------
+
+    def _stop_code(self, finite: bool, signals: SignalGuard) -> int:
+        if not finite:
+            return _NOT_FINITE
+        if signals.received is not None:
+            return signals.received
+        late = time.monotonic() - self.last_save > CHECKPOINT_SECONDS
+        return _SAVE if late and self.processes.main else 0
+
+    def _handle(self, code: int) -> None:
+        """Act on the stop code that the processes agreed on."""
+        if code == _NOT_FINITE:
+            raise NonFiniteError
+        if code == _SAVE:
+            self._save("running")
+        elif code:
+            self._save("interrupted")
+            raise Interrupted(
+                f"interrupted at step {self.steps_done} of {self.config.steps}; saved in "
+                f"{self.folder.path}, continue with --resume",
+                code,
+            )
+
     def _recover(self, task: ProgressTask) -> None:
-        """Continue from the last checkpoint, with `back_off`, after a loss that was not finite."""
+        """Go back to the last checkpoint, and back off, after a loss that was not finite."""
         at, self.non_finite = self.steps_done, NonFiniteDetector(self.device)
-        if len(self.recoveries) >= MAX_RECOVERIES:
-            self._restore()
-            self.processes.broadcast_result(lambda: self._give_up(at))
+        hopeless = len(self.recoveries) >= MAX_RECOVERIES
         self._restore()
-        text = f"a loss was not finite at step {at}: back to step {self.steps_done}"
-        text = f"{text}, {self.gan.back_off()}"
+        if hopeless:
+            self.processes.broadcast_result(lambda: self._give_up(at))
+        change = self.gan.accelerator.back_off()
+        text = f"a loss was not finite at step {at}: back to step {self.steps_done}, {change}"
         self.recoveries.append(text)
         self.progress.warn(text)
         task.advance(self.steps_done - at)
@@ -274,28 +255,34 @@ class Trainer:
             "--learning-rate"
         )
 
-    # --- log and checkpoints -------------------------------------------------------------
+    # --- log ------------------------------------------------------------------------
 
     def _open_run_log(self) -> None:
         if not self.processes.main:
             return
-        if self.run_log is not None:
-            self.run_log.close()
+        self._close_run_log()
         self.run_log = RunLog(self.folder, self.steps_done, self.epochs_done)
         if not self.run_log.has_tensorboard:
             self.progress.detail("TensorBoard is not installed: losses go to losses.jsonl alone")
 
+    def _close_run_log(self) -> None:
+        if self.run_log is not None:
+            self.run_log.close()
+
     def _restart_clock(self) -> None:
         self.clock_start, self.images_seen = time.monotonic(), 0
 
-    def _log(self, task: ProgressTask, epoch: int) -> None:
+    def _log(self, task: ProgressTask) -> None:
         """Log the mean losses since the last call, and show some with the progress."""
+        config, epoch = self.config, self.epochs_done + 1
         means = self.loss_meter.flush(self.processes)
         if self.run_log is not None and means and all(map(math.isfinite, means.values())):
             pace = self.images_seen / max(1e-9, time.monotonic() - self.clock_start)
-            self.run_log.log_losses(self.steps_done, epoch, self.learning_rate, means, pace)
+            scale = config.learning_rate * self.gan.accelerator.lr_scale
+            rate = scale * self.preset.lr_factor(config, max(0, self.steps_done - 1))
+            self.run_log.log_losses(self.steps_done, epoch, rate, means, pace)
             texts = [f"{name} {means[name]:.3g}" for name in PROGRESS_LOSSES if name in means]
-            head = [f"epoch {epoch}/{self.config.epochs}", f"{pace:.3g} images/s"]
+            head = [f"epoch {epoch}/{config.epochs}", f"{pace:.3g} images/s"]
             task.advance(0, "  ".join([*head, *texts]))
         self._restart_clock()
 
@@ -305,8 +292,10 @@ class Trainer:
     def _device_seconds(self) -> float:
         return self.previous_device_seconds + self.meter.seconds()[1]
 
-    def _save(self, state: Literal["running", "interrupted", "finished"]) -> None:
-        """Write a checkpoint and the weights, if all of them are finite."""
+    # --- checkpoints ----------------------------------------------------------------
+
+    def _save(self, state: State) -> None:
+        """Write a checkpoint, weights and status, if all weights are finite."""
         gan = self.gan.state_dict()
         if not is_finite({"gan": gan}):
             raise NonFiniteError
@@ -314,9 +303,7 @@ class Trainer:
         self.processes.broadcast_result(lambda: self._write(state, gan))
         self.last_save = time.monotonic()
 
-    def _write(
-        self, state: Literal["running", "interrupted", "finished"], gan: dict[str, Any]
-    ) -> None:
+    def _write(self, state: State, gan: dict[str, Any]) -> None:
         checkpoint = {
             "gan": gan,
             "step": self.steps_done,

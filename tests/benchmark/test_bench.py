@@ -11,12 +11,12 @@ from PIL import Image
 import phasegan
 from phasegan.benchmark.cases import load_case
 from phasegan.benchmark.report.tables import main_table
+from phasegan.data.samplers import choose_subset
 from phasegan.errors import InputError, Interrupted
 from phasegan.eta import Estimate
 from phasegan.evaluation.notes import worse_than_baselines
 from phasegan.evaluation.records import Cost, ResultRow
 from phasegan.tables import markdown_document
-from phasegan.training.data.pair_batches import choose_subset
 
 SMALL = {"preset": "paper", "base_channels": 2, "blocks": 1, "device": "cpu"}
 
@@ -106,11 +106,11 @@ def test_an_interrupted_bench_continues_to_the_same_numbers(tiny, tmp_path, monk
     whole = phasegan.bench([4], [2], data=tiny, output=tmp_path / "whole", **SMALL)
     original, count = CycleGAN.training_step, [0]
 
-    def stepped(self, batch):
+    def stepped(self, batch, *rest):
         count[0] += 1
         if count[0] == 6:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, batch)
+        return original(self, batch, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(CycleGAN, "training_step", stepped)

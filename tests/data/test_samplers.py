@@ -15,7 +15,7 @@ import pytest
 import phasegan
 from phasegan import free_memory
 from phasegan.data.hdf5 import preload
-from phasegan.data.hdf5.samplers import ALL, SHUFFLES, Partition, Sampling
+from phasegan.data.samplers import ALL, SHUFFLES, Partition, Sampling
 from phasegan.errors import InputError, RunError
 from phasegan.progress import Progress
 

@@ -10,7 +10,8 @@ from PIL import Image
 from phasegan.plotting.curves import save_figure
 from phasegan.plotting.panels import MANY
 from phasegan.plotting.training import BALANCE, explain, training_figure
-from phasegan.training import cyclegan, physics
+from phasegan.training import cyclegan
+from phasegan.training.physics import gan as physics
 
 ODD = ("gradient_penalty", "cyclegan", "x")
 

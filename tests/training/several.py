@@ -28,7 +28,7 @@ from phasegan.training import api
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.checkpoint import Checkpoints
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.physics import PhysicsGAN
+from phasegan.training.physics.gan import PhysicsGAN
 
 CPU = torch.device("cpu")
 SECOND = Estimate(1.0, 1.0, 1.0)
@@ -201,7 +201,7 @@ def tricked(learn, rank, trick):
     what, step, who = trick.split("-")
     count = [0]
 
-    def learned(self, batch):
+    def learned(self, batch, *rest):
         count[0] += 1
         now = count[0] == int(step) or (what == "spoil" and count[0] > int(step))
         if rank == int(who) and now:
@@ -213,7 +213,7 @@ def tricked(learn, rank, trick):
                 os.kill(os.getpid(), signal.SIGKILL)
             for micro in batch.micro_batches if what in ("poison", "spoil") else ():
                 (micro.real_b if torch.is_tensor(micro.real_b) else micro.real_b.pixels).mul_(NAN)
-        return learn(self, batch)
+        return learn(self, batch, *rest)
 
     return learned
 

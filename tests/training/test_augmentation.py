@@ -10,9 +10,9 @@ from phasegan.config.physics import NO_AUGMENTATION, AugmentationConfig
 from phasegan.fourier.convention import self_conjugate
 from phasegan.fourier.degradation import quantise_phase
 from phasegan.fourier.phase import analyse
+from phasegan.fourier.phase_encoder import PhaseEncoder
 from phasegan.training.data.augmentation import augment
-from phasegan.training.data.encoder import PhaseEncoder
-from phasegan.training.data.micro_batches import BatchSlice
+from phasegan.training.data.sampler import BatchSlice
 
 CPU = torch.device("cpu")
 EVERYTHING = AugmentationConfig(flip=True, crop=0.5, contrast=0.5, brightness=0.3, gamma=0.5)

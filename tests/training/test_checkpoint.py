@@ -30,8 +30,8 @@ from phasegan.training.checkpoint import (
     save_checkpoint,
 )
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.data.encoder import Images
-from phasegan.training.physics import PhysicsGAN
+from phasegan.training.data.phases import Images
+from phasegan.training.physics.gan import PhysicsGAN
 
 CPU = torch.device("cpu")
 DTYPES = (

@@ -138,17 +138,16 @@ def test_discriminators_do_not_learn_from_the_generators_loss():
 
 def test_cycles_shrink_with_training():
     gan = CycleGAN(config(losses=LossConfig(identity=0)), CPU)
-    gan.set_lr_factor(10.0)
     a, b = batch(1).round(), batch(2).round()
-    first = gan.step(a, b)
+    first = gan.step(a, b, 10.0)
     for _ in range(60):
-        last = gan.step(a, b)
+        last = gan.step(a, b, 10.0)
     assert last["cycle_a"] + last["cycle_b"] < 0.9 * (first["cycle_a"] + first["cycle_b"])
 
 
 def test_the_rate_reaches_both_optimisers():
     gan = CycleGAN(config(), CPU)
-    gan.set_lr_factor(0.25)
+    gan.step(batch(1), batch(2), 0.25)
     rates = {g["lr"] for o in (gan.optimiser_g, gan.optimiser_d) for g in o.param_groups}
     assert rates == {5e-5}
 

@@ -7,12 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
+from phasegan.config.execution import Execution
 from phasegan.config.resolve.translation import resolve_translation, scan_options
 from phasegan.data.domain_folders import open_domains
+from phasegan.data.domain_scan import scan_domains
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.training.data.domains import DomainBatches, scan_domains, validation_images
-from phasegan.training.data.micro_batches import BatchSlice
+from phasegan.training.data.pictures import ImageBatches, validation_images
+from tests.training.loading import loaded
 from tests.training.pairs import make_pair
 
 CPU = torch.device("cpu")
@@ -25,6 +27,16 @@ def opened(folder, **options):
     return resolve_translation(data.facts, CPU, **options), data
 
 
+def batches_of(data, config, **execution):
+    return ImageBatches(config, data, None, CPU, Execution(**execution))
+
+
+def crop_of_first(batches, epoch):
+    """Return the crop of an epoch that is of the first picture of A."""
+    (place,) = np.flatnonzero(batches.sampler.rows(epoch, 0, np.arange(5)) == 0)
+    return loaded(batches, 5 * epoch + int(place))[0][0].numpy()
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     return make_pair(tmp_path_factory.mktemp("pair") / "pair")
@@ -32,12 +44,11 @@ def pair(tmp_path_factory):
 
 def test_an_epoch_shows_every_picture_of_the_larger_domain_once(pair):
     config, data = opened(pair, batch_size=2)
-    batches = DomainBatches(data, config, CPU)
+    batches = batches_of(data, config)
     assert (config.samples, config.steps_per_epoch) == (5, 3)
-    assert [batches.count(step) for step in range(3)] == [2, 2, 1]
+    assert [batches.load(number).total for number in range(3)] == [2, 2, 1]
     for epoch in (0, 1):
-        a = [batches._row(epoch, 0, position) for position in range(5)]
-        b = [batches._row(epoch, 1, position) for position in range(5)]
+        a, b = (batches.sampler.rows(epoch, domain, np.arange(5)).tolist() for domain in (0, 1))
         assert sorted(a) == list(range(5))
         assert sorted(b[:3]) == [0, 1, 2]  # the smaller one begins again
         assert len({*b[3:]}) == 2
@@ -45,11 +56,11 @@ def test_an_epoch_shows_every_picture_of_the_larger_domain_once(pair):
 
 def test_orders_differ_by_epoch_domain_and_seed(pair):
     config, data = opened(pair)
-    batches = DomainBatches(data, config, CPU)
-    other = DomainBatches(data, config.model_copy(update={"seed": 1}), CPU)
+    batches = batches_of(data, config)
+    other = batches_of(data, config.model_copy(update={"seed": 1}))
 
     def orders(found, domain):
-        return [[found._row(epoch, domain, p) for p in range(5)] for epoch in range(6)]
+        return [found.sampler.rows(epoch, domain, np.arange(5)).tolist() for epoch in range(6)]
 
     assert len({tuple(order) for order in orders(batches, 0)}) > 1
     assert orders(batches, 0) != orders(other, 0)
@@ -58,9 +69,10 @@ def test_orders_differ_by_epoch_domain_and_seed(pair):
 @pytest.mark.numerical
 def test_parts_of_a_batch_are_the_batch(pair):
     config, data = opened(pair, batch_size=4)
-    batches = DomainBatches(data, config, CPU)
-    whole = batches.load(1, 0)
-    parts = [batches.load(1, 0, BatchSlice(a, b, 4)) for a, b in ((0, 1), (1, 4))]
+    batches = batches_of(data, config)
+    whole = loaded(batches, 2)
+    parts = [micro[:2] for micro in batches_of(data, config, micro_batch=3).load(2).micro_batches]
+    assert len(parts) == 2
     for domain in (0, 1):
         joined = torch.cat([part[domain] for part in parts])
         assert torch.equal(whole[domain], joined)
@@ -71,29 +83,27 @@ def test_parts_of_a_batch_are_the_batch(pair):
 
 def test_memory_makes_no_difference(pair):
     config, data = opened(pair)
-    kept, read = (DomainBatches(data, config, CPU, where) for where in ("memory", "disk"))
+    kept, read = (batches_of(data, config, resident=where) for where in ("memory", "disk"))
     for step in (0, 1, 0):
-        for one, other in zip(kept.load(0, step), read.load(0, step), strict=True):
+        for one, other in zip(loaded(kept, step), loaded(read, step), strict=True):
             assert torch.equal(one, other)
 
 
 def test_crops_are_of_the_loaded_picture_and_half_of_them_mirrored(pair):
     config, data = opened(pair, size=24, load=24)
-    batches = DomainBatches(data, config, CPU)
-    plain = batches._resized(0, 0).astype(np.float32) / 127.5 - 1
+    batches = batches_of(data, config)
+    plain = batches.datasets[0][0].astype(np.float32) / 127.5 - 1
     mirrored = 0
     for epoch in range(40):
-        position = next(p for p in range(5) if batches._row(epoch, 0, p) == 0)
-        crop = batches._crop(epoch, 0, position)
+        crop = crop_of_first(batches, epoch)
         straight = np.allclose(crop, plain, atol=1e-6)
         assert straight or np.allclose(crop, plain[..., ::-1], atol=1e-6)
         mirrored += not straight
     assert 8 <= mirrored <= 32
     config, data = opened(pair, size=24, load=24, flip=False)
-    steady = DomainBatches(data, config, CPU)
+    steady = batches_of(data, config)
     for epoch in range(4):
-        position = next(p for p in range(5) if steady._row(epoch, 0, p) == 0)
-        assert np.allclose(steady._crop(epoch, 0, position), plain, atol=1e-6)
+        assert np.allclose(crop_of_first(steady, epoch), plain, atol=1e-6)
 
 
 @pytest.mark.parametrize("fit", ["stretch", "short-side", "none"])
@@ -101,7 +111,7 @@ def test_pictures_of_any_shape_become_squares(tmp_path, fit):
     folder = make_pair(tmp_path / "pair")
     Image.fromarray(np.zeros((9, 200, 3), np.uint8)).save(folder / "trainA" / "wide.png")
     config, data = opened(folder, fit=fit, batch_size=6)
-    real_a, real_b = DomainBatches(data, config, CPU).load(0, 0)
+    real_a, real_b = loaded(batches_of(data, config), 0)
     assert real_a.shape == real_b.shape == (6, 3, 24, 24)
 
 
@@ -110,7 +120,7 @@ def test_domains_of_other_channels_keep_them_and_lose_the_identity(tmp_path):
     config, data = opened(folder)
     assert (config.data.a.channels, config.data.b.channels) == (1, 3)
     assert config.losses.identity == 0
-    real_a, real_b = DomainBatches(data, config, CPU).load(0, 0)
+    real_a, real_b = loaded(batches_of(data, config), 0)
     assert (real_a.shape[1], real_b.shape[1]) == (1, 3)
     with pytest.raises(InputError, match="--identity: the domains have 1 and 3 channels"):
         opened(folder, identity=0.5)
@@ -126,7 +136,7 @@ def test_arrays_of_many_channels(tmp_path, rng):
     assert (config.data.a.low, config.data.a.high, config.data.a.dtype) == (-2.0, 2.0, "float32")
     values = np.concatenate([np.load(p).ravel() for p in (tmp_path / "trainB").iterdir()])
     assert (config.data.b.low, config.data.b.high) == (values.min(), values.max())
-    real_a, _ = DomainBatches(data, config, CPU).load(0, 0)
+    real_a, _ = loaded(batches_of(data, config), 0)
     assert real_a.shape == (1, 5, 24, 24)
     assert real_a.abs().max() <= 1
 
@@ -135,8 +145,8 @@ def test_pictures_that_validate_are_not_trained_on(pair):
     config, data = opened(pair, validation=1)
     assert (config.data.a.pictures, config.data.b.pictures) == (4, 2)
     for domain in (0, 1):
-        batches = DomainBatches(data, config, CPU)
-        trained = set(batches._parts[domain].names)
+        batches = batches_of(data, config)
+        trained = set(batches.datasets[domain].images.names)
         assert not trained & set(validation_images(config, data, domain).names)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-import phasegan
-from phasegan.training.data.cache_policy import CachePolicy, as_nchw, grey_levels
-from phasegan.training.data.pair_batches import UnpairedBatches, choose_subset
-from phasegan.training.data.prefetch import Prefetcher
+from phasegan.data.samplers import choose_subset
+from phasegan.training.data.cache_policy import CachePolicy
+from phasegan.training.data.phases import as_nchw, grey_levels
 from phasegan.training.image_pool import ImagePool
 from phasegan.training.schedule import linear_decay, sample_epochs
 from phasegan.training.stop_signals import SignalGuard
@@ -91,26 +90,6 @@ def test_subsets_of_a_seed_are_nested():
     assert set(choose_subset(1000, 50, seed=4)) != set(large[:50])
 
 
-def test_domains_are_shuffled_apart_and_every_sample_is_seen(tiny):
-    with phasegan.open(tiny) as file:
-        batches = UnpairedBatches(file, np.arange(6), 4, seed=0)
-        orders = {(e, d): tuple(batches.order(e, d)) for e in range(4) for d in (0, 1)}
-        assert all(sorted(order) == list(range(6)) for order in orders.values())
-        assert len(set(orders.values())) > 6
-        a, b = batches.load(0, 1)
-        assert a.shape == b.shape == (2, 1, 32, 32)
-
-
-def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
-    with phasegan.open(tiny) as file:
-        resident = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
-        monkeypatch.setattr("phasegan.training.data.cache_policy.RESIDENT_BYTES", 0)
-        lazy = UnpairedBatches(file, np.array([5, 1, 3]), 2, seed=0)
-        for step in (0, 1):
-            for ours, theirs in zip(resident.load(0, step), lazy.load(0, step), strict=True):
-                assert torch.equal(ours, theirs)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 def test_a_signal_is_noted_and_the_old_handler_comes_back():
     before = signal.getsignal(signal.SIGTERM)
@@ -118,37 +97,6 @@ def test_a_signal_is_noted_and_the_old_handler_comes_back():
         os.kill(os.getpid(), signal.SIGTERM)
         assert guard.received == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_batches_are_loaded_one_step_ahead_and_in_order():
-    loaded = []
-
-    def load(done):
-        loaded.append(done)
-        return done
-
-    with Prefetcher(load, 5, active=True) as ahead:
-        assert [ahead(done) for done in (0, 1, 2)] == [0, 1, 2]
-        assert ahead(1) == 1  # back to an earlier state
-        assert [ahead(done) for done in (2, 3, 4)] == [2, 3, 4]
-    assert max(loaded) == 4
-    assert loaded.count(2) <= 2
-    loaded.clear()
-    with Prefetcher(load, 5, active=False) as ahead:
-        assert ahead(0) == 0
-    assert loaded == [0]
-
-
-def test_what_fails_in_the_thread_fails_where_the_batch_is_wanted():
-    def load(done):
-        if done == 1:
-            raise OSError("gone")
-        return done
-
-    with Prefetcher(load, 5, active=True) as ahead:
-        assert ahead(0) == 0
-        with pytest.raises(OSError, match="gone"):
-            ahead(1)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

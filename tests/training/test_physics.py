@@ -23,11 +23,11 @@ from phasegan.losses.reconstruction import soft_clipped_mse, structure_loss
 from phasegan.models.cascade_fit import fit_shrinkage
 from phasegan.progress import Progress
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint
-from phasegan.training.data.batches import FOLDS, PhysicsBatches
-from phasegan.training.data.encoder import Images
-from phasegan.training.domain_statistics import evaluation_shares
-from phasegan.training.physics import LOSSES, PhysicsGAN
+from phasegan.training.data.phases import FOLDS, Images, PhysicsBatches
+from phasegan.training.physics.gan import LOSSES, PhysicsGAN
+from phasegan.training.physics.statistics import evaluation_shares
 from phasegan.training.schedule import warmup_cosine
+from tests.training.loading import loaded
 
 CPU = torch.device("cpu")
 DATA = {"digest": "0", "size": 32, "padded": 32, "channels": "gray", "bits": 8, "samples": 4}
@@ -72,7 +72,6 @@ def weights_of(gan):
 
 def test_every_loss_has_its_name_and_every_network_learns():
     gan = PhysicsGAN(config(), CPU)
-    gan.set_lr_factor(1.0)
     before = weights_of(gan)
     losses = gan.step(phases(gan, 1), batch(2))
     assert tuple(sorted(losses)) == tuple(sorted(LOSSES))
@@ -106,7 +105,7 @@ def test_a_term_of_weight_0_is_not_computed(monkeypatch, weights, names):
             called.add(name)
             return function(*arguments, **options)
 
-        monkeypatch.setattr(f"phasegan.training.physics.{function.__name__}", counted)
+        monkeypatch.setattr(f"phasegan.training.physics.gan.{function.__name__}", counted)
     assert set(gan.step(phases(gan, 1), batch(2))) == names
     assert called == names & set(terms)
     assert ("discriminator_b" in gan.networks()) == ("adversarial_ab" in names)
@@ -186,7 +185,6 @@ def test_gradients_are_clipped():
 
 def test_the_average_follows_with_the_documented_decay():
     gan = PhysicsGAN(config(optimiser={"average": 0.3}), CPU)
-    gan.set_lr_factor(1.0)
     expected = [p.clone() for p in gan.ema.parameters()]
     for t in range(5):
         gan.step(None, batch(t))
@@ -200,7 +198,6 @@ def test_the_average_follows_with_the_documented_decay():
 
 def test_without_an_average_the_weights_are_the_generators():
     gan = PhysicsGAN(config(optimiser={"average": 0.0}), CPU)
-    gan.set_lr_factor(1.0)
     gan.step(None, batch(1))
     for a, b in zip(gan.ema.parameters(), gan.generator_ab.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -212,7 +209,6 @@ def test_without_an_average_the_weights_are_the_generators():
 def test_ten_seeds_stay_finite_on_constant_and_near_constant_images(precision, spread):
     for seed in range(10):
         gan = PhysicsGAN(config(precision=precision, seed=seed, losses={"adversarial": 0.1}), CPU)
-        gan.set_lr_factor(1.0)
         for value in (0.0, 0.5, 1.0):
             flat = torch.full((2, 1, 32, 32), value)
             flat[:, :, 3, 5] += spread * (1 if value < 1 else -1)
@@ -244,7 +240,6 @@ def test_phases_never_leave_float32_and_no_autocast_is_around_the_generator(monk
 def test_colour_padding_and_noise():
     data = {"channels": "rgb", "padded": 64, "phase_noise": 0.2, "phase_bits": 6}
     gan = PhysicsGAN(config(data=data, networks={"encodings": ("posterior", "mean")}), CPU)
-    gan.set_lr_factor(1.0)
     before = weights_of(gan)
     losses = gan.step(phases(gan, 1, channels=3), batch(2, channels=3))
     assert all(torch.isfinite(v) for v in losses.values())
@@ -315,7 +310,9 @@ def batches(path, **changes):
 
 def test_domains_are_shuffled_apart_and_every_sample_is_seen(tiny):
     made = batches(tiny)
-    orders = {(e, d): tuple(made.order(e, d)) for e in range(4) for d in (0, 1)}
+    orders = {
+        (e, d): tuple(made.sampler.rows(e, d, np.arange(6))) for e in range(4) for d in (0, 1)
+    }
     assert all(sorted(order) == list(range(6)) for order in orders.values())
     assert len(set(orders.values())) > 6
 
@@ -332,21 +329,21 @@ def test_batches_depend_on_seed_epoch_and_step_alone(tiny):
     one, other = batches(tiny, **settings), batches(tiny, **settings)
     for epoch in range(2):
         for step in range(3):
-            (a, b), (c, d) = one.load(epoch, step), other.load(epoch, step)
+            (a, b), (c, d) = loaded(one, 3 * epoch + step), loaded(other, 3 * epoch + step)
             assert torch.equal(b.pixels, d.pixels)
             assert (a is None) == (c is None) == bool((3 * epoch + step) % 2)
             assert a is None or torch.equal(a.phase, c.phase)
-    assert not torch.equal(one.load(0, 0)[1].pixels, one.load(1, 0)[1].pixels)
+    assert not torch.equal(loaded(one, 0)[1].pixels, loaded(one, 3)[1].pixels)
 
 
 def test_without_augmentation_the_stored_phases_are_taken(tiny):
     made = batches(tiny, augmentation=NO_AUGMENTATION, batch_size=6)
-    real_a, real_b = made.load(0, 0)
+    real_a, real_b = loaded(made, 0)
     with phasegan.open(tiny) as file:
         phase, pixels = file.train.phase(dtype=np.float32), file.train.images()
-    indices = made.indices_a[made.order(0, 0)]
+    indices = made.indices_a[made.sampler.rows(0, 0, np.arange(6))]
     np.testing.assert_array_equal(real_a.phase[:, 0].numpy(), phase[indices])
-    indices = made.indices_b[made.order(0, 1)]
+    indices = made.indices_b[made.sampler.rows(0, 1, np.arange(6))]
     np.testing.assert_allclose(255 * real_b.pixels[:, 0].numpy(), pixels[indices], atol=1e-4)
 
 
@@ -365,7 +362,7 @@ def test_data_larger_than_memory_are_read_batch_by_batch(tiny, monkeypatch):
     monkeypatch.setattr("phasegan.training.data.cache_policy.RESIDENT_BYTES", 0)
     lazy = batches(tiny, batch_size=4)
     for step in (0, 1):
-        (a, b), (c, d) = resident.load(0, step), lazy.load(0, step)
+        (a, b), (c, d) = loaded(resident, step), loaded(lazy, step)
         assert torch.equal(b.pixels, d.pixels)
         assert (a is None) == (c is None)
         assert a is None or torch.equal(a.phase, c.phase)
@@ -396,17 +393,19 @@ def test_crops_of_a_photograph_are_in_one_fold(crops):
     assert all(len(positions) for positions in inside)
     for ours, theirs in zip(inside, outside, strict=True):
         assert not set(names[ours]) & set(names[theirs])
-    real_a, real_b = made.load(0, 0)
+    real_a, real_b = loaded(made, 0)
     for found, domain in ((real_a.fold, 0), (real_b.fold, 1)):
-        for number, position in zip(found.tolist(), made.order(0, domain), strict=True):
+        for number, position in zip(
+            found.tolist(), made.sampler.rows(0, domain, np.arange(40)), strict=True
+        ):
             assert position in inside[number]
 
 
 def test_few_and_many_photographs_are_not_divided(crops, monkeypatch):
     made, outside, _ = divided(crops, 5)
     assert outside == []
-    assert made.load(0, 0)[1].fold is None
-    monkeypatch.setattr("phasegan.training.data.batches.FOLDED_BELOW", 5)
+    assert loaded(made, 0)[1].fold is None
+    monkeypatch.setattr("phasegan.training.data.phases.FOLDED_BELOW", 5)
     assert divided(crops, 40)[1] == []
 
 
@@ -433,8 +432,8 @@ def test_the_fewer_photographs_the_less_of_a_change_is_granted(crops, monkeypatc
     expected = evaluation_shares(made.photographs)
     assert gan.generator_ab.shares.tolist() == pytest.approx(expected)
     assert gan.ema.shares.tolist() == pytest.approx(expected)
-    gan.step(*made.load(0, 0))
-    phase, _, _ = gan.encode(images(1), None)
+    gan.step(*loaded(made, 0))
+    phase, _ = gan.encode(images(1), None)
     with torch.no_grad():
         free = gan.ema.train()(phase)
         held = gan.ema.eval()(phase)
@@ -450,7 +449,7 @@ def test_a_start_that_is_no_method_is_left_entirely(crops, networks):
 
 def test_disjoint_phases_use_the_full_cascade(crops):
     made, outside, _ = divided(crops, 40, disjoint=True)
-    real_a, real_b = made.load(0, 0)
+    real_a, real_b = loaded(made, 0)
     assert real_a.fold is None
     assert (real_b.fold is None) == (not outside)
 
@@ -461,11 +460,11 @@ def test_the_first_estimates_leave_the_photograph_out(crops):
     gan.setup(made, Progress())
     net = gan.generator_ab
     assert (len(net.folds), len(gan.ema.folds)) == (FOLDS, 0)
-    _, real_b = made.load(0, 0)
-    phase, trusted, _ = gan.encode(real_b.pixels, None)
+    _, real_b = loaded(made, 0)
+    phase, trusted = gan.encode(real_b.pixels, None)
     with torch.no_grad():
         apart, whole = net(phase, trusted, real_b.fold), net(phase, trusted)
     assert torch.isfinite(apart).all()
     assert all((apart[i] - whole[i]).abs().max() > 1e-3 for i in range(40))
-    losses = gan.step(*made.load(0, 0))
+    losses = gan.step(*loaded(made, 0))
     assert all(torch.isfinite(value) for value in losses.values())

@@ -21,7 +21,7 @@ from phasegan.plotting.filmstrip import FrameStore, film_strip
 from phasegan.reconstruction.learned import LearnedMethod
 from phasegan.reconstruction.protocol import Observation
 from phasegan.training.checkpoint import Checkpoints, load_checkpoint
-from phasegan.training.physics import PhysicsGAN
+from phasegan.training.physics.gan import PhysicsGAN
 
 SECOND = Estimate(1.0, 1.0, 1.0)
 
@@ -48,11 +48,11 @@ def lines(run):
 def stop_at(monkeypatch, step):
     count, original = [0], PhysicsGAN.training_step
 
-    def stepped(self, batch):
+    def stepped(self, batch, *rest):
         count[0] += 1
         if count[0] == step:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, batch)
+        return original(self, batch, *rest)
 
     monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     monkeypatch.setattr(PhysicsGAN, "training_step", stepped)

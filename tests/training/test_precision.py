@@ -25,8 +25,8 @@ from phasegan.models.domains import denormalise_images, normalise_images, phase_
 from phasegan.progress import Progress
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.data.encoder import Images
-from phasegan.training.presets import load_batch, make_batches, make_gan
+from phasegan.training.data.phases import Images
+from phasegan.training.presets import find_preset
 
 CPU = torch.device("cpu")
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,19 +63,18 @@ def crops(tmp_path_factory):
 
 def begun(file, settings, device=CPU, execution=STANDARD):
     """Return the networks before their first step, and their batches."""
-    gan = make_gan(settings, device, execution)
-    batches = make_batches(settings, file, None, device, execution)
+    preset = find_preset(settings)
+    gan = preset.gan(settings, device, execution)
+    batches = preset.batches(settings, file, None, device, execution)
     gan.setup(batches, Progress())
     return gan, batches
 
 
 def train_steps(gan, batches, steps=None):
     """Return the losses of the first steps of a run, all by default."""
-    losses = []
-    for step in range(gan.config.steps if steps is None else steps):
-        gan.set_lr_factor(gan.lr_factor(step))
-        losses.append(gan.training_step(load_batch(batches, gan, gan.config, step)))
-    return losses
+    numbers = range(gan.config.steps if steps is None else steps)
+    rate = find_preset(gan.config).lr_factor
+    return [gan.training_step(batches.load(n), rate(gan.config, n)) for n in numbers]
 
 
 def trained_networks(gan):
@@ -155,8 +154,8 @@ class Watch(TorchDispatchMode):
 LOSSES = {
     ("training.cyclegan", "l1_loss"): l1_loss,
     ("losses.adversarial", "least_squares"): mse_loss,
-    ("training.physics", "least_squares"): mse_loss,
-    ("training.physics", "soft_clipped_mse"): lambda x, y: (
+    ("training.physics.gan", "least_squares"): mse_loss,
+    ("training.physics.gan", "soft_clipped_mse"): lambda x, y: (
         0.9 * mse_loss(x.clamp(0, 1), y) + 0.1 * mse_loss(x, y)
     ),
 }
@@ -230,8 +229,8 @@ def test_the_scale_of_fp16_follows_once_a_step_and_is_kept(crops, monkeypatch, p
     assert all(torch.equal(value, before[key]) for key, value in weights(gan).items())
     assert gan.state_dict()["mechanics"]["scaler"]["scale"] == 2.0**39
     gan.accelerator.scaler.update(1024.0)
-    other = make_gan(config(preset, "fp16", 9), CPU)
-    other.on_resume(batches)
+    other = find_preset(gan.config).gan(config(preset, "fp16", 9), CPU)
+    other.setup(batches, Progress(), resume=True)
     other.load_state_dict(gan.state_dict())
     assert other.state_dict()["mechanics"] == gan.state_dict()["mechanics"]
     (ours,), (theirs,) = (train_steps(one, batches, 1) for one in (gan, other))
@@ -246,7 +245,8 @@ def test_the_scale_of_fp16_follows_once_a_step_and_is_kept(crops, monkeypatch, p
 def test_flat_images_leave_everything_finite(preset, precision, level, spread):
     noise = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(4))
     pixels = level + spread * noise
-    gan = make_gan(config(preset, precision), CPU)
+    settings = config(preset, precision)
+    gan = find_preset(settings).gan(settings, CPU)
     if preset == "paper":
         phases = analyse(pixels.numpy(), (32, 32)).phase
         pair = torch.from_numpy(phase_image(phases)), 2 * pixels - 1
@@ -339,7 +339,8 @@ def test_switches_change_nothing_but_rounding(computed, preset, precision, switc
     gan, losses, count = computed(preset, precision, **switch)
     for name, value in base_losses[0].items():
         torch.testing.assert_close(losses[0][name], value, rtol=1e-4, atol=1e-6)
-    left_out, start = normalised_biases(base), make_gan(base.config, CPU, BASE)
+    left_out = normalised_biases(base)
+    start = find_preset(base.config).gan(base.config, CPU, BASE)
     assert left_out
     ours, theirs, before = (
         torch.cat([x.flatten() for key, x in weights(one).items() if key not in left_out])

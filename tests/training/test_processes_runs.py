@@ -6,9 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -19,9 +17,9 @@ from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.run_folder import RunFolder
 from phasegan.distributed import Processes
 from phasegan.errors import Interrupted
-from phasegan.training.data.encoder import UNDEFINED_BELOW
-from phasegan.training.physics import PhysicsGAN
-from phasegan.training.presets import load_batch, make_batches
+from phasegan.fourier.phase_encoder import UNDEFINED_BELOW
+from phasegan.training.physics.gan import PhysicsGAN
+from phasegan.training.presets import find_preset
 from tests.training import several
 from tests.training.several import (
     CPU,
@@ -40,34 +38,34 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signa
 # --- what they take -------------------------------------------------------------------
 
 
+def batches_of(config, file, rank=0, count=1, most=None):
+    """Return the batches of one of several processes."""
+    execution, processes = Execution(micro_batch=most), Processes(rank, count).local_only()
+    return find_preset(config).batches(config, file, None, CPU, execution, processes)
+
+
 @pytest.mark.parametrize("case", PHASES)
 @pytest.mark.numerical
 def test_every_sample_is_taken_once_whoever_takes_it(files, case, in_double):
     with phasegan.open(files[case]) as file:
         options = {**OPTIONS[case], "adversarial_every": 1} if case != "paper" else OPTIONS[case]
         config = resolve_phases(file.facts, CPU, **options)
-        batches = make_batches(config, file, None, CPU)
+        batches = batches_of(config, file)
         for count, most in ((1, None), (1, 2), (2, None), (2, 1), (3, 2), (7, None)):
-            for done in range(config.steps_per_epoch + 1):
-                epoch, step = divmod(done, config.steps_per_epoch)
+            shares = [batches_of(config, file, rank, count, most) for rank in range(count)]
+            for number in range(config.steps_per_epoch + 1):
+                together = batches.load(number)
                 micro_batches = []
-                for rank in range(count):
-                    batch = load_batch(batches, local_gan(rank, count, most), config, done)
-                    assert batch.total == batches.count(step)
+                for share in shares:
+                    batch = share.load(number)
+                    assert batch.total == together.total
                     micro_batches += batch.micro_batches
                 for whole, found in zip(
-                    batches.load(epoch, step),
+                    together.micro_batches[0][:2],
                     zip(*(micro[:2] for micro in micro_batches), strict=True),
                     strict=True,
                 ):
                     assert_rows(found, whole)
-
-
-def local_gan(rank, count, most):
-    accelerator = SimpleNamespace(
-        processes=Processes(rank, count).local_only(), execution=Execution(micro_batch=most)
-    )
-    return SimpleNamespace(accelerator=accelerator, uses_domain_a=lambda steps: np.ones(1, bool))
 
 
 def assert_rows(found, whole):
@@ -93,14 +91,13 @@ def test_the_batches_of_an_epoch_are_all_samples(files, case):
     with phasegan.open(files[case]) as file:
         options = OPTIONS[case] | ({"augmentation": False} if case != "paper" else {})
         config = resolve_phases(file.facts, CPU, **options)
-        batches = make_batches(config, file, None, CPU)
+        shares = [batches_of(config, file, rank, 3, 1) for rank in range(3)]
         for epoch in range(2):
             taken = []
-            for done in range(epoch * config.steps_per_epoch, (epoch + 1) * config.steps_per_epoch):
-                for rank in range(3):
-                    for micro in load_batch(
-                        batches, local_gan(rank, 3, 1), config, done
-                    ).micro_batches:
+            for number in range(config.steps_per_epoch):
+                for share in shares:
+                    batch = share.load(epoch * config.steps_per_epoch + number)
+                    for micro in batch.micro_batches:
                         real = micro.real_b if case == "paper" else 2 * micro.real_b.pixels - 1
                         taken += [image.numpy().tobytes() for image in real.mul(127.5).round()]
             assert len(taken) == len(set(taken)) == config.data.samples

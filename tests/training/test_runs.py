@@ -53,11 +53,11 @@ def stop_at(monkeypatch, step, number=signal.SIGINT):
     """Send a signal during a given optimiser step."""
     count, original = [0], CycleGAN.training_step
 
-    def stepped(self, batch):
+    def stepped(self, batch, *rest):
         count[0] += 1
         if count[0] == step:
             os.kill(os.getpid(), number)
-        return original(self, batch)
+        return original(self, batch, *rest)
 
     monkeypatch.setattr(CycleGAN, "training_step", stepped)
     return count
@@ -227,12 +227,12 @@ def poison(monkeypatch, steps):
     original, count = CycleGAN.training_step, [0]
     monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
 
-    def poisoned(self, batch):
+    def poisoned(self, batch, *rest):
         count[0] += 1
         if count[0] in steps:
             for micro in batch.micro_batches:
                 micro.real_a.mul_(torch.nan)
-        return original(self, batch)
+        return original(self, batch, *rest)
 
     monkeypatch.setattr(CycleGAN, "training_step", poisoned)
 

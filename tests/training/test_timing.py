@@ -11,10 +11,11 @@ import torch
 import phasegan
 from phasegan.config.resolve.phases import resolve_phases
 from phasegan.progress import Progress
-from phasegan.training import domain_statistics, encoding_fit, trainer
+from phasegan.training import trainer
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.physics import PhysicsGAN
-from phasegan.training.presets import make_gan
+from phasegan.training.physics import encoding_fit, statistics
+from phasegan.training.physics.gan import PhysicsGAN
+from phasegan.training.presets import find_preset
 from phasegan.training.setup import timing
 from phasegan.training.setup.run_timing import RunTiming, StepKind, estimate_timings
 from phasegan.training.setup.timing import estimate_run, steps_by_kind, time_run
@@ -25,6 +26,11 @@ CPU = torch.device("cpu")
 def configured(tiny, **options):
     with phasegan.open(tiny) as file:
         return resolve_phases(file.facts, CPU, **options)
+
+
+def sampler(tiny, config):
+    with phasegan.open(tiny) as file:
+        return find_preset(config).batches(config, file, None, CPU).sampler
 
 
 @pytest.mark.parametrize(
@@ -44,13 +50,13 @@ def configured(tiny, **options):
 )
 def test_steps_are_counted_by_kind(tiny, options, expected):
     config = configured(tiny, variant="small", **options)
-    found = steps_by_kind(config, make_gan(config, CPU), config.steps)
+    found = steps_by_kind(sampler(tiny, config), config.steps, config.steps)
     assert {tuple(kind): len(steps) for kind, steps in found.items()} == expected
 
 
 def test_only_the_steps_that_are_left_are_counted(tiny):
     config = configured(tiny, preset="physics", samples=6, epochs=4, batch_size=4, variant="small")
-    found = steps_by_kind(config, make_gan(config, CPU), 3)
+    found = steps_by_kind(sampler(tiny, config), config.steps, 3)
     assert {kind: steps.tolist() for kind, steps in found.items()} == {
         StepKind(False, 2): [5, 7],
         StepKind(False, 4): [6],
@@ -98,13 +104,13 @@ def second_a_step(monkeypatch):
         monotonic = perf_counter
 
     clock = Ticking()
-    for module in (encoding_fit, domain_statistics, trainer, timing):
+    for module in (encoding_fit, statistics, trainer, timing):
         monkeypatch.setattr(module, "time", clock)
     for kind in (CycleGAN, PhysicsGAN):
 
-        def training_step(self, batch, learn=kind.training_step):
+        def training_step(self, *batch, learn=kind.training_step):
             clock.now += 1.0
-            return learn(self, batch)
+            return learn(self, *batch)
 
         monkeypatch.setattr(kind, "training_step", training_step)
 

@@ -20,7 +20,8 @@ from phasegan.errors import InputError
 from phasegan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
 from phasegan.losses.diff_augment import OPERATIONS
 from phasegan.training.cyclegan import LOSSES, CycleGAN
-from phasegan.training.data.micro_batches import Batch, BatchSlice, MicroBatch
+from phasegan.training.data.loader import Batch, MicroBatch
+from phasegan.training.data.sampler import BatchSlice
 from phasegan.training.ema import update_ema
 
 CPU = torch.device("cpu")

@@ -17,6 +17,7 @@ from phasegan.io.atomic import read_json
 from phasegan.models.weights import load_generator
 from phasegan.plotting.translations import stopping_advice
 from phasegan.training import trainer
+from phasegan.training.presets import PRESET_TABLE
 from tests.training.pairs import make_pair
 
 SMALL = {
@@ -71,7 +72,8 @@ def validations(run):
 
 def test_the_gallery_shows_the_weights_that_are_kept(pair, tmp_path, monkeypatch):
     scores = iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr("phasegan.training.trainer.validate", lambda *_: ("swd", next(scores)))
+    preset = PRESET_TABLE["translation"]._replace(validate=lambda *_: next(scores))
+    monkeypatch.setitem(PRESET_TABLE, "translation", preset)
     path = tmp_path / "run"
     report = phasegan.train(pair, path, epochs=3, validation=1, learning_rate=0.01, **SMALL)
     assert report.status.best.epoch == 1

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 import phasegan
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.samplers import choose_subset
 from phasegan.errors import InputError, Interrupted
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.domains import denormalise_images
 from phasegan.progress import Progress
 from phasegan.training.callbacks.validation import validation_indices
-from phasegan.training.data.pair_batches import choose_subset
-from phasegan.training.presets import make_gan
+from phasegan.training.presets import PRESET_TABLE, find_preset
 from tests.training.test_physics_runs import assert_same_weights, stop_at
 
 SMALL = {"widths": (4, 4), "discriminator_channels": 2, "batch_size": 4, "device": "cpu"}
@@ -56,7 +56,7 @@ def test_the_score_is_that_of_the_weights_that_are_kept(data, tmp_path):
         rows = validation_indices(report.config, file)
         phase, images = file.train.phase(rows), file.train.images(rows)
         trusted = ~file.train.undefined(rows)
-    gan = make_gan(report.config, torch.device("cpu"))
+    gan = find_preset(report.config).gan(report.config, torch.device("cpu"))
     gan.ema.load_state_dict(load_file(RunFolder(tmp_path / "r").weights_path("generator_ab")))
     made = denormalise_images(gan.reconstruct(phase, trusted), 255).reshape(images.shape)
     assert clipped_mse(made, images, data_range=255).mean() == pytest.approx(best.mse, rel=1e-4)
@@ -64,7 +64,8 @@ def test_the_score_is_that_of_the_weights_that_are_kept(data, tmp_path):
 
 def test_a_run_stops_after_some_validations_without_a_better_one(data, tmp_path, monkeypatch):
     scores = iter([5.0, 4.0, 4.5, 4.0, 3.0, 9.0])
-    monkeypatch.setattr("phasegan.training.trainer.validate", lambda *_: ("mse", next(scores)))
+    preset = PRESET_TABLE["physics"]._replace(validate=lambda *_: next(scores))
+    monkeypatch.setitem(PRESET_TABLE, "physics", preset)
     options = {"epochs": 12, "validation": 6, "validate_every": 2, "patience": 2, **SMALL}
     report = phasegan.train(data, tmp_path / "r", **options)
     assert [epoch for epoch, _ in validations(tmp_path / "r")] == [2, 4, 6, 8]

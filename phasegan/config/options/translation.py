@@ -181,6 +181,15 @@ class ExecutionOptions(TypedDict, total=False):
         From(Execution, "resident"),
         Cli("Where the data are between steps.", SPEED, default="by their size"),
     ]
+    workers: Annotated[
+        int | None,
+        From(Execution, "workers"),
+        Cli(
+            "Processes that read and decode the data ahead of the steps.",
+            SPEED,
+            default="on a GPU up to 8, on a CPU none",
+        ),
+    ]
     micro_batch: Annotated[
         int | None,
         From(Execution, "micro_batch"),

@@ -48,7 +48,7 @@ def scan_options(options: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        `alpha` and `limits`, as of `phasegan.training.data.domains.scan_domains`.
+        `alpha` and `limits`, as of `phasegan.data.domain_scan.scan_domains`.
 
     Raises
     ------

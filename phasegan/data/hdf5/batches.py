@@ -9,7 +9,7 @@ import numpy as np
 
 from phasegan.data.hdf5.columns import Batch, ColumnSelection, SampleReader
 from phasegan.data.hdf5.preload import check_device, load
-from phasegan.data.hdf5.samplers import ALL, BLOCK_BYTES, WINDOW, Partition, Sampling, check_integer
+from phasegan.data.samplers import ALL, BLOCK_BYTES, WINDOW, Partition, Sampling, check_integer
 from phasegan.progress import Progress
 
 if TYPE_CHECKING:

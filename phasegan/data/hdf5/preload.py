@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5.columns import TEXTS, Batch, ColumnSelection, SampleReader
-from phasegan.data.hdf5.samplers import check_integer
+from phasegan.data.samplers import check_integer
 from phasegan.errors import InputError, RunError
 from phasegan.free_memory import check_memory, format_bytes, free_memory
 from phasegan.progress import Progress

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.hdf5.samplers import Partition
 from phasegan.data.recipes import Recipe
+from phasegan.data.samplers import Partition
 from phasegan.errors import InputError
 
 TEST_EVERY = 10

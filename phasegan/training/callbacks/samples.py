@@ -7,8 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.run import PhaseConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
+from phasegan.data.domain_scan import DomainData, centre_squares, domain_format
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.domains import denormalise_images
@@ -16,7 +18,6 @@ from phasegan.models.inference import SavedGenerators
 from phasegan.plotting.filmstrip import FrameStore
 from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
 from phasegan.plotting.translations import SHEET_ROWS, Translations, draw_epoch, draw_run
-from phasegan.training.data.domains import DomainData, centre_squares, domain_format
 
 PHASE_ROWS = 4
 """Phases on a sheet."""
@@ -113,11 +114,13 @@ class PhaseSamples(SampleCallback):
         return contact_sheet(rows, [*titles, "reference"], captions, footer)
 
 
-def phase_samples(file: PreparedFile) -> PhaseSamples:
+def phase_samples(config: PhaseConfig, file: PreparedFile) -> PhaseSamples:
     """Return the first samples of the test split, or of the training split if that is empty.
 
     Parameters
     ----------
+    config : PhaseConfig
+        Not used.
     file : PreparedFile
         The phases, with images or without.
 

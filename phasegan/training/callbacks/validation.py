@@ -11,19 +11,14 @@ from numpy.typing import NDArray
 from phasegan.config.run import PhaseConfig
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.domain_folders import ImageSubset
+from phasegan.data.domain_scan import DomainData, centre_squares, domain_format
 from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.samplers import choose_subset
 from phasegan.distributed import Processes
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.metrics.set_distances import sliced_wasserstein
 from phasegan.models.domains import denormalise_images
-from phasegan.training.data.domains import (
-    DomainData,
-    centre_squares,
-    domain_format,
-    training_images,
-    validation_images,
-)
-from phasegan.training.data.pair_batches import choose_subset
+from phasegan.training.data.pictures import training_images, validation_images
 
 _BLOCK = 16
 _MAX_IMAGES, _MAX_BYTES = 500, 128 * 2**20

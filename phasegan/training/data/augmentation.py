@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from phasegan.config.physics import AugmentationConfig
-from phasegan.training.data.micro_batches import BatchSlice, full_batch
+from phasegan.training.data.sampler import BatchSlice
 
 CROPPED = 0.8
 """Share of the images that are cropped."""
@@ -59,7 +59,7 @@ def augment(
     """
     if not config.active:
         return images
-    part = part or full_batch(len(images))
+    part = part or BatchSlice.full(len(images))
     count = part.total
 
     def column(values: np.ndarray) -> Tensor:

@@ -14,12 +14,12 @@ from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.resolve.translation import resolve_translation, scan_options
 from phasegan.config.run import TrainConfig
 from phasegan.data.domain_folders import is_pair_folder, open_domains
+from phasegan.data.domain_scan import scan_domains
 from phasegan.data.hdf5.pair_reader import is_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.prepare.api import prepare
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.training.data.domains import scan_domains
 from phasegan.training.presets import Data
 from phasegan.training.setup.init_from import InitialNetworks, load_initial_networks
 

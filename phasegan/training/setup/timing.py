@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -23,16 +25,11 @@ from phasegan.progress import Progress
 from phasegan.resources import LoadMonitor
 from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.checkpoint import save_checkpoint
+from phasegan.training.data.loader import Batch, UnpairedBatches
+from phasegan.training.data.sampler import UnpairedSampler
 from phasegan.training.gan import GAN
-from phasegan.training.physics import PhysicsGAN
-from phasegan.training.presets import (
-    Batches,
-    Data,
-    load_batch,
-    make_batches,
-    make_gan,
-    make_sample_callback,
-)
+from phasegan.training.physics.gan import PhysicsGAN
+from phasegan.training.presets import Data, find_preset
 from phasegan.training.schedule import sample_epochs
 from phasegan.training.setup.run_timing import BUSY, RunTiming, StepKind, estimate_timings
 
@@ -43,30 +40,30 @@ LEAST_SECONDS, MOST_SECONDS = 1.0, 10.0
 TIMED_SHARE = 0.05
 
 
-def steps_by_kind(config: TrainConfig, gan: GAN, left: int) -> dict[StepKind, NDArray[np.int64]]:
+def steps_by_kind(
+    sampler: UnpairedSampler, steps: int, left: int
+) -> dict[StepKind, NDArray[np.int64]]:
     """Return the last steps of a run, by their kind.
 
     Parameters
     ----------
-    config : TrainConfig
-        The run.
-    gan : GAN
-        Its networks.
-    left : int
-        Steps left.
+    sampler : UnpairedSampler
+        Of the run.
+    steps, left : int
+        Steps of the whole run, and those left.
 
     Returns
     -------
     dict of numpy.ndarray
         Numbers of the steps, from 0, int64.
     """
-    steps = np.arange(config.steps - left, config.steps)
-    both = gan.uses_domain_a(steps)
-    last = steps % config.steps_per_epoch == config.steps_per_epoch - 1
-    rest = config.samples - (config.steps_per_epoch - 1) * config.batch_size
-    size = np.where(last, rest, min(config.batch_size, config.samples))
+    numbers = np.arange(steps - left, steps)
+    both = numbers % sampler.period == 0 if sampler.period else np.zeros(left, bool)
+    last = numbers % len(sampler) == len(sampler) - 1
+    rest = sampler.samples - (len(sampler) - 1) * sampler.batch_size
+    size = np.where(last, rest, min(sampler.batch_size, sampler.samples))
     kinds = sorted(set(zip(both.tolist(), size.tolist(), strict=True)))
-    return {StepKind(b, n): steps[(both == b) & (size == n)] for b, n in kinds}
+    return {StepKind(b, n): numbers[(both == b) & (size == n)] for b, n in kinds}
 
 
 def time_run(
@@ -105,15 +102,16 @@ def time_run(
     left = config.steps if steps is None else steps
     random_state = torch.get_rng_state()
     try:
-        gan = make_gan(config, device, execution, processes.local_only())
-        batches = make_batches(config, file, images, device, execution)
+        preset, alone = find_preset(config), processes.local_only()
+        gan = preset.gan(config, device, execution, alone)
+        batches = preset.batches(config, file, images, device, execution, alone)
         with LoadMonitor() as load:
             preparing = benchmark_setup(gan, batches)
-            kinds = steps_by_kind(config, gan, left)
-            times, warm_up = _time_steps(config, gan, batches, kinds)
+            kinds = steps_by_kind(batches.sampler, config.steps, left)
+            times, warm_up = _time_steps(gan, batches, kinds)
         saving = _median_time(lambda: _save(gan))
         with TemporaryDirectory() as name:
-            sheet = _median_time(_drawing(make_sample_callback(config, file), gan, RunFolder(name)))
+            sheet = _median_time(_drawing(preset.samples(config, file), gan, RunFolder(name)))
     finally:
         torch.set_rng_state(random_state)
     epochs = -(-left // config.steps_per_epoch)
@@ -196,45 +194,39 @@ def warn_if_busy(timings: Sequence[RunTiming], progress: Progress) -> None:
 
 
 def _time_steps(
-    config: TrainConfig,
-    gan: GAN,
-    batches: Batches,
-    kinds: dict[StepKind, NDArray[np.int64]],
+    gan: GAN, batches: UnpairedBatches, kinds: dict[StepKind, NDArray[np.int64]]
 ) -> tuple[dict[StepKind, list[float]], float]:
     """Return seconds of some steps of each kind, and the excess of the first ones."""
-    clocks: dict[StepKind, _Clock] = {}
-    warm_up = 0.0
-    for kind, steps in kinds.items():
-        clock = clocks[kind] = _Clock(_stepper(config, gan, batches, steps))
-        warm = [clock() for _ in range(WARM_UP_STEPS)]
-        once = clock()
-        warm_up += max(0.0, sum(warm) - WARM_UP_STEPS * once)
-        clock.times = [once]
-    rough = sum(len(kinds[kind]) * clock.times[0] for kind, clock in clocks.items())
-    budget = min(max(TIMED_SHARE * rough, LEAST_SECONDS), MOST_SECONDS)
-    for kind, clock in clocks.items():
-        number = len(kinds[kind])
-        share = budget * number * clock.times[0] / max(rough, 1e-9)
-        begin = time.monotonic()
-        while len(clock.times) < MIN_TIMED_STEPS or (
-            time.monotonic() - begin < share and len(clock.times) < number
-        ):
-            clock()
+    with contextlib.ExitStack() as stack:
+        clocks: dict[StepKind, _Clock] = {}
+        warm_up = 0.0
+        for kind, steps in kinds.items():
+            loaded = batches.iterate(itertools.cycle(steps.tolist()))
+            clock = clocks[kind] = _Clock(
+                _stepper(gan, stack.enter_context(contextlib.closing(loaded)))
+            )
+            warm = [clock() for _ in range(WARM_UP_STEPS)]
+            once = clock()
+            warm_up += max(0.0, sum(warm) - WARM_UP_STEPS * once)
+            clock.times = [once]
+        rough = sum(len(kinds[kind]) * clock.times[0] for kind, clock in clocks.items())
+        budget = min(max(TIMED_SHARE * rough, LEAST_SECONDS), MOST_SECONDS)
+        for kind, clock in clocks.items():
+            number = len(kinds[kind])
+            share = budget * number * clock.times[0] / max(rough, 1e-9)
+            begin = time.monotonic()
+            while len(clock.times) < MIN_TIMED_STEPS or (
+                time.monotonic() - begin < share and len(clock.times) < number
+            ):
+                clock()
     return {kind: clock.times for kind, clock in clocks.items()}, warm_up
 
 
-def _stepper(
-    config: TrainConfig,
-    gan: GAN,
-    batches: Batches,
-    steps: NDArray[np.int64],
-) -> Callable[[], None]:
-    """Return a function that runs one of some steps after the other."""
-    turn = iter(range(2**62))
+def _stepper(gan: GAN, batches: Iterator[Batch]) -> Callable[[], None]:
+    """Return a function that runs one step after the other."""
 
     def step() -> None:
-        number = int(steps[next(turn) % len(steps)])
-        losses = gan.training_step(load_batch(batches, gan, config, number))
+        losses = gan.training_step(next(batches))
         sum(float(value) for value in losses.values())  # wait for the device
 
     return step

@@ -20,6 +20,7 @@ from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.fourier.convention import forward
+from phasegan.fourier.phase_encoder import PhaseEncoder
 from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
 from phasegan.losses.circular import circular_distance
 from phasegan.losses.reconstruction import soft_clipped_mse, structure_loss
@@ -28,14 +29,13 @@ from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
 from phasegan.training.accelerator import Accelerator
-from phasegan.training.data.batches import PhysicsBatches
-from phasegan.training.data.encoder import Images, PhaseEncoder, Phases
-from phasegan.training.data.micro_batches import Batch, MicroBatch, full_batch
-from phasegan.training.domain_statistics import DomainStatistics
+from phasegan.training.data.loader import Batch, MicroBatch
+from phasegan.training.data.phases import Images, Phases, PhysicsBatches
+from phasegan.training.data.sampler import BatchSlice
 from phasegan.training.ema import update_ema
 from phasegan.training.gan import GAN
 from phasegan.training.image_pool import ImagePool
-from phasegan.training.schedule import warmup_cosine
+from phasegan.training.physics.statistics import DomainStatistics
 from phasegan.training.seeding import seeded_generator
 
 LOSSES = ("cycle_b", "structure", "cycle_a", "adversarial_ab", "discriminator_b")
@@ -122,29 +122,19 @@ class PhysicsGAN(GAN):
             networks["discriminator_b"] = self.discriminator_b
         return networks
 
-    def setup(self, batches: PhysicsBatches, progress: Progress) -> None:
-        """Compute the means over domain B, and fit the encodings' cascades to its images."""
-        self.statistics.fit(batches, progress)
+    def setup(self, batches: PhysicsBatches, progress: Progress, *, resume: bool = False) -> None:
+        """Compute the means over domain B, and fit the encodings' cascades to its images.
 
-    def on_resume(self, batches: PhysicsBatches) -> None:
-        """Divide domain B into the same folds; a checkpoint holds the fits."""
-        self.statistics.make_folds(batches)
+        A checkpoint holds them, but for the folds.
+        """
+        if resume:
+            self.statistics.make_folds(batches)
+        else:
+            self.statistics.fit(batches, progress)
 
-    def lr_factor(self, step: int) -> float:
-        """Return a linear warm-up, then a cosine decay."""
-        return warmup_cosine(step, self.config.steps)
-
-    def set_lr_factor(self, factor: float) -> None:
-        """Set both learning rates."""
-        adam = self.config.optimiser
-        pairs = (
-            (self.optimiser_g, adam.learning_rate),
-            (self.optimiser_d, adam.discriminator_learning_rate),
-        )
-        for optimiser, rate in pairs:
-            self.accelerator.set_learning_rate(optimiser, rate * factor)
-
-    def step(self, real_a: Phases | None, real_b: Images) -> dict[str, Tensor]:
+    def step(
+        self, real_a: Phases | None, real_b: Images, lr_factor: float = 1.0
+    ) -> dict[str, Tensor]:
         """Run `training_step` on one batch of each domain.
 
         Parameters
@@ -153,17 +143,19 @@ class PhysicsGAN(GAN):
             (n, C, M, M // 2 + 1).
         real_b : Images
             (n, C, N, N); they do not belong to the phases.
+        lr_factor : float
+            As of `training_step`.
 
         Returns
         -------
         dict of torch.Tensor
             As `training_step`.
         """
-        count = len(real_b.pixels)
-        micro_batches = [MicroBatch(real_a, real_b, full_batch(count))]
-        return self.training_step(Batch(micro_batches, count, real_a is not None))
+        part = BatchSlice.full(len(real_b.pixels))
+        micro_batches = [MicroBatch(real_a, real_b, part)]
+        return self.training_step(Batch(micro_batches, part.total, real_a is not None), lr_factor)
 
-    def training_step(self, batch: Batch) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, lr_factor: float = 1.0) -> dict[str, Tensor]:
         """Update the generator, then the discriminator if the batch has domain A.
 
         Without phases neither their cycle nor the discriminator takes part in the step; with
@@ -171,6 +163,10 @@ class PhysicsGAN(GAN):
         doi:10.1109/CVPR42600.2020.00813, appendix B).
         """
         terms: dict[str, Tensor] = {}
+        adam, set_rate = self.config.optimiser, self.accelerator.set_learning_rate
+        set_rate(self.optimiser_g, lr_factor * adam.learning_rate)
+        set_rate(self.optimiser_d, lr_factor * adam.discriminator_learning_rate)
+        self._set_precision()
         self.optimiser_g.zero_grad(set_to_none=True)
         noise = self.encode.draw_noise(batch.total, self.config.data.channel_count, self.noise)
         both, fakes = batch.has_domain_a and self.config.period > 0, []
@@ -181,9 +177,8 @@ class PhysicsGAN(GAN):
                 fakes.append(self._step_a(micro, terms))
         self.accelerator.all_reduce_grads((self.generator_ab,))
         self.accelerator.scaler.unscale_(self.optimiser_g)
-        limit = self.config.optimiser.clip_norm
-        if limit > 0:
-            nn.utils.clip_grad_norm_(self.generator_ab.parameters(), limit)
+        if adam.clip_norm > 0:
+            nn.utils.clip_grad_norm_(self.generator_ab.parameters(), adam.clip_norm)
         self.accelerator.scaler.step(self.optimiser_g)
         self._update_ema()
         if both and self.discriminator_b is not None:
@@ -270,11 +265,6 @@ class PhysicsGAN(GAN):
         update_ema(self.ema, self.generator_ab, self.config.optimiser.average, self.updates)
         self.updates += 1
 
-    def uses_domain_a(self, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which steps take domain A: one in every `period`."""
-        period = self.config.period
-        return steps % period == 0 if period else np.zeros(len(steps), dtype=bool)
-
     def reconstruct(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:
@@ -288,13 +278,8 @@ class PhysicsGAN(GAN):
         with torch.no_grad():
             return self.ema(batch(phase.astype(np.float32)), mask).float().cpu().numpy()
 
-    def back_off(self) -> str:
-        """Switch to float32, or in float32 halve the learning rates; return which, for the log."""
-        change = self.accelerator.back_off()
-        self._set_precision()
-        return change
-
     def _set_precision(self) -> None:
+        """Compute as the accelerator does by now: it may have backed off to float32."""
         for generator in (self.generator_ab, self.ema):
             generator.precision = self.accelerator.autocast_dtype
 

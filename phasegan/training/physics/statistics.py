@@ -12,13 +12,13 @@ from torch import Tensor
 from phasegan.config.physics import PhysicsConfig
 from phasegan.distributed import Processes
 from phasegan.fourier.convention import half_plane
+from phasegan.fourier.phase_encoder import PhaseEncoder
 from phasegan.losses.circular import phase_weights
 from phasegan.models.cascade import Coefficients
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
-from phasegan.training.data.batches import FOLDED_BELOW, FOLDS, PhysicsBatches
-from phasegan.training.data.encoder import PhaseEncoder
-from phasegan.training.encoding_fit import benchmark_fits, fit_cascades
+from phasegan.training.data.phases import FOLDED_BELOW, FOLDS, PhysicsBatches
+from phasegan.training.physics.encoding_fit import benchmark_fits, fit_cascades
 
 BENCHMARK_IMAGES = 64
 """Images of the rough statistics."""

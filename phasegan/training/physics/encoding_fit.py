@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from phasegan.eta import LinearCost
+from phasegan.fourier.phase_encoder import PhaseEncoder
 from phasegan.models.cascade import Coefficients
 from phasegan.models.cascade_fit import MAX_FIT_IMAGES, MIRROR_BELOW, fit_shrinkage
 from phasegan.models.spectral import EncodingContext, SpectralGenerator
 from phasegan.progress import Progress
-from phasegan.training.data.batches import PhysicsBatches
-from phasegan.training.data.encoder import PhaseEncoder
+from phasegan.training.data.phases import PhysicsBatches
 from phasegan.training.seeding import seeded_generator
 
 MOST_CORRECTED = 400

@@ -1,4 +1,4 @@
-"""Transform images to phases on the training device, degraded as a prepared file's.
+"""Transform images to phases on any device, degraded as a prepared file's.
 
 The exact transform of `fourier.convention` in float32, with noise and rounding as in
 `fourier.degradation`. It is the half of the cycle that needs no training.
@@ -19,55 +19,13 @@ UNDEFINED_BELOW = 1e-7
 """Share of an image's largest magnitude below which a phase in float32 is undefined."""
 
 
-class Phases(NamedTuple):
+class EncodedPhases(NamedTuple):
     """Phases and where they are defined; both (n, C, M, M // 2 + 1)."""
 
     phase: Tensor
     """Radians in (−π, π], float32; 0 where it is undefined."""
-    trusted: Tensor | None
-    """Bool, False where undefined; None: all are defined."""
-    fold: Tensor | None = None
-    """(n,), int64, on the CPU: the cascade fitted without the sample; None: the full one."""
-
-    def to(self, device: torch.device) -> Phases:
-        """Return the same phases on another device.
-
-        Parameters
-        ----------
-        device : torch.device
-            The destination; `fold` stays on the CPU.
-
-        Returns
-        -------
-        Phases
-            On the device.
-        """
-        trusted = None if self.trusted is None else self.trusted.to(device)
-        return Phases(self.phase.to(device), trusted, self.fold)
-
-
-class Images(NamedTuple):
-    """Images of domain B."""
-
-    pixels: Tensor
-    """(n, C, N, N), float32 in 0..1."""
-    fold: Tensor | None = None
-    """As `Phases.fold`."""
-
-    def to(self, device: torch.device) -> Images:
-        """Return the same images on another device.
-
-        Parameters
-        ----------
-        device : torch.device
-            The destination; `fold` stays on the CPU.
-
-        Returns
-        -------
-        Images
-            On the device.
-        """
-        return Images(self.pixels.to(device), self.fold)
+    trusted: Tensor
+    """Bool, False where undefined."""
 
 
 class PhaseEncoder:
@@ -115,7 +73,7 @@ class PhaseEncoder:
         self._mirror(noise)
         return noise
 
-    def __call__(self, images: Tensor, noise: Tensor | None) -> Phases:
+    def __call__(self, images: Tensor, noise: Tensor | None) -> EncodedPhases:
         """Transform images.
 
         Parameters
@@ -127,7 +85,7 @@ class PhaseEncoder:
 
         Returns
         -------
-        Phases
+        EncodedPhases
             Self-conjugate bins hold 0 or π and carry no noise.
         """
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
@@ -147,7 +105,7 @@ class PhaseEncoder:
                 codes = torch.where(codes > levels // 2, codes - levels, codes)
                 phase = codes * (TURN / levels)
             phase = torch.where(phase <= -np.pi, torch.full_like(phase, np.pi), phase)
-            return Phases(torch.where(trusted, phase, torch.zeros_like(phase)), trusted)
+            return EncodedPhases(torch.where(trusted, phase, torch.zeros_like(phase)), trusted)
 
     def _mirror(self, values: Tensor) -> None:
         """Set values at −k to the negative of those at k, where the half-plane holds both."""

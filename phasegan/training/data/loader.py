@@ -1,0 +1,233 @@
+"""Batches of two unpaired domains: read in this process or by workers, then moved to the device."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import signal
+import sys
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from phasegan.config.execution import Execution
+from phasegan.errors import PhaseganError, RunError
+from phasegan.resources import available_cores
+from phasegan.training.data.sampler import BatchSlice, StepIndices, UnpairedSampler
+
+FORKS = sys.platform == "linux" and "fork" in multiprocessing.get_all_start_methods()
+"""Whether workers share this process's memory; elsewhere each has its own."""
+GRACE_SECONDS = 30
+"""Time that a worker goes on after a SIGTERM."""
+PREFETCHED = 2
+"""Batches that each worker reads ahead."""
+MAX_WORKERS = 8
+"""Most workers that are started unasked."""
+
+
+class MicroBatch(NamedTuple):
+    """The data of a part of a batch, on the networks' device."""
+
+    real_a: Any
+    """Domain A; None in steps without it."""
+    real_b: Any
+    part: BatchSlice
+
+
+class Batch(NamedTuple):
+    """One process's share of a batch."""
+
+    micro_batches: Sequence[MicroBatch]
+    total: int
+    """Images in the whole batch."""
+    has_domain_a: bool = True
+    """Whether the step uses domain A."""
+
+
+class HostBatch(NamedTuple):
+    """What was read for a step, in memory."""
+
+    indices: StepIndices
+    real_a: Any
+    real_b: Any
+
+
+class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
+    """The batches of a training: a dataset whose samples are the steps of a run.
+
+    Parameters
+    ----------
+    sampler : UnpairedSampler
+        From the number of a step to its samples.
+    device : torch.device
+        Of the batches.
+    execution : Execution
+        Number of workers, and images that are computed at once.
+    """
+
+    def __init__(
+        self, sampler: UnpairedSampler, device: torch.device, execution: Execution
+    ) -> None:
+        self.sampler, self.device, self.execution = sampler, device, execution
+
+    @abstractmethod
+    def read(self, indices: StepIndices) -> tuple[Any, Any]:
+        """Read samples, perhaps in a worker.
+
+        Parameters
+        ----------
+        indices : StepIndices
+            Of at least one sample.
+
+        Returns
+        -------
+        (object, object)
+            Of domain A, None in steps without it, and of domain B: tensors on the CPU, or
+            tuples of them.
+        """
+
+    @abstractmethod
+    def to_device(self, batch: HostBatch, part: BatchSlice) -> tuple[Any, Any]:
+        """Move a part of what was read to the device, and make the networks' input of it.
+
+        Parameters
+        ----------
+        batch : HostBatch
+            From `read`.
+        part : BatchSlice
+            Rows of the whole batch, within the process's share.
+
+        Returns
+        -------
+        (object, object)
+            Domain A, None in steps without it, and domain B.
+        """
+
+    @property
+    def workers(self) -> int:
+        """Worker processes that read: by default none on a CPU, which computes the steps too."""
+        if self.execution.workers is not None:
+            return self.execution.workers
+        if self.device.type == "cpu" or self.is_on_device:
+            return 0
+        cores = available_cores() // self.sampler.processes.count
+        return max(1, min(MAX_WORKERS, cores - 1))
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether all data are on the device, so that nothing is read."""
+        return False
+
+    def __getitem__(self, indices: StepIndices) -> HostBatch | PhaseganError:
+        """Read the batch of a step; an error is returned, as a worker cannot raise it."""
+        if indices.part.start == indices.part.stop:
+            return HostBatch(indices, None, None)
+        try:
+            return HostBatch(indices, *self.read(indices))
+        except PhaseganError as error:
+            return error
+
+    def load(self, number: int) -> Batch:
+        """Return this process's share of the batch of one step.
+
+        Parameters
+        ----------
+        number : int
+            Of the step, from 0 over the whole run.
+
+        Returns
+        -------
+        Batch
+            On the device.
+        """
+        return self._to_batch(self[self.sampler[number]])
+
+    def iterate(self, numbers: Iterable[int]) -> Generator[Batch, None, None]:
+        """Yield the batches of some steps; workers read them ahead.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+            Of the steps, from 0 over the whole run.
+
+        Yields
+        ------
+        Batch
+            As `load` returns it.
+
+        Raises
+        ------
+        RunError
+            If a worker ends.
+        """
+        workers = self.workers
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            loader: DataLoader[Any] = DataLoader(
+                self,
+                batch_size=None,
+                sampler=map(self.sampler.__getitem__, numbers),
+                num_workers=workers,
+                collate_fn=_unchanged,
+                pin_memory=self.device.type == "cuda" and not self.is_on_device,
+                worker_init_fn=_defer_signals if FORKS else None,
+                prefetch_factor=PREFETCHED if workers else None,
+                generator=torch.Generator(),  # the global one's state is kept in checkpoints
+                multiprocessing_context="fork" if workers and FORKS else None,
+            )
+            batches = iter(loader)
+        try:
+            while (batch := next(batches, None)) is not None:
+                yield self._to_batch(batch)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise RunError(
+                f"a process that reads the data ended ({str(error).splitlines()[0]}); continue "
+                "with --resume, and with --workers 0 or --resident disk if memory was short"
+            ) from None
+        finally:
+            del batches  # ends the workers, also where a traceback keeps this frame
+
+    def _to_batch(self, batch: HostBatch | PhaseganError) -> Batch:
+        if isinstance(batch, PhaseganError):
+            raise batch
+        share, micro_batches = batch.indices.part, []
+        for part in split_share(share, self.execution.micro_batch):
+            micro_batches.append(MicroBatch(*self.to_device(batch, part), part))
+        return Batch(micro_batches, share.total, batch.indices.rows_a is not None)
+
+
+def split_share(share: BatchSlice, most: int | None = None) -> list[BatchSlice]:
+    """Divide a process's share of a batch into parts that fit into memory.
+
+    Parameters
+    ----------
+    share : BatchSlice
+        The process's rows.
+    most : int, optional
+        Images of a part; by default the share is one part.
+
+    Returns
+    -------
+    list of BatchSlice
+        Of nearly equal sizes; empty if the share is.
+    """
+    count = share.stop - share.start
+    parts = max(1, -(-count // most)) if most else 1
+    bounds = [share.start + count * i // parts for i in range(parts + 1)]
+    return [BatchSlice(a, b, share.total) for a, b in itertools.pairwise(bounds) if b > a]
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+def _defer_signals(worker: int) -> None:
+    """Leave signals to the main process, which needs batches until it has stopped at a step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))

@@ -1,0 +1,235 @@
+"""The batches of a training: their order, and the processes that read them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import phasegan
+from phasegan.config.execution import Execution
+from phasegan.config.resolve.phases import resolve_phases
+from phasegan.config.resolve.translation import resolve_translation, scan_options
+from phasegan.data import samplers
+from phasegan.data.domain_folders import open_domains
+from phasegan.data.domain_scan import scan_domains
+from phasegan.data.image_dataset import ImageDataset
+from phasegan.data.samplers import Permutations
+from phasegan.distributed import Processes
+from phasegan.errors import InputError, RunError
+from phasegan.progress import Progress
+from phasegan.training.data.loader import FORKS
+from phasegan.training.data.pictures import ImageBatches
+from phasegan.training.data.sampler import UnpairedSampler
+from phasegan.training.presets import find_preset
+from tests.training.pairs import make_pair
+
+CPU = torch.device("cpu")
+SMALL = {"size": 24, "base_channels": 2, "blocks": 1, "generator": "resnet"}
+forked = pytest.mark.skipif(not FORKS, reason="workers share memory where they are forked")
+
+# --- orders ---------------------------------------------------------------------------
+
+
+@given(
+    lengths=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    batch=st.integers(1, 5),
+    count=st.integers(1, 4),
+    period=st.integers(0, 3),
+    reshuffle=st.booleans(),
+)
+def test_an_epoch_takes_every_sample_once_whoever_takes_it(
+    lengths, batch, count, period, reshuffle
+):
+    longest = max(lengths)
+    options = {"period": period, "reshuffle": reshuffle}
+    alone = UnpairedSampler(lengths, longest, batch, 3, **options)
+    shares = [
+        UnpairedSampler(lengths, longest, batch, 3, processes=Processes(rank, count), **options)
+        for rank in range(count)
+    ]
+    steps = len(alone)
+    assert steps == -(-longest // batch)
+    for epoch in range(2):
+        taken = [], []
+        for number in range(epoch * steps, (epoch + 1) * steps):
+            whole, parts = alone[number], [share[number] for share in shares]
+            both = period > 0 and number % period == 0
+            assert (whole.rows_a is not None) == both
+            np.testing.assert_array_equal(whole.rows_b, np.concatenate([p.rows_b for p in parts]))
+            assert sum(part.part.share for part in parts) == pytest.approx(1)
+            for domain, name in ((0, "rows_a"), (1, "rows_b")):
+                if domain or both:
+                    taken[domain].extend(getattr(whole, name).tolist())
+        for domain in (0, 1) if period == 1 else (1,):
+            rounds = longest // lengths[domain]
+            seen = np.bincount(taken[domain], minlength=lengths[domain])
+            assert set(seen.tolist()) <= {rounds, rounds + bool(longest % lengths[domain])}
+
+
+@given(count=st.integers(1, 500), key=st.lists(st.integers(0, 2**40), min_size=1, max_size=5))
+def test_permutations_are_numpys(count, key):
+    expected = np.random.default_rng(key).permutation(count)
+    order = Permutations(count)
+    np.testing.assert_array_equal(order.take(tuple(key), np.arange(count)), expected)
+    assert order.take(tuple(key), np.arange(0)).dtype == np.int64
+
+
+def test_one_permutation_is_drawn_for_an_epoch_and_domain(monkeypatch):
+    drawn = []
+
+    def shuffled(key):
+        drawn.append(key)
+        return np.random.Generator(np.random.PCG64(key))
+
+    monkeypatch.setattr(samplers.np.random, "default_rng", shuffled)
+    sampler = UnpairedSampler((100, 30), 100, 1, 0, reshuffle=True)
+    for number in range(200):
+        sampler[number]
+    assert len([key for key in drawn if key[3] == 0]) == 2
+    assert len([key for key in drawn if key[3] == 1]) == 2 * 4  # rounds of the smaller domain
+
+
+# --- workers --------------------------------------------------------------------------
+
+
+def tensors(value):
+    if torch.is_tensor(value):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from tensors(item)
+
+
+def assert_same(one, other):
+    assert (one.total, one.has_domain_a) == (other.total, other.has_domain_a)
+    ours, theirs = (list(tensors(batch.micro_batches)) for batch in (one, other))
+    assert len(ours) == len(theirs) > 0
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return make_pair(tmp_path_factory.mktemp("pair") / "pair")
+
+
+def picture_batches(folder, execution, **options):
+    options = {**SMALL, **options}
+    data = scan_domains(open_domains(folder), Progress(), **scan_options(options))
+    config = resolve_translation(data.facts, CPU, **options)
+    return ImageBatches(config, data, None, CPU, Execution(**execution))
+
+
+def phase_batches(path, execution, **options):
+    with phasegan.open(path) as file:
+        config = resolve_phases(file.facts, CPU, variant="small", **options)
+        return find_preset(config).batches(config, file, None, CPU, Execution(**execution))
+
+
+CASES = {
+    "paper": (phase_batches, {"preset": "paper", "batch_size": 2, "samples": 5}),
+    "physics": (phase_batches, {"preset": "physics", "batch_size": 2, "samples": 5}),
+    "stored phases": (
+        phase_batches,
+        {"preset": "physics", "batch_size": 2, "augmentation": False, "adversarial_every": 2},
+    ),
+    "pictures": (picture_batches, {"batch_size": 2}),
+    "short side": (picture_batches, {"batch_size": 2, "fit": "short-side"}),
+    "own size": (picture_batches, {"batch_size": 2, "fit": "none"}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("resident", ["memory", "disk"])
+def test_workers_change_nothing(tiny, pair, case, resident):
+    make, options = CASES[case]
+    where = tiny if make is phase_batches else pair
+    one = make(where, {"resident": "disk"}, **options)
+    numbers = [*range(2 * len(one.sampler)), 1, 0]  # two epochs, and back
+    state = torch.get_rng_state()
+    for workers in (0, 1, 2):
+        other = make(where, {"workers": workers, "resident": resident}, **options)
+        found = list(other.iterate(numbers))
+        assert len(found) == len(numbers)
+        for number, batch in zip(numbers, found, strict=True):
+            assert_same(batch, one.load(number))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_picture_is_one_line_from_a_worker_too(tmp_path, workers):
+    folder = make_pair(tmp_path / "pair")
+    batches = picture_batches(folder, {"workers": workers, "resident": "disk"})
+    for path in (folder / "trainA").iterdir():
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InputError) as caught:
+        list(batches.iterate(range(5)))
+    assert "\n" not in str(caught.value)
+    assert "trainA" in str(caught.value)
+
+
+@forked
+def test_pictures_are_decoded_once_by_all_workers_together(pair, monkeypatch, tmp_path):
+    decode = ImageDataset._decode
+
+    def counted(self, index):
+        name = f"{self.images.names[index]}-{time.monotonic_ns()}".replace("/", "_")
+        (tmp_path / f"{self.images.label[-1]}-{name}").touch()
+        return decode(self, index)
+
+    monkeypatch.setattr(ImageDataset, "_decode", counted)
+    batches = picture_batches(pair, {"workers": 2, "resident": "memory"})
+    list(batches.iterate(range(10 * len(batches.sampler))))
+    first = len(list(tmp_path.iterdir()))
+    assert 8 <= first <= 16  # 5 and 3 pictures; both workers may begin with the same one
+    list(batches.iterate(range(len(batches.sampler))))
+    assert len(list(tmp_path.iterdir())) == first  # also those that are started later
+
+
+@forked
+def test_a_worker_that_is_killed_is_one_line(pair, monkeypatch):
+    parent = os.getpid()
+
+    def killed(self, index):
+        assert os.getpid() != parent
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(ImageDataset, "_decode", killed)
+    batches = picture_batches(pair, {"workers": 1, "resident": "disk"})
+    with pytest.raises(RunError, match=r"a process that reads the data ended .*--resume"):
+        next(batches.iterate(range(5)))
+
+
+@forked
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_workers_leave_signals_to_the_main_process(pair, monkeypatch, number):
+    crop = ImageBatches.read
+
+    def signalled(self, indices):
+        os.kill(os.getpid(), number)
+        return crop(self, indices)
+
+    monkeypatch.setattr(ImageBatches, "read", signalled)
+    batches = picture_batches(pair, {"workers": 2, "resident": "disk"})
+    assert len(list(batches.iterate(range(6)))) == 6
+
+
+@forked
+def test_workers_end_with_the_iteration(pair):
+    batches = picture_batches(pair, {"workers": 2, "resident": "disk"})
+    with contextlib.closing(batches.iterate(itertools.count())) as endless:
+        next(endless)
+        children = torch.multiprocessing.active_children()
+        assert len(children) == 2
+    deadline = time.monotonic() + 10
+    while any(child.is_alive() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(child.is_alive() for child in children)
