@@ -191,9 +191,9 @@ class Steps:
         self.config = config
         self.preset = find_preset(config)
         self.gan = self.preset.gan(config, device, execution)
-        batches = self.preset.batches(config, file, None, device, execution)
-        benchmark_setup(self.gan, batches)
-        self.batches = batches.iterate(itertools.count())
+        self.batches = self.preset.batches(config, file, None, device, execution)
+        benchmark_setup(self.gan, self.batches)
+        self.loaded = self.batches.iterate(itertools.count())
         self.period = getattr(config, "period", 1) or 1
         self.loss_meter = LossMeter(self.gan.loss_names, device)
         self.non_finite = NonFiniteDetector(device)
@@ -201,7 +201,7 @@ class Steps:
 
     def step(self) -> int:
         """Take a step; return its images."""
-        batch = next(self.batches)
+        batch = next(self.loaded)
         losses = self.gan.training_step(batch, self.preset.lr_factor(self.config, self.done))
         self.non_finite.update(self.loss_meter.update(losses))
         self.done += 1

@@ -15,6 +15,7 @@ from training_speed import gauges, modes, recipe
 from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.run import PaperConfig
 from phasegan.data.hdf5.reader import PreparedFile
+from tests.training.loading import loaded
 
 CPU = torch.device("cpu")
 SMALL = ("--base-channels", "2", "--blocks", "1", "--samples", "4", "--seconds", "0.01")
@@ -45,7 +46,7 @@ def test_reference_and_engine_have_one_objective(small: tuple[PreparedFile, Pape
     for name, network in engine.gan.networks().items():  # type: ignore[attr-defined]
         common.networks[name].load_state_dict(network.model.state_dict())
     for step in range(2):
-        real_a, real_b = engine.batches.load(0, step)
+        real_a, real_b = loaded(engine.batches, step)
         theirs = common.step(real_a, real_b)
         ours = engine.gan.step(real_a, real_b)  # type: ignore[attr-defined]
         assert set(theirs) == set(ours)
