@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from phasegan.losses.circular import circular_distance, phase_weights
-from phasegan.losses.reconstruction import soft_clipped_mse
+from phasegan.losses.reconstruction import circular_distance, phase_weights, soft_clipped_mse
 
 pytestmark = pytest.mark.numerical
 

@@ -18,8 +18,12 @@ from phasegan.config.run import DataConfig
 from phasegan.config.settings import build
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import decode
-from phasegan.losses.circular import circular_distance, phase_weights
-from phasegan.losses.reconstruction import soft_clipped_mse, structure_loss
+from phasegan.losses.reconstruction import (
+    circular_distance,
+    phase_weights,
+    soft_clipped_mse,
+    structure_loss,
+)
 from phasegan.models.cascade_fit import fit_shrinkage
 from phasegan.progress import Progress
 from phasegan.training.checkpoint import load_checkpoint, save_checkpoint

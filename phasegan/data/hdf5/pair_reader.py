@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.checksums import digest
 from phasegan.data.hdf5.layout import DIGEST_BYTES, PAIR_FORMAT_NAME, edited_error, one_line
 from phasegan.data.hdf5.links import refuse_links
 from phasegan.data.hdf5.pair_layout import (
@@ -23,7 +22,7 @@ from phasegan.data.hdf5.pair_layout import (
     dataset_type,
     read_metadata,
 )
-from phasegan.data.hdf5.positional_file import PositionalFile
+from phasegan.data.hdf5.raw_data import PositionalFile, digest
 from phasegan.data.images.conversion import PixelFormat
 from phasegan.data.images.full_depth import DecodedImage
 from phasegan.data.images.high_bit_depth import UnreadableImageError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import h5py
 
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.checksums import dataset_checksum
 from phasegan.data.hdf5.pair_layout import AXES, CHECKSUMMED, DATASETS
 from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile
+from phasegan.data.hdf5.raw_data import dataset_checksum
 from phasegan.data.hdf5.verification import count_phrase
 from phasegan.errors import InputError
 from phasegan.progress import Progress, ProgressTask

@@ -17,7 +17,7 @@ from phasegan.config.resolve.facts import PreparedFacts
 from phasegan.data.hdf5.container import decode_text, is_hdf5, open_hdf5
 from phasegan.data.hdf5.layout import SHARDS, Layout, edited_error, read_layout
 from phasegan.data.hdf5.links import refuse_links
-from phasegan.data.hdf5.positional_file import PositionalFile, process_lock
+from phasegan.data.hdf5.raw_data import PositionalFile, process_lock
 from phasegan.data.hdf5.split import PreparedSplit, SplitSegment
 from phasegan.data.hdf5.split_file import HDF5Split, SplitParent
 from phasegan.errors import InputError

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.checksums import digest
 from phasegan.data.hdf5.layout import DIGEST_BYTES, Layout
-from phasegan.data.hdf5.positional_file import PositionalFile
+from phasegan.data.hdf5.raw_data import PositionalFile, digest
 from phasegan.errors import InputError
 
 Rows = NDArray[np.int64]

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 
 from phasegan.data.hdf5.layout import SHARDS, dataset_attributes
+from phasegan.data.hdf5.raw_data import mask_record
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.split import PreparedSplit
-from phasegan.data.prepare.writer import mask_record
 from phasegan.errors import InputError
 from phasegan.progress import Progress, ProgressTask
 

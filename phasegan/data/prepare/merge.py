@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from phasegan.config.settings import differences
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.checksums import mask_record
 from phasegan.data.hdf5.container import open_hdf5
 from phasegan.data.hdf5.layout import SHARDS, Layout
 from phasegan.data.hdf5.links import has_member
+from phasegan.data.hdf5.raw_data import mask_record
 from phasegan.data.hdf5.reader import PreparedFile, check_open_file_limit
 from phasegan.data.hdf5.split import PreparedSplit
 from phasegan.data.prepare.writer import (

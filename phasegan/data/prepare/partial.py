@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.checksums import digest
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.metadata_snapshot import restore_metadata, snapshot_metadata
-from phasegan.data.hdf5.positional_file import PositionalFile
+from phasegan.data.hdf5.raw_data import PositionalFile, digest
 from phasegan.data.prepare.encode import EncodedSample
 from phasegan.data.prepare.journal import Journal, JournalEntry
 from phasegan.io.output_paths import is_plain

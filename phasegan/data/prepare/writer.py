@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from phasegan._version import __version__
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.checksums import mask_record
 from phasegan.data.hdf5.layout import (
     CHECKSUM,
     DIGEST_BYTES,
@@ -26,6 +25,7 @@ from phasegan.data.hdf5.layout import (
     attributes_checksum,
     dataset_attributes,
 )
+from phasegan.data.hdf5.raw_data import mask_record
 from phasegan.data.prepare.journal import JournalEntry
 from phasegan.fourier.convention import FFT_NORM
 from phasegan.fourier.phase import UNDEFINED_BELOW

@@ -22,8 +22,7 @@ from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.fourier.convention import forward
 from phasegan.fourier.phase_encoder import PhaseEncoder
 from phasegan.losses.adversarial import REAL, discriminator_loss, least_squares
-from phasegan.losses.circular import circular_distance
-from phasegan.losses.reconstruction import soft_clipped_mse, structure_loss
+from phasegan.losses.reconstruction import circular_distance, soft_clipped_mse, structure_loss
 from phasegan.models.blocks import initialise
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.spectral import SpectralGenerator

@@ -13,7 +13,7 @@ from phasegan.config.physics import PhysicsConfig
 from phasegan.distributed import Processes
 from phasegan.fourier.convention import half_plane
 from phasegan.fourier.phase_encoder import PhaseEncoder
-from phasegan.losses.circular import phase_weights
+from phasegan.losses.reconstruction import phase_weights
 from phasegan.models.cascade import Coefficients
 from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress

@@ -1,11 +1,13 @@
-"""Reading and writing of arrays at offsets in a file, without a shared position.
+"""Raw bytes of arrays: reading and writing at offsets in a file, and their SHA-256.
 
-Safe in threads and after a fork: nothing is remembered between two calls but the
-file descriptor, and that is opened anew in a process that got the object pickled.
+Reading and writing are safe in threads and after a fork: no position is shared, and nothing is
+remembered between two calls but the file descriptor, which is opened anew in a process that got
+the object pickled.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from pathlib import Path
@@ -142,3 +144,56 @@ else:
         with _LOCK:
             os.lseek(descriptor, offset, os.SEEK_SET)
             return os.write(descriptor, view)
+
+
+def digest(values: NDArray[Any]) -> bytes:
+    """Return the SHA-256 of an array's bytes in row-major order.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Any shape and dtype.
+
+    Returns
+    -------
+    bytes
+        32 bytes.
+    """
+    return hashlib.sha256(np.ascontiguousarray(values).data).digest()
+
+
+def dataset_checksum(values: NDArray[Any]) -> str:
+    """Return the SHA-256 of a dataset's values.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Numbers in row-major order, or strings, each of which is ended by a zero byte.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    if values.dtype.kind in "SO":
+        data = b"".join(bytes(text) + b"\0" for text in values.tolist())
+        return hashlib.sha256(data).hexdigest()
+    return digest(values).hex()
+
+
+def mask_record(row: int, mask: NDArray[np.bool_]) -> bytes:
+    """Return the bytes that a sample with undefined phases adds to the checksum of `undefined`.
+
+    Parameters
+    ----------
+    row : int
+        Row of the sample in its split.
+    mask : numpy.ndarray
+        bool, True where the phase is undefined.
+
+    Returns
+    -------
+    bytes
+        The row as 8 bytes, little-endian, then the mask.
+    """
+    return row.to_bytes(8, "little") + mask.tobytes()
