@@ -3,6 +3,7 @@
     python benchmarks/structure.py             # the table
     python benchmarks/structure.py --missing   # and each function whose sections are incomplete
     python benchmarks/structure.py --trace     # and how many modules one sample passes through
+    python benchmarks/structure.py --trace --names   # and which
 
 Counted are the files of `phasegan/`. A function is public if neither its name nor that of its
 class or module begins with an underscore. Its numpydoc sections are complete if `Parameters` names
@@ -11,13 +12,15 @@ without parameters, properties, and methods that a base class of the library doc
 counted. A circle is a set of modules that import each other; imports under
 `TYPE_CHECKING` count, imports inside of functions do too. `--trace` counts the modules of which
 a function runs, in this process, while one image is prepared, one step is trained, one phase is
-reconstructed; each is done once before, so that imports do not count.
+reconstructed, and while a batch is read from a prepared file and trained on; each is done once
+before, so that imports do not count.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import itertools
 import re
 import shutil
 import statistics
@@ -28,6 +31,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "phasegan"
@@ -160,8 +164,8 @@ def _is_inherited(name: str, documented: set[str], derived: dict[str, set[str]])
     return False
 
 
-def passed_through(function: Callable[[], object]) -> int:
-    """Return how many modules of the library run a function while another one is called."""
+def passed_through(function: Callable[[], object]) -> set[str]:
+    """Return the modules of the library that run a function while another one is called."""
     files: set[str] = set()
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -176,11 +180,33 @@ def passed_through(function: Callable[[], object]) -> int:
     finally:
         sys.setprofile(None)
         threading.setprofile(None)  # type: ignore[arg-type]
-    return len(files)
+    return {str(Path(file).relative_to(PACKAGE).with_suffix("")) for file in files}
 
 
-def traced() -> Iterator[tuple[str, int]]:
-    """Yield what is done to one sample, and through how many modules it passes."""
+def one_step(file: Path, preset: str) -> Callable[[], object]:
+    """Return what reads the next batch of a prepared file, and trains on it."""
+    import torch
+
+    from phasegan.config.execution import Execution
+    from phasegan.config.resolve.phases import resolve_phases
+    from phasegan.data.hdf5.reader import PreparedFile
+    from phasegan.training.presets import find_preset
+    from phasegan.training.setup.timing import benchmark_setup
+
+    device, execution = torch.device("cpu"), Execution(resident="disk", workers=0)
+    small: dict[str, Any] = {"paper": {"base_channels": 4}, "physics": {"widths": (4, 4)}}[preset]
+    prepared = PreparedFile(file)
+    config = resolve_phases(prepared.facts, device, preset=preset, epochs=1, **small)
+    parts = find_preset(config)
+    gan = parts.gan(config, device, execution)
+    batches = parts.batches(config, prepared, None, device, execution)
+    benchmark_setup(gan, batches)
+    numbers = itertools.count(0, getattr(config, "period", 1))  # steps with both domains
+    return lambda: gan.training_step(batches.load(next(numbers)))
+
+
+def traced() -> Iterator[tuple[str, set[str]]]:
+    """Yield what is done to one sample, and through which modules it passes."""
     import numpy as np
     from PIL import Image
 
@@ -189,7 +215,7 @@ def traced() -> Iterator[tuple[str, int]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "images").mkdir()
-        pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
         for i, image in enumerate(pixels):
             Image.fromarray(image).save(folder / "images" / f"{i}.png")
         file, run = folder / "images.h5", folder / "run"
@@ -205,6 +231,9 @@ def traced() -> Iterator[tuple[str, int]]:
 
         yield "prepare of one image", passed_through(prepare)
         yield "train of one step", passed_through(train)
+        for preset in ("physics", "paper"):
+            step = passed_through(one_step(file, preset))
+            yield f"a phase, from file to step of {preset}", step
         yield (
             "reconstruct of one phase",
             passed_through(lambda: phasegan.reconstruct(file, method="cg")),
@@ -216,6 +245,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--missing", action="store_true", help="name what is not documented")
     parser.add_argument("--trace", action="store_true", help="count the modules that run")
+    parser.add_argument("--names", action="store_true", help="with --trace, list them")
     arguments = parser.parse_args()
     trees = modules()
     files = sorted(PACKAGE.rglob("*.py"))
@@ -227,8 +257,10 @@ def main() -> None:
     ]
     documented = documentation(trees)
     largest, count = max(folders.items(), key=lambda item: item[1])
+    training = sum(n for path, n in lines.items() if PACKAGE / "training" in path.parents)
     rows = [
         ("lines of the library", f"{sum(lines.values()):,}"),
+        ("training package, lines", f"{training:,}"),
         ("files over 5 lines", f"{sum(n > 5 for n in lines.values())}"),
         ("largest folder", f"{largest.relative_to(ROOT)}: {count} files"),
         (
@@ -240,8 +272,8 @@ def main() -> None:
         ("median function, lines", f"{statistics.median(lengths):.0f}"),
         ("import circles", f"{len(circles(graph))}"),
     ]
-    if arguments.trace:
-        rows += [(f"modules that run, {what}", f"{count}") for what, count in traced()]
+    paths = dict(traced()) if arguments.trace else {}
+    rows += [(f"modules that run, {what}", f"{len(names)}") for what, names in paths.items()]
     share = sum(documented.values()) / len(documented)
     rows.append(
         ("public functions with complete sections", f"{100 * share:.0f} % of {len(documented)}")
@@ -251,6 +283,9 @@ def main() -> None:
         print(f"{name:<{width}}  {value}")
     for group in circles(graph):
         print("circle:", ", ".join(sorted(group)))
+    if arguments.names:
+        for what, names in paths.items():
+            print(f"{what}:", *sorted(names), sep="\n    ")
     if arguments.missing:
         for (module, name), complete in documented.items():
             if not complete:

@@ -53,3 +53,10 @@ def test_sections_are_complete_or_not(signature, docstring, complete):
     (function,) = ast.parse(f"def f{signature}: ...").body
     function.body = [ast.Expr(ast.Constant(f"Summary.\n\n{docstring}"))]
     assert structure.is_complete(function) is complete
+
+
+@pytest.mark.parametrize(("preset", "most"), [("physics", 26), ("paper", 23)])
+def test_a_phase_passes_few_modules_from_file_to_step(tiny, preset, most):
+    names = structure.passed_through(structure.one_step(tiny, preset))
+    assert {"data/hdf5/raw_data", "training/data/sampler", "models/patchgan"} <= names
+    assert len(names) <= most, sorted(names)
