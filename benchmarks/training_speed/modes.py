@@ -19,7 +19,7 @@ from phasegan.distributed import SINGLE_PROCESS
 from phasegan.errors import InputError
 from phasegan.training.callbacks.loss_meter import LossMeter
 from phasegan.training.non_finite import NonFiniteDetector
-from phasegan.training.presets import find_preset
+from phasegan.training.presets import TrainingSetup
 from phasegan.training.setup.timing import benchmark_setup
 from phasegan.training.trainer import LOG_STEPS
 from training_speed import recipe
@@ -189,9 +189,9 @@ class Steps:
         self, config: TrainConfig, file: PreparedFile, device: torch.device, execution: Execution
     ) -> None:
         self.config = config
-        self.preset = find_preset(config)
-        self.gan = self.preset.gan(config, device, execution)
-        self.batches = self.preset.batches(config, file, None, device, execution)
+        setup = TrainingSetup(config, file, device, execution=execution)
+        self.lr_factor, self.gan = setup.preset.lr_factor, setup.make_gan()
+        self.batches = setup.make_batches()
         benchmark_setup(self.gan, self.batches)
         self.loaded = self.batches.iterate(itertools.count())
         self.period = getattr(config, "period", 1) or 1
@@ -202,7 +202,7 @@ class Steps:
     def step(self) -> int:
         """Take a step; return its images."""
         batch = next(self.loaded)
-        losses = self.gan.training_step(batch, self.preset.lr_factor(self.config, self.done))
+        losses = self.gan.training_step(batch, self.lr_factor(self.config, self.done))
         self.non_finite.update(self.loss_meter.update(losses))
         self.done += 1
         if self.done % LOG_STEPS == 0:

@@ -21,7 +21,7 @@ from phasegan.evaluation.evaluate import BLOCK, open_baseline, open_run, score_m
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
-from phasegan.training.presets import find_preset
+from phasegan.training.presets import TrainingSetup
 from phasegan.training.setup.run_timing import RunTiming, estimate_timings
 from phasegan.training.setup.timing import time_run, warn_if_busy
 
@@ -97,7 +97,7 @@ class Estimator:
             advice = f"{row.method}; choose --variant small or a lower {config.size_name}"
             try:
                 with memory_guard(advice):
-                    timings[config] = time_run(config, self._file, None, self._device)
+                    timings[config] = time_run(TrainingSetup(config, self._file, self._device))
             except DiskFullError:
                 raise
             except RunError as error:
@@ -148,9 +148,8 @@ class Estimator:
         with TemporaryDirectory() as name:
             folder = RunFolder(name)
             folder.write_config(config)
-            for network_name, network in (
-                find_preset(config).gan(config, self._device).networks().items()
-            ):
+            networks = TrainingSetup(config, self._file, self._device).make_gan().networks()
+            for network_name, network in networks.items():
                 about = {"label": config.label, NETWORK_KEY: network_name}
                 save_weights(network, folder.weights_path(network_name), about)
             folder.write_status(

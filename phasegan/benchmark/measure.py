@@ -23,7 +23,8 @@ from phasegan.metrics.image_metrics import Scores
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.resources import Meter
-from phasegan.training.api import train_config
+from phasegan.training.api import train_setup
+from phasegan.training.presets import TrainingSetup
 
 
 def scored_samples(row: PlannedRow, file: PreparedFile) -> NDArray[np.int64] | None:
@@ -106,7 +107,8 @@ def measure_row(
     if row.method != config.label:
         progress.say(f"{row.method}, seed {row.seed}:")
     try:
-        train_config(config, file, run, device, resume=True, estimate=training, progress=progress)
+        setup = TrainingSetup(config, file, device)
+        train_setup(setup, run, resume=True, estimate=training, progress=progress)
     except Interrupted as error:
         raise Interrupted(
             f"interrupted while training {row.label}; what was done is kept in {folder}, the same "

@@ -9,21 +9,20 @@ from typing import Any, Unpack
 
 import torch
 
-from phasegan.config.execution import STANDARD, Execution, take_execution
+from phasegan.config.execution import take_execution
 from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.train import TrainCommand, TrainOptions
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import choose_device, memory_guard, torch_algorithms
-from phasegan.distributed import SINGLE_PROCESS, Processes, process_group
+from phasegan.distributed import process_group
 from phasegan.eta import Estimate
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
 from phasegan.training.callbacks.validation import count_shared_photographs
-from phasegan.training.presets import Data
-from phasegan.training.setup.init_from import InitialNetworks
+from phasegan.training.presets import Data, TrainingSetup
 from phasegan.training.setup.inputs import PathLike, default_data, is_translation, open_inputs
 from phasegan.training.setup.run_state import RunState, find_run_state
 from phasegan.training.setup.timing import estimate_run
@@ -130,73 +129,42 @@ def train(
         progress = progress if progress is not None and processes.main else Progress()
         if not is_translation(data, keywords):
             data = processes.broadcast_result(lambda: default_data(data, progress))
-        opened = processes.main_first(lambda: open_inputs(data, keywords, chosen, progress, stack))
-        file, pictures, config = opened.data, opened.images, opened.config
-        name = f"{opened.name}-{config.label}"
-        folder = Path(output) if output is not None else DEFAULT_RUNS / name
+        setup, name = processes.main_first(
+            lambda: open_inputs(data, keywords, chosen, progress, stack)
+        )
+        setup = setup._replace(execution=execution, processes=processes)
+        label = setup.config.label
+        folder = Path(output) if output is not None else DEFAULT_RUNS / f"{name}-{label}"
         if dry_run:
             processes.broadcast_result(RunFolder(folder).check_free)
-            with memory_guard(_advice(config, execution)):
-                estimate = processes.broadcast_result(
-                    lambda: estimate_run(
-                        config, file, pictures, chosen, None, progress, execution, processes
-                    )
-                )
-            return TrainReport(folder, config, 0.0, estimate, trained=False)
-        return train_config(
-            config,
-            file,
-            folder,
-            chosen,
-            images=pictures,
-            resume=resume,
-            progress=progress,
-            execution=execution,
-            processes=processes,
-            start=opened.start,
-        )
+            with memory_guard(_advice(setup)):
+                estimate = estimate_run(setup, None, progress)
+            return TrainReport(folder, setup.config, 0.0, estimate, trained=False)
+        return train_setup(setup, folder, resume=resume, progress=progress)
 
 
-def train_config(
-    config: TrainConfig,
-    file: Data,
+def train_setup(
+    setup: TrainingSetup,
     folder: Path,
-    device: torch.device,
     *,
-    images: PreparedFile | None = None,
     resume: bool = False,
     estimate: Estimate | None = None,
     progress: Progress | None = None,
-    execution: Execution = STANDARD,
-    processes: Processes = SINGLE_PROCESS,
-    start: InitialNetworks | None = None,
 ) -> TrainReport:
-    """Train a complete configuration, resume it, or find that it is finished.
+    """Train a run, resume it, or find that it is finished.
 
     Parameters
     ----------
-    config : TrainConfig
-        From `resolve_phases` or `resolve_translation` for these files.
-    file : PreparedFile or DomainData
-        The phases, and the images where `images` is None; or two domains.
+    setup : TrainingSetup
+        Its configuration was resolved for its data.
     folder : pathlib.Path
         The run folder.
-    device : torch.device
-        Where to train.
-    images : PreparedFile, optional
-        The file that the images come from.
     resume : bool
         Continue an interrupted run; start it if there is nothing to continue.
     estimate : Estimate, optional
         Of the duration, where it was measured before; by default it is measured here.
     progress : Progress, optional
         Where to report; silent by default.
-    execution : Execution
-        Switches of speed and memory.
-    processes : Processes
-        Those that train together.
-    start : InitialNetworks, optional
-        Networks to start from.
 
     Returns
     -------
@@ -213,11 +181,12 @@ def train_config(
         If a loss is not finite or memory runs out.
     """
     run, progress = RunFolder(folder), progress or Progress()
+    config, device, processes = setup.config, setup.device, setup.processes
     with contextlib.ExitStack() as stack:
-        stack.enter_context(memory_guard(_advice(config, execution)))
+        stack.enter_context(memory_guard(_advice(setup)))
         gpus = range(torch.cuda.device_count()) if device.type == "cuda" else ()
         stack.enter_context(torch.random.fork_rng(gpus))  # the caller's, which checkpoints set
-        switches = {"deterministic": execution.deterministic, "autotune": execution.autotune}
+        switches = {name: getattr(setup.execution, name) for name in ("deterministic", "autotune")}
         stack.enter_context(torch_algorithms(device, **switches))
 
         def open_folder() -> RunState:
@@ -233,20 +202,15 @@ def train_config(
             _warn_threads(run, progress)
         left = config.steps - state.step
         if estimate is None or state.resumable:
-            estimate = processes.broadcast_result(
-                lambda: estimate_run(
-                    config, file, images, device, left, progress, execution, processes
-                )
-            )
+            estimate = estimate_run(setup, left, progress)
         together = f" × {processes.count}" if processes.count > 1 else ""
         progress.say(
             f"{config.label} on {device.type}{together}: {config.samples} samples × "
-            f"{config.epochs} epochs{_describe_data(file)}, {left} steps left, estimated "
+            f"{config.epochs} epochs{_describe_data(setup.data)}, {left} steps left, estimated "
             f"{estimate.describe()}"
         )
-        _warn_shared(config, file, progress)
-        trainer = Trainer(config, file, run, device, progress, images, execution, processes, start)
-        spent = trainer.train(resume=state.resumable)
+        _warn_shared(config, setup.data, progress)
+        spent = Trainer(setup, run, progress).train(resume=state.resumable)
         processes.barrier()
         status = processes.broadcast_result(run.read_status)
         return TrainReport(run.path, config, spent, estimate, trained=True, status=status)
@@ -284,7 +248,8 @@ def _describe_data(file: Data) -> str:
     return f" of {file.path.name} ({layout.describe()})" if unusual else ""
 
 
-def _advice(config: TrainConfig, execution: Execution) -> str:
+def _advice(setup: TrainingSetup) -> str:
+    config, execution = setup.config, setup.execution
     at_once = min(execution.micro_batch or config.batch_size, config.batch_size)
     ways = [f"--micro-batch {at_once // 2}"] if at_once > 1 else []
     ways += [] if execution.recompute else ["--recompute"]

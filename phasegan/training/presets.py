@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import TrainConfig
 from phasegan.data.domain_scan import DomainData
 from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.distributed import Processes
+from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.training.callbacks.samples import (
     SampleCallback,
     TranslationSamples,
@@ -24,6 +25,7 @@ from phasegan.training.data.pictures import ImageBatches
 from phasegan.training.gan import GAN
 from phasegan.training.physics.gan import PhysicsGAN
 from phasegan.training.schedule import linear_decay, warmup_cosine
+from phasegan.training.setup.init_from import InitialNetworks
 
 Data = PreparedFile | DomainData
 """Training data: phases, or two domains of images."""
@@ -67,17 +69,33 @@ PRESET_TABLE = {
 }
 
 
-def find_preset(config: TrainConfig) -> PresetEntry:
-    """Return the parts of a configuration's training.
+class TrainingSetup(NamedTuple):
+    """What is trained, on which data, and where."""
 
-    Parameters
-    ----------
-    config : TrainConfig
-        The run.
+    config: TrainConfig
+    data: Data
+    """What `config.data` describes."""
+    device: torch.device
+    images: PreparedFile | None = None
+    """The file that the images come from, where `data` gives the phases alone."""
+    execution: Execution = STANDARD
+    """Switches of speed and memory."""
+    processes: Processes = SINGLE_PROCESS
+    """Those that train together; only the main one writes."""
+    initial: InitialNetworks | None = None
+    """Networks to start from."""
 
-    Returns
-    -------
-    PresetEntry
-        Of its preset.
-    """
-    return PRESET_TABLE[config.preset]
+    @property
+    def preset(self) -> PresetEntry:
+        """The parts of the training."""
+        return PRESET_TABLE[self.config.preset]
+
+    def make_gan(self) -> GAN:
+        """Return freshly initialised networks."""
+        return self.preset.gan(self.config, self.device, self.execution, self.processes)
+
+    def make_batches(self) -> UnpairedBatches:
+        """Return the batches of the run."""
+        return self.preset.batches(
+            self.config, self.data, self.images, self.device, self.execution, self.processes
+        )

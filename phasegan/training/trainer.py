@@ -11,11 +11,8 @@ from typing import Any, Literal
 
 import torch
 
-from phasegan.config.execution import STANDARD, Execution
-from phasegan.config.run import RunStatus, TrainConfig, Validated
+from phasegan.config.run import RunStatus, Validated
 from phasegan.config.run_folder import RunFolder
-from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.errors import Interrupted, RunError
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.plotting.training import run_title, save_training_figure
@@ -26,9 +23,8 @@ from phasegan.training.callbacks.run_log import RunLog
 from phasegan.training.checkpoint import Checkpoints, checkpoint_errors, is_finite
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.non_finite import NonFiniteDetector, NonFiniteError
-from phasegan.training.presets import Data, find_preset
+from phasegan.training.presets import TrainingSetup
 from phasegan.training.schedule import sample_epochs
-from phasegan.training.setup.init_from import InitialNetworks
 from phasegan.training.stop_signals import SignalGuard
 
 LOG_STEPS = 50
@@ -50,49 +46,27 @@ class Trainer:
 
     Parameters
     ----------
-    config : TrainConfig
-        The run.
-    data : PreparedFile or DomainData
-        The data that `config.data` describes.
+    setup : TrainingSetup
+        Configuration, data and device.
     folder : RunFolder
         Where everything is written; `config.json` exists already.
-    device : torch.device
-        Where to train.
     progress : Progress
         Where to report.
-    images : PreparedFile, optional
-        The file that the images come from, where `data` gives the phases alone.
-    execution : Execution
-        Switches of speed and memory.
-    processes : Processes
-        Those that train together; only the main one writes.
-    initial : InitialNetworks, optional
-        Networks to start from.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        data: Data,
-        folder: RunFolder,
-        device: torch.device,
-        progress: Progress,
-        images: PreparedFile | None = None,
-        execution: Execution = STANDARD,
-        processes: Processes = SINGLE_PROCESS,
-        initial: InitialNetworks | None = None,
-    ) -> None:
-        self.config, self.data, self.folder = config, data, folder
-        self.device, self.progress, self.processes = device, progress, processes
-        self.execution, self.initial = execution, initial
-        self.preset = find_preset(config)
-        self.gan = self.preset.gan(config, device, execution, processes)
-        self.batches = self.preset.batches(config, data, images, device, execution, processes)
+    def __init__(self, setup: TrainingSetup, folder: RunFolder, progress: Progress) -> None:
+        self.setup, self.folder, self.progress = setup, folder, progress
+        self.config, self.preset = setup.config, setup.preset
+        self.device, self.processes = setup.device, setup.processes
+        self.gan, self.batches = setup.make_gan(), setup.make_batches()
         self.checkpoints = Checkpoints(folder.checkpoints_path, KEPT_CHECKPOINTS)
-        self.meter, self.loss_meter = Meter(device), LossMeter(self.gan.loss_names, device)
-        self.non_finite, self.consensus = NonFiniteDetector(device), processes.stop_consensus()
-        self.samples = self.preset.samples(config, data) if processes.main else None
-        self.sample_epochs = sample_epochs(config.epochs)
+        self.meter = Meter(self.device)
+        self.loss_meter = LossMeter(self.gan.loss_names, self.device)
+        self.non_finite = NonFiniteDetector(self.device)
+        self.consensus = self.processes.stop_consensus()
+        main, data = self.processes.main, setup.data
+        self.samples = self.preset.samples(self.config, data) if main else None
+        self.sample_epochs = sample_epochs(self.config.epochs)
         self.run_log: RunLog | None = None
         # What a checkpoint keeps:
         self.steps_done = self.epochs_done = 0  # optimiser steps; epochs with their validation
@@ -121,7 +95,7 @@ class Trainer:
         RunError
             If losses are not finite again and again, or a process that reads data ends.
         """
-        self._setup(resume)
+        self._prepare_networks(resume)
         with contextlib.ExitStack() as stack:
             signals = stack.enter_context(SignalGuard())
             label, steps = f"training {self.config.label}", self.config.steps
@@ -140,14 +114,14 @@ class Trainer:
                     self._recover(task)
         return self._seconds()
 
-    def _setup(self, resume: bool) -> None:
+    def _prepare_networks(self, resume: bool) -> None:
         """Bring the networks to the state of the first step, or of the newest checkpoint."""
         self.start_time = time.monotonic()
         self.gan.setup(self.batches, self.progress, resume=resume)
         if resume:
             self._restore()
-        elif self.initial is not None and isinstance(self.gan, CycleGAN):
-            self.gan.load_networks(self.initial.matching(self.gan.networks()))
+        elif self.setup.initial is not None and isinstance(self.gan, CycleGAN):
+            self.gan.load_networks(self.setup.initial.matching(self.gan.networks()))
 
     def _train_epochs(self, signals: SignalGuard, task: ProgressTask) -> None:
         """Train from the state as it is until the end of the run."""
@@ -192,7 +166,9 @@ class Trainer:
 
     def _validate(self, epoch: int) -> None:
         """Score the networks, and keep their weights if they are the best so far."""
-        value = self.preset.validate(self.config, self.data, self.gan, self.processes, self.device)
+        value = self.preset.validate(
+            self.config, self.setup.data, self.gan, self.processes, self.device
+        )
         if self.run_log is not None:
             self.run_log.log_validation(self.steps_done, epoch, self.preset.measure, value)
         if self.best is None or value < self.best.value:
@@ -335,7 +311,7 @@ class Trainer:
                 device=str(self.device),
                 threads=torch.get_num_threads(),
                 processes=self.processes.count,
-                execution=self.execution,
+                execution=self.setup.execution,
                 best=self.best,
                 fell_back=tuple(self.recoveries),
             )

@@ -16,7 +16,7 @@ def durations(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
         seconds = [known.get(config.data.samples, 2.5) for config in configs]
         return [Estimate(s, 0.8 * s, 1.2 * s, {"steps": s}) for s in seconds]
 
-    monkeypatch.setattr("phasegan.benchmark.estimates.time_run", lambda config, *_: config)
+    monkeypatch.setattr("phasegan.benchmark.estimates.time_run", lambda setup: setup.config)
     monkeypatch.setattr("phasegan.benchmark.estimates.warn_if_busy", lambda *_: None)
     monkeypatch.setattr("phasegan.benchmark.estimates.estimate_timings", estimate)
     return known

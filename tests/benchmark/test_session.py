@@ -336,7 +336,7 @@ def test_a_training_that_was_begun_is_not_timed_again(tiny, tmp_path, durations,
     for path in (tmp_path / "b" / "rows").iterdir():
         path.unlink()
     tried = []
-    monkeypatch.setattr("phasegan.benchmark.estimates.time_run", lambda config, *_: tried.append(1))
+    monkeypatch.setattr("phasegan.benchmark.estimates.time_run", lambda setup: tried.append(1))
     report = phasegan.bench([4], [1], data=tiny, output=tmp_path / "b", **TINY)
     assert (tried, report.reused) == ([], 0)
     assert {row.status for row in report.rows} == {"ok", "quoted"}

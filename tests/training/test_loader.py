@@ -29,7 +29,7 @@ from phasegan.progress import Progress
 from phasegan.training.data.loader import FORKS
 from phasegan.training.data.pictures import ImageBatches
 from phasegan.training.data.sampler import UnpairedSampler
-from phasegan.training.presets import find_preset
+from phasegan.training.presets import TrainingSetup
 from tests.training.pairs import make_pair
 
 CPU = torch.device("cpu")
@@ -131,7 +131,7 @@ def picture_batches(folder, execution, **options):
 def phase_batches(path, execution, **options):
     with phasegan.open(path) as file:
         config = resolve_phases(file.facts, CPU, variant="small", **options)
-        return find_preset(config).batches(config, file, None, CPU, Execution(**execution))
+        return TrainingSetup(config, file, CPU, None, Execution(**execution)).make_batches()
 
 
 CASES = {

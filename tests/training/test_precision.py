@@ -26,7 +26,7 @@ from phasegan.progress import Progress
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data.phases import Images
-from phasegan.training.presets import find_preset
+from phasegan.training.presets import PRESET_TABLE, TrainingSetup
 
 CPU = torch.device("cpu")
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,9 +63,8 @@ def crops(tmp_path_factory):
 
 def begun(file, settings, device=CPU, execution=STANDARD):
     """Return the networks before their first step, and their batches."""
-    preset = find_preset(settings)
-    gan = preset.gan(settings, device, execution)
-    batches = preset.batches(settings, file, None, device, execution)
+    setup = TrainingSetup(settings, file, device, None, execution)
+    gan, batches = setup.make_gan(), setup.make_batches()
     gan.setup(batches, Progress())
     return gan, batches
 
@@ -73,7 +72,7 @@ def begun(file, settings, device=CPU, execution=STANDARD):
 def train_steps(gan, batches, steps=None):
     """Return the losses of the first steps of a run, all by default."""
     numbers = range(gan.config.steps if steps is None else steps)
-    rate = find_preset(gan.config).lr_factor
+    rate = PRESET_TABLE[gan.config.preset].lr_factor
     return [gan.training_step(batches.load(n), rate(gan.config, n)) for n in numbers]
 
 
@@ -229,7 +228,7 @@ def test_the_scale_of_fp16_follows_once_a_step_and_is_kept(crops, monkeypatch, p
     assert all(torch.equal(value, before[key]) for key, value in weights(gan).items())
     assert gan.state_dict()["mechanics"]["scaler"]["scale"] == 2.0**39
     gan.accelerator.scaler.update(1024.0)
-    other = find_preset(gan.config).gan(config(preset, "fp16", 9), CPU)
+    other = PRESET_TABLE[gan.config.preset].gan(config(preset, "fp16", 9), CPU)
     other.setup(batches, Progress(), resume=True)
     other.load_state_dict(gan.state_dict())
     assert other.state_dict()["mechanics"] == gan.state_dict()["mechanics"]
@@ -246,7 +245,7 @@ def test_flat_images_leave_everything_finite(preset, precision, level, spread):
     noise = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(4))
     pixels = level + spread * noise
     settings = config(preset, precision)
-    gan = find_preset(settings).gan(settings, CPU)
+    gan = PRESET_TABLE[settings.preset].gan(settings, CPU)
     if preset == "paper":
         phases = analyse(pixels.numpy(), (32, 32)).phase
         pair = torch.from_numpy(phase_image(phases)), 2 * pixels - 1
@@ -340,7 +339,7 @@ def test_switches_change_nothing_but_rounding(computed, preset, precision, switc
     for name, value in base_losses[0].items():
         torch.testing.assert_close(losses[0][name], value, rtol=1e-4, atol=1e-6)
     left_out = normalised_biases(base)
-    start = find_preset(base.config).gan(base.config, CPU, BASE)
+    start = PRESET_TABLE[base.config.preset].gan(base.config, CPU, BASE)
     assert left_out
     ours, theirs, before = (
         torch.cat([x.flatten() for key, x in weights(one).items() if key not in left_out])

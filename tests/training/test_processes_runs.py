@@ -19,7 +19,7 @@ from phasegan.distributed import Processes
 from phasegan.errors import Interrupted
 from phasegan.fourier.phase_encoder import UNDEFINED_BELOW
 from phasegan.training.physics.gan import PhysicsGAN
-from phasegan.training.presets import find_preset
+from phasegan.training.presets import TrainingSetup
 from tests.training import several
 from tests.training.several import (
     CPU,
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signa
 def batches_of(config, file, rank=0, count=1, most=None):
     """Return the batches of one of several processes."""
     execution, processes = Execution(micro_batch=most), Processes(rank, count).local_only()
-    return find_preset(config).batches(config, file, None, CPU, execution, processes)
+    return TrainingSetup(config, file, CPU, None, execution, processes).make_batches()
 
 
 @pytest.mark.parametrize("case", PHASES)

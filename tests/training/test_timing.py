@@ -15,7 +15,7 @@ from phasegan.training import trainer
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.physics import encoding_fit, statistics
 from phasegan.training.physics.gan import PhysicsGAN
-from phasegan.training.presets import find_preset
+from phasegan.training.presets import TrainingSetup
 from phasegan.training.setup import timing
 from phasegan.training.setup.run_timing import RunTiming, StepKind, estimate_timings
 from phasegan.training.setup.timing import estimate_run, steps_by_kind, time_run
@@ -30,7 +30,7 @@ def configured(tiny, **options):
 
 def sampler(tiny, config):
     with phasegan.open(tiny) as file:
-        return find_preset(config).batches(config, file, None, CPU).sampler
+        return TrainingSetup(config, file, CPU).make_batches().sampler
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_a_run_is_estimated_from_its_own_batches(tiny, preset, second_a_step):
     config = configured(tiny, preset=preset, samples=6, epochs=40, variant="small")
     before = torch.get_rng_state()
     with phasegan.open(tiny) as file:
-        estimate = estimate_run(config, file, None, CPU)
-        half = estimate_run(config, file, None, CPU, config.steps // 2)
+        estimate = estimate_run(TrainingSetup(config, file, CPU))
+        half = estimate_run(TrainingSetup(config, file, CPU), config.steps // 2)
     assert torch.equal(torch.get_rng_state(), before)
     assert set(estimate.parts) == {"warm-up", "preparing", "steps", "saving", "pictures"}
     assert estimate.seconds == pytest.approx(sum(estimate.parts.values()))
@@ -159,7 +159,7 @@ def test_a_busy_machine_is_said_and_widens_the_interval(tiny, monkeypatch):
     monkeypatch.setattr("phasegan.training.setup.timing.LoadMonitor", Busy)
     config = configured(tiny, preset="paper", samples=4, epochs=2, variant="small")
     with phasegan.open(tiny) as file:
-        estimate = estimate_run(config, file, None, CPU, None, Warned())
+        estimate = estimate_run(TrainingSetup(config, file, CPU), None, Warned())
     assert said == [
         "other processes use 60% of this machine's cores: the estimate is for a machine as busy "
         "as now"
@@ -178,7 +178,7 @@ def run_timing(cost_key, count, times, **parts):
 def test_a_run_without_a_step_left_takes_no_time(tiny):
     config = configured(tiny, preset="paper", samples=3, epochs=1, base_channels=2, blocks=1)
     with phasegan.open(tiny) as file:
-        run_timing = time_run(config, file, None, CPU, steps=0)
+        run_timing = time_run(TrainingSetup(config, file, CPU), steps=0)
     assert run_timing.counts == {}
     (estimate,) = estimate_timings([run_timing])
     assert (estimate.seconds, estimate.low, estimate.high) == (0, 0, 0)
@@ -217,7 +217,7 @@ def test_runs_are_alike_whatever_their_length_and_seed(tiny):
     def cost_key(**options):
         config = configured(tiny, preset="paper", base_channels=2, blocks=1, **options)
         with phasegan.open(tiny) as file:
-            return time_run(config, file, None, CPU).cost_key
+            return time_run(TrainingSetup(config, file, CPU)).cost_key
 
     first = cost_key(samples=2, epochs=1)
     assert first == cost_key(samples=4, epochs=3, seed=5)

@@ -17,7 +17,7 @@ from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.models.domains import denormalise_images
 from phasegan.progress import Progress
 from phasegan.training.callbacks.validation import validation_indices
-from phasegan.training.presets import PRESET_TABLE, find_preset
+from phasegan.training.presets import PRESET_TABLE
 from tests.training.test_physics_runs import assert_same_weights, stop_at
 
 SMALL = {"widths": (4, 4), "discriminator_channels": 2, "batch_size": 4, "device": "cpu"}
@@ -56,7 +56,7 @@ def test_the_score_is_that_of_the_weights_that_are_kept(data, tmp_path):
         rows = validation_indices(report.config, file)
         phase, images = file.train.phase(rows), file.train.images(rows)
         trusted = ~file.train.undefined(rows)
-    gan = find_preset(report.config).gan(report.config, torch.device("cpu"))
+    gan = PRESET_TABLE[report.config.preset].gan(report.config, torch.device("cpu"))
     gan.ema.load_state_dict(load_file(RunFolder(tmp_path / "r").weights_path("generator_ab")))
     made = denormalise_images(gan.reconstruct(phase, trusted), 255).reshape(images.shape)
     assert clipped_mse(made, images, data_range=255).mean() == pytest.approx(best.mse, rel=1e-4)

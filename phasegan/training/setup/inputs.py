@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from phasegan.config.options.training_groups import TRANSLATIONS
 from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.resolve.translation import resolve_translation, scan_options
-from phasegan.config.run import TrainConfig
 from phasegan.data.domain_folders import is_pair_folder, open_domains
 from phasegan.data.domain_scan import scan_domains
 from phasegan.data.hdf5.pair_reader import is_pair_file
@@ -20,23 +19,12 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.prepare.api import prepare
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.training.presets import Data
-from phasegan.training.setup.init_from import InitialNetworks, load_initial_networks
+from phasegan.training.presets import TrainingSetup
+from phasegan.training.setup.init_from import load_initial_networks
 
 DEFAULT_DATA = Path("builtin.h5")
 
 PathLike = str | os.PathLike[str]
-
-
-class TrainingInputs(NamedTuple):
-    """The data of a training, and its configuration."""
-
-    data: Data
-    images: PreparedFile | None
-    config: TrainConfig
-    name: str
-    """The data's, for the name of the run folder."""
-    start: InitialNetworks | None = None
 
 
 def default_data(data: PathLike | None, progress: Progress) -> Path:
@@ -95,7 +83,7 @@ def open_inputs(
     device: torch.device,
     progress: Progress,
     stack: contextlib.ExitStack,
-) -> TrainingInputs:
+) -> tuple[TrainingSetup, str]:
     """Open the data of a training and resolve its configuration.
 
     Parameters
@@ -113,8 +101,9 @@ def open_inputs(
 
     Returns
     -------
-    TrainingInputs
-        Data, configuration, and networks to start from.
+    (TrainingSetup, str)
+        Data, configuration, and networks to start from; the name of the data, for that of
+        the run folder.
 
     Raises
     ------
@@ -137,7 +126,7 @@ def open_inputs(
     image_file = None if images is None else stack.enter_context(PreparedFile(images))
     image_facts = None if image_file is None else image_file.facts
     config = resolve_phases(file.facts, device, image_facts, **options)
-    return TrainingInputs(file, image_file, config, file.path.stem)
+    return TrainingSetup(config, file, device, image_file), file.path.stem
 
 
 def _open_domains(
@@ -146,7 +135,7 @@ def _open_domains(
     options: dict[str, Any],
     device: torch.device,
     progress: Progress,
-) -> TrainingInputs:
+) -> tuple[TrainingSetup, str]:
     if own["images"] is not None:
         raise InputError("--images belongs to the preset physics")
     if data is None and own["domain_a"] is None and own["domain_b"] is None:
@@ -165,4 +154,4 @@ def _open_domains(
     config = resolve_translation(domain_data.facts, device, **options)
     if start is not None:
         config = config.model_copy(update={"start": start.digest})
-    return TrainingInputs(domain_data, None, config, domains.name, start)
+    return TrainingSetup(config, domain_data, device, initial=start), domains.name

@@ -14,11 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phasegan.config.execution import STANDARD, Execution
-from phasegan.config.run import TrainConfig
 from phasegan.config.run_folder import RunFolder
-from phasegan.data.hdf5.reader import PreparedFile
-from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.eta import Estimate
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
@@ -29,7 +25,7 @@ from phasegan.training.data.loader import Batch, UnpairedBatches
 from phasegan.training.data.sampler import UnpairedSampler
 from phasegan.training.gan import GAN
 from phasegan.training.physics.gan import PhysicsGAN
-from phasegan.training.presets import Data, find_preset
+from phasegan.training.presets import TrainingSetup
 from phasegan.training.schedule import sample_epochs
 from phasegan.training.setup.run_timing import BUSY, RunTiming, StepKind, estimate_timings
 
@@ -66,52 +62,38 @@ def steps_by_kind(
     return {StepKind(b, n): numbers[(both == b) & (size == n)] for b, n in kinds}
 
 
-def time_run(
-    config: TrainConfig,
-    file: Data,
-    images: PreparedFile | None,
-    device: torch.device,
-    steps: int | None = None,
-    execution: Execution = STANDARD,
-    processes: Processes = SINGLE_PROCESS,
-) -> RunTiming:
+def time_run(setup: TrainingSetup, steps: int | None = None) -> RunTiming:
     """Time some steps of a run, and its other work, on its own networks and data.
+
+    Of several processes this one times its own share of the work, without sending anything.
 
     Parameters
     ----------
-    config : TrainConfig
+    setup : TrainingSetup
         The run.
-    file : PreparedFile or DomainData
-        Its phases, and its images where `images` is None; or its domains.
-    images : PreparedFile, optional
-        The file that its images come from.
-    device : torch.device
-        Where it will run.
     steps : int, optional
         Optimiser steps left; all of them by default.
-    execution : Execution
-        Switches of speed and memory.
-    processes : Processes
-        Of which this one times its own share of the work, without sending anything.
 
     Returns
     -------
     RunTiming
         For `estimate_timings`.
     """
+    setup = setup._replace(processes=setup.processes.local_only())
+    config = setup.config
     left = config.steps if steps is None else steps
     random_state = torch.get_rng_state()
     try:
-        preset, alone = find_preset(config), processes.local_only()
-        gan = preset.gan(config, device, execution, alone)
-        batches = preset.batches(config, file, images, device, execution, alone)
+        gan, batches = setup.make_gan(), setup.make_batches()
         with LoadMonitor() as load:
             preparing = benchmark_setup(gan, batches)
             kinds = steps_by_kind(batches.sampler, config.steps, left)
             times, warm_up = _time_steps(gan, batches, kinds)
         saving = _median_time(lambda: _save(gan))
         with TemporaryDirectory() as name:
-            sheet = _median_time(_drawing(preset.samples(config, file), gan, RunFolder(name)))
+            sheet = _median_time(
+                _drawing(setup.preset.samples(config, setup.data), gan, RunFolder(name))
+            )
     finally:
         torch.set_rng_state(random_state)
     epochs = -(-left // config.steps_per_epoch)
@@ -124,7 +106,8 @@ def time_run(
     }
     counts = {kind: len(numbers) for kind, numbers in kinds.items()}
     folds = len(gan.generator_ab.folds) if isinstance(gan, PhysicsGAN) else None
-    cost_key = (config.without_amount(), folds, str(device), execution, processes.count)
+    where = (str(setup.device), setup.execution, setup.processes.count)
+    cost_key = (config.without_amount(), folds, *where)
     return RunTiming(cost_key, counts, times, parts, load.others)
 
 
@@ -147,21 +130,16 @@ def benchmark_setup(gan: GAN, batches: Any) -> float:
 
 
 def estimate_run(
-    config: TrainConfig,
-    file: Data,
-    images: PreparedFile | None,
-    device: torch.device,
-    steps: int | None = None,
-    progress: Progress | None = None,
-    execution: Execution = STANDARD,
-    processes: Processes = SINGLE_PROCESS,
+    setup: TrainingSetup, steps: int | None = None, progress: Progress | None = None
 ) -> Estimate:
-    """Estimate the duration of one run.
+    """Estimate the duration of one run; equal on all processes, which the main one tells.
 
     Parameters
     ----------
-    config, file, images, device, steps, execution, processes
-        As in `time_run`.
+    setup : TrainingSetup
+        The run.
+    steps : int, optional
+        Optimiser steps left; all of them by default.
     progress : Progress, optional
         Where a busy machine is reported; silent by default.
 
@@ -170,9 +148,13 @@ def estimate_run(
     Estimate
         Of the steps left.
     """
-    timing = time_run(config, file, images, device, steps, execution, processes)
-    warn_if_busy([timing], progress or Progress())
-    return estimate_timings([timing])[0]
+
+    def estimate() -> Estimate:
+        timing = time_run(setup, steps)
+        warn_if_busy([timing], progress or Progress())
+        return estimate_timings([timing])[0]
+
+    return setup.processes.broadcast_result(estimate)
 
 
 def warn_if_busy(timings: Sequence[RunTiming], progress: Progress) -> None:
