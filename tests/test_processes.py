@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phasegan.data.unpaired_sampler import BatchSlice
 from phasegan.distributed import SINGLE_PROCESS, Processes, StopConsensus
 from phasegan.training.data.loader import split_share
-from phasegan.training.data.sampler import BatchSlice
 
 # --- what each takes ------------------------------------------------------------------
 

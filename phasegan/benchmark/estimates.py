@@ -16,13 +16,12 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.devices import memory_guard
 from phasegan.errors import DiskFullError, RunError
-from phasegan.eta import Estimate, LinearCost
+from phasegan.eta import Estimate, LinearCost, RunTiming, estimate_timings
 from phasegan.evaluation.evaluate import BLOCK, open_baseline, open_run, score_method
 from phasegan.models.weights import NETWORK_KEY, save_weights
 from phasegan.progress import Progress
 from phasegan.reconstruction.protocol import Method
 from phasegan.training.presets import TrainingSetup
-from phasegan.training.setup.run_timing import RunTiming, estimate_timings
 from phasegan.training.setup.timing import time_run, warn_if_busy
 
 TIMED_IMAGES = (2, 8)

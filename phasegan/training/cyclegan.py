@@ -21,6 +21,7 @@ from phasegan.config.design import make_design
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.run import PaperConfig
 from phasegan.config.translation import TranslationConfig
+from phasegan.data.unpaired_sampler import BatchSlice
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.losses.adversarial import adversarial_loss
 from phasegan.losses.diff_augment import DiffAugment
@@ -29,7 +30,6 @@ from phasegan.models.domains import phase_image
 from phasegan.models.inference import translate_batch
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.data.loader import Batch, MicroBatch
-from phasegan.training.data.sampler import BatchSlice
 from phasegan.training.gan import GAN
 from phasegan.training.image_pool import ImagePool
 from phasegan.training.networks import Networks

@@ -12,6 +12,7 @@ from phasegan.config.run import TrainConfig
 from phasegan.data.domain_scan import DomainData
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS, Processes
+from phasegan.models.initial_networks import InitialNetworks
 from phasegan.training.callbacks.samples import (
     SampleCallback,
     TranslationSamples,
@@ -25,7 +26,6 @@ from phasegan.training.data.pictures import ImageBatches
 from phasegan.training.gan import GAN
 from phasegan.training.physics.gan import PhysicsGAN
 from phasegan.training.schedule import linear_decay, warmup_cosine
-from phasegan.training.setup.init_from import InitialNetworks
 
 Data = PreparedFile | DomainData
 """Training data: phases, or two domains of images."""

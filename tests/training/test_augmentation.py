@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from phasegan.config.physics import NO_AUGMENTATION, AugmentationConfig
+from phasegan.data.augmentation import augment
+from phasegan.data.unpaired_sampler import BatchSlice
 from phasegan.fourier.convention import self_conjugate
 from phasegan.fourier.degradation import quantise_phase
 from phasegan.fourier.phase import analyse
 from phasegan.fourier.phase_encoder import PhaseEncoder
-from phasegan.training.data.augmentation import augment
-from phasegan.training.data.sampler import BatchSlice
 
 CPU = torch.device("cpu")
 EVERYTHING = AugmentationConfig(flip=True, crop=0.5, contrast=0.5, brightness=0.3, gamma=0.5)

@@ -23,12 +23,12 @@ from phasegan.data.domain_folders import open_domains
 from phasegan.data.domain_scan import scan_domains
 from phasegan.data.image_dataset import ImageDataset
 from phasegan.data.samplers import Permutations
+from phasegan.data.unpaired_sampler import UnpairedSampler
 from phasegan.distributed import Processes
 from phasegan.errors import InputError, RunError
 from phasegan.progress import Progress
 from phasegan.training.data.loader import FORKS
 from phasegan.training.data.pictures import ImageBatches
-from phasegan.training.data.sampler import UnpairedSampler
 from phasegan.training.presets import TrainingSetup
 from tests.training.pairs import make_pair
 

@@ -10,6 +10,7 @@ import torch
 
 import phasegan
 from phasegan.config.resolve.phases import resolve_phases
+from phasegan.eta import RunTiming, StepKind, estimate_timings
 from phasegan.progress import Progress
 from phasegan.training import trainer
 from phasegan.training.cyclegan import CycleGAN
@@ -17,7 +18,6 @@ from phasegan.training.physics import encoding_fit, statistics
 from phasegan.training.physics.gan import PhysicsGAN
 from phasegan.training.presets import TrainingSetup
 from phasegan.training.setup import timing
-from phasegan.training.setup.run_timing import RunTiming, StepKind, estimate_timings
 from phasegan.training.setup.timing import estimate_run, steps_by_kind, time_run
 
 CPU = torch.device("cpu")

@@ -15,13 +15,13 @@ from phasegan.config.translation import (
     TranslationNetworks,
     TranslationOptimiser,
 )
+from phasegan.data.unpaired_sampler import BatchSlice
 from phasegan.distributed import Processes
 from phasegan.errors import InputError
 from phasegan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
 from phasegan.losses.diff_augment import OPERATIONS
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 from phasegan.training.data.loader import Batch, MicroBatch
-from phasegan.training.data.sampler import BatchSlice
 from phasegan.training.ema import update_ema
 
 CPU = torch.device("cpu")

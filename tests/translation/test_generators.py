@@ -12,10 +12,10 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.data.images.full_depth import read_full_depth
 from phasegan.errors import InputError
 from phasegan.evaluation.inspection import inspect
+from phasegan.models.initial_networks import load_initial_networks
 from phasegan.models.interchange import save_foreign
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import NETWORK_KEY, save_weights
-from phasegan.training.setup.init_from import load_initial_networks
 from phasegan.translation.api import translate
 from phasegan.translation.generators import open_translator
 from phasegan.translation.image_writer import write_pixels

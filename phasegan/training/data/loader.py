@@ -15,9 +15,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from phasegan.config.execution import Execution
+from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
 from phasegan.errors import PhaseganError, RunError
 from phasegan.resources import available_cores
-from phasegan.training.data.sampler import BatchSlice, StepIndices, UnpairedSampler
 
 FORKS = sys.platform == "linux" and "fork" in multiprocessing.get_all_start_methods()
 """Whether workers share this process's memory; elsewhere each has its own."""

@@ -14,19 +14,19 @@ from torch import Tensor
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
 from phasegan.config.run import PaperConfig
+from phasegan.data.augmentation import augment
 from phasegan.data.dataset import PhaseDataset
 from phasegan.data.hdf5.columns import Batch as Columns
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.samplers import choose_subset
+from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.fourier.convention import forward
 from phasegan.fourier.magnitude import RunningMean
 from phasegan.fourier.phase_encoder import PhaseEncoder
 from phasegan.models.domains import normalise_images, phase_image
-from phasegan.training.data.augmentation import augment
 from phasegan.training.data.cache_policy import CachePolicy
 from phasegan.training.data.loader import HostBatch, UnpairedBatches
-from phasegan.training.data.sampler import BatchSlice, StepIndices, UnpairedSampler
 
 _CHANGES = 2  # stream of a seed
 _BLOCK = 64

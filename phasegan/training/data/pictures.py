@@ -14,10 +14,10 @@ from phasegan.data.domain_scan import DomainData, domain_format
 from phasegan.data.image_dataset import ImageDataset
 from phasegan.data.images.conversion import to_unit_range
 from phasegan.data.samplers import choose_subset
+from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.training.data.cache_policy import CachePolicy
 from phasegan.training.data.loader import FORKS, HostBatch, UnpairedBatches
-from phasegan.training.data.sampler import BatchSlice, StepIndices, UnpairedSampler
 
 _CROP = 2  # stream of a seed
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
+from phasegan.data.unpaired_sampler import BatchSlice
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.fourier.convention import forward
 from phasegan.fourier.phase_encoder import PhaseEncoder
@@ -30,7 +31,6 @@ from phasegan.progress import Progress
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.data.loader import Batch, MicroBatch
 from phasegan.training.data.phases import Images, Phases, PhysicsBatches
-from phasegan.training.data.sampler import BatchSlice
 from phasegan.training.ema import update_ema
 from phasegan.training.gan import GAN
 from phasegan.training.image_pool import ImagePool

@@ -18,9 +18,9 @@ from phasegan.data.hdf5.pair_reader import is_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.prepare.api import prepare
 from phasegan.errors import InputError
+from phasegan.models.initial_networks import load_initial_networks
 from phasegan.progress import Progress
 from phasegan.training.presets import TrainingSetup
-from phasegan.training.setup.init_from import load_initial_networks
 
 DEFAULT_DATA = Path("builtin.h5")
 

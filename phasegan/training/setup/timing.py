@@ -15,19 +15,18 @@ import torch
 from numpy.typing import NDArray
 
 from phasegan.config.run_folder import RunFolder
-from phasegan.eta import Estimate
+from phasegan.data.unpaired_sampler import UnpairedSampler
+from phasegan.eta import BUSY, Estimate, RunTiming, StepKind, estimate_timings
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
 from phasegan.resources import LoadMonitor
 from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.checkpoint import save_checkpoint
 from phasegan.training.data.loader import Batch, UnpairedBatches
-from phasegan.training.data.sampler import UnpairedSampler
 from phasegan.training.gan import GAN
 from phasegan.training.physics.gan import PhysicsGAN
 from phasegan.training.presets import TrainingSetup
 from phasegan.training.schedule import sample_epochs
-from phasegan.training.setup.run_timing import BUSY, RunTiming, StepKind, estimate_timings
 
 WARM_UP_STEPS = 2
 MIN_TIMED_STEPS = 3

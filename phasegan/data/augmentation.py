@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from phasegan.config.physics import AugmentationConfig
-from phasegan.training.data.sampler import BatchSlice
+from phasegan.data.unpaired_sampler import BatchSlice
 
 CROPPED = 0.8
 """Share of the images that are cropped."""
