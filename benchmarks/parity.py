@@ -43,6 +43,7 @@ from phasegan.metrics.paired_tests import compare_paired, holm
 from phasegan.models.domains import denormalise_images, normalise_images
 from phasegan.progress import Progress, TerminalProgress, format_duration
 from phasegan.training.cyclegan import CycleGAN
+from phasegan.training.data.loader import full_batch
 from phasegan.training.schedule import linear_decay
 
 SEEDS = (0, 1, 2)
@@ -202,7 +203,7 @@ class Pictures:
                 for domain, pictures in enumerate(self._training):
                     order = np.random.default_rng([seed, epoch, domain]).permutation(len(pictures))
                     pair.append(pictures[torch.from_numpy(order[: self.samples][rows])])
-                terms = gan.step(*pair, linear_decay(epoch, config.epochs))
+                terms = gan.training_step(full_batch(*pair), linear_decay(epoch, config.epochs))
                 task.advance(len(pair[0]))
         if not all(torch.isfinite(value) for value in terms.values()):
             raise RunError(f"{label}: the losses are not finite")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.config.resolve.facts import DomainFacts
-from phasegan.config.translation import DomainConfig
+from phasegan.config.translation import DomainConfig, TranslationConfig
 from phasegan.data.domain_folders import DomainPair, ImageSubset
 from phasegan.data.images.conversion import (
     PixelFormat,
@@ -28,6 +28,7 @@ from phasegan.data.images.pixel_format import (
     image_info,
     notices_for,
 )
+from phasegan.data.samplers import choose_subset
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.resources import available_cores
@@ -59,6 +60,43 @@ class DomainData(NamedTuple):
             for part, kind in zip(self.train, self.kinds, strict=True)
         )
         return a, b
+
+    def training_images(self, config: TranslationConfig, domain: int) -> ImageSubset:
+        """Return the images of a domain that are trained on: the first of a seeded shuffle.
+
+        Parameters
+        ----------
+        config : TranslationConfig
+            Numbers of images, seed.
+        domain : {0, 1}
+            A or B.
+
+        Returns
+        -------
+        ImageSubset
+            In the shuffle's order.
+        """
+        count = (config.data.a, config.data.b)[domain].pictures
+        part = self.train[domain]
+        return part.subset(choose_subset(len(part), count, config.seed).tolist())
+
+    def validation_images(self, config: TranslationConfig, domain: int) -> ImageSubset:
+        """Return the images of a domain that validate: the last of the same shuffle.
+
+        Parameters
+        ----------
+        config : TranslationConfig
+            Number of images, seed.
+        domain : {0, 1}
+            A or B.
+
+        Returns
+        -------
+        ImageSubset
+            In the shuffle's order.
+        """
+        part, count = self.train[domain], config.validation.samples
+        return part.subset(choose_subset(len(part), len(part), config.seed)[-count:].tolist())
 
 
 def scan_domains(

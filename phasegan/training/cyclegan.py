@@ -9,7 +9,7 @@ direction alone has no `discriminator_a`, and a `generator_ba` only for the cycl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -119,35 +119,6 @@ class CycleGAN(GAN):
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that the run folder keeps, by name: averages where there are."""
         return self.nets.saved
-
-    def load_networks(self, networks: Mapping[str, nn.Module]) -> None:
-        """Load the weights of networks of the same designs.
-
-        Parameters
-        ----------
-        networks : mapping of torch.nn.Module
-            By name, some or all.
-        """
-        self.nets.load_networks(networks)
-
-    def step(self, real_a: Tensor, real_b: Tensor, lr_factor: float = 1.0) -> dict[str, Tensor]:
-        """Run `training_step` on one batch of each domain.
-
-        Parameters
-        ----------
-        real_a, real_b : torch.Tensor
-            Images of domain A and of domain B, (batch, C, N, N), float32 in [−1, 1], on the
-            networks' device; they do not belong together.
-        lr_factor : float
-            As of `training_step`.
-
-        Returns
-        -------
-        dict of torch.Tensor
-            As `training_step`.
-        """
-        part = BatchSlice.full(len(real_a))
-        return self.training_step(Batch([MicroBatch(real_a, real_b, part)], part.total), lr_factor)
 
     def training_step(self, batch: Batch, lr_factor: float = 1.0) -> dict[str, Tensor]:
         """Update the generators, then the discriminators."""

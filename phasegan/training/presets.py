@@ -14,9 +14,9 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.models.initial_networks import InitialNetworks
 from phasegan.training.callbacks.samples import (
+    PhaseSamples,
     SampleCallback,
     TranslationSamples,
-    phase_samples,
 )
 from phasegan.training.callbacks.validation import validate_phases, validate_translation
 from phasegan.training.cyclegan import CycleGAN
@@ -52,7 +52,7 @@ def _published(config: TrainConfig, step: int) -> float:
     return linear_decay(step // config.steps_per_epoch, config.epochs)
 
 
-_PAPER = PresetEntry(CycleGAN, PaperBatches, _published, phase_samples, validate_phases, "mse")
+_PAPER = PresetEntry(CycleGAN, PaperBatches, _published, PhaseSamples, validate_phases, "mse")
 _TRANSLATION = PresetEntry(
     CycleGAN, ImageBatches, _published, TranslationSamples, validate_translation, "swd"
 )

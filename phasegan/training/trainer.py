@@ -121,7 +121,7 @@ class Trainer:
         if resume:
             self._restore()
         elif self.setup.initial is not None and isinstance(self.gan, CycleGAN):
-            self.gan.load_networks(self.setup.initial.matching(self.gan.networks()))
+            self.gan.nets.load_networks(self.setup.initial.matching(self.gan.networks()))
 
     def _train_epochs(self, signals: SignalGuard, task: ProgressTask) -> None:
         """Train from the state as it is until the end of the run."""

@@ -32,6 +32,7 @@ from phasegan.training.checkpoint import (
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data.phases import Images
 from phasegan.training.physics.gan import PhysicsGAN
+from tests.training.loading import take_step
 
 CPU = torch.device("cpu")
 DTYPES = (
@@ -180,7 +181,7 @@ def paper(seed, precision="32"):
 
 
 def paper_step(gan, seed):
-    return gan.step(picture(seed, -1), picture(50 + seed, -1))
+    return take_step(gan, picture(seed, -1), picture(50 + seed, -1))
 
 
 def physics(seed, precision="32"):
@@ -196,7 +197,7 @@ def physics(seed, precision="32"):
 def physics_step(gan, seed):
     real = picture(seed, 0)
     phases = gan.encode(real, gan.encode.draw_noise(*real.shape[:2], gan.noise))
-    return gan.step(phases, Images(picture(50 + seed, 0)))
+    return take_step(gan, phases, Images(picture(50 + seed, 0)))
 
 
 PRESET_TABLE = pytest.mark.parametrize(

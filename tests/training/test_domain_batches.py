@@ -13,7 +13,7 @@ from phasegan.data.domain_folders import open_domains
 from phasegan.data.domain_scan import scan_domains
 from phasegan.errors import InputError
 from phasegan.progress import Progress
-from phasegan.training.data.pictures import ImageBatches, validation_images
+from phasegan.training.data.pictures import ImageBatches
 from tests.training.loading import loaded
 from tests.training.pairs import make_pair
 
@@ -147,7 +147,7 @@ def test_pictures_that_validate_are_not_trained_on(pair):
     for domain in (0, 1):
         batches = batches_of(data, config)
         trained = set(batches.datasets[domain].images.names)
-        assert not trained & set(validation_images(config, data, domain).names)
+        assert not trained & set(data.validation_images(config, domain).names)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from phasegan.training.data.phases import FOLDS, Images, PhysicsBatches
 from phasegan.training.physics.gan import LOSSES, PhysicsGAN
 from phasegan.training.physics.statistics import evaluation_shares
 from phasegan.training.schedule import warmup_cosine
-from tests.training.loading import loaded
+from tests.training.loading import loaded, take_step
 
 CPU = torch.device("cpu")
 DATA = {"digest": "0", "size": 32, "padded": 32, "channels": "gray", "bits": 8, "samples": 4}
@@ -77,7 +77,7 @@ def weights_of(gan):
 def test_every_loss_has_its_name_and_every_network_learns():
     gan = PhysicsGAN(config(), CPU)
     before = weights_of(gan)
-    losses = gan.step(phases(gan, 1), batch(2))
+    losses = take_step(gan, phases(gan, 1), batch(2))
     assert tuple(sorted(losses)) == tuple(sorted(LOSSES))
     assert all(torch.isfinite(v) and not v.requires_grad for v in losses.values())
     after = weights_of(gan)
@@ -110,7 +110,7 @@ def test_a_term_of_weight_0_is_not_computed(monkeypatch, weights, names):
             return function(*arguments, **options)
 
         monkeypatch.setattr(f"phasegan.training.physics.gan.{function.__name__}", counted)
-    assert set(gan.step(phases(gan, 1), batch(2))) == names
+    assert set(take_step(gan, phases(gan, 1), batch(2))) == names
     assert called == names & set(terms)
     assert ("discriminator_b" in gan.networks()) == ("adversarial_ab" in names)
     assert (gan.discriminator_b is None) == ("adversarial_ab" not in names)
@@ -144,7 +144,7 @@ def test_losses_are_what_their_names_say():
             "discriminator_b": ((discriminator(2 * real_b - 1) - 1) ** 2).mean() / 2
             + (discriminator(fake_b) ** 2).mean() / 2,
         }
-    found = gan.step(real_a, Images(real_b))
+    found = take_step(gan, real_a, Images(real_b))
     assert set(found) == set(expected) == set(LOSSES)
     for name, value in found.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
@@ -174,7 +174,7 @@ def test_the_generator_follows_the_objective_and_domain_a_counts_as_often_as_it_
         + 3 * 0.1 * ((discriminator(fake_b) - 1) ** 2).mean()
     )
     expected = torch.autograd.grad(objective, list(net.parameters()), allow_unused=True)
-    gan.step(real_a, Images(real_b))
+    take_step(gan, real_a, Images(real_b))
     for parameter, gradient in zip(net.parameters(), expected, strict=True):
         if gradient is not None:
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
@@ -182,7 +182,7 @@ def test_the_generator_follows_the_objective_and_domain_a_counts_as_often_as_it_
 
 def test_gradients_are_clipped():
     gan = PhysicsGAN(config(optimiser={"clip_norm": 1e-3}, losses={"cycle_b": 100.0}), CPU)
-    gan.step(None, batch(1))
+    take_step(gan, None, batch(1))
     norm = torch.stack([p.grad.norm() for p in gan.generator_ab.parameters()]).norm()
     assert float(norm) == pytest.approx(1e-3, rel=0.01)
 
@@ -191,7 +191,7 @@ def test_the_average_follows_with_the_documented_decay():
     gan = PhysicsGAN(config(optimiser={"average": 0.3}), CPU)
     expected = [p.clone() for p in gan.ema.parameters()]
     for t in range(5):
-        gan.step(None, batch(t))
+        take_step(gan, None, batch(t))
         decay = min(0.3, (1 + t) / (10 + t))
         for mean, p in zip(expected, gan.generator_ab.parameters(), strict=True):
             mean.mul_(decay).add_(p.detach(), alpha=1 - decay)
@@ -202,7 +202,7 @@ def test_the_average_follows_with_the_documented_decay():
 
 def test_without_an_average_the_weights_are_the_generators():
     gan = PhysicsGAN(config(optimiser={"average": 0.0}), CPU)
-    gan.step(None, batch(1))
+    take_step(gan, None, batch(1))
     for a, b in zip(gan.ema.parameters(), gan.generator_ab.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -216,8 +216,10 @@ def test_ten_seeds_stay_finite_on_constant_and_near_constant_images(precision, s
         for value in (0.0, 0.5, 1.0):
             flat = torch.full((2, 1, 32, 32), value)
             flat[:, :, 3, 5] += spread * (1 if value < 1 else -1)
-            losses = gan.step(
-                gan.encode(flat, gan.encode.draw_noise(*flat.shape[:2], gan.noise)), Images(flat)
+            losses = take_step(
+                gan,
+                gan.encode(flat, gan.encode.draw_noise(*flat.shape[:2], gan.noise)),
+                Images(flat),
             )
             assert all(torch.isfinite(v) for v in losses.values())
         for network in (*gan.networks().values(), gan.generator_ab):
@@ -235,7 +237,7 @@ def test_phases_never_leave_float32_and_no_autocast_is_around_the_generator(monk
         return original(self, phase, trusted, fold)
 
     monkeypatch.setattr(kind, "estimates", watched)
-    gan.step(phases(gan, 1), batch(2))
+    take_step(gan, phases(gan, 1), batch(2))
     gan.reconstruct(np.zeros((1, 32, 17)), None)
     assert seen
     assert set(seen) == {(torch.float32, False)}
@@ -245,7 +247,7 @@ def test_colour_padding_and_noise():
     data = {"channels": "rgb", "padded": 64, "phase_noise": 0.2, "phase_bits": 6}
     gan = PhysicsGAN(config(data=data, networks={"encodings": ("posterior", "mean")}), CPU)
     before = weights_of(gan)
-    losses = gan.step(phases(gan, 1, channels=3), batch(2, channels=3))
+    losses = take_step(gan, phases(gan, 1, channels=3), batch(2, channels=3))
     assert all(torch.isfinite(v) for v in losses.values())
     estimate = gan.reconstruct(np.zeros((2, 3, 64, 33)), np.ones((2, 3, 64, 33), bool))
     assert estimate.shape == (2, 3, 32, 32)
@@ -268,7 +270,7 @@ def test_the_phase_of_a_projected_estimate_comes_back(projection, low, high):
         torch.nn.init.normal_(net.unets[0].exit.weight, std=0.05, generator=source)
         estimate = net(*real_a)
     assert estimate.abs().max() < 1
-    losses = gan.step(real_a, batch(2))
+    losses = take_step(gan, real_a, batch(2))
     assert low < losses["cycle_a"] < high
 
 
@@ -276,13 +278,13 @@ def test_a_restored_gan_goes_on_bit_by_bit(tmp_path):
     settings = {"pool_size": 2, "data": {"phase_noise": 0.1}}
     one, other = PhysicsGAN(config(**settings), CPU), PhysicsGAN(config(**settings, seed=9), CPU)
     for i in range(4):
-        one.step(phases(one, i), batch(100 + i))
+        take_step(one, phases(one, i), batch(100 + i))
     save_checkpoint(tmp_path / "c.pt", {"gan": one.state_dict()})
     other.load_state_dict(load_checkpoint(tmp_path / "c.pt", CPU)["gan"])
     for i in range(3):
         real_a = phases(one, i) if i % 2 else None
         other.noise.set_state(one.noise.get_state())
-        a, b = one.step(real_a, batch(i)), other.step(real_a, batch(i))
+        a, b = take_step(one, real_a, batch(i)), take_step(other, real_a, batch(i))
         assert all(torch.equal(a[name], b[name]) for name in a)
     ours, theirs = weights_of(one), weights_of(other)
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
@@ -436,7 +438,7 @@ def test_the_fewer_photographs_the_less_of_a_change_is_granted(crops, monkeypatc
     expected = evaluation_shares(made.photographs)
     assert gan.generator_ab.shares.tolist() == pytest.approx(expected)
     assert gan.ema.shares.tolist() == pytest.approx(expected)
-    gan.step(*loaded(made, 0))
+    take_step(gan, *loaded(made, 0))
     phase, _ = gan.encode(images(1), None)
     with torch.no_grad():
         free = gan.ema.train()(phase)
@@ -470,5 +472,5 @@ def test_the_first_estimates_leave_the_photograph_out(crops):
         apart, whole = net(phase, trusted, real_b.fold), net(phase, trusted)
     assert torch.isfinite(apart).all()
     assert all((apart[i] - whole[i]).abs().max() > 1e-3 for i in range(40))
-    losses = gan.step(*loaded(made, 0))
+    losses = take_step(gan, *loaded(made, 0))
     assert all(torch.isfinite(value) for value in losses.values())

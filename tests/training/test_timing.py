@@ -14,7 +14,7 @@ from phasegan.eta import RunTiming, StepKind, estimate_timings
 from phasegan.progress import Progress
 from phasegan.training import trainer
 from phasegan.training.cyclegan import CycleGAN
-from phasegan.training.physics import encoding_fit, statistics
+from phasegan.training.physics import statistics
 from phasegan.training.physics.gan import PhysicsGAN
 from phasegan.training.presets import TrainingSetup
 from phasegan.training.setup import timing
@@ -78,16 +78,16 @@ def test_fits_are_extrapolated_in_the_images_they_pass(monkeypatch, samples):
     clock = Clock()
 
     def cost(count):
-        return 0.5 + 0.01 * count * (2 if count < encoding_fit.MIRROR_BELOW else 1)
+        return 0.5 + 0.01 * count * (2 if count < statistics.MIRROR_BELOW else 1)
 
     def fit(generator, batches, rows, progress, encode):
         clock.now += cost(len(rows))
 
-    monkeypatch.setattr(encoding_fit, "time", clock)
-    monkeypatch.setattr(encoding_fit, "_fit", fit)
+    monkeypatch.setattr(statistics, "time", clock)
+    monkeypatch.setattr(statistics, "_fit", fit)
     batches = SimpleNamespace(config=SimpleNamespace(samples_b=samples))
     folds = [np.arange(samples * 3 // 4)] * 4 if samples > 8 else []
-    seconds = encoding_fit.benchmark_fits(SimpleNamespace(exact=True), batches, None, folds)
+    seconds = statistics._benchmark_fits(SimpleNamespace(exact=True), batches, None, folds)
     counts = [samples, *(len(fold) for fold in folds)]
     assert seconds == pytest.approx(sum(cost(count) for count in counts))
 
@@ -104,7 +104,7 @@ def second_a_step(monkeypatch):
         monotonic = perf_counter
 
     clock = Ticking()
-    for module in (encoding_fit, statistics, trainer, timing):
+    for module in (statistics, trainer, timing):
         monkeypatch.setattr(module, "time", clock)
     for kind in (CycleGAN, PhysicsGAN):
 

@@ -23,6 +23,7 @@ from phasegan.losses.diff_augment import OPERATIONS
 from phasegan.training.cyclegan import LOSSES, CycleGAN
 from phasegan.training.data.loader import Batch, MicroBatch
 from phasegan.training.ema import update_ema
+from tests.training.loading import take_step
 
 CPU = torch.device("cpu")
 
@@ -60,7 +61,7 @@ def state(network):
 def test_every_network_learns_with_every_loss(loss, generator):
     gan = CycleGAN(config(networks={"generator": generator}, losses={"adversarial": loss}), CPU)
     before = {name: state(net) for name, net in gan.networks().items()}
-    losses = gan.step(batch(1), batch(2))
+    losses = take_step(gan, batch(1), batch(2))
     assert tuple(losses) == LOSSES
     assert all(torch.isfinite(value) for value in losses.values())
     for name, network in gan.networks().items():
@@ -90,17 +91,17 @@ def test_losses_fall_where_they_should(name):
 def test_one_way_has_no_discriminator_of_a_and_a_way_back_only_for_the_cycle():
     gan = CycleGAN(config(preset="one-way"), CPU)
     assert gan.config.network_names == ("generator_ab", "generator_ba", "discriminator_b")
-    losses = gan.step(batch(1), batch(2))
+    losses = take_step(gan, batch(1), batch(2))
     assert set(losses) == {"adversarial_ab", "cycle_a", "identity_b", "discriminator_b"}
     gan = CycleGAN(config(preset="one-way", losses={"cycle_a": 0}), CPU)
     assert gan.config.network_names == ("generator_ab", "discriminator_b")
-    losses = gan.step(batch(1), batch(2))
+    losses = take_step(gan, batch(1), batch(2))
     assert set(losses) == {"adversarial_ab", "identity_b", "discriminator_b"}
 
 
 def test_domains_of_different_channels():
     gan = CycleGAN(config(channels=(1, 4), losses={"identity": 0.5}), CPU)
-    losses = gan.step(batch(1, 1), batch(2, 4))
+    losses = take_step(gan, batch(1, 1), batch(2, 4))
     assert not any(name.startswith("identity") for name in losses)
     assert gan.translate(batch(3, 1).numpy(), "ab").shape == (2, 4, 32, 32)
     assert gan.translate(batch(3, 4).numpy(), "ba").shape == (2, 1, 32, 32)
@@ -109,14 +110,14 @@ def test_domains_of_different_channels():
 def test_without_identity_the_objective_is_the_official_one():
     gan = CycleGAN(config(losses={"identity": 0}), CPU)
     assert {*gan.loss_names} == {*LOSSES} - {"identity_a", "identity_b"}
-    assert {*gan.step(batch(1), batch(2))} == {*gan.loss_names}
+    assert {*take_step(gan, batch(1), batch(2))} == {*gan.loss_names}
 
 
 def test_an_average_follows_slowly_and_is_what_is_kept():
     gan = CycleGAN(config(average=0.9), CPU)
     start = state(gan.networks()["generator_ab"])
     for seed in range(3):
-        gan.step(batch(seed), batch(seed + 9))
+        take_step(gan, batch(seed), batch(seed + 9))
     kept, latest = gan.networks()["generator_ab"], gan.nets.trained["generator_ab"]
     key = "model.1.weight"
     assert kept is gan.nets.ema["generator_ab"]
@@ -138,9 +139,9 @@ def test_averages_forget_their_beginning():
 def test_a_state_that_is_restored_goes_on_the_same():
     made = config(average=0.9, augment=OPERATIONS, networks={"spectral_norm": True})
     one, other = CycleGAN(made, CPU), CycleGAN(made.model_copy(update={"seed": 5}), CPU)
-    one.step(batch(1), batch(2))
+    take_step(one, batch(1), batch(2))
     other.load_state_dict(deepcopy(one.state_dict()))
-    assert one.step(batch(3), batch(4)) == other.step(batch(3), batch(4))
+    assert take_step(one, batch(3), batch(4)) == take_step(other, batch(3), batch(4))
     for name, network in one.networks().items():
         theirs = other.networks()[name].state_dict()
         assert all(torch.equal(v, theirs[k]) for k, v in network.state_dict().items())
@@ -151,7 +152,7 @@ def test_parts_of_a_batch_with_changes_are_the_batch():
     made = config(augment=OPERATIONS, batch_size=4, pool_size=0)
     one, other = CycleGAN(made, CPU), CycleGAN(made, CPU)
     a, b = batch(1, count=4), batch(2, count=4)
-    whole_losses = one.step(a, b)
+    whole_losses = take_step(one, a, b)
     parts = [BatchSlice(0, 1, 4), BatchSlice(1, 4, 4)]
     micro_batches = [MicroBatch(a[part.rows], b[part.rows], part) for part in parts]
     for name, value in other.training_step(Batch(micro_batches, 4)).items():
@@ -180,7 +181,7 @@ def test_batch_normalisation_sees_one_kind_of_pictures_at_a_time():
 
 def test_averages_have_the_latest_statistics_of_batch_normalisation():
     gan = CycleGAN(config(average=0.99, networks={"norm": "batch"}), CPU)
-    gan.step(batch(1), batch(2))
+    take_step(gan, batch(1), batch(2))
     latest, kept = gan.nets.trained["generator_ab"], gan.nets.ema["generator_ab"]
     for (name, value), (_, same) in zip(latest.named_buffers(), kept.named_buffers(), strict=True):
         assert torch.equal(value, same), name
@@ -192,11 +193,11 @@ def test_dropout_depends_on_seed_step_and_process_alone():
     def cycle_loss(seed=0, step=0, rank=0, around=0):
         processes = Processes(rank, 2).local_only()
         gan = CycleGAN(config(networks={"dropout": True}, seed=seed), CPU, processes=processes)
-        gan.load_networks(weights)
+        gan.nets.load_networks(weights)
         gan.nets.updates = step
         torch.manual_seed(around)
         before = torch.get_rng_state()
-        losses = gan.step(batch(1), batch(2))
+        losses = take_step(gan, batch(1), batch(2))
         assert torch.equal(torch.get_rng_state(), before)
         return float(losses["cycle_a"])
 

@@ -61,29 +61,21 @@ class SampleCallback(Protocol):
 
 
 class PhaseSamples(SampleCallback):
-    """Reconstruct a few phases.
+    """Reconstruct the first phases of the test split, or of the training split if that is empty.
 
     Parameters
     ----------
-    phase : numpy.ndarray
-        (n[, C], M, M // 2 + 1), radians.
-    images : numpy.ndarray, optional
-        (n[, C], N, N), the references, where there are any.
-    data_range : int
-        255 or 65535.
-    trusted : numpy.ndarray, optional
-        As `phase`, bool: False where it is undefined; all by default.
+    config : PhaseConfig
+        Not used.
+    file : PreparedFile
+        The phases, with images or without.
     """
 
-    def __init__(
-        self,
-        phase: NDArray[np.floating],
-        images: NDArray[np.generic] | None,
-        data_range: int,
-        trusted: NDArray[np.bool_] | None = None,
-    ) -> None:
-        self._phase, self._images, self._trusted = phase, images, trusted
-        self._data_range = data_range
+    def __init__(self, config: PhaseConfig, file: PreparedFile) -> None:
+        split, rows = file.test if len(file.test) else file.train, slice(0, PHASE_ROWS)
+        self._phase, self._trusted = split.phase(rows), ~split.undefined(rows)
+        self._images = split.images(rows) if file.has_images else None
+        self._data_range = file.layout.data_range
 
     def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw phase | reconstruction | reference, and add the frame to the film strip."""
@@ -112,26 +104,6 @@ class PhaseSamples(SampleCallback):
         errors = clipped_mse(estimates, self._images, data_range=self._data_range)
         captions = [["", f"MSE {error:,.0f}", ""] for error in errors]
         return contact_sheet(rows, [*titles, "reference"], captions, footer)
-
-
-def phase_samples(config: PhaseConfig, file: PreparedFile) -> PhaseSamples:
-    """Return the first samples of the test split, or of the training split if that is empty.
-
-    Parameters
-    ----------
-    config : PhaseConfig
-        Not used.
-    file : PreparedFile
-        The phases, with images or without.
-
-    Returns
-    -------
-    PhaseSamples
-        Of at most `PHASE_ROWS` samples.
-    """
-    split, rows = file.test if len(file.test) else file.train, slice(0, PHASE_ROWS)
-    images = split.images(rows) if file.has_images else None
-    return PhaseSamples(split.phase(rows), images, file.layout.data_range, ~split.undefined(rows))
 
 
 class TranslationSamples(SampleCallback):

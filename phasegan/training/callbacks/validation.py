@@ -18,7 +18,6 @@ from phasegan.distributed import Processes
 from phasegan.metrics.image_metrics import clipped_mse
 from phasegan.metrics.set_distances import sliced_wasserstein
 from phasegan.models.domains import denormalise_images
-from phasegan.training.data.pictures import training_images, validation_images
 
 _BLOCK = 16
 _MAX_IMAGES, _MAX_BYTES = 500, 128 * 2**20
@@ -143,8 +142,8 @@ def validate_translation(
     def score() -> float:
         distances = []
         for way, source in [("ab", 0), ("ba", 1)] if config.both_ways else [("ab", 0)]:
-            real = _squares(config, validation_images(config, data, source), source)
-            reference = _squares(config, training_images(config, data, 1 - source), 1 - source)
+            real = _squares(config, data.validation_images(config, source), source)
+            reference = _squares(config, data.training_images(config, 1 - source), 1 - source)
             fakes = gan.translate(real, way)
             distances.append(sliced_wasserstein(0.5 * (fakes + 1.0), 0.5 * (reference + 1.0)).mean)
         return float(np.mean(distances))

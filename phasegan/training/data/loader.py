@@ -48,6 +48,23 @@ class Batch(NamedTuple):
     """Whether the step uses domain A."""
 
 
+def full_batch(real_a: Any, real_b: Any) -> Batch:
+    """Return a batch in one part, of one process.
+
+    Parameters
+    ----------
+    real_a, real_b : torch.Tensor or NamedTuple of them
+        Of both domains, on the networks' device; `real_a` may be None.
+
+    Returns
+    -------
+    Batch
+        For a GAN's `training_step`.
+    """
+    part = BatchSlice.full(len(real_b if isinstance(real_b, torch.Tensor) else real_b[0]))
+    return Batch([MicroBatch(real_a, real_b, part)], part.total, real_a is not None)
+
+
 class HostBatch(NamedTuple):
     """What was read for a step, in memory."""
 

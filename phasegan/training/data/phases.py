@@ -114,18 +114,8 @@ class PaperBatches(UnpairedBatches):
 
     Parameters
     ----------
-    config : PaperConfig
-        Number of samples, batch size, seed.
-    file : PreparedFile
-        The phases and images; M equals N.
-    images : None
-        Not used.
-    device : torch.device
-        Of the batches.
-    execution : Execution
-        Where the data are kept between steps, and how they are read.
-    processes : Processes
-        Those that train together.
+    config, file, images, device, execution, processes
+        As of `TrainingSetup`; `images` is None, and M equals N.
     """
 
     def __init__(
@@ -176,21 +166,12 @@ class PhysicsBatches(UnpairedBatches):
     and degraded as the file's; or the stored phases themselves, where nothing is augmented or
     they come from a file of their own.
 
+    Everything random follows from seed, epoch and step alone.
+
     Parameters
     ----------
-    config : PhysicsConfig
-        Samples, halves, augmentation, seed. Everything random depends on the
-        seed, the epoch and the step alone.
-    file : PreparedFile
-        The phases, and the images where `images` is None.
-    images : PreparedFile, optional
-        Another file that the images come from.
-    device : torch.device
-        Of the batches.
-    execution : Execution
-        Where the data are kept between steps, and how they are read.
-    processes : Processes
-        Those that train together.
+    config, file, images, device, execution, processes
+        As of `TrainingSetup`.
     """
 
     def __init__(

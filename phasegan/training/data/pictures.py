@@ -9,59 +9,15 @@ from torch import Tensor
 
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.translation import TranslationConfig
-from phasegan.data.domain_folders import ImageSubset
 from phasegan.data.domain_scan import DomainData, domain_format
 from phasegan.data.image_dataset import ImageDataset
 from phasegan.data.images.conversion import to_unit_range
-from phasegan.data.samplers import choose_subset
 from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.training.data.cache_policy import CachePolicy
 from phasegan.training.data.loader import FORKS, HostBatch, UnpairedBatches
 
 _CROP = 2  # stream of a seed
-
-
-def training_images(config: TranslationConfig, data: DomainData, domain: int) -> ImageSubset:
-    """Return the images of a domain that are trained on: the first of a seeded shuffle.
-
-    Parameters
-    ----------
-    config : TranslationConfig
-        Numbers of images, seed.
-    data : DomainData
-        The domains.
-    domain : {0, 1}
-        A or B.
-
-    Returns
-    -------
-    ImageSubset
-        In the shuffle's order.
-    """
-    part, count = data.train[domain], (config.data.a, config.data.b)[domain].pictures
-    return part.subset(choose_subset(len(part), count, config.seed).tolist())
-
-
-def validation_images(config: TranslationConfig, data: DomainData, domain: int) -> ImageSubset:
-    """Return the images of a domain that validate: the last of the same shuffle.
-
-    Parameters
-    ----------
-    config : TranslationConfig
-        Number of images, seed.
-    data : DomainData
-        The domains.
-    domain : {0, 1}
-        A or B.
-
-    Returns
-    -------
-    ImageSubset
-        In the shuffle's order.
-    """
-    part, count = data.train[domain], config.validation.samples
-    return part.subset(choose_subset(len(part), len(part), config.seed)[-count:].tolist())
 
 
 class ImageBatches(UnpairedBatches):
@@ -72,18 +28,8 @@ class ImageBatches(UnpairedBatches):
 
     Parameters
     ----------
-    config : TranslationConfig
-        Numbers of images, size, crops, seed.
-    data : DomainData
-        The domains.
-    images : None
-        Not used.
-    device : torch.device
-        Of the batches.
-    execution : Execution
-        Whether decoded images are kept in memory, and how many workers decode.
-    processes : Processes
-        Those that train together.
+    config, data, images, device, execution, processes
+        As of `TrainingSetup`; `images` is None.
     """
 
     def __init__(
@@ -99,7 +45,7 @@ class ImageBatches(UnpairedBatches):
         domains = ((0, config.data.a), (1, config.data.b))
         self.datasets = [
             ImageDataset(
-                training_images(config, data, domain),
+                data.training_images(config, domain),
                 domain_format(about),
                 config.data.load,
                 config.data.fit,

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
-from phasegan.data.unpaired_sampler import BatchSlice
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.fourier.convention import forward
 from phasegan.fourier.phase_encoder import PhaseEncoder
@@ -30,7 +29,7 @@ from phasegan.models.spectral import SpectralGenerator
 from phasegan.progress import Progress
 from phasegan.training.accelerator import Accelerator
 from phasegan.training.data.loader import Batch, MicroBatch
-from phasegan.training.data.phases import Images, Phases, PhysicsBatches
+from phasegan.training.data.phases import PhysicsBatches
 from phasegan.training.ema import update_ema
 from phasegan.training.gan import GAN
 from phasegan.training.image_pool import ImagePool
@@ -130,29 +129,6 @@ class PhysicsGAN(GAN):
             self.statistics.make_folds(batches)
         else:
             self.statistics.fit(batches, progress)
-
-    def step(
-        self, real_a: Phases | None, real_b: Images, lr_factor: float = 1.0
-    ) -> dict[str, Tensor]:
-        """Run `training_step` on one batch of each domain.
-
-        Parameters
-        ----------
-        real_a : Phases, optional
-            (n, C, M, M // 2 + 1).
-        real_b : Images
-            (n, C, N, N); they do not belong to the phases.
-        lr_factor : float
-            As of `training_step`.
-
-        Returns
-        -------
-        dict of torch.Tensor
-            As `training_step`.
-        """
-        part = BatchSlice.full(len(real_b.pixels))
-        micro_batches = [MicroBatch(real_a, real_b, part)]
-        return self.training_step(Batch(micro_batches, part.total, real_a is not None), lr_factor)
 
     def training_step(self, batch: Batch, lr_factor: float = 1.0) -> dict[str, Tensor]:
         """Update the generator, then the discriminator if the batch has domain A.

@@ -11,20 +11,31 @@ from torch import Tensor
 
 from phasegan.config.physics import PhysicsConfig
 from phasegan.distributed import Processes
+from phasegan.eta import LinearCost
 from phasegan.fourier.convention import half_plane
 from phasegan.fourier.phase_encoder import PhaseEncoder
 from phasegan.losses.reconstruction import phase_weights
 from phasegan.models.cascade import Coefficients
-from phasegan.models.spectral import SpectralGenerator
+from phasegan.models.cascade_fit import MAX_FIT_IMAGES, MIRROR_BELOW, fit_shrinkage
+from phasegan.models.spectral import EncodingContext, SpectralGenerator
 from phasegan.progress import Progress
 from phasegan.training.data.phases import FOLDED_BELOW, FOLDS, PhysicsBatches
-from phasegan.training.physics.encoding_fit import benchmark_fits, fit_cascades
+from phasegan.training.seeding import seeded_generator
 
 BENCHMARK_IMAGES = 64
 """Images of the rough statistics."""
 
 HALF_TRUSTED_PHOTOGRAPHS = 15
 """Photographs from which half of the learned change holds on others."""
+
+_MOST_CORRECTED = 400
+"""Largest number of images whose estimates a cascade is fitted to correct."""
+
+BENCHMARK_FITS = (16, 64)
+"""Images that fits are timed on: enough that their cost outweighs the fixed one."""
+
+_BATCH = 8
+_NOISE = 5
 
 ChannelCascades = list[Coefficients]
 
@@ -130,7 +141,7 @@ class DomainStatistics:
             means = batches.mean_statistics()
             self.set_means(*means)
             if self._fits:
-                full, *leaving_out = fit_cascades(
+                full, *leaving_out = _fit_cascades(
                     self._generator, batches, folds, self._encode, progress
                 )
                 self.set_means(*means, full)
@@ -164,7 +175,7 @@ class DomainStatistics:
         if self._fits:
             folds = self.make_folds(batches)
             self._generator.folds = self._unfitted(len(folds))
-            seconds += benchmark_fits(self._generator, batches, self._encode, folds)
+            seconds += _benchmark_fits(self._generator, batches, self._encode, folds)
         return seconds
 
     def _unfitted(self, count: int) -> list[ChannelCascades]:
@@ -219,3 +230,100 @@ class DomainStatistics:
             for fold in state
         ]
         self._copy_buffers()
+
+
+def _fit_cascades(
+    generator: SpectralGenerator,
+    batches: PhysicsBatches,
+    folds: list[NDArray[np.int64]],
+    encode: PhaseEncoder,
+    progress: Progress,
+) -> list[list[Coefficients]]:
+    """Return cascades fitted to domain B: one a channel, of all images and without each fold.
+
+    Cascades that correct an estimate have few terms that could overfit the images, and no folds.
+    """
+    corrected = None if generator.exact else encode
+    return [
+        _fit(generator, batches, rows, progress, corrected)
+        for rows in _rows(generator, batches, folds)
+    ]
+
+
+def _benchmark_fits(
+    generator: SpectralGenerator,
+    batches: PhysicsBatches,
+    encode: PhaseEncoder,
+    folds: list[NDArray[np.int64]],
+) -> float:
+    """Return the seconds that `_fit_cascades` will take: linear in the images it passes."""
+    corrected = None if generator.exact else encode
+
+    def passed(count: int) -> int:
+        mirrored = generator.exact and count < MIRROR_BELOW
+        return count * (1 + mirrored)
+
+    def timed(count: int) -> float:
+        start = time.perf_counter()
+        _fit(generator, batches, np.arange(count), Progress(), corrected)
+        return time.perf_counter() - start
+
+    counts = [min(len(rows), MAX_FIT_IMAGES) for rows in _rows(generator, batches, folds)]
+    few, more = (min(number, batches.config.samples_b) for number in BENCHMARK_FITS)
+    cost = LinearCost.measure(timed, few, more, passed)
+    return sum(cost.at(passed(count)) for count in counts)
+
+
+def _rows(
+    generator: SpectralGenerator, batches: PhysicsBatches, folds: list[NDArray[np.int64]]
+) -> list[NDArray[np.int64]]:
+    """Return the images of domain B that each cascade is fitted to."""
+    count = batches.config.samples_b
+    if generator.exact:
+        return [np.arange(count), *folds]
+    return [np.arange(0, count, -(-count // _MOST_CORRECTED))]
+
+
+def _fit(
+    generator: SpectralGenerator,
+    batches: PhysicsBatches,
+    positions: NDArray[np.int64],
+    progress: Progress,
+    encode: PhaseEncoder | None = None,
+) -> list[Coefficients]:
+    share = len(positions) / batches.config.samples_b
+    if len(positions) > MAX_FIT_IMAGES:
+        even = np.arange(MAX_FIT_IMAGES) * len(positions) // MAX_FIT_IMAGES
+        positions = positions[even]
+    images, white, estimates = batches.images(positions), batches.data_range, None
+    device = generator.mean_magnitude.device
+    if encode is not None:
+        estimates = white * _posterior(generator, images.astype(np.float64) / white, encode)
+    return [
+        fit_shrinkage(
+            images[:, channel],
+            data_range=white,
+            photographs=max(1, round(batches.photographs * share)),
+            estimates=None if estimates is None else estimates[:, channel],
+            progress=progress,
+        ).coefficients(device)
+        for channel in range(images.shape[1])
+    ]
+
+
+def _posterior(
+    generator: SpectralGenerator, images: NDArray[np.float64], encode: PhaseEncoder
+) -> NDArray[np.float32]:
+    """Return the encoding `posterior` of the phases of images in 0..1."""
+    device, encoded = generator.mean_magnitude.device, []
+    noise = seeded_generator(0, _NOISE, device)
+    for start in range(0, len(images), _BATCH):
+        pixels = torch.from_numpy(images[start : start + _BATCH]).float().to(device)
+        phases = encode(pixels, encode.draw_noise(len(pixels), pixels.shape[1], noise))
+        with torch.no_grad():
+            phasor = torch.polar(torch.ones_like(phases.phase), phases.phase)
+            if phases.trusted is not None:
+                phasor = phasor * phases.trusted
+            context = EncodingContext(phasor, phases.trusted, None)
+            encoded.append(generator.encode("posterior", context).cpu().numpy())
+    return np.concatenate(encoded)
