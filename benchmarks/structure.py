@@ -190,16 +190,15 @@ def one_step(file: Path, preset: str) -> Callable[[], object]:
     from phasegan.config.execution import Execution
     from phasegan.config.resolve.phases import resolve_phases
     from phasegan.data.hdf5.reader import PreparedFile
-    from phasegan.training.presets import find_preset
+    from phasegan.training.presets import TrainingSetup
     from phasegan.training.setup.timing import benchmark_setup
 
     device, execution = torch.device("cpu"), Execution(resident="disk", workers=0)
     small: dict[str, Any] = {"paper": {"base_channels": 4}, "physics": {"widths": (4, 4)}}[preset]
     prepared = PreparedFile(file)
     config = resolve_phases(prepared.facts, device, preset=preset, epochs=1, **small)
-    parts = find_preset(config)
-    gan = parts.gan(config, device, execution)
-    batches = parts.batches(config, prepared, None, device, execution)
+    setup = TrainingSetup(config, prepared, device, execution=execution)
+    gan, batches = setup.make_gan(), setup.make_batches()
     benchmark_setup(gan, batches)
     numbers = itertools.count(0, getattr(config, "period", 1))  # steps with both domains
     return lambda: gan.training_step(batches.load(next(numbers)))

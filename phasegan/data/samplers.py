@@ -49,46 +49,6 @@ def choose_subset(total: int, samples: int, seed: int) -> Rows:
     return np.random.default_rng([seed, _SUBSET]).permutation(total)[:samples]
 
 
-class Permutations:
-    """Random permutations of 0..count−1 by key, drawn when the key changes.
-
-    A permutation of a whole set takes longer than a training step: 0.4 s of 10⁷ samples.
-    So the last one is kept, in int32 where that is enough.
-
-    Parameters
-    ----------
-    count : int
-        Items that are permuted.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._key: tuple[int, ...] | None = None
-        self._order = np.arange(0)
-
-    def take(self, key: tuple[int, ...], places: Rows) -> Rows:
-        """Return the items at some places of a permutation.
-
-        Parameters
-        ----------
-        key : tuple of int
-            Decides the permutation, as `numpy.random.default_rng(key).permutation(count)`.
-        places : numpy.ndarray
-            int64, in 0..count−1.
-
-        Returns
-        -------
-        numpy.ndarray
-            int64, same shape.
-        """
-        if key != self._key:
-            self._key = None
-            self._order = np.arange(self.count, dtype=np.min_scalar_type(-max(self.count, 2**16)))
-            np.random.default_rng(key).shuffle(self._order)
-            self._key = key
-        return self._order[places].astype(np.int64)
-
-
 class Partition(NamedTuple):
     """One of several equal parts."""
 

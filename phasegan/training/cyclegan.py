@@ -59,14 +59,8 @@ class CycleGAN(GAN):
 
     Parameters
     ----------
-    config : PaperConfig or TranslationConfig
-        Sizes, weights of the losses, rates, seed.
-    device : torch.device
-        Of the networks.
-    execution : Execution
-        Switches of speed and memory.
-    processes : Processes
-        Those that train together.
+    config, device, execution, processes
+        As of `TrainingSetup`.
     """
 
     def __init__(

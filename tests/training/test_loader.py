@@ -18,12 +18,11 @@ import phasegan
 from phasegan.config.execution import Execution
 from phasegan.config.resolve.phases import resolve_phases
 from phasegan.config.resolve.translation import resolve_translation, scan_options
-from phasegan.data import samplers
+from phasegan.data import unpaired_sampler
 from phasegan.data.domain_folders import open_domains
 from phasegan.data.domain_scan import scan_domains
 from phasegan.data.image_dataset import ImageDataset
-from phasegan.data.samplers import Permutations
-from phasegan.data.unpaired_sampler import UnpairedSampler
+from phasegan.data.unpaired_sampler import Permutations, UnpairedSampler
 from phasegan.distributed import Processes
 from phasegan.errors import InputError, RunError
 from phasegan.progress import Progress
@@ -90,7 +89,7 @@ def test_one_permutation_is_drawn_for_an_epoch_and_domain(monkeypatch):
         drawn.append(key)
         return np.random.Generator(np.random.PCG64(key))
 
-    monkeypatch.setattr(samplers.np.random, "default_rng", shuffled)
+    monkeypatch.setattr(unpaired_sampler.np.random, "default_rng", shuffled)
     sampler = UnpairedSampler((100, 30), 100, 1, 0, reshuffle=True)
     for number in range(200):
         sampler[number]

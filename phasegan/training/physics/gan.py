@@ -50,14 +50,8 @@ class PhysicsGAN(GAN):
 
     Parameters
     ----------
-    config : PhysicsConfig
-        Sizes, weights of the losses, rates, seed.
-    device : torch.device
-        Of the networks.
-    execution : Execution
-        Switches of speed and memory.
-    processes : Processes
-        Those that train together.
+    config, device, execution, processes
+        As of `TrainingSetup`.
     """
 
     loss_names = LOSSES
