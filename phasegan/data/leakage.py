@@ -149,6 +149,27 @@ def find_leaks(file: PreparedFile, progress: Progress | None = None) -> LeakRepo
     return LeakReport(tuple(leaks), len(test.sources))
 
 
+def count_same_source(
+    split: PreparedSplit, rows: NDArray[np.int64], others: NDArray[np.int64]
+) -> int:
+    """Count samples that are crops of a photograph which other samples of the split are of too.
+
+    Parameters
+    ----------
+    split : PreparedSplit
+        Of the samples.
+    rows, others : numpy.ndarray
+        int64, indices into the split.
+
+    Returns
+    -------
+    int
+        How many of `rows`.
+    """
+    sources = set(split.source_sha256(np.sort(others)))
+    return sum(name in sources for name in split.source_sha256(rows))
+
+
 def _positions(values: list[str]) -> defaultdict[str, list[int]]:
     positions = defaultdict(list)
     for position, value in enumerate(values):

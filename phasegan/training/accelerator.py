@@ -70,18 +70,7 @@ class Accelerator:
         return torch.autocast(self.device.type, dtype=self.autocast_dtype)
 
     def prepare(self, network: nn.Module) -> None:
-        """Move a convolutional network to the device in its memory layout, and configure it.
-
-        Parameters
-        ----------
-        network : torch.nn.Module
-            Changed in place.
-        """
-        self.to_device(network)
-        self.configure(network)
-
-    def to_device(self, network: nn.Module) -> None:
-        """Move a convolutional network to the device, in its memory layout.
+        """Move a convolutional network to the device, and configure it unless it is frozen.
 
         Parameters
         ----------
@@ -89,6 +78,8 @@ class Accelerator:
             Changed in place.
         """
         network.to(self.device, memory_format=self._format)  # type: ignore[call-overload]
+        if any(parameter.requires_grad for parameter in network.parameters()):
+            self.configure(network)
 
     def configure(self, network: nn.Module) -> None:
         """Set activation checkpointing of a convolutional network, and compile it if asked.
@@ -165,23 +156,36 @@ class Accelerator:
             mean = share * value.detach()
             terms[name] = terms[name] + mean if name in terms else mean
 
-    def all_reduce_grads(self, modules: Iterable[nn.Module]) -> None:
-        """Sum the gradients of networks over all processes.
+    def optimiser_step(
+        self, optimiser: torch.optim.Optimizer, modules: Iterable[nn.Module], clip_norm: float = 0.0
+    ) -> None:
+        """Update networks by the sum of the gradients of all processes.
 
         Parameters
         ----------
+        optimiser : torch.optim.Optimizer
+            Of the networks' parameters.
         modules : iterable of torch.nn.Module
-            Changed in place; a parameter without a gradient gets one.
+            The networks; a parameter without a gradient gets one.
+        clip_norm : float
+            Largest norm of all gradients together; 0: any.
         """
+        parameters = [parameter for module in modules for parameter in module.parameters()]
+        self._all_reduce_grads(parameters)
+        if clip_norm > 0:
+            self.scaler.unscale_(optimiser)
+            nn.utils.clip_grad_norm_(parameters, clip_norm)
+        self.scaler.step(optimiser)
+
+    def _all_reduce_grads(self, parameters: Sequence[nn.Parameter]) -> None:
         if self.processes.count == 1:
             return
         self.scaler.scale(torch.zeros((), device=self.device))  # ready, also without a share
         gradients = []
-        for module in modules:
-            for parameter in module.parameters():
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                gradients.append(parameter.grad)
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
         self.processes.all_reduce_sum(gradients)
 
     def set_learning_rate(self, optimiser: torch.optim.Optimizer | None, rate: float) -> None:

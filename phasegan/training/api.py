@@ -15,13 +15,15 @@ from phasegan.config.options.train import TrainCommand, TrainOptions
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.leakage import count_same_source
+from phasegan.data.samplers import choose_subset
 from phasegan.devices import choose_device, memory_guard, torch_algorithms
 from phasegan.distributed import process_group
 from phasegan.eta import Estimate
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
-from phasegan.training.callbacks.validation import count_shared_photographs
+from phasegan.training.callbacks.validation import validation_indices
 from phasegan.training.presets import Data, TrainingSetup
 from phasegan.training.setup.inputs import PathLike, default_data, is_translation, open_inputs
 from phasegan.training.setup.run_state import RunState, find_run_state
@@ -228,10 +230,11 @@ def _warn_threads(run: RunFolder, progress: Progress) -> None:
 
 def _warn_shared(config: TrainConfig, file: Data, progress: Progress) -> None:
     """Warn where validation samples are crops of training photographs."""
-    if not isinstance(file, PreparedFile) or not isinstance(config, PhaseConfig):
-        return
     count = config.validation.samples
-    shared = count_shared_photographs(config, file) if count else 0
+    if not (count and isinstance(file, PreparedFile) and isinstance(config, PhaseConfig)):
+        return
+    trained = choose_subset(len(file.train), config.data.samples, config.seed)
+    shared = count_same_source(file.train, validation_indices(config, file), trained)
     if shared:
         progress.warn(
             f"{shared} of {count} samples that validate are crops of photographs that are trained "

@@ -122,19 +122,19 @@ def checkpoint_errors(path: Path) -> Iterator[None]:
 
 
 def is_finite(state: dict[str, Any]) -> bool:
-    """Return whether all floating-point state of the networks is finite.
+    """Return whether all floating-point tensors of a state are finite.
 
     Parameters
     ----------
     state : dict
-        With a key `gan`.
+        A tree, see `phasegan.io.tensor_tree`.
 
     Returns
     -------
     bool
-        False if a tensor under `state["gan"]` holds a NaN or an infinity.
+        False if a tensor holds a NaN or an infinity.
     """
-    return all(bool(torch.isfinite(tensor).all()) for tensor in tree_tensors(state["gan"]))
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tree_tensors(state))
 
 
 class Checkpoints:

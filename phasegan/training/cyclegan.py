@@ -9,6 +9,7 @@ direction alone has no `discriminator_a`, and a `generator_ba` only for the cycl
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -76,29 +77,24 @@ class CycleGAN(GAN):
         self.adversarial_loss = adversarial_loss(design.adversarial)
         self.nets = Networks(design, seeded_generator(config.seed, 0))
         self.generators, self.discriminators = self.nets.generators, self.nets.discriminators
-        for network in self.nets.trained.values():
+        for network in (*self.nets.trained.values(), *self.nets.ema.values()):
             self.accelerator.prepare(network)
-        for network in self.nets.ema.values():
-            self.accelerator.to_device(network)
         adam = design.optimiser
-        betas = (adam.beta1, adam.beta2)
-        make = self.accelerator.make_optimiser
-        kind = torch.optim.Adam
-        generators, discriminators = (
-            list(self.generators.values()),
-            list(self.discriminators.values()),
-        )
-        self.optimiser_g = make(kind, generators, adam.learning_rate, betas=betas)
-        self.optimiser_d = make(kind, discriminators, adam.learning_rate, betas=betas)
-        self.pools = {
-            domain: ImagePool(
-                config.pool_size, seeded_generator(config.seed, _POOL_STREAMS[domain])
+        self.optimiser_g, self.optimiser_d = (
+            self.accelerator.make_optimiser(
+                torch.optim.Adam,
+                list(networks.values()),
+                adam.learning_rate,
+                betas=(adam.beta1, adam.beta2),
             )
+            for networks in (self.generators, self.discriminators)
+        )
+        source = functools.partial(seeded_generator, config.seed)
+        self.pools = {
+            domain: ImagePool(config.pool_size, source(_POOL_STREAMS[domain]))
             for domain in self.discriminators
         }
-        self.diff_augment = DiffAugment(
-            design.augment, seeded_generator(config.seed, _AUGMENT_STREAM)
-        )
+        self.diff_augment = DiffAugment(design.augment, source(_AUGMENT_STREAM))
         self.loss_names = tuple(name for name in LOSSES if self._has(name))
 
     def _has(self, name: str) -> bool:
@@ -127,7 +123,7 @@ class CycleGAN(GAN):
         self.optimiser_g.zero_grad(set_to_none=True)
         with self._dropout_seed():
             fakes = [self._generate(micro, numbers, terms) for micro in batch.micro_batches]
-        self._update(self.optimiser_g, list(self.generators.values()))
+        self.accelerator.optimiser_step(self.optimiser_g, self.generators.values())
 
         for network in discriminators:
             network.requires_grad_(True)
@@ -137,7 +133,7 @@ class CycleGAN(GAN):
         }
         for micro in batch.micro_batches:
             self._discriminate(micro, old, numbers, terms)
-        self._update(self.optimiser_d, discriminators)
+        self.accelerator.optimiser_step(self.optimiser_d, discriminators)
         self.accelerator.scaler.update()
         self.nets.update_ema()
         return terms
@@ -252,10 +248,6 @@ class CycleGAN(GAN):
         none = torch.zeros(0, *shape, device=self.device)
         rows = torch.cat([none, *(fake[domain].float() for fake in fakes)])
         return self.pools[domain].query(self.accelerator.processes.gather_rows(rows, total))
-
-    def _update(self, optimiser: torch.optim.Optimizer, networks: Sequence[nn.Module]) -> None:
-        self.accelerator.all_reduce_grads(networks)
-        self.accelerator.scaler.step(optimiser)
 
     def translate(self, images: NDArray[np.floating], way: Way) -> NDArray[np.float32]:
         """Translate images with the generator that the run folder keeps.

@@ -273,7 +273,7 @@ class Trainer:
     def _save(self, state: State) -> None:
         """Write a checkpoint, weights and status, if all weights are finite."""
         gan = self.gan.state_dict()
-        if not is_finite({"gan": gan}):
+        if not is_finite(gan):
             raise NonFiniteError
         self.loss_meter.reduce(self.processes)
         self.processes.broadcast_result(lambda: self._write(state, gan))

@@ -80,14 +80,15 @@ def test_fits_are_extrapolated_in_the_images_they_pass(monkeypatch, samples):
     def cost(count):
         return 0.5 + 0.01 * count * (2 if count < statistics.MIRROR_BELOW else 1)
 
-    def fit(generator, batches, rows, progress, encode):
+    def fit(batches, rows, progress):
         clock.now += cost(len(rows))
 
     monkeypatch.setattr(statistics, "time", clock)
-    monkeypatch.setattr(statistics, "_fit", fit)
+    fitted = statistics.DomainStatistics.__new__(statistics.DomainStatistics)
+    fitted._generator, fitted._fit_cascade = SimpleNamespace(exact=True), fit
     batches = SimpleNamespace(config=SimpleNamespace(samples_b=samples))
     folds = [np.arange(samples * 3 // 4)] * 4 if samples > 8 else []
-    seconds = statistics._benchmark_fits(SimpleNamespace(exact=True), batches, None, folds)
+    seconds = fitted._benchmark_fits(batches, folds)
     counts = [samples, *(len(fold) for fold in folds)]
     assert seconds == pytest.approx(sum(cost(count) for count in counts))
 

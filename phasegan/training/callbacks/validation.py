@@ -45,28 +45,6 @@ def validation_indices(config: PhaseConfig, file: PreparedFile) -> NDArray[np.in
     return np.sort(choose_subset(total, total, config.seed)[total - count :])
 
 
-def count_shared_photographs(config: PhaseConfig, file: PreparedFile) -> int:
-    """Count the validation samples that are crops of a photograph that is trained on.
-
-    Parameters
-    ----------
-    config : PhaseConfig
-        The run.
-    file : PreparedFile
-        The phases.
-
-    Returns
-    -------
-    int
-        At most the number of validation samples.
-    """
-    trained = choose_subset(len(file.train), config.data.samples, config.seed)
-    sources = set(file.train.source_sha256(np.sort(trained)))
-    return sum(
-        name in sources for name in file.train.source_sha256(validation_indices(config, file))
-    )
-
-
 def validate_phases(
     config: PhaseConfig,
     file: PreparedFile,

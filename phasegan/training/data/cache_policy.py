@@ -27,7 +27,7 @@ class CachePolicy(NamedTuple):
     location: str | None = None
 
     def in_memory(self, size: int) -> bool:
-        """Return whether data are kept in memory.
+        """Return whether data of so many bytes are kept in memory, or are on the way to the device.
 
         Parameters
         ----------
@@ -37,14 +37,14 @@ class CachePolicy(NamedTuple):
         Returns
         -------
         bool
-            True also for data that are copied to the device once.
+            By `location`, or by size.
         """
-        return self.location in ("memory", "device") or (
-            self.location is None and size <= RESIDENT_BYTES
-        )
+        if self.location is None:
+            return size <= RESIDENT_BYTES
+        return self.location != "disk"
 
     def on_device(self, size: int) -> bool:
-        """Return whether data are kept on the device too.
+        """Return whether data of so many bytes are kept on the device; never on a CPU.
 
         Parameters
         ----------
@@ -54,10 +54,8 @@ class CachePolicy(NamedTuple):
         Returns
         -------
         bool
-            False on a CPU.
+            By `location`, or by the free memory of a CUDA GPU: that of others is unknown.
         """
-        if self.device.type == "cpu" or self.location is not None:
+        if self.location is not None or self.device.type != "cuda":
             return self.device.type != "cpu" and self.location == "device"
-        if self.device.type != "cuda":
-            return False  # its free memory is unknown
         return size <= DEVICE_SHARE * torch.cuda.mem_get_info(self.device)[0]

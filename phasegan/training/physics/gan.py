@@ -144,12 +144,9 @@ class PhysicsGAN(GAN):
                 self._step_b(micro, noise, terms)
             if both:
                 fakes.append(self._step_a(micro, terms))
-        self.accelerator.all_reduce_grads((self.generator_ab,))
-        self.accelerator.scaler.unscale_(self.optimiser_g)
-        if adam.clip_norm > 0:
-            nn.utils.clip_grad_norm_(self.generator_ab.parameters(), adam.clip_norm)
-        self.accelerator.scaler.step(self.optimiser_g)
-        self._update_ema()
+        self.accelerator.optimiser_step(self.optimiser_g, (self.generator_ab,), adam.clip_norm)
+        update_ema(self.ema, self.generator_ab, adam.average, self.updates)
+        self.updates += 1
         if both and self.discriminator_b is not None:
             self._discriminator_step(self.discriminator_b, batch, fakes, terms)
         self.accelerator.scaler.update()
@@ -226,13 +223,7 @@ class PhysicsGAN(GAN):
                 )
                 loss = discriminator_loss(*scores)
             self.accelerator.backward(micro.part.share, loss, {"discriminator_b": loss}, terms)
-        self.accelerator.all_reduce_grads((discriminator,))
-        self.accelerator.scaler.step(optimiser)
-
-    def _update_ema(self) -> None:
-        """Update the average of the generator's weights."""
-        update_ema(self.ema, self.generator_ab, self.config.optimiser.average, self.updates)
-        self.updates += 1
+        self.accelerator.optimiser_step(optimiser, (discriminator,))
 
     def reconstruct(
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None

@@ -110,18 +110,7 @@ class DomainStatistics:
         return "cascade" in self._config.networks.encodings
 
     def make_folds(self, batches: PhysicsBatches) -> list[NDArray[np.int64]]:
-        """Divide domain B into the folds that cascades leave out, if there are cascades.
-
-        Parameters
-        ----------
-        batches : PhysicsBatches
-            Of the run.
-
-        Returns
-        -------
-        list of numpy.ndarray
-            As of `PhysicsBatches.make_folds`; empty without cascades.
-        """
+        """Divide domain B into folds, as `PhysicsBatches.make_folds`; none without cascades."""
         return batches.make_folds() if self._fits else []
 
     def fit(self, batches: PhysicsBatches, progress: Progress) -> None:
@@ -141,8 +130,9 @@ class DomainStatistics:
             means = batches.mean_statistics()
             self.set_means(*means)
             if self._fits:
-                full, *leaving_out = _fit_cascades(
-                    self._generator, batches, folds, self._encode, progress
+                full, *leaving_out = (
+                    self._fit_cascade(batches, rows, progress)
+                    for rows in self._fitted_rows(batches, folds)
                 )
                 self.set_means(*means, full)
                 self._generator.folds = leaving_out
@@ -175,7 +165,7 @@ class DomainStatistics:
         if self._fits:
             folds = self.make_folds(batches)
             self._generator.folds = self._unfitted(len(folds))
-            seconds += _benchmark_fits(self._generator, batches, self._encode, folds)
+            seconds += self._benchmark_fits(batches, folds)
         return seconds
 
     def _unfitted(self, count: int) -> list[ChannelCascades]:
@@ -231,99 +221,70 @@ class DomainStatistics:
         ]
         self._copy_buffers()
 
+    # --- fits of cascades ---------------------------------------------------------
 
-def _fit_cascades(
-    generator: SpectralGenerator,
-    batches: PhysicsBatches,
-    folds: list[NDArray[np.int64]],
-    encode: PhaseEncoder,
-    progress: Progress,
-) -> list[list[Coefficients]]:
-    """Return cascades fitted to domain B: one a channel, of all images and without each fold.
+    def _fitted_rows(
+        self, batches: PhysicsBatches, folds: list[NDArray[np.int64]]
+    ) -> list[NDArray[np.int64]]:
+        """Return the images of domain B that each cascade is fitted to: all, and without a fold.
 
-    Cascades that correct an estimate have few terms that could overfit the images, and no folds.
-    """
-    corrected = None if generator.exact else encode
-    return [
-        _fit(generator, batches, rows, progress, corrected)
-        for rows in _rows(generator, batches, folds)
-    ]
+        Cascades that correct an estimate have few terms that could overfit the images: they are
+        fitted to some of these, and leave no fold out.
+        """
+        count = batches.config.samples_b
+        if self._generator.exact:
+            return [np.arange(count), *folds]
+        return [np.arange(0, count, -(-count // _MOST_CORRECTED))]
 
+    def _benchmark_fits(self, batches: PhysicsBatches, folds: list[NDArray[np.int64]]) -> float:
+        """Return the seconds that all fits will take: linear in the images they pass."""
 
-def _benchmark_fits(
-    generator: SpectralGenerator,
-    batches: PhysicsBatches,
-    encode: PhaseEncoder,
-    folds: list[NDArray[np.int64]],
-) -> float:
-    """Return the seconds that `_fit_cascades` will take: linear in the images it passes."""
-    corrected = None if generator.exact else encode
+        def passed(count: int) -> int:
+            mirrored = self._generator.exact and count < MIRROR_BELOW
+            return count * (1 + mirrored)
 
-    def passed(count: int) -> int:
-        mirrored = generator.exact and count < MIRROR_BELOW
-        return count * (1 + mirrored)
+        def timed(count: int) -> float:
+            start = time.perf_counter()
+            self._fit_cascade(batches, np.arange(count), Progress())
+            return time.perf_counter() - start
 
-    def timed(count: int) -> float:
-        start = time.perf_counter()
-        _fit(generator, batches, np.arange(count), Progress(), corrected)
-        return time.perf_counter() - start
+        counts = [min(len(rows), MAX_FIT_IMAGES) for rows in self._fitted_rows(batches, folds)]
+        few, more = (min(number, batches.config.samples_b) for number in BENCHMARK_FITS)
+        cost = LinearCost.measure(timed, few, more, passed)
+        return sum(cost.at(passed(count)) for count in counts)
 
-    counts = [min(len(rows), MAX_FIT_IMAGES) for rows in _rows(generator, batches, folds)]
-    few, more = (min(number, batches.config.samples_b) for number in BENCHMARK_FITS)
-    cost = LinearCost.measure(timed, few, more, passed)
-    return sum(cost.at(passed(count)) for count in counts)
+    def _fit_cascade(
+        self, batches: PhysicsBatches, positions: NDArray[np.int64], progress: Progress
+    ) -> ChannelCascades:
+        """Fit shrinkage cascades to images of domain B, one a channel."""
+        share = len(positions) / batches.config.samples_b
+        if len(positions) > MAX_FIT_IMAGES:
+            even = np.arange(MAX_FIT_IMAGES) * len(positions) // MAX_FIT_IMAGES
+            positions = positions[even]
+        images, white, estimates = batches.images(positions), batches.data_range, None
+        if not self._generator.exact:
+            estimates = white * self._posterior(images.astype(np.float64) / white)
+        return [
+            fit_shrinkage(
+                images[:, channel],
+                data_range=white,
+                photographs=max(1, round(batches.photographs * share)),
+                estimates=None if estimates is None else estimates[:, channel],
+                progress=progress,
+            ).coefficients(self._generator.mean_magnitude.device)
+            for channel in range(images.shape[1])
+        ]
 
-
-def _rows(
-    generator: SpectralGenerator, batches: PhysicsBatches, folds: list[NDArray[np.int64]]
-) -> list[NDArray[np.int64]]:
-    """Return the images of domain B that each cascade is fitted to."""
-    count = batches.config.samples_b
-    if generator.exact:
-        return [np.arange(count), *folds]
-    return [np.arange(0, count, -(-count // _MOST_CORRECTED))]
-
-
-def _fit(
-    generator: SpectralGenerator,
-    batches: PhysicsBatches,
-    positions: NDArray[np.int64],
-    progress: Progress,
-    encode: PhaseEncoder | None = None,
-) -> list[Coefficients]:
-    share = len(positions) / batches.config.samples_b
-    if len(positions) > MAX_FIT_IMAGES:
-        even = np.arange(MAX_FIT_IMAGES) * len(positions) // MAX_FIT_IMAGES
-        positions = positions[even]
-    images, white, estimates = batches.images(positions), batches.data_range, None
-    device = generator.mean_magnitude.device
-    if encode is not None:
-        estimates = white * _posterior(generator, images.astype(np.float64) / white, encode)
-    return [
-        fit_shrinkage(
-            images[:, channel],
-            data_range=white,
-            photographs=max(1, round(batches.photographs * share)),
-            estimates=None if estimates is None else estimates[:, channel],
-            progress=progress,
-        ).coefficients(device)
-        for channel in range(images.shape[1])
-    ]
-
-
-def _posterior(
-    generator: SpectralGenerator, images: NDArray[np.float64], encode: PhaseEncoder
-) -> NDArray[np.float32]:
-    """Return the encoding `posterior` of the phases of images in 0..1."""
-    device, encoded = generator.mean_magnitude.device, []
-    noise = seeded_generator(0, _NOISE, device)
-    for start in range(0, len(images), _BATCH):
-        pixels = torch.from_numpy(images[start : start + _BATCH]).float().to(device)
-        phases = encode(pixels, encode.draw_noise(len(pixels), pixels.shape[1], noise))
-        with torch.no_grad():
-            phasor = torch.polar(torch.ones_like(phases.phase), phases.phase)
-            if phases.trusted is not None:
-                phasor = phasor * phases.trusted
-            context = EncodingContext(phasor, phases.trusted, None)
-            encoded.append(generator.encode("posterior", context).cpu().numpy())
-    return np.concatenate(encoded)
+    def _posterior(self, images: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the encoding `posterior` of the phases of images in 0..1."""
+        device, encoded = self._generator.mean_magnitude.device, []
+        noise = seeded_generator(0, _NOISE, device)
+        for start in range(0, len(images), _BATCH):
+            pixels = torch.from_numpy(images[start : start + _BATCH]).float().to(device)
+            drawn = self._encode.draw_noise(len(pixels), pixels.shape[1], noise)
+            phases = self._encode(pixels, drawn)
+            with torch.no_grad():
+                phasor = torch.polar(torch.ones_like(phases.phase), phases.phase) * phases.trusted
+                context = EncodingContext(phasor, phases.trusted, None)
+                encoded.append(self._generator.encode("posterior", context).cpu().numpy())
+        return np.concatenate(encoded)
