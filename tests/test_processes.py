@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from phasegan.data.unpaired_sampler import BatchSlice
 from phasegan.distributed import SINGLE_PROCESS, Processes, StopConsensus
-from phasegan.training.data.loader import split_share
 
 # --- what each takes ------------------------------------------------------------------
 
@@ -30,7 +29,7 @@ def test_shares_are_a_partition_in_order_of_alike_sizes(total, count):
 )
 def test_parts_of_all_processes_are_the_batch(total, count, most):
     shares = [Processes(rank, count).share(total) for rank in range(count)]
-    found = [split_share(BatchSlice(own.start, own.stop, total), most) for own in shares]
+    found = [BatchSlice(own.start, own.stop, total).split(most) for own in shares]
     parts = [part for own in found for part in own]
     assert [i for part in parts for i in range(total)[part.rows]] == list(range(total))
     assert all(part.total == total and part.stop > part.start for part in parts)

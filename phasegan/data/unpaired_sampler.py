@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ class Permutations:
 
 
 class BatchSlice(NamedTuple):
-    """NDArray[np.int64] `start` to `stop` − 1 of a batch of `total`."""
+    """Rows `start` to `stop` − 1 of a batch of `total`."""
 
     start: int
     stop: int
@@ -89,6 +90,24 @@ class BatchSlice(NamedTuple):
             Counted from the first row of `outer`.
         """
         return slice(self.start - outer.start, self.stop - outer.start)
+
+    def split(self, most: int | None = None) -> list[BatchSlice]:
+        """Divide the rows into parts that fit into memory.
+
+        Parameters
+        ----------
+        most : int, optional
+            Rows of a part; by default all are one part.
+
+        Returns
+        -------
+        list of BatchSlice
+            Of nearly equal sizes; empty if there are no rows.
+        """
+        count = self.stop - self.start
+        parts = max(1, -(-count // most)) if most else 1
+        bounds = [self.start + count * i // parts for i in range(parts + 1)]
+        return [BatchSlice(a, b, self.total) for a, b in itertools.pairwise(bounds) if b > a]
 
     @property
     def share(self) -> float:

@@ -222,6 +222,22 @@ def test_workers_leave_signals_to_the_main_process(pair, monkeypatch, number):
 
 
 @forked
+@pytest.mark.parametrize("case", CASES)
+def test_batches_of_workers_take_no_shared_memory(tiny, pair, case, monkeypatch, tmp_path):
+    share = torch.UntypedStorage._share_fd_cpu_
+
+    def noted(self, *arguments, **options):
+        (tmp_path / "shared").touch()
+        return share(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.UntypedStorage, "_share_fd_cpu_", noted)
+    make, options = CASES[case]
+    batches = make(tiny if make is phase_batches else pair, {"workers": 1}, **options)
+    assert len(list(batches.iterate(range(3)))) == 3
+    assert not (tmp_path / "shared").exists()
+
+
+@forked
 def test_workers_end_with_the_iteration(pair):
     batches = picture_batches(pair, {"workers": 2, "resident": "disk"})
     with contextlib.closing(batches.iterate(itertools.count())) as endless:

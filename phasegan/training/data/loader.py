@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import signal
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -65,12 +65,27 @@ def full_batch(real_a: Any, real_b: Any) -> Batch:
     return Batch([MicroBatch(real_a, real_b, part)], part.total, real_a is not None)
 
 
-class HostBatch(NamedTuple):
-    """What was read for a step, in memory."""
+@dataclass(frozen=True)
+class HostBatch:
+    """What was read for a step, in memory: tensors, or arrays on their way from a worker."""
 
     indices: StepIndices
     real_a: Any
     real_b: Any
+
+    def map(self, function: Callable[[Any], Any]) -> HostBatch:
+        """Return the batch with a function of one tensor or array applied to all."""
+
+        def apply(values: Any) -> Any:
+            if isinstance(values, tuple):
+                return tuple(map(function, values))
+            return None if values is None else function(values)
+
+        return HostBatch(self.indices, apply(self.real_a), apply(self.real_b))
+
+    def pin_memory(self) -> HostBatch:
+        """Return the batch in pinned memory; torch's DataLoader calls this."""
+        return self.map(lambda values: torch.as_tensor(values).pin_memory())
 
 
 class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
@@ -189,7 +204,7 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
                 batch_size=None,
                 sampler=map(self.sampler.__getitem__, numbers),
                 num_workers=workers,
-                collate_fn=_unchanged,
+                collate_fn=_as_arrays,
                 pin_memory=self.device.type == "cuda" and not self.is_on_device,
                 worker_init_fn=_defer_signals if FORKS else None,
                 prefetch_factor=PREFETCHED if workers else None,
@@ -213,35 +228,15 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
     def _to_batch(self, batch: HostBatch | PhaseganError) -> Batch:
         if isinstance(batch, PhaseganError):
             raise batch
-        share, micro_batches = batch.indices.part, []
-        for part in split_share(share, self.execution.micro_batch):
+        batch, share, micro_batches = batch.map(torch.as_tensor), batch.indices.part, []
+        for part in share.split(self.execution.micro_batch):
             micro_batches.append(MicroBatch(*self.to_device(batch, part), part))
         return Batch(micro_batches, share.total, batch.indices.rows_a is not None)
 
 
-def split_share(share: BatchSlice, most: int | None = None) -> list[BatchSlice]:
-    """Divide a process's share of a batch into parts that fit into memory.
-
-    Parameters
-    ----------
-    share : BatchSlice
-        The process's rows.
-    most : int, optional
-        Images of a part; by default the share is one part.
-
-    Returns
-    -------
-    list of BatchSlice
-        Of nearly equal sizes; empty if the share is.
-    """
-    count = share.stop - share.start
-    parts = max(1, -(-count // most)) if most else 1
-    bounds = [share.start + count * i // parts for i in range(parts + 1)]
-    return [BatchSlice(a, b, share.total) for a, b in itertools.pairwise(bounds) if b > a]
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
+def _as_arrays(batch: Any) -> Any:
+    """Return arrays, which pass through a pipe: tensors need room in /dev/shm, and hang without."""
+    return batch.map(torch.Tensor.numpy) if isinstance(batch, HostBatch) else batch
 
 
 def _defer_signals(worker: int) -> None:
