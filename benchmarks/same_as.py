@@ -243,11 +243,14 @@ def _torch_tensors(path: Path, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _timeless(value: Any) -> Any:
+    """Return JSON without what a clock decides, and without keys that are null: new ones are."""
     if isinstance(value, dict):
         return {
             k: _timeless(v)
             for k, v in value.items()
-            if k not in _CLOCK and not k.endswith(("_seconds", "_per_second", "_per_image"))
+            if v is not None
+            and k not in _CLOCK
+            and not k.endswith(("_seconds", "_per_second", "_per_image"))
         }
     return [_timeless(item) for item in value] if isinstance(value, list) else value
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,3 +252,41 @@ def test_workers_end_with_the_iteration(pair):
     while any(child.is_alive() for child in children) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(child.is_alive() for child in children)
+
+
+# --- whole runs -----------------------------------------------------------------------
+
+
+def children(pid):
+    """Return the processes that a process started."""
+    return {int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_with_workers_stops_with_them_and_goes_on_bit_by_bit(pair, tmp_path, number):
+    command = [sys.executable, "-m", "phasegan", "train", str(pair), "-q", "--device", "cpu"]
+    command += ["--size", "24", "--base-channels", "2", "--blocks", "1", "--generator", "resnet"]
+    command += ["--epochs", "20"]
+    subprocess.run([*command, "-o", str(tmp_path / "whole")], check=True)
+    command += ["-o", str(tmp_path / "run"), "--workers", "2", "--resident", "disk"]
+    process = subprocess.Popen(command, start_new_session=True)
+    status = tmp_path / "run" / "status.json"
+    wait_for(lambda: status.exists() and json.loads(status.read_text())["epoch"] >= 1)
+    workers = children(process.pid)
+    assert len(workers) == 2
+    os.killpg(process.pid, number) if number != signal.SIGKILL else process.kill()
+    assert process.wait(60) == (128 + number if number != signal.SIGKILL else -number)
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    subprocess.run([*command, "--resume"], check=True)
+    for name in ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b"):
+        ours, theirs = (tmp_path / run / f"{name}.safetensors" for run in ("run", "whole"))
+        assert ours.read_bytes() == theirs.read_bytes()
