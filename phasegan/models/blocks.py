@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,8 @@ class ReflectionPad(nn.ReflectionPad2d):
     """Reflection padding whose gradient on a GPU can be deterministic.
 
     torch's own has no deterministic gradient on CUDA; where one is asked for, the
-    same is put together from mirrored edges.
+    same is put together from mirrored edges. On a CPU, autocast would pad in float32,
+    which copies all values twice; half precision is padded as it is, to the same bits.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,7 +79,51 @@ class ReflectionPad(nn.ReflectionPad2d):
         """
         if x.device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
             return reflect_pad(x, self.padding[0])
+        if (
+            x.device.type == "cpu"
+            and x.dtype == torch.bfloat16
+            and torch.is_autocast_enabled("cpu")
+        ):
+            padded: Tensor = _HalfReflectionPad.apply(x, self.padding[0])
+            return padded
         return super().forward(x)
+
+
+class _HalfReflectionPad(torch.autograd.Function):
+    """Reflection padding in half precision; gradients are added in float32 and rounded once."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, width: int) -> Tensor:
+        ctx.shape, ctx.width = x.shape, width
+        with torch.autocast("cpu", enabled=False):
+            return functional.pad(x, [width] * 4, mode="reflect")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (padded,), shape, width = gradients, ctx.shape, ctx.width
+        (rows, columns), edge = shape[-2:], 2 * width + 1
+        every = slice(None)
+
+        def fold(rows: slice, columns: slice, padding: list[int]) -> Tensor:
+            """Return the gradient of a strip of the image from what was padded of it."""
+            part = padded[..., rows, columns].float()
+            left, right, top, bottom = padding
+            sizes = part.shape[-2] - top - bottom, part.shape[-1] - left - right
+            like = part.new_empty(()).expand(*shape[:-2], *sizes)
+            return torch.ops.aten.reflection_pad2d_backward(part, like, padding).to(padded.dtype)
+
+        if min(rows, columns) < edge + 1:
+            return fold(every, every, [width] * 4), None
+        # Only what is near an edge has several gradients to be added.
+        gradient = padded[..., width:-width, width:-width].clone()
+        gradient[..., : width + 1, :] = fold(slice(0, edge), every, [width, width, width, 0])
+        gradient[..., -width - 1 :, :] = fold(slice(-edge, None), every, [width, width, 0, width])
+        inside, rows_inside = slice(edge, rows - 1), slice(width + 1, -width - 1)
+        gradient[..., rows_inside, : width + 1] = fold(inside, slice(0, edge), [width, 0, 0, 0])
+        gradient[..., rows_inside, -width - 1 :] = fold(
+            inside, slice(-edge, None), [0, width, 0, 0]
+        )
+        return gradient, None
 
 
 def reflect_pad(x: Tensor, width: int) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from phasegan.config.run import MIN_PATCHGAN_SIZE
-from phasegan.models.blocks import InstanceNorm, initialise, reflect_pad
+from phasegan.models.blocks import InstanceNorm, ReflectionPad, initialise, reflect_pad
 from phasegan.models.patchgan import PatchDiscriminator
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import count_parameters
@@ -115,3 +115,19 @@ def test_initialisation_depends_on_the_seed_alone():
     initialise(network, torch.Generator().manual_seed(0))
     assert float(network.model[8].weight.detach().std()) == pytest.approx(0.02, rel=0.02)
     assert float(network.model[8].bias.detach().abs().max()) == 0
+
+
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("extra", [(-1, -1), (0, 0), (0, 9), (1, 0), (20, 25)])
+def test_half_precision_is_padded_as_autocast_pads_it(rng, width, extra):
+    sides = [2 * width + 2 + max(more, -width - 1) for more in extra]
+    values = torch.from_numpy(rng.normal(size=(2, 3, *sides))).bfloat16()
+    kernel = torch.from_numpy(rng.normal(size=(4, 3, 3, 3))).float()
+    results = []
+    for layer in (ReflectionPad(width), torch.nn.ReflectionPad2d(width)):
+        x = values.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = torch.nn.functional.conv2d(layer(x), kernel)
+        output.float().square().sum().backward()
+        results.append((output, x.grad))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*results, strict=True))
