@@ -64,7 +64,7 @@ def augment(
 
     def column(values: np.ndarray) -> Tensor:
         own = values[part.rows].astype(np.float32)
-        return torch.from_numpy(own).to(images.device).view(-1, 1, 1, 1)
+        return _to_device(own, images).view(-1, 1, 1, 1)
 
     if config.flip:
         images = torch.where(column(rng.random(count) < 0.5) > 0, images.flip(-1), images)
@@ -97,10 +97,15 @@ def _crop(images: Tensor, least: float, rng: np.random.Generator, part: BatchSli
     transform[:, :, 2] = middle[:, ::-1]
     transform, cropped = transform[part.rows], cropped[part.rows]
     grid = functional.affine_grid(
-        torch.from_numpy(transform).to(images.device), list(images.shape), align_corners=False
+        _to_device(transform, images), list(images.shape), align_corners=False
     )
     resized = functional.grid_sample(
         images, grid, mode="bicubic", padding_mode="border", align_corners=False
     )
-    uncropped = torch.from_numpy(~cropped).to(images.device).view(-1, 1, 1, 1)
+    uncropped = _to_device(~cropped, images).view(-1, 1, 1, 1)
     return torch.where(uncropped, images, resized)
+
+
+def _to_device(values: np.ndarray, images: Tensor) -> Tensor:
+    """Return random numbers where the images are, without waiting for the device."""
+    return torch.from_numpy(values).to(images.device, non_blocking=True)

@@ -22,6 +22,9 @@ conjugate gradients may stand still before they find the scale."""
 ROUNDING_TOLERANCE = 1e-10
 """Relative residual at which nothing but rounding is left."""
 
+CHECK_STEPS = 8
+"""Iterations after which it is read from a GPU whether all samples have ended."""
+
 
 class QuadraticSystem:
     """The linear system H x = g of one objective of `maximum_posterior`.
@@ -173,20 +176,24 @@ class QuadraticSystem:
         preconditioned = precondition(residual)
         direction, power = preconditioned.clone(), inner_product(residual, preconditioned)
         first = inner_product(rhs, precondition(rhs))
-        iterations_done = torch.zeros(len(rhs), dtype=torch.int64)
+        iterations_done = torch.zeros(len(rhs), dtype=torch.int64, device=rhs.device)
         least = (ROUNDING_TOLERANCE if tolerance is None else tolerance) ** 2 * first
-        limit = torch.as_tensor(iterations, device=rhs.device).expand(len(rhs))[:, None, None]
+        if isinstance(iterations, Tensor):
+            limit, most = iterations.to(rhs.device)[:, None, None], int(iterations.max())
+        else:
+            limit, most = torch.full_like(first, iterations, dtype=torch.int64), iterations
         # the objective is a sum over the full plane: twice that of independent samples, and
         # minus twice the logarithm
         nats = operator.frame[0] * operator.frame[1] / (4 * self.unit)
         gains: list[Tensor] = []
         total_gain = inner_product(rhs, image) * nats  # of a rescaled start, over zeros
         unfinished = power > least
-        for step in range(int(limit.max())):
+        check_steps = 1 if rhs.device.type == "cpu" else CHECK_STEPS
+        for step in range(most):
             active = unfinished & (limit > step)
-            if not bool(active.any()):
+            if step % check_steps == 0 and not bool(active.any()):
                 break
-            iterations_done += active.flatten().cpu()
+            iterations_done += active.flatten()
             product = apply(direction)
             curvature = inner_product(direction, product)
             step_size = torch.where(active & (curvature > 0), power / curvature, 0.0)
@@ -204,7 +211,7 @@ class QuadraticSystem:
                 stalled = recent_gain <= torch.clamp(STALL_SHARE * total_gain, max=deficit)
                 done = done | (stalled & (power < first) & (len(gains) == ESTIMATE_DELAY))
             unfinished = unfinished & ~(done & active)
-        return image, iterations_done, ~unfinished.flatten().cpu()
+        return image, iterations_done.cpu(), ~unfinished.flatten().cpu()
 
 
 def smooth_log(values: Tensor, frame: tuple[int, int], width: float) -> Tensor:

@@ -68,15 +68,15 @@ class DiffAugment:
         torch.Tensor
             Same shape.
         """
-        own = numbers[rows].to(images.device, torch.float32)
         for name in self.operations:
-            images = _OPERATIONS[name](images, own)
+            images = _OPERATIONS[name](images, numbers[rows])
         return images
 
 
 def _colour(images: Tensor, numbers: Tensor) -> Tensor:
     """Shift brightness by ±0.5, scale saturation by 0 to 2 and contrast by 0.5 to 1.5."""
-    shift, saturation, contrast = (numbers[:, i].view(-1, 1, 1, 1) for i in range(3))
+    own = numbers.to(images.device, torch.float32, non_blocking=True)
+    shift, saturation, contrast = (own[:, i].view(-1, 1, 1, 1) for i in range(3))
     images = images + (shift - 0.5)
     grey = images.mean(1, keepdim=True)
     images = grey + (images - grey) * (2.0 * saturation)

@@ -77,7 +77,7 @@ class ReflectionPad(nn.ReflectionPad2d):
         torch.Tensor
             (batch, channel, row + 2 width, column + 2 width).
         """
-        if x.device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
+        if _needs_deterministic_padding(x):
             return reflect_pad(x, self.padding[0])
         if (
             x.device.type == "cpu"
@@ -124,6 +124,10 @@ class _HalfReflectionPad(torch.autograd.Function):
             inside, slice(-edge, None), [0, width, 0, 0]
         )
         return gradient, None
+
+
+def _needs_deterministic_padding(x: Tensor) -> bool:
+    return x.device.type == "cuda" and torch.are_deterministic_algorithms_enabled()
 
 
 def reflect_pad(x: Tensor, width: int) -> Tensor:
@@ -415,4 +419,9 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     bottom, right = -rows % multiple, -columns % multiple
     if bottom == right == 0:
         return x
-    return functional.pad(x, (0, right, 0, bottom), mode="reflect")
+    if not _needs_deterministic_padding(x):
+        return functional.pad(x, (0, right, 0, bottom), mode="reflect")
+    for axis, width in ((-1, right), (-2, bottom)):
+        mirrored = x.narrow(axis, x.shape[axis] - 1 - width, width).flip(axis)
+        x = torch.cat([x, mirrored], axis)
+    return x

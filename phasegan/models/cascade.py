@@ -148,7 +148,8 @@ def image_statistics(estimate: Tensor, grid: Grid) -> Tensor:
     pooled = grid.pools[0] @ centred @ grid.pools[1].T
     ordered = pooled.flatten(1).sort(1).values
     last = ordered.shape[1] - 1
-    quantiles = ordered[:, [round(share * last) for share in _QUANTILES]]
+    # Slices, as a list of indices would be copied to the device, and waited for.
+    quantiles = torch.stack([ordered[:, round(share * last)] for share in _QUANTILES], 1)
     contrast = ordered.std(1, correction=0).clamp(min=1.0)
     relative = ordered / contrast[:, None]
     span = (quantiles[:, -2] - quantiles[:, 1]).clamp(min=1.0)

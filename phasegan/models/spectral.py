@@ -370,7 +370,7 @@ def _cascade(generator: SpectralGenerator, context: EncodingContext) -> Tensor:
     if context.fold is not None and generator.folds:
         families, numbers = generator.folds, context.fold
     for number, family in enumerate(families):
-        rows = (numbers == number).nonzero().flatten().to(phasor.device)
+        rows = (numbers == number).nonzero().flatten().to(phasor.device, non_blocking=True)
         if not len(rows):
             continue
         for channel, fitted in enumerate(family):

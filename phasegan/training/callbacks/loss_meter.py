@@ -50,7 +50,8 @@ class LossMeter:
         if places == list(range(len(self._names))):
             self._sums += values
         else:
-            self._sums[places] += values
+            for place, value in zip(places, values, strict=True):  # a list would be copied
+                self._sums[place] += value
         self._counts[places] += 1
         return values
 
