@@ -58,9 +58,9 @@ from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.data import loader
 from phasegan.training.data.cache_policy import DEVICE_SHARE, CachePolicy
 from phasegan.training.non_finite import LAG, NonFiniteDetector
-from phasegan.training.physics.gan import PhysicsGAN
-from phasegan.training.presets import find_preset
+from phasegan.training.presets import TrainingSetup
 from phasegan.training.seeding import seeded_layers
+from phasegan.training.setup.timing import benchmark_setup
 from tests.training.pairs import make_pair
 from tests.training.simulated_cuda import SimulatedCuda, SynchronisationError, simulated_cuda
 
@@ -171,13 +171,12 @@ def start(request):
         else:
             data = phasegan.open(path)
             config = resolve_phases(data.facts, device, **options)
-        preset = find_preset(config)
-        gan = preset.gan(config, device, settings)
-        batches = preset.batches(config, data, None, device, settings)
-        if isinstance(gan, PhysicsGAN) and not fit:
-            gan.statistics.benchmark_setup(batches)  # cascades that correct nothing yet
-        else:
+        setup = TrainingSetup(config, data, device, execution=settings)
+        gan, batches = setup.make_gan(), setup.make_batches()
+        if fit:
             gan.setup(batches, Progress())
+        else:
+            benchmark_setup(gan, batches)  # cascades that correct nothing yet
         return gan, batches
 
     return make
@@ -204,7 +203,7 @@ def assert_close(ours, theirs, rtol):
     """Compare losses; those after an update roughly, as Adam turns rounding into steps."""
     assert [terms.keys() for terms in ours] == [terms.keys() for terms in theirs]
     for step, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-        near = rtol if step == 0 else max(rtol, 0.1)
+        near = rtol if step == 0 else max(5 * rtol, 0.1)
         for name in one:
             torch.testing.assert_close(one[name], other[name], rtol=near, atol=1e-2 * near)
 
@@ -220,11 +219,11 @@ def test_a_step_stays_on_the_device_and_waits_for_nothing(cuda, start, case, pre
     gan, batches = start(case, cuda.device, precision=precision, fit=case == "physics")
     meter = LossMeter(gan.loss_names, cuda.device)
     detector = NonFiniteDetector(cuda.device)
-    with contextlib.closing(batches.iterate(range(3))) as loaded:
+    with contextlib.closing(batches.iterate(range(4))) as loaded:
         gan.training_step(next(loaded))  # makes what is kept for all steps
-        for batch in loaded:
+        for _ in range(3):
             with cuda.no_waiting():
-                losses = gan.training_step(batch)
+                losses = gan.training_step(next(loaded))
                 detector.update(meter.update(losses))
     assert {value.device for value in losses.values()} == {cuda.device}
     assert {value.dtype for value in losses.values()} == {torch.float32}
@@ -509,17 +508,6 @@ def test_networks_are_compiled_as_one_graph_each(start, compiled, case, backend,
     assert names == {key for network in plain for key in network.state_dict()}
 
 
-@on_gpu
-@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
-@pytest.mark.parametrize("case", ["paper", "physics, both cycles"])
-def test_a_gpu_compiles_to_the_same_results(start, case, mode):
-    torch.compiler.reset()
-    found = [
-        run_steps(*start(case, CUDA, {"compile": kind}, batch_size=1), 4) for kind in ("off", mode)
-    ]
-    assert_close(*found, rtol=0.05)
-
-
 # --- random numbers, checkpoints and algorithms ---------------------------------------
 
 
@@ -723,3 +711,17 @@ def test_workers_that_decode_jpegs_change_no_bit(cuda, pair, tmp_path):
         trained(pair, tmp_path / str(count), **PAIR, epochs=2, workers=count) for count in (0, 2)
     ]
     assert_same_bits(*runs)
+
+
+# --- compilation on a GPU: last, as it takes minutes -----------------------------------
+
+
+@on_gpu
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+@pytest.mark.parametrize("case", ["paper", "physics, both cycles"])
+def test_a_gpu_compiles_to_the_same_results(start, case, mode):
+    torch.compiler.reset()
+    found = [
+        run_steps(*start(case, CUDA, {"compile": kind}, batch_size=1), 4) for kind in ("off", mode)
+    ]
+    assert_close(*found, rtol=0.05)
