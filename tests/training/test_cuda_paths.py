@@ -310,16 +310,17 @@ def test_batches_are_on_the_device_or_come_from_pinned_memory(
     loaded, pinned = [], []
     make, to_batch = loader.DataLoader, loader.UnpairedBatches._to_batch
 
-    def kept(*args, **kwargs):
+    def noted(*args, **kwargs):
         loaded.append(kwargs["pin_memory"])
         return make(*args, **kwargs)
 
     def seen(self, batch):
         if self.device.type == "cuda":
-            pinned.extend(x.is_pinned() for x in tensors((batch.real_a, batch.real_b)))
+            kept = batch.map(torch.as_tensor)
+            pinned.extend(x.is_pinned() for x in tensors((kept.real_a, kept.real_b)))
         return to_batch(self, batch)
 
-    monkeypatch.setattr(loader, "DataLoader", kept)
+    monkeypatch.setattr(loader, "DataLoader", noted)
     monkeypatch.setattr(loader.UnpairedBatches, "_to_batch", seen)
     _, batches = start(case, cuda.device, execution)
     _, plain = start(case, CPU, {"resident": "memory"})
