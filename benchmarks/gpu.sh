@@ -67,7 +67,7 @@ file256=$(prepared "$file256" "${SIZE256:-256}" rgb) file128=$(prepared "$file12
 part precision 60 "$PYTHON" -m pytest -q -p no:cacheprovider tests/training/test_precision.py
 # shellcheck disable=SC2086
 part paths 150 env CUBLAS_WORKSPACE_CONFIG=:4096:8 "$PYTHON" -m pytest -v -p no:cacheprovider \
-    tests/training/test_cuda_paths.py ${FLAGS_PATHS:-}
+    tests/training/test_cuda_paths.py tests/test_cuda_results.py ${FLAGS_PATHS:-}
 # shellcheck disable=SC2086
 measure bench_pictures.py pictures 120 ${pair:+"$pair"} --seconds 4 ${FLAGS_PICTURES:-}
 # shellcheck disable=SC2086
