@@ -73,6 +73,12 @@ class PhaseDataset(Dataset[TensorDict]):
     >>> batch = next(iter(loader))
     >>> batch["phase"].shape, batch["images"].dtype
     (torch.Size([4, 128, 65]), torch.uint8)
+
+    Two samples, read once:
+
+    >>> subset = phasegan.PhaseDataset("builtin.h5", indices=[3, 0], in_memory=True)
+    >>> [len(batch["phase"]) for batch in DataLoader(subset)]
+    [1, 1]
     """
 
     def __init__(

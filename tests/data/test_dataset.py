@@ -254,7 +254,7 @@ def test_the_code_in_the_reading_page_runs(tmp_path, monkeypatch):
     phasegan.prepare("builtin", samples=8, test=1)
     text = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     found = {}
     exec("\n".join(blocks), found)
     assert found["arrays"]["phase"].shape == (8, 128, 65)
