@@ -211,6 +211,24 @@ def test_a_worker_that_is_killed_is_one_line(pair, monkeypatch):
         next(batches.iterate(range(5)))
 
 
+def test_workers_that_cannot_be_started_are_one_line(pair, monkeypatch):
+    def start(_):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("torch.multiprocessing.Process.start", start, raising=False)
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", start)
+    batches = picture_batches(pair, {"workers": 2, "resident": "disk"})
+    with pytest.raises(RunError, match="2 processes that read the data cannot be started"):
+        next(batches.iterate(range(5)))
+
+
+def test_a_daemonic_process_starts_no_workers(pair, monkeypatch):
+    monkeypatch.setattr("multiprocessing.process._current_process._config", {"daemon": True})
+    with pytest.raises(InputError, match="daemonic process can start none; give workers=0"):
+        next(picture_batches(pair, {"workers": 2, "resident": "disk"}).iterate([0]))
+    next(picture_batches(pair, {"resident": "disk"}).iterate([0]))
+
+
 @forked
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_workers_leave_signals_to_the_main_process(pair, monkeypatch, number):

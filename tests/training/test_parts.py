@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from phasegan.data.samplers import choose_subset
+from phasegan.models.domains import as_nchw, grey_levels
 from phasegan.training.data.cache_policy import CachePolicy
-from phasegan.training.data.phases import as_nchw, grey_levels
 from phasegan.training.image_pool import ImagePool
 from phasegan.training.schedule import linear_decay, sample_epochs
 from phasegan.training.stop_signals import SignalGuard

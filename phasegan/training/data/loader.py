@@ -7,7 +7,7 @@ import signal
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from phasegan.config.execution import Execution
 from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
-from phasegan.errors import PhaseganError, RunError
+from phasegan.errors import InputError, PhaseganError, RunError
 from phasegan.resources import available_cores
 
 FORKS = sys.platform == "linux" and "fork" in multiprocessing.get_all_start_methods()
@@ -142,12 +142,15 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
     @property
     def workers(self) -> int:
         """Worker processes that read: by default none on a CPU, which computes the steps too."""
+        alone = multiprocessing.current_process().daemon  # such a process may start no others
         if self.execution.workers is not None:
+            if alone and self.execution.workers:
+                raise InputError("workers: a daemonic process can start none; give workers=0")
             return self.execution.workers
-        if self.device.type == "cpu" or self.is_on_device:
+        if alone or self.device.type == "cpu" or self.is_on_device:
             return 0
-        cores = available_cores() // self.sampler.processes.count
-        return max(1, min(MAX_WORKERS, cores - 1))
+        together = min(self.sampler.processes.count, max(1, torch.cuda.device_count()))
+        return max(1, min(MAX_WORKERS, available_cores() // together - 1))
 
     @property
     def is_on_device(self) -> bool:
@@ -196,7 +199,7 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
         RunError
             If a worker ends.
         """
-        workers = self.workers
+        workers, batches = self.workers, None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
             loader: DataLoader[Any] = DataLoader(
@@ -211,8 +214,8 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
                 generator=torch.Generator(),  # the global one's state is kept in checkpoints
                 multiprocessing_context="fork" if workers and FORKS else None,
             )
-            batches = iter(loader)
         try:
+            batches = _start(loader)
             while (batch := next(batches, None)) is not None:
                 yield self._to_batch(batch)
         except RuntimeError as error:
@@ -223,7 +226,7 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
                 "with --resume, and with --workers 0 or --resident disk if memory was short"
             ) from None
         finally:
-            del batches  # ends the workers, also where a traceback keeps this frame
+            batches = None  # ends the workers, also where a traceback keeps this frame
 
     def _to_batch(self, batch: HostBatch | PhaseganError) -> Batch:
         if isinstance(batch, PhaseganError):
@@ -232,6 +235,17 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
         for part in share.split(self.execution.micro_batch):
             micro_batches.append(MicroBatch(*self.to_device(batch, part), part))
         return Batch(micro_batches, share.total, batch.indices.rows_a is not None)
+
+
+def _start(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Start the workers."""
+    try:
+        return iter(loader)
+    except OSError as error:
+        raise RunError(
+            f"{loader.num_workers} processes that read the data cannot be started "
+            f"({error.strerror or error}); give fewer --workers, or 0"
+        ) from None
 
 
 def _as_arrays(batch: Any) -> Any:

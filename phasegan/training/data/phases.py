@@ -24,7 +24,7 @@ from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.fourier.convention import forward
 from phasegan.fourier.magnitude import RunningMean
 from phasegan.fourier.phase_encoder import PhaseEncoder
-from phasegan.models.domains import normalise_images, phase_image
+from phasegan.models.domains import as_nchw, grey_levels, normalise_images, phase_image
 from phasegan.training.data.cache_policy import CachePolicy
 from phasegan.training.data.loader import HostBatch, UnpairedBatches
 
@@ -340,38 +340,3 @@ class PhysicsBatches(UnpairedBatches):
                 mean_magnitude.add(np.abs(forward(scaled, frame)))
         means = [mean.mean.astype(np.float32) for mean in (mean_magnitude, mean_image)]
         return torch.from_numpy(means[0]), torch.from_numpy(means[1])
-
-
-def as_nchw(values: NDArray[Any]) -> NDArray[Any]:
-    """Return samples as (n, C, rows, columns), of a type that every device can index.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        (n[, C], rows, columns), any dtype.
-
-    Returns
-    -------
-    numpy.ndarray
-        A view; uint16 as the int16 of the same bits, see `grey_levels`.
-    """
-    planes = values.reshape(len(values), -1, *values.shape[-2:])
-    return planes.view(np.int16) if planes.dtype == np.uint16 else planes
-
-
-def grey_levels(pixels: Tensor) -> Tensor:
-    """Return the grey levels of images from `as_nchw`.
-
-    Parameters
-    ----------
-    pixels : torch.Tensor
-        (n, C, N, N), uint8 or int16.
-
-    Returns
-    -------
-    torch.Tensor
-        Same shape, float32, in 0..255 or 0..65535.
-    """
-    if pixels.dtype == torch.int16:
-        return (pixels.to(torch.int32) & 0xFFFF).to(torch.float32)
-    return pixels.to(torch.float32)

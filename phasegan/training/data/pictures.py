@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.domain_scan import DomainData, domain_format
 from phasegan.data.image_dataset import ImageDataset
-from phasegan.data.images.conversion import to_unit_range
+from phasegan.data.images.conversion import Planes
 from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
 from phasegan.distributed import SINGLE_PROCESS, Processes
+from phasegan.models.domains import as_nchw, grey_levels
 from phasegan.training.data.cache_policy import CachePolicy
 from phasegan.training.data.loader import FORKS, HostBatch, UnpairedBatches
 
@@ -80,18 +80,24 @@ class ImageBatches(UnpairedBatches):
             crops = [
                 self._crop(domain, int(row), indices.epoch, first + i) for i, row in enumerate(rows)
             ]
-            batch.append(torch.from_numpy(np.stack(crops)))
+            batch.append(torch.from_numpy(as_nchw(np.stack(crops))))
         return batch[0], batch[1]
 
     def to_device(self, batch: HostBatch, part: BatchSlice) -> tuple[Tensor, Tensor]:
-        """Return crops of both domains on the device."""
+        """Return crops of both domains on the device, scaled there: they come as few bytes."""
         rows = part.within(batch.indices.part)
-        return (
-            batch.real_a[rows].to(self.device, non_blocking=True),
-            batch.real_b[rows].to(self.device, non_blocking=True),
+        real_a, real_b = (
+            self._to_unit_range(values[rows].to(self.device, non_blocking=True), dataset)
+            for values, dataset in zip((batch.real_a, batch.real_b), self.datasets, strict=True)
         )
+        return real_a, real_b
 
-    def _crop(self, domain: int, row: int, epoch: int, place: int) -> NDArray[np.float32]:
+    def _to_unit_range(self, crops: Tensor, dataset: ImageDataset) -> Tensor:
+        """Return crops in [−1, 1], to the bits of `phasegan.data.images.to_unit_range`."""
+        low, high = dataset.pixel_format.low, dataset.pixel_format.high
+        return ((grey_levels(crops) - low) * (2.0 / (high - low)) - 1.0).clamp(-1.0, 1.0)
+
+    def _crop(self, domain: int, row: int, epoch: int, place: int) -> Planes:
         """Return a crop of an image, which its place in the epoch decides."""
         planes, data = self.datasets[domain][row], self._config.data
         rng = np.random.default_rng([self._config.seed, _CROP, epoch, domain, place])
@@ -103,4 +109,4 @@ class ImageBatches(UnpairedBatches):
         crop = planes[:, top : top + data.size, left : left + data.size]
         if data.flip and rng.random() < 0.5:
             crop = crop[..., ::-1]
-        return to_unit_range(crop, self.datasets[domain].pixel_format)
+        return crop
