@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -155,9 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # no character may end a command
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with contextlib.suppress(ValueError):  # not the main thread: others look after signals
         signal.signal(signal.SIGTERM, _terminate)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        if before[signal.SIGINT] is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupt)
     _received.clear()
     _cleanup_until = 0.0
@@ -201,6 +202,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(str(DiskFullError(_file_of(error) or _output_of(words), reason)), 1)
         bad_place = isinstance(error, OSError) and error.errno in _BAD_PLACE
         return _fail(_unexpected(error), 2 if bad_place else 1)
+    finally:
+        if arguments is not None:  # called from Python, which goes on, and may fork
+            _restore_handlers(before)
+
+
+def _restore_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
+    with contextlib.suppress(ValueError):
+        for number, handler in handlers.items():
+            if handler is not None:  # None: not installed from Python
+                signal.signal(number, handler)
 
 
 # Errors of the operating system on paths: bad input, not a failure of the work.

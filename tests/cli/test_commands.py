@@ -211,6 +211,13 @@ def test_output_off_a_terminal_has_no_escapes(run_cli, tiny):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_command_that_python_calls_leaves_the_handlers_of_signals_as_they_were(run_cli):
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    assert run_cli("--version").status == 0
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_train_saves_and_resumes(tiny, tmp_path, start_cli, number, status):
     run = tmp_path / "run"

@@ -262,14 +262,15 @@ def test_batches_of_workers_take_no_shared_memory(tiny, pair, case, monkeypatch,
 @forked
 def test_workers_end_with_the_iteration(pair):
     batches = picture_batches(pair, {"workers": 2, "resident": "disk"})
+    before = set(torch.multiprocessing.active_children())
     with contextlib.closing(batches.iterate(itertools.count())) as endless:
         next(endless)
-        children = torch.multiprocessing.active_children()
-        assert len(children) == 2
+        workers = set(torch.multiprocessing.active_children()) - before
+        assert len(workers) == 2
     deadline = time.monotonic() + 10
-    while any(child.is_alive() for child in children) and time.monotonic() < deadline:
+    while any(worker.is_alive() for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not any(child.is_alive() for child in children)
+    assert not any(worker.is_alive() for worker in workers)
 
 
 # --- whole runs -----------------------------------------------------------------------
