@@ -162,6 +162,32 @@ def memory_guard(advice: str) -> Iterator[None]:
         raise RunError(f"not enough memory for {advice}") from None
 
 
+@contextlib.contextmanager
+def worker_guard() -> Iterator[None]:
+    """Raise one line in place of torch's error when a worker ends.
+
+    Yields
+    ------
+    None
+        While batches are used.
+
+    Raises
+    ------
+    RunError
+        With advice.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).splitlines()[0].strip(" .")
+        raise RunError(
+            f"a process that reads the data ended ({reason}); continue with --resume, and with "
+            "--workers 0 or --resident disk if memory was short"
+        ) from None
+
+
 def describe_machine() -> dict[str, str | int]:
     """Return the processor, cores, GPU and versions that measured figures depend on."""
     import platform

@@ -37,7 +37,7 @@ class Execution(Settings):
     """Images of a batch that are computed at once; gradients add up. All by default."""
     recompute: bool = False
     """Forget what is inside blocks, and compute it again for the gradient: less memory."""
-    workers: Annotated[int, Field(ge=0, strict=True)] | None = None
+    workers: Annotated[int, Field(ge=0, le=256, strict=True)] | None = None
     """Processes that read the data ahead; None: on a GPU, where it does not hold them."""
     autotune: bool = True
     """cuDNN times its algorithms once for every size and takes the fastest."""

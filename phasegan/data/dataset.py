@@ -97,7 +97,9 @@ class PhaseDataset(Dataset[TensorDict]):
         self.transform = transform
         self.samples = self.file.split(split)
         self.columns = ColumnSelection.choose(self.samples, fields, _numpy_name(dtype))
-        self._rows = None if indices is None else np.asarray(indices, np.int64).reshape(-1)
+        self._rows: NDArray[np.int64] | None = None
+        if indices is not None:
+            self._rows = self._positions(indices, len(self.samples))
         self._stored: Batch | None = None
         if in_memory:
             rows = slice(0, len(self.samples)) if self._rows is None else self._rows
@@ -111,13 +113,13 @@ class PhaseDataset(Dataset[TensorDict]):
         """Whether the samples are kept in memory."""
         return self._stored is not None
 
-    def read(self, indices: NDArray[np.int64]) -> Batch:
+    def read(self, indices: Sequence[int] | NDArray[np.integer]) -> Batch:
         """Read samples together.
 
         Parameters
         ----------
-        indices : numpy.ndarray
-            (n,), int64, in 0..len−1, any order, repeats allowed.
+        indices : sequence of int
+            Any order, repeats allowed; negative ones count from the end.
 
         Returns
         -------
@@ -127,28 +129,41 @@ class PhaseDataset(Dataset[TensorDict]):
         Raises
         ------
         InputError
-            If a sample is damaged.
+            If an index is not a whole number or outside, or a sample is damaged.
         """
+        positions = self._positions(indices, len(self))
         if self._stored is not None:
-            return self.columns.finish({n: values[indices] for n, values in self._stored.items()})
-        rows = indices if self._rows is None else self._rows[indices]
+            stored = {name: values[positions] for name, values in self._stored.items()}
+            return self.columns.finish(stored)
+        rows = positions if self._rows is None else self._rows[positions]
         return self.columns.read(self.samples, rows)
+
+    def _positions(self, indices: Any, count: int) -> NDArray[np.int64]:
+        """Return checked indices, those from the end as from the start."""
+        try:
+            array = np.asarray(indices)
+        except (TypeError, ValueError):
+            array = np.asarray(None)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise InputError(
+                f"{self.file.path}: indices of shape {array.shape} and dtype {array.dtype}; give "
+                "whole numbers, of a mask those of `numpy.flatnonzero`"
+            )
+        outside = (array < -count) | (array >= count)
+        if outside.any():
+            raise OutsideError(
+                f"{self.file.path}: index {array[outside][0]} is outside the {count} samples of "
+                f"{self.samples.name}"
+            )
+        return array.astype(np.int64) % max(count, 1)
 
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Return samples, which are read together; negative indices count from the end."""
-        count = len(self)
-        rows = np.array(indices, np.int64).reshape(-1)
-        outside = (rows < -count) | (rows >= count)
-        if outside.any():
-            raise OutsideError(
-                f"{self.file.path}: index {rows[outside][0]} is outside the {count} samples of "
-                f"{self.samples.name}"
-            )
-        batch = _tensors(self.read(rows % max(count, 1)))
-        items = [{name: values[i] for name, values in batch.items()} for i in range(len(rows))]
+        batch = _tensors(self.read(indices))
+        items = [{name: values[i] for name, values in batch.items()} for i in range(len(indices))]
         return items if self.transform is None else [self.transform(item) for item in items]
 
 

@@ -76,7 +76,8 @@ class ImageDataset(Dataset[Planes]):
         """
         shapes = self.shapes()
         if shapes is not None:
-            self._cache = _SharedCache(shapes, self.pixel_format.dtype, locked=shared)
+            with contextlib.suppress(OSError):  # no locks here: then nothing can be shared
+                self._cache = _SharedCache(shapes, self.pixel_format.dtype, locked=shared)
 
     def __getitem__(self, index: int) -> Planes:
         """Return an image as (C, rows, columns), in the dtype of the pixel format.

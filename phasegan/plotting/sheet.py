@@ -27,7 +27,7 @@ _SOFT = (110, 110, 110)
 
 
 def image_tile(image: NDArray[np.generic], data_range: float) -> Tile:
-    """Convert an image to a tile; values are clipped.
+    """Convert an image to a tile; values are clipped, those that are no number black.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def image_tile(image: NDArray[np.generic], data_range: float) -> Tile:
     numpy.ndarray
         (N, N) or (N, N, 3), uint8.
     """
-    scaled = np.clip(np.asarray(image, np.float64) * (255.0 / data_range), 0, 255)
+    scaled = np.nan_to_num(np.asarray(image, np.float64) * (255.0 / data_range))
+    scaled = np.clip(scaled, 0, 255)
     tile = np.rint(scaled).astype(np.uint8)
     return np.moveaxis(tile, 0, -1) if tile.ndim == 3 else tile
 

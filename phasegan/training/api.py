@@ -17,7 +17,7 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.leakage import count_same_source
 from phasegan.data.samplers import choose_subset
-from phasegan.devices import choose_device, memory_guard, torch_algorithms
+from phasegan.devices import choose_device, memory_guard, torch_algorithms, worker_guard
 from phasegan.distributed import process_group
 from phasegan.eta import Estimate
 from phasegan.io.locking import file_lock
@@ -139,7 +139,7 @@ def train(
         folder = Path(output) if output is not None else DEFAULT_RUNS / f"{name}-{label}"
         if dry_run:
             processes.broadcast_result(RunFolder(folder).check_free)
-            with memory_guard(_advice(setup)):
+            with memory_guard(_advice(setup)), worker_guard():
                 estimate = estimate_run(setup, None, progress)
             return TrainReport(folder, setup.config, 0.0, estimate, trained=False)
         return train_setup(setup, folder, resume=resume, progress=progress)
@@ -186,6 +186,7 @@ def train_setup(
     config, device, processes = setup.config, setup.device, setup.processes
     with contextlib.ExitStack() as stack:
         stack.enter_context(memory_guard(_advice(setup)))
+        stack.enter_context(worker_guard())
         gpus = range(torch.cuda.device_count()) if device.type == "cuda" else ()
         stack.enter_context(torch.random.fork_rng(gpus))  # the caller's, which checkpoints set
         switches = {name: getattr(setup.execution, name) for name in ("deterministic", "autotune")}

@@ -259,3 +259,35 @@ def test_the_code_in_the_reading_page_runs(tmp_path, monkeypatch):
     exec("\n".join(blocks), found)
     assert found["arrays"]["phase"].shape == (8, 128, 65)
     assert 0 <= found["white"].min() < found["white"].max() <= 1
+
+
+@pytest.mark.parametrize(
+    "indices",
+    [[True, False], np.array([True]), [0.5, 1.9], [[1, 2]], 3, ["1"], {1, 2}, [None], [10**30]],
+)
+def test_indices_that_are_no_whole_numbers_are_refused(tiny, indices):
+    with pytest.raises(InputError, match="give whole numbers"):
+        phasegan.PhaseDataset(tiny, indices=indices)
+    dataset = phasegan.PhaseDataset(tiny)
+    with pytest.raises(InputError, match="give whole numbers"):
+        dataset.read(indices)
+
+
+@pytest.mark.parametrize("index", [[3, 4], (3, 4), np.array([3, 4]), 1.5, "1", True, 10**30])
+def test_one_index_is_one_whole_number(tiny, index):
+    with pytest.raises(InputError, match="give whole numbers"):
+        phasegan.PhaseDataset(tiny)[index]
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_indices_choose_samples_and_are_checked_at_once(tiny, in_memory):
+    whole = phasegan.PhaseDataset(tiny, fields=["index"])
+    chosen = phasegan.PhaseDataset(tiny, fields=["index"], indices=[2, -1, 2], in_memory=in_memory)
+    assert [int(item["index"]) for item in chosen] == [2, len(whole) - 1, 2]
+    assert int(chosen[-2]["index"]) == len(whole) - 1
+    assert int(chosen[torch.tensor(0)]["index"]) == 2
+    for outside in (3, -4, np.uint64(2**63 + 1)):
+        with pytest.raises(IndexError, match=rf"index {outside} is outside the 3 samples"):
+            chosen[outside]
+    with pytest.raises(IndexError, match=f"index 99 is outside the {len(whole)} samples"):
+        phasegan.PhaseDataset(tiny, indices=[0, 99])

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from phasegan.data.domain_folders import open_domains
 from phasegan.data.domain_scan import scan_domains
 from phasegan.data.image_dataset import ImageDataset
 from phasegan.data.unpaired_sampler import Permutations, UnpairedSampler
+from phasegan.devices import worker_guard
 from phasegan.distributed import Processes
 from phasegan.errors import InputError, RunError
 from phasegan.progress import Progress
@@ -99,6 +101,13 @@ def test_one_permutation_is_drawn_for_an_epoch_and_domain(monkeypatch):
         sampler[number]
     assert len([key for key in drawn if key[3] == 0]) == 2
     assert len([key for key in drawn if key[3] == 1]) == 2 * 4  # rounds of the smaller domain
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 # --- workers --------------------------------------------------------------------------
@@ -207,7 +216,10 @@ def test_a_worker_that_is_killed_is_one_line(pair, monkeypatch):
 
     monkeypatch.setattr(ImageDataset, "_decode", killed)
     batches = picture_batches(pair, {"workers": 1, "resident": "disk"})
-    with pytest.raises(RunError, match=r"a process that reads the data ended .*--resume"):
+    with (
+        pytest.raises(RunError, match=r"a process that reads the data ended .*--resume"),
+        worker_guard(),
+    ):
         next(batches.iterate(range(5)))
 
 
@@ -220,6 +232,38 @@ def test_workers_that_cannot_be_started_are_one_line(pair, monkeypatch):
     batches = picture_batches(pair, {"workers": 2, "resident": "disk"})
     with pytest.raises(RunError, match="2 processes that read the data cannot be started"):
         next(batches.iterate(range(5)))
+
+
+@forked
+def test_of_workers_of_which_some_cannot_be_started_none_stays(pair, monkeypatch):
+    start, count = ForkProcess.start, itertools.count(1)
+
+    def limited(self):
+        if next(count) > 2:
+            raise OSError(24, "Too many open files")
+        start(self)
+
+    monkeypatch.setattr(ForkProcess, "start", limited)
+    before = set(torch.multiprocessing.active_children())
+    batches = picture_batches(pair, {"workers": 4, "resident": "disk"})
+    with pytest.raises(RunError, match=r"4 processes .* cannot be started \(Too many open files\)"):
+        next(batches.iterate(range(5)))
+    wait_for(lambda: set(torch.multiprocessing.active_children()) == before, seconds=5)
+
+
+@forked
+def test_a_worker_that_dies_while_a_step_is_computed_is_one_line(pair):
+    batches = picture_batches(pair, {"workers": 1, "resident": "disk"})
+    before = set(torch.multiprocessing.active_children())
+    with (
+        contextlib.closing(batches.iterate(itertools.count())) as endless,
+        pytest.raises(RunError, match=r"is killed by signal: Killed\); continue with --resume"),
+        worker_guard(),
+    ):
+        next(endless)
+        (worker,) = set(torch.multiprocessing.active_children()) - before
+        worker.kill()
+        time.sleep(10)  # torch's handler of SIGCHLD raises
 
 
 def test_a_daemonic_process_starts_no_workers(pair, monkeypatch):
@@ -279,13 +323,6 @@ def test_workers_end_with_the_iteration(pair):
 def children(pid):
     """Return the processes that a process started."""
     return {int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

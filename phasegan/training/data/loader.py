@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import os
 import signal
 import sys
+import traceback
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -21,6 +24,8 @@ from phasegan.resources import available_cores
 
 FORKS = sys.platform == "linux" and "fork" in multiprocessing.get_all_start_methods()
 """Whether workers share this process's memory; elsewhere each has its own."""
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that a process gets when its parent ends."""
 GRACE_SECONDS = 30
 """Time that a worker goes on after a SIGTERM."""
 PREFETCHED = 2
@@ -196,8 +201,9 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
 
         Raises
         ------
-        RunError
-            If a worker ends.
+        RuntimeError
+            If a worker ends, which torch raises wherever the main thread is: see
+            `phasegan.devices.worker_guard`.
         """
         workers, batches = self.workers, None
         with warnings.catch_warnings():
@@ -214,21 +220,16 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
                 generator=torch.Generator(),  # the global one's state is kept in checkpoints
                 multiprocessing_context="fork" if workers and FORKS else None,
             )
-        try:
             batches = _start(loader)
+        try:
             while (batch := next(batches, None)) is not None:
                 yield self._to_batch(batch)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunError(
-                f"a process that reads the data ended ({str(error).splitlines()[0]}); continue "
-                "with --resume, and with --workers 0 or --resident disk if memory was short"
-            ) from None
         finally:
             batches = None  # ends the workers, also where a traceback keeps this frame
 
     def _to_batch(self, batch: HostBatch | PhaseganError) -> Batch:
+        if isinstance(batch, InputError):
+            raise InputError(f"{batch}; restore it, and continue with --resume")
         if isinstance(batch, PhaseganError):
             raise batch
         batch, share, micro_batches = batch.map(torch.as_tensor), batch.indices.part, []
@@ -238,10 +239,16 @@ class UnpairedBatches(Dataset[HostBatch | PhaseganError], ABC):
 
 
 def _start(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Start the workers."""
+    """Start the workers, or none of them."""
+    before = set(multiprocessing.active_children())
     try:
         return iter(loader)
     except OSError as error:
+        for child in set(multiprocessing.active_children()) - before:
+            child.kill()
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if "_workers" in vars(frame.f_locals.get("self", object)):
+                frame.f_locals["self"]._shutdown = True  # else its __del__ fails aloud
         raise RunError(
             f"{loader.num_workers} processes that read the data cannot be started "
             f"({error.strerror or error}); give fewer --workers, or 0"
@@ -257,3 +264,8 @@ def _defer_signals(worker: int) -> None:
     """Leave signals to the main process, which needs batches until it has stopped at a step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
+    # A worker that writes to a full pipe would not notice the end of the main process.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    main = multiprocessing.parent_process()
+    if main is not None and os.getppid() != main.pid:  # it ended before
+        os._exit(1)
