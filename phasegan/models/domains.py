@@ -7,10 +7,9 @@ channel, row, column), within the range of a tanh.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -72,38 +71,3 @@ def denormalise_images(images: Pixels, data_range: float) -> Pixels:
         Same shape and type, in about 0..data_range.
     """
     return (images + 1.0) * (data_range / 2.0)
-
-
-def as_nchw(values: NDArray[Any]) -> NDArray[Any]:
-    """Return samples as (n, C, rows, columns), of a type that every device can index.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        (n[, C], rows, columns), any dtype.
-
-    Returns
-    -------
-    numpy.ndarray
-        A view; uint16 as the int16 of the same bits, see `grey_levels`.
-    """
-    planes = values.reshape(len(values), -1, *values.shape[-2:])
-    return planes.view(np.int16) if planes.dtype == np.uint16 else planes
-
-
-def grey_levels(pixels: Tensor) -> Tensor:
-    """Return the grey levels of images from `as_nchw`.
-
-    Parameters
-    ----------
-    pixels : torch.Tensor
-        (n, C, rows, columns), uint8, int16 or float32.
-
-    Returns
-    -------
-    torch.Tensor
-        Same shape, float32, in 0..255, 0..65535 or as they are.
-    """
-    if pixels.dtype == torch.int16:
-        return (pixels.to(torch.int32) & 0xFFFF).to(torch.float32)
-    return pixels.to(torch.float32)

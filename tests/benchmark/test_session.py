@@ -408,7 +408,7 @@ def test_rows_under_each_other_s_names_are_measured_again(tiny, tmp_path, durati
 def test_committed_rows_add_up():
     seen = 0
     for path in (Path(__file__).parents[2] / "benchmarks" / "results").glob("*/results.json"):
-        for document in json.loads(path.read_text())["rows"]:
+        for document in json.loads(path.read_text()).get("rows", ()):
             if isinstance(document.get("per_image"), dict) and document["status"] == "ok":
                 row = ResultRow.from_json(document)
                 assert row.adds_up(len(row.per_image["mse"]))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from phasegan.data.dataset import as_nchw, grey_levels
 from phasegan.data.samplers import choose_subset
-from phasegan.models.domains import as_nchw, grey_levels
 from phasegan.training.data.cache_policy import CachePolicy
 from phasegan.training.image_pool import ImagePool
 from phasegan.training.schedule import linear_decay, sample_epochs

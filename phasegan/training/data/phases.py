@@ -15,7 +15,7 @@ from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.physics import PhysicsConfig
 from phasegan.config.run import PaperConfig
 from phasegan.data.augmentation import augment
-from phasegan.data.dataset import PhaseDataset
+from phasegan.data.dataset import PhaseDataset, as_nchw, grey_levels
 from phasegan.data.hdf5.columns import Batch as Columns
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.samplers import choose_subset
@@ -24,7 +24,7 @@ from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.fourier.convention import forward
 from phasegan.fourier.magnitude import RunningMean
 from phasegan.fourier.phase_encoder import PhaseEncoder
-from phasegan.models.domains import as_nchw, grey_levels, normalise_images, phase_image
+from phasegan.models.domains import normalise_images, phase_image
 from phasegan.training.data.cache_policy import CachePolicy
 from phasegan.training.data.loader import HostBatch, UnpairedBatches
 

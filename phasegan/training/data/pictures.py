@@ -8,12 +8,12 @@ from torch import Tensor
 
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.translation import TranslationConfig
+from phasegan.data.dataset import as_nchw, grey_levels
 from phasegan.data.domain_scan import DomainData, domain_format
 from phasegan.data.image_dataset import ImageDataset
 from phasegan.data.images.conversion import Planes
 from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
 from phasegan.distributed import SINGLE_PROCESS, Processes
-from phasegan.models.domains import as_nchw, grey_levels
 from phasegan.training.data.cache_policy import CachePolicy
 from phasegan.training.data.loader import FORKS, HostBatch, UnpairedBatches
 
