@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from phasegan.data.dataset import as_nchw, grey_levels
 from phasegan.data.images.conversion import (
     PixelFormat,
     from_unit_range,
@@ -147,6 +149,14 @@ def test_units_run_from_minus_one_to_one_and_back(rng, wanted):
         np.testing.assert_allclose(back, planes, atol=1e-6)
     else:
         np.testing.assert_array_equal(back, planes)
+
+
+@pytest.mark.parametrize("wanted", [RGB, kind(3, "uint16"), PixelFormat(3, "float32", -2.3, 6.7)])
+def test_units_of_tensors_have_the_bits_of_those_of_arrays(rng, wanted):
+    planes = rng.uniform(wanted.low, wanted.high, (2, 3, 40, 40)).astype(wanted.dtype)
+    expected = to_unit_range(planes, wanted)
+    crops = torch.from_numpy(as_nchw(planes))
+    np.testing.assert_array_equal(to_unit_range(grey_levels(crops), wanted).numpy(), expected)
 
 
 def test_units_and_values_are_clipped():

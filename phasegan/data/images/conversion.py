@@ -5,7 +5,7 @@ Planes are uint8, uint16 or float32 arrays (channels, rows, columns).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from PIL import Image
 from phasegan.data.images.full_depth import DecodedImage
 from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.data.images.resizing import BYTE_TO_WORD, to_channels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Planes = NDArray[np.generic]
 
@@ -179,25 +182,28 @@ def load_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
     return max(load, round(rows * scale)), max(load, round(columns * scale))
 
 
-def to_unit_range(planes: Planes, pixel_format: PixelFormat) -> NDArray[np.float32]:
-    """Scale planes to [−1, 1], clipped.
+@overload
+def to_unit_range(planes: Planes, pixel_format: PixelFormat) -> NDArray[np.float32]: ...
+@overload
+def to_unit_range(planes: Tensor, pixel_format: PixelFormat) -> Tensor: ...
+def to_unit_range(planes: Any, pixel_format: PixelFormat) -> Any:
+    """Scale planes to [−1, 1], clipped; arrays and tensors to the same bits.
 
     Parameters
     ----------
-    planes : numpy.ndarray
-        (C, rows, columns), in the format's values.
+    planes : numpy.ndarray or torch.Tensor
+        (…, C, rows, columns), in the format's values; a tensor in float32.
     pixel_format : PixelFormat
         `low` becomes −1, `high` becomes 1.
 
     Returns
     -------
-    numpy.ndarray
+    numpy.ndarray or torch.Tensor
         float32, same shape.
     """
-    scaled = (planes.astype(np.float32) - np.float32(pixel_format.low)) * np.float32(
-        2.0 / (pixel_format.high - pixel_format.low)
-    ) - np.float32(1.0)
-    return np.clip(scaled, -1.0, 1.0)
+    values = planes.astype(np.float32) if isinstance(planes, np.ndarray) else planes
+    low, high = float(pixel_format.low), float(pixel_format.high)
+    return ((values - low) * (2.0 / (high - low)) - 1.0).clip(-1.0, 1.0)
 
 
 def from_unit_range(unit_planes: NDArray[np.floating], pixel_format: PixelFormat) -> Planes:

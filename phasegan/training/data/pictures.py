@@ -11,7 +11,7 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.data.dataset import as_nchw, grey_levels
 from phasegan.data.domain_scan import DomainData, domain_format
 from phasegan.data.image_dataset import ImageDataset
-from phasegan.data.images.conversion import Planes
+from phasegan.data.images.conversion import Planes, to_unit_range
 from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.training.data.cache_policy import CachePolicy
@@ -87,15 +87,12 @@ class ImageBatches(UnpairedBatches):
         """Return crops of both domains on the device, scaled there: they come as few bytes."""
         rows = part.within(batch.indices.part)
         real_a, real_b = (
-            self._to_unit_range(values[rows].to(self.device, non_blocking=True), dataset)
+            to_unit_range(
+                grey_levels(values[rows].to(self.device, non_blocking=True)), dataset.pixel_format
+            )
             for values, dataset in zip((batch.real_a, batch.real_b), self.datasets, strict=True)
         )
         return real_a, real_b
-
-    def _to_unit_range(self, crops: Tensor, dataset: ImageDataset) -> Tensor:
-        """Return crops in [−1, 1], to the bits of `phasegan.data.images.to_unit_range`."""
-        low, high = dataset.pixel_format.low, dataset.pixel_format.high
-        return ((grey_levels(crops) - low) * (2.0 / (high - low)) - 1.0).clamp(-1.0, 1.0)
 
     def _crop(self, domain: int, row: int, epoch: int, place: int) -> Planes:
         """Return a crop of an image, which its place in the epoch decides."""

@@ -117,7 +117,7 @@ def benchmark_setup(gan: GAN, batches: Any) -> float:
     ----------
     gan : GAN
         Freshly initialised. Of the presets, only `physics` fits statistics and cascades first.
-    batches : Batches
+    batches : UnpairedBatches
         The preset's batches.
 
     Returns
