@@ -1,6 +1,6 @@
 """Unpacking archives from the network, which may be damaged or hostile.
 
-Every member of an archive is checked before and while it is read,
+Every member of an archive is checked before anything of it is written,
 also those that are not wanted: one that would reach outside the target makes
 the whole archive suspect. Only plain files are ever made.
 """
@@ -18,14 +18,13 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal, cast
 
+from phasegan.data.download.http import MEGABYTE, advance_megabytes
 from phasegan.errors import InputError
-from phasegan.progress import Progress
+from phasegan.progress import Progress, ProgressTask
 
 ArchiveKind = Literal["zip", "tar"]
 
@@ -35,28 +34,13 @@ MAX_GROWTH = 10
 SLACK = 100_000_000
 """Unpacked bytes that an archive may hold however small it is."""
 MAX_NAME_LENGTH = 1000
-MEGABYTE = 1_000_000
-_BLOCK = 1 << 20
 _UNIX, _ENCRYPTED = 3, 1
-_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
-    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\0": lzma.LZMAFile,
-    b"\x5d\0\0": lzma.LZMAFile,
-}
-_LONGEST_MAGIC = max(map(len, _OPENERS))
-_DRIVE = re.compile("[A-Za-z]:")
+_OPENERS: dict[bytes, Callable[[Any], Any]] = {
+    b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open, b"\x5d\0\0": lzma.open
+}  # fmt: skip
+_UNFIT = re.compile(r"[\0-\x1f\x7f\\]|^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
 
 PathMapping = Callable[[PurePosixPath], PurePosixPath | None]
-
-
-@dataclass(frozen=True)
-class _Member:
-    name: str
-    is_file: bool
-    position: int
-    """Bytes of the archive before it."""
-    open: Callable[[], IO[bytes]]
 
 
 def unpack(
@@ -103,137 +87,130 @@ def unpack(
         device, one file twice, or a name that is absolute, leads upwards or
         cannot be a file's on every system.
     """
-    progress = progress or Progress()
-    most = archive.stat().st_size * MAX_GROWTH + SLACK if most_bytes is None else most_bytes
-    written, remaining, members, done = 0, most, 0, 0
-    megabytes = archive.stat().st_size // MEGABYTE
-    limit = max(most, archive.stat().st_size * MAX_GROWTH + SLACK)
-    with _readable(archive), progress.task(f"unpacking {archive.name}, MB", megabytes) as task:
-        for member in _zip(archive) if kind == "zip" else _tar(archive, limit):
-            members += 1
-            if members > most_members:
-                raise InputError(
-                    f"{archive}: more than {most_members} members, more than any set of pictures "
-                    "holds; do not use it"
-                )
-            if member.position // MEGABYTE > done:
-                task.advance(member.position // MEGABYTE - done)
-                done = member.position // MEGABYTE
-            path = _checked(member.name, archive)
-            destination = place(path) if member.is_file else None
-            if destination is None:
-                continue
-            remaining -= _write(
-                member, target / _checked(destination.as_posix(), archive), remaining, archive
+    size = archive.stat().st_size
+    limit = size * MAX_GROWTH + SLACK
+    most = limit if most_bytes is None else most_bytes
+    label = f"unpacking {archive.name}, MB"
+    with _readable(archive), (progress or Progress()).task(label, size // MEGABYTE) as task:
+        members = _Members(archive, target, place, most, most_members, task)
+        if kind == "zip":
+            _unzip(members)
+        else:
+            _untar(members, max(most, limit))
+    return members.written
+
+
+class _Members:
+    """Where the members of an archive go; whatever condemns it is raised."""
+
+    def __init__(
+        self, archive: Path, target: Path, place: PathMapping, most_bytes: int, most: int,
+        task: ProgressTask,
+    ) -> None:  # fmt: skip
+        self.archive, self.target = archive, target
+        self.written = 0
+        self._place, self._most, self._task = place, most, task
+        self._members, self._position, self._remaining = 0, 0, most_bytes
+
+    def place(self, name: str, size: int, position: int, *, is_file: bool) -> str | None:
+        """Return the path below the target at which an empty file stands now, for a wanted member.
+
+        `size` is the most that will be written, `position` the bytes of the archive before it.
+        """
+        self._members += 1
+        if self._members > self._most:
+            raise InputError(
+                f"{self.archive}: more than {self._most} members, more than any set of pictures "
+                "holds; do not use it"
             )
-            written += 1
-    return written
+        advance_megabytes(self._task, self._position, position)
+        self._position = position
+        path = self._checked(name)
+        wanted = self._place(path) if is_file else None
+        if wanted is None:
+            return None
+        destination = self.target / self._checked(wanted.as_posix())
+        self._remaining -= size
+        if self._remaining < 0:
+            raise _too_much(self.archive)
+        try:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            destination.touch(exist_ok=False)
+        except (FileExistsError, NotADirectoryError):
+            raise InputError(
+                f"{self.archive}: {name[:80]!r} is in it twice, or is a file and a folder"
+            ) from None
+        self.written += 1
+        return wanted.as_posix()
 
+    def _checked(self, name: str) -> PurePosixPath:
+        if _UNFIT.search(name) or len(name) > MAX_NAME_LENGTH:
+            raise InputError(
+                f"{self.archive}: holds the name {name[:80]!r}, which may lead out of the folder; "
+                "do not use it"
+            )
+        return PurePosixPath(name)
 
-def _write(member: _Member, path: Path, remaining: int, archive: Path) -> int:
-    """Write one file and return its bytes; sizes in headers are not trusted."""
-    size = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with member.open() as source, open(path, "xb") as stream:
-            while block := source.read(_BLOCK):
-                size += len(block)
-                if size > remaining:
-                    raise _too_much(archive)
-                stream.write(block)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(
-            f"{archive}: {member.name[:80]!r} is in it twice, or is a file and a folder"
-        ) from None
-    return size
-
-
-def _checked(name: str, archive: Path) -> PurePosixPath:
-    path = PurePosixPath(name)
-    harmless = (
-        not path.is_absolute()
-        and ".." not in path.parts
-        and "\\" not in name
-        and not _DRIVE.match(name)
-        and not any(ord(c) < 32 or c == "\x7f" for c in name)
-        and len(name) <= MAX_NAME_LENGTH
-    )
-    if not harmless:
-        raise InputError(
-            f"{archive}: holds the name {name[:80]!r}, which may lead out of the folder; "
-            "do not use it"
+    def not_plain(self, name: str) -> InputError:
+        """Return the error for a member that is no file and no folder."""
+        return InputError(
+            f"{self.archive}: {name[:80]!r} is a link or a device, not a file; do not use it"
         )
-    return path
 
 
-def _zip(archive: Path) -> Iterator[_Member]:
+def _unzip(members: _Members) -> None:
     read = 0
-    with zipfile.ZipFile(archive) as opened:
+    with zipfile.ZipFile(members.archive) as opened:
         for info in opened.infolist():
-            mode = info.external_attr >> 16
-            special = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
-            if special and info.create_system == _UNIX:
-                raise _not_plain(archive, info.filename)
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if info.create_system == _UNIX and kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise members.not_plain(info.filename)
             if info.flag_bits & _ENCRYPTED:
-                raise InputError(f"{archive}: encrypted; unpack it yourself")
-            yield _Member(info.filename, not info.is_dir(), read, partial(opened.open, info))
+                raise InputError(f"{members.archive}: encrypted; unpack it yourself")
+            path = members.place(info.filename, info.file_size, read, is_file=not info.is_dir())
+            if path is not None:
+                info.filename = path
+                opened.extract(info, members.target)  # never more than file_size
             read += info.compress_size
 
 
-def _tar(archive: Path, limit: int) -> Iterator[_Member]:
-    with (
-        open(archive, "rb") as stream,
-        _Unpacked(stream, archive, limit) as unpacked,
-        tarfile.open(fileobj=cast(IO[bytes], unpacked), mode="r|") as opened,
-    ):
-        for info in opened:
-            if not (info.isreg() or info.isdir()):
-                raise _not_plain(archive, info.name)
-            contents = partial(_extracted, opened, info)
-            yield _Member(info.name, info.isreg(), stream.tell(), contents)
-
-
-class _Unpacked:
-    """The bytes inside a compressed archive, no more of them than a limit.
-
-    Members that are skipped count, too: they are unpacked all the same, and headers of tar files
-    may claim any size.
-    """
-
-    def __init__(self, stream: IO[bytes], archive: Path, limit: int) -> None:
-        head = stream.read(_LONGEST_MAGIC)
+def _untar(members: _Members, limit: int) -> None:
+    with open(members.archive, "rb") as stream:
+        head = stream.read(max(map(len, _OPENERS)))
         stream.seek(0)
-        opener = next((o for magic, o in _OPENERS.items() if head.startswith(magic)), None)
-        self._inner: IO[bytes] = stream if opener is None else opener(stream)
-        self._archive, self._left = archive, limit
+        openers = (opener for magic, opener in _OPENERS.items() if head.startswith(magic))
+        with (
+            next(openers, nullcontext)(stream) as unpacked,
+            tarfile.open(
+                fileobj=cast(IO[bytes], _Limited(unpacked, limit, members.archive)), mode="r|"
+            ) as opened,
+        ):
+            opened.extraction_filter = getattr(tarfile, "data_filter", None)  # since 3.11.4
+            for info in opened:
+                if not (info.isreg() or info.isdir()):
+                    raise members.not_plain(info.name)
+                path = members.place(info.name, info.size, stream.tell(), is_file=info.isreg())
+                if path is not None:
+                    info.name = path
+                    opened.extract(info, members.target, set_attrs=False)
+
+
+class _Limited:
+    """A stream that gives no more bytes than a limit, also of members that are skipped."""
+
+    def __init__(self, stream: IO[bytes], limit: int, archive: Path) -> None:
+        self._stream, self._remaining, self._archive = stream, limit, archive
 
     def read(self, size: int) -> bytes:
-        block = self._inner.read(min(size, self._left + 1))
-        self._left -= len(block)
-        if self._left < 0:
+        block = self._stream.read(min(size, self._remaining + 1))
+        self._remaining -= len(block)
+        if self._remaining < 0:
             raise _too_much(self._archive)
         return block
-
-    def __enter__(self) -> _Unpacked:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._inner.close()
-
-
-def _extracted(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    stream = opened.extractfile(info)
-    if stream is None:
-        raise tarfile.TarError(f"{info.name} has no contents")
-    return stream
 
 
 def _too_much(archive: Path) -> InputError:
     return InputError(f"{archive}: unpacks to far more than its own size; do not use it")
-
-
-def _not_plain(archive: Path, name: str) -> InputError:
-    return InputError(f"{archive}: {name[:80]!r} is a link or a device, not a file; do not use it")
 
 
 @contextmanager

@@ -34,7 +34,6 @@ from phasegan.progress import Progress
 
 MARKER_FILE = "dataset.json"
 """Record in a fetched folder; it is written when the folder is complete."""
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,7 @@ def _downloaded(recipe: Download, address: str, archive: Path, download: Resumin
     if archive.exists():
         if download.part.exists():  # then it came another way, and is not to be removed
             download.forget()
-        checksum = _sha256(archive)
+        checksum = pooch.file_hash(archive)
         if expected and checksum != expected:
             raise InputError(
                 f"{archive}: has the checksum {checksum}, not {expected}: another file, or "
@@ -247,7 +246,7 @@ def _downloaded(recipe: Download, address: str, archive: Path, download: Resumin
         finally:
             logger.setLevel(level)
             shutil.rmtree(staging, ignore_errors=True)
-        checksum = expected or _sha256(archive)
+        checksum = expected or pooch.file_hash(archive)
     if not expected:
         write_text(record, f"{checksum}  {archive.name}\n")
     return checksum
@@ -263,11 +262,6 @@ def _recorded(record: Path) -> str:
     if len(words) < 2 or len(words[0]) != 64:
         raise InputError(f"{record}: not a checksum as sha256sum writes it; remove the file")
     return words[0].lower()
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _lay_out(

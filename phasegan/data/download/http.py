@@ -190,7 +190,7 @@ class ResumingDownload:
                 if size + len(block) > self.most:
                     raise self._too_long(url, "more")
                 stream.write(block)
-                _advance(task, size, size + len(block))
+                advance_megabytes(task, size, size + len(block))
                 size += len(block)
         return total is None or size == total
 
@@ -229,7 +229,16 @@ class ResumingDownload:
         )
 
 
-def _advance(task: ProgressTask, before: int, after: int) -> None:
+def advance_megabytes(task: ProgressTask, before: int, after: int) -> None:
+    """Report bytes to a task that counts megabytes.
+
+    Parameters
+    ----------
+    task : ProgressTask
+        The task.
+    before, after : int
+        Bytes done so far, and now.
+    """
     steps = after // MEGABYTE - before // MEGABYTE
     if steps:
         task.advance(steps)
