@@ -64,7 +64,7 @@ def write_list(folder: Path, count: int) -> None:
     (folder / "pictures").mkdir()
     Image.new("L", (8, 8)).save(folder / "pictures" / "a.png")
     found = ImageFolder(folder / "pictures")
-    found._names = PathList("".join(name(i) + "\0" for i in range(count)).encode())
+    found._names = PathList(name(i) for i in range(count))
     found._splits, found._depth, found._listing = {None: range(count)}, 8, "0" * 64
     found.save(folder / "list")
     print(json.dumps({"what": "list file", "MB": (folder / "list").stat().st_size / 1e6}))

@@ -1,16 +1,18 @@
-"""Folders of images as a source, and a list of their files for jobs that share it."""
+"""Folders of images as a source, a list of their files for jobs that share it; open_source."""
 
 from __future__ import annotations
 
 import hashlib
+import heapq
+import io
 import json
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from phasegan.data.images.decoding import bit_depth, image_suffixes, read_image
 from phasegan.data.images.high_bit_depth import PNG_SIGNATURE, Pixels, UnreadableImageError
@@ -20,6 +22,7 @@ from phasegan.data.sources import (
     SPLITS,
     LoadedImage,
     Loader,
+    PhotographCrops,
     Source,
     SourceItem,
     read_file,
@@ -29,37 +32,40 @@ from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
 from phasegan.io.untrusted import points_to_folder, read_head
 
-_FORMAT = "phasegan list of pictures 1"
-_PART = 2**24
+if TYPE_CHECKING:
+    from phasegan.data.recipes import Recipe
+
+DEFAULT_CROPS = {"train": 200, "test": 50}
+_FORMAT = "phasegan list of pictures 2"
+_BLOCK = 128
+"""Paths in a block of a list."""
+_RUN = 2**15
+"""Names that are sorted at once."""
 
 
 class PathList:
-    """A compact list of paths in one bytes object.
+    """A compact list of paths, in compressed blocks: neighbours have most letters in common.
 
     Parameters
     ----------
-    data : bytes
-        Each path as the file system has it, ended by a zero byte.
+    paths : iterable of str
+        As the operating system gives them.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        ends = [
-            np.flatnonzero(np.frombuffer(data[start : start + _PART], np.uint8) == 0) + start
-            for start in range(0, len(data), _PART)
-        ]
-        self._starts = np.concatenate([[0], *(positions + 1 for positions in ends)]).astype(
-            np.int64
-        )
-
-    def __len__(self) -> int:
-        return len(self._starts) - 1
+    def __init__(self, paths: Iterable[str] = ()) -> None:
+        paths = iter(paths)
+        self.blocks: list[bytes] = []
+        while joined := "\0".join(islice(paths, _BLOCK)):
+            self.blocks.append(zlib.compress(os.fsencode(joined), 1))
 
     def __getitem__(self, number: int) -> str:
-        return os.fsdecode(self.data[self._starts[number] : self._starts[number + 1] - 1])
+        return self._unpacked(self.blocks[number // _BLOCK])[number % _BLOCK]
 
     def __iter__(self) -> Iterator[str]:
-        return (self[number] for number in range(len(self)))
+        return chain.from_iterable(map(self._unpacked, self.blocks))
+
+    def _unpacked(self, block: bytes) -> list[str]:
+        return os.fsdecode(zlib.decompress(block)).split("\0")
 
 
 @dataclass(frozen=True)
@@ -70,20 +76,18 @@ class FileLoader(Loader):
 
     def load(self, job: str) -> LoadedImage:
         """Read and decode one image."""
-        data, notes = read_file(os.path.join(self.root, job)), ImageNotices()
-        pixels = read_image(data, notes)
-        return _loaded(job, pixels, data, notes)
+        return self._loaded(job, read_image)
 
     def load_square(self, job: str, size: int, channels: str, bits: int, how: str) -> LoadedImage:
         """Read, decode and fit one image."""
+        return self._loaded(
+            job, lambda data, notes: read_square(data, size, channels, bits, how, notes)
+        )
+
+    def _loaded(self, job: str, decode: Callable[[bytes, ImageNotices], Pixels]) -> LoadedImage:
         data, notes = read_file(os.path.join(self.root, job)), ImageNotices()
-        pixels = read_square(data, size, channels, bits, how, notes)
-        return _loaded(job, pixels, data, notes)
-
-
-def _loaded(job: str, pixels: Pixels, data: bytes, notes: ImageNotices) -> LoadedImage:
-    name, sha256 = safe_name(job), hashlib.sha256(data).hexdigest()
-    return LoadedImage(name, pixels, sha256, tuple(sorted(notes.notices)))
+        pixels, sha256 = decode(data, notes), hashlib.sha256(data).hexdigest()
+        return LoadedImage(safe_name(job), pixels, sha256, tuple(sorted(notes.notices)))
 
 
 class ImageFolder(Source):
@@ -104,11 +108,8 @@ class ImageFolder(Source):
     external = True
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
+        super().__init__(str(root))
         self.root = Path(root)
-        self.label = str(root)
-        self.ignored = 0
-        self.linked: list[str] = []
-        self.unlisted: list[tuple[str, str]] = []
         self._depth: int | None = None
         self._listing: str | None = None
         self._max_name_bytes: int | None = None
@@ -117,55 +118,71 @@ class ImageFolder(Source):
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder")
         presplit = all((self.root / name).is_dir() for name in SPLITS)
-        names: list[str] = []
-        for split in SPLITS if presplit else (None,):
-            paths = sorted(self._walk(split or ""))
-            self._splits[split] = range(len(names), len(names) + len(paths))
-            names += paths
+        self._names = PathList(self._walk(SPLITS if presplit else (None,)))
         self.linked.sort()
-        if not names:
+        if not self._names.blocks:
             ignored = f" ({self.ignored} other files)" if self.ignored else ""
             hints = "".join(f"; {line}" for line in ignored_lines(self.linked, ()))
             raise InputError(f"{root}: no pictures in it or below it{ignored}{hints}")
-        data = bytearray()
-        for name in names:
-            data += _stored(name)
-        del names
-        self._names = PathList(bytes(data))
 
-    def _walk(self, base: str) -> Iterator[str]:
-        """Yield paths from the root, parted by zeros; links to folders are not followed."""
-        suffixes = image_suffixes()
-        folders = [base]
-        while folders:
-            folder = folders.pop()
-            try:
-                mtime = os.stat(os.path.join(self.root, folder)).st_mtime_ns
-                entries = os.scandir(os.path.join(self.root, folder))
-            except OSError as error:
-                self.unlisted.append((safe_name(folder), error.strerror or "cannot be listed"))
-                continue
-            self._folders.append((folder, mtime))
-            with entries:
+    def _walk(self, splits: Iterable[str | None]) -> Iterator[str]:
+        """Yield paths from the root, in each split ordered as tuples of their parts."""
+        count = 0
+        for split in splits:
+            start = count
+            pending = [(split or "", self._entries(split or ""))]
+            while pending:
+                folder, entries = pending[-1]
                 for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(os.path.join(folder, entry.name))
-                    elif _is_file(entry):
-                        if os.path.splitext(entry.name)[1].lower() in suffixes:
-                            yield os.path.join(folder, entry.name).replace(os.sep, "\0")
-                        else:
-                            self.ignored += 1
-                    elif points_to_folder(entry):
-                        self.linked.append(safe_name(os.path.join(folder, entry.name)))
+                    path = os.path.join(folder, entry)
+                    if path.endswith("\0"):
+                        pending.append((path[:-1], self._entries(path[:-1])))
+                        break
+                    count += 1
+                    yield path
+                else:
+                    pending.pop()
+            self._splits[split] = range(start, count)
+
+    def _entries(self, folder: str) -> Iterator[str]:
+        """Yield the names of a folder's images and, each ended by a zero, folders, in order."""
+        try:
+            mtime = os.stat(os.path.join(self.root, folder)).st_mtime_ns
+            entries = os.scandir(os.path.join(self.root, folder))
+        except OSError as error:
+            self.unlisted.append((safe_name(folder), error.strerror or "cannot be listed"))
+            return
+        self._folders.append((folder, mtime))
+        folders: list[str] = []
+        with entries:
+            names = self._images(folder, entries, folders)
+            runs = [PathList(run) for run in iter(lambda: sorted(islice(names, _RUN)), [])]
+        yield from heapq.merge(sorted(folders), *runs)
+
+    def _images(
+        self, folder: str, entries: Iterable[os.DirEntry[str]], folders: list[str]
+    ) -> Iterator[str]:
+        """Yield names of images, collect folders and count the others; no link is followed."""
+        suffixes = image_suffixes()
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(f"{entry.name}\0")
+            elif _is_file(entry):
+                if os.path.splitext(entry.name)[1].lower() in suffixes:
+                    yield entry.name
+                else:
+                    self.ignored += 1
+            elif points_to_folder(entry):
+                self.linked.append(safe_name(os.path.join(folder, entry.name)))
 
     def splits(self) -> dict[str | None, range]:
-        """Return the images' numbers, in the order of their paths."""
+        """Return ranges in the order of paths."""
         return self._splits
 
     def item(self, number: int) -> SourceItem:
-        """Return an image's name and split."""
+        """Find the split by the number."""
         split = next(split for split, numbers in self._splits.items() if number in numbers)
         return SourceItem(safe_name(self._names[number]), split, number)
 
@@ -174,16 +191,28 @@ class ImageFolder(Source):
         return self._names[number]
 
     def loader(self) -> FileLoader:
-        """Return the loader that reads and decodes files."""
+        """Return the loader of files."""
         return FileLoader(self.root)
 
     def depth(self) -> int:
-        """Return 16 if any header says more than 8 bits, else 8."""
+        """Read the headers, once."""
         if self._depth is None:
-            self._depth = 16 if any(map(self._is_deep, self._names)) else 8
+            self._depth = 16 if any(map(self.is_deep, self._names)) else 8
         return self._depth
 
-    def _is_deep(self, name: str) -> bool:
+    def is_deep(self, name: str) -> bool:
+        """Tell whether the header of an image says more than 8 bits.
+
+        Parameters
+        ----------
+        name : str
+            Its path from the folder.
+
+        Returns
+        -------
+        bool
+            False where it cannot be read.
+        """
         path = os.path.join(self.root, name)
         try:
             data = read_head(path, 32)
@@ -194,7 +223,7 @@ class ImageFolder(Source):
         return bit_depth(data) == 16
 
     def listing(self) -> str:
-        """Return the SHA-256 over relative paths and sizes, computed once."""
+        """Hash relative paths and sizes, once."""
         if self._listing is None:
             digest = hashlib.sha256()
             for name in self._names:
@@ -207,7 +236,7 @@ class ImageFolder(Source):
         return self._listing
 
     def max_name_bytes(self) -> int:
-        """Return the length of the longest path, computed once."""
+        """Return the length of the longest path."""
         if self._max_name_bytes is None:
             self._max_name_bytes = max(len(safe_name(name).encode()) for name in self._names)
         return self._max_name_bytes
@@ -219,10 +248,6 @@ class ImageFolder(Source):
         except (OSError, UnreadableImageError):
             return ""
         return hashlib.sha256(data).hexdigest()
-
-    def matches(self, number: int, sha256: str) -> bool:
-        """Hash the file again."""
-        return self.sha256(number) == sha256
 
     def save(self, path: Path) -> None:
         """Write the list of images, for other jobs over the same folder.
@@ -245,13 +270,11 @@ class ImageFolder(Source):
             "listing": self.listing(),
             "longest": self.max_name_bytes(),
             "folders": self._folders,
+            "blocks": [len(block) for block in self._names.blocks],
         }
-        data = json.dumps(head).encode() + b"\n"
-        digest = hashlib.sha256(data)
-        digest.update(self._names.data)
+        data = b"".join([json.dumps(head).encode(), b"\n", *self._names.blocks])
         with atomic_file(path) as temporary, open(temporary, "wb") as stream:
-            stream.write(digest.hexdigest().encode() + b"\n" + data)
-            stream.write(self._names.data)
+            stream.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
 
     @classmethod
     def restore(cls, root: str | os.PathLike[str], path: Path) -> ImageFolder | None:
@@ -275,12 +298,11 @@ class ImageFolder(Source):
         try:
             with open(path, "rb") as stream:
                 written = stream.readline().decode().strip()
-                line = stream.readline()
-                data = stream.read()
-            digest = hashlib.sha256(line)
-            digest.update(data)
-            head: dict[str, Any] = json.loads(line)
-            if digest.hexdigest() != written or head["format"] != _FORMAT:
+                data = io.BytesIO(stream.read())
+            if hashlib.sha256(data.getbuffer()).hexdigest() != written:
+                return None
+            head: dict[str, Any] = json.loads(data.readline())
+            if head["format"] != _FORMAT:
                 return None
             folder = cls.__new__(cls)
             folder.root, folder.label = Path(root), str(root)
@@ -292,9 +314,10 @@ class ImageFolder(Source):
             folder._folders = [(subfolder, int(mtime)) for subfolder, mtime in head["folders"]]
             if head["root"] != str(folder.root.resolve()) or not folder._unchanged(path.parent):
                 return None
+            folder._names = PathList()
+            folder._names.blocks = [data.read(size) for size in head["blocks"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        folder._names = PathList(data)
         return folder
 
     def _unchanged(self, list_folder: Path) -> bool:
@@ -304,10 +327,6 @@ class ImageFolder(Source):
             root / folder == list_folder or os.stat(root / folder).st_mtime_ns == mtime
             for folder, mtime in self._folders
         )
-
-
-def _stored(name: str) -> bytes:
-    return os.fsencode(name.replace("\0", os.sep)) + b"\0"
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -321,7 +340,37 @@ class ImageFile(ImageFolder):
     """A single image, whatever its suffix."""
 
     def __init__(self, path: Path) -> None:
-        self.root, self.label, self.ignored = path.parent, str(path), 0
-        self._names, self._splits = PathList(_stored(path.name)), {None: range(1)}
+        Source.__init__(self, str(path))
+        self.root, self._names = path.parent, PathList([path.name])
+        self._splits, self._folders = {None: range(1)}, []
         self._depth = self._listing = self._max_name_bytes = None
-        self._folders, self.unlisted, self.linked = [], [], []
+
+
+def open_source(recipe: Recipe) -> Source:
+    """Open the source that a recipe names.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With a source of kind folder or scikit-image.
+
+    Returns
+    -------
+    Source
+        Its images.
+
+    Raises
+    ------
+    InputError
+        If the folder or a photograph is missing, or images are given as an array.
+    """
+    if recipe.source.kind == "folder":
+        return ImageFolder(recipe.source.path)
+    if recipe.source.kind == "array":
+        raise InputError(f"recipe {recipe.name}: arrays are given to phasegan.prepare, not named")
+    split = recipe.split
+    counts = {
+        "train": DEFAULT_CROPS["train"] if split.samples is None else split.samples,
+        "test": DEFAULT_CROPS["test"] if split.test is None else split.test,
+    }
+    return PhotographCrops(recipe.source, counts, recipe.preprocessing.size, split.seed)

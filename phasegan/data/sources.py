@@ -1,22 +1,28 @@
-"""Protocols of sources and loaders of images; arrays as a source."""
+"""Sources of images and their loaders: arrays, and photographs inside scikit-image."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple, Protocol
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.images.decoding import Pixels
+from phasegan.data.images.decoding import Pixels, read_image
 from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.data.images.resizing import to_square
 from phasegan.errors import InputError
 from phasegan.io.untrusted import UnreadableFileError, read_regular
 
+if TYPE_CHECKING:
+    from phasegan.data.recipes import PhotographSource
+
 SPLITS = ("train", "test")
+MAX_CROPS = 1_000_000
 
 
 class SourceItem(NamedTuple):
@@ -39,9 +45,10 @@ class LoadedImage(NamedTuple):
     """Notices of the decoder."""
 
 
-class Loader(Protocol):
+class Loader(ABC):
     """Decoder of a source's images; it can be pickled for worker processes."""
 
+    @abstractmethod
     def load(self, job: Any) -> LoadedImage:
         """Decode one image in its own size and depth.
 
@@ -87,24 +94,30 @@ class Loader(Protocol):
         UnreadableImageError
             If it cannot be decoded, or is smaller than N.
         """
+        loaded = self.load(job)
+        return loaded._replace(pixels=to_square(loaded.pixels, size, channels, bits, how))
 
 
-class Source(Protocol):
+class Source(ABC):
     """Where images come from, in an order that depends on nothing but the contents."""
 
-    label: str
-    ignored: int
-    """Files that are not images by their name."""
-    linked: list[str]
-    """Links to folders, which are not followed."""
-    unlisted: list[tuple[str, str]]
-    """Name of each folder that cannot be listed, and why."""
-    external: bool
+    external = False
     """Whether images are files that somebody else made and may change."""
 
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.ignored = 0
+        """Files that are not images by their name."""
+        self.linked: list[str] = []
+        """Links to folders, which are not followed."""
+        self.unlisted: list[tuple[str, str]] = []
+        """Name of each folder that cannot be listed, and why."""
+
+    @abstractmethod
     def splits(self) -> dict[str | None, range]:
         """Return the numbers of each split's items; None: of those without one."""
 
+    @abstractmethod
     def item(self, number: int) -> SourceItem:
         """Return name and split of an image.
 
@@ -119,6 +132,7 @@ class Source(Protocol):
             Its name as files store it, and its split.
         """
 
+    @abstractmethod
     def job(self, number: int) -> Any:
         """Return the argument of `Loader.load` for an image.
 
@@ -133,18 +147,23 @@ class Source(Protocol):
             Picklable; a path, or a name with pixels.
         """
 
+    @abstractmethod
     def loader(self) -> Loader:
         """Return the loader; it can be pickled."""
 
+    @abstractmethod
     def depth(self) -> int:
         """Return 16 if any image has more than 8 bits, else 8."""
 
+    @abstractmethod
     def listing(self) -> str:
         """Return a digest that changes when files come, go or change their size."""
 
+    @abstractmethod
     def max_name_bytes(self) -> int:
         """Return the length in bytes, UTF-8, of the longest name of a sample's source."""
 
+    @abstractmethod
     def sha256(self, number: int) -> str:
         """Return the SHA-256 of an image's file.
 
@@ -174,6 +193,7 @@ class Source(Protocol):
         bool
             Whether the content is the same.
         """
+        return self.sha256(number) == sha256
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -219,27 +239,17 @@ def safe_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-class TwoStepLoader(Loader, ABC):
-    """Base of loaders that decode first and fit the pixels afterwards."""
-
-    @abstractmethod
-    def load(self, job: Any) -> LoadedImage:
-        """Decode one image."""
-
-    def load_square(self, job: Any, size: int, channels: str, bits: int, how: str) -> LoadedImage:
-        """Load one and fit it."""
-        loaded = self.load(job)
-        return loaded._replace(pixels=to_square(loaded.pixels, size, channels, bits, how))
-
-
-class ArrayLoader(TwoStepLoader):
+class ArrayLoader(Loader):
     """Loader of arrays: a job is a name and its pixels."""
 
     def load(self, job: tuple[str, Pixels]) -> LoadedImage:
         """Return one image."""
         name, pixels = job
-        pixels = np.ascontiguousarray(pixels)
-        return LoadedImage(name, pixels, hashlib.sha256(pixels.data).hexdigest())
+        return LoadedImage(name, np.ascontiguousarray(pixels), _pixel_hash(pixels))
+
+
+def _pixel_hash(pixels: Pixels) -> str:
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 class ArrayImages(Source):
@@ -256,8 +266,6 @@ class ArrayImages(Source):
         If the array is of another shape or dtype, or empty.
     """
 
-    external = False
-
     def __init__(self, images: NDArray[np.integer]) -> None:
         colour = images.ndim == 4 and images.shape[3] == 3
         if not (images.ndim == 3 or colour) or images.dtype not in (np.uint8, np.uint16):
@@ -267,12 +275,11 @@ class ArrayImages(Source):
             )
         if not len(images):
             raise InputError("an array without images")
-        self.label, self.ignored, self._images = "the array", 0, images
-        self.linked: list[str] = []
-        self.unlisted: list[tuple[str, str]] = []
+        super().__init__("the array")
+        self._images = images
 
     def splits(self) -> dict[str | None, range]:
-        """Return the images' numbers."""
+        """Return one range: there are no splits."""
         return {None: range(len(self._images))}
 
     def item(self, number: int) -> SourceItem:
@@ -280,19 +287,19 @@ class ArrayImages(Source):
         return SourceItem(f"array[{number}]", None, number)
 
     def job(self, number: int) -> tuple[str, Pixels]:
-        """Return an image's name and its pixels."""
+        """Return name and pixels."""
         return f"array[{number}]", self._images[number]
 
     def loader(self) -> ArrayLoader:
-        """Return the loader, which passes pixels through."""
+        """Return a loader that passes pixels through."""
         return ArrayLoader()
 
     def depth(self) -> int:
-        """Return 8 or 16, by the dtype of the array."""
+        """Return the bits of the dtype."""
         return 8 * self._images.dtype.itemsize
 
     def listing(self) -> str:
-        """Digest of the images."""
+        """Hash all pixels."""
         digest = hashlib.sha256(f"{self._images.shape} {self._images.dtype}".encode())
         for image in self._images:
             digest.update(np.ascontiguousarray(image).data)
@@ -303,9 +310,126 @@ class ArrayImages(Source):
         return len(f"array[{len(self._images)}]")
 
     def sha256(self, number: int) -> str:
-        """Hash the pixels of an image."""
-        return hashlib.sha256(np.ascontiguousarray(self._images[number]).data).hexdigest()
+        """Hash an image's pixels."""
+        return _pixel_hash(self._images[number])
 
-    def matches(self, number: int, sha256: str) -> bool:
-        """Hash the image again."""
-        return self.sha256(number) == sha256
+
+class PhotographLoader(Loader):
+    """Loader of crops: a job is a photograph's name, the crop's split and its number."""
+
+    def __init__(self, root: Path, size: int, seed: int) -> None:
+        self._root, self._size, self._seed = root, size, seed
+        self._kept: dict[str, tuple[Pixels, str]] = {}
+
+    def photograph(self, name: str) -> tuple[Pixels, str]:
+        """Decode a photograph, once.
+
+        Parameters
+        ----------
+        name : str
+            File name inside scikit-image.
+
+        Returns
+        -------
+        (numpy.ndarray, str)
+            Pixels, uint8, (rows, columns[, 3]), and the SHA-256 of the file.
+        """
+        if name not in self._kept:
+            data = (self._root / name).read_bytes()
+            self._kept[name] = read_image(data), hashlib.sha256(data).hexdigest()
+        return self._kept[name]
+
+    def load(self, job: tuple[str, str, int]) -> LoadedImage:
+        """Cut one crop; its name says where: `coffee.png#row,column,side`."""
+        name, split, number = job
+        pixels, digest = self.photograph(name)
+        rows, columns = pixels.shape[:2]
+        longest = min(rows, columns)
+        rng = np.random.default_rng([self._seed, SPLITS.index(split), number])
+        side = int(rng.integers(min(max(self._size, longest // 3), longest), longest + 1))
+        row = int(rng.integers(0, rows - side + 1))
+        column = int(rng.integers(0, columns - side + 1))
+        crop = pixels[row : row + side, column : column + side]
+        return LoadedImage(f"{name}#{row},{column},{side}", crop, digest)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": {}}
+
+
+class PhotographCrops(Source):
+    """Seeded square crops of the photographs that ship inside scikit-image, which take turns.
+
+    Parameters
+    ----------
+    source : PhotographSource
+        File names for training and for testing.
+    counts : dict
+        Crops for `train` and `test`.
+    size : int
+        N: no crop is smaller.
+    seed : int
+        Seed of the crops' places and sizes.
+
+    Raises
+    ------
+    InputError
+        If scikit-image lacks a photograph.
+    """
+
+    def __init__(
+        self, source: PhotographSource, counts: dict[str, int], size: int, seed: int
+    ) -> None:
+        super().__init__("scikit-image")
+        root = Path(str(resources.files("skimage.data")))
+        if max(counts.values()) > MAX_CROPS:
+            raise InputError(
+                f"{max(counts.values())} crops asked for: the photographs inside scikit-image "
+                f"give at most {MAX_CROPS} a split; ask for fewer with --samples and --test"
+            )
+        for name in source.train + source.test:
+            if not name or not (root / name).is_file():
+                raise InputError(f"the photograph {name!r} is not in this scikit-image")
+        self._names = {"train": source.train, "test": source.test}
+        self._counts, self._loader = counts, PhotographLoader(root, size, seed)
+
+    def splits(self) -> dict[str | None, range]:
+        """Return the numbers of `train`, then those of `test`."""
+        train, test = (self._counts[split] for split in SPLITS)
+        return {"train": range(train), "test": range(train, train + test)}
+
+    def item(self, number: int) -> SourceItem:
+        """Return the photograph that a crop is cut from."""
+        name, split, _ = self.job(number)
+        return SourceItem(name, split, number)
+
+    def job(self, number: int) -> tuple[str, str, int]:
+        """Return photograph, split, and the crop's number in the split."""
+        split = "train" if number < self._counts["train"] else "test"
+        index = number - (self._counts["train"] if split == "test" else 0)
+        names = self._names[split]
+        return names[index % len(names)], split, index
+
+    def loader(self) -> PhotographLoader:
+        """Return the loader that cuts crops."""
+        return self._loader
+
+    def depth(self) -> int:
+        """Return 8, which all photographs have."""
+        return 8
+
+    def listing(self) -> str:
+        """Hash the contents of the photographs in use."""
+        digest = hashlib.sha256()
+        used = {self.job(i)[0] for numbers in self.splits().values() for i in numbers}
+        for name in sorted(used):
+            digest.update(f"{name}\0{self._loader.photograph(name)[1]}\n".encode())
+        return digest.hexdigest()
+
+    def max_name_bytes(self) -> int:
+        """Return the length of the longest file name with the place of a crop."""
+        names = [name for split_names in self._names.values() for name in split_names]
+        return max(len(name.encode()) for name in names) + len("#row,column,side") + 3
+
+    def sha256(self, number: int) -> str:
+        """Return the hash of the photograph's file."""
+        return self._loader.photograph(self.job(number)[0])[1]

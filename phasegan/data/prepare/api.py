@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from phasegan.config.options.data import PrepareCommand
 from phasegan.config.options.keywords import takes_options
+from phasegan.data.folder_source import open_source
 from phasegan.data.hdf5.container import HDF5_SUFFIXES
 from phasegan.data.prepare.append import append_images
 from phasegan.data.prepare.job import PrepareReport
@@ -19,7 +20,6 @@ from phasegan.data.prepare.pipeline import Preparation
 from phasegan.data.prepare.shards import check_shards
 from phasegan.data.prepare.worker_pool import prestarted_workers
 from phasegan.data.recipes import Preprocessing, override, resolve_recipe
-from phasegan.data.source_registry import open_source
 from phasegan.data.sources import ArrayImages
 from phasegan.errors import InputError
 from phasegan.io.output_paths import check_file_name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ def encode_images(
         Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
         images; the defaults for the rest, but float32 for the dtype.
     limit : int, optional
-        Only the first so many.
+        Only the first so many; they, and those that are skipped before the last of them,
+        decide between 8 and 16 bits. Of all others only the names are read.
     progress : Progress
         Receives the name and reason of each image that is skipped.
     seed : int
@@ -67,14 +70,15 @@ def _encode_all(
     seed: int,
 ) -> tuple[Layout, list[Sample]]:
     source = ImageFolder(path) if path.is_dir() else ImageFile(path)
-    layout = options.layout(padded, source.depth())
+    layout = options.layout(padded, source.depth() if limit is None else 8)
     encoder = Encoder(source.loader(), layout, options.fit, seed)
+    results = _encode_first(source, encoder, limit)
+    if results is None:
+        layout = options.layout(padded, 16)
+        results = _encode_first(source, replace(encoder, layout=layout), limit) or []
     samples: list[Sample] = []
     notices = NoticeCounter()
-    for number in (i for split_numbers in source.splits().values() for i in split_numbers):
-        if limit is not None and len(samples) == limit:
-            break
-        result = encoder.sample(source.job(number))
+    for number, result in results:
         if isinstance(result, str):
             progress.warn(f"skipped {source.item(number).name}: {result}")
         else:
@@ -93,3 +97,23 @@ def _encode_all(
             f"{path}: {narrow[0]}; they are taken as they are, which phases do not depend on"
         )
     return layout, samples
+
+
+def _encode_first(
+    source: ImageFolder, encoder: Encoder, limit: int | None
+) -> list[tuple[int, Sample | str]] | None:
+    """Encode images in order, up to a limit of usable ones; no header after it is read.
+
+    None where one of those has more bits than the layout, which without a limit is of all.
+    """
+    results: list[tuple[int, Sample | str]] = []
+    usable = 0
+    for number in itertools.chain.from_iterable(source.splits().values()):
+        if usable == limit:
+            break
+        if limit is not None and encoder.layout.bits == 8 and source.is_deep(source.job(number)):
+            return None
+        result = encoder.sample(source.job(number))
+        usable += not isinstance(result, str)
+        results.append((number, result))
+    return results

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from phasegan.data.folder_source import ImageFolder
+from phasegan.data.folder_source import ImageFolder, open_source
 from phasegan.data.hdf5.reader import PreparedFile, check_replaceable
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import ignored_lines
@@ -23,7 +23,6 @@ from phasegan.data.prepare.shards import (
     started_totals,
 )
 from phasegan.data.recipes import Recipe
-from phasegan.data.source_registry import open_source
 from phasegan.data.sources import Source
 from phasegan.errors import InputError, RunError, disk_full_guard
 from phasegan.fourier.convention import padded_size

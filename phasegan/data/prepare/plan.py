@@ -63,7 +63,8 @@ class Plan:
         rng = np.random.default_rng(recipe.split.seed)
         if None in splits:
             total = len(splits[None])
-            shuffled = rng.permutation(total).astype(np.int64) + splits[None].start
+            shuffled = np.arange(splits[None].start, splits[None].stop, dtype=np.int64)
+            rng.shuffle(shuffled)
             interleaved = counts == {"train": None, "test": None}
             if counts["test"] is None and not interleaved:
                 remaining = max(0, total - (counts["train"] or 0))
@@ -75,7 +76,7 @@ class Plan:
                 numbers = np.arange(splits[split].start, splits[split].stop, dtype=np.int64)
                 target = counts[split]
                 if target is not None and target < len(numbers):
-                    numbers = numbers[rng.permutation(len(numbers))]
+                    rng.shuffle(numbers)
                 plan.queues.append(((split,), numbers))
         for names, queue in plan.queues:
             count = sum(counts[s] or 0 for s in names)
