@@ -46,7 +46,7 @@ def augment(
         Equal generators give equal images on the same device.
     data_range : int
         255 or 65535: the number of grey levels above 0.
-    part : Part, optional
+    part : BatchSlice, optional
         Which images of a batch these are: each is changed as if all were here. Tones are
         computed in float64, where the device has it. The way in which threads divide a
         batch decides the last digit of a mean or a power; in float32 that digit would

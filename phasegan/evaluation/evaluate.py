@@ -218,7 +218,7 @@ def score_method(
 
     Returns
     -------
-    ImageScores
+    Scores
         One number an image.
 
     Raises

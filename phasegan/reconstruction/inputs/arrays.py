@@ -117,7 +117,7 @@ def read_phase(
 
     Returns
     -------
-    OwnPhase
+    PhaseArray
         Half-plane radians with a sample axis.
 
     Raises

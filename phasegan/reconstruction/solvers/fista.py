@@ -42,7 +42,7 @@ def fista(
         At most so many.
     tolerance : float
         A sample has converged when its residual ‖A x‖ / ‖x‖ is at most this.
-    callback : Watch
+    callback : Callback
         Told of the progress.
 
     Returns

@@ -33,7 +33,7 @@ def hayes_lim_oppenheim(
         At most so many.
     tolerance : float
         A sample has converged when its residual ‖A x‖ / ‖x‖ is at most this.
-    callback : Watch
+    callback : Callback
         Told of the progress.
 
     Returns

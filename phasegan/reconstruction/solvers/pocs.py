@@ -49,7 +49,7 @@ def alternating_projections(
         At most so many.
     tolerance : float
         A sample has converged when its residual ‖A x‖ / ‖x‖ is at most this.
-    callback : Watch
+    callback : Callback
         Told of the progress.
     accelerated : bool
         Extrapolate by Nesterov's rule, and start it afresh where the step turns
