@@ -10,7 +10,6 @@ from typing import Any
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile, is_pair_file
-from phasegan.data.hdf5.pair_verification import verify_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.verification import verify as verify_prepared
 from phasegan.errors import InputError
@@ -136,7 +135,7 @@ def _shards(names: list[str]) -> list[Entry]:
 
 def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
     file = PairFile(path, check=not verify)
-    facts, damaged = file.metadata, verify_pair_file(file, progress) if verify else []
+    facts, damaged = file.metadata, verify_prepared(file, progress) if verify else []
     counts = {name: len(group) for name, group in file.groups.items()}
     values = {
         "kind": "picture domains",

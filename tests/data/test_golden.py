@@ -17,7 +17,6 @@ from PIL import Image
 import phasegan
 from phasegan.data.domain_folders import open_domains
 from phasegan.data.hdf5.pair_reader import PairFile
-from phasegan.data.hdf5.pair_verification import verify_pair_file
 from phasegan.data.hdf5.verification import verify
 from phasegan.data.prepare.pairs.api import prepare_domains
 from phasegan.fourier.encoding import encode
@@ -133,7 +132,7 @@ def test_shards_of_the_joined_file_stand_beside_it():
 
 def test_the_file_of_two_domains(tmp_path):
     file = PairFile(GOLDEN / "pair.h5")
-    assert verify_pair_file(file) == []
+    assert verify(file) == []
     assert {name: len(group) for name, group in file.groups.items()} == {
         "trainA": 3,
         "trainB": 2,

@@ -19,7 +19,7 @@ from phasegan.data.domain_folders import ImageSubset, open_domains
 from phasegan.data.domain_scan import scan
 from phasegan.data.hdf5.pair_layout import CHECKSUMMED, DATASETS, GROUPS
 from phasegan.data.hdf5.pair_reader import PairFile, is_pair_file
-from phasegan.data.hdf5.pair_verification import verify_pair_file
+from phasegan.data.hdf5.verification import verify
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.conversion import PixelFormat, resize_to_load, to_planes
 from phasegan.data.prepare.pairs.api import prepare_domains
@@ -326,7 +326,7 @@ def test_parts_that_contradict_one_another_are_damage(file, change, message):
 def test_verification_names_what_changed(file, change, wrong):
     with h5py.File(file, "r+") as f:
         change(f)
-    assert verify_pair_file(PairFile(file, check=False)) == wrong
+    assert verify(PairFile(file, check=False)) == wrong
 
 
 def test_every_dataset_has_a_checksum(file):
@@ -367,7 +367,7 @@ def test_a_damaged_picture_is_refused_and_named_and_the_others_read(file, datase
         part.read(2)
     for i in (0, 1, 3):
         np.testing.assert_array_equal(part.read(i).pixels, expected[i])
-    assert verify_pair_file(PairFile(file)) == ["trainB/pixels (1 picture: trainB-2.png)"]
+    assert verify(PairFile(file)) == ["trainB/pixels (1 picture: trainB-2.png)"]
     unchecked = PairFile(file, check=False).groups["trainB"].read(2).pixels
     assert (unchecked != expected[2]).sum() == (dataset == "pixels")
 
@@ -378,7 +378,7 @@ def test_a_flipped_bit_in_a_small_dataset_is_found(file, dataset):
         place = f["testA"][dataset].id.get_chunk_info(0).byte_offset
     _flip_bit(file, place + 3)
     if dataset == "source_sha256":  # not read before it is needed
-        assert verify_pair_file(PairFile(file)) == ["testA/source_sha256"]
+        assert verify(PairFile(file)) == ["testA/source_sha256"]
         return
     with pytest.raises(InputError, match=r"p\.h5: damaged"):
         PairFile(file)
@@ -408,7 +408,7 @@ def test_no_flipped_bit_gives_other_pictures(file, rng):
         _flip_bit(file, int(place), int(rng.integers(8)))
         is_pair_file(file)
         try:
-            data, wrong = _all(file), verify_pair_file(PairFile(file))
+            data, wrong = _all(file), verify(PairFile(file))
         except InputError:
             found += 1
         else:
@@ -434,7 +434,7 @@ def test_bytes_behind_the_end_change_nothing(file):
     with open(file, "ab") as stream:
         stream.write(b"behind" * 100)
     assert _all(file) == expected
-    assert verify_pair_file(PairFile(file)) == []
+    assert verify(PairFile(file)) == []
 
 
 def test_a_file_rewritten_by_another_program_is_refused(file, tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from phasegan.data.hdf5.pair_reader import PairFile
-from phasegan.data.hdf5.pair_verification import verify_pair_file
+from phasegan.data.hdf5.verification import verify
 from phasegan.data.prepare.pairs import partial
 from phasegan.data.prepare.pairs.api import prepare_domains
 from phasegan.errors import DiskFullError, InputError, Interrupted, RunError
@@ -246,7 +246,7 @@ def test_an_interrupt_keeps_the_file_that_was_there(whole, tmp_path):
     with pytest.raises(Interrupted):
         prepare(whole[0], output, overwrite=True, progress=At("preparing", _interrupt))
     assert output.read_bytes() == before
-    assert verify_pair_file(PairFile(output)) == []
+    assert verify(PairFile(output)) == []
     assert prepare(whole[0], output, overwrite=True).resumed == 3
     assert output.read_bytes() == whole[1]
 

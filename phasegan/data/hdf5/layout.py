@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from phasegan.data.hdf5.records import DIGEST_BYTES
 from phasegan.errors import InputError
 from phasegan.fourier.convention import half_plane
 from phasegan.fourier.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
@@ -41,7 +42,6 @@ CONTIGUOUS = ("phase", "images")
 SAMPLE_DATASETS = (
     "phase", "images", "undefined", "source", "source_sha256", "phase_sha256", "images_sha256",
 )  # fmt: skip
-DIGEST_BYTES = 32
 SHARDS = "shards"
 """Group of a file that joins shards; see `phasegan.data.prepare.merge`."""
 CHECKSUM = "sha256 of each sample"

@@ -1,33 +1,26 @@
-"""Reading prepared files."""
+"""Reading prepared files of phase spectra."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.config.resolve.facts import PreparedFacts
-from phasegan.data.hdf5.container import decode_text, is_hdf5, open_hdf5
+from phasegan.data.hdf5.container import decode_text, is_hdf5
 from phasegan.data.hdf5.layout import SHARDS, Layout, edited_error, read_layout
 from phasegan.data.hdf5.links import refuse_links
-from phasegan.data.hdf5.raw_data import PositionalFile, process_lock
-from phasegan.data.hdf5.split import PreparedSplit, SplitSegment
-from phasegan.data.hdf5.split_file import HDF5Split, SplitParent
+from phasegan.data.hdf5.split import HDF5Split, PreparedSplit, SplitParent, SplitSegment
 from phasegan.errors import InputError
 from phasegan.resources import raise_open_file_limit
 
-T = TypeVar("T")
 _OPEN_BESIDES = 32
 """Files that a process has open, besides shards."""
-
-_OPENING = process_lock()
 
 
 class PreparedFile(SplitParent):
@@ -44,7 +37,7 @@ class PreparedFile(SplitParent):
     check : bool
         Compare the attributes, each sample that is read and the mean magnitude with their
         checksums (default).
-    joined : bool
+    allow_merged : bool
         Take a file that joins shards (default); a shard must not be one.
 
     Raises
@@ -57,39 +50,29 @@ class PreparedFile(SplitParent):
     def __init__(
         self, path: str | os.PathLike[str], *, check: bool = True, allow_merged: bool = True
     ) -> None:
-        self.path, self.check = Path(path), check
-        self.raw = PositionalFile(self.path)
-        self._handle: h5py.File | None = None
-        self._process = 0
-        file = self._open()
-        try:
-            self.layout: Layout
-            self.layout, self.attributes = read_layout(file.attrs, str(path))
-            if check and not self.attributes["intact"]:
-                raise edited_error(str(path))
-            refuse_links(file, self.path, (SHARDS,))
-            shards = SHARDS in file
-            refuse_links(file, self.path, ("train", "test"), virtual=shards)
-            self.shards: list[PreparedFile] = []
-            if shards:
-                if not allow_merged:
-                    raise InputError(f"{path}: joins shards, where a shard is wanted")
-                self.train, self.test = self._open_shards(file)
-            else:
-                self.train, self.test = (self._split(file, name) for name in ("train", "test"))
-            if self.layout.has_images:
-                self._check_mean(file)
-        except InputError:
-            self.close()
-            raise
-        except (OSError, RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
-            self.close()
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path}: damaged ({reason})") from None
+        self.shards: list[PreparedFile] = []
+        self._allow_merged = allow_merged
+        super().__init__(path, check, "make one with `phasegan prepare`")
 
-    def _split(self, file: h5py.File, name: str) -> PreparedSplit:
-        split = HDF5Split(self, name, file)
-        return PreparedSplit(self, name, [SplitSegment(split, range(split.count))])
+    def _read_structure(self, file: h5py.File) -> None:
+        self.layout: Layout
+        self.layout, self.attributes = read_layout(file.attrs, str(self.path))
+        if self.check and not self.attributes["intact"]:
+            raise edited_error(str(self.path))
+        refuse_links(file, self.path, (SHARDS,))
+        merged = SHARDS in file
+        refuse_links(file, self.path, ("train", "test"), virtual=merged)
+        if merged and not self._allow_merged:
+            raise InputError(f"{self.path}: joins shards, where a shard is wanted")
+        splits = self._open_shards if merged else self._own_splits
+        self.train, self.test = splits(file)
+        if self.layout.has_images:
+            self._check_mean(file)
+
+    def _own_splits(self, file: h5py.File) -> Iterator[PreparedSplit]:
+        for name in ("train", "test"):
+            split = HDF5Split(self, name, file)
+            yield PreparedSplit(self, name, [SplitSegment(split, range(split.count))])
 
     def _open_shards(self, file: h5py.File) -> Iterator[PreparedSplit]:
         """Open the shards, and make sure that they are there and the right ones."""
@@ -126,43 +109,12 @@ class PreparedFile(SplitParent):
             )
         return shard
 
-    def _open(self) -> h5py.File:
-        handle = open_hdf5(self.path, "make one with `phasegan prepare`")
-        self._handle, self._process = handle, os.getpid()
-        return handle
-
     def _check_mean(self, file: h5py.File) -> None:
-        try:
-            mean = file.get("train/mean_magnitude")
-        except Exception:  # damaged links fail in many ways inside libhdf5
-            mean = None
-        if not isinstance(mean, h5py.Dataset) or mean.is_virtual:
-            raise InputError(
-                f"{self.path}: damaged, dataset train/mean_magnitude is missing or unreadable"
-            )
+        mean = self.dataset(file, "train/mean_magnitude")
+        if mean.is_virtual:
+            raise InputError(f"{self.path}: damaged, train/mean_magnitude is virtual")
         if mean.shape != self.layout.phase_shape:
             raise InputError(f"{self.path}: train/mean_magnitude has another shape than the phases")
-
-    def read(self, function: Callable[[h5py.File], T]) -> T:
-        """Call a function with the open HDF5 file.
-
-        Raises
-        ------
-        InputError
-            If HDF5 cannot read the data.
-        """
-        with _OPENING:
-            if self._handle is None or not self._handle or self._process != os.getpid():
-                self._open()
-            handle = self._handle
-        assert handle is not None
-        try:
-            return function(handle)
-        except InputError:
-            raise
-        except (OSError, KeyError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self.path}: damaged, data cannot be read ({reason})") from None
 
     def split(self, name: str) -> PreparedSplit:
         """Return a split by its name.
@@ -190,22 +142,6 @@ class PreparedFile(SplitParent):
     def has_images(self) -> bool:
         """Whether the images stand beside their phases; False for a file of phases alone."""
         return self.layout.has_images
-
-    def require_images(self, what: str) -> None:
-        """Refuse a file of phases alone.
-
-        Parameters
-        ----------
-        what : str
-            The reason or advice at the end of the message.
-
-        Raises
-        ------
-        InputError
-            If the file holds no images.
-        """
-        if not self.has_images:
-            raise InputError(f"{self.path} holds phases and no images: {what}")
 
     def mean_magnitude(self) -> NDArray[np.float64]:
         """Return the training images' mean |X|: ([C,] M, M // 2 + 1).
@@ -250,26 +186,9 @@ class PreparedFile(SplitParent):
 
     def close(self) -> None:
         """Close the HDF5 handle of this process; the next read opens it again."""
-        if self._handle is not None and self._process == os.getpid():
-            self._handle.close()
-        self._handle = None
-        self.raw.close()
-        for shard in getattr(self, "shards", []):
+        super().close()
+        for shard in self.shards:
             shard.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_handle": None, "_process": 0}
 
     def __repr__(self) -> str:
         return (

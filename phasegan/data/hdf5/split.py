@@ -1,10 +1,11 @@
-"""A split of a prepared file, or of several files that are read as one."""
+"""The splits of prepared files: of one file, or of several that are read as one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +13,171 @@ from phasegan.data.hdf5.batches import BatchReader
 from phasegan.data.hdf5.columns import TEXTS
 from phasegan.data.hdf5.container import decode_text
 from phasegan.data.hdf5.layout import Layout
-from phasegan.data.hdf5.split_file import HDF5Split, SplitParent
+from phasegan.data.hdf5.record_file import RecordFile
+from phasegan.data.hdf5.records import RecordArray, RecordReader
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import decode
 
+Rows = NDArray[np.int64]
 Indices = slice | Sequence[int] | NDArray[np.integer]
+
+
+class SplitParent(RecordFile):
+    """The file that a split belongs to: `phasegan.data.hdf5.reader.PreparedFile`."""
+
+    layout: Layout
+
+    def require_images(self, what: str) -> None:
+        """Refuse a file of phases alone.
+
+        Parameters
+        ----------
+        what : str
+            The reason or advice at the end of the message.
+
+        Raises
+        ------
+        InputError
+            If the file holds no images.
+        """
+        if not self.layout.has_images:
+            raise InputError(f"{self.path} holds phases and no images: {what}")
+
+
+class HDF5Split:
+    """A split in one file.
+
+    Parameters
+    ----------
+    parent : SplitParent
+        The prepared file.
+    name : str
+        `train` or `test`.
+    file : h5py.File
+        Its handle.
+
+    Raises
+    ------
+    InputError
+        If a dataset is missing, of another shape or dtype, or of another length.
+    """
+
+    def __init__(self, parent: SplitParent, name: str, file: h5py.File) -> None:
+        self._parent, self.name = parent, name
+        layout = parent.layout
+        datasets = {n: parent.dataset(file, f"{name}/{n}") for n in layout.datasets}
+        self.count = self._check(datasets, layout)
+        self._records: dict[str, RecordReader] = {}
+        for key in layout.raw if self.count else ():
+            sizes = RecordArray.of_one_shape(self.count, *layout.dataset(key))
+            self._records[key] = parent.records(datasets[key], datasets[f"{key}_sha256"], sizes)
+        self._nowhere_undefined = datasets["undefined"].id.get_storage_size() == 0
+
+    def _check(self, datasets: dict[str, h5py.Dataset], layout: Layout) -> int:
+        path, lengths = self._parent.path, set()
+        for name, dataset in datasets.items():
+            if not name.startswith("source"):
+                shape, dtype = layout.dataset(name)
+                if dataset.shape[1:] != shape or dataset.dtype != dtype:
+                    raise InputError(
+                        f"{path}: {self.name}/{name} is {dataset.shape} {dataset.dtype}, "
+                        f"expected (n, {', '.join(map(str, shape))}) {dtype}"
+                    )
+            elif dataset.ndim != 1 or dataset.dtype.kind != "S":
+                raise InputError(f"{path}: {self.name}/{name} is not a list of strings")
+            lengths.add(dataset.shape[0])
+        if len(lengths) != 1:
+            raise InputError(f"{path}: the datasets of {self.name} differ in length")
+        return int(lengths.pop())
+
+    def take(self, name: str, rows: Rows, into: NDArray[Any]) -> None:
+        """Read the values of some samples.
+
+        Parameters
+        ----------
+        name : str
+            A dataset.
+        rows : numpy.ndarray
+            int64, in 0..count−1, any order, repeats allowed.
+        into : numpy.ndarray
+            Where they go, (len(rows), …), C-contiguous.
+
+        Raises
+        ------
+        InputError
+            If they cannot be read, or do not match their checksums.
+        """
+        if name == "undefined" and self._nowhere_undefined:
+            into[...] = False
+        elif name in self._records:
+            self._take_records(name, rows, into)
+        else:
+            into[...] = self._parent.read(lambda file: self._take_hdf5(file, name, rows))
+
+    def _take_hdf5(self, file: h5py.File, name: str, rows: Rows) -> NDArray[Any]:
+        dataset = file[f"{self.name}/{name}"]
+        unique, back = np.unique(rows, return_inverse=True)
+        selection: Any = unique
+        if len(unique) and unique[-1] - unique[0] + 1 == len(unique):
+            selection = slice(int(unique[0]), int(unique[-1]) + 1)
+        values: NDArray[Any] = dataset[selection][back]
+        return values
+
+    def _take_records(self, name: str, rows: Rows, into: NDArray[Any]) -> None:
+        records, check = self._records[name], self._parent.check
+        try:
+            for start, stop in _runs(rows):
+                damaged = records.read(int(rows[start]), into[start:stop], check=check)
+                if damaged is not None:
+                    raise InputError(
+                        f"{self._parent.path}: damaged, {self.name}/{name} of sample {damaged} is "
+                        "not what was written; restore the file from a copy or prepare the "
+                        "pictures again"
+                    )
+        except OSError as error:
+            raise InputError(
+                f"{self._parent.path}: damaged, data cannot be read ({error.strerror or error})"
+            ) from None
+
+    def verify(self, name: str, rows: range) -> Iterator[tuple[int, bool]]:
+        """Compare rows with their checksums.
+
+        Parameters
+        ----------
+        name : {"phase", "images"}
+            The dataset.
+        rows : range
+            Rows of this file.
+
+        Returns
+        -------
+        iterator of (int, bool)
+            As of `RecordReader.verify`.
+        """
+        return self._records[name].verify(rows) if rows else iter(())
+
+    def undefined_rows(self) -> Iterator[int]:
+        """Yield the rows of `undefined` that were written."""
+        if self._nowhere_undefined:
+            return
+
+        def written(file: h5py.File) -> list[int]:
+            rows: list[int] = []
+            file[f"{self.name}/undefined"].id.chunk_iter(
+                lambda chunk: rows.append(int(chunk.chunk_offset[0]))
+            )
+            return sorted(rows)
+
+        yield from self._parent.read(written)
+
+
+def _runs(rows: Rows) -> Iterator[tuple[int, int]]:
+    """Yield where consecutive rows start and stop."""
+    if len(rows) == 1:
+        yield 0, 1
+    elif len(rows):
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        yield from zip([0, *breaks.tolist()], [*breaks.tolist(), len(rows)], strict=True)
 
 
 class SplitSegment(NamedTuple):
@@ -226,7 +387,7 @@ class PreparedSplit(BatchReader):
         """
         return self.take(f"{name}_sha256", indices)
 
-    def check(self, name: str, on_sample: Callable[[], None]) -> Iterator[tuple[int, bool]]:
+    def verify(self, name: str, on_sample: Callable[[], None]) -> Iterator[tuple[int, bool]]:
         """Compare all samples with their checksums.
 
         Parameters
@@ -242,7 +403,7 @@ class PreparedSplit(BatchReader):
             Row, and whether the values match their checksum.
         """
         for start, segment in zip(self._starts, self._segments, strict=False):
-            for row, intact in segment.split.check(name, segment.rows):
+            for row, intact in segment.split.verify(name, segment.rows):
                 on_sample()
                 yield int(start) + row - segment.rows.start, intact
 

@@ -1,16 +1,21 @@
-"""Verification of a prepared file against its checksums and its format."""
+"""Verification of prepared files against their checksums and their format."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
 
+from phasegan.data.hdf5 import pair_layout
+from phasegan.data.hdf5.container import decode_text
 from phasegan.data.hdf5.layout import SHARDS, dataset_attributes
-from phasegan.data.hdf5.raw_data import mask_record
+from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile
 from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.hdf5.record_file import RecordFile
+from phasegan.data.hdf5.records import dataset_checksum, mask_record
 from phasegan.data.hdf5.split import PreparedSplit
 from phasegan.errors import InputError
 from phasegan.progress import Progress, ProgressTask
@@ -20,74 +25,119 @@ _NAMED = 5
 """Damaged samples, or images, that are named."""
 
 
-def verify(prepared: PreparedFile, progress: Progress | None = None) -> list[str]:
+def verify(file: PreparedFile | PairFile, progress: Progress | None = None) -> list[str]:
     """Compute every checksum of a prepared file again.
 
     Parameters
     ----------
-    prepared : PreparedFile
+    file : PreparedFile or PairFile
         The file.
     progress : Progress, optional
-        Follows the samples; silent by default.
+        Follows the samples or images; silent by default.
 
     Returns
     -------
     list of str
-        What does not match: `attributes`, datasets with the samples that are
+        What does not match: `attributes`, datasets with the samples or images that are
         damaged, descriptions, objects that the format does not know; empty when all
         is well.
     """
-    names = [f"{s}/{d}" for s in ("train", "test") for d in prepared.layout.datasets]
-    if prepared.has_images:
+    progress = progress or Progress()
+    if isinstance(file, PairFile):
+        return _verify_pair(file, progress)
+    names = [f"{s}/{d}" for s in ("train", "test") for d in file.layout.datasets]
+    if file.has_images:
         names.append("train/mean_magnitude")
-    wrong = [] if prepared.attributes["intact"] else ["attributes"]
-    for shard in prepared.shards:
+    wrong = [] if file.attributes["intact"] else ["attributes"]
+    for shard in file.shards:
         wrong += [f"{shard.path.name}: {problem}" for problem in verify(shard, progress)]
-    total = len(prepared.layout.raw) * (len(prepared.train) + len(prepared.test))
-    with (progress or Progress()).task("verifying", total) as task:
-        wrong += [problem for name in names if (problem := _check(prepared, name, task))]
-    damaged = {name.split(" ")[0] for name in wrong}
-    wrong += [
-        f"{name} (description)"
-        for name in names
-        if name not in damaged and not _described(prepared, name)
-    ]
-    if prepared.shards:
-        wrong += [f"{name} (sources)" for name in names if not _of_shards(prepared, name)]
-    return wrong + _strangers(prepared, names)
+    total = len(file.layout.raw) * (len(file.train) + len(file.test))
+    with progress.task("verifying", total) as task:
+        wrong += [problem for name in names if (problem := _check(file, name, task))]
+    described = {name: dataset_attributes(name.split("/")[1], file.layout) for name in names}
+    wrong += _misdescribed(file, wrong, described)
+    if file.shards:
+        wrong += [f"{name} (sources)" for name in names if not _of_shards(file, name)]
+        names += [SHARDS, *(f"{SHARDS}/{name}" for name in ("file", "identity", "pieces"))]
+    return wrong + _strangers(file, {"train", "test", *names})
 
 
-def count_phrase(items: Sequence[object], what: str) -> str:
-    """Return a count with the first items, such as `7 samples: 0, 3, 4, 9, 12, …`.
+def _verify_pair(file: PairFile, progress: Progress) -> list[str]:
+    wrong = [] if file.metadata.intact else ["attributes"]
+    with progress.task("verifying", sum(map(len, file.groups.values()))) as task:
+        for name, group in file.groups.items():
+            wrong += _check_group(file, name, group, task)
+    described: dict[str, dict[str, Any]] = {name: {} for name in file.groups} | {
+        f"{group}/{name}": {"axes": ", ".join(labels)}
+        for group in file.groups
+        for name, labels in pair_layout.AXES.items()
+    }
+    return wrong + _misdescribed(file, wrong, described) + _strangers(file, described)
 
-    Parameters
-    ----------
-    items : sequence
-        At most five are shown.
-    what : str
-        Their name in the singular.
 
-    Returns
-    -------
-    str
-        For a message.
-    """
+def _check_group(file: PairFile, name: str, group: HDF5Images, task: ProgressTask) -> list[str]:
+    wrong: list[str] = []
+    damaged: list[str] = []
+    for row, intact in group.verify():
+        damaged += [] if intact else [group.names[row]]
+        task.advance()
+    if damaged:
+        wrong.append(f"{name}/pixels ({_counted(damaged, 'picture')})")
+    for dataset in pair_layout.CHECKSUMMED:
+        key = f"{name}/{dataset}"
+        if _checksum(file, key) != file.metadata.checksums.get(key):
+            if dataset != "pixels":
+                wrong.append(key)
+            elif not damaged:
+                wrong.append(f"{key} (checksums)")
+    return wrong
+
+
+def _checksum(file: PairFile, name: str) -> str:
+    source = f"{name}_sha256" if name.endswith("/pixels") else name
+    try:
+        return dataset_checksum(file.read(lambda opened: opened[source][()]))
+    except InputError:
+        return "unreadable"
+
+
+def _counted(items: Sequence[object], what: str) -> str:
+    """Return a count with the first items, such as `7 samples: 0, 3, 4, 9, 12, …`."""
     first = ", ".join(map(str, items[:_NAMED])) + (", …" if len(items) > _NAMED else "")
     return f"{len(items)} {what}{'' if len(items) == 1 else 's'}: {first}"
 
 
-def _strangers(prepared: PreparedFile, names: list[str]) -> list[str]:
+def _misdescribed(
+    file: RecordFile, wrong: Sequence[str], described: dict[str, dict[str, Any]]
+) -> list[str]:
+    """Return objects without the attributes of the format, but for those that are damaged."""
+    damaged = {name.split(" ")[0] for name in wrong}
+
+    def matches(name: str, expected: dict[str, Any]) -> bool:
+        def attributes(opened: h5py.File) -> dict[str, Any]:
+            return {
+                key: decode_text(value) if isinstance(value, bytes) else value
+                for key, value in opened[name].attrs.items()
+                if key != "count"
+            }
+
+        try:
+            return file.read(attributes) == expected
+        except Exception:  # damaged descriptions fail in many ways inside libhdf5
+            return False
+
+    return [
+        f"{name} (description)"
+        for name, expected in described.items()
+        if name not in damaged and not matches(name, expected)
+    ]
+
+
+def _strangers(file: RecordFile, format_names: Collection[str]) -> list[str]:
     """Return objects that the format does not know."""
-    format_names = {"train", "test", *names}
-    if prepared.shards:
-        format_names |= {SHARDS, *(f"{SHARDS}/{name}" for name in ("file", "identity", "pieces"))}
-
-    def find(file: h5py.File) -> list[str]:
-        objects: list[str] = []
-        file.visit(objects.append)
-        return [f"{name} (unknown)" for name in objects if name not in format_names]
-
-    return prepared.read(find)
+    objects: list[str] = []
+    file.read(lambda opened: opened.visit(objects.append))
+    return [f"{name} (unknown)" for name in objects if name not in format_names]
 
 
 def _of_shards(prepared: PreparedFile, name: str) -> bool:
@@ -102,26 +152,6 @@ def _of_shards(prepared: PreparedFile, name: str) -> bool:
         )
 
     return prepared.read(compare)
-
-
-def _described(prepared: PreparedFile, name: str) -> bool:
-    """Tell whether a dataset has the attributes of the format."""
-    short = name.split("/")[1]
-    expected = dataset_attributes(short, prepared.layout)
-
-    def compare(file: h5py.File) -> bool:
-        dataset = file[name]
-        attributes = {
-            k: v.decode() if isinstance(v, bytes) else v
-            for k, v in dataset.attrs.items()
-            if k != "count"
-        }
-        return attributes == expected
-
-    try:
-        return prepared.read(compare)
-    except Exception:  # damaged descriptions fail in many ways inside libhdf5
-        return False
 
 
 def _check(prepared: PreparedFile, name: str, task: ProgressTask) -> str:
@@ -160,10 +190,10 @@ def _check_samples(
     task: ProgressTask,
     shards: bool,
 ) -> str:
-    checked = [] if shards else split.check(short, task.advance)  # each shard was, by itself
+    checked = [] if shards else split.verify(short, task.advance)  # each shard was, by itself
     wrong = [row for row, intact in checked if not intact]
     if wrong:
-        return f"{name} ({count_phrase(wrong, 'sample')})"
+        return f"{name} ({_counted(wrong, 'sample')})"
     digest = hashlib.sha256()
     for start in range(0, len(split), _BLOCK):
         digest.update(split.digests(short, slice(start, start + _BLOCK)).data)

@@ -14,7 +14,7 @@ import numpy as np
 
 from phasegan.config.settings import differences
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.raw_data import PositionalFile
+from phasegan.data.hdf5.records import PositionalFile
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.prepare.interruption import check_disk_space, resume_hint

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5.layout import Layout
-from phasegan.data.hdf5.raw_data import digest
+from phasegan.data.hdf5.records import digest
 from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.data.images.notices import ValueRange, value_range
 from phasegan.data.sources import Loader

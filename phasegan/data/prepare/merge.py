@@ -20,7 +20,7 @@ from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.container import open_hdf5
 from phasegan.data.hdf5.layout import SHARDS, Layout
 from phasegan.data.hdf5.links import has_member
-from phasegan.data.hdf5.raw_data import mask_record
+from phasegan.data.hdf5.records import mask_record
 from phasegan.data.hdf5.reader import PreparedFile, check_open_file_limit
 from phasegan.data.hdf5.split import PreparedSplit
 from phasegan.data.prepare.writer import (

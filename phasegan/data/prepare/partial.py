@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.metadata_snapshot import restore_metadata, snapshot_metadata
-from phasegan.data.hdf5.raw_data import PositionalFile, digest
+from phasegan.data.hdf5.records import PositionalFile, digest
 from phasegan.data.prepare.encode import EncodedSample
 from phasegan.data.prepare.journal import Journal, JournalEntry
 from phasegan.io.output_paths import is_plain

@@ -17,7 +17,6 @@ from phasegan._version import __version__
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.layout import (
     CHECKSUM,
-    DIGEST_BYTES,
     FFT_CONVENTION,
     FORMAT_NAME,
     FORMAT_VERSION,
@@ -25,7 +24,7 @@ from phasegan.data.hdf5.layout import (
     attributes_checksum,
     dataset_attributes,
 )
-from phasegan.data.hdf5.raw_data import mask_record
+from phasegan.data.hdf5.records import DIGEST_BYTES, mask_record
 from phasegan.data.prepare.journal import JournalEntry
 from phasegan.fourier.convention import FFT_NORM
 from phasegan.fourier.phase import UNDEFINED_BELOW

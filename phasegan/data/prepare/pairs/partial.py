@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import metadata_snapshot
-from phasegan.data.hdf5.layout import DIGEST_BYTES
 from phasegan.data.hdf5.pair_layout import GROUPS, PairMetadata
-from phasegan.data.hdf5.raw_data import PositionalFile, digest
+from phasegan.data.hdf5.records import DIGEST_BYTES, PositionalFile, digest
 from phasegan.data.images.pixel_format import ImageInfo
 from phasegan.data.prepare.pairs.plan import ImageGroup, ScannedImage
 from phasegan.data.prepare.pairs.work import ConvertedImage

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from phasegan.data.hdf5.raw_data import digest
+from phasegan.data.hdf5.records import digest
 from phasegan.data.images.conversion import PixelFormat, Planes, resize_to_load, to_planes
 from phasegan.data.images.full_depth import DecodedImage, read_full_depth
 from phasegan.data.images.high_bit_depth import UnreadableImageError

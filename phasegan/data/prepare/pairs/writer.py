@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.pair_layout import AXES, CHECKSUMMED, PairMetadata, to_attributes
-from phasegan.data.hdf5.raw_data import dataset_checksum
+from phasegan.data.hdf5.records import dataset_checksum
 from phasegan.data.prepare.pairs.plan import ImageGroup
 
 

@@ -1,4 +1,4 @@
-"""Raw bytes of arrays: reading and writing at offsets in a file, and their SHA-256.
+"""Records at their places in a file: raw bytes, read and written by offset, and their SHA-256.
 
 Reading and writing are safe in threads and after a fork: no position is shared, and nothing is
 remembered between two calls but the file descriptor, which is opened anew in a process that got
@@ -8,8 +8,11 @@ the object pickled.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,140 @@ else:
         with _LOCK:
             os.lseek(descriptor, offset, os.SEEK_SET)
             return os.write(descriptor, view)
+
+
+DIGEST_BYTES = 32
+"""Bytes of a SHA-256."""
+
+
+@dataclass(frozen=True)
+class RecordArray:
+    """Records that lie after each other in a dataset.
+
+    Records of one size have equal offsets: a range, which takes no memory.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        Dtype of the elements.
+    offsets : numpy.ndarray or range
+        (n + 1,), int64, elements before each record, and in all.
+    place : int
+        Where the first record begins in the file, in bytes.
+    shape : tuple of int, optional
+        Shape of each record; None where they differ.
+    """
+
+    dtype: np.dtype[Any]
+    offsets: NDArray[np.int64] | range
+    place: int = 0
+    shape: tuple[int, ...] | None = None
+
+    @classmethod
+    def of_one_shape(
+        cls, count: int, shape: tuple[int, ...], dtype: np.dtype[Any], place: int = 0
+    ) -> RecordArray:
+        """Return the array of records of one shape.
+
+        Parameters
+        ----------
+        count : int
+            Records.
+        shape : tuple of int
+            Shape of one, not empty.
+        dtype : numpy.dtype
+            Dtype of the elements.
+        place : int
+            Where the first begins, in bytes.
+
+        Returns
+        -------
+        RecordArray
+            With equal offsets.
+        """
+        size = math.prod(shape)
+        return cls(dtype, range(0, count * size + 1, size), place, shape)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def start(self, row: int) -> int:
+        """Return the byte at which a record begins in the file."""
+        return self.place + int(self.offsets[row]) * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all records."""
+        return int(self.offsets[-1]) * self.dtype.itemsize
+
+
+class RecordReader:
+    """Records of a file, compared with the SHA-256 of each.
+
+    Parameters
+    ----------
+    file : PositionalFile
+        The file.
+    records : RecordArray
+        The places of the records.
+    digests : int
+        Where the table of their SHA-256, 32 bytes each, begins, in bytes.
+    """
+
+    def __init__(self, file: PositionalFile, records: RecordArray, digests: int) -> None:
+        self._file, self._records, self._digests = file, records, digests
+
+    def read(self, first: int, into: NDArray[Any], *, check: bool = True) -> int | None:
+        """Read consecutive records.
+
+        Parameters
+        ----------
+        first : int
+            The first one.
+        into : numpy.ndarray
+            (n, …), C-contiguous: filled with n records.
+        check : bool
+            Compare each with its SHA-256 (default).
+
+        Returns
+        -------
+        int or None
+            The first record that does not match; None if all do.
+
+        Raises
+        ------
+        OSError
+            If they cannot be read.
+        """
+        self._file.read(self._records.start(first), into)
+        if check:
+            sums = np.empty((len(into), DIGEST_BYTES), np.uint8)
+            self._file.read(self._digests + first * DIGEST_BYTES, sums)
+            expected = sums.tobytes()
+            for i, values in enumerate(into):
+                if digest(values) != expected[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
+                    return first + i
+        return None
+
+    def verify(self, rows: range) -> Iterator[tuple[int, bool]]:
+        """Compare records with their checksums.
+
+        Parameters
+        ----------
+        rows : range
+            Which records.
+
+        Yields
+        ------
+        (int, bool)
+            Row, and whether the record matches; False also where it cannot be read.
+        """
+        for row in rows:
+            size = int(self._records.offsets[row + 1]) - int(self._records.offsets[row])
+            try:
+                yield row, self.read(row, np.empty((1, size), self._records.dtype)) is None
+            except OSError:
+                yield row, False
 
 
 def digest(values: NDArray[Any]) -> bytes:
