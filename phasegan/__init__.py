@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from phasegan.data.download.fetch import fetch
     from phasegan.data.hdf5.reader import open_prepared as open
     from phasegan.data.prepare.api import prepare
-    from phasegan.data.prepare.pairs.api import prepare_domains
+    from phasegan.data.prepare.domains import prepare_domains
     from phasegan.evaluation.evaluate import evaluate
     from phasegan.evaluation.translation import score_translations
     from phasegan.reconstruction.api import reconstruct
@@ -55,7 +55,7 @@ _WHERE = {
     "reconstruct": ("phasegan.reconstruction.api", "reconstruct"),
     "bench": ("phasegan.benchmark.runner", "bench"),
     "atlas": ("phasegan.benchmark.atlas", "atlas"),
-    "prepare_domains": ("phasegan.data.prepare.pairs.api", "prepare_domains"),
+    "prepare_domains": ("phasegan.data.prepare.domains", "prepare_domains"),
     "translate": ("phasegan.translation.api", "translate"),
     "score_translations": ("phasegan.evaluation.translation", "score_translations"),
     "export": ("phasegan.translation.export", "export"),

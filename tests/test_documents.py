@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 import phasegan
-from phasegan.data.prepare.pairs.api import prepare_domains
+from phasegan.data.prepare.domains import prepare_domains
 
 ROOT = Path(__file__).parent.parent
 

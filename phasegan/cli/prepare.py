@@ -82,7 +82,7 @@ def _refuse(options: dict[str, Any], names: list[str], owner: str) -> None:
 def _domains(
     common: CommonOptions, source: str | None, output: str | None, options: dict[str, Any]
 ) -> None:
-    from phasegan.data.prepare.pairs.api import prepare_domains
+    from phasegan.data.prepare.domains import prepare_domains
 
     report = prepare_domains(source, output, **options)
     if report.resumed:

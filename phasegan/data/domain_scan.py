@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -199,17 +199,14 @@ def centre_squares(
     numpy.ndarray
         (n, C, size, size), float32.
     """
-    squares, notices, infos, names = [], NoticeCounter(), [], part.names
+    squares, infos, names = [], {}, part.names
     for row in rows:
         image = part.read(row)
         squares.append(to_unit_range(centre_square(to_planes(image, kind), size), kind))
         if progress is not None:
-            infos.append(image_info(image))
-            notices.add(notices_for(infos[-1], kind), f"{part.label}/{names[row]}")
+            infos[names[row]] = image_info(image)
     if progress is not None:
-        notices.report(progress)
-        part.warn_ignored(progress)
-        warn_narrow_range(infos, kind, part.label, "training with --range-a or --range-b", progress)
+        warn_of_images(part, infos, kind, "training with --range-a or --range-b", progress)
     return np.stack(squares)
 
 
@@ -264,51 +261,81 @@ def scan(
         for result in pool.map(_looker(part), range(len(part))):
             results.append(result)
             task.advance()
-    readable = [row for row, result in enumerate(results) if isinstance(result, ImageInfo)]
+    infos = {row: info for row, info in enumerate(results) if isinstance(info, ImageInfo)}
     for result in results:
         if isinstance(result, str):
             progress.warn(f"left out {result}")
-    infos = [result for result in results if isinstance(result, ImageInfo)]
-    if not infos:
-        raise InputError(f"{part.label}: none of its {len(part)} pictures can be read")
-    pixel_format = common_format(infos, part.label, alpha=alpha, limits=limits)
-    notices, names = NoticeCounter(), part.names
-    for row, info in zip(readable, infos, strict=True):
-        notices.add(notices_for(info, pixel_format), f"{part.label}/{names[row]}")
-    notices.report(progress)
-    part.warn_ignored(progress)
-    if limits is None:
-        warn_narrow_range(infos, pixel_format, part.label, option, progress)
-    shapes = np.array([(info.rows, info.columns) for info in infos])
-    return pixel_format, part.subset(readable, shapes)
+    pixel_format = common_image_format(part, list(infos.values()), alpha=alpha, limits=limits)
+    names = part.names
+    named = {names[row]: info for row, info in infos.items()}
+    warn_of_images(part, named, pixel_format, "" if limits else option, progress)
+    shapes = np.array([(info.rows, info.columns) for info in infos.values()])
+    return pixel_format, part.subset(list(infos), shapes)
 
 
-def warn_narrow_range(
-    infos: Iterable[ImageInfo],
-    pixel_format: PixelFormat,
-    label: str,
-    option: str,
-    progress: Progress,
-) -> None:
-    """Warn where the images take only a small part of their format's range.
+def common_image_format(
+    part: ImageSubset, infos: Sequence[ImageInfo], *, alpha: bool, limits: Limits | None = None
+) -> PixelFormat:
+    """Return the pixel format of a domain from its training images.
 
     Parameters
     ----------
-    infos : iterable of ImageInfo
+    part : ImageSubset
         The images.
+    infos : sequence of ImageInfo
+        Properties of those that can be read.
+    alpha, limits
+        As of `scan`.
+
+    Returns
+    -------
+    PixelFormat
+        The common format.
+
+    Raises
+    ------
+    InputError
+        If none can be read, or they do not fit together.
+    """
+    if not infos:
+        raise InputError(f"{part.label}: none of its {len(part)} pictures can be read")
+    return common_format(infos, part.label, alpha=alpha, limits=limits)
+
+
+def warn_of_images(
+    part: ImageSubset,
+    infos: Mapping[str, ImageInfo],
+    pixel_format: PixelFormat,
+    option: str,
+    progress: Progress,
+) -> None:
+    """Warn of what conversion to a pixel format leaves out, and of a range that is hardly used.
+
+    Parameters
+    ----------
+    part : ImageSubset
+        The domain.
+    infos : mapping of ImageInfo
+        Properties of its images by their names.
     pixel_format : PixelFormat
         Their common format.
-    label : str
-        The domain, for the message.
     option : str
-        Option that sets other limits, for the message.
+        Option that sets another range; empty: one was asked for.
     progress : Progress
-        Receives the warning.
+        Receives the warnings.
     """
-    narrow = narrow_range([info.value_range for info in infos], pixel_format.low, pixel_format.high)
+    notices = NoticeCounter()
+    for name, info in infos.items():
+        notices.add(notices_for(info, pixel_format), f"{part.label}/{name}")
+    notices.report(progress)
+    part.warn_ignored(progress)
+    ranges = [info.value_range for info in infos.values()]
+    narrow = narrow_range(ranges, pixel_format.low, pixel_format.high) if option else None
     if narrow is not None:
         message, low, high = narrow
-        progress.warn(f"{label}: {message}; {option} {low:.10g} {high:.10g} makes them fill it")
+        progress.warn(
+            f"{part.label}: {message}; {option} {low:.10g} {high:.10g} makes them fill it"
+        )
 
 
 def _looker(part: ImageSubset) -> Callable[[int], ImageInfo | str]:

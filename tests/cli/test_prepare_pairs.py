@@ -121,7 +121,7 @@ def test_an_interrupted_preparation_is_continued_or_refused(run_cli, pair, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("phasegan.data.prepare.interruption.replace", interrupt)
+        patch.setattr("phasegan.data.prepare.partial.atomic.replace", interrupt)
         stopped = run_cli("prepare", pair, "--load", 20)
     assert stopped.status == 130
     assert "continue with --resume" in stopped.err

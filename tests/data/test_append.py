@@ -92,7 +92,7 @@ def test_an_interrupted_addition_is_continued(folder, tmp_path, rng, monkeypatch
     def fail(*_):
         raise KeyboardInterrupt
 
-    for place in ("phasegan.data.prepare.job.complete", "phasegan.data.prepare.append.complete"):
+    for place in ("phasegan.data.prepare.job.complete", "phasegan.data.prepare.combine.write_attributes"):
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
             patch.setattr(place, fail)
             phasegan.prepare(folder, path, add=True)

@@ -18,7 +18,7 @@ import phasegan
 from phasegan.data.domain_folders import open_domains
 from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.hdf5.verification import verify
-from phasegan.data.prepare.pairs.api import prepare_domains
+from phasegan.data.prepare.domains import prepare_domains
 from phasegan.fourier.encoding import encode
 from phasegan.fourier.phase import analyse
 

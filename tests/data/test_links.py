@@ -16,8 +16,8 @@ from phasegan.data.hdf5.layout import attributes_checksum
 from phasegan.data.hdf5.links import resolve_name
 from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.hdf5.verification import verify
+from phasegan.data.prepare.domains import prepare_domains
 from phasegan.data.prepare.merge import is_merged
-from phasegan.data.prepare.pairs.api import prepare_domains
 from phasegan.errors import InputError
 from phasegan.reconstruction.image_statistics import gather_statistics
 

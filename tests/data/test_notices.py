@@ -26,7 +26,8 @@ from phasegan.data.images.notices import (
     narrow_range,
     value_range,
 )
-from phasegan.data.prepare.journal import Journal, JournalEntry, skip_entry
+from phasegan.data.prepare.partial import PartialFile
+from phasegan.data.prepare.samples import SampleEntry
 
 
 def noted(data):
@@ -297,18 +298,17 @@ def test_ordinary_pictures_are_not_told(rng):
 
 
 def test_a_journal_keeps_remarks(tmp_path):
-    journal = Journal(tmp_path / "journal", 9)
     undefined = np.arange(9) == 4
     entries = [
-        JournalEntry("train", "a", "0" * 64, {"phase": b"1"}, where, notices)
+        SampleEntry("train", "a", "0" * 64, {"phase": b"1"}, where, notices)
         for where in (None, undefined)
         for notices in ((), (FRAMES, BAND))
     ]
-    journal.start({"about": {}})
-    journal.append_entries([*entries, skip_entry("b", "damaged")])
-    *found, left = [entry for _, entry in journal.entries()]
-    journal.close()
-    assert left == skip_entry("b", "damaged")
+    partial = PartialFile(tmp_path / "p.h5", {})
+    partial.record(e.to_json() for e in [*entries, SampleEntry.skipped("b", "damaged")])
+    *found, left = [SampleEntry.from_json(values, 9) for _, values in partial.lines()]
+    partial.close()
+    assert left == SampleEntry.skipped("b", "damaged")
     for entry, again in zip(entries, found, strict=True):
         assert again.notices == entry.notices
         np.testing.assert_array_equal(again.undefined, entry.undefined)

@@ -19,10 +19,10 @@ from phasegan.data.domain_folders import ImageSubset, open_domains
 from phasegan.data.domain_scan import scan
 from phasegan.data.hdf5.pair_layout import CHECKSUMMED, DATASETS, GROUPS
 from phasegan.data.hdf5.pair_reader import PairFile, is_pair_file
-from phasegan.data.hdf5.verification import verify
 from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.hdf5.verification import verify
 from phasegan.data.images.conversion import PixelFormat, resize_to_load, to_planes
-from phasegan.data.prepare.pairs.api import prepare_domains
+from phasegan.data.prepare.domains import prepare_domains
 from phasegan.errors import InputError, RunError
 
 SHAPES = [(20, 31, 3), (33, 18, 3), (16, 16, 3), (24, 40, 3)]
@@ -112,7 +112,7 @@ def test_plain_h5py_reads_a_picture(file, pair):
 
 
 def test_equal_folders_give_equal_files(pair, tmp_path, monkeypatch):
-    monkeypatch.setattr("phasegan.data.prepare.pairs.loop._TASK", 2)  # work for several processes
+    monkeypatch.setattr("phasegan.data.prepare.picture_loop._TASK", 2)  # work for several processes
     for name, workers in (("a", 1), ("b", 2)):
         prepare_domains(pair, tmp_path / name / "p.h5", load=24, workers=workers)
     first, second = ((tmp_path / name / "p.h5").read_bytes() for name in "ab")

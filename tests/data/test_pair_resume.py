@@ -11,20 +11,19 @@ import sys
 
 import numpy as np
 import pytest
+from phasegan.data.prepare import partial
 
 from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.hdf5.verification import verify
-from phasegan.data.prepare.pairs import partial
-from phasegan.data.prepare.pairs.api import prepare_domains
+from phasegan.data.prepare.domains import prepare_domains
 from phasegan.errors import DiskFullError, InputError, Interrupted, RunError
 from phasegan.progress import Progress
 
 _CHILD = """
 import os, signal, sys
-from phasegan.data.prepare import interruption
-from phasegan.data.prepare.pairs import api, loop, partial, writer
+from phasegan.data.prepare import domains, partial, picture_file, picture_loop
 place, count, when, folder, output = sys.argv[1:]
-loop._TASK = 1
+picture_loop._TASK = 1
 *owner, name = place.split(".")
 owner = eval(".".join(owner))
 function, calls = getattr(owner, name), [0]
@@ -38,9 +37,9 @@ def killing(*arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 setattr(owner, name, killing)
-api.prepare_domains(folder, output, load=20, fit="short-side", workers=1)
+domains.prepare_domains(folder, output, load=20, fit="short-side", workers=1)
 """
-_UNFINISHED = "partial.PartialPairFile"
+_UNFINISHED = "picture_file.PartialPictures"
 _NAMES = {".p.h5.part", ".p.h5.journal"}
 
 
@@ -81,13 +80,13 @@ def kill(place, count, when, pair, output):
     [
         (f"{_UNFINISHED}.record_scans", 1, "before", 0),
         (f"{_UNFINISHED}.record_scans", 6, "after", 5),  # of the six one was damaged
-        ("partial.create_pixels", 1, "after", 9),
+        ("partial._create", 1, "after", 9),
         (f"{_UNFINISHED}.allocate", 1, "after", 9),
         (f"{_UNFINISHED}.write", 4, "after", 4),
         ("partial.PositionalFile.write", 3, "after", 2),
-        ("writer.to_attributes", 1, "before", 9),
-        ("partial.complete", 1, "after", 9),
-        ("interruption.replace", 1, "before", 9),
+        ("picture_file.to_attributes", 1, "before", 9),
+        (f"{_UNFINISHED}.complete", 1, "after", 9),
+        ("partial.atomic.replace", 1, "before", 9),
     ],
 )
 def test_a_killed_preparation_goes_on_where_it_was(whole, tmp_path, place, count, when, resumed):
@@ -108,7 +107,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(whole, tmp_path):
     for count in (2, 5):
         kill("partial.AppendLog.append", count, "after", pair, output)
     kill(f"{_UNFINISHED}.write", 2, "before", pair, output)
-    kill("writer.to_attributes", 1, "after", pair, output)
+    kill("picture_file.to_attributes", 1, "after", pair, output)
     assert prepare(pair, output, resume=True).resumed == 9
     assert output.read_bytes() == expected
 
@@ -116,7 +115,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(whole, tmp_path):
 def test_killed_with_the_file_in_its_place_nothing_is_left_to_do(whole, tmp_path):
     pair, expected = whole
     output = tmp_path / "p.h5"
-    kill("interruption.replace", 1, "after", pair, output)
+    kill("partial.atomic.replace", 1, "after", pair, output)
     assert output.read_bytes() == expected
     assert not prepare(pair, output).written
     assert [path.name for path in tmp_path.iterdir()] == ["p.h5"]

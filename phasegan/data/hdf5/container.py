@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import re
 import subprocess
@@ -22,6 +23,7 @@ import h5py
 import numpy as np
 
 from phasegan.data.hdf5.filters import missing_filter
+from phasegan.data.hdf5.records import RecordArray
 from phasegan.errors import InputError, printable
 from phasegan.io.untrusted import UnreadableFileError, open_regular
 
@@ -140,13 +142,12 @@ def _open_failure(reason: str, otherwise: str) -> str:
     return otherwise
 
 
-def create_contiguous(
-    group: h5py.Group, name: str, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> int:
-    """Create a dataset (capacity, *shape) whose values are contiguous in the file.
+def create_contiguous(group: h5py.Group, name: str, array: RecordArray) -> int:
+    """Create a dataset whose records are contiguous in the file, neither written nor filtered.
 
-    Chunks of one value, allocated at once, neither written nor filtered: there is no index, value i
-    is at i times its size, and the dataset can be made shorter.
+    Records of one shape become (n, *shape) in chunks of one record, allocated at once: there is
+    no index, record i is at i times its size, and the dataset can be made shorter. Others become
+    one row of elements.
 
     Parameters
     ----------
@@ -154,29 +155,45 @@ def create_contiguous(
         Where to create it.
     name : str
         Its name.
-    capacity : int
-        Values along the first axis.
-    shape : tuple of int
-        Shape of one value.
-    dtype : numpy.dtype
-        Dtype of the numbers.
+    array : RecordArray
+        Sizes of the records.
 
     Returns
     -------
     int
-        Offset of the first value in the file, in bytes.
+        Offset of the first record in the file, in bytes; 0 where there is nothing.
     """
-    extent = (max(capacity, 1), *shape)
     created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    created.set_chunk((1, *shape))
     created.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     created.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     created.set_obj_track_times(False)
-    space = h5py.h5s.create_simple(extent, extent)
-    h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(dtype), space, created)
-    offset = contiguous_offset(group[name])
-    assert offset is not None
-    return offset
+    if array.shape is None:
+        created.set_layout(h5py.h5d.CONTIGUOUS)
+        space = h5py.h5s.create_simple((int(array.offsets[-1]),))
+    else:
+        created.set_chunk((1, *array.shape))
+        extent = (max(len(array), 1), *array.shape)
+        space = h5py.h5s.create_simple(extent, extent)
+    h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(array.dtype), space, created)
+    return contiguous_offset(group[name]) or 0
+
+
+def allocated_bytes(array: RecordArray) -> int:
+    """Return the bytes that `create_contiguous` takes for an array.
+
+    Parameters
+    ----------
+    array : RecordArray
+        Sizes of the records.
+
+    Returns
+    -------
+    int
+        Those of one record at least, where all have one shape.
+    """
+    if array.shape is None:
+        return array.nbytes
+    return max(len(array), 1) * math.prod(array.shape) * array.dtype.itemsize
 
 
 def contiguous_offset(dataset: h5py.Dataset) -> int | None:

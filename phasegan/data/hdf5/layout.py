@@ -37,6 +37,7 @@ FORMAT_NAME = "phasegan phase spectra"
 FORMAT_VERSION = 1
 PAIR_FORMAT_NAME = "phasegan picture domains"
 """The format of the other kind of prepared file, see `phasegan.data.hdf5.pair_layout`."""
+SPLITS = ("train", "test")
 CONTIGUOUS = ("phase", "images")
 """Datasets whose values lie in one piece, each with its own checksum."""
 SAMPLE_DATASETS = (

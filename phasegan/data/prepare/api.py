@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from phasegan.config.options.data import PrepareCommand
 from phasegan.config.options.keywords import takes_options
 from phasegan.data.folder_source import open_source
-from phasegan.data.hdf5.container import HDF5_SUFFIXES
 from phasegan.data.prepare.append import append_images
 from phasegan.data.prepare.job import PrepareReport
 from phasegan.data.prepare.loop import worker_count
+from phasegan.data.prepare.partial import check_output
 from phasegan.data.prepare.pipeline import Preparation
 from phasegan.data.prepare.shards import check_shards
 from phasegan.data.prepare.worker_pool import prestarted_workers
 from phasegan.data.recipes import Preprocessing, override, resolve_recipe
 from phasegan.data.sources import ArrayImages
 from phasegan.errors import InputError
-from phasegan.io.output_paths import check_file_name
 from phasegan.progress import Progress
 
 
@@ -132,7 +131,7 @@ def prepare(
     RunError
         If the disk is too small, or becomes full.
 
-    ImageNotices
+    Notes
     -----
     Killed at any moment, it leaves no file or a whole one, and continues when
     called again; the datasets are then those of an uninterrupted run.
@@ -160,10 +159,7 @@ def prepare(
     }
     recipe = override(resolve_recipe(source), options)
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
-    if not path.exists():
-        check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
+    check_output(path)
     check_shards(shards, shard, scheduler)
     if add:
         if shards is not None or scheduler is not None or overwrite or dry_run:

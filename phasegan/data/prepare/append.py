@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from phasegan.config.settings import differences
-from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.records import PositionalFile
+from phasegan.data.hdf5.layout import SPLITS
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.prepare.interruption import check_disk_space, resume_hint
+from phasegan.data.prepare.combine import Origin, Segment, combine
 from phasegan.data.prepare.job import PrepareJob, PrepareReport, recipe_record
-from phasegan.data.prepare.journal import JournalEntry
-from phasegan.data.prepare.loop import PrepareTally
-from phasegan.data.prepare.partial import SPLITS
+from phasegan.data.prepare.partial import check_disk_space, resume_hint
 from phasegan.data.prepare.plan import Plan
 from phasegan.data.prepare.worker_pool import map_in_order
-from phasegan.data.prepare.writer import Provenance, complete
 from phasegan.data.recipes import Recipe
 from phasegan.data.sources import Loader, Source, SourceItem
 from phasegan.errors import InputError
-from phasegan.fourier.exact_sum import fraction_bits
-from phasegan.io.atomic import atomic_file, remove_leftovers
+from phasegan.io.atomic import remove_leftovers
 from phasegan.io.locking import file_lock
 from phasegan.progress import Progress
 from phasegan.resources import available_cores
-
-_BLOCK_BYTES = 2**24
 
 
 class NewImages(Source):
@@ -177,12 +167,15 @@ def append_images(
             report = _prepare_extra(extra, new_images, file, recipe, workers, progress)
             with PreparedFile(extra) as added:
                 listing = source.listing() if same else new_images.listing()
-                _combine(
-                    path,
-                    [file, added],
-                    listing,
-                    max(new_images.max_name_bytes(), _max_name_bytes(file)),
-                )
+                held = [file, added]
+                segments = [
+                    Segment(i, j, 0, len(held[j].split(split)))
+                    for i, split in enumerate(SPLITS)
+                    for j in range(2)
+                ]
+                longest = max(new_images.max_name_bytes(), _max_name_bytes(file))
+                origin = Origin(file_recipe, listing)
+                combine(path, held, segments, origin, virtual=False, max_name_bytes=longest)
             extra.unlink()
         file.close()
     return replace(
@@ -228,69 +221,8 @@ def _prepare_extra(
     plan = Plan.make(new_images.splits(), recipe)
     needed = (len(file.train) + len(file.test) + 2 * len(new_images)) * layout.sample_bytes
     check_disk_space(extra, needed, "fewer pictures")
-    job = PrepareJob(extra, new_images, plan, layout, recipe, workers, plan.expected_count("train"))
+    total = len(file.train) + plan.expected_count("train")
+    job = PrepareJob(extra, new_images, plan, layout, recipe, workers, total)
     if extra.exists():
         extra.unlink()
     return job.run(progress, discard=True)
-
-
-def _combine(path: Path, files: Sequence[PreparedFile], listing: str, max_name_bytes: int) -> None:
-    """Write the samples of several files into one, and give it its name."""
-    layout = files[0].layout
-    counts = {name: sum(len(file.split(name)) for file in files) for name in SPLITS}
-    with atomic_file(path) as temporary:
-        places = {}
-        with container.create(temporary) as hdf5:
-            for name in SPLITS:
-                group = hdf5.create_group(name)
-                for key in layout.raw:
-                    shape, dtype = layout.dataset(key)
-                    places[name, key] = container.create_contiguous(
-                        group, key, counts[name], shape, dtype
-                    )
-        target = PositionalFile(temporary, writable=True)
-        for (name, key), place in places.items():
-            for values in _blocks(files, name, key):
-                target.write(place, values)
-                place += values.nbytes
-        target.close()
-        tally = PrepareTally()
-        for name in SPLITS:
-            for entry in _entries(files, name):
-                tally.add_sample(name, entry.source, entry.source_sha256)
-        mean, steps = None, fraction_bits(layout.size**2 * layout.data_range, counts["train"])
-        if layout.has_images:
-            total = sum(np.longdouble(len(file.train)) * file.mean_magnitude() for file in files)
-            mean = np.ascontiguousarray(total / counts["train"], np.float64)
-        provenance = Provenance(
-            files[0].attributes["recipe"], listing, tally.source_checksum(), steps
-        )
-        entries = (entry for name in SPLITS for entry in _entries(files, name))
-        complete(temporary, layout, counts, max_name_bytes, entries, mean, provenance)
-
-
-def _blocks(files: Sequence[PreparedFile], name: str, key: str) -> Iterator[Any]:
-    for file in files:
-        split = file.split(name)
-        size = max(1, _BLOCK_BYTES // max(1, file.layout.sample_bytes))
-        for start in range(0, len(split), size):
-            rows = slice(start, start + size)
-            yield np.ascontiguousarray(split.images(rows) if key == "images" else split.codes(rows))
-
-
-def _entries(files: Sequence[PreparedFile], name: str) -> Iterator[JournalEntry]:
-    for file in files:
-        split = file.split(name)
-        undefined = set(split.undefined_rows())
-        for start in range(0, len(split), container.CHUNK_ROWS):
-            rows = range(start, min(start + container.CHUNK_ROWS, len(split)))
-            block = slice(rows.start, rows.stop)
-            names, hashes = split.sources(block), split.source_sha256(block)
-            tables = {key: split.digests(key, block) for key in file.layout.raw}
-            for i, row in enumerate(rows):
-                mask = split.undefined([row])[0] if row in undefined else None
-                yield JournalEntry(
-                    name, names[i], hashes[i],
-                    {key: table[i].tobytes() for key, table in tables.items()},
-                    None if mask is None or not mask.any() else mask,
-                )  # fmt: skip

@@ -18,10 +18,15 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import ignored_lines
 from phasegan.data.prepare.encode import Encoder
-from phasegan.data.prepare.interruption import check_disk_space, check_partial, resumable_output
 from phasegan.data.prepare.loop import PrepareLoop, PrepareTally
-from phasegan.data.prepare.partial import PartialFile, PartialPaths
+from phasegan.data.prepare.partial import (
+    PartialPaths,
+    check_disk_space,
+    check_partial,
+    resumable_output,
+)
 from phasegan.data.prepare.plan import Partition, Plan
+from phasegan.data.prepare.samples import PartialSamples
 from phasegan.data.prepare.writer import Provenance, complete
 from phasegan.data.recipes import Preprocessing, Recipe
 from phasegan.data.sources import Source
@@ -130,10 +135,9 @@ class PrepareJob:
             progress.warn(f"left out the folder {name or '.'}: {reason}")
         for line in ignored_lines(self.source.linked, ()):
             progress.warn(f"{self.source.label}: {line}")
-        with resumable_output(
-            self.path, lambda: PartialFile(self.path, self.layout, capacity, fingerprint)
-        ) as partial:
-            tally = self._fill(partial, listing, record, progress)
+        with resumable_output(self.path, fingerprint) as partial:
+            samples = PartialSamples(partial, self.layout, capacity)
+            tally = self._fill(samples, listing, record, progress)
         return PrepareReport(
             path=self.path,
             layout=self.layout,
@@ -148,7 +152,7 @@ class PrepareJob:
 
     def _fill(
         self,
-        partial: PartialFile,
+        samples: PartialSamples,
         listing: str,
         record: dict[str, Any],
         progress: Progress,
@@ -156,7 +160,7 @@ class PrepareJob:
         options, seed = self.recipe.preprocessing, self.recipe.split.seed
         steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.train_total)
         encoder = Encoder(self.source.loader(), self.layout, options.fit, seed, steps)
-        loop = PrepareLoop(partial, self.plan, self.source, encoder, self.workers, progress)
+        loop = PrepareLoop(samples, self.plan, self.source, encoder, self.workers, progress)
         with quiet_decoders():
             tally = loop.run()
         checksum = tally.source_checksum()
@@ -166,12 +170,12 @@ class PrepareJob:
                 f"{self.recipe.name} asks for {self.recipe.source.checksum}; they are not the "
                 "same set"
             )
-        partial.sync()
+        samples.file.sync()
         mean = loop.magnitudes.mean(tally.counts["train"]) if self.layout.has_images else None
         provenance = Provenance(record, listing, checksum, steps, self.shard)
         complete(
-            partial.paths.part, self.layout, tally.counts, self.source.max_name_bytes(),
-            partial.entries(), mean, provenance,
+            samples.file.paths.part, self.layout, tally.counts, self.source.max_name_bytes(),
+            (entry for _, entry in samples.entries()), mean, provenance,
         )  # fmt: skip
         return tally
 

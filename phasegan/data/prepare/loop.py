@@ -10,9 +10,8 @@ from typing import Any
 from phasegan.data.images.notices import NoticeCounter, ValueRange, narrow_range
 from phasegan.data.prepare.encode import BatchResult, EncodedSample, Encoder, ImageBatch
 from phasegan.data.prepare.file_hashes import FileHashes
-from phasegan.data.prepare.journal import JournalEntry, sample_entry, skip_entry
-from phasegan.data.prepare.partial import PartialFile
 from phasegan.data.prepare.plan import Plan
+from phasegan.data.prepare.samples import PartialSamples, SampleEntry
 from phasegan.data.prepare.worker_pool import InProcessPool, WorkerPool, map_in_order
 from phasegan.data.sources import Source
 from phasegan.errors import InputError
@@ -109,7 +108,7 @@ class PrepareLoop:
 
     Parameters
     ----------
-    partial : PartialFile
+    partial : PartialSamples
         Receives the samples; those it holds already are kept if their checksums match.
     plan : Plan
         Which images become which samples.
@@ -125,7 +124,7 @@ class PrepareLoop:
 
     def __init__(
         self,
-        partial: PartialFile,
+        partial: PartialSamples,
         plan: Plan,
         source: Source,
         encoder: Encoder,
@@ -139,7 +138,7 @@ class PrepareLoop:
         self._workers = workers
         self._in_flight = 0
         self._unsplit = None in source.splits()
-        self._replay: Iterator[tuple[int, JournalEntry]] | None = partial.journal.entries()
+        self._replay: Iterator[tuple[int, SampleEntry]] | None = partial.entries()
         self.tally = PrepareTally()
 
     def run(self) -> PrepareTally:
@@ -188,14 +187,14 @@ class PrepareLoop:
                 return position
             place, entry = next(self._replay, (None, None))
             if entry is None or not self._replay_entry(open_splits, int(number), entry):
-                self._partial.journal.truncate(place)
+                self._partial.file.forget_from(place)
                 self._replay = None
                 return position
             self.tally.resumed += 1
             task.advance()
         return None if not self._open(splits) else len(queue)
 
-    def _replay_entry(self, open_splits: list[str], number: int, entry: JournalEntry) -> bool:
+    def _replay_entry(self, open_splits: list[str], number: int, entry: SampleEntry) -> bool:
         tally = self.tally
         if entry.split is None:
             if entry.source != self._source.item(number).name:
@@ -264,7 +263,7 @@ class PrepareLoop:
     ) -> None:
         """Write the results of a batch."""
         self.magnitudes.merge(done.total)
-        entries: list[JournalEntry] = []
+        entries: list[SampleEntry] = []
         for number, counted, result in zip(numbers, work.counted, done.results, strict=True):
             open_splits = self._open(splits)
             entry = self._accept(open_splits, number, result) if open_splits else None
@@ -279,7 +278,7 @@ class PrepareLoop:
 
     def _accept(
         self, open_splits: list[str], number: int, result: EncodedSample | str
-    ) -> JournalEntry:
+    ) -> SampleEntry:
         tally = self.tally
         split = self._plan.next_split(sum(tally.counts.values()), open_splits)
         if isinstance(result, str):
@@ -292,11 +291,11 @@ class PrepareLoop:
             tally.notices.add(result.notices, result.source)
             if result.value_range is not None and len(tally.value_ranges) < _MAX_VALUE_RANGES:
                 tally.value_ranges.append(result.value_range)
-            return sample_entry(split, result)
+            return SampleEntry.of_sample(split, result)
         name = self._source.item(number).name
         tally.skipped.append((name, reason))
         self._progress.warn(f"skipped {name}: {reason}")
-        return skip_entry(name, reason)
+        return SampleEntry.skipped(name, reason)
 
     def _check(self) -> None:
         tally, label = self.tally, self._source.label

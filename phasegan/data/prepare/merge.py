@@ -6,46 +6,23 @@ shard, and phasegan's reader asks every one of them on opening.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.config.settings import differences
-from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.container import open_hdf5
-from phasegan.data.hdf5.layout import SHARDS, Layout
+from phasegan.data.hdf5.layout import SHARDS
 from phasegan.data.hdf5.links import has_member
-from phasegan.data.hdf5.records import mask_record
 from phasegan.data.hdf5.reader import PreparedFile, check_open_file_limit
-from phasegan.data.hdf5.split import PreparedSplit
-from phasegan.data.prepare.writer import (
-    SPLITS,
-    Provenance,
-    describe,
-    write_attributes,
-    write_mean,
-)
+from phasegan.data.prepare.combine import Origin, Segment, combine
 from phasegan.data.recipes import Recipe
 from phasegan.errors import InputError
-from phasegan.fourier.exact_sum import ExactSum, sum_from_mean
-from phasegan.io.atomic import atomic_file
 
 _BLOCK = 4096
-
-
-class Segment(NamedTuple):
-    """Rows of a shard that are part of the merged file."""
-
-    split: int
-    """0 train, 1 test."""
-    shard: int
-    start: int
-    stop: int
 
 
 class MergeResult(NamedTuple):
@@ -119,23 +96,17 @@ def merge_shards(
             files[-1].close()
         _check_alike(files, described)
         segments, shared, left_out = _segments(files)
-        splits = {
-            name: PreparedSplit.concatenate(
-                files[0],
-                name,
-                [file.split(name) for file in files],
-                [segment for segment in segments if segment.split == i],
-            )
-            for i, name in enumerate(SPLITS)
-        }
-        with atomic_file(path) as temporary:
-            with container.create(temporary, sealed=True) as file:
-                _write(file, files, splits, segments, described, recipe.source.checksum)
-            container.seal(temporary)
+        counts = combine(
+            path,
+            files,
+            segments,
+            Origin(described, files[0].attributes["source_listing"], recipe.source.checksum),
+            virtual=True,
+        )
     finally:
         for opened in files:
             opened.close()
-    return MergeResult({name: len(split) for name, split in splits.items()}, shared, left_out)
+    return MergeResult(counts, shared, left_out)
 
 
 def _check_alike(files: Sequence[PreparedFile], recipe: dict[str, object]) -> None:
@@ -215,139 +186,3 @@ def _isin(values: NDArray[np.bytes_], ordered: NDArray[np.bytes_]) -> NDArray[np
     place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
     equal: NDArray[np.bool_] = ordered[place] == values
     return equal
-
-
-def _write(
-    file: h5py.File,
-    files: Sequence[PreparedFile],
-    splits: dict[str, PreparedSplit],
-    segments: Sequence[Segment],
-    recipe: dict[str, object],
-    expected: str | None,
-) -> None:
-    layout = files[0].layout
-    checksums: dict[str, str] = {}
-    source = hashlib.sha256()
-    for i, (name, split) in enumerate(splits.items()):
-        group = file.create_group(name)
-        split_segments = [segment for segment in segments if segment.split == i]
-        for dataset in layout.datasets:
-            _virtual(group, dataset, files, split_segments, layout)
-            describe(group[dataset], dataset, layout)
-        checksums |= _sums(files, split, split_segments, layout, group, source)
-    if layout.has_images:
-        checksums |= write_mean(file, _mean(files), layout)
-    _write_shards(file, files, segments)
-    checksum = f"sha256:{source.hexdigest()}"
-    if expected not in (None, checksum):
-        raise InputError(
-            f"{file.filename}: the pictures of all shards have checksum {checksum}, the recipe "
-            f"{recipe['name']} asks for {expected}; they are not the same set"
-        )
-    provenance = Provenance(
-        recipe=recipe,
-        listing=files[0].attributes["source_listing"],
-        source_checksum=checksum,
-        steps=files[0].attributes["magnitude_steps"],
-    )
-    write_attributes(file, layout, provenance, checksums)
-
-
-def _virtual(
-    group: h5py.Group,
-    name: str,
-    files: Sequence[PreparedFile],
-    segments: Sequence[Segment],
-    layout: Layout,
-) -> None:
-    """Map the segments of a dataset after one another."""
-    split = group.name.lstrip("/")
-    count = sum(segment.stop - segment.start for segment in segments)
-    if name.startswith("source"):
-        shape: tuple[int, ...] = ()
-        dtype = files[0].read(lambda f: f[f"{split}/{name}"].dtype)
-    else:
-        shape, dtype = layout.dataset(name)
-    if not count:
-        group.create_dataset(name, (0, *shape), dtype)
-        return
-    created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    created.set_obj_track_times(False)
-    extent, rest, row = (count, *shape), (0,) * len(shape), 0
-    for segment in segments:
-        length = len(files[segment.shard].split(split))
-        block = (segment.stop - segment.start, *shape)
-        target, source = h5py.h5s.create_simple(extent), h5py.h5s.create_simple((length, *shape))
-        target.select_hyperslab((row, *rest), block)
-        source.select_hyperslab((segment.start, *rest), block)
-        file_name = files[segment.shard].path.name.encode()
-        created.set_virtual(target, file_name, f"{split}/{name}".encode(), source)
-        row += block[0]
-    kind = h5py.h5t.py_create(dtype, logical=True)
-    h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple(extent), created)
-
-
-def _sums(
-    files: Sequence[PreparedFile],
-    split: PreparedSplit,
-    segments: Sequence[Segment],
-    layout: Layout,
-    group: h5py.Group,
-    source: hashlib._Hash,
-) -> dict[str, str]:
-    """Return the checksums that one file of the same samples would have."""
-    sums = {
-        name: hashlib.sha256() for name in (*layout.raw, "undefined", "source", "source_sha256")
-    }
-    for start in range(0, len(split), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        names, hashes = split.sources(rows), split.source_sha256(rows)
-        for key, texts in (("source", names), ("source_sha256", hashes)):
-            sums[key].update(b"".join(text.encode() + b"\0" for text in texts))
-        for name, sha in zip(names, hashes, strict=True):
-            source.update(f"{split.name} {name} {sha}\n".encode())
-        for key in layout.raw:
-            sums[key].update(split.digests(key, rows).tobytes())
-        for opened in files:  # a thousand open ones take half a gigabyte
-            opened.close()
-    undefined = first = 0
-    for part, segment in zip(split.segments, segments, strict=True):
-        alone = PreparedSplit(files[segment.shard], split.name, [part])
-        for row in alone.undefined_rows():
-            mask = alone.undefined([row])[0]
-            if mask.any():
-                sums["undefined"].update(mask_record(first + row, mask))
-                undefined += int(mask.sum())
-        first += len(alone)
-        files[segment.shard].close()
-    group["undefined"].attrs["count"] = undefined
-    return {f"{split.name}/{name}": digest.hexdigest() for name, digest in sums.items()}
-
-
-def _mean(files: Sequence[PreparedFile]) -> NDArray[np.float64]:
-    """Return the mean magnitude of all training samples: equal to that of one file."""
-    steps = files[0].attributes["magnitude_steps"]
-    total = ExactSum(steps)
-    for file in files:
-        total.merge(sum_from_mean(file.mean_magnitude(), len(file.train), steps))
-        file.close()
-    return total.mean(sum(len(file.train) for file in files))
-
-
-def _write_shards(
-    file: h5py.File, files: Sequence[PreparedFile], segments: Sequence[Segment]
-) -> None:
-    group = file.create_group(SHARDS)
-    for key, texts in (
-        ("file", [opened.path.name for opened in files]),
-        ("identity", [opened.attributes["attributes_checksum"] for opened in files]),
-    ):
-        encoded = [text.encode() for text in texts]
-        kind = container.string_dtype(max(map(len, encoded)))
-        container.create_checksummed(group, key, len(encoded), (), kind, container.CHUNK_ROWS)[
-            :
-        ] = np.array(encoded, kind)
-    rows = np.array(segments, np.int64).reshape(-1, 4)
-    container.create_checksummed(
-        group, "pieces", len(rows), (4,), rows.dtype, container.CHUNK_ROWS
-    )[:] = rows

@@ -1,34 +1,45 @@
-"""A partial prepared file, which a crash leaves to be resumed.
+"""Files that are being prepared, which a crash leaves to be resumed.
 
-Beside the final name stand `.<name>.part`, an HDF5 file with room for all samples
-whose values are written at their places, and `.<name>.journal`, which has
-an entry for each image with the checksums of its values. Samples without an entry
-are encoded again. The HDF5 metadata of the partial file are written
-before the first sample and after the last one; the journal keeps the first state,
-so that a crash between is undone.
+Beside the final name stand `.<name>.part`, an HDF5 file with room for all records, which
+are written at their places, and `.<name>.journal`, which says what is known of each image:
+where the records are, and the checksums of those that are written. Records that the journal
+does not name, or that do not match their checksums, are made again.
+
+An HDF5 file that is opened for writing is valid only after it is closed. So the journal keeps
+the metadata of the partial file as they were when it was new, and a crash while the file is
+being completed is undone by writing them back.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
-from collections.abc import Iterator
+import shutil
+import signal
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.settings import differences
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.layout import Layout
-from phasegan.data.hdf5.metadata_snapshot import restore_metadata, snapshot_metadata
-from phasegan.data.hdf5.records import PositionalFile, digest
-from phasegan.data.prepare.encode import EncodedSample
-from phasegan.data.prepare.journal import Journal, JournalEntry
-from phasegan.io.output_paths import is_plain
+from phasegan.data.hdf5.reader import check_replaceable
+from phasegan.data.hdf5.records import PositionalFile, RecordArray, digest
+from phasegan.errors import InputError, Interrupted, RunError, disk_full_guard
+from phasegan.io import atomic
+from phasegan.io.append_log import AppendLog
+from phasegan.io.locking import file_lock
+from phasegan.io.output_paths import check_file_name, check_plain, is_plain, is_read_only
 
-SPLITS = ("train", "test")
+R = TypeVar("R")
+
+PLACES = "places"
+"""First value of the journal's line that says where the records are."""
 _FLUSH_BYTES = 2**26
 """Written data are sent to the disk in steps of this size, beside the work."""
 
@@ -41,18 +52,7 @@ class PartialPaths(NamedTuple):
 
     @classmethod
     def of(cls, final: Path) -> PartialPaths:
-        """Return the paths that belong to a final name.
-
-        Parameters
-        ----------
-        final : pathlib.Path
-            The final name.
-
-        Returns
-        -------
-        PartialPaths
-            Beside it, hidden.
-        """
+        """Return the hidden paths beside a final name."""
         return cls(
             final.with_name(f".{final.name}.part"), final.with_name(f".{final.name}.journal")
         )
@@ -69,45 +69,36 @@ class PartialPaths(NamedTuple):
 
 
 class PartialFile:
-    """Samples of a prepared file that is not complete.
+    """An HDF5 file of records that is not complete.
 
     Parameters
     ----------
     final : pathlib.Path
         The name the file will have.
-    layout : Layout
-        Sizes and encodings.
-    capacity : dict of int
-        By split: how many samples there is room for.
     fingerprint : dict
         Everything that decides the bytes of the file, compared before it is resumed.
 
     Attributes
     ----------
-    counts : dict of int
-        Samples by split.
+    paths : PartialPaths
+        Its files.
     """
 
-    def __init__(
-        self, final: Path, layout: Layout, capacity: dict[str, int], fingerprint: dict[str, Any]
-    ) -> None:
-        self.final, self.layout, self.paths = final, layout, PartialPaths.of(final)
-        self.counts = dict.fromkeys(SPLITS, 0)
-        self._sizes = {
-            name: int(np.prod(shape)) * dtype.itemsize
-            for name, (shape, dtype) in ((n, layout.dataset(n)) for n in layout.raw)
-        }
-        head = Journal.read_head(self.paths.journal) if self.paths.exist else None
+    def __init__(self, final: Path, fingerprint: dict[str, Any]) -> None:
+        self.paths = PartialPaths.of(final)
+        head = _head(final)
         if head is None:
-            head = self._create(capacity) | {"about": fingerprint, "layout": asdict(layout)}
-            self.journal = Journal(self.paths.journal, self._elements)
-            self.journal.start(head)
-        else:
-            restore_metadata(self.paths.part, head)
-            self.journal = Journal(self.paths.journal, self._elements)
-            self.journal.truncate(None)
-        self._places: dict[str, int] = head["places"]
+            self.paths.remove()
+            self.paths.part.touch(exist_ok=False)
+        self._journal = AppendLog(self.paths.journal)
+        if head is None:
+            self._journal.start({"about": fingerprint})
+        self._journal.truncate(None)
+        # The journals of phases once had the places in their head.
+        self._places: dict[str, Any] = head if head is not None and PLACES in head else {}
+        next(self.lines(), None)
         self._file = PositionalFile(self.paths.part, writable=True)
+        self._arrays: dict[str, RecordArray] = {}
         self._pool = ThreadPoolExecutor(1)
         self._flushing: Future[None] | None = None
         self._unflushed = 0
@@ -126,101 +117,106 @@ class PartialFile:
         dict or None
             None if there is no partial file that can be resumed.
         """
-        names = PartialPaths.of(final)
-        head = Journal.read_head(names.journal) if names.exist else None
+        head = _head(final)
         return None if head is None else head["about"]
 
-    @property
-    def _elements(self) -> int:
-        return int(np.prod(self.layout.phase_shape))
+    def lines(self) -> Iterator[tuple[int, list[Any]]]:
+        """Yield the offset and the value of each line of the journal."""
+        for offset, value in self._journal.values():
+            if value[0] == PLACES:
+                self._places = value[1]
+            yield offset, value
 
-    def _create(self, capacity: dict[str, int]) -> dict[str, Any]:
-        self.paths.remove()
-        places: dict[str, int] = {}
-        with container.create(self.paths.part) as file:
-            for split in SPLITS:
-                group = file.create_group(split)
-                for name in self.layout.raw:
-                    shape, dtype = self.layout.dataset(name)
-                    places[f"{split}/{name}"] = container.create_contiguous(
-                        group, name, capacity[split], shape, dtype
-                    )
-        values = (
-            (place, place + max(capacity[split], 1) * self._sizes[name])
-            for (split, name), place in ((key.split("/"), at) for key, at in places.items())
-        )
-        return {"places": places} | snapshot_metadata(self.paths.part, values)
+    def forget_from(self, offset: int | None) -> None:
+        """Cut the journal off at the offset of a line; None: nothing."""
+        self._journal.truncate(offset)
 
-    def write(self, split: str, encoded: EncodedSample) -> None:
-        """Write the values of the next sample of a split; `record` makes them count.
+    def is_allocated(self, layout: Any = None) -> bool:
+        """Tell whether the file has room for records of a layout, in plain values."""
+        return bool(self._places) and self._places.get("digests") == layout
+
+    def allocate(self, arrays: dict[str, RecordArray], layout: Any = None) -> None:
+        """Allocate a place for every record; those of an equal layout are kept.
 
         Parameters
         ----------
-        split : {"train", "test"}
-            The split.
-        encoded : EncodedSample
-            The sample.
+        arrays : dict of RecordArray
+            By the names of the datasets, `group/name`.
+        layout : Any
+            Plain values that differ where any record has another place.
         """
-        row = self.counts[split]
-        for name, values in encoded.values.items():
-            self._file.write(self._place(split, name, row), values)
-            self._unflushed += values.nbytes
-        self.counts[split] += 1
+        if self.is_allocated(layout):
+            _restore_metadata(self.paths.part, self._places)
+        else:
+            new = self.paths.part.with_suffix(".part.tmp")
+            new.unlink(missing_ok=True)
+            self._places = _create(new, arrays)
+            os.replace(new, self.paths.part)
+            self._places |= {} if layout is None else {"digests": layout}
+            self._journal.append([[PLACES, self._places]])
+        # Older journals call them `places`, or name the group alone.
+        offsets = self._places.get("offsets") or self._places[PLACES]
+        for name, array in arrays.items():
+            place = offsets[name if name in offsets else name.split("/")[0]]
+            self._arrays[name] = replace(array, place=place)
 
-    def _place(self, split: str, name: str, row: int) -> int:
-        return self._places[f"{split}/{name}"] + row * self._sizes[name]
-
-    def record(self, entries: list[JournalEntry]) -> None:
-        """Append entries to the journal, after the values of their samples.
+    def write(self, name: str, row: int, values: NDArray[Any]) -> None:
+        """Write a record at its place; `record` makes it count.
 
         Parameters
         ----------
-        entries : list of JournalEntry
-            In the order of the images.
+        name : str
+            The dataset.
+        row : int
+            Of the record.
+        values : numpy.ndarray
+            C-contiguous.
         """
-        self.journal.append_entries(entries)
+        self._file.write(self._arrays[name].start(row), values)
+        self._unflushed += values.nbytes
+
+    def read(self, name: str, row: int, into: NDArray[Any], checksum: bytes | None) -> bool:
+        """Read a record.
+
+        Parameters
+        ----------
+        name : str
+            The dataset.
+        row : int
+            Of the record.
+        into : numpy.ndarray
+            C-contiguous, filled with it.
+        checksum : bytes or None
+            SHA-256 that the record should have.
+
+        Returns
+        -------
+        bool
+            False if it has another, or cannot be read.
+        """
+        try:
+            self._file.read(self._arrays[name].start(row), into)
+        except OSError:
+            return False
+        return digest(into) == checksum
+
+    def record(self, lines: Iterable[Any]) -> None:
+        """Append lines to the journal, after the records that they name.
+
+        Parameters
+        ----------
+        lines : iterable
+            Lists, for JSON.
+        """
+        self._journal.append(lines)
         if self._unflushed > _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
             if self._flushing is not None:
                 self._flushing.result()
             self._unflushed = 0
             self._flushing = self._pool.submit(_flush, self._file.descriptor)
 
-    def resume_sample(self, entry: JournalEntry) -> NDArray[np.generic] | bool | None:
-        """Check and count a sample that is in the file already.
-
-        Parameters
-        ----------
-        entry : JournalEntry
-            Entry of a sample.
-
-        Returns
-        -------
-        numpy.ndarray, False or None
-            Its image; False if its values do not match their checksums; None where no images are
-            kept.
-        """
-        assert entry.split is not None
-        row, image = self.counts[entry.split], None
-        for name in self.layout.raw:
-            shape, dtype = self.layout.dataset(name)
-            values = np.empty(shape, dtype)
-            try:
-                self._file.read(self._place(entry.split, name, row), values)
-            except OSError:
-                return False
-            if digest(values) != entry.digests.get(name):
-                return False
-            image = values if name == "images" else image
-        self.counts[entry.split] += 1
-        return image
-
-    def entries(self) -> Iterator[JournalEntry]:
-        """Yield the journal's entries."""
-        for _, entry in self.journal.entries():
-            yield entry
-
     def sync(self) -> None:
-        """Wait until everything written so far is on the disk."""
+        """Wait until every record is on the disk."""
         if self._flushing is not None:
             self._flushing.result()
         os.fsync(self._file.descriptor)
@@ -229,8 +225,244 @@ class PartialFile:
         """Close the files; they stay where they are."""
         self._pool.shutdown()
         self._file.close()
-        self.journal.close()
+        self._journal.close()
+
+
+def _head(final: Path) -> dict[str, Any] | None:
+    names = PartialPaths.of(final)
+    return AppendLog.read_head(names.journal) if names.exist else None
 
 
 def _flush(descriptor: int) -> None:
     getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def _create(path: Path, arrays: dict[str, RecordArray]) -> dict[str, Any]:
+    """Create a file with room for records; return their offsets and the metadata around them."""
+    offsets: dict[str, int] = {}
+    with container.create(path) as file:
+        for name, array in arrays.items():
+            group, short = name.split("/")
+            offsets[name] = container.create_contiguous(file.require_group(group), short, array)
+    extents = [
+        (offsets[name], offsets[name] + container.allocated_bytes(array))
+        for name, array in arrays.items()
+        if container.allocated_bytes(array)
+    ]
+    return {"offsets": offsets} | _metadata(path, extents)
+
+
+def _metadata(path: Path, values: list[tuple[int, int]]) -> dict[str, Any]:
+    """Return the size of a new file, and all that is not in the extents of values."""
+    extents, end = sorted(values), path.stat().st_size
+    starts, stops = [0, *(stop for _, stop in extents)], [*(start for start, _ in extents), end]
+    blocks = []
+    with open(path, "rb") as stream:
+        for start, stop in zip(starts, stops, strict=True):
+            stream.seek(start)
+            packed = zlib.compress(stream.read(max(stop - start, 0)))
+            blocks.append([start, base64.b85encode(packed).decode()])
+    return {"end": end, "metadata": blocks}
+
+
+def _restore_metadata(path: Path, snapshot: dict[str, Any]) -> None:
+    """Write back what `_metadata` returned; values are left as they are."""
+    check_plain(path)
+    with open(path, "r+b") as stream:
+        stream.truncate(snapshot["end"])
+        for start, packed in snapshot["metadata"]:
+            stream.seek(start)
+            stream.write(zlib.decompress(base64.b85decode(packed)))
+
+
+def check_output(path: Path) -> None:
+    """Refuse a name that no HDF5 file can be written to.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+
+    Raises
+    ------
+    InputError
+        If it is a folder, or has a suffix of something else.
+    """
+    if not path.exists():
+        check_file_name(path, "an HDF5 file", *container.HDF5_SUFFIXES)
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
+
+
+def prepare_once(
+    path: Path,
+    existing: Callable[[], R],
+    run: Callable[[], R],
+    *,
+    overwrite: bool,
+    wait: bool = False,
+) -> R:
+    """Prepare a file under its lock, unless it is there.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+    existing : callable
+        Reports a file that is there, or refuses it.
+    run : callable
+        Prepares the file.
+    overwrite : bool
+        Replace a file that is there.
+    wait : bool
+        Wait for a process that prepares the same file.
+
+    Returns
+    -------
+    Any
+        Result of one of the functions.
+
+    Raises
+    ------
+    InputError
+        If another process prepares it, or something else is in the way.
+    """
+    if path.exists() and not overwrite and is_read_only(path.parent):
+        return existing()
+    with file_lock(path.with_name(f".{path.name}.lock"), str(path), wait=wait):
+        atomic.remove_leftovers(path.parent, path.name)
+        if path.exists():
+            if not overwrite:
+                return existing()
+            check_replaceable(path)
+        return run()
+
+
+def check_partial(path: Path, fingerprint: dict[str, Any], *, discard: bool) -> bool:
+    """Look for the files of an interrupted preparation; the output's lock must be held.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+    fingerprint : dict
+        Everything that decides the bytes of the file, in plain values.
+    discard : bool
+        Remove the files of a preparation of something else.
+
+    Returns
+    -------
+    bool
+        Whether there is a preparation to resume.
+
+    Raises
+    ------
+    InputError
+        If a preparation of something else is in the way.
+    """
+    previous = PartialFile.fingerprint(path)
+    changes = [] if previous is None else differences(previous, fingerprint)
+    if changes and not discard:
+        raise InputError(
+            f"{path}: an interrupted preparation is in the way, of something else "
+            f"({'; '.join(changes)}); finish that one, or add --overwrite to throw it away"
+        )
+    if previous is None or changes:
+        PartialPaths.of(path).remove()
+    return previous is not None and not changes
+
+
+@contextlib.contextmanager
+def resumable_output(path: Path, fingerprint: dict[str, Any]) -> Iterator[PartialFile]:
+    """Open a partial file, and give it its final name when the block has completed it.
+
+    An interruption or a full disk leaves the partial files, to be resumed; bad input removes them.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+    fingerprint : dict
+        As of `PartialFile`.
+
+    Yields
+    ------
+    PartialFile
+        Begun or resumed.
+
+    Raises
+    ------
+    Interrupted
+        In place of KeyboardInterrupt.
+    DiskFullError
+        In place of the errors of a full disk.
+    """
+    with resume_hint(path):
+        partial, invalid = PartialFile(path, fingerprint), False
+        try:
+            yield partial
+        except InputError:
+            invalid = True
+            raise
+        finally:
+            partial.close()
+            if invalid:
+                partial.paths.remove()
+        atomic.replace(partial.paths.part, path)
+    partial.paths.remove()
+
+
+@contextlib.contextmanager
+def resume_hint(path: Path) -> Iterator[None]:
+    """Say how to resume after an interruption or a full disk.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The final name.
+
+    Yields
+    ------
+    None
+        While the work is done.
+
+    Raises
+    ------
+    Interrupted
+        In place of KeyboardInterrupt.
+    DiskFullError
+        In place of the errors of a full disk.
+    """
+    try:
+        with disk_full_guard(path):
+            yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"{path}: interrupted; what is prepared so far is kept, continue with --resume",
+            getattr(error, "number", signal.SIGINT),
+        ) from None
+
+
+def check_disk_space(path: Path, needed: int, smaller: str) -> None:
+    """Refuse to start where the disk has too little space.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    needed : int
+        Bytes.
+    smaller : str
+        Advice for needing less: the end of the message.
+
+    Raises
+    ------
+    RunError
+        Saying how much is missing.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise RunError(
+            f"{path}: needs about {needed / 1e6:,.1f} MB, its disk has {free / 1e6:,.1f} MB free; "
+            f"free some space, or choose another -o or {smaller}"
+        )

@@ -11,9 +11,9 @@ from phasegan.data.folder_source import ImageFolder, open_source
 from phasegan.data.hdf5.reader import PreparedFile, check_replaceable
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import ignored_lines
-from phasegan.data.prepare.interruption import resume_hint
 from phasegan.data.prepare.job import PrepareJob, PrepareReport, existing_report, recipe_record
 from phasegan.data.prepare.merge import ShardMismatchError, is_merged, merge_shards
+from phasegan.data.prepare.partial import prepare_once, resume_hint
 from phasegan.data.prepare.plan import Partition, Plan
 from phasegan.data.prepare.shards import (
     listing_path,
@@ -28,7 +28,6 @@ from phasegan.errors import InputError, RunError, disk_full_guard
 from phasegan.fourier.convention import padded_size
 from phasegan.io.atomic import remove_leftovers
 from phasegan.io.locking import file_lock
-from phasegan.io.output_paths import is_read_only
 from phasegan.progress import Progress
 
 
@@ -122,16 +121,13 @@ class Preparation:
         wait: bool = False,
     ) -> PrepareReport:
         job = self._job(source, share)
-        path = job.path
-        if path.exists() and not self.overwrite and is_read_only(path.parent):
-            return existing_report(job, thorough=thorough)
-        with file_lock(path.with_name(f".{path.name}.lock"), str(path), wait=wait):
-            remove_leftovers(path.parent, path.name)
-            if path.exists():
-                if not self.overwrite:
-                    return existing_report(job, thorough=thorough)
-                check_replaceable(path)
-            return job.run(progress, discard=self.overwrite and not self.resume)
+        return prepare_once(
+            job.path,
+            lambda: existing_report(job, thorough=thorough),
+            lambda: job.run(progress, discard=self.overwrite and not self.resume),
+            overwrite=self.overwrite,
+            wait=wait,
+        )
 
     def shared_source(self) -> Source:
         """Return the source; a folder is walked by the first job alone, which writes a list."""

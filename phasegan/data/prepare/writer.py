@@ -20,16 +20,16 @@ from phasegan.data.hdf5.layout import (
     FFT_CONVENTION,
     FORMAT_NAME,
     FORMAT_VERSION,
+    SPLITS,
     Layout,
     attributes_checksum,
     dataset_attributes,
 )
 from phasegan.data.hdf5.records import DIGEST_BYTES, mask_record
-from phasegan.data.prepare.journal import JournalEntry
+from phasegan.data.prepare.samples import SampleEntry
 from phasegan.fourier.convention import FFT_NORM
 from phasegan.fourier.phase import UNDEFINED_BELOW
 
-SPLITS = ("train", "test")
 _ROWS = 4 * container.CHUNK_ROWS
 """Samples whose names and checksums are written at once."""
 
@@ -50,44 +50,55 @@ class Provenance:
     """`3 of 16`, counted from 0, in the file of a shard."""
 
 
-def describe(dataset: h5py.Dataset, name: str, layout: Layout) -> None:
-    """Write the attributes of a dataset.
+class SplitWriter:
+    """The small datasets of a split, written some rows at a time, and the checksums of all.
 
     Parameters
     ----------
-    dataset : h5py.Dataset
-        Gets them.
-    name : str
-        The dataset, without its group.
+    group : h5py.Group
+        The split.
     layout : Layout
         Layout of the file.
+    count : int or None
+        Samples; None: the datasets are there, and only their checksums are computed.
+    max_name_bytes : int
+        Bytes of the longest name of a source.
     """
-    container.set_attributes(dataset, dataset_attributes(name, layout))
 
-
-class _Tables:
-    """The small datasets of a split, written some rows at a time."""
-
-    def __init__(self, group: h5py.Group, layout: Layout, count: int, max_name_bytes: int) -> None:
+    def __init__(
+        self, group: h5py.Group, layout: Layout, count: int | None, max_name_bytes: int = 0
+    ) -> None:
         self._group, self._layout, self._row = group, layout, 0
-        self._entries: list[JournalEntry] = []
+        self._writing = count is not None
+        self._entries: list[SampleEntry] = []
         self._undefined = 0
         self._hashes = {name: hashlib.sha256() for name in layout.datasets if not _is_table(name)}
+        if count is not None:
+            self._create(count, max_name_bytes)
+
+    def _create(self, count: int, max_name_bytes: int) -> None:
+        group, layout = self._group, self._layout
         for name in layout.datasets:
             if name in layout.raw:
                 continue
             if name.startswith("source"):
-                length = max_name_bytes if name == "source" else 2 * hashlib.sha256().digest_size
+                length = max_name_bytes if name == "source" else 2 * DIGEST_BYTES
                 container.create_checksummed(
                     group, name, count, (), container.string_dtype(length), container.CHUNK_ROWS
                 )
             elif _is_table(name):
                 group.create_dataset(name, (count, *layout.dataset(name)[0]), np.uint8)
             else:
-                shape, dtype = layout.dataset(name)
-                container.create_checksummed(group, name, count, shape, dtype, 1)
+                container.create_checksummed(group, name, count, *layout.dataset(name), 1)
 
-    def add(self, entry: JournalEntry) -> None:
+    def add(self, entry: SampleEntry) -> None:
+        """Add the next sample.
+
+        Parameters
+        ----------
+        entry : SampleEntry
+            Of a sample of this split.
+        """
         self._entries.append(entry)
         if len(self._entries) == _ROWS:
             self._write()
@@ -97,28 +108,32 @@ class _Tables:
         start, stop = self._row, self._row + len(entries)
         for name in ("source", "source_sha256"):
             texts = [getattr(entry, name).encode() for entry in entries]
-            dataset = self._group[name]
-            dataset[start:stop] = np.array(texts, dtype=dataset.dtype)
             self._hashes[name].update(b"".join(text + b"\0" for text in texts))
+            if self._writing:
+                dataset = self._group[name]
+                dataset[start:stop] = np.array(texts, dtype=dataset.dtype)
         for name in self._layout.raw:
             rows = b"".join(entry.digests[name] for entry in entries)
-            table = np.frombuffer(rows, np.uint8).reshape(len(entries), -1)
-            self._group[f"{name}_sha256"][start:stop] = table
             self._hashes[name].update(rows)
+            if self._writing:
+                table = np.frombuffer(rows, np.uint8).reshape(len(entries), -1)
+                self._group[f"{name}_sha256"][start:stop] = table
         for row, entry in enumerate(entries, start):
             if entry.undefined is None:
                 continue  # chunks that are never written read as False and take no space
             mask = entry.undefined.reshape(self._layout.phase_shape)
-            self._group["undefined"][row] = mask
             self._hashes["undefined"].update(mask_record(row, mask))
             self._undefined += int(mask.sum())
+            if self._writing:
+                self._group["undefined"][row] = mask
         self._row = stop
 
     def finish(self) -> dict[str, str]:
+        """Write what is left, and the descriptions; return the SHA-256 of each dataset."""
         if self._entries:
             self._write()
         for name in self._layout.datasets:
-            describe(self._group[name], name, self._layout)
+            container.set_attributes(self._group[name], dataset_attributes(name, self._layout))
         self._group["undefined"].attrs["count"] = self._undefined
         prefix = self._group.name.lstrip("/")
         return {f"{prefix}/{name}": digest.hexdigest() for name, digest in self._hashes.items()}
@@ -129,16 +144,8 @@ def _is_table(name: str) -> bool:
     return name.endswith("_sha256") and not name.startswith("source")
 
 
-def complete(
-    path: Path,
-    layout: Layout,
-    counts: dict[str, int],
-    max_name_bytes: int,
-    entries: Iterable[JournalEntry],
-    mean: NDArray[np.float64] | None,
-    provenance: Provenance,
-) -> None:
-    """Complete a file that has the values of all samples.
+def reopen(path: Path, layout: Layout, counts: dict[str, int], max_name_bytes: int) -> h5py.File:
+    """Open a file that has the values of all samples, and room on the disk for the rest.
 
     Parameters
     ----------
@@ -151,27 +158,52 @@ def complete(
         Samples by split.
     max_name_bytes : int
         Bytes of the longest name of a source.
-    entries : iterable of JournalEntry
+
+    Returns
+    -------
+    h5py.File
+        Open for writing.
+    """
+    each = max_name_bytes + 2 * DIGEST_BYTES + DIGEST_BYTES * len(layout.raw)
+    return container.reopen(path, sum(counts.values()) * each)
+
+
+def complete(
+    path: Path,
+    layout: Layout,
+    counts: dict[str, int],
+    max_name_bytes: int,
+    entries: Iterable[SampleEntry],
+    mean: NDArray[np.float64] | None,
+    provenance: Provenance,
+) -> None:
+    """Complete a file that has the values of all samples.
+
+    Parameters
+    ----------
+    path, layout, counts, max_name_bytes
+        As of `reopen`.
+    entries : iterable of SampleEntry
         One for each image, in order.
     mean : numpy.ndarray or None
         The mean magnitude; None where no images are kept.
     provenance : Provenance
         Origin of the samples.
     """
-    room = sum(counts.values()) * (max_name_bytes + 64 + DIGEST_BYTES * len(layout.raw))
-    with container.reopen(path, room) as file:
+    with reopen(path, layout, counts, max_name_bytes) as file:
         for split in SPLITS:
             for name in layout.raw:
                 file[split][name].resize(counts[split], axis=0)
-        tables = {
-            split: _Tables(file[split], layout, counts[split], max_name_bytes) for split in SPLITS
+        writers = {
+            split: SplitWriter(file[split], layout, counts[split], max_name_bytes)
+            for split in SPLITS
         }
         for entry in entries:
             if entry.split is not None:
-                tables[entry.split].add(entry)
+                writers[entry.split].add(entry)
         checksums: dict[str, str] = {}
         for split in SPLITS:
-            checksums |= tables[split].finish()
+            checksums |= writers[split].finish()
         if mean is not None:
             checksums |= write_mean(file, mean, layout)
         write_attributes(file, layout, provenance, checksums)
@@ -197,7 +229,7 @@ def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> di
     dataset = file["train"].create_dataset(
         "mean_magnitude", data=mean, chunks=mean.shape, fletcher32=True
     )
-    describe(dataset, "mean_magnitude", layout)
+    container.set_attributes(dataset, dataset_attributes("mean_magnitude", layout))
     return {"train/mean_magnitude": hashlib.sha256(mean.data).hexdigest()}
 
 

@@ -142,7 +142,7 @@ def test_a_file_that_is_not_hdf5_is_never_replaced(forty, tmp_path):
 
 def test_a_full_disk_leaves_no_joined_file(forty, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "phasegan.data.prepare.interruption.shutil.disk_usage",
+        "phasegan.data.prepare.partial.shutil.disk_usage",
         lambda path: type("Usage", (), {"free": 100})(),
     )
     with pytest.raises(RunError, match="free some space"):

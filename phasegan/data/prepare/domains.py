@@ -14,22 +14,23 @@ import PIL
 from phasegan._version import __version__
 from phasegan.config.settings import differences
 from phasegan.data.domain_folders import DomainPair, ImageSubset, open_domains
-from phasegan.data.hdf5.container import HDF5_SUFFIXES
 from phasegan.data.hdf5.pair_layout import GROUPS, PairMetadata
 from phasegan.data.hdf5.pair_reader import PairFile
-from phasegan.data.hdf5.reader import check_replaceable
 from phasegan.data.images.conversion import FITS, PixelFormat
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.prepare.interruption import check_disk_space, check_partial, resumable_output
 from phasegan.data.prepare.loop import worker_count
-from phasegan.data.prepare.pairs.loop import PairPrepareLoop, PairTally
-from phasegan.data.prepare.pairs.partial import PartialPairFile
-from phasegan.data.prepare.pairs.plan import printable_name
-from phasegan.data.prepare.partial import PartialPaths
+from phasegan.data.prepare.partial import (
+    PartialPaths,
+    check_disk_space,
+    check_output,
+    check_partial,
+    prepare_once,
+    resumable_output,
+)
+from phasegan.data.prepare.picture_file import PartialPictures
+from phasegan.data.prepare.picture_loop import PictureLoop, PictureTally
+from phasegan.data.sources import safe_name
 from phasegan.errors import InputError
-from phasegan.io.atomic import remove_leftovers
-from phasegan.io.locking import file_lock
-from phasegan.io.output_paths import check_file_name, is_read_only
 from phasegan.progress import Progress
 
 DEFAULT_LOAD = 286
@@ -134,8 +135,8 @@ def prepare_domains(
     >>> str(report.path), report.counts["trainA"]
     ('pair.h5', 4)
 
-    ImageNotices
-    ------------
+    Notes
+    -----
     Killed at any moment, it leaves no file or a whole one, and continues when
     called again; the file is then, byte by byte, that of an uninterrupted run.
     """
@@ -147,10 +148,7 @@ def prepare_domains(
     if domains.prepared is not None:
         raise InputError(f"{folder}: is a prepared file already; train on it as it is")
     path = Path(output) if output is not None else Path(f"{domains.name}.h5")
-    if not path.exists():
-        check_file_name(path, "an HDF5 file", *HDF5_SUFFIXES)
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; give the name of the HDF5 file to write")
+    check_output(path)
     parts = _parts(domains)
     counts = {name: len(part) for name, part in parts.items()}
     if dry_run:
@@ -158,15 +156,10 @@ def prepare_domains(
             part.warn_ignored(progress)
         return DomainsReport(path, counts, None, load, fit, written=False)
     job = _Job(path, domains.name, parts, load, fit, alpha, count)
-    if path.exists() and not overwrite and is_read_only(path.parent):
-        return job.existing_report()
-    with file_lock(path.with_name(f".{path.name}.lock"), str(path)):
-        remove_leftovers(path.parent, path.name)
-        if path.exists():
-            if not overwrite:
-                return job.existing_report()
-            check_replaceable(path)
-        return job.run(progress, discard=overwrite and not resume)
+    discard = overwrite and not resume
+    return prepare_once(
+        path, job.existing_report, lambda: job.run(progress, discard=discard), overwrite=overwrite
+    )
 
 
 @dataclass(frozen=True)
@@ -186,10 +179,8 @@ class _Job:
         start, listings = time.monotonic(), self._listings()
         fingerprint = self._fingerprint(listings)
         check_partial(self.path, fingerprint, discard=discard)
-        with resumable_output(
-            self.path, lambda: PartialPairFile(self.path, fingerprint)
-        ) as partial:
-            kinds, tally = self._fill(partial, listings, progress)
+        with resumable_output(self.path, fingerprint) as partial:
+            kinds, tally = self._fill(PartialPictures(partial), listings, progress)
         hashes = {group.name: set(group.hashes) for group in tally.groups}
         trained = hashes["trainA"] | hashes["trainB"]
         tested = hashes.get("testA", set()) | hashes.get("testB", set())
@@ -206,22 +197,22 @@ class _Job:
         )
 
     def _fill(
-        self, partial: PartialPairFile, listings: dict[str, str], progress: Progress
-    ) -> tuple[tuple[PixelFormat, PixelFormat], PairTally]:
+        self, partial: PartialPictures, listings: dict[str, str], progress: Progress
+    ) -> tuple[tuple[PixelFormat, PixelFormat], PictureTally]:
         keep_alpha = self.alpha == "keep"
-        loop = PairPrepareLoop(
+        loop = PictureLoop(
             partial, self.parts, self.load, self.fit, keep_alpha, self.workers, progress
         )
         with quiet_decoders(), loop.pool() as pool:
             kinds = loop.scan(pool)
             groups = loop.tally.groups
             if not partial.is_allocated(groups):
-                needed = sum(group.nbytes for group in groups)
+                needed = sum(group.records.nbytes for group in groups)
                 check_disk_space(self.path, needed, "a smaller --load")
             partial.allocate(groups)
             loop.convert(pool)
         versions = {"phasegan": __version__, "pillow": PIL.__version__}
-        partial.finish(
+        partial.complete(
             PairMetadata(
                 name=self.name,
                 kinds=kinds,
@@ -288,7 +279,7 @@ class _Job:
         """Tell whether the files of all images are unchanged."""
         for name, group in file.groups.items():
             part, hashes = self.parts[name], group.all_source_sha256()
-            rows = {printable_name(image_name): row for row, image_name in enumerate(part.names)}
+            rows = {safe_name(image_name): row for row, image_name in enumerate(part.names)}
             for image_name, sha256 in zip(group.names, hashes, strict=True):
                 try:
                     if image_name not in rows or part.source_sha256(rows[image_name]) != sha256:

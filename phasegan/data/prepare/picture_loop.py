@@ -8,16 +8,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from phasegan.data.domain_folders import ImageSubset
-from phasegan.data.domain_scan import warn_narrow_range
-from phasegan.data.images.conversion import PixelFormat
-from phasegan.data.images.notices import NoticeCounter
-from phasegan.data.images.pixel_format import notices_for
+from phasegan.data.domain_scan import common_image_format, warn_of_images
+from phasegan.data.images.conversion import PixelFormat, load_size
+from phasegan.data.images.pixel_format import incompatibility
 from phasegan.data.prepare.encode import BatchResult, ImageBatch
-from phasegan.data.prepare.pairs.partial import PartialPairFile
-from phasegan.data.prepare.pairs.plan import ImageGroup, ScannedImage, domain_format, make_group
-from phasegan.data.prepare.pairs.work import ConvertedImage, ConvertJob, ScanJob, run_jobs
+from phasegan.data.prepare.picture_file import ImageGroup, PartialPictures, ScannedImage
+from phasegan.data.prepare.picture_jobs import ConvertedImage, ConvertJob, ScanJob, run_jobs
 from phasegan.data.prepare.worker_pool import WorkerPool, map_in_order
+from phasegan.data.sources import safe_name
 from phasegan.errors import RunError
 from phasegan.progress import Progress, ProgressTask
 
@@ -28,7 +29,7 @@ _TASK_BYTES = 2**22
 
 
 @dataclass
-class PairTally:
+class PictureTally:
     """Groups of a file, and the images that were left out."""
 
     groups: list[ImageGroup] = field(default_factory=list)
@@ -40,12 +41,12 @@ class PairTally:
     """Images that it had written."""
 
 
-class PairPrepareLoop:
+class PictureLoop:
     """One run over the images of two domains.
 
     Parameters
     ----------
-    partial : PartialPairFile
+    partial : PartialPictures
         Receives the images; those it holds already are kept if their checksums match.
     parts : mapping of ImageSubset
         The images by group.
@@ -61,7 +62,7 @@ class PairPrepareLoop:
 
     def __init__(
         self,
-        partial: PartialPairFile,
+        partial: PartialPictures,
         parts: Mapping[str, ImageSubset],
         load: int,
         fit: str,
@@ -74,8 +75,8 @@ class PairPrepareLoop:
         self._progress = progress
         total = sum(map(len, parts.values()))
         self._count = max(1, min(workers, math.ceil(total / _TASK)))
-        self._seen: dict[str, dict[int, ScannedImage | str]] = {name: {} for name in parts}
-        self.tally = PairTally()
+        self._scanned: dict[str, dict[int, ScannedImage | str]] = {name: {} for name in parts}
+        self.tally = PictureTally()
 
     def pool(self) -> WorkerPool:
         """Start the processes, for the two steps that follow."""
@@ -103,61 +104,69 @@ class PairPrepareLoop:
             with self._progress.task(f"looking at {part.label}", len(part)) as task:
                 self._scan_set(name, part, pool, task)
         format_a, format_b = (
-            domain_format(self._parts[name], self._seen[name], self._alpha)
+            common_image_format(
+                self._parts[name],
+                [s.info for s in self._scanned[name].values() if isinstance(s, ScannedImage)],
+                alpha=self._alpha,
+            )
             for name in ("trainA", "trainB")
         )
-        for name, part in self._parts.items():
-            fit = self._fit if name.startswith("train") else "none"
-            pixel_format = format_a if name.endswith("A") else format_b
-            group = make_group(
-                name, part, self._seen[name], pixel_format, self._load, fit, self._leave_out
-            )
+        for name in self._parts:
+            group = self._group(name, format_a if name.endswith("A") else format_b)
             self.tally.groups.append(group)
             self._warn(group)
         return format_a, format_b
 
-    def _warn(self, group: ImageGroup) -> None:
-        """Warn of notices on the images of a group."""
-        notices, part, infos = NoticeCounter(), group.part, []
-        for row, name in zip(group.rows, group.names, strict=True):
-            scanned = self._seen[group.name][row]
-            assert isinstance(scanned, ScannedImage)
-            infos.append(scanned.look)
-            notices.add(notices_for(scanned.look, group.pixel_format), f"{part.label}/{name}")
-        notices.report(self._progress)
-        part.warn_ignored(self._progress)
-        option = f"training with --range-{group.name[-1].lower()}"
-        warn_narrow_range(infos, group.pixel_format, part.label, option, self._progress)
-
-    def _leave_out(self, label: str, name: str, reason: str) -> None:
-        self._progress.warn(f"left out {label}: {reason}")
-        self.tally.left_out.append((name, reason))
-
     def _scan_set(self, name: str, part: ImageSubset, pool: WorkerPool, task: ProgressTask) -> None:
-        previous, scanned = self._partial.scanned[name], self._seen[name]
-        batches = _batches((row, 0) for row in range(len(part)))
-        for rows, results in self._run_jobs(
-            pool, batches, lambda row: self._scan_job(part, previous, row)
-        ):
+        previous, scanned = self._partial.scanned[name], self._scanned[name]
+
+        def job(row: int) -> ScanJob:
+            image = previous.get(row)
+            return ScanJob(str(part.path(row)), None if image is None else image.sha256)
+
+        for rows, results in _run(pool, _batches((row, 0) for row in range(len(part))), job):
             new: list[tuple[int, ScannedImage]] = []
             for row, result in zip(rows, results, strict=True):
                 task.advance()
                 if isinstance(result, str):
                     scanned[row] = result
-                elif result.look is None:
+                elif result.info is None:
                     scanned[row] = previous[row]
                     self.tally.scanned_before += 1
                 else:
-                    image = ScannedImage(result.sha256, result.look)
-                    scanned[row] = image
+                    scanned[row] = image = ScannedImage(result.sha256, result.info)
                     new.append((row, image))
             self._partial.record_scans(name, new)
 
-    def _scan_job(
-        self, part: ImageSubset, previous: Mapping[int, ScannedImage], row: int
-    ) -> ScanJob:
-        image = previous.get(row)
-        return ScanJob(str(part.path(row)), None if image is None else image.sha256)
+    def _group(self, name: str, pixel_format: PixelFormat) -> ImageGroup:
+        """Return a group of all images that can be converted to a pixel format."""
+        part, fit = self._parts[name], self._fit if name.startswith("train") else "none"
+        rows: list[int] = []
+        names: list[str] = []
+        hashes: list[str] = []
+        shapes: list[tuple[int, int]] = []
+        for row, name_in_set in enumerate(part.names):
+            image, readable = self._scanned[name][row], safe_name(name_in_set)
+            reason = image if isinstance(image, str) else incompatibility(image.info, pixel_format)
+            if isinstance(image, str) or reason is not None:
+                self._progress.warn(f"left out {part.label}/{name_in_set}: {reason}")
+                self.tally.left_out.append((readable, str(reason)))
+                continue
+            rows.append(row)
+            names.append(readable)
+            hashes.append(image.sha256)
+            shapes.append(load_size(image.info.rows, image.info.columns, self._load, fit))
+        table = np.array(shapes, np.int32).reshape(-1, 2)
+        return ImageGroup(name, part, pixel_format, self._load, fit, rows, names, hashes, table)
+
+    def _warn(self, group: ImageGroup) -> None:
+        infos = {}
+        for row, name in zip(group.rows, group.names, strict=True):
+            scanned = self._scanned[group.name][row]
+            assert isinstance(scanned, ScannedImage)
+            infos[name] = scanned.info
+        option = f"training with --range-{group.name[-1].lower()}"
+        warn_of_images(group.part, infos, group.pixel_format, option, self._progress)
 
     def convert(self, pool: WorkerPool) -> None:
         """Convert the images to their pixel format and size, and write them.
@@ -191,28 +200,30 @@ class PairPrepareLoop:
             path, sha256 = str(group.part.path(group.rows[row])), group.hashes[row]
             return ConvertJob(path, sha256, group.pixel_format, group.load, group.fit)
 
-        batches = _batches((row, group.size(row)) for row in missing)
-        for rows, results in self._run_jobs(pool, batches, job):
+        sizes = ((row, self._partial.nbytes(group.name, row)) for row in missing)
+        for rows, results in _run(pool, _batches(sizes), job):
             images: list[tuple[int, ConvertedImage]] = []
             for row, result in zip(rows, results, strict=True):
                 if isinstance(result, str):
                     raise RunError(
-                        f"{group.part.label}/{group.names[row]}: {result}; what is prepared so far "
+                        f"{group.label}/{group.names[row]}: {result}; what is prepared so far "
                         "is kept, give the same command again"
                     )
                 images.append((row, result))
             self._partial.write(group.name, images)
             task.advance(len(images))
 
-    @staticmethod
-    def _run_jobs(
-        pool: WorkerPool, batches: Iterable[list[int]], job: Callable[[int], Any]
-    ) -> Iterator[tuple[list[int], list[Any]]]:
-        def submit(rows: list[int]) -> Future[BatchResult]:
-            return pool.submit(ImageBatch([job(row) for row in rows], [False] * len(rows)))
 
-        for rows, done in map_in_order(submit, batches, pool.ahead):
-            yield rows, done.results
+def _run(
+    pool: WorkerPool, batches: Iterable[list[int]], job: Callable[[int], Any]
+) -> Iterator[tuple[list[int], list[Any]]]:
+    """Yield the rows of each batch with their results."""
+
+    def submit(rows: list[int]) -> Future[BatchResult]:
+        return pool.submit(ImageBatch([job(row) for row in rows], [False] * len(rows)))
+
+    for rows, done in map_in_order(submit, batches, pool.ahead):
+        yield rows, done.results
 
 
 def _batches(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:

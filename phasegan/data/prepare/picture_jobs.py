@@ -24,7 +24,7 @@ class ScanResult(NamedTuple):
     """Hash and format of an image's file."""
 
     sha256: str
-    look: ImageInfo | None
+    info: ImageInfo | None
     """None: its contents are those that were known."""
 
 

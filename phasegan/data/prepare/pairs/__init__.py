@@ -1,1 +1,0 @@
-"""Preparing two domains of images as one file."""
