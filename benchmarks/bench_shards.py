@@ -25,8 +25,8 @@ from PIL import Image
 
 import phasegan
 from phasegan.data.folder_source import ImageFolder, PathList
-from phasegan.data.prepare.job import recipe_record
 from phasegan.data.prepare.merge import merge_shards
+from phasegan.data.prepare.pipeline import recipe_record
 from phasegan.data.prepare.plan import Plan
 from phasegan.data.prepare.shards import shard_paths
 from phasegan.data.recipes import override, resolve_recipe

@@ -58,5 +58,5 @@ def test_sections_are_complete_or_not(signature, docstring, complete):
 @pytest.mark.parametrize(("preset", "most"), [("physics", 25), ("paper", 25)])
 def test_a_phase_passes_few_modules_from_file_to_step(tiny, preset, most):
     names = structure.passed_through(structure.one_step(tiny, preset))
-    assert {"data/hdf5/raw_data", "data/unpaired_sampler", "models/patchgan"} <= names
+    assert {"data/hdf5/records", "data/unpaired_sampler", "models/patchgan"} <= names
     assert len(names) <= most, sorted(names)

@@ -9,6 +9,8 @@ from PIL import Image
 import phasegan
 from phasegan.data.hdf5.verification import verify
 from phasegan.errors import InputError, Interrupted
+from phasegan.fourier.exact_sum import ExactSum, fraction_bits
+from phasegan.fourier.phase import analyse
 
 OPTIONS = {"size": 16, "oversample": 1.5}
 
@@ -71,6 +73,26 @@ def test_what_is_held_stays_and_what_is_new_is_as_if_alone(folder, tmp_path, rng
     assert (again.written, again.known) == (False, 50)
 
 
+@pytest.mark.parametrize(("held", "new"), [(29, 6), (30, 30), (12, 1)])
+def test_the_mean_is_the_exact_sum_whatever_was_added_when(tmp_path, rng, held, new):
+    """Also where more samples mean other steps of rounding than those of the first file."""
+    path, folder = tmp_path / "p.h5", tmp_path / "pictures"
+    for split in ("train", "test"):
+        make(folder / split, rng, range(held))
+    phasegan.prepare(folder, path, **OPTIONS)
+    make(folder / "train", rng, range(100, 100 + new))
+    phasegan.prepare(folder, path, add=True)
+    with phasegan.open(path) as file:
+        assert verify(file) == []
+        steps, count = file.attributes["magnitude_steps"], len(file.train)
+        assert count == held + new
+        assert steps == fraction_bits(file.layout.size**2 * 255, count)
+        total = ExactSum(steps)
+        for image in file.train.images():
+            total.add(analyse(image, file.layout.frame).magnitude)
+        np.testing.assert_array_equal(file.mean_magnitude(), total.mean(count))
+
+
 def test_no_picture_is_added_twice(folder, tmp_path):
     path = tmp_path / "p.h5"
     phasegan.prepare(folder, path, **OPTIONS)
@@ -92,9 +114,9 @@ def test_an_interrupted_addition_is_continued(folder, tmp_path, rng, monkeypatch
     def fail(*_):
         raise KeyboardInterrupt
 
-    for place in ("phasegan.data.prepare.job.complete", "phasegan.data.prepare.combine.write_attributes"):
+    for place in ("job.complete", "combine.write_attributes"):
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
-            patch.setattr(place, fail)
+            patch.setattr(f"phasegan.data.prepare.{place}", fail)
             phasegan.prepare(folder, path, add=True)
         assert path.read_bytes() == before
     phasegan.prepare(folder, path, add=True)

@@ -27,7 +27,7 @@ from phasegan.data.images.notices import (
     value_range,
 )
 from phasegan.data.prepare.partial import PartialFile
-from phasegan.data.prepare.samples import SampleEntry
+from phasegan.data.prepare.sample_file import SampleEntry
 
 
 def noted(data):

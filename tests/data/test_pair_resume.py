@@ -11,10 +11,10 @@ import sys
 
 import numpy as np
 import pytest
-from phasegan.data.prepare import partial
 
 from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.hdf5.verification import verify
+from phasegan.data.prepare import partial
 from phasegan.data.prepare.domains import prepare_domains
 from phasegan.errors import DiskFullError, InputError, Interrupted, RunError
 from phasegan.progress import Progress

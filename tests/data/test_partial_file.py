@@ -10,6 +10,7 @@ from PIL import Image
 
 import phasegan
 from phasegan.data.prepare.partial import PartialFile, PartialPaths
+from phasegan.data.prepare.sample_file import complete
 from phasegan.errors import InputError, Interrupted
 from phasegan.progress import Progress
 
@@ -82,7 +83,7 @@ def test_a_journal_cut_anywhere_ends_with_the_same_file(folder, tmp_path, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("phasegan.data.prepare.job.complete", fail)
+        patch.setattr("phasegan.data.prepare.pipeline.complete", fail)
         phasegan.prepare(folder, path, **OPTIONS)
     names = PartialPaths.of(path)
     kept = tmp_path / "kept"
@@ -122,15 +123,13 @@ def test_a_crash_while_finishing_is_undone(folder, tmp_path, monkeypatch):
     phasegan.prepare(folder, whole, **OPTIONS)
 
     def torn(part, *arguments):
-        from phasegan.data.prepare import writer
-
-        writer.complete(part, *arguments)
+        complete(part, *arguments)
         with open(part, "r+b") as stream:
             stream.write(b"\0" * 700)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("phasegan.data.prepare.job.complete", torn)
+        patch.setattr("phasegan.data.prepare.pipeline.complete", torn)
         phasegan.prepare(folder, path, **OPTIONS)
     assert phasegan.prepare(folder, path, **OPTIONS).resumed == 40
     assert path.read_bytes() == whole.read_bytes()

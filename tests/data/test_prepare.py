@@ -279,7 +279,7 @@ def test_a_failure_while_writing_keeps_the_old_file(pictures, tmp_path, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match="--resume"):
-        patch.setattr("phasegan.data.prepare.job.complete", fail)
+        patch.setattr("phasegan.data.prepare.pipeline.complete", fail)
         phasegan.prepare(pictures, path, size=20, overwrite=True)
     assert path.read_bytes() == before
     kept = [".p.h5.journal", ".p.h5.part", "p.h5", "pictures"]

@@ -13,11 +13,10 @@ from phasegan.config.options.data import PrepareCommand
 from phasegan.config.options.keywords import takes_options
 from phasegan.data.folder_source import open_source
 from phasegan.data.prepare.append import append_images
-from phasegan.data.prepare.job import PrepareReport
 from phasegan.data.prepare.loop import worker_count
 from phasegan.data.prepare.partial import check_output
-from phasegan.data.prepare.pipeline import Preparation
-from phasegan.data.prepare.shards import check_shards
+from phasegan.data.prepare.pipeline import Preparation, PrepareReport
+from phasegan.data.prepare.shards import ShardedPreparation, check_shards
 from phasegan.data.prepare.worker_pool import prestarted_workers
 from phasegan.data.recipes import Preprocessing, override, resolve_recipe
 from phasegan.data.sources import ArrayImages
@@ -172,14 +171,13 @@ def prepare(
         if shards is not None or scheduler is not None:
             raise InputError("images in an array are prepared in one piece, without shards")
         return preparation.run_single(ArrayImages(source), progress, dry_run=dry_run)
-    if shards is not None and dry_run:
-        return preparation.dry_run_shards(shards, shard)
+    sharded = ShardedPreparation(recipe, path, worker_count(workers), resume, overwrite)
     if scheduler is not None and not dry_run:
-        return replace(preparation, workers=workers or 1).run_on_cluster(
-            scheduler, shards, progress
-        )
+        return replace(sharded, workers=workers or 1).run_on_cluster(scheduler, shards, progress)
     if shards is not None:
-        return preparation.run_shards(shards, shard, progress)
+        if dry_run:
+            return sharded.dry_run_shards(shards, shard)
+        return sharded.run_shards(shards, shard, progress)
     idle = dry_run or recipe.source.kind != "folder" or (path.exists() and not overwrite)
     with prestarted_workers(0 if idle else worker_count(workers)):
         return preparation.run_single(open_source(recipe), progress, dry_run=dry_run)

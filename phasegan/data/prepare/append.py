@@ -14,8 +14,8 @@ from phasegan.data.hdf5.layout import SPLITS
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.prepare.combine import Origin, Segment, combine
-from phasegan.data.prepare.job import PrepareJob, PrepareReport, recipe_record
 from phasegan.data.prepare.partial import check_disk_space, resume_hint
+from phasegan.data.prepare.pipeline import PrepareJob, PrepareReport, recipe_record
 from phasegan.data.prepare.plan import Plan
 from phasegan.data.prepare.worker_pool import map_in_order
 from phasegan.data.recipes import Recipe

@@ -16,11 +16,12 @@ from phasegan.data.hdf5.layout import SHARDS, SPLITS, Layout
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.records import PositionalFile
 from phasegan.data.hdf5.split import PreparedSplit
-from phasegan.data.prepare.samples import SampleEntry, sample_arrays
-from phasegan.data.prepare.writer import (
+from phasegan.data.prepare.sample_file import (
     Provenance,
+    SampleEntry,
     SplitWriter,
     reopen,
+    sample_arrays,
     write_attributes,
     write_mean,
 )

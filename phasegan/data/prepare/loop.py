@@ -11,7 +11,7 @@ from phasegan.data.images.notices import NoticeCounter, ValueRange, narrow_range
 from phasegan.data.prepare.encode import BatchResult, EncodedSample, Encoder, ImageBatch
 from phasegan.data.prepare.file_hashes import FileHashes
 from phasegan.data.prepare.plan import Plan
-from phasegan.data.prepare.samples import PartialSamples, SampleEntry
+from phasegan.data.prepare.sample_file import PartialSamples, SampleEntry
 from phasegan.data.prepare.worker_pool import InProcessPool, WorkerPool, map_in_order
 from phasegan.data.sources import Source
 from phasegan.errors import InputError

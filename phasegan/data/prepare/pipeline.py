@@ -1,39 +1,288 @@
-"""Runs of `prepare`: one file, shards, or shards on a cluster."""
+"""Preparation of one file of phases: started or resumed, completed, or reported if it exists."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from phasegan.data.folder_source import ImageFolder, open_source
-from phasegan.data.hdf5.reader import PreparedFile, check_replaceable
+import numpy as np
+import PIL
+
+from phasegan._version import __version__
+from phasegan.config.settings import differences
+from phasegan.data.hdf5.layout import Layout
+from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import ignored_lines
-from phasegan.data.prepare.job import PrepareJob, PrepareReport, existing_report, recipe_record
-from phasegan.data.prepare.merge import ShardMismatchError, is_merged, merge_shards
-from phasegan.data.prepare.partial import prepare_once, resume_hint
-from phasegan.data.prepare.plan import Partition, Plan
-from phasegan.data.prepare.shards import (
-    listing_path,
-    run_on_cluster,
-    shard_path,
-    shard_paths,
-    started_totals,
+from phasegan.data.prepare.encode import Encoder
+from phasegan.data.prepare.loop import PrepareLoop, PrepareTally
+from phasegan.data.prepare.partial import (
+    PartialPaths,
+    check_disk_space,
+    check_partial,
+    prepare_once,
+    resumable_output,
 )
-from phasegan.data.recipes import Recipe
+from phasegan.data.prepare.plan import Partition, Plan
+from phasegan.data.prepare.sample_file import PartialSamples, Provenance, complete
+from phasegan.data.recipes import Preprocessing, Recipe
 from phasegan.data.sources import Source
-from phasegan.errors import InputError, RunError, disk_full_guard
+from phasegan.errors import InputError
 from phasegan.fourier.convention import padded_size
-from phasegan.io.atomic import remove_leftovers
-from phasegan.io.locking import file_lock
+from phasegan.fourier.exact_sum import fraction_bits
 from phasegan.progress import Progress
 
 
 @dataclass(frozen=True)
+class PrepareReport:
+    """Result of `prepare`; with `dry_run` the expected one."""
+
+    path: Path
+    layout: Layout
+    train: int
+    """Training samples; with `dry_run` the candidates, before any is skipped."""
+    test: int
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason of each image that was left out."""
+    ignored: int = 0
+    """Files in the source that are not images by their name."""
+    shared: int = 0
+    """Test samples whose file also stands in the training split."""
+    resumed: int = 0
+    """Images that an interrupted preparation had done already."""
+    seconds: float = 0.0
+    known: int = 0
+    """Images that the file held already, when some were added to it."""
+    added: tuple[int, int] | None = None
+    """Training and test samples that were added to those of the file; None: it is a new one."""
+    shards: tuple[int, int] | None = None
+    """How many shards are there, and of how many; None without shards."""
+    written: bool = True
+    """False if the file was already there, or with `dry_run`."""
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """One file to be prepared.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its name.
+    source : Source
+        The images.
+    plan : Plan
+        Which of them become which samples.
+    layout : Layout
+        Sizes and encodings.
+    recipe : Recipe
+        All options.
+    workers : int
+        Processes that decode.
+    train_total : int
+        Training samples of all shares.
+    share : Partition, optional
+        Number of the shard and their count; None for a file of everything.
+    """
+
+    path: Path
+    source: Source
+    plan: Plan
+    layout: Layout
+    recipe: Recipe
+    workers: int
+    train_total: int
+    share: Partition | None = None
+
+    @property
+    def shard(self) -> str:
+        """Number of the shard as the file states it, `3 of 16`; empty for a file of everything."""
+        return "" if self.share is None else f"{self.share.number} of {self.share.total}"
+
+    def run(self, progress: Progress, *, discard: bool) -> PrepareReport:
+        """Start or resume, and complete the file; its lock must be held.
+
+        Parameters
+        ----------
+        progress : Progress
+            Where to report.
+        discard : bool
+            Remove the partial files of a preparation of something else.
+
+        Returns
+        -------
+        PrepareReport
+            Counts, and the images that were skipped.
+
+        Raises
+        ------
+        InputError
+            If such a thing is in the way, or there are too few usable images.
+        RunError
+            If the disk is too small.
+        """
+        start = time.monotonic()
+        listing, record = self.source.listing(), recipe_record(self.recipe)
+        fingerprint = self._fingerprint(listing)
+        resuming = check_partial(self.path, fingerprint, discard=discard)
+        capacity = {split: self.plan.expected_count(split) for split in ("train", "test")}
+        if not resuming:
+            needed = sum(capacity.values()) * self.layout.sample_bytes
+            check_disk_space(self.path, needed, "fewer --samples")
+        for name, reason in self.source.unlisted:
+            progress.warn(f"left out the folder {name or '.'}: {reason}")
+        for line in ignored_lines(self.source.linked, ()):
+            progress.warn(f"{self.source.label}: {line}")
+        with resumable_output(self.path, fingerprint) as partial:
+            samples = PartialSamples(partial, self.layout, capacity)
+            tally = self._fill(samples, listing, record, progress)
+        return PrepareReport(
+            path=self.path,
+            layout=self.layout,
+            train=tally.counts["train"],
+            test=tally.counts["test"],
+            skipped=tally.skipped,
+            ignored=self.source.ignored,
+            shared=tally.shared,
+            resumed=tally.resumed,
+            seconds=time.monotonic() - start,
+        )
+
+    def _fill(
+        self,
+        samples: PartialSamples,
+        listing: str,
+        record: dict[str, Any],
+        progress: Progress,
+    ) -> PrepareTally:
+        options, seed = self.recipe.preprocessing, self.recipe.split.seed
+        steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.train_total)
+        encoder = Encoder(self.source.loader(), self.layout, options.fit, seed, steps)
+        loop = PrepareLoop(samples, self.plan, self.source, encoder, self.workers, progress)
+        with quiet_decoders():
+            tally = loop.run()
+        checksum = tally.source_checksum()
+        if self.share is None and self.recipe.source.checksum not in (None, checksum):
+            raise InputError(
+                f"{self.source.label}: its pictures have checksum {checksum}, the recipe "
+                f"{self.recipe.name} asks for {self.recipe.source.checksum}; they are not the "
+                "same set"
+            )
+        samples.file.sync()
+        mean = loop.magnitudes.mean(tally.counts["train"]) if self.layout.has_images else None
+        provenance = Provenance(record, listing, checksum, steps, self.shard)
+        complete(
+            samples.file.paths.part, self.layout, tally.counts, self.source.max_name_bytes(),
+            (entry for _, entry in samples.entries()), mean, provenance,
+        )  # fmt: skip
+        return tally
+
+    def _fingerprint(self, listing: str) -> dict[str, Any]:
+        """Return everything that decides the bytes of the file."""
+        return {
+            "recipe": recipe_record(self.recipe),
+            "samples": {split: self.plan.expected_count(split) for split in ("train", "test")},
+            "shard": self.shard,
+            "bits": self.layout.bits,
+            "source_listing": listing,
+            "phasegan": __version__,
+            "numpy": np.__version__,
+            "pillow": PIL.__version__,
+        }
+
+
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as files store it: complete, but without a folder's parents.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Any.
+
+    Returns
+    -------
+    dict
+        Plain values, for JSON.
+    """
+    values = recipe.model_dump(mode="json")
+    if recipe.source.kind == "folder":
+        values["source"]["path"] = Path(os.path.abspath(recipe.source.path)).name
+    return values
+
+
+def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Give a stored recipe the options that are newer than its file, at their defaults."""
+    options = Preprocessing().model_dump(mode="json") | recipe["preprocessing"]
+    return recipe | {"preprocessing": options}
+
+
+def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
+    """Report an existing file, if a job would write the same.
+
+    Parameters
+    ----------
+    job : PrepareJob
+        The job.
+    thorough : bool
+        Read all images again, to see whether they are the same; otherwise their names
+        and sizes are enough.
+
+    Returns
+    -------
+    PrepareReport
+        With `written` false.
+
+    Raises
+    ------
+    InputError
+        If it is something else, or the images have changed.
+    """
+    path, source = job.path, job.source
+    try:
+        opened = PreparedFile(path)
+    except InputError as error:
+        raise InputError(f"{error}; it is in the way, choose another -o") from None
+    with opened as file:
+        changes = differences(_completed(file.attributes["recipe"]), recipe_record(job.recipe))
+        if changes:
+            raise InputError(
+                f"{path} is there and was prepared otherwise ({'; '.join(changes)}); "
+                "choose another -o, or add --overwrite"
+            )
+        if file.attributes.get("shard", "") != job.shard:
+            raise InputError(
+                f"{path} is there and is not what its name says; add --overwrite to replace it"
+            )
+        same_listing = file.attributes["source_listing"] == source.listing()
+        if not same_listing or (thorough and not _unchanged(file, source)):
+            raise InputError(
+                f"{path} is there, but the source's files have changed since; "
+                "choose another -o, or add --overwrite"
+            )
+        PartialPaths.of(path).remove()
+        return PrepareReport(path, file.layout, len(file.train), len(file.test), written=False)
+
+
+def _unchanged(file: PreparedFile, source: Source) -> bool:
+    """Tell whether the images of all samples are unchanged."""
+    if not source.external:
+        return True  # the listing has seen every byte
+    numbers = {
+        source.item(i).name: i for split_numbers in source.splits().values() for i in split_numbers
+    }
+    return all(
+        name in numbers and source.matches(numbers[name], sha256)
+        for part in (file.train, file.test)
+        for name, sha256 in zip(part.sources(), part.source_sha256(), strict=True)
+    )
+
+
+@dataclass(frozen=True)
 class Preparation:
-    """A call of `prepare`, done in one piece or in shards."""
+    """A call of `prepare` that writes one file."""
 
     recipe: Recipe
     path: Path
@@ -65,31 +314,12 @@ class Preparation:
         if dry_run:
             for line in ignored_lines(source.linked, ()):
                 progress.warn(f"{source.label}: {line}")
-            return self._dry_run(source, None, self.path)
-        return self._prepare(source, progress, None, thorough)
+            return self._dry_run(source, None)
+        return self._prepare(source, None, progress, thorough=thorough)
 
-    def dry_run_shards(self, total: int, number: int | None) -> PrepareReport:
-        """Report what a preparation in shards, or of one of them, would do.
-
-        Parameters
-        ----------
-        total : int
-            Number of shards.
-        number : int or None
-            Number of one shard, from 0; None: all.
-
-        Returns
-        -------
-        PrepareReport
-            With `written` false.
-        """
-        source = open_source(self.recipe)
-        if number is None:
-            report = self._dry_run(source, Partition(0, total), self.path)
-            plan = self._plan(source)
-            train, test = plan.expected_count("train"), plan.expected_count("test")
-            return replace(report, train=train, test=test, shards=(0, total))
-        return self._dry_run(source, Partition(number, total), shard_path(self.path, number, total))
+    def _path(self, share: Partition | None) -> Path:
+        """Return the file of a share; None: of everything."""
+        return self.path
 
     def _plan(self, source: Source) -> Plan:
         return Plan.make(source.splits(), self.recipe)
@@ -101,22 +331,23 @@ class Preparation:
         layout = options.layout(padded_size(options.size, options.oversample), bits)
         full_plan = self._plan(source)
         plan = full_plan if share is None else full_plan.shard(share)
-        path = self.path if share is None else shard_path(self.path, *share)
         count = full_plan.expected_count("train")
+        path = self._path(share)
         return PrepareJob(path, source, plan, layout, self.recipe, self.workers, count, share)
 
-    def _dry_run(self, source: Source, share: Partition | None, path: Path) -> PrepareReport:
+    def _dry_run(self, source: Source, share: Partition | None) -> PrepareReport:
         job = self._job(source, share)
         return PrepareReport(
-            path, job.layout, job.plan.expected_count("train"), job.plan.expected_count("test"),
+            job.path, job.layout, job.plan.expected_count("train"), job.plan.expected_count("test"),
             ignored=source.ignored, written=False,
         )  # fmt: skip
 
     def _prepare(
         self,
         source: Source,
-        progress: Progress,
         share: Partition | None,
+        progress: Progress,
+        *,
         thorough: bool,
         wait: bool = False,
     ) -> PrepareReport:
@@ -128,186 +359,3 @@ class Preparation:
             overwrite=self.overwrite,
             wait=wait,
         )
-
-    def shared_source(self) -> Source:
-        """Return the source; a folder is walked by the first job alone, which writes a list."""
-        if self.recipe.source.kind != "folder":
-            return open_source(self.recipe)
-        folder, listing = self.recipe.source.path, listing_path(self.path)
-        with (
-            disk_full_guard(self.path),
-            file_lock(listing.with_name(f"{listing.name}.lock"), str(listing), wait=True),
-        ):
-            remove_leftovers(listing.parent, listing.name)
-            source = ImageFolder.restore(folder, listing)
-            if source is None:
-                source = ImageFolder(folder)
-                with quiet_decoders():
-                    source.save(listing)
-        return source
-
-    def run_shards(self, total: int, number: int | None, progress: Progress) -> PrepareReport:
-        """Make one shard, or all that are missing; merge them when the last one is there.
-
-        Parameters
-        ----------
-        total : int
-            Number of shards.
-        number : int or None
-            Number of one shard, from 0; None: all that are missing.
-        progress : Progress
-            Where to report.
-
-        Returns
-        -------
-        PrepareReport
-            Report of the shards, or of the merged file.
-        """
-        if self._is_complete(total):
-            return self._existing(total, progress, thorough=number is None)
-        source = self.shared_source()
-        reports = [
-            self._prepare(source, progress, Partition(i, total), thorough=False)
-            for i in (range(total) if number is None else [number])
-        ]
-        return self._merge_if_complete(total, reports, progress, partial=number is not None)
-
-    def run_on_cluster(self, address: str, total: int | None, progress: Progress) -> PrepareReport:
-        """Make the shards on the workers of a dask cluster, and merge them.
-
-        Parameters
-        ----------
-        address : str
-            Address of the scheduler.
-        total : int or None
-            Number of shards; None: by the threads of the cluster.
-        progress : Progress
-            Where to report.
-
-        Returns
-        -------
-        PrepareReport
-            Report of the merged file.
-        """
-        if self._is_complete(total):
-            return self._existing(total, progress, thorough=True)
-        source = self.recipe.source
-        if source.kind == "folder":
-            source = source.model_copy(update={"path": str(Path(source.path).absolute())})
-        recipe = self.recipe.model_copy(update={"source": source})
-        absolute = replace(self, recipe=recipe, path=self.path.absolute())
-        plan = self._plan(absolute.shared_source())
-        totals = started_totals(self.path)
-        if total is None and len(totals) == 1:
-            total = totals.pop()
-        if total is not None:
-            plan.shard(Partition(0, total))
-        start = time.monotonic()
-        with resume_hint(self.path):
-            reports = run_on_cluster(address, total, plan.max_shards, absolute.run_shard, progress)
-        missing = [p for p in shard_paths(self.path, len(reports)) if not p.exists()]
-        if missing:
-            raise RunError(
-                f"{missing[0]}: a worker says that it made it, and it is not here; the folder must "
-                "be the same place for all workers and this process"
-            )
-        report = self._merge_if_complete(len(reports), reports, progress, partial=False)
-        return replace(report, seconds=time.monotonic() - start)
-
-    def run_shard(self, number: int, total: int) -> PrepareReport:
-        """Make one shard without merging: for a worker of a cluster.
-
-        Waits for a worker that makes the same shard: a scheduler cannot stop a running task,
-        so one may still be at it for a command that was interrupted.
-
-        Parameters
-        ----------
-        number : int
-            From 0.
-        total : int
-            Number of shards.
-
-        Returns
-        -------
-        PrepareReport
-            Report of the shard.
-        """
-        share = Partition(number, total)
-        return self._prepare(self.shared_source(), Progress(), share, thorough=False, wait=True)
-
-    def _is_complete(self, total: int | None) -> bool:
-        """Tell whether the file is complete: a merged one may have lost shards since."""
-        if not self.path.exists() or self.overwrite:
-            return False
-        paths = [] if total is None else shard_paths(self.path, total)
-        return all(path.exists() for path in paths) or not is_merged(self.path)
-
-    def _existing(self, total: int | None, progress: Progress, thorough: bool) -> PrepareReport:
-        report = self.run_single(open_source(self.recipe), progress, thorough=thorough)
-        listing_path(self.path).unlink(missing_ok=True)
-        return report
-
-    def _merge_if_complete(
-        self, total: int, reports: Sequence[PrepareReport], progress: Progress, *, partial: bool
-    ) -> PrepareReport:
-        """Join the shards if all are there.
-
-        Parameters
-        ----------
-        total : int
-            How many there are to be.
-        reports : sequence of PrepareReport
-            Reports of the shards that were made now.
-        progress : Progress
-            Where to report.
-        partial : bool
-            Whether other jobs make the others.
-        """
-        paths = shard_paths(self.path, total)
-        done = sum(path.exists() for path in paths)
-        report = replace(
-            reports[-1],
-            skipped=[entry for report in reports for entry in report.skipped],
-            resumed=sum(report.resumed for report in reports),
-            seconds=sum(report.seconds for report in reports),
-            shards=(done, total),
-        )
-        if done < total:
-            return report
-        lock = self.path.with_name(f".{self.path.name}.lock")
-        with resume_hint(self.path), file_lock(lock, str(self.path), wait=True):
-            remove_leftovers(self.path.parent, self.path.name)
-            if self.path.exists():
-                if not self.overwrite:
-                    return self._existing_merge(report)  # another job was as fast
-                check_replaceable(self.path)
-            try:
-                merged = merge_shards(self.path, paths, self.recipe, recipe_record(self.recipe))
-            except ShardMismatchError as error:
-                if not (self.overwrite and partial):
-                    raise
-                progress.warn(f"not joined, which is for the last job to do: {error}")
-                return report
-            listing_path(self.path).unlink(missing_ok=True)
-        reason = "the same file stands in the train split"
-        for name in merged.left_out:
-            progress.warn(f"left out {name}: {reason}")
-        return replace(
-            report,
-            path=self.path,
-            train=merged.counts["train"],
-            test=merged.counts["test"],
-            skipped=[*report.skipped, *((name, reason) for name in merged.left_out)],
-            shared=merged.shared,
-            written=True,
-        )
-
-    def _existing_merge(self, report: PrepareReport) -> PrepareReport:
-        """Return the report of a file that is there, and whose shards it was joined from."""
-        try:
-            with PreparedFile(self.path) as file:
-                train, test = len(file.train), len(file.test)
-        except InputError as error:
-            raise InputError(f"{error}; or remove {self.path} and prepare again") from None
-        listing_path(self.path).unlink(missing_ok=True)
-        return replace(report, path=self.path, train=train, test=test, written=True)

@@ -16,7 +16,7 @@ from shard_helper import make
 
 import phasegan
 from phasegan.data.prepare import shards
-from phasegan.data.prepare.job import PrepareJob
+from phasegan.data.prepare.pipeline import PrepareJob
 from phasegan.data.prepare.shards import shard_path
 from phasegan.errors import InputError, RunError
 from phasegan.io.locking import file_lock
