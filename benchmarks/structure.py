@@ -12,8 +12,9 @@ without parameters, properties, and methods that a base class of the library doc
 counted. A circle is a set of modules that import each other; imports under
 `TYPE_CHECKING` count, imports inside of functions do too. `--trace` counts the modules of which
 a function runs, in this process, while one image is prepared, one step is trained, one phase is
-reconstructed, and while a batch is read from a prepared file and trained on; each is done once
-before, so that imports do not count.
+reconstructed, while pictures are read, decoded, encoded and written to their file, and while a
+batch is read from a prepared file and trained on; each is done once before, so that imports do
+not count.
 """
 
 from __future__ import annotations
@@ -183,6 +184,28 @@ def passed_through(function: Callable[[], object]) -> set[str]:
     return {str(Path(file).relative_to(PACKAGE).with_suffix("")) for file in files}
 
 
+def one_picture(folder: Path, output: Path) -> Callable[[], object]:
+    """Return what brings the pictures of a folder into a file that has room for them."""
+    from phasegan.data.prepare import loop
+    from phasegan.data.prepare.partial import PartialFile
+    from phasegan.data.prepare.pipeline import Preparation
+    from phasegan.data.recipes import override, resolve_recipe
+    from phasegan.data.source_registry import open_source
+    from phasegan.progress import Progress
+
+    class InProcessPool(loop.InProcessPool):
+        def __init__(self, work: Any, count: int) -> None:
+            super().__init__(work)
+
+        __enter__ = __exit__ = lambda self, *error: self
+
+    loop.WorkerPool = InProcessPool  # type: ignore[misc, assignment]
+    recipe = override(resolve_recipe(folder), {"size": 32})
+    job = Preparation(recipe, output, 1, False, False).job(open_source(recipe))
+    files = [job.allocate(PartialFile(output.with_suffix(f".{i}"), {})) for i in range(2)]
+    return lambda: job.fill(files.pop(), Progress())
+
+
 def one_step(file: Path, preset: str) -> Callable[[], object]:
     """Return what reads the next batch of a prepared file, and trains on it."""
     import torch
@@ -237,6 +260,8 @@ def traced() -> Iterator[tuple[str, set[str]]]:
             "reconstruct of one phase",
             passed_through(lambda: phasegan.reconstruct(file, method="cg")),
         )
+        picture = passed_through(one_picture(folder / "images", folder / "picture.h5"))
+        yield "a picture, from file to HDF5", picture
 
 
 def main() -> None:

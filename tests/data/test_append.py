@@ -114,7 +114,7 @@ def test_an_interrupted_addition_is_continued(folder, tmp_path, rng, monkeypatch
     def fail(*_):
         raise KeyboardInterrupt
 
-    for place in ("job.complete", "combine.write_attributes"):
+    for place in ("pipeline.complete", "combine.write_attributes"):
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
             patch.setattr(f"phasegan.data.prepare.{place}", fail)
             phasegan.prepare(folder, path, add=True)

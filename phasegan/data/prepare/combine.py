@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5 import container
-from phasegan.data.hdf5.layout import SHARDS, SPLITS, Layout
+from phasegan.data.hdf5.layout import SHARDS, SPLITS, Layout, dataset_attributes
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.records import PositionalFile
 from phasegan.data.hdf5.split import PreparedSplit
@@ -163,26 +163,34 @@ def _write_splits(
     max_name_bytes: int | None,
 ) -> tuple[dict[str, str], str]:
     """Write the small datasets, or all as virtual ones; return their checksums and the source's."""
-    layout = files[0].layout
-    writers: dict[str, SplitWriter] = {}
-    for i, (name, split) in enumerate(splits.items()):
-        if max_name_bytes is None:
-            group = file.create_group(name)
-            own = [segment for segment in segments if segment.split == i]
-            for dataset in layout.datasets:
-                _create_virtual(group, dataset, files, own, layout)
-            writers[name] = SplitWriter(group, layout, None)
-        else:
-            writers[name] = SplitWriter(file[name], layout, len(split), max_name_bytes)
     source = hashlib.sha256()
     checksums: dict[str, str] = {}
-    for name, split in splits.items():
-        for entry in _entries(files, split):
-            writers[name].add(entry)
-            source.update(f"{name} {entry.source} {entry.source_sha256}\n".encode())
-    for writer in writers.values():
-        checksums |= writer.finish()
+    for names in [SPLITS] if max_name_bytes is not None else [(name,) for name in SPLITS]:
+        writers = {
+            name: _virtual_split(file, name, files, segments)
+            if max_name_bytes is None
+            else SplitWriter(file[name], files[0].layout, len(splits[name]), max_name_bytes)
+            for name in names
+        }
+        for name, writer in writers.items():
+            for entry in _entries(files, splits[name]):
+                writer.add(entry)
+                source.update(f"{name} {entry.source} {entry.source_sha256}\n".encode())
+        for writer in writers.values():
+            checksums |= writer.finish()
     return checksums, f"sha256:{source.hexdigest()}"
+
+
+def _virtual_split(
+    file: h5py.File, name: str, files: Sequence[PreparedFile], segments: Sequence[Segment]
+) -> SplitWriter:
+    """Create the virtual datasets of a split; return what computes their checksums."""
+    layout, group = files[0].layout, file.create_group(name)
+    own = [segment for segment in segments if SPLITS[segment.split] == name]
+    for dataset in layout.datasets:
+        _create_virtual(group, dataset, files, own, layout)
+        container.set_attributes(group[dataset], dataset_attributes(dataset, layout))
+    return SplitWriter(group, layout, None)
 
 
 def _entries(files: Sequence[PreparedFile], split: PreparedSplit) -> Iterator[SampleEntry]:

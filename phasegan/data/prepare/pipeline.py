@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ import PIL
 
 from phasegan._version import __version__
 from phasegan.config.settings import differences
-from phasegan.data.hdf5.layout import Layout
+from phasegan.data.hdf5.layout import SPLITS, Layout
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import ignored_lines
 from phasegan.data.prepare.encode import Encoder
 from phasegan.data.prepare.loop import PrepareLoop, PrepareTally
 from phasegan.data.prepare.partial import (
+    PartialFile,
     PartialPaths,
     check_disk_space,
     check_partial,
@@ -125,20 +127,17 @@ class PrepareJob:
             If the disk is too small.
         """
         start = time.monotonic()
-        listing, record = self.source.listing(), recipe_record(self.recipe)
-        fingerprint = self._fingerprint(listing)
+        fingerprint = self._fingerprint()
         resuming = check_partial(self.path, fingerprint, discard=discard)
-        capacity = {split: self.plan.expected_count(split) for split in ("train", "test")}
         if not resuming:
-            needed = sum(capacity.values()) * self.layout.sample_bytes
+            needed = sum(self._capacity.values()) * self.layout.sample_bytes
             check_disk_space(self.path, needed, "fewer --samples")
         for name, reason in self.source.unlisted:
             progress.warn(f"left out the folder {name or '.'}: {reason}")
         for line in ignored_lines(self.source.linked, ()):
             progress.warn(f"{self.source.label}: {line}")
         with resumable_output(self.path, fingerprint) as partial:
-            samples = PartialSamples(partial, self.layout, capacity)
-            tally = self._fill(samples, listing, record, progress)
+            tally = self.fill(self.allocate(partial), progress)
         return PrepareReport(
             path=self.path,
             layout=self.layout,
@@ -151,13 +150,49 @@ class PrepareJob:
             seconds=time.monotonic() - start,
         )
 
-    def _fill(
-        self,
-        samples: PartialSamples,
-        listing: str,
-        record: dict[str, Any],
-        progress: Progress,
-    ) -> PrepareTally:
+    @property
+    def _capacity(self) -> dict[str, int]:
+        return {split: self.plan.expected_count(split) for split in SPLITS}
+
+    @functools.cached_property
+    def _listing(self) -> str:
+        return self.source.listing()
+
+    def allocate(self, partial: PartialFile) -> PartialSamples:
+        """Allocate places for all samples in a partial file.
+
+        Parameters
+        ----------
+        partial : PartialFile
+            Begun or resumed.
+
+        Returns
+        -------
+        PartialSamples
+            To be filled.
+        """
+        return PartialSamples(partial, self.layout, self._capacity)
+
+    def fill(self, samples: PartialSamples, progress: Progress) -> PrepareTally:
+        """Read, encode and write the samples, and complete their file.
+
+        Parameters
+        ----------
+        samples : PartialSamples
+            Allocated; those that are written are kept.
+        progress : Progress
+            Where to report.
+
+        Returns
+        -------
+        PrepareTally
+            Counts, and the images that were skipped.
+
+        Raises
+        ------
+        InputError
+            If there are too few usable images, or others than the recipe asks for.
+        """
         options, seed = self.recipe.preprocessing, self.recipe.split.seed
         steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.train_total)
         encoder = Encoder(self.source.loader(), self.layout, options.fit, seed, steps)
@@ -173,21 +208,22 @@ class PrepareJob:
             )
         samples.file.sync()
         mean = loop.magnitudes.mean(tally.counts["train"]) if self.layout.has_images else None
-        provenance = Provenance(record, listing, checksum, steps, self.shard)
+        record = recipe_record(self.recipe)
+        provenance = Provenance(record, self._listing, checksum, steps, self.shard)
         complete(
             samples.file.paths.part, self.layout, tally.counts, self.source.max_name_bytes(),
             (entry for _, entry in samples.entries()), mean, provenance,
         )  # fmt: skip
         return tally
 
-    def _fingerprint(self, listing: str) -> dict[str, Any]:
+    def _fingerprint(self) -> dict[str, Any]:
         """Return everything that decides the bytes of the file."""
         return {
             "recipe": recipe_record(self.recipe),
-            "samples": {split: self.plan.expected_count(split) for split in ("train", "test")},
+            "samples": self._capacity,
             "shard": self.shard,
             "bits": self.layout.bits,
-            "source_listing": listing,
+            "source_listing": self._listing,
             "phasegan": __version__,
             "numpy": np.__version__,
             "pillow": PIL.__version__,
@@ -324,7 +360,21 @@ class Preparation:
     def _plan(self, source: Source) -> Plan:
         return Plan.make(source.splits(), self.recipe)
 
-    def _job(self, source: Source, share: Partition | None) -> PrepareJob:
+    def job(self, source: Source, share: Partition | None = None) -> PrepareJob:
+        """Return the work on one file.
+
+        Parameters
+        ----------
+        source : Source
+            The images.
+        share : Partition, optional
+            Which shard; by default all is one file.
+
+        Returns
+        -------
+        PrepareJob
+            Not begun.
+        """
         options = self.recipe.preprocessing
         with quiet_decoders():
             bits = source.depth()
@@ -336,7 +386,7 @@ class Preparation:
         return PrepareJob(path, source, plan, layout, self.recipe, self.workers, count, share)
 
     def _dry_run(self, source: Source, share: Partition | None) -> PrepareReport:
-        job = self._job(source, share)
+        job = self.job(source, share)
         return PrepareReport(
             job.path, job.layout, job.plan.expected_count("train"), job.plan.expected_count("test"),
             ignored=source.ignored, written=False,
@@ -351,7 +401,7 @@ class Preparation:
         thorough: bool,
         wait: bool = False,
     ) -> PrepareReport:
-        job = self._job(source, share)
+        job = self.job(source, share)
         return prepare_once(
             job.path,
             lambda: existing_report(job, thorough=thorough),

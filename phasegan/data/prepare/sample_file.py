@@ -229,7 +229,7 @@ class SplitWriter:
     layout : Layout
         Layout of the file.
     count : int or None
-        Samples; None: the datasets are there, and only their checksums are computed.
+        Samples; None: the datasets are there and described, only checksums are computed.
     max_name_bytes : int
         Bytes of the longest name of a source.
     """
@@ -301,7 +301,7 @@ class SplitWriter:
         """Write what is left, and the descriptions; return the SHA-256 of each dataset."""
         if self._entries:
             self._write()
-        for name in self._layout.datasets:
+        for name in self._layout.datasets if self._writing else ():
             container.set_attributes(self._group[name], dataset_attributes(name, self._layout))
         self._group["undefined"].attrs["count"] = self._undefined
         prefix = self._group.name.lstrip("/")
