@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from phasegan.data.images.notices import NoticeCounter, ValueRange, narrow_range
+from phasegan.data.images.notices import narrow_range
 from phasegan.data.prepare.encode import BatchResult, EncodedSample, Encoder, ImageBatch
-from phasegan.data.prepare.file_hashes import FileHashes
 from phasegan.data.prepare.plan import Plan
 from phasegan.data.prepare.sample_file import PartialSamples, SampleEntry
+from phasegan.data.prepare.tally import PrepareTally
 from phasegan.data.prepare.worker_pool import InProcessPool, WorkerPool, map_in_order
 from phasegan.data.sources import Source
 from phasegan.errors import InputError
@@ -28,79 +26,6 @@ _MAX_VALUE_RANGES = 10_000
 """Samples whose range of values is checked."""
 _FEW = 64
 """Samples for which no process is started, where the decoders are trusted."""
-
-
-@dataclass
-class PrepareTally:
-    """Counts of samples and skipped images."""
-
-    counts: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    resumed: int = 0
-    """Images that an earlier process had done."""
-    hashes: dict[str, FileHashes] = field(
-        default_factory=lambda: {"train": FileHashes(), "test": FileHashes()}
-    )
-    shared: int = 0
-    """Test samples whose file also stands in the training split."""
-    notices: NoticeCounter = field(default_factory=NoticeCounter)
-    """Notices on the images of samples."""
-    value_ranges: list[ValueRange] = field(default_factory=list)
-    """Where the values of samples of 16 bit lie; of the first ones."""
-    _test: bytearray = field(default_factory=bytearray)
-    """A line for each test sample."""
-    _tested: bytearray = field(default_factory=bytearray)
-    """The hash of each test sample's file, 64 digits."""
-    _digest: Any = field(default_factory=hashlib.sha256)
-
-    def add_sample(self, split: str, source: str, source_sha256: str) -> None:
-        """Count a sample.
-
-        Parameters
-        ----------
-        split : {"train", "test"}
-            The split.
-        source : str
-            Name of the image.
-        source_sha256 : str
-            SHA-256 of its file.
-        """
-        self.counts[split] += 1
-        self.hashes[split].add(source_sha256)
-        line = f"{split} {source} {source_sha256}\n".encode()
-        if split == "test":
-            self._test += line
-            self._tested += source_sha256.encode()
-        else:
-            self._digest.update(line)
-
-    def in_other_split(self, split: str, source_sha256: str) -> bool:
-        """Tell whether a file stands in the other split.
-
-        Parameters
-        ----------
-        split : {"train", "test"}
-            A split.
-        source_sha256 : str
-            SHA-256 of the file.
-
-        Returns
-        -------
-        bool
-            Whether the other one has a sample of it.
-        """
-        return source_sha256 in self.hashes["train" if split == "test" else "test"]
-
-    def count_shared(self) -> None:
-        """Count test samples whose file stands in the training split."""
-        trained, tested = self.hashes["train"], self._tested.decode()
-        self.shared = sum(tested[i : i + 64] in trained for i in range(0, len(tested), 64))
-
-    def source_checksum(self) -> str:
-        """Return the SHA-256 over split, name and hash of each sample, training samples first."""
-        digest = self._digest.copy()
-        digest.update(self._test)
-        return f"sha256:{digest.hexdigest()}"
 
 
 class PrepareLoop:
