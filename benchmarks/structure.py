@@ -186,11 +186,11 @@ def passed_through(function: Callable[[], object]) -> set[str]:
 
 def one_picture(folder: Path, output: Path) -> Callable[[], object]:
     """Return what brings the pictures of a folder into a file that has room for them."""
+    from phasegan.data.folder_source import open_source
     from phasegan.data.prepare import loop
     from phasegan.data.prepare.partial import PartialFile
     from phasegan.data.prepare.pipeline import Preparation
     from phasegan.data.recipes import override, resolve_recipe
-    from phasegan.data.source_registry import open_source
     from phasegan.progress import Progress
 
     class InProcessPool(loop.InProcessPool):
