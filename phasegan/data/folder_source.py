@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import io
 import json
 import os
 import zlib
@@ -156,7 +155,8 @@ class ImageFolder(Source):
         folders: list[str] = []
         with entries:
             names = self._images(folder, entries, folders)
-            runs = [PathList(run) for run in iter(lambda: sorted(islice(names, _RUN)), [])]
+            sorted_runs = iter(lambda: sorted(islice(names, _RUN)), [])
+            runs = [PathList(run) if len(run) == _RUN else run for run in sorted_runs]
         yield from heapq.merge(sorted(folders), *runs)
 
     def _images(
@@ -272,9 +272,13 @@ class ImageFolder(Source):
             "folders": self._folders,
             "blocks": [len(block) for block in self._names.blocks],
         }
-        data = b"".join([json.dumps(head).encode(), b"\n", *self._names.blocks])
+        parts = [json.dumps(head).encode() + b"\n", *self._names.blocks]
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part)
         with atomic_file(path) as temporary, open(temporary, "wb") as stream:
-            stream.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+            stream.write(digest.hexdigest().encode() + b"\n")
+            stream.writelines(parts)
 
     @classmethod
     def restore(cls, root: str | os.PathLike[str], path: Path) -> ImageFolder | None:
@@ -298,12 +302,15 @@ class ImageFolder(Source):
         try:
             with open(path, "rb") as stream:
                 written = stream.readline().decode().strip()
-                data = io.BytesIO(stream.read())
-            if hashlib.sha256(data.getbuffer()).hexdigest() != written:
-                return None
-            head: dict[str, Any] = json.loads(data.readline())
-            if head["format"] != _FORMAT:
-                return None
+                start = stream.tell()
+                if hashlib.file_digest(stream, "sha256").hexdigest() != written:
+                    return None
+                stream.seek(start)
+                head: dict[str, Any] = json.loads(stream.readline())
+                if head["format"] != _FORMAT:
+                    return None
+                names = PathList()
+                names.blocks = [stream.read(size) for size in head["blocks"]]
             folder = cls.__new__(cls)
             folder.root, folder.label = Path(root), str(root)
             folder._splits = {split: range(a, b) for split, a, b in head["splits"]}
@@ -314,8 +321,7 @@ class ImageFolder(Source):
             folder._folders = [(subfolder, int(mtime)) for subfolder, mtime in head["folders"]]
             if head["root"] != str(folder.root.resolve()) or not folder._unchanged(path.parent):
                 return None
-            folder._names = PathList()
-            folder._names.blocks = [data.read(size) for size in head["blocks"]]
+            folder._names = names
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return folder

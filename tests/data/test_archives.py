@@ -170,6 +170,20 @@ def test_a_name_cannot_be_larger_than_an_archive(tmp_path, target, monkeypatch):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    "hole",
+    [{"GNU.sparse.map": "900000000000,3"}, {"GNU.sparse.map": "0,3", "GNU.sparse.size": "9" * 12}],
+)
+def test_holes_in_sparse_files_count(tmp_path, target, hole):
+    with tarfile.open(tmp_path / "t", "w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("a.png")
+        info.size, info.pax_headers = 3, hole
+        archive.addfile(info, io.BytesIO(b"abc"))
+    with pytest.raises(InputError, match="far more than its own size"):
+        unpack(tmp_path / "t", target, "tar", everything)
+    assert not any(p.stat().st_size for p in target.rglob("*"))
+
+
 def test_a_member_of_a_zip_without_a_name_is_none(tmp_path, target):
     data = make_zip(tmp_path / "z", [("a.png", b"1")]).read_bytes()
     (tmp_path / "z").write_bytes(data.replace(b"a.png", b"\0.png"))

@@ -189,7 +189,9 @@ def _untar(members: _Members, limit: int) -> None:
             for info in opened:
                 if not (info.isreg() or info.isdir()):
                     raise members.not_plain(info.name)
-                path = members.place(info.name, info.size, stream.tell(), is_file=info.isreg())
+                pieces = cast(Any, info.sparse) or ()
+                size = max([info.size, *(start + length for start, length in pieces)])
+                path = members.place(info.name, size, stream.tell(), is_file=info.isreg())
                 if path is not None:
                     info.name = path
                     opened.extract(info, members.target, set_attrs=False)
