@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 
 from phasegan.data.download import archives
-from phasegan.data.images.full_depth import MAX_CHANNELS
+from phasegan.data.images.pixels import MAX_CHANNELS
 from phasegan.errors import InputError
 from phasegan.io.arrays import MAX_HEADER_BYTES
 from phasegan.io.atomic import read_json, write_text
@@ -51,7 +51,7 @@ counted, where one picture of a folder is bad. Nothing else on the disk is touch
 | limit | value | where it stands |
 |---|---|---|
 | pixels of a picture, array or film | {pixels:,} | `MAX_IMAGE_PIXELS`, `PHASEGAN_MAX_PIXELS` |
-| channels of a picture | {channels} | `data.images.full_depth.MAX_CHANNELS` |
+| channels of a picture | {channels} | `data.images.pixels.MAX_CHANNELS` |
 | bytes of a picture, as a file and in memory | {picture:,} | `io.untrusted.MAX_IMAGE_BYTES` |
 | bytes of a recipe or case | {text:,} | `io.untrusted.MAX_TEXT_BYTES` |
 | bytes of an array's header | {header:,} | `io.arrays.MAX_HEADER_BYTES` |

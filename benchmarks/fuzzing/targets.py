@@ -65,8 +65,7 @@ def _feed(found: Any, value: Any) -> None:
 
 
 def _picture(path: Path) -> Any:
-    from phasegan.data.images.decoding import bit_depth
-    from phasegan.data.images.full_depth import read_full_depth
+    from phasegan.data.images.decoding import bit_depth, read_full_depth
 
     picture = read_full_depth(path)
     return picture, bit_depth(path.read_bytes())

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5.pair_reader import PairFile
-from phasegan.data.images.conversion import PixelFormat
-from phasegan.data.images.full_depth import DecodedImage, pixel_suffixes, read_full_depth
-from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.decoding import pixel_suffixes, read_full_depth
 from phasegan.data.images.notices import ignored_lines
+from phasegan.data.images.pixel_format import PixelFormat
+from phasegan.data.images.pixels import DecodedImage, UnreadableImageError
 from phasegan.errors import InputError
 from phasegan.io.untrusted import UnreadableFileError, read_regular, walk
 from phasegan.progress import Progress
@@ -347,7 +347,7 @@ class DomainPair(NamedTuple):
         Test images, where there are some.
     prepared : (int, str), optional
         Settings of a prepared file: size and fit of training images,
-        as `phasegan.data.images.conversion.resize_to_load` says.
+        as `phasegan.data.images.resizing.resize_to_load` says.
     """
 
     name: str

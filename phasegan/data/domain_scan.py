@@ -12,22 +12,20 @@ from numpy.typing import NDArray
 from phasegan.config.resolve.facts import DomainFacts
 from phasegan.config.translation import DomainConfig, TranslationConfig
 from phasegan.data.domain_folders import DomainPair, ImageSubset
-from phasegan.data.images.conversion import (
-    PixelFormat,
-    Planes,
-    resize_to_load,
-    to_planes,
-    to_unit_range,
-)
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import NoticeCounter, narrow_range
 from phasegan.data.images.pixel_format import (
     ImageInfo,
     Limits,
+    PixelFormat,
+    Planes,
     common_format,
     image_info,
     notices_for,
+    to_planes,
+    to_unit_range,
 )
+from phasegan.data.images.resizing import resize_to_load
 from phasegan.data.samplers import choose_subset
 from phasegan.errors import InputError
 from phasegan.progress import Progress

@@ -13,10 +13,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasegan.data.images.decoding import bit_depth, image_suffixes, read_image
-from phasegan.data.images.high_bit_depth import PNG_SIGNATURE, Pixels, UnreadableImageError
+from phasegan.data.images.decoding import (
+    PNG_SIGNATURE,
+    bit_depth,
+    image_suffixes,
+    read_image,
+    read_square,
+)
 from phasegan.data.images.notices import ImageNotices, ignored_lines
-from phasegan.data.images.resizing import read_square
+from phasegan.data.images.pixels import Pixels, UnreadableImageError
 from phasegan.data.sources import (
     SPLITS,
     LoadedImage,

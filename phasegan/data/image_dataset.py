@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from phasegan.data.domain_folders import ImageSubset
-from phasegan.data.images.conversion import (
-    PixelFormat,
-    Planes,
-    load_size,
-    resize_to_load,
-    to_planes,
-)
+from phasegan.data.images.pixel_format import PixelFormat, Planes, to_planes
+from phasegan.data.images.resizing import load_size, resize_to_load
 
 
 class ImageDataset(Dataset[Planes]):
@@ -34,7 +29,7 @@ class ImageDataset(Dataset[Planes]):
     load : int
         Size, pixels.
     fit : {"stretch", "short-side", "none"}
-        As of `phasegan.data.images.conversion.resize_to_load`.
+        As of `phasegan.data.images.resizing.resize_to_load`.
 
     Examples
     --------

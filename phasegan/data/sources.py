@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.images.decoding import Pixels, read_image
-from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.decoding import read_image
+from phasegan.data.images.pixels import Pixels, UnreadableImageError
 from phasegan.data.images.resizing import to_square
 from phasegan.errors import InputError
 from phasegan.io.untrusted import UnreadableFileError, read_regular

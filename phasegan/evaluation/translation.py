@@ -17,7 +17,7 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.domain_folders import DomainPair, ImageSubset, open_domains
 from phasegan.data.domain_scan import centre_squares, domain_format
-from phasegan.data.images.conversion import PixelFormat
+from phasegan.data.images.pixel_format import PixelFormat
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.metrics.classifier import DomainClassifier, train_classifier

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.networks import TranslateCommand
-from phasegan.data.images.full_depth import pixel_suffixes
+from phasegan.data.images.decoding import pixel_suffixes
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.io.locking import file_lock

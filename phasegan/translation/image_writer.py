@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from phasegan.data.images.full_depth import Pixels
+from phasegan.data.images.pixels import Pixels
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
 

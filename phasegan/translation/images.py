@@ -11,19 +11,18 @@ import numpy as np
 import torch
 
 from phasegan.data.domain_folders import FolderImages
-from phasegan.data.images.colour_profiles import matches_channels
-from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.full_depth import DecodedImage, Pixels, read_full_depth, white
-from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.decoding import quiet_decoders, read_full_depth
 from phasegan.data.images.notices import (
     HIDDEN,
     PROFILE,
     NoticeCounter,
     ValueRange,
     ignored_lines,
+    matches_channels,
     narrow_range,
     value_range,
 )
+from phasegan.data.images.pixels import DecodedImage, Pixels, UnreadableImageError, white
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.translation.generator_runner import GeneratorRunner

@@ -13,12 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phasegan.data.images.full_depth import DecodedImage, Pixels, white
-from phasegan.data.images.resizing import to_channels
+from phasegan.data.images.pixel_format import luma
+from phasegan.data.images.pixels import DecodedImage, Pixels, white
 from phasegan.errors import InputError
 from phasegan.translation.generators import Domain
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Scale(NamedTuple):
@@ -164,12 +162,7 @@ def fit_channels(picture: DecodedImage, input_domain: Domain) -> tuple[Pixels, s
     if channels == 1 and colours == 3:
         pixels, note = np.repeat(pixels, 3, axis=2), "grey pictures are repeated as RGB"
     elif channels == 3 and colours == 1:
-        note = "RGB pictures are made grey by their luma"
-        is_integer = pixels.dtype.kind == "u"
-        grey: Any = (
-            to_channels(pixels, "gray") if is_integer else np.asarray(pixels, np.float32) @ _LUMA
-        )
-        pixels = grey[..., None]
+        pixels, note = luma(pixels)[..., None], "RGB pictures are made grey by their luma"
     elif channels != colours:
         raise InputError(f"{channels} channels, the generator takes {colours}")
     if input_domain.alpha:

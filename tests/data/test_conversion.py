@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from phasegan.data.dataset import as_nchw, grey_levels
-from phasegan.data.images.conversion import (
-    PixelFormat,
-    from_unit_range,
-    resize,
-    resize_to_load,
-    to_planes,
-    to_unit_range,
-)
-from phasegan.data.images.full_depth import DecodedImage, white
-from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.pixel_format import PixelFormat, from_unit_range, to_planes, to_unit_range
+from phasegan.data.images.pixels import DecodedImage, UnreadableImageError, white
+from phasegan.data.images.resizing import resize, resize_to_load
 
 GREY, RGB = PixelFormat(1, "uint8", 0, 255), PixelFormat(3, "uint8", 0, 255)
 TYPES = ["uint8", "uint16", "float32"]

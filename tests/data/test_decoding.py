@@ -12,14 +12,10 @@ import tifffile
 from PIL import Image
 
 from phasegan.data.images import decoding
-from phasegan.data.images.decoding import (
-    ImageFormat,
-    UnreadableImageError,
-    bit_depth,
-    image_suffixes,
-    read_image,
-)
-from phasegan.data.images.resizing import fit, to_channels, to_depth
+from phasegan.data.images.decoding import ImageFormat, bit_depth, image_suffixes, read_image
+from phasegan.data.images.pixel_format import to_channels, to_depth
+from phasegan.data.images.pixels import UnreadableImageError
+from phasegan.data.images.resizing import fit
 from phasegan.errors import InputError
 
 

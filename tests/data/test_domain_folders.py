@@ -12,8 +12,8 @@ from PIL import Image
 
 from phasegan.data.domain_folders import FolderImages, ImageSubset, is_pair_folder, open_domains
 from phasegan.data.domain_scan import scan
-from phasegan.data.images.conversion import PixelFormat, to_planes
 from phasegan.data.images.notices import HIDDEN
+from phasegan.data.images.pixel_format import PixelFormat, to_planes
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 

@@ -8,9 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.full_depth import DecodedImage, pixel_suffixes, read_full_depth, white
-from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.decoding import pixel_suffixes, quiet_decoders, read_full_depth
+from phasegan.data.images.pixels import DecodedImage, UnreadableImageError, white
 
 
 def noise(rng, *shape, dtype=np.uint8):

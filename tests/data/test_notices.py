@@ -9,10 +9,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from phasegan.data.images.colour_profiles import is_srgb, matches_channels
-from phasegan.data.images.decoding import bit_depth, read_image
-from phasegan.data.images.full_depth import read_full_depth
-from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.decoding import bit_depth, read_full_depth, read_image
 from phasegan.data.images.notices import (
     BAND,
     BLACK,
@@ -23,9 +20,12 @@ from phasegan.data.images.notices import (
     SIZES,
     ImageNotices,
     NoticeCounter,
+    is_srgb,
+    matches_channels,
     narrow_range,
     value_range,
 )
+from phasegan.data.images.pixels import UnreadableImageError
 from phasegan.data.prepare.partial import PartialFile
 from phasegan.data.prepare.sample_file import SampleEntry
 

@@ -21,7 +21,8 @@ from phasegan.data.hdf5.pair_layout import CHECKSUMMED, DATASETS, GROUPS
 from phasegan.data.hdf5.pair_reader import PairFile, is_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.verification import verify
-from phasegan.data.images.conversion import PixelFormat, resize_to_load, to_planes
+from phasegan.data.images.pixel_format import PixelFormat, to_planes
+from phasegan.data.images.resizing import resize_to_load
 from phasegan.data.prepare.domains import prepare_domains
 from phasegan.errors import InputError, RunError
 

@@ -15,9 +15,8 @@ from phasegan.data import domain_folders
 from phasegan.data.domain_folders import FolderImages
 from phasegan.data.folder_source import ImageFolder
 from phasegan.data.images import tiff
-from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.full_depth import read_full_depth
-from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.decoding import quiet_decoders, read_full_depth
+from phasegan.data.images.pixels import UnreadableImageError
 from phasegan.errors import InputError
 
 pytestmark = [

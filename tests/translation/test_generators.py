@@ -9,7 +9,7 @@ import torch
 from phasegan.config.run import RunStatus
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
-from phasegan.data.images.full_depth import read_full_depth
+from phasegan.data.images.decoding import read_full_depth
 from phasegan.errors import InputError
 from phasegan.evaluation.inspection import inspect
 from phasegan.models.initial_networks import load_initial_networks

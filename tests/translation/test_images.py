@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from phasegan.data.images.full_depth import read_full_depth
+from phasegan.data.images.decoding import read_full_depth
 from phasegan.errors import InputError
 from phasegan.models.weights import load_generator
 from phasegan.progress import Progress

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from phasegan.data.images import high_bit_depth
+from phasegan.data.images.pixels import PIXELS_VARIABLE
 from phasegan.errors import InputError
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.models.weights import save_weights
@@ -66,7 +66,7 @@ def test_a_profile_is_kept_in_16_bit(weights, rng, tmp_path, wide_profile, suffi
     translate(weights(), tmp_path / "a.tif", plain)
     assert profile_of(tmp_path / f"b{suffix}") == wide_profile
     assert profile_of(plain) is None
-    from phasegan.data.images.full_depth import read_full_depth
+    from phasegan.data.images.decoding import read_full_depth
 
     found, expected = (read_full_depth(p).pixels for p in (tmp_path / f"b{suffix}", plain))
     assert found.dtype == np.uint16
@@ -208,12 +208,12 @@ def test_the_limit_on_pixels_is_said_and_can_be_raised(weights, rng, tmp_path, m
     Image.fromarray(pixels(rng, 40, 30, 3)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1199)
     path = weights()
-    with pytest.raises(InputError, match=f"limit of 1199 pixels.*{high_bit_depth.PIXELS_VARIABLE}"):
+    with pytest.raises(InputError, match=f"limit of 1199 pixels.*{PIXELS_VARIABLE}"):
         translate(path, tmp_path / "a.png", tmp_path / "b.png")
-    monkeypatch.setenv(high_bit_depth.PIXELS_VARIABLE, "many")
+    monkeypatch.setenv(PIXELS_VARIABLE, "many")
     with pytest.raises(InputError, match="must be a number of pixels"):
         translate(path, tmp_path / "a.png", tmp_path / "b.png")
-    monkeypatch.setenv(high_bit_depth.PIXELS_VARIABLE, "1200")
+    monkeypatch.setenv(PIXELS_VARIABLE, "1200")
     translate(path, tmp_path / "a.png", tmp_path / "b.png")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from phasegan.data.images.full_depth import DecodedImage
+from phasegan.data.images.pixels import DecodedImage
 from phasegan.errors import InputError
 from phasegan.translation.generators import Domain
 from phasegan.translation.value_ranges import Scale, choose_scales, convert_alpha, fit_channels

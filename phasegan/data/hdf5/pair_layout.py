@@ -30,7 +30,8 @@ from phasegan.data.hdf5.layout import (
 )
 from phasegan.data.hdf5.layout import FORMAT_NAME as PHASES_NAME
 from phasegan.data.hdf5.layout import PAIR_FORMAT_NAME as FORMAT_NAME
-from phasegan.data.images.conversion import FITS, PixelFormat
+from phasegan.data.images.pixel_format import PixelFormat
+from phasegan.data.images.resizing import FITS
 from phasegan.errors import InputError
 
 FORMAT_VERSION = 1

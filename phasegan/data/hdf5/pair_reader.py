@@ -24,9 +24,8 @@ from phasegan.data.hdf5.pair_layout import (
 )
 from phasegan.data.hdf5.record_file import RecordFile
 from phasegan.data.hdf5.records import DIGEST_BYTES, RecordArray, RecordReader
-from phasegan.data.images.conversion import PixelFormat
-from phasegan.data.images.full_depth import DecodedImage
-from phasegan.data.images.high_bit_depth import UnreadableImageError
+from phasegan.data.images.pixel_format import PixelFormat
+from phasegan.data.images.pixels import DecodedImage, UnreadableImageError
 from phasegan.errors import InputError
 
 

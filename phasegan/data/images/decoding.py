@@ -1,7 +1,6 @@
-"""Decoding of image files to 8- or 16-bit integers.
+"""Decoding of image files.
 
-Pixels are uint8 or uint16 arrays, (rows, columns) for grey and
-(rows, columns, 3) for RGB.
+`read_full_depth` keeps depth, channels and alpha; `read_image` reduces to what `prepare` takes.
 """
 
 from __future__ import annotations
@@ -10,19 +9,40 @@ import contextlib
 import functools
 import io
 import logging
+import math
+import re
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from phasegan.data.images import high_bit_depth, tiff
-from phasegan.data.images.colour_profiles import is_srgb
-from phasegan.data.images.high_bit_depth import Pixels, UnreadableImageError
-from phasegan.data.images.notices import BAND, BLACK, FRAMES, NO_DATA, PROFILE, SIZES, ImageNotices
+from phasegan.data.images import tiff
+from phasegan.data.images.notices import BLACK, FRAMES, SIZES, ImageNotices, note_profile
+from phasegan.data.images.pixels import (
+    MAX_CHANNELS,
+    ORIENTATION,
+    DecodedImage,
+    Pixels,
+    UnreadableImageError,
+    apply_orientation,
+    check_size,
+    inflated_size,
+    set_pixel_limit,
+    too_many_pixels_error,
+    white,
+)
+from phasegan.data.images.resizing import to_square
+from phasegan.io.untrusted import UnreadableFileError, read_regular
 
 T = TypeVar("T")
+
+ARRAY_SUFFIX = ".npy"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)\s")
 
 
 class ImageFormat(NamedTuple):
@@ -38,7 +58,28 @@ class ImageFormat(NamedTuple):
     """Bits of what `decode` returns, 8 or 16."""
 
 
-FORMATS = (ImageFormat(frozenset(), high_bit_depth.is_deep_pnm, high_bit_depth.decode_pnm, 16),)
+def _is_deep_pnm(data: bytes) -> bool:
+    """Tell a binary PGM or PPM with a maximum above 255."""
+    header = _PNM_HEADER.match(data[:1000])
+    return header is not None and int(header[4]) > 255
+
+
+def _decode_pnm(data: bytes) -> Pixels:
+    """Decode a binary PGM or PPM of more than 8 bits, scaled to the full range."""
+    header = _PNM_HEADER.match(data[:1000])
+    assert header is not None
+    kind, columns, rows, top = (int(group) for group in header.groups())
+    planes = 3 if kind == 6 else 1
+    check_size(columns, rows, 2 * planes)
+    count = rows * columns * planes
+    if top > 65535 or len(data) < header.end() + 2 * count:
+        raise UnreadableImageError("damaged (its header promises more than there is)")
+    values = np.frombuffer(data, ">u2", count, header.end()).astype(np.float64)
+    pixels = np.rint(np.minimum(values, top) * (65535 / top)).astype(np.uint16)
+    return pixels.reshape((rows, columns, planes))
+
+
+FORMATS = (ImageFormat(frozenset(), _is_deep_pnm, _decode_pnm, 16),)
 """Formats that are tried before Pillow's."""
 
 # Suffixes that Pillow lists, of documents, videos and containers.
@@ -51,6 +92,8 @@ _USUAL = {"JPEG", "PNG", "BMP", "GIF"}
 
 # Formats that Pillow hands to other programs or libraries, or unpacks without a limit.
 _NOT_FORMATS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
+
+_MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp"}
 
 
 @functools.cache
@@ -71,8 +114,13 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(Image.registered_extensions()) - _NOT_IMAGES | own
 
 
+def pixel_suffixes() -> frozenset[str]:
+    """Return the suffixes that `read_full_depth` takes, lower case, with the dot."""
+    return image_suffixes() | {ARRAY_SUFFIX}
+
+
 def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
-    """Decode an image file.
+    """Decode an image file to 8- or 16-bit grey or RGB.
 
     Parameters
     ----------
@@ -96,66 +144,82 @@ def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
         limit, or hold other numbers than 8- or 16-bit integers.
     """
     notes = ImageNotices() if notes is None else notes
-    return flatten_alpha(decode_image(data, notes), notes)
+    return _over_black(_decode(data, notes), notes)
 
 
-def decode_image(data: bytes, notes: ImageNotices) -> Pixels:
-    """Decode an image file as `read_image` does, but keep alpha.
+def read_square(
+    data: bytes, size: int, channels: str, bits: int, how: str, notes: ImageNotices | None = None
+) -> Pixels:
+    """Decode an image file and fit it: `to_square(read_image(data), …)`.
+
+    Common images stay with Pillow until they are small; the result is the same.
 
     Parameters
     ----------
     data : bytes
         The file's contents.
-    notes : ImageNotices
+    size, channels, bits, how
+        As of `phasegan.data.images.resizing.to_square`.
+    notes : ImageNotices, optional
         Receives notices on parts that are left out.
 
     Returns
     -------
     numpy.ndarray
-        uint8 or uint16, (rows, columns) or (rows, columns, 2, 3 or 4); the last of 2
-        and of 4 channels is alpha.
-    """
-
-    def decode(data: bytes) -> Pixels:
-        image = open_image(data, notes)
-        return image if isinstance(image, np.ndarray) else to_pixels(image)
-
-    return guarded(decode, data)
-
-
-def guarded(decode: Callable[[bytes], T], data: bytes) -> T:
-    """Call a decoder, and turn whatever it raises into one line.
-
-    Parameters
-    ----------
-    decode : callable
-        Takes the bytes of a file.
-    data : bytes
-        The file's contents.
-
-    Returns
-    -------
-    Any
-        Result of the decoder.
+        (N, N[, 3]), uint8 or uint16.
 
     Raises
     ------
     UnreadableImageError
-        If the decoder fails or there are no bytes; the message is the reason alone.
+        If it cannot be decoded, or is smaller than N.
     """
-    if not data:
-        raise UnreadableImageError("the file is empty")
+    image_notices = ImageNotices() if notes is None else notes
+
+    def decode(data: bytes) -> Pixels:
+        image = _open(data, image_notices)
+        if not isinstance(image, Image.Image) or bits != 8 or how == "pad" or not _is_plain(image):
+            image = _over_black(_to_decoded(image, image_notices), image_notices)
+        return to_square(image, size, channels, bits, how)
+
+    return _guarded(decode, data)
+
+
+def read_full_depth(path: Path) -> DecodedImage:
+    """Decode an image file or an array, keeping depth, channels and alpha.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An image in any format that Pillow or tifffile reads, also 16 bit and
+        floating-point TIFF with any number of channels; or a `.npy` array
+        (rows, columns), (rows, columns, C) or (C, rows, columns): of first and last
+        axis the shorter one counts channels, of equal ones the last. Integers other
+        than uint8 and uint16 become float32.
+
+    Returns
+    -------
+    DecodedImage
+        Pixels and alpha; EXIF orientation applied, palettes resolved, CMYK as RGB.
+
+    Raises
+    ------
+    UnreadableImageError
+        If it is not an image, is damaged or too large, or has values that are
+        not finite; the message is the reason alone.
+    """
     try:
-        return decode(data)
+        if path.suffix.lower() == ARRAY_SUFFIX:
+            from phasegan.io.arrays import read_npy  # which processes of `prepare` never need
+
+            array = read_npy(path, lambda header: _check_array(header.shape, header.dtype))
+            return DecodedImage(_from_array(array), None)
+        return _decode(read_regular(path), ImageNotices(), full_depth=True)
     except UnreadableImageError:
         raise
-    except Image.UnidentifiedImageError:
-        raise UnreadableImageError("not a picture in a known format") from None
-    except Image.DecompressionBombError:
-        raise high_bit_depth.too_many_pixels_error() from None
-    except Exception as error:  # decoders raise whatever they like on damaged bytes
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadableImageError(f"damaged ({reason})") from None
+    except UnreadableFileError as error:
+        raise UnreadableImageError(str(error)) from None
+    except MemoryError:
+        raise UnreadableImageError("larger than the memory") from None
 
 
 @contextlib.contextmanager
@@ -170,165 +234,6 @@ def quiet_decoders() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def open_image(data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
-    """Decode the bytes, or open them with Pillow where Pillow reads the full depth.
-
-    Parameters
-    ----------
-    data : bytes
-        The file's contents.
-    notes : ImageNotices
-        Receives notices on parts that are left out.
-
-    Returns
-    -------
-    numpy.ndarray or PIL.Image.Image
-        With EXIF orientation applied.
-
-    Raises
-    ------
-    UnreadableImageError
-        If the image is too large or of an unsupported kind.
-    """
-    high_bit_depth.set_pixel_limit()
-    for image_format in FORMATS:
-        if image_format.matches(data):
-            return image_format.decode(data)
-    try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
-    except Image.UnidentifiedImageError:
-        if tiff.is_tiff(data):
-            return tiff.decode_tiff(data, notes)
-        raise
-    high_bit_depth.check_size(image.width, image.height)
-    note_profile(image.info.get("icc_profile"), notes)
-    if image.format == "TIFF":
-        return _open_tiff(image, data, notes)
-    if _has_frames(image, data):
-        notes.notices.add(FRAMES)
-    if image.format in ("ICO", "ICNS") and len(image.info.get("sizes", ())) > 1:
-        notes.notices.add(SIZES)
-    if high_bit_depth.is_deep_png(data):
-        orientation = image.getexif().get(high_bit_depth.ORIENTATION, 1)
-        return high_bit_depth.apply_orientation(high_bit_depth.decode_png(data), orientation)
-    if image.format == "JPEG" and not image.info.keys() & _MAY_TURN:
-        return image  # the right way up, and not to be copied
-    return ImageOps.exif_transpose(image)
-
-
-def _open_tiff(image: Any, data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
-    if tiff.is_deep_tiff(image):
-        return tiff.decode_tiff(data, notes)
-    if getattr(image, "is_animated", False):
-        tiff.note_pages(data, notes)
-    missing, extra_bands, alpha = (
-        tiff.missing_value(image.tag_v2),
-        *tiff.extra_bands(image.tag_v2),
-    )
-    upright = ImageOps.exif_transpose(image)
-    if extra_bands > alpha:
-        notes.notices.add(BAND)
-        if not alpha and upright.mode in _WITHOUT_LAST:
-            upright = upright.convert(_WITHOUT_LAST[upright.mode])
-    if missing is not None and tiff.is_missing(np.asarray(upright), missing):
-        notes.notices.add(NO_DATA)
-    return upright
-
-
-def _has_frames(image: Any, data: bytes) -> bool:
-    """Tell an image with frames or pages after the first; layers of one are no frames."""
-    if image.format == "PSD":
-        return False
-    if image.format == "GIF":  # which is read on to find out
-        with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as another:
-            return bool(getattr(another, "is_animated", False))
-        return False
-    return bool(getattr(image, "is_animated", False))
-
-
-def note_profile(profile: Any, notes: ImageNotices) -> None:
-    """Note an ICC profile other than sRGB.
-
-    Parameters
-    ----------
-    profile : Any
-        bytes; in damaged files other types.
-    notes : ImageNotices
-        Receives the profile.
-    """
-    if isinstance(profile, bytes) and profile and not is_srgb(profile):
-        notes.profile = profile
-        notes.notices.add(PROFILE)
-
-
-_WITHOUT_LAST = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "La": "L"}
-_MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp"}
-
-
-def to_pixels(image: Image.Image) -> Pixels:
-    """Return the pixels of an image of any mode.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Opened by Pillow.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 or uint16, (rows, columns[, 2, 3 or 4]).
-
-    Raises
-    ------
-    UnreadableImageError
-        If the pixels are floats or exceed 16 bits.
-    """
-    mode = image.mode
-    if mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)
-    if mode == "I":
-        wide = np.asarray(image)
-        if wide.min() < 0 or wide.max() > 65535:
-            raise UnreadableImageError(
-                f"pixels from {wide.min()} to {wide.max()}; whole numbers from 0 to 65535 are taken"
-            )
-        return wide.astype(np.uint16)
-    if mode == "F":
-        raise UnreadableImageError("floating-point pixels; only 8- and 16-bit integers are taken")
-    if mode in ("La", "PA") or "transparency" in image.info:
-        return np.asarray(image.convert("RGBA"))
-    if mode in ("L", "RGB", "LA", "RGBA"):
-        return np.asarray(image)
-    if mode == "1":
-        return np.asarray(image.convert("L"))
-    return np.asarray(image.convert("RGB"))
-
-
-def flatten_alpha(pixels: Pixels, notes: ImageNotices) -> Pixels:
-    """Composite pixels with alpha over black.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8 or uint16, (rows, columns[, 2, 3 or 4]).
-    notes : ImageNotices
-        Told if any pixel is transparent.
-
-    Returns
-    -------
-    numpy.ndarray
-        (rows, columns[, 3]), same dtype, rounded to nearest.
-    """
-    if pixels.ndim == 2 or pixels.shape[2] == 3:
-        return pixels
-    top = 255 if pixels.dtype == np.uint8 else 65535
-    if pixels[..., -1].min() < top:
-        notes.notices.add(BLACK)
-    alpha = pixels[..., -1:].astype(np.float64) / top
-    colour = np.rint(pixels[..., :-1].astype(np.float64) * alpha).astype(pixels.dtype)
-    return colour[..., 0] if colour.shape[2] == 1 else colour
 
 
 def bit_depth(data: bytes) -> int:
@@ -347,7 +252,7 @@ def bit_depth(data: bytes) -> int:
     """
     if data.startswith(b"\xff\xd8"):
         return 8
-    if data.startswith(high_bit_depth.PNG_SIGNATURE):
+    if data.startswith(PNG_SIGNATURE):
         return 16 if data[24:25] == b"\x10" else 8
     for image_format in FORMATS:
         if image_format.matches(data):
@@ -361,3 +266,188 @@ def bit_depth(data: bytes) -> int:
     if image.format == "TIFF":
         return tiff.tiff_depth(data)
     return 16 if image.mode == "I" or image.mode.startswith("I;16") else 8
+
+
+def _decode(data: bytes, notes: ImageNotices, full_depth: bool = False) -> DecodedImage:
+    """Decode an image file; in full depth a TIFF of any numbers and any bands, too."""
+    if full_depth and tiff.is_tiff(data):
+        bands = _guarded(lambda data: tiff.decode_bands(data, notes), data)
+        if bands is not None:
+            pixels = _from_array(bands, channels_last=True)
+            return DecodedImage(pixels, None, tuple(sorted(notes.notices)), notes.profile)
+    return _guarded(lambda data: _to_decoded(_open(data, notes), notes), data)
+
+
+def _guarded(decode: Callable[[bytes], T], data: bytes) -> T:
+    """Call a decoder, and turn whatever it raises into an `UnreadableImageError` of one line."""
+    if not data:
+        raise UnreadableImageError("the file is empty")
+    try:
+        return decode(data)
+    except UnreadableImageError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise UnreadableImageError("not a picture in a known format") from None
+    except Image.DecompressionBombError:
+        raise too_many_pixels_error() from None
+    except Exception as error:  # decoders raise whatever they like on damaged bytes
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImageError(f"damaged ({reason})") from None
+
+
+def _open(data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
+    """Decode the bytes, or open them with Pillow where Pillow reads the full depth; upright.
+
+    Of an array of 2 or 4 channels the last is alpha.
+    """
+    set_pixel_limit()
+    for image_format in FORMATS:
+        if image_format.matches(data):
+            return image_format.decode(data)
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
+    except Image.UnidentifiedImageError:
+        if tiff.is_tiff(data):
+            return tiff.open_tiff(data, notes)
+        raise
+    check_size(image.width, image.height)
+    note_profile(image.info.get("icc_profile"), notes)
+    if image.format == "TIFF":
+        return tiff.open_tiff(data, notes, image)
+    if _has_frames(image, data):
+        notes.notices.add(FRAMES)
+    if image.format in ("ICO", "ICNS") and len(image.info.get("sizes", ())) > 1:
+        notes.notices.add(SIZES)
+    if _is_deep_png(data):
+        orientation = image.getexif().get(ORIENTATION, 1)
+        return apply_orientation(_decode_png(data), orientation)
+    if image.format == "JPEG" and not image.info.keys() & _MAY_TURN:
+        return image  # the right way up, and not to be copied
+    return ImageOps.exif_transpose(image)
+
+
+def _to_decoded(image: Pixels | Image.Image, notes: ImageNotices) -> DecodedImage:
+    """Return uint8 or uint16 pixels and the alpha of an image that was opened."""
+    pixels = image if isinstance(image, np.ndarray) else _to_pixels(image)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    alpha = None
+    if pixels.shape[2] in (2, 4):
+        pixels, alpha = np.ascontiguousarray(pixels[..., :-1]), pixels[..., -1]
+    return DecodedImage(pixels, alpha, tuple(sorted(notes.notices)), notes.profile)
+
+
+def _over_black(image: DecodedImage, notes: ImageNotices) -> Pixels:
+    """Composite an image over black, rounded to nearest: (rows, columns[, 3])."""
+    pixels, alpha = image.pixels, image.alpha
+    if alpha is not None:
+        top = white(alpha.dtype) or 1.0
+        if alpha.min() < top:
+            notes.notices.add(BLACK)
+        share = alpha[..., None].astype(np.float64) / top
+        pixels = np.rint(pixels.astype(np.float64) * share).astype(pixels.dtype)
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Tell grey or RGB of 8 bits, without alpha."""
+    return image.mode in ("L", "RGB") and "transparency" not in image.info
+
+
+def _has_frames(image: Any, data: bytes) -> bool:
+    """Tell an image with frames or pages after the first; layers of one are no frames."""
+    if image.format == "PSD":
+        return False
+    if image.format == "GIF":  # which is read on to find out
+        with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as another:
+            return bool(getattr(another, "is_animated", False))
+        return False
+    return bool(getattr(image, "is_animated", False))
+
+
+def _to_pixels(image: Image.Image) -> Pixels:
+    """Return uint8 or uint16, (rows, columns[, 2, 3 or 4]), of an image of any mode."""
+    mode = image.mode
+    if mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)
+    if mode == "I":
+        wide = np.asarray(image)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise UnreadableImageError(
+                f"pixels from {wide.min()} to {wide.max()}; whole numbers from 0 to 65535 are taken"
+            )
+        return wide.astype(np.uint16)
+    if mode == "F":
+        raise UnreadableImageError("floating-point pixels; only 8- and 16-bit integers are taken")
+    if mode in ("La", "PA") or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA"))
+    if mode in ("L", "RGB", "LA", "RGBA"):
+        return np.asarray(image)
+    return np.asarray(image.convert("L" if mode == "1" else "RGB"))
+
+
+def _is_deep_png(data: bytes) -> bool:
+    """Tell a PNG of 16 bits with colour or alpha; Pillow reads grey without transparency."""
+    deep = data.startswith(PNG_SIGNATURE) and data[24:25] == b"\x10"
+    return deep and (data[25:26] != b"\0" or b"tRNS" in data[:4096])
+
+
+def _decode_png(data: bytes) -> Pixels:
+    """Decode a PNG of 16 bits with pypng to (rows, columns, C)."""
+    import png
+
+    reader = png.Reader(bytes=data)
+    columns, rows, values, info = reader.asDirect()
+    check_size(columns, rows, 8)
+    least = rows * columns * reader.planes * reader.bitdepth // 8
+    most = least + 2 * rows + 16  # a byte a row, or nearly two where it is interlaced
+    if not least <= inflated_size(zlib.decompressobj(), _png_data(data), most) <= most:
+        raise UnreadableImageError("damaged (its data are not as large as its header says)")
+    pixels = np.empty((rows, columns * info["planes"]), np.uint16)
+    scale = 65535 / (2 ** info["bitdepth"] - 1)  # an sBIT chunk narrows the values
+    for position, row in enumerate(values):
+        pixels[position] = row if scale == 1 else np.rint(np.asarray(row, np.float64) * scale)
+    return pixels.reshape(rows, columns, info["planes"])
+
+
+def _png_data(data: bytes) -> Iterator[bytes]:
+    """Give the compressed pixels of a PNG."""
+    place = len(PNG_SIGNATURE)
+    while place + 8 <= len(data):
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] == b"IDAT":
+            yield data[place + 8 : end]
+        place = end + 4
+
+
+def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any], channels_last: bool = False) -> None:
+    """Refuse an array that is not an image, or too large."""
+    if len(shape) not in (2, 3) or dtype.kind not in "uifb" or not math.prod(shape):
+        raise UnreadableImageError(
+            f"an array of shape {shape} and dtype {dtype}; expected numbers, "
+            "(rows, columns) or (rows, columns, channels)"
+        )
+    rows, columns, channels = (*shape, 1)[:3]
+    if len(shape) == 3 and rows < channels and not channels_last:
+        channels, rows, columns = shape
+    if channels > MAX_CHANNELS:
+        raise UnreadableImageError(f"{channels} channels, at most {MAX_CHANNELS}")
+    check_size(columns, rows, channels * dtype.itemsize)
+
+
+def _from_array(values: Pixels, channels_last: bool = False) -> Pixels:
+    """Return an array as uint8, uint16 or finite float32, (rows, columns, C)."""
+    _check_array(values.shape, values.dtype, channels_last)
+    if values.ndim == 2:
+        values = values[..., None]
+    elif values.shape[0] < values.shape[2] and not channels_last:
+        values = np.moveaxis(values, 0, -1)
+    if white(values.dtype) is None:
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise UnreadableImageError(
+                "holds values that are not finite (NaN or infinite), as missing ones are; fill "
+                "them in first, as numpy.nan_to_num does"
+            )
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))

@@ -5,6 +5,8 @@ Every decoding process imports this module: keep its imports small.
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from phasegan.progress import Progress
 
@@ -28,6 +31,10 @@ NARROW = 1 / 8
 """Share of a range that 99 % of the values take, below which a notice is given."""
 _SAMPLES = 256
 """Rows and columns of an image that its middle is taken from, at most."""
+_NEAR = 3
+"""Levels of 255 that colours of a profile and of sRGB may differ by."""
+_MODES = {"RGB": "RGB", "GRAY": "L"}
+"""Pillow's modes by the colour space of a profile."""
 
 
 def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
@@ -64,7 +71,7 @@ class ImageNotices:
 
     Attributes
     ----------
-    remarks : set of str
+    notices : set of str
         Parts that are left out of it, or taken as they are.
     profile : bytes or None
         Its ICC profile, unless that is sRGB.
@@ -90,17 +97,17 @@ class NoticeCounter:
         name : str
             Name of the image.
         """
-        for remark in notices:
-            count, example = self._found.get(remark, (0, name))
-            self._found[remark] = count + 1, example
+        for notice in notices:
+            count, example = self._found.get(notice, (0, name))
+            self._found[notice] = count + 1, example
 
     def lines(self) -> list[str]:
         """Return a line for each notice, such as `3 pictures have …; a.tif is one`."""
         return [
-            f"{count} pictures have {remark}; {example} is one"
+            f"{count} pictures have {notice}; {example} is one"
             if count > 1
-            else f"{example} has {remark}"
-            for remark, (count, example) in sorted(self._found.items())
+            else f"{example} has {notice}"
+            for notice, (count, example) in sorted(self._found.items())
         ]
 
     def report(self, progress: Progress) -> None:
@@ -185,3 +192,72 @@ def _limits(
         maximum = largest if largest < NARROW * high else top
         return 0, 2 ** math.ceil(math.log2(maximum + 1)) - 1
     return float(f"{bottom:.4g}"), float(f"{top:.4g}")
+
+
+def note_profile(profile: Any, notes: ImageNotices) -> None:
+    """Note an ICC profile other than sRGB.
+
+    Parameters
+    ----------
+    profile : Any
+        bytes; in damaged files other types.
+    notes : ImageNotices
+        Receives the profile.
+    """
+    if isinstance(profile, bytes) and profile and not is_srgb(profile):
+        notes.profile = profile
+        notes.notices.add(PROFILE)
+
+
+@functools.lru_cache(64)
+def is_srgb(profile: bytes) -> bool:
+    """Tell whether colours mean the same with an ICC profile and without one.
+
+    Parameters
+    ----------
+    profile : bytes
+        The profile. One that cannot be read is ignored, as viewers do.
+
+    Returns
+    -------
+    bool
+        True if no colour changes by more than 3 of 255 levels.
+    """
+    try:
+        from PIL import ImageCms
+    except ImportError:  # a Pillow without LittleCMS
+        return b"sRGB" in profile
+    levels = np.arange(0, 256, 51, dtype=np.uint8)
+    try:
+        source: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = _MODES.get(str(source.profile.xcolor_space).strip())
+        if mode is None:
+            return False
+        grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
+        colours = Image.fromarray(grid if mode == "RGB" else levels[None])
+        converted = ImageCms.profileToProfile(
+            colours, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return True
+    change = np.asarray(converted, np.int16) - np.asarray(colours.convert("RGB"), np.int16)
+    return bool(np.abs(change).max() <= _NEAR)
+
+
+def matches_channels(profile: bytes, channels: int) -> bool:
+    """Tell whether a profile is for colours with so many channels.
+
+    Parameters
+    ----------
+    profile : bytes
+        An ICC profile.
+    channels : int
+        Without alpha.
+
+    Returns
+    -------
+    bool
+        True for RGB and 3, grey and 1.
+    """
+    space = profile[16:20]  # of an ICC header
+    return (space, channels) in ((b"RGB ", 3), (b"GRAY", 1))

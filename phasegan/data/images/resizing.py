@@ -1,70 +1,48 @@
-"""Conversion of images to the channels, depth and size of samples.
+"""Resizing, for two purposes.
 
-Pixels are uint8 or uint16 arrays, (rows, columns) for grey and
-(rows, columns, 3) for RGB.
+For phases, `fit` brings pixels (rows, columns[, 3]) to N×N by Lanczos resampling and never
+enlarges. For pictures, `resize` brings planes (C, rows, columns) to any size by antialiased
+bicubic interpolation.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from phasegan.data.images.decoding import flatten_alpha, guarded, open_image, to_pixels
-from phasegan.data.images.high_bit_depth import Pixels, UnreadableImageError
-from phasegan.data.images.notices import ImageNotices
+from phasegan.data.images.pixel_format import Planes, to_channels, to_depth
+from phasegan.data.images.pixels import Pixels, UnreadableImageError
 from phasegan.errors import InputError
 
-FITS = ("crop", "pad", "stretch")
-CHANNELS = ("gray", "rgb")
-BYTE_TO_WORD = 257
-"""65535 / 255: how 8-bit pixels are lifted to 16 bit."""
+FITS = ("stretch", "short-side", "none")
+"""How pictures are brought to the size that crops are taken from."""
+_SQUARE_FITS = ("crop", "pad", "stretch")
 
 
-def to_channels(pixels: Pixels, channels: str) -> Pixels:
-    """Convert between grey and RGB.
+def to_square(
+    pixels: Pixels | Image.Image, size: int, channels: str, bits: int, how: str
+) -> Pixels:
+    """Convert pixels to the channels, depth and size of a layout.
 
     Parameters
     ----------
-    pixels : numpy.ndarray
-        uint8 or uint16, (rows, columns) or (rows, columns, 3).
-    channels : {"gray", "rgb"}
-        Grey is the rec. 601 luma in the integer arithmetic of Pillow's mode L,
-        (19595 R + 38470 G + 7471 B + 32768) >> 16, at 8 and at 16 bit.
+    pixels : numpy.ndarray or PIL.Image.Image
+        uint8 or uint16, (rows, columns[, 3]). An image of mode L or RGB stays with Pillow
+        until it is small, if `bits` is 8 and `how` not `pad`; the result is the same.
+    size, channels, bits, how
+        See `fit`, `to_channels`, `to_depth`.
 
     Returns
     -------
     numpy.ndarray
-        (rows, columns) for grey, (rows, columns, 3) for RGB, same dtype.
+        (N, N[, 3]), uint8 or uint16.
     """
-    if channels == "gray" and pixels.ndim == 3:
-        red, green, blue = np.moveaxis(pixels.astype(np.uint32), -1, 0)
-        luma = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
-        return luma.astype(pixels.dtype)
-    if channels == "rgb" and pixels.ndim == 2:
-        return np.repeat(pixels[..., None], 3, axis=-1)
-    return pixels
-
-
-def to_depth(pixels: Pixels, bits: int) -> Pixels:
-    """Convert between 8 and 16 bit, full range to full range, rounding to nearest.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8 or uint16, any shape.
-    bits : {8, 16}
-        Depth of the result.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 or uint16, same shape.
-    """
-    if bits == 16 and pixels.dtype == np.uint8:
-        return pixels.astype(np.uint16) * np.uint16(BYTE_TO_WORD)
-    if bits == 8 and pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + BYTE_TO_WORD // 2) // BYTE_TO_WORD).astype(np.uint8)
-    return pixels
+    if isinstance(pixels, Image.Image):
+        return _square(pixels, size, "L" if channels == "gray" else "RGB", how)
+    return fit(to_depth(to_channels(pixels, channels), bits), size, how)
 
 
 def fit(pixels: Pixels, size: int, how: str) -> Pixels:
@@ -91,91 +69,96 @@ def fit(pixels: Pixels, size: int, how: str) -> Pixels:
         If the image would have to be enlarged.
     """
     rows, columns = pixels.shape[:2]
-    limiting = max(rows, columns) if how == "pad" else min(rows, columns)
-    if limiting < size:
-        raise UnreadableImageError(f"{columns}×{rows} pixels, smaller than {size}")
+    top, left, side = _largest_square(rows, columns, size, enlarged=how == "pad")
     if how == "stretch":
-        return _resize(pixels, size, size)
-    if how == "pad":
-        scale = size / max(rows, columns)
-        inner_rows, inner_columns = max(1, round(rows * scale)), max(1, round(columns * scale))
-        canvas = np.zeros((size, size, *pixels.shape[2:]), dtype=pixels.dtype)
-        top, left = (size - inner_rows) // 2, (size - inner_columns) // 2
-        inner = _resize(pixels, inner_rows, inner_columns)
-        canvas[top : top + inner_rows, left : left + inner_columns] = inner
-        return canvas
-    if how != "crop":
-        raise InputError(f"fit {how!r}: choose one of {', '.join(FITS)}")
-    side = min(rows, columns)
-    top, left = (rows - side) // 2, (columns - side) // 2
-    return _resize(pixels[top : top + side, left : left + side], size, size)
+        return _lanczos(pixels, size, size)
+    if how == "crop":
+        return _lanczos(pixels[top : top + side, left : left + side], size, size)
+    if how != "pad":
+        raise InputError(f"fit {how!r}: choose one of {', '.join(_SQUARE_FITS)}")
+    scale = size / max(rows, columns)
+    inner_rows, inner_columns = max(1, round(rows * scale)), max(1, round(columns * scale))
+    canvas = np.zeros((size, size, *pixels.shape[2:]), dtype=pixels.dtype)
+    top, left = (size - inner_rows) // 2, (size - inner_columns) // 2
+    inner = _lanczos(pixels, inner_rows, inner_columns)
+    canvas[top : top + inner_rows, left : left + inner_columns] = inner
+    return canvas
 
 
-def to_square(pixels: Pixels, size: int, channels: str, bits: int, how: str) -> Pixels:
-    """Convert pixels to the channels, depth and size of a layout.
+def resize(planes: Planes, rows: int, columns: int) -> Planes:
+    """Resize by antialiased bicubic interpolation, rounded and clipped to the dtype.
 
     Parameters
     ----------
-    pixels : numpy.ndarray
-        uint8 or uint16, (rows, columns[, 3]).
-    size, channels, bits, how
-        See `fit`, `to_channels`, `to_depth`.
+    planes : numpy.ndarray
+        (C, rows, columns), uint8, uint16 or float32.
+    rows, columns : int
+        Size of the result.
 
     Returns
     -------
     numpy.ndarray
-        (N, N[, 3]), uint8 or uint16.
+        (C, rows, columns), same dtype.
     """
-    return fit(to_depth(to_channels(pixels, channels), bits), size, how)
+    if planes.shape[1:] == (rows, columns):
+        return planes
+    resized = _resampled(planes, rows, columns, Image.Resampling.BICUBIC)
+    if planes.dtype.kind == "u":
+        return _rounded(resized, planes.dtype)
+    return np.clip(resized, planes.min(), planes.max())
 
 
-def read_square(
-    data: bytes, size: int, channels: str, bits: int, how: str, notes: ImageNotices | None = None
-) -> Pixels:
-    """Decode an image file and fit it: `to_square(read_image(data), …)`.
-
-    Common images stay with Pillow until they are small; the result is the same.
+def resize_to_load(planes: Planes, load: int, fit: str) -> Planes:
+    """Resize planes to the size that crops are taken from.
 
     Parameters
     ----------
-    data : bytes
-        The file's contents.
-    size, channels, bits, how
-        As of `to_square`.
-    notes : ImageNotices, optional
-        Receives notices on parts that are left out.
+    planes : numpy.ndarray
+        (C, rows, columns).
+    load : int
+        The size.
+    fit : {"stretch", "short-side", "none"}
+        Both sides become `load`, as published; the short one does; or neither.
 
     Returns
     -------
     numpy.ndarray
-        (N, N[, 3]), uint8 or uint16.
-
-    Raises
-    ------
-    UnreadableImageError
-        If it cannot be decoded, or is smaller than N.
+        (C, rows, columns), same dtype.
     """
-    image_notices = ImageNotices() if notes is None else notes
+    rows, columns = planes.shape[1:]
+    return resize(planes, *load_size(rows, columns, load, fit))
 
-    def decode(data: bytes) -> Pixels:
-        image = open_image(data, image_notices)
-        if isinstance(image, Image.Image):
-            plain = image.mode in ("L", "RGB") and "transparency" not in image.info
-            if plain and bits == 8 and how != "pad":
-                return _square(image, size, "L" if channels == "gray" else "RGB", how)
-            image = to_pixels(image)
-        return to_square(flatten_alpha(image, image_notices), size, channels, bits, how)
 
-    return guarded(decode, data)
+def load_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
+    """Return rows and columns of the result of `resize_to_load`.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Size of the image.
+    load : int
+        Pixels.
+    fit : {"stretch", "short-side", "none"}
+        As of `resize_to_load`.
+
+    Returns
+    -------
+    (int, int)
+        Rows and columns.
+    """
+    if fit == "none":
+        return rows, columns
+    if fit == "stretch":
+        return load, load
+    scale = load / min(rows, columns)
+    return max(load, round(rows * scale)), max(load, round(columns * scale))
 
 
 def _square(image: Image.Image, size: int, mode: str, how: str) -> Pixels:
+    """Fit as `fit` does, without leaving Pillow."""
     columns, rows = image.size
-    if min(rows, columns) < size:
-        raise UnreadableImageError(f"{columns}×{rows} pixels, smaller than {size}")
+    top, left, side = _largest_square(rows, columns, size)
     if how == "crop" and rows != columns:
-        side = min(rows, columns)
-        top, left = (rows - side) // 2, (columns - side) // 2
         image = image.crop((left, top, left + side, top + side))
     if image.mode != mode:
         image = image.convert(mode)
@@ -184,20 +167,35 @@ def _square(image: Image.Image, size: int, mode: str, how: str) -> Pixels:
     return np.asarray(image)
 
 
-def _resize(pixels: Pixels, rows: int, columns: int) -> Pixels:
+def _largest_square(
+    rows: int, columns: int, size: int, enlarged: bool = False
+) -> tuple[int, int, int]:
+    """Return top, left and side of the largest centred square; refuse images that are too small."""
+    side = min(rows, columns)
+    if (max(rows, columns) if enlarged else side) < size:
+        raise UnreadableImageError(f"{columns}×{rows} pixels, smaller than {size}")
+    return (rows - side) // 2, (columns - side) // 2, side
+
+
+def _lanczos(pixels: Pixels, rows: int, columns: int) -> Pixels:
+    """Resize (rows, columns[, 3]), rounded and clipped to the dtype."""
     if pixels.shape[:2] == (rows, columns):
         return np.ascontiguousarray(pixels)
     if pixels.dtype == np.uint8:
         image = Image.fromarray(np.ascontiguousarray(pixels))
         return np.asarray(image.resize((columns, rows), Image.Resampling.LANCZOS))
-    planes = pixels[..., None] if pixels.ndim == 2 else pixels
-    resized = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(
-                (columns, rows), Image.Resampling.LANCZOS
-            )
-        )
-        for c in range(planes.shape[2])
-    ]
-    stacked = np.clip(np.rint(np.stack(resized, axis=-1)), 0, 65535).astype(np.uint16)
-    return stacked[..., 0] if pixels.ndim == 2 else stacked
+    planes = np.moveaxis(np.atleast_3d(pixels), -1, 0)
+    resized = _resampled(planes, rows, columns, Image.Resampling.LANCZOS)
+    fitted = np.ascontiguousarray(np.moveaxis(_rounded(resized, pixels.dtype), 0, -1))
+    return fitted[..., 0] if pixels.ndim == 2 else fitted
+
+
+def _resampled(planes: Planes, rows: int, columns: int, method: Any) -> NDArray[np.float32]:
+    """Resize each plane in float32."""
+    floats = (Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in planes)
+    return np.stack([np.asarray(image.resize((columns, rows), method)) for image in floats])
+
+
+def _rounded(values: NDArray[np.float32], dtype: np.dtype[Any]) -> Pixels:
+    """Return values as integers, rounded and clipped."""
+    return np.clip(np.rint(values), 0, np.iinfo(dtype.name).max).astype(dtype)

@@ -1,7 +1,4 @@
-"""TIFF files that Pillow reads only in part, and the bands and pages of a TIFF.
-
-Pixels are uint8 or uint16 arrays, (rows, columns) or (rows, columns, channels).
-"""
+"""TIFF: what Pillow reads of it only in part, its bands and its pages."""
 
 from __future__ import annotations
 
@@ -9,11 +6,15 @@ import io
 import itertools
 import lzma
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
-from phasegan.data.images.high_bit_depth import (
+from phasegan.data.images.notices import BAND, FRAMES, MASK, NO_DATA, ImageNotices, note_profile
+from phasegan.data.images.pixels import (
+    MAX_CHANNELS,
     ORIENTATION,
     Pixels,
     UnreadableImageError,
@@ -21,12 +22,10 @@ from phasegan.data.images.high_bit_depth import (
     check_size,
     inflated_size,
 )
-from phasegan.data.images.notices import BAND, FRAMES, MASK, NO_DATA, ImageNotices
 from phasegan.io.untrusted import MAX_IMAGE_BYTES
 
-_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLES = 258, 262, 277
-_TIFF_EXTRA, _TIFF_FORMAT, _TIFF_DEPTH = 338, 339, 32997
-_ICC_PROFILE, _GDAL_NODATA = 34675, 42113
+_BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA_SAMPLES = 258, 262, 277, 338
+_SAMPLE_FORMAT, _DEPTH, _ICC_PROFILE, _GDAL_NODATA = 339, 32997, 34675, 42113
 _SIGNED = 2
 _ALPHA = (1, 2, 999)
 """Values of ExtraSamples that mean alpha: premultiplied, not, and as Corel Draw 10 writes it."""
@@ -34,10 +33,12 @@ _PREMULTIPLIED = 1
 _COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}
 """Bands that are colours by PhotometricInterpretation: RGB, CMYK, YCbCr, Lab; others have one."""
 _REDUCED, _MASK = 1, 4
-_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEFLATE = ("DEFLATE", "ADOBE_DEFLATE")
 _GROWTH = 10_000
 """Bytes that a byte of a compressed strip may become."""
+_WORDS = (np.uint8, np.uint16)
+_WITHOUT_LAST = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "La": "L"}
 
 
 def is_tiff(data: bytes) -> bool:
@@ -53,30 +54,7 @@ def is_tiff(data: bytes) -> bool:
     bool
         Whether it is one.
     """
-    return data[:4] in _TIFF_SIGNATURES
-
-
-def is_deep_tiff(image: Any) -> bool:
-    """Tell a TIFF, opened by Pillow, that Pillow would reduce to 8 bits or misread.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Image of format TIFF.
-
-    Returns
-    -------
-    bool
-        Whether tifffile has to read it.
-    """
-    tags = image.tag_v2
-    bits = tags.get(_TIFF_BITS, (1,))
-    if tags.get(_TIFF_DEPTH, 1) != 1 or (
-        _SIGNED in tags.get(_TIFF_FORMAT, ()) and image.mode != "I"
-    ):
-        return True
-    white_is_zero = tags.get(_TIFF_PHOTOMETRIC) == 0
-    return max(bits) > 8 and (len(bits) > 1 or image.mode == "RGB" or white_is_zero)
+    return data[:4] in _SIGNATURES
 
 
 def tiff_depth(data: bytes) -> int:
@@ -100,27 +78,125 @@ def tiff_depth(data: bytes) -> int:
             dtype = page.dtype
             if dtype == np.uint16 or dtype is None or dtype.kind not in "ui" or dtype.itemsize == 1:
                 return 16 if dtype == np.uint16 else 8
-            check_page(page)
-            _as_words(page_values(page))  # most of these are refused for their values
+            _check_page(page)
+            _to_words(_page_values(page))  # most of these are refused for their values
             return 16
     except Exception:  # an unreadable image is named when it is decoded
         return 8
 
 
-def check_page(page: Any) -> None:
-    """Refuse a page of a TIFF, opened by tifffile, before memory is taken for it.
+def open_tiff(data: bytes, notes: ImageNotices, image: Any = None) -> Pixels | Image.Image:
+    """Open a TIFF of grey, RGB or CMYK integers, with Pillow where it reads the full depth.
 
     Parameters
     ----------
-    page : tifffile.TiffPage
-        Not decoded yet.
+    data : bytes
+        The file.
+    notes : ImageNotices
+        Receives notices on parts that are left out.
+    image : PIL.Image.Image, optional
+        As Pillow opened it, if it could.
+
+    Returns
+    -------
+    numpy.ndarray or PIL.Image.Image
+        uint8 or uint16, (rows, columns) or (rows, columns, 2, 3 or 4), where the last of 2
+        and 4 channels is alpha; or Pillow's image of any mode. Orientation is applied.
 
     Raises
     ------
     UnreadableImageError
-        If it, or one of its tiles, is larger than `check_size` allows, or its strips
-        unpack to more than that.
+        If its pixels are not whole numbers from 0 to 65535 in grey, RGB or CMYK.
     """
+    if image is None or _is_deep(image.tag_v2, image.mode):
+        return _decode_colours(data, notes)
+    tags = image.tag_v2
+    if getattr(image, "is_animated", False):
+        _note_pages(data, notes)
+    missing, (extra_bands, alpha) = _missing_value(tags), _extra_bands(tags)
+    upright = ImageOps.exif_transpose(image)
+    if extra_bands > alpha:
+        notes.notices.add(BAND)
+        if not alpha and upright.mode in _WITHOUT_LAST:
+            upright = upright.convert(_WITHOUT_LAST[upright.mode])
+    if missing is not None and _is_missing(np.asarray(upright), missing):
+        notes.notices.add(NO_DATA)
+    return upright
+
+
+def decode_bands(data: bytes, notes: ImageNotices) -> Pixels | None:
+    """Decode the first page of a TIFF that is not of grey, RGB or CMYK integers.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    notes : ImageNotices
+        Receives notices on parts that are left out, and the ICC profile.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (rows, columns[, bands]), in the dtype of the file; None for grey, RGB and CMYK
+        integers, which `open_tiff` reads.
+
+    Raises
+    ------
+    UnreadableImageError
+        If it holds no numbers, is too large, or has missing values.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page: Any = file.pages.first
+        bands, name = page.samplesperpixel, getattr(page.photometric, "name", "")
+        usual = bands <= (2 if name == "MINISBLACK" else 4)
+        if usual and page.dtype in (*_WORDS, bool):
+            return None
+        if page.dtype is None or page.dtype.kind not in "uif":
+            raise UnreadableImageError(f"pixels of {page.dtype or 'an unknown kind'}")
+        if bands > MAX_CHANNELS:
+            raise UnreadableImageError(f"{bands} channels, at most {MAX_CHANNELS}")
+        _check_page(page)
+        profile = page.tags.get(_ICC_PROFILE)
+        note_profile(getattr(profile, "value", None), notes)
+        values = _any_values(page, data)
+        if _is_missing(values, _missing_value(page.tags)):
+            if values.dtype not in _WORDS:
+                raise UnreadableImageError(
+                    "holds values that GDAL_NODATA marks as missing; fill them in first"
+                )
+            notes.notices.add(NO_DATA)
+        return _upright(values, page, data, notes)
+
+
+def _decode_colours(data: bytes, notes: ImageNotices) -> Pixels:
+    """Decode the first page with tifffile to 8 or 16 bits of grey or RGB, perhaps with alpha."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page: Any = file.pages.first
+        _check_page(page)
+        if page.dtype is None or page.dtype.kind not in "ui":
+            raise UnreadableImageError(
+                f"{page.dtype or 'unknown'} pixels; only 8- and 16-bit integers are taken"
+            )
+        pixels = _to_words(_page_values(page))
+        if _is_missing(pixels, _missing_value(page.tags)):
+            notes.notices.add(NO_DATA)
+        return _upright(_colours(pixels, page, notes), page, data, notes)
+
+
+def _is_deep(tags: Any, mode: str) -> bool:
+    """Tell a TIFF that Pillow would reduce to 8 bits or misread, by its tags and Pillow's mode."""
+    if tags.get(_DEPTH, 1) != 1 or (_SIGNED in tags.get(_SAMPLE_FORMAT, ()) and mode != "I"):
+        return True
+    bits, white_is_zero = tags.get(_BITS, (1,)), tags.get(_PHOTOMETRIC) == 0
+    return max(bits) > 8 and (len(bits) > 1 or mode == "RGB" or white_is_zero)
+
+
+def _check_page(page: Any) -> None:
+    """Refuse a page that is too large, or unpacks to too much, before memory is taken for it."""
     if page.imagedepth > 1:
         raise UnreadableImageError(f"a volume of {page.imagedepth} planes, not a picture")
     each = page.samplesperpixel * max(page.bitspersample // 8, 1)
@@ -138,49 +214,46 @@ def check_page(page: Any) -> None:
                     raise UnreadableImageError("damaged (a strip is larger than the picture)")
 
 
-def page_values(page: Any) -> Pixels:
-    """Decode a page of a TIFF, opened by tifffile.
-
-    Parameters
-    ----------
-    page : tifffile.TiffPage
-        Checked by `check_page`.
-
-    Returns
-    -------
-    numpy.ndarray
-        (rows, columns[, channels]), in the page's dtype.
-
-    Raises
-    ------
-    UnreadableImageError
-        If it takes the package imagecodecs to read them, and that is not installed.
-    """
+def _page_values(page: Any) -> Pixels:
+    """Return (rows, columns[, bands]) of a checked page, in its dtype."""
     try:
         values: Pixels = page.asarray()
     except ValueError as error:
-        if "imagecodecs" in str(error):
-            name = getattr(page.compression, "name", page.compression)
-            raise UnreadableImageError(
-                f"TIFF with {name} compression; it is read when the package imagecodecs is "
-                "installed (pip install imagecodecs)"
-            ) from None
-        raise
+        if "imagecodecs" not in str(error):
+            raise
+        name = getattr(page.compression, "name", page.compression)
+        raise UnreadableImageError(
+            f"TIFF with {name} compression; it is read when the package imagecodecs is "
+            "installed (pip install imagecodecs)"
+        ) from None
     if getattr(page.planarconfig, "name", "") == "SEPARATE" and values.ndim == 3:
         values = np.moveaxis(values, 0, -1)
     return values
 
 
-def note_pages(data: bytes, notes: ImageNotices) -> None:
-    """Note masks and further pages of a TIFF, but no smaller copies of the first.
+def _any_values(page: Any, data: bytes) -> Pixels:
+    """Return the values of a page as tifffile reads them, or where it cannot as Pillow does."""
+    try:
+        return _page_values(page)
+    except UnreadableImageError as reason:
+        try:
+            with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+                if image.mode not in ("F", "I") or page.dtype == np.uint32:
+                    raise reason
+                return np.asarray(image)
+        except Image.UnidentifiedImageError:
+            raise reason from None
 
-    Parameters
-    ----------
-    data : bytes
-        A file.
-    notes : ImageNotices
-        Receives the notices.
-    """
+
+def _upright(pixels: Pixels, page: Any, data: bytes, notes: ImageNotices) -> Pixels:
+    """Apply the orientation of a page, and note the pages after it."""
+    _note_pages(data, notes)
+    tag = page.tags.get(ORIENTATION)
+    return apply_orientation(pixels, 1 if tag is None else int(tag.value))
+
+
+def _note_pages(data: bytes, notes: ImageNotices) -> None:
+    """Note masks and further pages, but no smaller copies of the first."""
     import tifffile
 
     try:
@@ -198,42 +271,17 @@ def note_pages(data: bytes, notes: ImageNotices) -> None:
         notes.notices.add(FRAMES)
 
 
-def missing_value(tags: Any) -> float | None:
-    """Return the value that GDAL_NODATA names.
-
-    Parameters
-    ----------
-    tags : mapping
-        Tags of tifffile or Pillow.
-
-    Returns
-    -------
-    float or None
-        None without the tag.
-    """
+def _missing_value(tags: Any) -> float | None:
+    """Return the value that GDAL_NODATA names in tags of tifffile or Pillow."""
     tag = tags.get(_GDAL_NODATA)
-    text = str(getattr(tag, "value", tag)).strip("\0 \n")
     try:
-        return float(text)
+        return float(str(getattr(tag, "value", tag)).strip("\0 \n"))
     except ValueError:
         return None
 
 
-def is_missing(values: Pixels, mark: float | None) -> bool:
-    """Tell whether any pixel has the value that marks missing data.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        (rows, columns[, channels]); integers count if all channels have it.
-    mark : float or None
-        As `missing_value` returns it.
-
-    Returns
-    -------
-    bool
-        False without a mark.
-    """
+def _is_missing(values: Pixels, mark: float | None) -> bool:
+    """Tell whether any pixel has the mark: of integers all its channels, of floats one."""
     if mark is None:
         return False
     equal = values == np.float64(mark) if values.dtype.kind in "ui" else values == mark
@@ -241,53 +289,17 @@ def is_missing(values: Pixels, mark: float | None) -> bool:
     return bool((equal.all(axis=2) if all_channels else equal).any())
 
 
-def profile_of(page: Any) -> bytes | None:
-    """Return the ICC profile of a page of a TIFF, opened by tifffile.
-
-    Parameters
-    ----------
-    page : tifffile.TiffPage
-        Any.
-
-    Returns
-    -------
-    bytes or None
-        None without a profile.
-    """
-    tag = page.tags.get(_ICC_PROFILE)
-    return tag.value if tag is not None and isinstance(tag.value, bytes) else None
-
-
-def extra_bands(tags: Any) -> tuple[int, bool]:
-    """Count the bands after the colours of a TIFF, and tell whether the first of them is alpha.
-
-    Parameters
-    ----------
-    tags : mapping
-        As Pillow gives them. A band is alpha only where ExtraSamples says so.
-
-    Returns
-    -------
-    (int, bool)
-        Bands, and whether the first is alpha.
-    """
-    photometric = tags.get(_TIFF_PHOTOMETRIC)
-    count = int(tags.get(_TIFF_SAMPLES, 1)) - _COLOURS.get(photometric, 1)
-    extra = tags.get(_TIFF_EXTRA, ())
+def _extra_bands(tags: Mapping[int, Any]) -> tuple[int, bool]:
+    """Count the bands after the colours, and tell whether ExtraSamples calls the first alpha."""
+    count = int(tags.get(_SAMPLES, 1)) - _COLOURS.get(tags.get(_PHOTOMETRIC, -1), 1)
+    extra = tags.get(_EXTRA_SAMPLES, ())
     return max(count, 0), count > 0 and bool(extra) and extra[0] in _ALPHA
 
 
-def _divided(pixels: Any) -> Pixels:
-    """Return colours that were multiplied by alpha as they were before."""
-    top = np.iinfo(pixels.dtype).max
-    alpha = pixels[..., -1:].astype(np.float64)
-    colours = pixels[..., :-1] * (top / np.maximum(alpha, 1))
-    straight = np.concatenate([np.rint(colours.clip(0, top)), alpha], axis=2)
-    return straight.astype(pixels.dtype)
-
-
-def _as_words(values: Pixels) -> Pixels:
-    """Return whole numbers of another type as uint16, as they are."""
+def _to_words(values: Any) -> Pixels:
+    """Return whole numbers of another type than uint8 and uint16 as uint16, as they are."""
+    if values.dtype in _WORDS:
+        return values
     low, high = int(values.min()), int(values.max())
     if values.dtype == np.int8 or low < 0 or high > 65535:
         raise UnreadableImageError(
@@ -297,46 +309,10 @@ def _as_words(values: Pixels) -> Pixels:
     return values.astype(np.uint16)
 
 
-def decode_tiff(data: bytes, notes: ImageNotices) -> Pixels:
-    """Decode the first page of a TIFF with tifffile.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    notes : ImageNotices
-        Receives notices on parts that are left out.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 or uint16, (rows, columns) or (rows, columns, 2, 3 or 4), where
-        the last of 2 and 4 channels is alpha.
-
-    Raises
-    ------
-    UnreadableImageError
-        If its pixels are not whole numbers from 0 to 65535 in grey, RGB or CMYK.
-    """
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page: Any = file.pages.first
-        check_page(page)
-        if page.dtype is None or page.dtype.kind not in "ui":
-            raise UnreadableImageError(
-                f"{page.dtype or 'unknown'} pixels; only 8- and 16-bit integers are taken"
-            )
-        pixels: Any = page_values(page)
-        if pixels.dtype not in (np.uint8, np.uint16):
-            pixels = _as_words(pixels)
-        photometric = getattr(page.photometric, "name", "unknown")
-        tag = page.tags.get(ORIENTATION)
-        orientation = 1 if tag is None else int(tag.value)
-        extra = tuple(map(int, page.extrasamples))
-        if is_missing(pixels, missing_value(page.tags)):
-            notes.notices.add(NO_DATA)
-    note_pages(data, notes)
+def _colours(pixels: Any, page: Any, notes: ImageNotices) -> Pixels:
+    """Return the bands of a page as grey or RGB, with alpha if ExtraSamples calls one so."""
+    photometric = getattr(page.photometric, "name", "unknown")
+    extra = tuple(map(int, page.extrasamples))
     top = np.iinfo(pixels.dtype).max
     planes = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.ndim == 3 and planes == 1:
@@ -348,16 +324,23 @@ def decode_tiff(data: bytes, notes: ImageNotices) -> Pixels:
         planes = colours + alpha
         pixels = pixels[..., 0] if planes == 1 else pixels[..., :planes]
     if photometric == "MINISWHITE" and planes == 1:
-        pixels = top - pixels
-    elif photometric == "SEPARATED" and planes == 4:
+        return top - pixels
+    if photometric == "SEPARATED" and planes == 4:
         ink = pixels.astype(np.float64) / top
-        colour = (1 - ink[..., :3]) * (1 - ink[..., 3:])
-        pixels = np.rint(colour * top).astype(pixels.dtype)
-    elif (photometric, planes) in (("MINISBLACK", 2), ("RGB", 4)):
-        if extra[0] == _PREMULTIPLIED:
-            pixels = _divided(pixels)
-    elif (photometric, planes) not in (("MINISBLACK", 1), ("RGB", 3)):
-        raise UnreadableImageError(
-            f"{planes} bands that the file calls {photometric}; taken are grey, RGB and CMYK"
-        )
-    return apply_orientation(pixels, orientation)
+        return np.rint((1 - ink[..., :3]) * (1 - ink[..., 3:]) * top).astype(pixels.dtype)
+    if (photometric, planes) in (("MINISBLACK", 2), ("RGB", 4)):
+        return _divided(pixels) if extra[0] == _PREMULTIPLIED else pixels
+    if (photometric, planes) in (("MINISBLACK", 1), ("RGB", 3)):
+        return pixels
+    raise UnreadableImageError(
+        f"{planes} bands that the file calls {photometric}; taken are grey, RGB and CMYK"
+    )
+
+
+def _divided(pixels: Any) -> Pixels:
+    """Return colours that were multiplied by alpha as they were before."""
+    top = np.iinfo(pixels.dtype).max
+    alpha = pixels[..., -1:].astype(np.float64)
+    colours = pixels[..., :-1] * (top / np.maximum(alpha, 1))
+    straight = np.concatenate([np.rint(colours.clip(0, top)), alpha], axis=2)
+    return straight.astype(pixels.dtype)

@@ -16,8 +16,9 @@ from phasegan.config.settings import differences
 from phasegan.data.domain_folders import DomainPair, ImageSubset, open_domains
 from phasegan.data.hdf5.pair_layout import GROUPS, PairMetadata
 from phasegan.data.hdf5.pair_reader import PairFile
-from phasegan.data.images.conversion import FITS, PixelFormat
 from phasegan.data.images.decoding import quiet_decoders
+from phasegan.data.images.pixel_format import PixelFormat
+from phasegan.data.images.resizing import FITS
 from phasegan.data.prepare.loop import worker_count
 from phasegan.data.prepare.partial import (
     PartialPaths,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.records import digest
-from phasegan.data.images.high_bit_depth import UnreadableImageError
 from phasegan.data.images.notices import ValueRange, value_range
+from phasegan.data.images.pixels import UnreadableImageError
 from phasegan.data.sources import Loader
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import encode

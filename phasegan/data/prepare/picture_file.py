@@ -22,8 +22,7 @@ from phasegan.data.domain_folders import ImageSubset
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.pair_layout import AXES, CHECKSUMMED, GROUPS, PairMetadata, to_attributes
 from phasegan.data.hdf5.records import DIGEST_BYTES, RecordArray, dataset_checksum
-from phasegan.data.images.conversion import PixelFormat
-from phasegan.data.images.pixel_format import ImageInfo
+from phasegan.data.images.pixel_format import ImageInfo, PixelFormat
 from phasegan.data.prepare.partial import PLACES, PartialFile
 from phasegan.data.prepare.picture_jobs import ConvertedImage
 

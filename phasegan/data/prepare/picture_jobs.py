@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from phasegan.data.hdf5.records import digest
-from phasegan.data.images.conversion import PixelFormat, Planes, resize_to_load, to_planes
-from phasegan.data.images.full_depth import DecodedImage, read_full_depth
-from phasegan.data.images.high_bit_depth import UnreadableImageError
-from phasegan.data.images.pixel_format import ImageInfo, image_info
+from phasegan.data.images.decoding import read_full_depth
+from phasegan.data.images.pixel_format import ImageInfo, PixelFormat, Planes, image_info, to_planes
+from phasegan.data.images.pixels import DecodedImage, UnreadableImageError
+from phasegan.data.images.resizing import resize_to_load
 from phasegan.data.prepare.encode import BatchResult, ImageBatch
 from phasegan.errors import InputError
 from phasegan.io.untrusted import read_regular

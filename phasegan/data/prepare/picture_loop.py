@@ -12,8 +12,8 @@ import numpy as np
 
 from phasegan.data.domain_folders import ImageSubset
 from phasegan.data.domain_scan import common_image_format, warn_of_images
-from phasegan.data.images.conversion import PixelFormat, load_size
-from phasegan.data.images.pixel_format import incompatibility
+from phasegan.data.images.pixel_format import PixelFormat, incompatibility
+from phasegan.data.images.resizing import load_size
 from phasegan.data.prepare.encode import BatchResult, ImageBatch
 from phasegan.data.prepare.picture_file import ImageGroup, PartialPictures, ScannedImage
 from phasegan.data.prepare.picture_jobs import ConvertedImage, ConvertJob, ScanJob, run_jobs
@@ -51,7 +51,7 @@ class PictureLoop:
     parts : mapping of ImageSubset
         The images by group.
     load, fit
-        Size of training images, as of `phasegan.data.images.conversion.resize_to_load`.
+        Size of training images, as of `phasegan.data.images.resizing.resize_to_load`.
     alpha : bool
         Keep alpha where a domain has it.
     workers : int

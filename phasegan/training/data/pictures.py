@@ -11,7 +11,7 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.data.dataset import as_nchw, grey_levels
 from phasegan.data.domain_scan import DomainData, domain_format
 from phasegan.data.image_dataset import ImageDataset
-from phasegan.data.images.conversion import Planes, to_unit_range
+from phasegan.data.images.pixel_format import Planes, to_unit_range
 from phasegan.data.unpaired_sampler import BatchSlice, StepIndices, UnpairedSampler
 from phasegan.distributed import SINGLE_PROCESS, Processes
 from phasegan.training.data.cache_policy import CachePolicy

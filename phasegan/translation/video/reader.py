@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phasegan.data.images.high_bit_depth import check_size
+from phasegan.data.images.pixels import check_size
 from phasegan.errors import InputError, PhaseganError
 from phasegan.translation.video.missing_frames import FrameLosses
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phasegan.data.images.full_depth import DecodedImage
+from phasegan.data.images.pixels import DecodedImage
 from phasegan.errors import DiskFullError, InputError, RunError, disk_full_reason
 from phasegan.io.atomic import atomic_file
 from phasegan.progress import Progress
