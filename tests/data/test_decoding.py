@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import imageio.v3 as iio
 import numpy as np
@@ -12,9 +14,15 @@ import tifffile
 from PIL import Image
 
 from phasegan.data.images import decoding
-from phasegan.data.images.decoding import ImageFormat, bit_depth, image_suffixes, read_image
+from phasegan.data.images.decoding import (
+    ImageFormat,
+    bit_depth,
+    image_suffixes,
+    read_full_depth,
+    read_image,
+)
 from phasegan.data.images.pixel_format import to_channels, to_depth
-from phasegan.data.images.pixels import UnreadableImageError
+from phasegan.data.images.pixels import UnreadableImageError, inflated_size
 from phasegan.data.images.resizing import fit
 from phasegan.errors import InputError
 
@@ -101,6 +109,109 @@ def test_16_bit_png(rng, planes):
     expected = values[..., :3] if planes >= 3 else values[..., 0]
     np.testing.assert_array_equal(pixels, expected)
     assert bit_depth(stream.getvalue()) == 16
+
+
+def deep_png(values, **options):
+    rows, columns, planes = values.shape
+    stream = io.BytesIO()
+    options = {"bitdepth": 16} | options
+    writer = png.Writer(columns, rows, greyscale=planes < 3, alpha=planes in (2, 4), **options)
+    writer.write(stream, values.reshape(rows, -1).tolist())
+    return stream.getvalue()
+
+
+def png_of(columns, rows, colour, packed, *before):
+    header = struct.pack(">IIBBBBB", columns, rows, 16, colour, 0, 0, 0)
+    stream = io.BytesIO()
+    png.write_chunks(stream, [(b"IHDR", header), *before, (b"IDAT", packed), (b"IEND", b"")])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (7, 1), (3, 2), (20, 33)])
+@pytest.mark.parametrize("interlace", [False, True])
+@pytest.mark.parametrize("planes", [2, 3, 4])
+@pytest.mark.parametrize("bits", [16, 12, 9])
+def test_deep_png_is_what_pypng_reads(tmp_path, rng, size, interlace, planes, bits):
+    """Of 9 and 12 bits sBIT says that no more count; they are scaled to the full range."""
+    values = rng.integers(0, 2**bits, (*size, planes), np.uint16)
+    (tmp_path / "a.png").write_bytes(deep_png(values, interlace=interlace, bitdepth=bits))
+    picture = read_full_depth(tmp_path / "a.png")
+    found = picture.pixels if planes == 3 else picture.with_alpha()
+    np.testing.assert_array_equal(found, np.rint(values * (65535 / (2**bits - 1))))
+
+
+@pytest.mark.parametrize("filtering", range(5))
+@pytest.mark.parametrize("colour", [2, 4, 6])
+def test_deep_png_of_every_filter_is_what_pypng_reads(rng, filtering, colour):
+    planes = {2: 3, 4: 2, 6: 4}[colour]
+    rows = rng.integers(0, 256, (8, 1 + 9 * planes * 2), np.uint8)
+    rows[:, 0] = filtering
+    data = png_of(9, 8, colour, zlib.compress(rows.tobytes()))
+    _, _, expected, _ = png.Reader(bytes=data).asDirect()
+    picture = decoding._decode_png(data)
+    np.testing.assert_array_equal(picture.reshape(8, -1), np.array(list(expected)))
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_a_transparent_colour_of_16_bits_is_alpha(tmp_path, rng, planes):
+    values = rng.integers(0, 3, (9, 8, planes), np.uint16) * 30000
+    key = tuple(map(int, values[2, 3]))
+    (tmp_path / "a.png").write_bytes(deep_png(values, transparent=key if planes == 3 else key[0]))
+    picture = read_full_depth(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture.pixels, values)
+    np.testing.assert_array_equal(picture.alpha, (values != key).any(axis=2) * 65535)
+
+
+def test_a_deep_png_that_contradicts_itself_is_refused(rng):
+    whole = deep_png(rng.integers(0, 65536, (9, 8, 3), np.uint16))
+    rows = bytes(9 * (1 + 8 * 6))
+
+    def made(packed=None, *before):
+        return png_of(8, 9, 2, zlib.compress(rows) if packed is None else packed, *before)
+
+    assert read_image(made()).shape == (9, 8, 3)
+    for data, reason in (
+        (whole[:-12], "its last chunk is missing"),
+        (whole[:-2], "differs from its checksum"),
+        (whole[:-1] + b"x", "differs from its checksum"),
+        (made(zlib.compress(rows + b"x")), "not as large as its header says"),
+        (made(zlib.compress(rows[:-1])), "truncated"),
+        (made(zlib.compress(b"\7" + rows[1:])), "damaged"),
+        (made(None, (b"tRNS", b"abc")), "damaged"),
+        (made(None, (b"sBIT", b"\x0c\x0c")), "an sBIT chunk that does not fit"),
+        (made(None, (b"sBIT", b"\x0c\x0c\x11")), "an sBIT chunk that does not fit"),
+        (made(None, (b"sBIT", b"")), "an sBIT chunk that does not fit"),
+    ):
+        with pytest.raises(UnreadableImageError, match=reason):
+            read_image(data)
+
+
+def test_a_word_in_a_comment_makes_no_transparency(rng):
+    values = rng.integers(0, 65536, (4, 6), np.uint16)
+    rows = np.zeros((4, 13), np.uint8)
+    rows[:, 1:] = values.astype(">u2").view(np.uint8)
+    data = png_of(6, 4, 0, zlib.compress(rows.tobytes()), (b"tEXt", b"Comment\0tRNS"))
+    np.testing.assert_array_equal(read_image(data), values)
+
+
+def test_one_large_chunk_is_counted_in_small_pieces(rng):
+    """What zlib has not consumed it copies at each call."""
+    noise = rng.bytes(5_000_000)
+
+    class Decompressor:
+        def __init__(self) -> None:
+            self._real, self.given = zlib.decompressobj(), []
+
+        def decompress(self, block: bytes, most: int) -> bytes:
+            self.given.append(len(block))
+            return self._real.decompress(block, most)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._real, name)
+
+    decompressor = Decompressor()
+    assert inflated_size(decompressor, [zlib.compress(noise)], 10**9) == len(noise)
+    assert max(decompressor.given) <= 2**20
 
 
 @pytest.mark.parametrize("shape", [(12, 9), (12, 9, 3)])

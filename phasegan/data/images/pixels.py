@@ -134,13 +134,15 @@ def inflated_size(decompressor: Any, blocks: Iterable[bytes], most: int) -> int:
         Bytes; any number above `most` if it is exceeded.
     """
     size = 0
-    for block in blocks:
-        while size <= most and not decompressor.eof:
-            output = decompressor.decompress(block, _BLOCK)
-            size += len(output)
-            block = getattr(decompressor, "unconsumed_tail", b"")
-            if not block and len(output) < _BLOCK:
-                break
+    for whole in blocks:
+        for start in range(0, len(whole), _BLOCK):  # what is not consumed is copied each time
+            block = whole[start : start + _BLOCK]
+            while size <= most and not decompressor.eof:
+                output = decompressor.decompress(block, _BLOCK)
+                size += len(output)
+                block = getattr(decompressor, "unconsumed_tail", b"")
+                if not block and len(output) < _BLOCK:
+                    break
     return size
 
 
