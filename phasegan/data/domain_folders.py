@@ -28,17 +28,21 @@ T = TypeVar("T")
 
 
 class ImageSet(Protocol):
-    """Images of a domain, in an order that depends on their names alone."""
+    """Images of a domain, in an order that depends on their names alone.
+
+    Attributes
+    ----------
+    label : str
+        The set, for messages.
+    names : list of str
+        Names of the images.
+    pixel_format : PixelFormat or None
+        Common pixel format, where it is known without decoding.
+    """
 
     label: str
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the images."""
-
-    @property
-    def pixel_format(self) -> PixelFormat | None:
-        """Common pixel format, where it is known without decoding."""
+    names: list[str]
+    pixel_format: PixelFormat | None
 
     def read(self, index: int) -> DecodedImage:
         """Decode one image.
@@ -94,7 +98,7 @@ class ImageSet(Protocol):
         """Describe files and links that are not read, a line for each kind."""
 
 
-class FolderImages:
+class FolderImages(ImageSet):
     """The images and arrays in a folder and the folders below it, sorted by path.
 
     Parameters
@@ -124,66 +128,22 @@ class FolderImages:
             hints = "".join(f"; {line}" for line in self.ignored_lines())
             raise InputError(f"{root}: no pictures in it or below it{hints}")
         self.names = [path.relative_to(root).as_posix() for path in self._paths]
-
-    pixel_format: PixelFormat | None = None
+        self.pixel_format: PixelFormat | None = None
 
     def ignored_lines(self) -> list[str]:
         """Describe files and links that are not read, a line for each kind."""
         return ignored_lines(self.linked, self.ignored)
 
     def read(self, index: int) -> DecodedImage:
-        """Decode one image.
-
-        Parameters
-        ----------
-        index : int
-            From 0, in the order of `names`.
-
-        Returns
-        -------
-        DecodedImage
-            All channels, at full depth.
-
-        Raises
-        ------
-        UnreadableImageError
-            If it cannot be decoded; the message is the reason alone.
-        """
+        """Decode one image."""
         return read_full_depth(self._paths[index])
 
     def path(self, index: int) -> Path:
-        """Return the file of an image.
-
-        Parameters
-        ----------
-        index : int
-            From 0.
-
-        Returns
-        -------
-        pathlib.Path
-            Below the folder.
-        """
+        """Return the file of an image."""
         return self._paths[index]
 
     def source_sha256(self, index: int) -> str:
-        """Return the SHA-256 of an image's file.
-
-        Parameters
-        ----------
-        index : int
-            From 0.
-
-        Returns
-        -------
-        str
-            64 hexadecimal digits.
-
-        Raises
-        ------
-        UnreadableImageError
-            If it cannot be read.
-        """
+        """Return the SHA-256 of an image's file; it raises as `read` does."""
         try:
             return hashlib.sha256(read_regular(self._paths[index])).hexdigest()
         except UnreadableFileError as error:
@@ -198,7 +158,7 @@ class FolderImages:
         return digest.hexdigest()
 
 
-class ImageSubset:
+class ImageSubset(ImageSet):
     """Selected images of a set.
 
     Parameters
@@ -220,19 +180,11 @@ class ImageSubset:
         self._set = images
         self._rows = list(range(len(images.names)) if rows is None else rows)
         self.label, self.shapes = images.label, shapes
+        self.pixel_format = images.pixel_format
+        self.names = [images.names[row] for row in self._rows]
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the images."""
-        return [self._set.names[row] for row in self._rows]
-
-    @property
-    def pixel_format(self) -> PixelFormat | None:
-        """Common pixel format, where it is known without decoding."""
-        return self._set.pixel_format
 
     def subset(self, rows: Sequence[int], shapes: NDArray[np.integer] | None = None) -> ImageSubset:
         """Select some of these images.
@@ -254,58 +206,15 @@ class ImageSubset:
         return ImageSubset(self._set, [self._rows[row] for row in rows], shapes)
 
     def read(self, index: int) -> DecodedImage:
-        """Decode one image.
-
-        Parameters
-        ----------
-        index : int
-            From 0, in the order of `names`.
-
-        Returns
-        -------
-        DecodedImage
-            All channels, at full depth.
-
-        Raises
-        ------
-        InputError
-            If it cannot be decoded: names the image and the reason.
-        """
+        """Decode one image; an `InputError` names the image and the reason."""
         return self._take(self._set.read, index)
 
     def path(self, index: int) -> Path | None:
-        """Return the file of an image.
-
-        Parameters
-        ----------
-        index : int
-            From 0.
-
-        Returns
-        -------
-        pathlib.Path or None
-            None where images have no files of their own.
-        """
+        """Return the file of an image."""
         return self._set.path(self._rows[index])
 
     def source_sha256(self, index: int) -> str:
-        """Return the SHA-256 of the file that an image came from.
-
-        Parameters
-        ----------
-        index : int
-            From 0.
-
-        Returns
-        -------
-        str
-            64 hexadecimal digits.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be read.
-        """
+        """Return the SHA-256 of the file that an image came from; it raises as `read` does."""
         return self._take(self._set.source_sha256, index)
 
     def _take(self, function: Callable[[int], T], index: int) -> T:
@@ -315,6 +224,10 @@ class ImageSubset:
         except UnreadableImageError as error:
             raise InputError(f"{self.label}/{self._set.names[row]}: {error}") from None
 
+    def ignored_lines(self) -> list[str]:
+        """Describe files and links of the set that are not read."""
+        return self._set.ignored_lines()
+
     def warn_ignored(self, progress: Progress) -> None:
         """Warn of files and links beside the images that are not read.
 
@@ -323,7 +236,7 @@ class ImageSubset:
         progress : Progress
             Receives one warning for each kind.
         """
-        for line in self._set.ignored_lines():
+        for line in self.ignored_lines():
             progress.warn(f"{self.label}: {line}")
 
     def digest(self) -> str:

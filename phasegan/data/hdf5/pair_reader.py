@@ -77,14 +77,10 @@ class HDF5Images:
     def __init__(self, parent: PairFile, name: str, table: ImageTable) -> None:
         self._parent, self._name, self.label = parent, name, f"{parent.path}/{name}"
         self._table, self.names = table, table.names
+        self.pixel_format: PixelFormat | None = parent.metadata.pixel_format(name)
 
     def __len__(self) -> int:
         return len(self.names)
-
-    @property
-    def pixel_format(self) -> PixelFormat:
-        """Pixel format of the images."""
-        return self._parent.metadata.pixel_format(self._name)
 
     def ignored_lines(self) -> list[str]:
         """Return nothing: it was reported when the file was prepared."""
@@ -93,7 +89,7 @@ class HDF5Images:
     def read(self, index: int) -> DecodedImage:
         """Read one image; damaged ones raise `UnreadableImageError`."""
         rows, columns = map(int, self._table.shapes[index])
-        pixel_format = self.pixel_format
+        pixel_format = self._parent.metadata.pixel_format(self._name)
         planes = np.empty((pixel_format.channels, rows, columns), pixel_format.dtype)
         try:
             damaged = self._table.pixels.read(index, planes[None], check=self._parent.check)
