@@ -62,32 +62,10 @@ class SampleReader(Protocol):
         """
 
     def sources(self, indices: Any = ...) -> list[str]:
-        """Read the names of the images that samples came from.
-
-        Parameters
-        ----------
-        indices : slice or sequence of int
-            Samples; all by default.
-
-        Returns
-        -------
-        list of str
-            Paths relative to the source.
-        """
+        """Read the names of the images that samples came from."""
 
     def source_sha256(self, indices: Any = ...) -> list[str]:
-        """Read the SHA-256 of the files that samples came from.
-
-        Parameters
-        ----------
-        indices : slice or sequence of int
-            Samples; all by default.
-
-        Returns
-        -------
-        list of str
-            64 hexadecimal digits each.
-        """
+        """Read the SHA-256 of the files that samples came from."""
 
 
 @dataclass(frozen=True)
@@ -226,20 +204,7 @@ class ColumnSelection:
         }  # fmt: skip
 
     def read(self, samples: SampleReader, rows: Rows) -> Batch:
-        """Read samples.
-
-        Parameters
-        ----------
-        samples : SampleReader
-            The split.
-        rows : slice or numpy.ndarray
-            int64, in any order.
-
-        Returns
-        -------
-        dict of numpy.ndarray
-            By column; the first axis is the sample.
-        """
+        """Read samples: `fetch`, then `finish`."""
         return self.finish(self.fetch(samples, rows))
 
 

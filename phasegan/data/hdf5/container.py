@@ -69,13 +69,7 @@ def create(path: Path, *, sealed: bool = False) -> h5py.File:
 
 
 def seal(path: Path) -> None:
-    """Write the SHA-256 of a small file into the block before it.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A closed file that `create` made with `sealed`.
-    """
+    """Write the SHA-256 of a closed file into the block that `create` left before it."""
     with open(path, "r+b") as stream:
         stream.seek(_SEAL_BYTES)
         digest = hashlib.sha256(stream.read()).hexdigest()
@@ -179,18 +173,7 @@ def create_contiguous(group: h5py.Group, name: str, array: RecordArray) -> int:
 
 
 def allocated_bytes(array: RecordArray) -> int:
-    """Return the bytes that `create_contiguous` takes for an array.
-
-    Parameters
-    ----------
-    array : RecordArray
-        Sizes of the records.
-
-    Returns
-    -------
-    int
-        Those of one record at least, where all have one shape.
-    """
+    """Return the bytes that `create_contiguous` takes for an array."""
     if array.shape is None:
         return array.nbytes
     return max(len(array), 1) * math.prod(array.shape) * array.dtype.itemsize
@@ -263,47 +246,17 @@ def create_checksummed(
 
 
 def string_dtype(length: int) -> np.dtype[Any]:
-    """Return the dtype of UTF-8 strings of fixed length.
-
-    Parameters
-    ----------
-    length : int
-        Bytes of the longest one.
-
-    Returns
-    -------
-    numpy.dtype
-        Dtype of at least one byte.
-    """
+    """Return the dtype of UTF-8 strings of that many bytes, at least one."""
     return h5py.string_dtype("utf-8", max(length, 1))
 
 
 def decode_text(value: Any) -> str:
-    r"""Return a string that HDF5 gave as bytes or as text.
-
-    Parameters
-    ----------
-    value : Any
-        bytes or str.
-
-    Returns
-    -------
-    str
-        Bytes that are not UTF-8 as `\xff`.
-    """
+    r"""Return a string that HDF5 gave as bytes or as text; bytes that are not UTF-8 as `\xff`."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def set_attributes(node: Any, attributes: Mapping[str, Any]) -> None:
-    """Write attributes; strings with a fixed length, inside the checksummed metadata.
-
-    Parameters
-    ----------
-    node : h5py.Group or h5py.Dataset
-        Gets them.
-    attributes : mapping
-        Strings and numbers by name.
-    """
+    """Write attributes; strings with a fixed length, inside the checksummed metadata."""
     for name, value in attributes.items():
         if isinstance(value, str):
             encoded = value.encode()
@@ -390,18 +343,7 @@ def _is_old(path: Path, hint: str) -> bool:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Tell whether a regular file begins as HDF5 does.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    Returns
-    -------
-    bool
-        False for one that cannot be read.
-    """
+    """Tell whether a regular file begins as HDF5 does; False for one that cannot be read."""
     try:
         return _superblock(path) is not None
     except (OSError, InputError):
@@ -449,15 +391,7 @@ def _seal_holds(path: Path) -> bool:
 
 
 def read_everything(path: str) -> None:
-    """Read all of a file, so that a crash of the library happens in this process.
-
-    Links, values in other files and virtual sources are not followed.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    """
+    """Read all of a file, so that a crash happens in this process; nothing outside is followed."""
 
     def attributes(node: Any) -> None:
         for name in node.attrs:

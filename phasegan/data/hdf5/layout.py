@@ -229,18 +229,7 @@ _ATTRIBUTES = {
 
 
 def attributes_checksum(attributes: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of all root attributes but `attributes_checksum` itself.
-
-    Parameters
-    ----------
-    attributes : mapping
-        Plain values by name.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return the SHA-256 of all root attributes but `attributes_checksum` itself."""
     others = {k: str(v) for k, v in attributes.items() if k != "attributes_checksum"}
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
@@ -380,18 +369,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
 
 
 def edited_error(where: str) -> InputError:
-    """Return the error for a file whose attributes do not match their checksum.
-
-    Parameters
-    ----------
-    where : str
-        The file.
-
-    Returns
-    -------
-    InputError
-        To be raised.
-    """
+    """Return the error for a file whose attributes do not match their checksum."""
     return InputError(
         f"{where}: damaged, its attributes are not those that were written; restore the file from "
         "a copy or prepare the pictures again"
@@ -399,16 +377,5 @@ def edited_error(where: str) -> InputError:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error in one line.
-
-    Parameters
-    ----------
-    error : BaseException
-        Any.
-
-    Returns
-    -------
-    str
-        Its class where the message is empty.
-    """
+    """Return the message of an error in one line; its class where that is empty."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -98,52 +98,17 @@ class PairMetadata(NamedTuple):
         return tuple(group for group in GROUPS if group in self.listings)
 
     def pixel_format(self, group: str) -> PixelFormat:
-        """Return the pixel format of a group's images.
-
-        Parameters
-        ----------
-        group : {"trainA", "trainB", "testA", "testB"}
-            The group.
-
-        Returns
-        -------
-        PixelFormat
-            That of its domain.
-        """
+        """Return the pixel format of a group's images."""
         return self.kinds[0 if group.endswith("A") else 1]
 
 
 def dataset_type(name: str, pixel_format: PixelFormat) -> np.dtype[Any] | None:
-    """Return the dtype of a dataset.
-
-    Parameters
-    ----------
-    name : str
-        One of `DATASETS`.
-    pixel_format : PixelFormat
-        Pixel format of the domain.
-
-    Returns
-    -------
-    numpy.dtype or None
-        None for strings.
-    """
+    """Return the dtype of a dataset; None for strings."""
     return np.dtype(pixel_format.dtype) if name == "pixels" else _TYPES.get(name)
 
 
 def to_attributes(metadata: PairMetadata) -> dict[str, Any]:
-    """Return the root attributes of a file, their checksum included.
-
-    Parameters
-    ----------
-    metadata : PairMetadata
-        To be written.
-
-    Returns
-    -------
-    dict
-        Strings and numbers by name.
-    """
+    """Return the root attributes of a file, their checksum included."""
     attributes: dict[str, Any] = {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,

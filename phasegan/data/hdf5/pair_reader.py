@@ -30,18 +30,7 @@ from phasegan.errors import InputError
 
 
 def is_pair_file(path: str | os.PathLike[str] | None) -> bool:
-    """Tell a file of two image domains by its attribute `format`.
-
-    Parameters
-    ----------
-    path : path or None
-        Any path.
-
-    Returns
-    -------
-    bool
-        False for everything else, damaged files included.
-    """
+    """Tell a file of two image domains by its attribute `format`; False for damaged ones."""
     if path is None or not container.is_hdf5(Path(path)):
         return False
     try:

@@ -221,18 +221,7 @@ def check_open_file_limit(path: Path, count: int) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Refuse to replace a file that is not HDF5.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A file that exists.
-
-    Raises
-    ------
-    InputError
-        Naming the file.
-    """
+    """Refuse to replace a file that is not HDF5."""
     if path.stat().st_size and not is_hdf5(path):
         raise InputError(f"{path} is there and is not an HDF5 file; choose another -o")
 

@@ -284,18 +284,7 @@ class RecordReader:
 
 
 def digest(values: NDArray[Any]) -> bytes:
-    """Return the SHA-256 of an array's bytes in row-major order.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Any shape and dtype.
-
-    Returns
-    -------
-    bytes
-        32 bytes.
-    """
+    """Return the SHA-256 of an array's bytes in row-major order: 32 bytes."""
     return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 

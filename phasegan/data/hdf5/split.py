@@ -140,20 +140,7 @@ class HDF5Split:
             ) from None
 
     def verify(self, name: str, rows: range) -> Iterator[tuple[int, bool]]:
-        """Compare rows with their checksums.
-
-        Parameters
-        ----------
-        name : {"phase", "images"}
-            The dataset.
-        rows : range
-            Rows of this file.
-
-        Returns
-        -------
-        iterator of (int, bool)
-            As of `RecordReader.verify`.
-        """
+        """Compare rows with their checksums, as `RecordReader.verify` does."""
         return self._records[name].verify(rows) if rows else iter(())
 
     def undefined_rows(self) -> Iterator[int]:

@@ -40,23 +40,7 @@ class ShardMismatchError(InputError):
 
 
 def is_merged(path: Path) -> bool:
-    """Tell whether an HDF5 file merges shards.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    Returns
-    -------
-    bool
-        False for a file with samples of its own.
-
-    Raises
-    ------
-    InputError
-        If it cannot be opened.
-    """
+    """Tell whether an HDF5 file merges shards; one that cannot be opened is an `InputError`."""
     with open_hdf5(path) as file:
         return has_member(file, SHARDS)
 

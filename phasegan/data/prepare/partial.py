@@ -105,18 +105,7 @@ class PartialFile:
 
     @staticmethod
     def fingerprint(final: Path) -> dict[str, Any] | None:
-        """Return the fingerprint of a partial file.
-
-        Parameters
-        ----------
-        final : pathlib.Path
-            The final name.
-
-        Returns
-        -------
-        dict or None
-            None if there is no partial file that can be resumed.
-        """
+        """Return the fingerprint of a partial file; None where there is none to be resumed."""
         head = _head(final)
         return None if head is None else head["about"]
 

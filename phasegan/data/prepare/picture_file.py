@@ -108,15 +108,7 @@ class PartialPictures:
             self._written[group, row] = (sums[0], sums[1])
 
     def record_scans(self, group: str, scans: Iterable[tuple[int, ScannedImage]]) -> None:
-        """Record the scans of images in the journal.
-
-        Parameters
-        ----------
-        group : str
-            trainA, trainB, testA or testB.
-        scans : iterable of (int, ScannedImage)
-            Row and scan.
-        """
+        """Record the scans of some rows of a group in the journal."""
         self.file.record([_SCANNED, group, row, scan.sha256, scan.info] for row, scan in scans)
 
     def is_allocated(self, groups: Sequence[ImageGroup]) -> bool:
@@ -172,15 +164,7 @@ class PartialPictures:
         return True
 
     def write(self, group: str, images: Iterable[tuple[int, ConvertedImage]]) -> None:
-        """Write images at their places, then record them in the journal.
-
-        Parameters
-        ----------
-        group : str
-            Their group.
-        images : iterable of (int, ConvertedImage)
-            Row and image.
-        """
+        """Write images of some rows at their places, then record them in the journal."""
         lines = []
         for row, image in images:
             self.file.write(f"{group}/pixels", row, image.planes)

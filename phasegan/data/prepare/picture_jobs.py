@@ -72,18 +72,7 @@ class ConvertJob(NamedTuple):
 
 
 def run_jobs(task: ImageBatch) -> BatchResult:
-    """Run the jobs of a batch.
-
-    Parameters
-    ----------
-    task : ImageBatch
-        Its jobs are ScanJob or ConvertJob.
-
-    Returns
-    -------
-    BatchResult
-        For each job its result, or the reason why there is none.
-    """
+    """Run the jobs of a batch; return the result of each, or the reason why there is none."""
     results: Any = [_result(job) for job in task.jobs]
     return BatchResult(results, None)
 

@@ -169,18 +169,7 @@ class PictureLoop:
         warn_of_images(group.part, infos, group.pixel_format, option, self._progress)
 
     def convert(self, pool: WorkerPool) -> None:
-        """Convert the images to their pixel format and size, and write them.
-
-        Parameters
-        ----------
-        pool : WorkerPool
-            As `pool` returned it.
-
-        Raises
-        ------
-        RunError
-            If one cannot be used any more.
-        """
+        """Convert and write the images; one that cannot be used any more is a `RunError`."""
         groups = self.tally.groups
         total = sum(len(group.rows) for group in groups)
         with self._progress.task("preparing", total) as task:

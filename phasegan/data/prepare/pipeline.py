@@ -160,18 +160,7 @@ class PrepareJob:
         return self.source.listing()
 
     def allocate(self, partial: PartialFile) -> PartialSamples:
-        """Allocate places for all samples in a partial file.
-
-        Parameters
-        ----------
-        partial : PartialFile
-            Begun or resumed.
-
-        Returns
-        -------
-        PartialSamples
-            To be filled.
-        """
+        """Allocate places for all samples in a partial file."""
         return PartialSamples(partial, self.layout, self._capacity)
 
     def fill(self, samples: PartialSamples, progress: Progress) -> PrepareTally:

@@ -125,27 +125,13 @@ class PartialSamples:
         file.allocate(sample_arrays(layout, capacity))
 
     def write(self, split: str, encoded: EncodedSample) -> None:
-        """Write the values of the next sample of a split; `record` makes them count.
-
-        Parameters
-        ----------
-        split : {"train", "test"}
-            The split.
-        encoded : EncodedSample
-            The sample.
-        """
+        """Write the values of the next sample of a split; `record` makes them count."""
         for name, values in encoded.values.items():
             self.file.write(f"{split}/{name}", self.counts[split], values)
         self.counts[split] += 1
 
     def record(self, entries: Iterable[SampleEntry]) -> None:
-        """Append entries to the journal, after the values of their samples.
-
-        Parameters
-        ----------
-        entries : iterable of SampleEntry
-            In the order of the images.
-        """
+        """Append entries to the journal, after the values of their samples."""
         self.file.record(entry.to_json() for entry in entries)
 
     def resume_sample(self, entry: SampleEntry) -> NDArray[np.generic] | bool | None:
@@ -182,20 +168,7 @@ class PartialSamples:
 
 
 def sample_arrays(layout: Layout, counts: dict[str, int]) -> dict[str, RecordArray]:
-    """Return the records of a file by the names of their datasets.
-
-    Parameters
-    ----------
-    layout : Layout
-        Sizes and encodings.
-    counts : dict of int
-        Samples by split.
-
-    Returns
-    -------
-    dict of RecordArray
-        Without their places.
-    """
+    """Return the records of each dataset, `split/name`, without their places."""
     return {
         f"{split}/{name}": RecordArray.of_one_shape(counts[split], *layout.dataset(name))
         for split in SPLITS

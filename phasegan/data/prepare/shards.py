@@ -50,36 +50,12 @@ def shard_path(path: Path, number: int, total: int) -> Path:
 
 
 def shard_paths(path: Path, total: int) -> list[Path]:
-    """Return the files of all shards.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file that merges the shards.
-    total : int
-        Number of shards.
-
-    Returns
-    -------
-    list of pathlib.Path
-        In their order.
-    """
+    """Return the files of all shards, in their order."""
     return [shard_path(path, number, total) for number in range(total)]
 
 
 def listing_path(path: Path) -> Path:
-    """Return the file in which the first job lists the images of the source.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file that merges the shards.
-
-    Returns
-    -------
-    pathlib.Path
-        Beside it, hidden.
-    """
+    """Return the hidden file in which the first job lists the images of the source."""
     return path.with_name(f".{path.name}.list")
 
 
@@ -113,18 +89,7 @@ def check_shards(shards: int | None, shard: int | None, scheduler: str | None) -
 
 
 def started_totals(path: Path) -> set[int]:
-    """Return the numbers of shards into which preparations beside a file were cut.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file that merges the shards.
-
-    Returns
-    -------
-    set of int
-        By the names of finished and partial shards.
-    """
+    """Return the numbers of shards into which preparations beside a file were cut."""
     shard = re.compile(
         rf"\.?{re.escape(path.stem)}-\d{{4}}-of-(\d{{4}}){re.escape(path.suffix)}(\.part)?"
     )
@@ -285,19 +250,7 @@ class ShardedPreparation(Preparation):
     def _merge_if_complete(
         self, total: int, reports: Sequence[PrepareReport], progress: Progress, *, partial: bool
     ) -> PrepareReport:
-        """Join the shards if all are there.
-
-        Parameters
-        ----------
-        total : int
-            How many there are to be.
-        reports : sequence of PrepareReport
-            Reports of the shards that were made now.
-        progress : Progress
-            Where to report.
-        partial : bool
-            Whether other jobs make the others.
-        """
+        """Merge the shards if all are there; `partial`: other jobs make the others."""
         paths = shard_paths(self.path, total)
         done = sum(path.exists() for path in paths)
         report = replace(

@@ -97,17 +97,7 @@ class PrepareTally:
     _digest: Any = field(default_factory=hashlib.sha256)
 
     def add_sample(self, split: str, source: str, source_sha256: str) -> None:
-        """Count a sample.
-
-        Parameters
-        ----------
-        split : {"train", "test"}
-            The split.
-        source : str
-            Name of the image.
-        source_sha256 : str
-            SHA-256 of its file.
-        """
+        """Count a sample."""
         self.counts[split] += 1
         self.hashes[split].add(source_sha256)
         line = f"{split} {source} {source_sha256}\n".encode()
@@ -118,20 +108,7 @@ class PrepareTally:
             self._digest.update(line)
 
     def in_other_split(self, split: str, source_sha256: str) -> bool:
-        """Tell whether a file stands in the other split.
-
-        Parameters
-        ----------
-        split : {"train", "test"}
-            A split.
-        source_sha256 : str
-            SHA-256 of the file.
-
-        Returns
-        -------
-        bool
-            Whether the other one has a sample of it.
-        """
+        """Tell whether the other split has a sample of the same file."""
         return source_sha256 in self.hashes["train" if split == "test" else "test"]
 
     def count_shared(self) -> None:
