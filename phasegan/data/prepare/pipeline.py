@@ -296,14 +296,17 @@ def _unchanged(file: PreparedFile, source: Source) -> bool:
     """Tell whether the images of all samples are unchanged."""
     if not source.external:
         return True  # the listing has seen every byte
-    numbers = {
-        source.item(i).name: i for split_numbers in source.splits().values() for i in split_numbers
-    }
-    return all(
-        name in numbers and source.matches(numbers[name], sha256)
+    unseen = {
+        name: sha256
         for part in (file.train, file.test)
         for name, sha256 in zip(part.sources(), part.source_sha256(), strict=True)
-    )
+    }
+    for numbers in source.splits().values():
+        for number in numbers:
+            sha256 = unseen.pop(source.item(number).name, None)
+            if sha256 is not None and not source.matches(number, sha256):
+                return False
+    return not unseen
 
 
 @dataclass(frozen=True)
