@@ -111,6 +111,15 @@ def test_indices_must_be_integers(tiny, indices):
         file.train.phase(indices)
 
 
+def test_verify_finds_attributes_of_a_split(tiny, tmp_path):
+    path = tmp_path / "t.h5"
+    shutil.copy(tiny, path)
+    with h5py.File(path, "a") as file:
+        file["test"].attrs["note"] = "mine"
+    with phasegan.open(path) as file:
+        assert verify(file) == ["test (description)"]
+
+
 def test_verify_finds_a_changed_attribute(tiny, tmp_path):
     copy = tmp_path / "a.h5"
     shutil.copy(tiny, copy)

@@ -55,6 +55,7 @@ def verify(file: PreparedFile | PairFile, progress: Progress | None = None) -> l
     with progress.task("verifying", total) as task:
         wrong += [problem for name in names if (problem := _check(file, name, task))]
     described = {name: dataset_attributes(name.split("/")[1], file.layout) for name in names}
+    described |= {"train": {}, "test": {}}
     wrong += _misdescribed(file, wrong, described)
     if file.shards:
         wrong += [f"{name} (sources)" for name in names if not _of_shards(file, name)]
