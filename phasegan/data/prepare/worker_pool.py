@@ -1,26 +1,31 @@
 """A pool of processes that decode and transform images on all cores.
 
 They are processes of their own, not forks: safe beside threads, in notebooks and in
-scripts without a main guard. One that dies, of a decoder that crashes or of too
-little memory, is started again; the image that did it is left out.
+scripts without a main guard. Tasks and results are pickles in pipes. A process that dies,
+of a decoder that crashes or of too little memory, is started again; the image that did
+it is left out.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import queue
+import signal
+import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.prepare.encode import BatchResult, ImageBatch
-from phasegan.data.prepare.worker_process import WorkerCrashed, WorkerProcess
 from phasegan.errors import RunError
 
 T = TypeVar("T")
@@ -30,9 +35,94 @@ Work = Callable[[ImageBatch], BatchResult]
 """Function of the processes, for example an `Encoder`; it can be pickled. A task without a result
 would be one that it died of: so it returns reasons, and raises nothing."""
 
-
 MAX_STARTS = 3
-"""How often a process is started anew that ends before it is ready."""
+"""How often a process is started that ends before it is ready."""
+_SERVE = "from phasegan.data.prepare.worker_pool import serve; serve()"
+_PIPE_BYTES = 2**20
+_F_SETPIPE_SZ = 1031
+"""Of Linux: a whole result waits in the pipe."""
+
+
+def serve() -> None:
+    """Serve batches from the standard input, until it ends: what a process of a pool runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that writes
+    source = sys.stdin.buffer
+    # Output of decoders must not get between the results.
+    target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    work, answer = pickle.load(source), True  # ready
+    with quiet_decoders(), contextlib.suppress(EOFError):
+        while True:
+            pickle.dump(answer, target, protocol=5)
+            target.flush()
+            answer = work(pickle.load(source))
+
+
+class _DiedError(Exception):
+    """A process ended before it answered."""
+
+
+class _Process:
+    """A Python process that runs `serve`."""
+
+    def __init__(self) -> None:
+        paths = [path or os.getcwd() for path in sys.path]
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _SERVE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+        except OSError as error:
+            raise RunError(
+                f"a process that decodes cannot be started ({error.strerror or error}); "
+                "try --workers 1"
+            ) from None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._tasks, self._results = self._process.stdin, self._process.stdout
+        self._ready = False
+        with contextlib.suppress(Exception):  # smaller pipes work too
+            import fcntl
+
+            fcntl.fcntl(self._results, _F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def send(self, data: bytes) -> None:
+        """Send a pickle; where it does not arrive, there is no answer."""
+        with contextlib.suppress(OSError, ValueError):
+            self._tasks.write(data)
+            self._tasks.flush()
+
+    def receive(self) -> Any:
+        """Return the next answer; raise `_DiedError` if there is none."""
+        try:
+            return pickle.load(self._results)
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+            raise _DiedError from None
+
+    def wait_ready(self) -> None:
+        """Wait until it has received the work; raise `_DiedError` if it did not."""
+        if not self._ready:
+            self._ready = self.receive()
+
+    def kill(self) -> None:
+        """Stop it at once, whatever it does; `close` is still to be called."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Close its pipes and stop it."""
+        for stream in (self._tasks, self._results):
+            with contextlib.suppress(OSError):
+                stream.close()
+        self._process.kill()
+        self._process.wait()
 
 
 class InProcessPool:
@@ -61,7 +151,7 @@ class InProcessPool:
         return future
 
 
-_spares: list[WorkerProcess] = []
+_spares: list[_Process] = []
 """Processes that were started ahead and wait for a pool."""
 
 
@@ -86,26 +176,21 @@ def prestarted_workers(count: int) -> Iterator[None]:
     RunError
         If they cannot be started.
     """
-    processes = [WorkerProcess() for _ in range(count)]
-    _spares.extend(processes)
+    started: list[_Process] = []
     try:
+        for _ in range(count):
+            started.append(_Process())
+            _spares.append(started[-1])
         yield
     finally:
-        for process in processes:
+        for process in started:
             if process in _spares:
                 _spares.remove(process)
                 process.close()
 
 
-def _take_spare() -> WorkerProcess | None:
-    try:
-        return _spares.pop()
-    except IndexError:
-        return None
-
-
 class WorkerPool:
-    """A pool of worker processes that restarts those that crash.
+    """A pool of worker processes that starts those that die again.
 
     Parameters
     ----------
@@ -113,6 +198,11 @@ class WorkerPool:
         Function from a batch to its result; it can be pickled.
     count : int
         How many, at least 1.
+
+    Attributes
+    ----------
+    ahead : int
+        Batches that keep all of them busy.
 
     Raises
     ------
@@ -123,18 +213,17 @@ class WorkerPool:
     def __init__(self, work: Work, count: int) -> None:
         self.ahead = 3 * count
         self._work = pickle.dumps(work, protocol=5)
-        self._tasks: queue.SimpleQueue[tuple[ImageBatch, Future[BatchResult]] | None] = (
-            queue.SimpleQueue()
-        )
-        self._closing = False
-        self._processes: list[WorkerProcess | None] = [None] * count
-        self._threads = [
-            threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)
-        ]
-        for i in range(count):
-            self._processes[i] = self._start()
-        for thread in self._threads:
-            thread.start()
+        self._lock, self._closing = threading.Lock(), False
+        self._processes: list[_Process] = []
+        self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
+        self._threads = ThreadPoolExecutor(count)
+        """Each of them waits for the answer of one process."""
+        try:
+            for _ in range(count):
+                self._idle.put(self._start())
+        except BaseException:
+            self._close(kill=True)
+            raise
 
     def submit(self, task: ImageBatch) -> Future[BatchResult]:
         """Queue a batch for the next process that is free.
@@ -149,62 +238,68 @@ class WorkerPool:
         concurrent.futures.Future
             Future of a BatchResult.
         """
-        future: Future[BatchResult] = Future()
-        self._tasks.put((task, future))
-        return future
+        return self._threads.submit(self._encode, task)
 
-    def _start(self) -> WorkerProcess:
-        process = _take_spare() or WorkerProcess()
-        process.send_work(self._work)
-        return process
-
-    def _run(self, number: int) -> None:
-        while (entry := self._tasks.get()) is not None:
-            task, future = entry
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(self._serve(number, task))
-            except BaseException as error:  # it belongs to whoever waits for the result
-                future.set_exception(error)
-
-    def _serve(self, number: int, task: ImageBatch) -> BatchResult:
-        """Have a task done; where the process dies of it, image by image."""
-        done = self._ask(number, task)
-        if done is not None:
-            return done
-        if self._closing:
-            return BatchResult(["stopped"] * len(task.jobs), None)
-        if len(task.jobs) == 1:
-            return BatchResult(["the process that decoded it died of it"], None)
+    def _encode(self, task: ImageBatch) -> BatchResult:
+        """Have a batch done; where the process dies of it, image by image."""
+        try:
+            return self._ask(task)
+        except _DiedError:
+            if len(task.jobs) == 1:
+                return BatchResult(["the process that decoded it died of it"], None)
         parts = [
-            self._serve(number, ImageBatch([job], [counted]))
+            self._encode(ImageBatch([job], [counted]))
             for job, counted in zip(task.jobs, task.counted, strict=True)
         ]
         totals = [part.total for part in parts if part.total is not None]
         total = np.stack(totals).sum(0) if totals else None
         return BatchResult([part.results[0] for part in parts], total)
 
-    def _ask(self, number: int, task: ImageBatch) -> BatchResult | None:
-        """Return None if the process died of it."""
-        for _ in range(MAX_STARTS):
-            process = self._processes[number]
-            if process is None:
-                process = self._processes[number] = self._start()
-            if process.wait_ready():
-                break
-            if self._closing:
-                return None
-            process.close()
-            self._processes[number] = None
-        else:
-            raise RunError("processes that decode end as soon as they are started; try --workers 1")
+    def _ask(self, task: ImageBatch) -> BatchResult:
+        process = self._idle.get()
         try:
-            return process.run(task)
-        except WorkerCrashed:
+            for _ in range(MAX_STARTS):
+                try:
+                    process.wait_ready()
+                    break
+                except _DiedError:
+                    process = self._restart(process)
+            else:
+                raise RunError(
+                    "processes that decode end as soon as they are started; try --workers 1"
+                )
+            process.send(pickle.dumps(task, protocol=5))
+            try:
+                result: BatchResult = process.receive()
+                return result
+            except _DiedError:
+                process = self._restart(process)
+                raise
+        finally:
+            self._idle.put(process)
+
+    def _start(self) -> _Process:
+        with self._lock:
+            if self._closing:
+                raise RunError("the pool is closed")
+            process = _spares.pop() if _spares else _Process()
+            self._processes.append(process)
+        process.send(self._work)
+        return process
+
+    def _restart(self, process: _Process) -> _Process:
+        process.close()
+        return self._start()
+
+    def _close(self, *, kill: bool) -> None:
+        with self._lock:
+            self._closing = True
+        if kill:
+            for process in self._processes:
+                process.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._processes:
             process.close()
-            self._processes[number] = None
-            return None
 
     def __enter__(self) -> Self:
         return self
@@ -215,18 +310,7 @@ class WorkerPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closing = True
-        for _ in self._threads:
-            self._tasks.put(None)
-        if error is not None:
-            for process in self._processes:
-                if process is not None:
-                    process.kill()
-        for thread in self._threads:
-            thread.join()
-        for process in self._processes:
-            if process is not None:
-                process.close()
+        self._close(kill=error is not None)
 
 
 def map_in_order(
