@@ -6,7 +6,7 @@ Each of them imports this module: keep its imports small.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,15 +16,14 @@ from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.records import digest
 from phasegan.data.images.notices import ValueRange, value_range
 from phasegan.data.images.pixels import UnreadableImageError
-from phasegan.data.sources import Loader
+from phasegan.data.sources import LoadedImage, Loader
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import encode
 from phasegan.fourier.exact_sum import ExactSum
 from phasegan.fourier.phase import PolarSpectrum, analyse
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One encoded sample."""
 
     source: str
@@ -114,8 +113,7 @@ class Encoder:
             loaded = self.loader.load_square(
                 job, layout.size, layout.channels, layout.bits, self.how
             )
-            sample = _encode_sample(loaded.pixels, layout, loaded.name, loaded.sha256, self.seed)
-            return replace(sample, notices=loaded.notices)
+            return _encode_sample(loaded, layout, self.seed)
         except UnreadableImageError as error:
             return str(error)
         except OSError as error:
@@ -162,40 +160,26 @@ class Encoder:
         )
 
 
-def _encode_sample(
-    pixels: NDArray[np.generic], layout: Layout, source: str, source_sha256: str, seed: int
-) -> Sample:
-    """Transform one fitted image.
+def _encode_sample(loaded: LoadedImage, layout: Layout, seed: int) -> Sample:
+    """Transform one fitted image, whose pixels are those that are stored.
 
-    The layout's noise and rounding change the phase alone; the image, the
-    magnitude and where the phase is undefined are those without them.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        (N, N) or (N, N, 3), already of the layout's dtype: the phase is that
-        of the integers that are stored.
-    layout : Layout
-        Sizes and encodings.
-    source, source_sha256 : str
-        Where the image came from.
-    seed : int
-        Seed of the noise, with the source and its hash: neither the order of the
-        samples nor who encodes them matters.
+    Noise and rounding change the phase alone. The noise depends on the seed, the image's name
+    and hash: neither the order of the samples nor who encodes them matters.
     """
-    image = np.moveaxis(pixels, -1, 0) if layout.planes else pixels
-    image = np.ascontiguousarray(image, dtype=layout.image_dtype)
+    pixels = np.moveaxis(loaded.pixels, -1, 0) if layout.planes else loaded.pixels
+    image = np.ascontiguousarray(pixels, dtype=layout.image_dtype)
     spectrum = analyse(image, layout.frame)
     phase = spectrum.phase
     if layout.degraded:
-        phase = _degrade(spectrum, layout, _generator(seed, source, source_sha256))
+        phase = _degrade(spectrum, layout, _generator(seed, loaded.name, loaded.sha256))
     return Sample(
-        source=source,
-        source_sha256=source_sha256,
+        source=loaded.name,
+        source_sha256=loaded.sha256,
         images=image,
         phase=encode(phase, layout.phase_dtype),
         undefined=spectrum.undefined,
         magnitude=spectrum.magnitude,
+        notices=loaded.notices,
     )
 
 
