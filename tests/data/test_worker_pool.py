@@ -27,6 +27,7 @@ from phasegan.errors import InputError, RunError
 LAYOUT = Layout(size=8, padded=8, channels="gray", bits=8, phase_dtype="uint16")
 LOADERS = '''
 import os
+import time
 from phasegan.data.sources import ArrayLoader
 
 class Deadly(ArrayLoader):
@@ -43,6 +44,11 @@ class Talkative(ArrayLoader):
         os.write(1, b"garbage")
         os.write(2, b"garbage")
         return super().load(ticket)
+
+class Slow(ArrayLoader):
+    """Does not come to an end."""
+    def load(self, ticket):
+        time.sleep(600)
 
 class Unready(ArrayLoader):
     """Ends the process that is to use it."""
@@ -215,6 +221,19 @@ def test_nothing_is_left_of_the_processes(rng):
         _ = 1 / 0
     assert not any(process._process.poll() is None for process in processes)
     assert threading.active_count() == before
+
+
+def test_an_error_does_not_wait_for_decoders(rng, loaders):
+    with (
+        pytest.raises(ZeroDivisionError),
+        WorkerPool(Encoder(loaders.Slow(), LAYOUT, "crop", 0), 2) as pool,
+    ):
+        futures = [pool.submit(ImageBatch(jobs(rng, 2), [True] * 2)) for _ in range(5)]
+        while not all(future.running() for future in futures[:2]):
+            time.sleep(0.01)
+        _ = 1 / 0
+    assert all(future.done() for future in futures)
+    assert len(pool._processes) == 2
 
 
 @pytest.mark.parametrize("from_file", [True, False])

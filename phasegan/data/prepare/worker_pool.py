@@ -117,11 +117,11 @@ class _Process:
         self._process.kill()
 
     def close(self) -> None:
-        """Close its pipes and stop it."""
+        """Stop it, which ends what a thread waits for, and close its pipes."""
+        self._process.kill()
         for stream in (self._tasks, self._results):
             with contextlib.suppress(OSError):
                 stream.close()
-        self._process.kill()
         self._process.wait()
 
 
@@ -297,9 +297,11 @@ class WorkerPool:
         if kill:
             for process in self._processes:
                 process.kill()
-        self._threads.shutdown(cancel_futures=True)
-        for process in self._processes:
-            process.close()
+        try:
+            self._threads.shutdown(cancel_futures=True)
+        finally:
+            for process in self._processes:
+                process.close()
 
     def __enter__(self) -> Self:
         return self
