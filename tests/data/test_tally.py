@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasegan.data.prepare.tally import FileHashes
+from phasegan.data.prepare.loop import FileHashes
 
 
 def sha(number):

@@ -19,7 +19,7 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import ignored_lines
 from phasegan.data.prepare.encode import Encoder
-from phasegan.data.prepare.loop import PrepareLoop
+from phasegan.data.prepare.loop import PrepareLoop, PrepareTally
 from phasegan.data.prepare.partial import (
     PartialFile,
     PartialPaths,
@@ -30,7 +30,6 @@ from phasegan.data.prepare.partial import (
 )
 from phasegan.data.prepare.plan import Partition, Plan
 from phasegan.data.prepare.sample_file import PartialSamples, Provenance, complete
-from phasegan.data.prepare.tally import PrepareTally
 from phasegan.data.recipes import Preprocessing, Recipe
 from phasegan.data.sources import Source
 from phasegan.errors import InputError
