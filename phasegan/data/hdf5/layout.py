@@ -268,8 +268,8 @@ def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
 
 
-def check_version(plain: dict[str, Any], supported: int, where: str) -> None:
-    """Refuse a file of another format version.
+def check_header(plain: dict[str, Any], supported: int, what: str, where: str) -> None:
+    """Refuse a file of another format version, or without checksums of its records.
 
     Parameters
     ----------
@@ -277,6 +277,8 @@ def check_version(plain: dict[str, Any], supported: int, where: str) -> None:
         Root attributes.
     supported : int
         The version that is read.
+    what : str
+        Name of the records, in the plural.
     where : str
         The file, for messages.
 
@@ -291,6 +293,11 @@ def check_version(plain: dict[str, Any], supported: int, where: str) -> None:
             f"{where}: file format version {version}, this phasegan reads version {supported}; "
             "prepare the pictures again, or use the phasegan that wrote it "
             f"({plain.get('phasegan_version', 'unknown')})"
+        )
+    if plain.get("checksum") != CHECKSUM:
+        raise InputError(
+            f"{where}: written by a phasegan from before its first release, without checksums of "
+            f"{what}; prepare the pictures again"
         )
 
 
@@ -329,12 +336,7 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             f"{where}: an HDF5 file, but not one that phasegan prepared; make one with "
             "`phasegan prepare FOLDER`"
         )
-    check_version(plain, FORMAT_VERSION, where)
-    if plain.get("checksum") != CHECKSUM:
-        raise InputError(
-            f"{where}: written by a phasegan from before its first release, without checksums of "
-            "samples; prepare the pictures again"
-        )
+    check_header(plain, FORMAT_VERSION, "samples", where)
     try:
         layout = Layout(
             size=int(plain["N"]),

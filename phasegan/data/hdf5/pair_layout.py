@@ -24,7 +24,7 @@ import numpy as np
 from phasegan.data.hdf5.layout import (
     CHECKSUM,
     attributes_checksum,
-    check_version,
+    check_header,
     one_line,
     plain_attributes,
 )
@@ -158,12 +158,7 @@ def read_metadata(attributes: Any, where: str) -> PairMetadata:
             f"{where}: an HDF5 file, but not one of picture domains; make one with "
             "`phasegan prepare FOLDER`, where FOLDER holds trainA and trainB"
         )
-    check_version(plain, FORMAT_VERSION, where)
-    if plain.get("checksum") != CHECKSUM:
-        raise InputError(
-            f"{where}: written by a phasegan from before its first release, without checksums of "
-            "pictures; prepare the pictures again"
-        )
+    check_header(plain, FORMAT_VERSION, "pictures", where)
     try:
         metadata = _metadata(plain)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
