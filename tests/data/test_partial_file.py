@@ -11,7 +11,7 @@ from PIL import Image
 import phasegan
 from phasegan.data.prepare.partial import PartialFile, PartialPaths
 from phasegan.data.prepare.sample_file import complete
-from phasegan.errors import InputError, Interrupted
+from phasegan.errors import DiskFullError, InputError, Interrupted
 from phasegan.progress import Progress
 
 OPTIONS = {"size": 16, "seed": 3}
@@ -160,6 +160,23 @@ def test_what_was_left_of_something_else_is_not_thrown_away(folder, tmp_path):
         phasegan.prepare(folder, path, size=20, seed=3, overwrite=True, resume=True)
     assert phasegan.prepare(folder, path, size=20, seed=3, overwrite=True).resumed == 0
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_nothing_behind_in_the_end(
+    folder, tmp_path, monkeypatch
+):
+    path = tmp_path / "p.h5"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(DiskFullError):
+        patch.setattr("phasegan.data.prepare.partial.container.create_contiguous", full)
+        phasegan.prepare(folder, path, **OPTIONS)
+    assert PartialPaths.of(path).new_part.exists()
+    with pytest.raises(InputError, match="asked for"):
+        phasegan.prepare(folder, path, samples=39, test=0, size=16, overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["pictures"]
 
 
 def test_a_hopeless_preparation_leaves_nothing(folder, tmp_path):

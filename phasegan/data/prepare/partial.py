@@ -62,10 +62,15 @@ class PartialPaths(NamedTuple):
         """Whether both are there themselves: targets of links are not resumed."""
         return is_plain(self.part) and is_plain(self.journal)
 
+    @property
+    def new_part(self) -> Path:
+        """A part that is not complete itself."""
+        return self.part.with_name(f"{self.part.name}.tmp")
+
     def remove(self) -> None:
-        """Remove both, the journal last: alone it is known to be of no use."""
-        self.part.unlink(missing_ok=True)
-        self.journal.unlink(missing_ok=True)
+        """Remove all, the journal last: alone it is known to be of no use."""
+        for path in (self.new_part, self.part, self.journal):
+            path.unlink(missing_ok=True)
 
 
 class PartialFile:
@@ -137,7 +142,7 @@ class PartialFile:
         if self.is_allocated(layout):
             _restore_metadata(self.paths.part, self._places)
         else:
-            new = self.paths.part.with_suffix(".part.tmp")
+            new = self.paths.new_part
             new.unlink(missing_ok=True)
             self._places = _create(new, arrays)
             os.replace(new, self.paths.part)
