@@ -165,6 +165,8 @@ def _write_splits(
     """Write the small datasets, or all as virtual ones; return their checksums and the source's."""
     source = hashlib.sha256()
     checksums: dict[str, str] = {}
+    # Copied splits are written by turns, virtual ones one after the other: the bytes of the file
+    # follow from it, and equal input writes equal bytes whatever version writes it.
     for names in [SPLITS] if max_name_bytes is not None else [(name,) for name in SPLITS]:
         writers = {
             name: _virtual_split(file, name, files, segments)
