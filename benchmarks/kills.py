@@ -2,8 +2,8 @@
 
     python benchmarks/kills.py --kills 200 --seed 0 --json benchmarks/results/reliability/kills.json
 
-`prepare`, `train` (presets physics, paper, translation) and `bench`, all tiny, are killed
-again and again (seven of ten times by SIGKILL, else by SIGTERM or SIGINT), each time
+`prepare` (phases, domains), `train` (presets physics, paper, translation) and `bench`, all
+tiny, are killed again and again (seven of ten times by SIGKILL, else by SIGTERM or SIGINT), each time
 continued by the same command, until they finish. Most kills come at a moment that is
 uniform over the time of an uninterrupted run, some in the first milliseconds, some right
 after a file in the output changes, some when the output is complete but the process still
@@ -33,7 +33,10 @@ from survival.commands import Command, choose, make_commands
 from survival.outputs import Broken, all_whole, contents, hidden, same
 from survival.rows import make_row, print_rows, write_rows
 
-SHARES = {"prepare": 6, "train physics": 3, "train paper": 3, "train translation": 3, "bench": 5}
+SHARES = {
+    "prepare": 6, "prepare domains": 4, "train physics": 2, "train paper": 2,
+    "train translation": 2, "bench": 4,
+}  # fmt: skip
 """How the kills are shared out."""
 SIGNALS = (signal.SIGKILL,) * 7 + (signal.SIGTERM,) * 2 + (signal.SIGINT,)
 CAUGHT = {signal.SIGKILL: {-9, 0}, signal.SIGTERM: {143, -15, 0}, signal.SIGINT: {130, -2, 0}}

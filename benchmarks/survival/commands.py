@@ -71,6 +71,8 @@ def make_commands(folder: Path, epochs: int = 20) -> dict[str, Command]:
     _write_pictures(folder / "pictures", PICTURES, SIDE)
     for domain, count in (("trainA", 5), ("trainB", 3), ("testA", 2), ("testB", 2)):
         _write_pictures(folder / "pair" / domain, count, 30, colours=3)
+    for domain, count in (("trainA", PICTURES // 2), ("trainB", PICTURES // 2), ("testA", 20)):
+        _write_pictures(folder / "domains" / domain, count, SIDE, colours=3)
     crops = {"size": 32, "samples": 6, "test": 3}
     phasegan.prepare("builtin", folder / "paper.h5", **crops)
     noisy = {"oversample": 1.5, "phase_noise": 0.2, "phase_bits": 8}
@@ -85,7 +87,14 @@ def make_commands(folder: Path, epochs: int = 20) -> dict[str, Command]:
             ("prepare", str(folder / "pictures"), "--size", str(SIDE), "--resume", *alone),
             lambda output: output.exists(),
             foresees=True,
-        )
+        ),
+        Command(
+            "prepare domains",
+            "domains.h5",
+            ("prepare", str(folder / "domains"), "--load", str(SIDE), "--resume", *alone),
+            lambda output: output.exists(),
+            foresees=True,
+        ),
     ]
     alone = ("--device", "cpu", *alone)
     data = {"physics": "physics.h5", "paper": "paper.h5", "translation": "pair"}
