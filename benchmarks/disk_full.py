@@ -3,8 +3,8 @@
     python benchmarks/disk_full.py --json benchmarks/results/reliability/disk-full.json
 
 `prepare` (phases, domains), `train` (presets physics, paper, translation) and `bench`, all
-tiny, write to a small tmpfs (which takes root; `--folder` names another small file system instead) on
-which a file leaves them so much room and no more, from none to nearly enough. Each
+tiny, write to a small tmpfs (which takes root; `--folder` names another small file system
+instead) on which a file leaves them so much room and no more, from none to nearly enough. Each
 must end with status 1 and one line on standard error that names the file or the output,
 says why and what to do; no file with a final name may be half a file. Then the file is
 removed, and the command continued: the result must be that of an uninterrupted run. The

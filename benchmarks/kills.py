@@ -3,8 +3,8 @@
     python benchmarks/kills.py --kills 200 --seed 0 --json benchmarks/results/reliability/kills.json
 
 `prepare` (phases, domains), `train` (presets physics, paper, translation) and `bench`, all
-tiny, are killed again and again (seven of ten times by SIGKILL, else by SIGTERM or SIGINT), each time
-continued by the same command, until they finish. Most kills come at a moment that is
+tiny, are killed again and again (seven of ten times by SIGKILL, else by SIGTERM or SIGINT),
+each time continued by the same command, until they finish. Most kills come at a moment that is
 uniform over the time of an uninterrupted run, some in the first milliseconds, some right
 after a file in the output changes, some when the output is complete but the process still
 runs. After every kill each file with a final name must be whole, and nothing but the
