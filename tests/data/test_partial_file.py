@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import phasegan
+from phasegan.data.hdf5 import container
 from phasegan.data.prepare.partial import PartialFile, PartialPaths
 from phasegan.data.prepare.sample_file import complete
 from phasegan.errors import DiskFullError, InputError, Interrupted
@@ -162,21 +163,19 @@ def test_what_was_left_of_something_else_is_not_thrown_away(folder, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_disk_that_is_full_at_the_start_leaves_nothing_behind_in_the_end(
-    folder, tmp_path, monkeypatch
-):
-    path = tmp_path / "p.h5"
+def test_a_disk_that_is_full_at_the_start_leaves_what_goes_on(folder, tmp_path, monkeypatch):
+    path, create = tmp_path / "p.h5", container.create_contiguous
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    def full(group, name, array):
+        if name == "images":
+            raise OSError(28, "No space left on device")
+        return create(group, name, array)
 
     with monkeypatch.context() as patch, pytest.raises(DiskFullError):
-        patch.setattr("phasegan.data.prepare.partial.container.create_contiguous", full)
+        patch.setattr(container, "create_contiguous", full)
         phasegan.prepare(folder, path, **OPTIONS)
-    assert PartialPaths.of(path).new_part.exists()
-    with pytest.raises(InputError, match="asked for"):
-        phasegan.prepare(folder, path, samples=39, test=0, size=16, overwrite=True)
-    assert [p.name for p in tmp_path.iterdir()] == ["pictures"]
+    assert {p.name for p in tmp_path.iterdir()} == {"pictures", ".p.h5.part", ".p.h5.journal"}
+    assert phasegan.prepare(folder, path, **OPTIONS).resumed == 0
 
 
 def test_a_hopeless_preparation_leaves_nothing(folder, tmp_path):

@@ -117,6 +117,12 @@ def _formats() -> tuple[str, ...]:
     return tuple(sorted(formats, key=lambda name: name not in _USUAL))
 
 
+def _identified(data: bytes) -> Image.Image:
+    """Open a file with Pillow; for a JPEG or PNG no other plugin has to be loaded."""
+    usual = data.startswith((b"\xff\xd8\xff", PNG_SIGNATURE))
+    return Image.open(io.BytesIO(data), formats=("JPEG", "PNG") if usual else _formats())
+
+
 def image_suffixes() -> frozenset[str]:
     """Return the suffixes of image files, lower case, with the dot."""
     Image.init()
@@ -268,7 +274,7 @@ def bit_depth(data: bytes) -> int:
         if image_format.matches(data):
             return image_format.depth
     try:
-        image = Image.open(io.BytesIO(data), formats=_formats())
+        image = _identified(data)
     except Image.UnidentifiedImageError:
         return tiff.tiff_depth(data) if tiff.is_tiff(data) else 8
     except Exception:  # an unreadable image is named when it is decoded
@@ -315,7 +321,7 @@ def _open(data: bytes, notes: ImageNotices) -> Pixels | Image.Image:
         if image_format.matches(data):
             return image_format.decode(data)
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
+        image = _identified(data)
     except Image.UnidentifiedImageError:
         if tiff.is_tiff(data):
             return tiff.open_tiff(data, notes)

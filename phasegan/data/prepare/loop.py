@@ -325,7 +325,7 @@ class PrepareLoop:
         elif self._unsplit and tally.in_other_split(split, result.source_sha256):
             reason = f"the same file stands in the {'train' if split == 'test' else 'test'} split"
         else:
-            self._partial.write(split, result)
+            self._partial.add(split, result)
             tally.add_sample(split, result.source, result.source_sha256)
             tally.notices.add(result.notices, result.source)
             if result.value_range is not None and len(tally.value_ranges) < _MAX_VALUE_RANGES:

@@ -144,8 +144,12 @@ class PartialFile:
         else:
             new = self.paths.new_part
             new.unlink(missing_ok=True)
-            self._places = _create(new, arrays)
-            os.replace(new, self.paths.part)
+            try:
+                self._places = _create(new, arrays)
+                os.replace(new, self.paths.part)
+            except BaseException:
+                new.unlink(missing_ok=True)
+                raise
             self._places |= {} if layout is None else {"digests": layout}
             self._journal.append([[PLACES, self._places]])
         # Older journals call them `places`, or name the group alone.
@@ -154,20 +158,20 @@ class PartialFile:
             place = offsets[name if name in offsets else name.split("/")[0]]
             self._arrays[name] = replace(array, place=place)
 
-    def write(self, name: str, row: int, values: NDArray[Any]) -> None:
-        """Write a record at its place; `record` makes it count.
+    def write(self, name: str, row: int, *values: NDArray[Any]) -> None:
+        """Write consecutive records at their places; `record` makes them count.
 
         Parameters
         ----------
         name : str
             The dataset.
         row : int
-            Of the record.
-        values : numpy.ndarray
-            C-contiguous.
+            Of the first record.
+        *values : numpy.ndarray
+            The records, each C-contiguous.
         """
-        self._file.write(self._arrays[name].start(row), values)
-        self._unflushed += values.nbytes
+        self._file.write(self._arrays[name].start(row), *values)
+        self._unflushed += sum(value.nbytes for value in values)
 
     def read(self, name: str, row: int, into: NDArray[Any], checksum: bytes | None) -> bool:
         """Read a record.

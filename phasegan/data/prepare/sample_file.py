@@ -122,16 +122,21 @@ class PartialSamples:
     def __init__(self, file: PartialFile, layout: Layout, capacity: dict[str, int]) -> None:
         self.file, self.layout = file, layout
         self.counts = dict.fromkeys(SPLITS, 0)
+        self._unwritten: dict[str, list[EncodedSample]] = {split: [] for split in SPLITS}
         file.allocate(sample_arrays(layout, capacity))
 
-    def write(self, split: str, encoded: EncodedSample) -> None:
-        """Write the values of the next sample of a split; `record` makes them count."""
-        for name, values in encoded.values.items():
-            self.file.write(f"{split}/{name}", self.counts[split], values)
+    def add(self, split: str, encoded: EncodedSample) -> None:
+        """Add the next sample of a split, which `record` writes."""
+        self._unwritten[split].append(encoded)
         self.counts[split] += 1
 
     def record(self, entries: Iterable[SampleEntry]) -> None:
-        """Append entries to the journal, after the values of their samples."""
+        """Write the samples that were added, then record all images in the journal."""
+        for split, samples in self._unwritten.items():
+            for name in self.layout.raw if samples else ():
+                values = (sample.values[name] for sample in samples)
+                self.file.write(f"{split}/{name}", self.counts[split] - len(samples), *values)
+            samples.clear()
         self.file.record(entry.to_json() for entry in entries)
 
     def resume_sample(self, entry: SampleEntry) -> NDArray[np.generic] | bool | None:
