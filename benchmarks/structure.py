@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "phasegan"
@@ -199,11 +200,15 @@ def one_picture(folder: Path, output: Path) -> Callable[[], object]:
 
         __enter__ = __exit__ = lambda self, *error: self
 
-    loop.WorkerPool = InProcessPool  # type: ignore[misc, assignment]
     recipe = override(resolve_recipe(folder), {"size": 32})
     job = Preparation(recipe, output, 1, False, False).job(open_source(recipe))
     files = [job.allocate(PartialFile(output.with_suffix(f".{i}"), {})) for i in range(2)]
-    return lambda: job.fill(files.pop(), Progress())
+
+    def fill() -> None:
+        with mock.patch.object(loop, "WorkerPool", InProcessPool):
+            job.fill(files.pop(), Progress())
+
+    return fill
 
 
 def one_step(file: Path, preset: str) -> Callable[[], object]:
