@@ -15,7 +15,7 @@ from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.images.decoding import pixel_suffixes, read_full_depth
 from phasegan.data.images.notices import ignored_lines
 from phasegan.data.images.pixel_format import PixelFormat
-from phasegan.data.images.pixels import DecodedImage, UnreadableImageError
+from phasegan.data.images.pixels import DecodedImage, UnreadableImageError, set_pixel_limit
 from phasegan.errors import InputError
 from phasegan.io.untrusted import UnreadableFileError, read_regular, walk
 from phasegan.progress import Progress
@@ -115,6 +115,7 @@ class FolderImages(ImageSet):
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder")
+        set_pixel_limit()
         suffixes, self.label, self.root = pixel_suffixes(), str(root), root
         linked: list[str] = []
         self._paths: list[Path] = []

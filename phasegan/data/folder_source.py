@@ -21,7 +21,7 @@ from phasegan.data.images.decoding import (
     read_square,
 )
 from phasegan.data.images.notices import ImageNotices, ignored_lines
-from phasegan.data.images.pixels import Pixels, UnreadableImageError
+from phasegan.data.images.pixels import Pixels, UnreadableImageError, set_pixel_limit
 from phasegan.data.sources import (
     SPLITS,
     LoadedImage,
@@ -113,6 +113,7 @@ class ImageFolder(Source):
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         super().__init__(str(root))
+        set_pixel_limit()
         self.root = Path(root)
         self._depth: int | None = None
         self._listing: str | None = None

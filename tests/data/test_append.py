@@ -1,14 +1,19 @@
 """Adding pictures to a prepared file."""
 
+import hashlib
+import json
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
 import phasegan
+from phasegan.data.hdf5.layout import attributes_checksum, plain_attributes
 from phasegan.data.hdf5.verification import verify
-from phasegan.errors import InputError, Interrupted
+from phasegan.data.prepare import combine
+from phasegan.errors import InputError, Interrupted, RunError
 from phasegan.fourier.exact_sum import ExactSum, fraction_bits
 from phasegan.fourier.phase import analyse
 
@@ -91,6 +96,58 @@ def test_the_mean_is_the_exact_sum_whatever_was_added_when(tmp_path, rng, held, 
         for image in file.train.images():
             total.add(analyse(image, file.layout.frame).magnitude)
         np.testing.assert_array_equal(file.mean_magnitude(), total.mean(count))
+
+
+def test_a_mean_that_was_averaged_once_is_made_exact(tmp_path, rng):
+    """As earlier versions did; its steps of rounding say nothing of that."""
+    path, folder = tmp_path / "p.h5", tmp_path / "pictures"
+    for split in ("train", "test"):
+        make(folder / split, rng, range(20))
+    phasegan.prepare(folder, path, **OPTIONS)
+    with h5py.File(path, "r+") as file:
+        mean = file["train/mean_magnitude"]
+        mean[...] = mean[...] * (1 + 1e-12)
+        sums = json.loads(file.attrs["checksums"])
+        sums["train/mean_magnitude"] = hashlib.sha256(mean[()].data).hexdigest()
+        file.attrs.modify("checksums", np.bytes_(json.dumps(sums, sort_keys=True)))
+        plain = plain_attributes(file.attrs, "")
+        file.attrs.modify("attributes_checksum", np.bytes_(attributes_checksum(plain)))
+    make(folder / "train", rng, range(100, 103))
+    phasegan.prepare(folder, path, add=True)
+    with phasegan.open(path) as file:
+        total = ExactSum(file.attributes["magnitude_steps"])
+        for image in file.train.images():
+            total.add(analyse(image, file.layout.frame).magnitude)
+        np.testing.assert_array_equal(file.mean_magnitude(), total.mean(23))
+
+
+def test_an_addition_that_the_disk_did_not_keep_leaves_the_file(folder, tmp_path, rng, monkeypatch):
+    path = tmp_path / "p.h5"
+    phasegan.prepare(folder, path, **OPTIONS)
+    before = path.read_bytes()
+    make(folder, rng, range(200, 210))
+    check = combine.check_written
+
+    def losing(part, final):
+        data = bytearray(part.read_bytes())
+        data[-3000:-2000] = bytes(1000)
+        part.write_bytes(data)
+        check(part, final)
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="did not keep what was"):
+        patch.setattr(combine, "check_written", losing)
+        phasegan.prepare(folder, path, add=True)
+    assert path.read_bytes() == before
+    phasegan.prepare(folder, path, add=True)
+    assert {p.name for p in tmp_path.iterdir()} == {"pictures", "p.h5"}
+
+
+def test_what_a_killed_addition_left_goes(folder, tmp_path):
+    path = tmp_path / "p.h5"
+    phasegan.prepare(folder, path, **OPTIONS)
+    (tmp_path / ".p.h5.added").write_bytes(b"killed before it was removed")
+    assert not phasegan.prepare(folder, path, add=True).written
+    assert {p.name for p in tmp_path.iterdir()} == {"pictures", "p.h5"}
 
 
 def test_no_picture_is_added_twice(folder, tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +13,8 @@ import phasegan
 from phasegan.data.hdf5 import container
 from phasegan.data.prepare.partial import PartialFile, PartialPaths
 from phasegan.data.prepare.sample_file import complete
-from phasegan.errors import DiskFullError, InputError, Interrupted
+from phasegan.errors import DiskFullError, InputError, Interrupted, RunError
+from phasegan.io.append_log import AppendLog
 from phasegan.progress import Progress
 
 OPTIONS = {"size": 16, "seed": 3}
@@ -176,6 +178,50 @@ def test_a_disk_that_is_full_at_the_start_leaves_what_goes_on(folder, tmp_path, 
         phasegan.prepare(folder, path, **OPTIONS)
     assert {p.name for p in tmp_path.iterdir()} == {"pictures", ".p.h5.part", ".p.h5.journal"}
     assert phasegan.prepare(folder, path, **OPTIONS).resumed == 0
+
+
+def test_what_a_disk_did_not_keep_is_no_finished_file(folder, tmp_path, monkeypatch):
+    """h5py swallows an error of a write while it closes an object."""
+    whole, path = tmp_path / "whole.h5", tmp_path / "p.h5"
+    phasegan.prepare(folder, whole, **OPTIONS)
+
+    def losing(part, *arguments):
+        complete(part, *arguments)
+        with h5py.File(part) as file:
+            place = file["train/source"].id.get_chunk_info(0).byte_offset
+        with open(part, "r+b") as stream:
+            stream.seek(place)
+            stream.write(b"\0" * 40)
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="did not keep what was"):
+        patch.setattr("phasegan.data.prepare.pipeline.complete", losing)
+        phasegan.prepare(folder, path, **OPTIONS)
+    assert not path.exists()
+    assert phasegan.prepare(folder, path, **OPTIONS).resumed == 40
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_nothing_is_left_of_a_picture_that_became_unreadable(folder, tmp_path):
+    path = tmp_path / "p.h5"
+    interrupted(folder, path, 38)
+    lost = folder / "12.png"
+    lost.write_bytes(b"x" * lost.stat().st_size)
+    phasegan.prepare(folder, path, **OPTIONS)
+    fresh = tmp_path / "fresh.h5"
+    phasegan.prepare(folder, fresh, **OPTIONS)
+    assert path.read_bytes() == fresh.read_bytes()
+
+
+@pytest.mark.parametrize("value", [["x"], [], {}, 3, ["train", "a"], ["train", "a", "b", 5]])
+def test_whole_lines_of_a_journal_that_make_no_sense_end_it(folder, tmp_path, value):
+    whole, path = tmp_path / "whole.h5", tmp_path / "p.h5"
+    phasegan.prepare(folder, whole, **OPTIONS)
+    interrupted(folder, path, 30)
+    log = AppendLog(PartialPaths.of(path).journal)
+    log.append([value])
+    log.close()
+    assert phasegan.prepare(folder, path, **OPTIONS).resumed > 10
+    assert path.read_bytes() == whole.read_bytes()
 
 
 def test_a_hopeless_preparation_leaves_nothing(folder, tmp_path):

@@ -311,3 +311,11 @@ def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no pictures"):
         phasegan.prepare(tmp_path / "empty", tmp_path / "x.h5")
+
+
+def test_a_limit_on_pixels_that_is_no_number_is_one_line(pictures, run_cli, monkeypatch):
+    monkeypatch.setenv("PHASEGAN_MAX_PIXELS", "abc")
+    said = run_cli("prepare", pictures, "--size", 16)
+    assert said.status == 2
+    assert said.err.count("\n") == 1
+    assert "PHASEGAN_MAX_PIXELS=abc: must be a number of pixels" in said.err

@@ -140,6 +140,12 @@ class _Members:
             raise InputError(
                 f"{self.archive}: {name[:80]!r} is in it twice, or is a file and a folder"
             ) from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise InputError(
+                f"{self.archive}: holds the name {name[:80]!r}…, longer than this disk takes"
+            ) from None
         self.written += 1
         return wanted.as_posix()
 

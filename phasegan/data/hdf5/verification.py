@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -12,12 +13,12 @@ import numpy as np
 from phasegan.data.hdf5 import pair_layout
 from phasegan.data.hdf5.container import decode_text
 from phasegan.data.hdf5.layout import SHARDS, dataset_attributes
-from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile
+from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile, is_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.record_file import RecordFile
 from phasegan.data.hdf5.records import dataset_checksum, mask_record
 from phasegan.data.hdf5.split import PreparedSplit
-from phasegan.errors import InputError
+from phasegan.errors import InputError, RunError
 from phasegan.progress import Progress, ProgressTask
 
 _BLOCK = 4096
@@ -25,7 +26,9 @@ _NAMED = 5
 """Damaged samples, or images, that are named."""
 
 
-def verify(file: PreparedFile | PairFile, progress: Progress | None = None) -> list[str]:
+def verify(
+    file: PreparedFile | PairFile, progress: Progress | None = None, *, records: bool = True
+) -> list[str]:
     """Compute every checksum of a prepared file again.
 
     Parameters
@@ -34,6 +37,8 @@ def verify(file: PreparedFile | PairFile, progress: Progress | None = None) -> l
         The file.
     progress : Progress, optional
         Follows the samples or images; silent by default.
+    records : bool
+        Also those of each sample or image, in shards too (default).
 
     Returns
     -------
@@ -44,16 +49,17 @@ def verify(file: PreparedFile | PairFile, progress: Progress | None = None) -> l
     """
     progress = progress or Progress()
     if isinstance(file, PairFile):
-        return _verify_pair(file, progress)
+        return _verify_pair(file, progress, records)
     names = [f"{s}/{d}" for s in ("train", "test") for d in file.layout.datasets]
     if file.has_images:
         names.append("train/mean_magnitude")
     wrong = [] if file.attributes["intact"] else ["attributes"]
-    for shard in file.shards:
+    for shard in file.shards if records else ():
         wrong += [f"{shard.path.name}: {problem}" for problem in verify(shard, progress)]
     total = len(file.layout.raw) * (len(file.train) + len(file.test))
     with progress.task("verifying", total) as task:
-        wrong += [problem for name in names if (problem := _check(file, name, task))]
+        each = records and not file.shards  # each shard was verified by itself
+        wrong += [problem for name in names if (problem := _check(file, name, task, each))]
     described = {name: dataset_attributes(name.split("/")[1], file.layout) for name in names}
     described |= {"train": {}, "test": {}}
     wrong += _misdescribed(file, wrong, described)
@@ -63,11 +69,40 @@ def verify(file: PreparedFile | PairFile, progress: Progress | None = None) -> l
     return wrong + _strangers(file, {"train", "test", *names})
 
 
-def _verify_pair(file: PairFile, progress: Progress) -> list[str]:
+def check_written(path: Path, final: Path) -> None:
+    """Refuse a new file of which anything but samples is not what was written.
+
+    An error of the disk while HDF5 closes an object is swallowed by h5py.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, closed.
+    final : pathlib.Path
+        The name that it is to get, for messages.
+
+    Raises
+    ------
+    RunError
+        Naming what is wrong.
+    """
+    try:
+        with (PairFile if is_pair_file(path) else PreparedFile)(path) as file:
+            wrong = verify(file, records=False)
+    except InputError as error:
+        wrong = [str(error).removeprefix(f"{path}: ")]
+    if wrong:
+        raise RunError(
+            f"{final}: the disk did not keep what was written ({'; '.join(wrong)}); check the "
+            "disk, then give the same command again"
+        )
+
+
+def _verify_pair(file: PairFile, progress: Progress, records: bool) -> list[str]:
     wrong = [] if file.metadata.intact else ["attributes"]
     with progress.task("verifying", sum(map(len, file.groups.values()))) as task:
         for name, group in file.groups.items():
-            wrong += _check_group(file, name, group, task)
+            wrong += _check_group(file, name, group, task, records)
     described: dict[str, dict[str, Any]] = {name: {} for name in file.groups} | {
         f"{group}/{name}": {"axes": ", ".join(labels)}
         for group in file.groups
@@ -76,10 +111,12 @@ def _verify_pair(file: PairFile, progress: Progress) -> list[str]:
     return wrong + _misdescribed(file, wrong, described) + _strangers(file, described)
 
 
-def _check_group(file: PairFile, name: str, group: HDF5Images, task: ProgressTask) -> list[str]:
+def _check_group(
+    file: PairFile, name: str, group: HDF5Images, task: ProgressTask, records: bool
+) -> list[str]:
     wrong: list[str] = []
     damaged: list[str] = []
-    for row, intact in group.verify():
+    for row, intact in group.verify() if records else ():
         damaged += [] if intact else [group.names[row]]
         task.advance()
     if damaged:
@@ -155,14 +192,14 @@ def _of_shards(prepared: PreparedFile, name: str) -> bool:
     return prepared.read(compare)
 
 
-def _check(prepared: PreparedFile, name: str, task: ProgressTask) -> str:
+def _check(prepared: PreparedFile, name: str, task: ProgressTask, each: bool) -> str:
     """Describe the damage to a dataset; empty if there is none."""
     group, short = name.split("/")
     expected = prepared.attributes["checksums"].get(name)
     split = prepared.split(group)
     try:
         if short in prepared.layout.raw:
-            return _check_samples(split, short, name, expected, task, bool(prepared.shards))
+            return _check_samples(split, short, name, expected, task, each)
         if short == "mean_magnitude":
             checksum = hashlib.sha256(prepared.mean_magnitude().data).hexdigest()
         elif short == "undefined":
@@ -189,9 +226,9 @@ def _check_samples(
     name: str,
     expected: str | None,
     task: ProgressTask,
-    shards: bool,
+    each: bool,
 ) -> str:
-    checked = [] if shards else split.verify(short, task.advance)  # each shard was, by itself
+    checked = split.verify(short, task.advance) if each else ()
     wrong = [row for row, intact in checked if not intact]
     if wrong:
         return f"{name} ({_counted(wrong, 'sample')})"

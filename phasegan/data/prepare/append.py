@@ -14,7 +14,7 @@ from phasegan.data.hdf5.layout import SPLITS
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.prepare.combine import Origin, Segment, combine
-from phasegan.data.prepare.partial import check_disk_space, resume_hint
+from phasegan.data.prepare.partial import PartialPaths, check_disk_space, resume_hint
 from phasegan.data.prepare.pipeline import PrepareJob, PrepareReport, recipe_record
 from phasegan.data.prepare.plan import Plan
 from phasegan.data.prepare.worker_pool import map_in_order
@@ -154,15 +154,17 @@ def append_images(
             }
         )
         same = _names(recipe_record(recipe)) == _names(file_recipe)
+        extra = path.with_name(f".{path.name}.added")
         if not len(new_images):
             file.close()
+            extra.unlink(missing_ok=True)
+            PartialPaths.of(extra).remove()
             return PrepareReport(
                 path, file.layout, len(file.train), len(file.test), ignored=source.ignored,
                 known=new_images.known, written=False,
             )  # fmt: skip
         if new_images.depth() > file.layout.bits:
             raise InputError(f"{path}: holds 8-bit images, {source.label} has pictures of 16 bit")
-        extra = path.with_name(f".{path.name}.added")
         with resume_hint(path):
             report = _prepare_extra(extra, new_images, file, recipe, workers, progress)
             with PreparedFile(extra) as added:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from phasegan.data.hdf5.layout import SHARDS, SPLITS, Layout, dataset_attributes
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.records import PositionalFile
 from phasegan.data.hdf5.split import PreparedSplit
+from phasegan.data.hdf5.verification import check_written
+from phasegan.data.prepare.partial import check_disk_space
 from phasegan.data.prepare.sample_file import (
     Provenance,
     SampleEntry,
@@ -33,6 +36,8 @@ from phasegan.io.atomic import atomic_file
 _ROWS = 4096
 """Samples whose names and checksums are read at once."""
 _BLOCK_BYTES = 2**24
+_METADATA_BYTES = 4096
+"""Of a segment in all virtual datasets, roughly."""
 
 
 class Segment(NamedTuple):
@@ -108,6 +113,9 @@ def combine(
     steps = files[0].attributes["magnitude_steps"]
     if not virtual:
         steps = fraction_bits(layout.size**2 * layout.data_range, counts["train"])
+    if virtual:  # what is copied was asked for before the new samples were prepared
+        needed = _METADATA_BYTES * (1 + len(segments)) + 8 * math.prod(layout.phase_shape)
+        check_disk_space(path, 2**20 + needed, "another folder")
     with atomic_file(path) as temporary:
         if virtual:
             file = container.create(temporary, sealed=True)
@@ -131,6 +139,7 @@ def combine(
             write_attributes(file, layout, provenance, checksums)
         if virtual:
             container.seal(temporary)
+        check_written(temporary, path)
     return counts
 
 
@@ -218,16 +227,27 @@ def _mean(files: Sequence[PreparedFile], steps: int) -> NDArray[np.float64]:
     """Return the mean magnitude of all training samples: equal to that of one file."""
     total = ExactSum(steps)
     for file in files:
-        count = len(file.train)
-        if count and file.attributes["magnitude_steps"] == steps:
-            total.merge(sum_from_mean(file.mean_magnitude(), count, steps))
-        elif count:  # rounded to other steps: only the images say what the sum is
-            block = max(1, _BLOCK_BYTES // file.layout.sample_bytes)
-            for start in range(0, count, block):
-                for image in file.train.images(slice(start, start + block)):
-                    total.add(analyse(image, file.layout.frame).magnitude)
+        if len(file.train):
+            total.merge(_magnitudes(file, steps))
         file.close()
     return total.mean(sum(len(file.train) for file in files))
+
+
+def _magnitudes(file: PreparedFile, steps: int) -> NDArray[np.int64] | None:
+    """Return the sum of a file's magnitudes, in steps of rounding."""
+    count, total = len(file.train), ExactSum(steps)
+    if file.attributes["magnitude_steps"] == steps:
+        mean = file.mean_magnitude()
+        total.merge(sum_from_mean(mean, count, steps))
+        if np.array_equal(total.mean(count), mean):
+            return total.total
+        total = ExactSum(steps)
+    # Rounded to other steps, or averaged by an earlier version: the images say what the sum is.
+    block = max(1, _BLOCK_BYTES // file.layout.sample_bytes)
+    for start in range(0, count, block):
+        for image in file.train.images(slice(start, start + block)):
+            total.add(analyse(image, file.layout.frame).magnitude)
+    return total.total
 
 
 def _create_virtual(

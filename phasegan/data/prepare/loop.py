@@ -177,7 +177,7 @@ class PrepareLoop:
         self._workers = workers
         self._in_flight = 0
         self._unsplit = None in source.splits()
-        self._replay: Iterator[tuple[int, SampleEntry]] | None = partial.entries()
+        self._replay: Iterator[tuple[int, SampleEntry | None]] | None = partial.entries()
         self.tally = PrepareTally()
 
     def run(self) -> PrepareTally:

@@ -24,12 +24,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.config.settings import differences
 from phasegan.data.hdf5 import container
 from phasegan.data.hdf5.reader import check_replaceable
 from phasegan.data.hdf5.records import PositionalFile, RecordArray, digest
+from phasegan.data.hdf5.verification import check_written
 from phasegan.errors import InputError, Interrupted, RunError, disk_full_guard
 from phasegan.io import atomic
 from phasegan.io.append_log import AppendLog
@@ -87,11 +89,14 @@ class PartialFile:
     ----------
     paths : PartialPaths
         Its files.
+    resumed : bool
+        Whether they were there.
     """
 
     def __init__(self, final: Path, fingerprint: dict[str, Any]) -> None:
         self.paths = PartialPaths.of(final)
         head = _head(final)
+        self.resumed = head is not None
         if head is None:
             self.paths.remove()
             self.paths.part.touch(exist_ok=False)
@@ -115,11 +120,12 @@ class PartialFile:
         return None if head is None else head["about"]
 
     def lines(self) -> Iterator[tuple[int, list[Any]]]:
-        """Yield the offset and the value of each line of the journal."""
+        """Yield the offset and the values of each line of the journal."""
         for offset, value in self._journal.values():
-            if value[0] == PLACES:
-                self._places = value[1]
-            yield offset, value
+            values = value if isinstance(value, list) and value else [None]
+            if values[0] == PLACES and isinstance(values[-1], dict):
+                self._places = values[-1]
+            yield offset, values
 
     def forget_from(self, offset: int | None) -> None:
         """Cut the journal off at the offset of a line; None: nothing."""
@@ -198,6 +204,22 @@ class PartialFile:
             return False
         return digest(into) == checksum
 
+    def clear_from(self, name: str, row: int) -> None:
+        """Overwrite records with zeros, from a row on to the last one.
+
+        Parameters
+        ----------
+        name : str
+            The dataset.
+        row : int
+            The first record.
+        """
+        array = self._arrays[name]
+        place, end = array.start(row), array.place + array.nbytes
+        zeros = np.zeros(min(_FLUSH_BYTES, end - place), np.uint8)
+        for start in range(place, end, _FLUSH_BYTES):
+            self._file.write(start, zeros[: end - start])
+
     def record(self, lines: Iterable[Any]) -> None:
         """Append lines to the journal, after the records that they name.
 
@@ -228,7 +250,8 @@ class PartialFile:
 
 def _head(final: Path) -> dict[str, Any] | None:
     names = PartialPaths.of(final)
-    return AppendLog.read_head(names.journal) if names.exist else None
+    head = AppendLog.read_head(names.journal) if names.exist else None
+    return head if head is not None and isinstance(head.get("about"), dict) else None
 
 
 def _flush(descriptor: int) -> None:
@@ -394,6 +417,8 @@ def resumable_output(path: Path, fingerprint: dict[str, Any]) -> Iterator[Partia
         In place of KeyboardInterrupt.
     DiskFullError
         In place of the errors of a full disk.
+    RunError
+        If the disk did not keep what was written.
     """
     with resume_hint(path):
         partial, invalid = PartialFile(path, fingerprint), False
@@ -406,6 +431,7 @@ def resumable_output(path: Path, fingerprint: dict[str, Any]) -> Iterator[Partia
             partial.close()
             if invalid:
                 partial.paths.remove()
+        check_written(partial.paths.part, path)
         atomic.replace(partial.paths.part, path)
     partial.paths.remove()
 

@@ -9,6 +9,7 @@ checksums in the journal.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ class PartialPictures:
         self.scanned: dict[str, dict[int, ScannedImage]] = {name: {} for name in GROUPS}
         self._written: dict[tuple[str, int], tuple[str, str]] = {}
         for _, (what, *values) in file.lines():
-            self._recall(what, *values)
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # makes no sense: made again
+                self._recall(what, *values)
         self._groups: dict[str, ImageGroup] = {}
         self._records: dict[str, RecordArray] = {}
         self._digests: dict[str, NDArray[np.uint8]] = {}

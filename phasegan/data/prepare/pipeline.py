@@ -195,13 +195,14 @@ class PrepareJob:
                 f"{self.recipe.name} asks for {self.recipe.source.checksum}; they are not the "
                 "same set"
             )
+        samples.clear_rest()
         samples.file.sync()
         mean = loop.magnitudes.mean(tally.counts["train"]) if self.layout.has_images else None
         record = recipe_record(self.recipe)
         provenance = Provenance(record, self._listing, checksum, steps, self.shard)
         complete(
             samples.file.paths.part, self.layout, tally.counts, self.source.max_name_bytes(),
-            (entry for _, entry in samples.entries()), mean, provenance,
+            (entry for _, entry in samples.entries() if entry), mean, provenance,
         )  # fmt: skip
         return tally
 

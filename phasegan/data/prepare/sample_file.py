@@ -164,12 +164,27 @@ class PartialSamples:
         self.counts[entry.split] += 1
         return image
 
-    def entries(self) -> Iterator[tuple[int, SampleEntry]]:
-        """Yield each entry with its offset in the journal, up to the first damaged line."""
+    def entries(self) -> Iterator[tuple[int, SampleEntry | None]]:
+        """Yield each entry with its offset in the journal, up to the first damaged line.
+
+        A line that is whole and makes no sense gives None.
+        """
         elements = int(np.prod(self.layout.phase_shape))
         for offset, values in self.file.lines():
-            if values[0] != PLACES:
-                yield offset, SampleEntry.from_json(values, elements)
+            if values[0] == PLACES:
+                continue
+            try:
+                entry = SampleEntry.from_json(values, elements)
+            except (ValueError, IndexError, TypeError, AttributeError, zlib.error):
+                yield offset, None
+                return
+            yield offset, entry
+
+    def clear_rest(self) -> None:
+        """Overwrite what an earlier process wrote where no sample is any more."""
+        for split, count in self.counts.items() if self.file.resumed else ():
+            for name in self.layout.raw:
+                self.file.clear_from(f"{split}/{name}", count)
 
 
 def sample_arrays(layout: Layout, counts: dict[str, int]) -> dict[str, RecordArray]:
