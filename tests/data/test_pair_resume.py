@@ -17,6 +17,7 @@ from phasegan.data.hdf5.verification import verify
 from phasegan.data.prepare import partial
 from phasegan.data.prepare.domains import prepare_domains
 from phasegan.errors import DiskFullError, InputError, Interrupted, RunError
+from phasegan.io.append_log import AppendLog
 from phasegan.progress import Progress
 
 _CHILD = """
@@ -172,6 +173,15 @@ def _append(path, data):
 def test_what_a_crash_made_of_the_parts_is_not_trusted(whole, left, name, change):
     change(left.with_name(f".p.h5.{name}"))
     prepare(whole[0], left)
+    assert left.read_bytes() == whole[1]
+
+
+@pytest.mark.parametrize("value", [["made", "trainA", 0], ["look", "trainC", 0, "", []], [], 3])
+def test_whole_lines_that_make_no_sense_are_passed_over(whole, left, value):
+    log = AppendLog(left.with_name(".p.h5.journal"))
+    log.append([value])
+    log.close()
+    assert prepare(whole[0], left).resumed == 7
     assert left.read_bytes() == whole[1]
 
 

@@ -93,7 +93,8 @@ class PartialPictures:
         self.scanned: dict[str, dict[int, ScannedImage]] = {name: {} for name in GROUPS}
         self._written: dict[tuple[str, int], tuple[str, str]] = {}
         for _, (what, *values) in file.lines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # makes no sense: made again
+            # An image whose line makes no sense is made again.
+            with contextlib.suppress(ValueError, LookupError, TypeError):
                 self._recall(what, *values)
         self._groups: dict[str, ImageGroup] = {}
         self._records: dict[str, RecordArray] = {}
