@@ -64,7 +64,7 @@ def write_pictures(file: PreparedFile, folder: Path, count: int) -> None:
     for index in range(count):
         rows = slice(index, index + 1)
         pictures = {
-            "trainA": phase_image(file.train.phase(rows, np.float32)),
+            "trainA": phase_image(file.train.phase(rows, np.float32), file.layout.frame),
             "trainB": normalise_images(file.train.images(rows), file.layout.data_range),
         }
         for name, picture in pictures.items():

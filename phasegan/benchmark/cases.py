@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, create_model, model_validator
 
+from phasegan.config.options.size import Size, SizeRange
 from phasegan.config.options.train import PhaseOptions, phase_owners
 from phasegan.config.settings import Settings, build, read_toml
 from phasegan.errors import InputError
@@ -63,7 +64,7 @@ class CaseData(Settings):
     """Options of `phasegan.prepare` where no file is given."""
 
     source: str = "builtin"
-    size: Count | None = None
+    size: Annotated[Size, SizeRange(2)] | None = None
     channels: Literal["gray", "rgb"] | None = None
     oversample: float | None = None
     samples: Count | None = None

@@ -15,6 +15,7 @@ import torch
 
 from phasegan._version import __version__
 from phasegan.benchmark.cases import PUBLISHED, Case, Pair, load_case
+from phasegan.config.options.size import format_side
 from phasegan.config.options.train import OWNERS, phase_owners
 from phasegan.config.presets import PHASE_PRESETS
 from phasegan.config.resolve.phases import resolve_phases
@@ -307,5 +308,5 @@ def _incompatible(case: Case, file: PreparedFile) -> dict[str, str]:
         return {}
     missing = ["paper"] if "paper" in case.presets and len(case.presets) > 1 else []
     missing += ["shrinkage"] if "shrinkage" in case.methods else []
-    kinds = f"M = {layout.padded}, N = {layout.size}"
+    kinds = f"M = {format_side(layout.padded)}, N = {format_side(layout.size)}"
     return {name: f"{name} needs unpadded phases, these have {kinds}" for name in missing}

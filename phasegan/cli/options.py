@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from phasegan.cli.common import CommonOptions, deferred_signals
-from phasegan.cli.parameter_types import Duration, NameList, NumberList, SeedList
+from phasegan.cli.parameter_types import Duration, NameList, NumberList, SeedList, SizeType
 from phasegan.config.options.file import read_options
 from phasegan.config.options.foreign import FOREIGN
 from phasegan.config.options.schema import GENERAL, Option, Options, options_of, sorted_groups
@@ -90,6 +90,8 @@ def _type(option: Option) -> Any:
             return click.STRING
         case "duration":
             return Duration()
+        case "size":
+            return SizeType(low, high)
     if choices:
         return click.Choice(choices)
     if option.type is tuple:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from phasegan.config.options.duration import parse_duration
+from phasegan.config.options.size import SIZE_METAVAR, Size, SizeRange
 
 
 class NumberList(click.ParamType):
@@ -75,3 +76,20 @@ class Duration(click.ParamType):
             return parse_duration(value)
         except ValueError as error:
             self.fail(str(error))
+
+
+class SizeType(click.ParamType):
+    """A size such as `128` or `192x128`, rows before columns."""
+
+    name = SIZE_METAVAR
+
+    def __init__(self, least: float | None, largest: float | None) -> None:
+        given = {"ge": least, "le": largest}
+        self.range = SizeRange(**{key: int(v) for key, v in given.items() if v is not None})
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        """Return a number for a square, (rows, columns) for a rectangle."""
+        try:
+            return self.range.check(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from phasegan.config.options.size import Size
 from phasegan.config.run import LossConfig, OptimiserConfig, PaperConfig
 from phasegan.config.translation import TranslationConfig
 
@@ -38,7 +39,7 @@ class Design:
     """
 
     channels: tuple[int, int]
-    size: int
+    size: Size
     generator: dict[str, Any]
     discriminator: dict[str, Any]
     losses: LossConfig

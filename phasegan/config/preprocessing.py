@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from phasegan.config.options.size import Size, SizeRange
 from phasegan.config.settings import Settings
 
 
 class PreprocessingConfig(Settings):
     """From a picture to phases; the defaults of `phasegan prepare`."""
 
-    size: Annotated[int, Field(strict=True, ge=2, le=8192)] = 128
+    size: Annotated[Size, SizeRange(2, 8192)] = 128
+    """N, or (rows, columns)."""
     channels: Literal["gray", "rgb"] = "gray"
     fit: Literal["crop", "pad", "stretch"] = "crop"
     oversample: Annotated[float, Field(strict=True, ge=1, le=4)] = 1.0

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field
 
 from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.options.size import Size, SizeRange, rows_columns
 from phasegan.config.settings import Settings
 
 Positive = Annotated[int, Field(ge=1, strict=True)]
@@ -46,8 +47,8 @@ class DataConfig(Settings):
 
     digest: str
     """Of the prepared file's data: equal for equal data, wherever the file lies."""
-    size: Positive
-    padded: Positive
+    size: Annotated[Size, SizeRange()]
+    padded: Annotated[Size, SizeRange()]
     channels: Literal["gray", "rgb"]
     bits: Literal[8, 16]
     samples: Positive
@@ -60,6 +61,16 @@ class DataConfig(Settings):
     """Of the file that the images came from, where the phases came from another."""
     phase_samples: Positive | None = None
     """Samples of the file of phases, where the images came from another."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N₁, N₂)."""
+        return rows_columns(self.size)
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """(M₁, M₂)."""
+        return rows_columns(self.padded)
 
     @property
     def channel_count(self) -> int:
@@ -145,7 +156,7 @@ class TrainConfig(Settings, ABC):
 
     @property
     @abstractmethod
-    def size(self) -> int:
+    def size(self) -> Size:
         """Rows and columns of what is trained on."""
 
     def without_amount(self) -> Self:
@@ -174,8 +185,8 @@ class PhaseConfig(TrainConfig):
         return self.data.samples
 
     @property
-    def size(self) -> int:
-        """N: rows and columns of the images."""
+    def size(self) -> Size:
+        """N, or rows and columns of the images."""
         return self.data.size
 
     def without_amount(self) -> Self:
@@ -264,12 +275,12 @@ VARIANTS = {
 """`full` is the published network; `small` is what two CPU cores can train in minutes."""
 
 
-def full_blocks(size: int) -> int:
+def full_blocks(size: Size) -> int:
     """Return the published number of residual blocks: 9 from 256×256 on, else 6.
 
     Parameters
     ----------
-    size : int
+    size : int or (int, int)
         Rows and columns of the images.
 
     Returns
@@ -277,4 +288,4 @@ def full_blocks(size: int) -> int:
     int
         9 or 6.
     """
-    return 9 if size >= 256 else 6
+    return 9 if min(rows_columns(size)) >= 256 else 6

@@ -13,12 +13,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasegan.config.options.size import rows_columns
 from phasegan.data.images.decoding import (
     PNG_SIGNATURE,
     bit_depth,
     image_suffixes,
+    read_fitted,
     read_image,
-    read_square,
 )
 from phasegan.data.images.notices import ImageNotices, ignored_lines
 from phasegan.data.images.pixels import Pixels, UnreadableImageError, set_pixel_limit
@@ -82,10 +83,12 @@ class FileLoader(Loader):
         """Read and decode one image."""
         return self._loaded(job, read_image)
 
-    def load_square(self, job: str, size: int, channels: str, bits: int, how: str) -> LoadedImage:
+    def load_fitted(
+        self, job: str, shape: tuple[int, int], channels: str, bits: int, how: str
+    ) -> LoadedImage:
         """Read, decode and fit one image."""
         return self._loaded(
-            job, lambda data, notes: read_square(data, size, channels, bits, how, notes)
+            job, lambda data, notes: read_fitted(data, shape, channels, bits, how, notes)
         )
 
     def _loaded(self, job: str, decode: Callable[[bytes, ImageNotices], Pixels]) -> LoadedImage:
@@ -380,9 +383,9 @@ def open_source(recipe: Recipe) -> Source:
         return ImageFolder(recipe.source.path)
     if recipe.source.kind == "array":
         raise InputError(f"recipe {recipe.name}: arrays are given to phasegan.prepare, not named")
-    split = recipe.split
+    split, shape = recipe.split, rows_columns(recipe.preprocessing.size)
     counts = {
         "train": DEFAULT_CROPS["train"] if split.samples is None else split.samples,
         "test": DEFAULT_CROPS["test"] if split.test is None else split.test,
     }
-    return PhotographCrops(recipe.source, counts, recipe.preprocessing.size, split.seed)
+    return PhotographCrops(recipe.source, counts, shape, split.seed)

@@ -134,7 +134,7 @@ def find_leaks(file: PreparedFile, progress: Progress | None = None) -> LeakRepo
     damping = _damping(weighted[1])
     test_prints, train_prints = (_unit(part @ damping) for part in weighted)
     near = np.full(len(file.test), -1)
-    if file.layout.size >= SMALLEST:
+    if min(file.layout.shape) >= SMALLEST:
         with progress.task("comparing pictures", len(file.test)) as task:
             near = _nearest(test, train, test_prints, train_prints, task)
     by_file, by_pixels = _positions(train.files), _positions(train.pixels)
@@ -189,14 +189,15 @@ class _Thumbnails:
 
 
 def _read(file: PreparedFile, split: PreparedSplit, task: ProgressTask) -> _Thumbnails:
-    layout, basis = file.layout, _basis(file.layout.size)
+    layout = file.layout
+    bases = _basis(layout.shape[0]), _basis(layout.shape[1])
     pixels: list[str] = []
     coefficients = np.zeros((len(split), BAND**2), np.float32)
     block = max(1, READ // int(np.prod(layout.image_shape)))
     for start in range(0, len(split), block):
         images = split.images(slice(start, start + block))
         pixels += [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
-        block_coefficients = _coefficients(images, basis) / np.float32(layout.data_range)
+        block_coefficients = _coefficients(images, bases) / np.float32(layout.data_range)
         block_coefficients[np.linalg.norm(block_coefficients, axis=1) < CONTRAST * THUMBNAIL] = 0
         coefficients[start : start + len(images)] = block_coefficients
         task.advance(len(images))
@@ -211,12 +212,12 @@ def _basis(size: int) -> Floats:
     return dct(averages, axis=0, norm="ortho")[1 : BAND + 1].astype(np.float32)
 
 
-def _coefficients(images: NDArray[np.generic], basis: Floats) -> Floats:
-    """Return (n, BAND²) of the rec. 601 luma of (n[, 3], N, N)."""
+def _coefficients(images: NDArray[np.generic], bases: tuple[Floats, Floats]) -> Floats:
+    """Return (n, BAND²) of the rec. 601 luma of (n[, 3], N₁, N₂)."""
     values = images.astype(np.float32)
     if values.ndim == 4:
         values = np.einsum("c,ncij->nij", np.array([0.299, 0.587, 0.114], np.float32), values)
-    return (basis @ values @ basis.T).reshape(len(values), -1)
+    return (bases[0] @ values @ bases[1].T).reshape(len(values), -1)
 
 
 def _unit(vectors: Floats) -> Floats:

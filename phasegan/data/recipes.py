@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from phasegan.config.options.size import rows_columns
 from phasegan.config.preprocessing import PreprocessingConfig
 from phasegan.config.preprocessing import SplitConfig as Split
 from phasegan.config.settings import Settings, build, read_toml
 from phasegan.data.hdf5.layout import Layout
 from phasegan.errors import InputError
+from phasegan.fourier.convention import padded_frame, rounding_note
 from phasegan.io.output_paths import check_text
 from phasegan.io.package_data import shipped_folder
 
@@ -52,13 +54,16 @@ class ArraySource(Settings):
 class Preprocessing(PreprocessingConfig):
     """How images become samples; the defaults of `phasegan prepare`."""
 
-    def layout(self, padded: int, bits: int) -> Layout:
+    @property
+    def rounding(self) -> str:
+        """Which frame was taken, where M/N is not `oversample` exactly; else empty."""
+        return rounding_note(rows_columns(self.size), self.oversample)
+
+    def layout(self, bits: int) -> Layout:
         """Return the layout of the samples.
 
         Parameters
         ----------
-        padded : int
-            M, samples along a side of the zero-padded frame.
         bits : {8, 16}
             Depth of the images.
 
@@ -67,9 +72,10 @@ class Preprocessing(PreprocessingConfig):
         Layout
             With the options of this section.
         """
+        shape = rows_columns(self.size)
         return Layout(
-            size=self.size,
-            padded=padded,
+            shape=shape,
+            frame=padded_frame(shape, self.oversample),
             channels=self.channels,
             bits=bits,
             phase_dtype=self.phase_dtype,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from phasegan.data.images.decoding import read_image
 from phasegan.data.images.pixels import Pixels, UnreadableImageError
-from phasegan.data.images.resizing import to_square
+from phasegan.data.images.resizing import to_shape
 from phasegan.errors import InputError
 from phasegan.io.untrusted import UnreadableFileError, read_regular
 
@@ -68,15 +68,17 @@ class Loader(ABC):
             If it cannot be decoded; the message is the reason alone.
         """
 
-    def load_square(self, job: Any, size: int, channels: str, bits: int, how: str) -> LoadedImage:
-        """Decode one image and fit it to N×N pixels.
+    def load_fitted(
+        self, job: Any, shape: tuple[int, int], channels: str, bits: int, how: str
+    ) -> LoadedImage:
+        """Decode one image and fit it to N₁×N₂ pixels.
 
         Parameters
         ----------
         job : Any
             Result of `Source.job`.
-        size : int
-            N, pixels along a side.
+        shape : (int, int)
+            (N₁, N₂), rows and columns.
         channels : {"gray", "rgb"}
             Channels of the result.
         bits : {8, 16}
@@ -87,15 +89,15 @@ class Loader(ABC):
         Returns
         -------
         LoadedImage
-            Pixels (N, N[, 3]), uint8 or uint16.
+            Pixels (N₁, N₂[, 3]), uint8 or uint16.
 
         Raises
         ------
         UnreadableImageError
-            If it cannot be decoded, or is smaller than N.
+            If it cannot be decoded, or is smaller than that.
         """
         loaded = self.load(job)
-        return loaded._replace(pixels=to_square(loaded.pixels, size, channels, bits, how))
+        return loaded._replace(pixels=to_shape(loaded.pixels, shape, channels, bits, how))
 
 
 class Source(ABC):
@@ -317,8 +319,8 @@ class ArrayImages(Source):
 class PhotographLoader(Loader):
     """Loader of crops: a job is a photograph's name, the crop's split and its number."""
 
-    def __init__(self, root: Path, size: int, seed: int) -> None:
-        self._root, self._size, self._seed = root, size, seed
+    def __init__(self, root: Path, shape: tuple[int, int], seed: int) -> None:
+        self._root, self._shape, self._seed = root, shape, seed
         self._kept: dict[str, tuple[Pixels, str]] = {}
 
     def photograph(self, name: str) -> tuple[Pixels, str]:
@@ -340,24 +342,30 @@ class PhotographLoader(Loader):
         return self._kept[name]
 
     def load(self, job: tuple[str, str, int]) -> LoadedImage:
-        """Cut one crop; its name says where: `coffee.png#row,column,side`."""
+        """Cut one crop; its name says where: `coffee.png#row,column,side`.
+
+        Of a rectangle it says `#row,column,rowsxcolumns`.
+        """
         name, split, number = job
         pixels, digest = self.photograph(name)
         rows, columns = pixels.shape[:2]
-        longest = min(rows, columns)
+        size = max(self._shape)
+        longest = min(rows * size // self._shape[0], columns * size // self._shape[1])
         rng = np.random.default_rng([self._seed, SPLITS.index(split), number])
-        side = int(rng.integers(min(max(self._size, longest // 3), longest), longest + 1))
-        row = int(rng.integers(0, rows - side + 1))
-        column = int(rng.integers(0, columns - side + 1))
-        crop = pixels[row : row + side, column : column + side]
-        return LoadedImage(f"{name}#{row},{column},{side}", crop, digest)
+        side = int(rng.integers(min(max(size, longest // 3), longest), longest + 1))
+        height, width = (side * n // size for n in self._shape)
+        row = int(rng.integers(0, rows - height + 1))
+        column = int(rng.integers(0, columns - width + 1))
+        crop = pixels[row : row + height, column : column + width]
+        extent = f"{side}" if height == width else f"{height}x{width}"
+        return LoadedImage(f"{name}#{row},{column},{extent}", crop, digest)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": {}}
 
 
 class PhotographCrops(Source):
-    """Seeded square crops of the photographs that ship inside scikit-image, which take turns.
+    """Seeded crops of the photographs that ship inside scikit-image, which take turns.
 
     Parameters
     ----------
@@ -365,8 +373,8 @@ class PhotographCrops(Source):
         File names for training and for testing.
     counts : dict
         Crops for `train` and `test`.
-    size : int
-        N: no crop is smaller.
+    shape : (int, int)
+        (N₁, N₂): no crop is smaller, and all have its aspect ratio.
     seed : int
         Seed of the crops' places and sizes.
 
@@ -377,7 +385,7 @@ class PhotographCrops(Source):
     """
 
     def __init__(
-        self, source: PhotographSource, counts: dict[str, int], size: int, seed: int
+        self, source: PhotographSource, counts: dict[str, int], shape: tuple[int, int], seed: int
     ) -> None:
         super().__init__("scikit-image")
         root = Path(str(resources.files("skimage.data")))
@@ -390,7 +398,8 @@ class PhotographCrops(Source):
             if not name or not (root / name).is_file():
                 raise InputError(f"the photograph {name!r} is not in this scikit-image")
         self._names = {"train": source.train, "test": source.test}
-        self._counts, self._loader = counts, PhotographLoader(root, size, seed)
+        self._place = "#row,column,side" if shape[0] == shape[1] else "#row,column,rowsxcolumns"
+        self._counts, self._loader = counts, PhotographLoader(root, shape, seed)
 
     def splits(self) -> dict[str | None, range]:
         """Return the numbers of `train`, then those of `test`."""
@@ -428,7 +437,7 @@ class PhotographCrops(Source):
     def max_name_bytes(self) -> int:
         """Return the length of the longest file name with the place of a crop."""
         names = [name for split_names in self._names.values() for name in split_names]
-        return max(len(name.encode()) for name in names) + len("#row,column,side") + 3
+        return max(len(name.encode()) for name in names) + len(self._place) + 3
 
     def sha256(self, number: int) -> str:
         """Return the hash of the photograph's file."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from phasegan.config.options.size import format_size
 from phasegan.config.run_folder import RunFolder
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile, is_pair_file
@@ -88,16 +90,16 @@ def _prepared(path: Path, verify: bool, progress: Progress | None) -> Inspection
             "shards": [shard.path.name for shard in file.shards],
             **{k: v for k, v in attributes.items() if k != "intact"},
         }
-    ratio = layout.padded / layout.size
-    padding = "no zero-padding" if ratio == 1 else f"zero-padded to {layout.padded}×{layout.padded}"
+    ratio = layout.oversampling
+    padding = "no zero-padding" if ratio == 1 else f"zero-padded to {format_size(layout.frame)}"
     encodings = {
         "uint16": "uint16 codes k, phase = 2πk/65536 rad",
         "float16": "float16 radians",
         "float32": "float32 radians",
     }
-    equations = layout.padded**2 // 2 - 2
-    unknowns = layout.size**2 - 1
-    pictures = f"{layout.size}×{layout.size} {layout.channels}, {layout.bits} bit"
+    equations = math.prod(layout.frame) // 2 - 2
+    unknowns = math.prod(layout.shape) - 1
+    pictures = f"{format_size(layout.shape)} {layout.channels}, {layout.bits} bit"
     if not layout.has_images:
         pictures = f"no images, the phases are those of {pictures}"
     title = f"{path}: phase spectra of {facts['train']} training and {facts['test']} test images"
@@ -201,7 +203,7 @@ def _expectation(layout: Layout) -> str:
     name = choose_method(
         Problem(layout.shape, layout.frame, noise=layout.phase_noise), phase_error(layout)
     )
-    if layout.padded**2 < 2 * layout.size**2:
+    if math.prod(layout.frame) < 2 * math.prod(layout.shape):
         return (
             "too few, the phase alone does not determine the image (that takes M/N ≥ √2); expect "
             "what a prior can give, --method auto takes the best one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phasegan.config.options.size import format_side, format_size
 from phasegan.config.physics import PhysicsConfig
 from phasegan.config.run import PaperConfig, PhaseConfig, TrainConfig
 from phasegan.config.translation import DomainConfig, TranslationConfig
@@ -28,8 +29,8 @@ def run_entries(config: TrainConfig) -> list[Entry]:
     data = config.data
     entry = (
         "data",
-        f"{data.samples} samples of {data.size}×{data.size} "
-        f"{data.channels}, M = {data.padded}, digest {data.digest[:12]}…",
+        f"{data.samples} samples of {format_size(data.size)} "
+        f"{data.channels}, M = {format_side(data.padded)}, digest {data.digest[:12]}…",
     )
     if isinstance(config, PaperConfig):
         return [entry, *_paper(config)]

@@ -14,6 +14,7 @@ the result is of the same kind and precision.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -25,37 +26,77 @@ FFT_NORM = "backward"
 MAX_OVERSAMPLING = 4.0
 
 
-def padded_size(size: int, oversampling: float) -> int:
-    """Return M = N · oversampling.
+def padded_frame(shape: tuple[int, int], oversampling: float) -> tuple[int, int]:
+    """Return the frame nearest to M = N · oversampling on each axis.
 
     Parameters
     ----------
-    size : int
-        N, pixels along one side, at least 1.
+    shape : (int, int)
+        (N₁, N₂), pixels, each at least 1.
     oversampling : float
         M/N, from 1 (no padding) to 4.
 
     Returns
     -------
-    int
-        M.
+    (int, int)
+        (M₁, M₂); of two that are equally near the larger.
 
     Raises
     ------
     InputError
-        If the ratio is out of range or M is not an integer.
+        If the ratio is out of range.
     """
     if not 1.0 <= oversampling <= MAX_OVERSAMPLING:
         raise InputError(f"oversample = {oversampling:g}: must be from 1 to {MAX_OVERSAMPLING:g}")
-    product = size * oversampling
-    rounded = round(product)
-    if abs(product - rounded) > 1e-9 * product:
-        raise InputError(
-            f"oversample = {oversampling:g}: {size} · {oversampling:g} = {product:g} is not an "
-            f"integer; the nearest ratios are {rounded / size:.10g} and "
-            f"{(rounded + (1 if product > rounded else -1)) / size:.10g}"
-        )
-    return rounded
+    rows, columns = (math.floor(size * oversampling + 0.5) for size in shape)
+    return rows, columns
+
+
+def rounding_note(shape: tuple[int, int], oversampling: float) -> str:
+    """Say which frame `padded_frame` took where no frame has the ratio exactly.
+
+    Parameters
+    ----------
+    shape, oversampling
+        As of `padded_frame`.
+
+    Returns
+    -------
+    str
+        Such as `M = 154×154, the nearest to 1.2 × 128: 1.203`; empty for an exact ratio.
+    """
+    frame = padded_frame(shape, oversampling)
+    if all(abs(m - n * oversampling) <= 1e-9 * m for m, n in zip(frame, shape, strict=True)):
+        return ""
+    side = f"{shape[0]}" if shape[0] == shape[1] else f"{shape[0]}×{shape[1]}"
+    ratios = dict.fromkeys(f"{m / n:.4g}" for m, n in zip(frame, shape, strict=True))
+    return (
+        f"M = {frame[0]}×{frame[1]}, the nearest to {oversampling:g} × {side}: "
+        f"{' and '.join(ratios)}"
+    )
+
+
+def frame_ratio(shape: tuple[int, int], frame: tuple[int, int]) -> float:
+    """Return the oversampling for which `padded_frame` gives a frame.
+
+    Parameters
+    ----------
+    shape, frame : (int, int)
+        (N₁, N₂) and (M₁, M₂).
+
+    Returns
+    -------
+    float
+        M/N; where the axes differ, a ratio between theirs that rounds to both M,
+        or their geometric mean if there is none.
+    """
+    ratios = [m / n for m, n in zip(frame, shape, strict=True)]
+    if ratios[0] == ratios[1]:
+        return ratios[0]
+    low = max((m - 0.5) / n for m, n in zip(frame, shape, strict=True))
+    high = min((m + 0.5) / n for m, n in zip(frame, shape, strict=True))
+    mean = math.sqrt(ratios[0] * ratios[1])
+    return mean if low <= mean < high or low >= high else max(1.0, (low + high) / 2)
 
 
 def half_plane(frame: tuple[int, int]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phasegan.fourier.convention import forward, half_plane, self_conjugate
+from phasegan.fourier.convention import forward, half_plane, real_bins, self_conjugate
 from phasegan.fourier.encoding import TURN
 
 UNDEFINED_BELOW = 1e-7
@@ -20,7 +20,7 @@ UNDEFINED_BELOW = 1e-7
 
 
 class EncodedPhases(NamedTuple):
-    """Phases and where they are defined; both (n, C, M, M // 2 + 1)."""
+    """Phases and where they are defined; both (n, C, M₁, M₂ // 2 + 1)."""
 
     phase: Tensor
     """Radians in (−π, π], float32; 0 where it is undefined."""
@@ -33,8 +33,8 @@ class PhaseEncoder:
 
     Parameters
     ----------
-    padded : int
-        M.
+    frame : (int, int)
+        (M₁, M₂).
     noise : float
         σ of Gaussian noise, radians; 0: none.
     bits : int, optional
@@ -43,12 +43,14 @@ class PhaseEncoder:
         Of the images.
     """
 
-    def __init__(self, padded: int, noise: float, bits: int | None, device: torch.device) -> None:
-        self.frame, self.noise, self.bits = (padded, padded), noise, bits
+    def __init__(
+        self, frame: tuple[int, int], noise: float, bits: int | None, device: torch.device
+    ) -> None:
+        self.frame, self.noise, self.bits = frame, noise, bits
         fixed = torch.from_numpy(self_conjugate(self.frame))
         self._complex = (~fixed).to(device, torch.float32)
-        self._rows = torch.arange(1, (padded + 1) // 2, device=device)
-        self._columns = sorted({0, padded // 2}) if padded % 2 == 0 else [0]
+        self._rows = torch.arange(1, (frame[0] + 1) // 2, device=device)
+        self._columns = real_bins(frame)[1]
 
     def draw_noise(self, count: int, channels: int, source: torch.Generator) -> Tensor | None:
         """Draw noise for some images; None without noise.
@@ -63,7 +65,7 @@ class PhaseEncoder:
         Returns
         -------
         torch.Tensor or None
-            (n, C, M, M // 2 + 1), radians; 0 at self-conjugate bins.
+            (n, C, M₁, M₂ // 2 + 1), radians; 0 at self-conjugate bins.
         """
         if self.noise <= 0:
             return None
@@ -79,7 +81,7 @@ class PhaseEncoder:
         Parameters
         ----------
         images : torch.Tensor
-            (n, C, N, N), float32, in any unit.
+            (n, C, N₁, N₂), float32, in any unit.
         noise : torch.Tensor, optional
             Of as many images, from `draw_noise`.
 

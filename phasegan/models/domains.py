@@ -1,6 +1,6 @@
 """The two domains as a network sees them.
 
-Domain A is the phase image: the full M×M plane, zero frequency in the middle, φ/π in
+Domain A is the phase image: the full M₁×M₂ plane, zero frequency in the middle, φ/π in
 (−1, 1]. Domain B is the image, 2x/range − 1 in [−1, 1]. Both are float32, (batch,
 channel, row, column), within the range of a tanh.
 """
@@ -18,22 +18,23 @@ from phasegan.fourier.phase import centred
 Pixels = TypeVar("Pixels", Tensor, NDArray[np.floating])
 
 
-def phase_image(phase: NDArray[np.floating]) -> NDArray[np.float32]:
+def phase_image(phase: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[np.float32]:
     """Return phases as images of domain A.
 
     Parameters
     ----------
     phase : numpy.ndarray
-        (n[, C], M, M // 2 + 1), radians in (−π, π].
+        (n[, C], M₁, M₂ // 2 + 1), radians in (−π, π].
+    frame : (int, int)
+        (M₁, M₂).
 
     Returns
     -------
     numpy.ndarray
-        (n, C, M, M), float32, values in (−1, 1].
+        (n, C, M₁, M₂), float32, values in (−1, 1].
     """
-    size = phase.shape[-2]
-    plane = (centred(phase, (size, size)) / np.pi).astype(np.float32)
-    return plane.reshape(len(phase), -1, size, size)
+    plane = (centred(phase, frame) / np.pi).astype(np.float32)
+    return plane.reshape(len(phase), -1, *frame)
 
 
 def normalise_images(images: NDArray[np.generic], data_range: float) -> NDArray[np.float32]:
@@ -42,14 +43,14 @@ def normalise_images(images: NDArray[np.generic], data_range: float) -> NDArray[
     Parameters
     ----------
     images : numpy.ndarray
-        (n[, C], N, N), any real dtype, in 0..data_range.
+        (n[, C], N₁, N₂), any real dtype, in 0..data_range.
     data_range : float
         White, such as 255.
 
     Returns
     -------
     numpy.ndarray
-        (n, C, N, N), float32 in [−1, 1].
+        (n, C, N₁, N₂), float32 in [−1, 1].
     """
     scaled = images.astype(np.float32) * np.float32(2.0 / data_range) - np.float32(1.0)
     return scaled.reshape(len(images), -1, *images.shape[-2:])

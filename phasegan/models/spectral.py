@@ -26,6 +26,7 @@ precision.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from phasegan.config.options.size import Size, rows_columns
 from phasegan.fourier.convention import forward, half_plane, inverse
 from phasegan.fourier.map_estimate import truncated_map
 from phasegan.fourier.operator import PhaseOperator
@@ -88,8 +90,8 @@ class SpectralGenerator(nn.Module):
 
     Parameters
     ----------
-    size, padded : int
-        N and M.
+    size, padded : int or (int, int)
+        N and M, or rows and columns.
     channels : int
         1 or 3; a network sees all of them.
     noise : float
@@ -120,8 +122,8 @@ class SpectralGenerator(nn.Module):
     def __init__(
         self,
         *,
-        size: int,
-        padded: int,
+        size: Size,
+        padded: Size,
         channels: int,
         noise: float = 0.0,
         widths: tuple[int, ...],
@@ -132,11 +134,11 @@ class SpectralGenerator(nn.Module):
         exact: bool = True,
     ) -> None:
         super().__init__()
-        self.shape, self.frame, self.channels = (size, size), (padded, padded), channels
+        self.shape, self.frame, self.channels = rows_columns(size), rows_columns(padded), channels
         self.noise, self.projection = noise, projection
         self.encodings, self.precision = encodings, precision
-        self.unpadded = (size, size)
-        self.exact = exact and padded == size
+        self.unpadded = self.shape
+        self.exact = exact and self.frame == self.shape
         self.register_buffer("mean_magnitude", torch.ones(channels, *half_plane(self.frame)))
         self.register_buffer("mean_image", torch.full((channels, *self.shape), 0.5))
         if "cascade" in encodings:
@@ -387,7 +389,7 @@ def _mean(generator: SpectralGenerator, context: EncodingContext) -> Tensor:
 
 def _white(generator: SpectralGenerator, context: EncodingContext) -> Tensor:
     images = inverse(context.phasor, generator.frame, generator.shape)
-    return (0.25 * generator.frame[0]) * images
+    return (0.25 * math.sqrt(math.prod(generator.frame))) * images
 
 
 def _posterior(generator: SpectralGenerator, context: EncodingContext) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phasegan.config.options.size import Size, format_side, format_size
 from phasegan.config.physics import PhysicsConfig
 from phasegan.config.run import (
     NEARLY_EXACT,
@@ -21,6 +22,7 @@ from phasegan.config.run import (
 )
 from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
+from phasegan.fourier.convention import frame_ratio, half_plane
 from phasegan.fourier.phase import mirrored, mirrored_bins
 from phasegan.io.tensor_tree import tensor_digest
 from phasegan.models.domains import denormalise_images, phase_image
@@ -32,8 +34,8 @@ from phasegan.reconstruction.protocol import Observation, Solution
 BATCH = 16
 
 Generate = Callable[[NDArray[np.floating], NDArray[np.bool_] | None], Tensor]
-"""Takes phases, (n[, C], M, M // 2 + 1), and where they are trusted; gives
-pictures of domain B, (n, C, N, N)."""
+"""Takes phases, (n[, C], M₁, M₂ // 2 + 1), and where they are trusted; gives
+pictures of domain B, (n, C, N₁, N₂)."""
 
 
 def _paper_network(config: PaperConfig, device: torch.device) -> tuple[nn.Module, Generate]:
@@ -41,7 +43,7 @@ def _paper_network(config: PaperConfig, device: torch.device) -> tuple[nn.Module
     network = ResNetGenerator(channels, channels, networks.base_channels, networks.blocks)
 
     def generate(phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None) -> Tensor:
-        output: Tensor = network(torch.from_numpy(phase_image(phase)).to(device))
+        output: Tensor = network(torch.from_numpy(phase_image(phase, config.data.frame)).to(device))
         return output
 
     return network, generate
@@ -124,11 +126,11 @@ class LearnedMethod:
         Parameters
         ----------
         phase_shape : tuple of int
-            Of one sample: ([C,] M, M // 2 + 1).
+            Of one sample: ([C,] M₁, M₂ // 2 + 1).
         where : str
             Where the phases come from, for the message.
         shape : (int, int), optional
-            (N, N) of the images; the run's by default.
+            (N₁, N₂) of the images; the run's by default.
         noise : float
             σ of the noise on the phases, radians.
         bits : int, optional
@@ -168,16 +170,16 @@ class LearnedMethod:
         """
         data = self.config.data
         planes = (3,) if data.channels == "rgb" else ()
-        expected = (*planes, data.padded, data.padded // 2 + 1)
+        expected = (*planes, *half_plane(data.frame))
         if phase_shape != expected:
             return (
                 f"{where}: phases of shape {phase_shape}, the run {self.folder.path} takes "
                 f"{expected} ({_describe_data(data)})"
             )
-        if shape is not None and shape != (data.size, data.size):
+        if shape is not None and shape != data.shape:
             return (
-                f"{where}: images of {shape[0]}×{shape[1]} in frames of {data.padded}, the run "
-                f"{self.folder.path} takes {_describe_data(data)}"
+                f"{where}: images of {format_size(shape)} in frames of {format_side(data.padded)}, "
+                f"the run {self.folder.path} takes {_describe_data(data)}"
             )
         if not isinstance(self.config, PhysicsConfig):
             return None
@@ -217,7 +219,7 @@ class LearnedMethod:
         run_options: dict[str, Any] = {
             "size": data.size,
             "channels": data.channels,
-            "oversample": data.padded / data.size,
+            "oversample": frame_ratio(data.shape, data.frame),
         }
         if isinstance(self.config, PhysicsConfig):
             run_options |= {"phase_noise": data.phase_noise, "phase_bits": data.phase_bits}
@@ -235,19 +237,19 @@ class LearnedMethod:
         Parameters
         ----------
         observation : Observation
-            (n[, C], M, M // 2 + 1).
+            (n[, C], M₁, M₂ // 2 + 1).
         data_range : int, optional
             White in these estimates; the method's by default.
 
         Returns
         -------
         Solution
-            (n[, C], N, N), float64, pixel units, not clipped; of the preset
+            (n[, C], N₁, N₂), float64, pixel units, not clipped; of the preset
             paper within 0..data_range as its network ends in tanh.
         """
         phase, trusted = observation.phase, observation.trusted
         data = self.config.data
-        frame, shape = (data.padded, data.padded), (data.size, data.size)
+        frame, shape = data.frame, data.shape
         batches = []
         for start in range(0, len(phase), BATCH):
             rows = slice(start, start + BATCH)
@@ -269,12 +271,12 @@ class LearnedMethod:
         return values
 
 
-def describe_size(size: int, padded: int) -> str:
-    """Return `N = M = 128` or `N = 128, M = 256`.
+def describe_size(size: Size, padded: Size) -> str:
+    """Return `N = M = 128`, `N = 128, M = 256` or `N = 192×128, M = 384×256`.
 
     Parameters
     ----------
-    size, padded : int
+    size, padded : int or (int, int)
         N and M.
 
     Returns
@@ -282,7 +284,9 @@ def describe_size(size: int, padded: int) -> str:
     str
         For messages.
     """
-    return f"N = M = {size}" if padded == size else f"N = {size}, M = {padded}"
+    if padded == size:
+        return f"N = M = {format_side(size)}"
+    return f"N = {format_side(size)}, M = {format_side(padded)}"
 
 
 def _describe_data(data: DataConfig) -> str:

@@ -6,10 +6,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from phasegan.config.options.size import as_size, option_text
 from phasegan.config.run import NEARLY_EXACT, PhaseConfig
 from phasegan.config.run_folder import RunFolder
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
+from phasegan.fourier.convention import frame_ratio
 from phasegan.io.package_data import shipped_folder
 from phasegan.reconstruction.learned import LearnedMethod, describe_size
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
@@ -51,16 +53,14 @@ def incompatibility(problem: Problem, noise: float) -> str | None:
     """
     data = _config().data
     max_noise = max(NEARLY_EXACT, data.phase_error)
-    (rows, columns), (padded, _) = problem.shape, problem.frame
     expected = describe_size(data.size, data.padded)
     advice = "train a model on phases like these (phasegan train), or use --method auto"
-    if (rows, columns, *problem.frame) != (data.size, data.size, data.padded, data.padded):
-        square = rows == columns
-        size = describe_size(rows, padded) if square else f"N = {rows}×{columns}, M = {padded}"
-        ratio = data.padded / data.size
+    if (problem.shape, problem.frame) != (data.shape, data.frame):
+        size = describe_size(as_size(problem.shape), as_size(problem.frame))
+        ratio = frame_ratio(data.shape, data.frame)
         return (
             f"method learned takes phases of {expected}, these have {size}; prepare with "
-            f"--size {data.size} --oversample {ratio:g}, {advice}"
+            f"--size {option_text(data.size)} --oversample {ratio:g}, {advice}"
         )
     if noise > STORAGE_FACTOR * max_noise:
         return (

@@ -11,6 +11,7 @@ import torch
 
 from phasegan.config.execution import take_execution
 from phasegan.config.options.keywords import takes_options
+from phasegan.config.options.size import format_size
 from phasegan.config.options.train import TrainCommand, TrainOptions
 from phasegan.config.run import PhaseConfig, RunStatus, TrainConfig
 from phasegan.config.run_folder import RunFolder
@@ -260,6 +261,6 @@ def _advice(setup: TrainingSetup) -> str:
     same = f"give {' or '.join(ways)} for the same result, or " if ways else ""
     lower = "--batch-size or " if config.batch_size > 1 else ""
     return (
-        f"{config.label} at {config.size}×{config.size} with {at_once} images at once; "
+        f"{config.label} at {format_size(config.size)} with {at_once} images at once; "
         f"{same}lower {lower}{config.size_name}"
     )

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from phasegan.config.design import make_design
 from phasegan.config.execution import STANDARD, Execution
+from phasegan.config.options.size import rows_columns
 from phasegan.config.run import PaperConfig
 from phasegan.config.translation import TranslationConfig
 from phasegan.data.unpaired_sampler import BatchSlice
@@ -244,7 +245,7 @@ class CycleGAN(GAN):
         Every process holds the same pools, so that their contents do not depend on the number
         of processes.
         """
-        shape = (self.design.channels["ab".index(domain)], self.design.size, self.design.size)
+        shape = (self.design.channels["ab".index(domain)], *rows_columns(self.design.size))
         none = torch.zeros(0, *shape, device=self.device)
         rows = torch.cat([none, *(fake[domain].float() for fake in fakes)])
         return self.pools[domain].query(self.accelerator.processes.gather_rows(rows, total))
@@ -270,7 +271,7 @@ class CycleGAN(GAN):
         self, phase: NDArray[np.floating], trusted: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:
         """Reconstruct phases: translate phase images to domain B."""
-        return self.translate(phase_image(phase), "ab")
+        return self.translate(phase_image(phase, rows_columns(self.design.size)), "ab")
 
     def state_dict(self) -> dict[str, Any]:
         """Return networks, averages, optimisers, scaler and pools for a checkpoint."""

@@ -28,7 +28,9 @@ def test_json_is_never_written_over_something_else(run_cli, tiny, tmp_path):
 BAD = [
     (["prepare", "nowhere"], "nowhere: no such folder"),
     (["prepare", "--size", "1"], "--size"),
-    (["prepare", "--oversample", "1.3"], "not an integer"),
+    (["prepare", "--oversample", "4.3"], "range 1<=x<=4"),
+    (["prepare", "--size", "192x"], "192x128"),
+    (["prepare", "--size", "192x1"], "at least 2"),
     (["prepare", "--channels", "hsv"], "hsv"),
     (["prepare", "--siez", "3"], "--siez"),
     (["train", "missing.h5"], "no such file"),

@@ -1,6 +1,8 @@
-"""Files of the present format, kept as they were written: they read as on the day they were made.
+"""Files kept as they were written: they read as on the day they were made.
 
-`python tests/data/test_golden.py` writes them anew; do so only with another format version.
+`golden` holds phases of format version 1, which only squares have, `golden/version2` those of
+version 2. `python tests/data/test_golden.py` writes the latter anew; do so only with another
+format version.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from phasegan.fourier.encoding import encode
 from phasegan.fourier.phase import analyse
 
 GOLDEN = Path(__file__).parent / "golden"
+LATEST = GOLDEN / "version2"
 COUNT, SIDE = 14, 8
 OPTIONS = {"size": SIDE, "oversample": 1.5, "seed": 5}
 KINDS = {
@@ -31,6 +34,11 @@ KINDS = {
     "alone.h5": {"images": False, "phase_noise": 0.25, "phase_bits": 6},
     "joined.h5": {"shards": 2},
 }
+RECTANGLE = {"rectangle.h5": {"size": (SIDE, 7), "channels": "rgb"}}
+EVERY = [
+    *((GOLDEN / name, options) for name, options in KINDS.items()),
+    *((LATEST / name, options) for name, options in (KINDS | RECTANGLE).items()),
+]
 
 
 def pictures(folder: Path) -> Path:
@@ -61,8 +69,8 @@ def write(folder: Path) -> None:
         old.unlink()
     with tempfile.TemporaryDirectory() as scratch:
         source = pictures(Path(scratch) / "golden")
-        for name, options in KINDS.items():
-            phasegan.prepare(source, folder / name, **OPTIONS, **options)
+        for name, options in (KINDS | RECTANGLE).items():
+            phasegan.prepare(source, folder / name, **(OPTIONS | options))
         prepare_domains(pair(Path(scratch) / "pair"), folder / "pair.h5", load=8)
 
 
@@ -73,16 +81,20 @@ def fresh(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_it_is_intact_and_holds_what_it_held(name):
-    options = OPTIONS | KINDS[name]
-    with phasegan.open(GOLDEN / name) as file, tempfile.TemporaryDirectory() as scratch:
+@pytest.mark.parametrize(
+    ("path", "options"), EVERY, ids=[str(path.relative_to(GOLDEN)) for path, _ in EVERY]
+)
+def test_it_is_intact_and_holds_what_it_held(path, options):
+    with phasegan.open(path) as file, tempfile.TemporaryDirectory() as scratch:
         assert verify(file) == []
         assert (len(file.train), len(file.test)) == (12, 2)
         source = pictures(Path(scratch) / "golden")
         everything = [*file.train.sources(), *file.test.sources()]
         assert sorted(everything) == sorted(p.name for p in source.iterdir())
-        assert file.layout.padded == 12
+        rectangle = path.name in RECTANGLE
+        assert file.layout.shape == (SIDE, 7 if rectangle else SIDE)
+        assert file.layout.frame == (12, 11 if rectangle else 12)
+        assert file.attributes["format_version"] == (2 if path.parent == LATEST else 1)
         assert file.has_images == options.get("images", True)
         flat = [n == "bild-ä00.png" for n in file.train.sources() + file.test.sources()]
         masks = np.concatenate([file.train.undefined(), file.test.undefined()])
@@ -99,7 +111,7 @@ def test_it_is_intact_and_holds_what_it_held(name):
         assert np.minimum(apart, turn - apart).max() <= (1 if turn > 7 else 1e-6)
 
 
-@pytest.mark.parametrize("name", [*KINDS, "pair.h5"])
+@pytest.mark.parametrize("name", [*KINDS, *RECTANGLE, "pair.h5"])
 def test_what_is_written_today_has_the_same_structure(name, fresh):
     def structure(path):
         found = {}
@@ -118,7 +130,15 @@ def test_what_is_written_today_has_the_same_structure(name, fresh):
             attributes = {k: type(v).__name__ for k, v in file.attrs.items()}
             return found, attributes, int(file.attrs["format_version"])
 
-    assert structure(GOLDEN / name) == structure(fresh / name)
+    assert structure((GOLDEN if name == "pair.h5" else LATEST) / name) == structure(fresh / name)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_both_versions_hold_the_same_samples(name):
+    with phasegan.open(GOLDEN / name) as old, phasegan.open(LATEST / name) as new:
+        assert old.layout == new.layout
+        assert old.digest == new.digest
+        assert old.attributes["N"] == new.attributes["N"] == SIDE
 
 
 def test_shards_of_the_joined_file_stand_beside_it():
@@ -149,10 +169,11 @@ def test_an_unknown_version_is_refused_with_what_to_do(name, tmp_path):
     copy = tmp_path / name
     copy.write_bytes((GOLDEN / name).read_bytes())
     with h5py.File(copy, "r+") as file:
-        file.attrs["format_version"] = 2
+        file.attrs["format_version"] = 3
+    versions = "versions 1 and 2" if name == "gray.h5" else "version 1"
     with pytest.raises(
         phasegan.errors.InputError,
-        match=r"file format version 2, this phasegan reads version 1; prepare .* again",
+        match=rf"file format version 3, this phasegan reads {versions}; prepare .* again",
     ):
         phasegan.open(copy) if name == "gray.h5" else PairFile(copy)
 
@@ -173,5 +194,6 @@ def test_the_recipe_is_plain_json():
 
 
 if __name__ == "__main__":
-    GOLDEN.mkdir(exist_ok=True)
-    write(GOLDEN)
+    LATEST.mkdir(exist_ok=True)
+    write(LATEST)
+    (LATEST / "pair.h5").unlink()

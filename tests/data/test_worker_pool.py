@@ -24,7 +24,7 @@ from phasegan.data.prepare.worker_pool import (
 from phasegan.data.sources import ArrayLoader
 from phasegan.errors import InputError, RunError
 
-LAYOUT = Layout(size=8, padded=8, channels="gray", bits=8, phase_dtype="uint16")
+LAYOUT = Layout(shape=(8, 8), frame=(8, 8), channels="gray", bits=8, phase_dtype="uint16")
 LOADERS = '''
 import os
 import time
@@ -97,7 +97,7 @@ def test_processes_do_what_one_does_here(rng):
 
 
 def test_results_larger_than_a_pipe_arrive_whole(rng):
-    layout = Layout(size=64, padded=256, channels="rgb", bits=8, phase_dtype="float32")
+    layout = Layout(shape=(64, 64), frame=(256, 256), channels="rgb", bits=8, phase_dtype="float32")
     encoder = Encoder(ArrayLoader(), layout, "crop", 0, 20)
     images = rng.integers(0, 256, (24, 64, 64, 3), np.uint8)
     tasks = [

@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from phasegan.errors import InputError
-from phasegan.fourier.convention import forward, half_plane, inverse, padded_size, self_conjugate
+from phasegan.fourier.convention import (
+    forward,
+    frame_ratio,
+    half_plane,
+    inverse,
+    padded_frame,
+    rounding_note,
+    self_conjugate,
+)
 
 pytestmark = pytest.mark.numerical
 
@@ -65,21 +75,42 @@ def test_self_conjugate_bins_are_the_real_ones(m, rng):
 
 @pytest.mark.parametrize(
     ("n", "ratio", "m"),
-    [(128, 1, 128), (128, 1.5, 192), (64, 2, 128), (100, 1.41, 141), (7, 4, 28)],
+    [
+        (128, 1, 128),
+        (128, 1.5, 192),
+        (64, 2, 128),
+        (100, 1.41, 141),
+        (7, 4, 28),
+        (128, 1.2, 154),
+        (128, 1.41, 180),
+        (5, 1.1, 6),
+    ],
 )
-def test_padded_size(n, ratio, m):
-    assert padded_size(n, ratio) == m
+def test_the_frame_is_the_nearest_on_each_axis(n, ratio, m):
+    assert padded_frame((n, n), ratio) == (m, m)
+    assert padded_frame((n, 64), ratio) == (m, padded_frame((64, 64), ratio)[1])
 
 
-def test_a_ratio_that_gives_no_integer_names_the_nearest_that_do():
-    with pytest.raises(InputError, match=r"not an integer; the nearest ratios are 1\.40625 and"):
-        padded_size(128, 1.41)
+def test_a_frame_that_is_rounded_is_said():
+    assert rounding_note((128, 128), 1.5) == rounding_note((192, 128), 1.5) == ""
+    assert rounding_note((128, 128), 1.2) == "M = 154×154, the nearest to 1.2 × 128: 1.203"
+    note = "M = 230×154, the nearest to 1.2 × 192×128: 1.198 and 1.203"
+    assert rounding_note((192, 128), 1.2) == note
+
+
+@given(st.tuples(st.integers(2, 300), st.integers(2, 300)), st.floats(1, 4))
+def test_the_ratio_of_a_frame_gives_that_frame(shape, ratio):
+    frame = padded_frame(shape, ratio)
+    again = frame_ratio(shape, frame)
+    assert padded_frame(shape, again) == frame
+    if shape[0] == shape[1]:
+        assert again == frame[0] / shape[0]
 
 
 @pytest.mark.parametrize("ratio", [0.5, 4.5, float("nan")])
 def test_a_ratio_out_of_range_is_refused(ratio):
     with pytest.raises(InputError, match="from 1 to 4"):
-        padded_size(128, ratio)
+        padded_frame((128, 128), ratio)
 
 
 def test_an_image_larger_than_the_frame_is_refused():

@@ -7,11 +7,11 @@ from phasegan.models.domains import denormalise_images, normalise_images, phase_
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])
-@pytest.mark.parametrize("m", [8, 9])
-def test_phase_pictures_reach_from_minus_one_to_one(rng, channels, m):
-    image = rng.normal(size=(4, *channels, m, m))
-    picture = phase_image(np.angle(np.fft.rfft2(image)))
-    assert picture.shape == (4, len(np.zeros(channels)) if channels else 1, m, m)
+@pytest.mark.parametrize("frame", [(8, 8), (9, 9), (8, 9), (9, 6)])
+def test_phase_pictures_reach_from_minus_one_to_one(rng, channels, frame):
+    image = rng.normal(size=(4, *channels, *frame))
+    picture = phase_image(np.angle(np.fft.rfft2(image)), frame)
+    assert picture.shape == (4, len(np.zeros(channels)) if channels else 1, *frame)
     assert picture.dtype == np.float32
     assert np.abs(picture).max() <= 1
     expected = np.fft.fftshift(np.angle(np.fft.fft2(image)), axes=(-2, -1)) / np.pi

@@ -93,7 +93,7 @@ def test_constant_images_stay_constant_and_finite(value):
     after = augment(flat, EVERYTHING, source())
     assert torch.isfinite(after).all()
     assert (after.amax((-2, -1)) - after.amin((-2, -1))).max() < 1e-6
-    encoder = PhaseEncoder(64, 0.1, None, CPU)
+    encoder = PhaseEncoder((64, 64), 0.1, None, CPU)
     phases = encoder(after, encoder.draw_noise(8, 1, torch.Generator()))
     assert torch.isfinite(phases.phase).all()
 
@@ -101,7 +101,7 @@ def test_constant_images_stay_constant_and_finite(value):
 @pytest.mark.parametrize(("size", "padded"), [(32, 32), (32, 64), (31, 31), (30, 45)])
 def test_the_encoder_is_the_reference_encoder(rng, size, padded):
     pictures = images(rng, 3, 1, size)
-    phases = PhaseEncoder(padded, 0.0, None, CPU)(pictures, None)
+    phases = PhaseEncoder((padded, padded), 0.0, None, CPU)(pictures, None)
     exact = analyse(pictures.numpy(), (padded, padded))
     assert phases.phase.dtype == torch.float32
     turn = np.angle(np.exp(1j * (phases.phase.numpy() - exact.phase)))
@@ -114,8 +114,9 @@ def test_the_encoder_is_the_reference_encoder(rng, size, padded):
 @pytest.mark.parametrize("padded", [32, 45])
 def test_noise_is_that_of_a_real_image_and_fresh_each_time(rng, padded):
     pictures = images(rng, 40, 1, 30)
-    clean = PhaseEncoder(padded, 0.0, None, CPU)(pictures, None).phase
-    encoder, generator = PhaseEncoder(padded, 0.3, None, CPU), torch.Generator().manual_seed(3)
+    clean = PhaseEncoder((padded, padded), 0.0, None, CPU)(pictures, None).phase
+    encoder = PhaseEncoder((padded, padded), 0.3, None, CPU)
+    generator = torch.Generator().manual_seed(3)
     noisy, again = (encoder(pictures, encoder.draw_noise(40, 1, generator)).phase for _ in range(2))
     difference = np.angle(np.exp(1j * (noisy - clean).numpy()))
     assert difference[..., 1:14].std() == pytest.approx(0.3, rel=0.05)
@@ -132,7 +133,7 @@ def test_noise_is_that_of_a_real_image_and_fresh_each_time(rng, padded):
 @pytest.mark.parametrize("bits", [1, 4, 8])
 def test_rounding_is_that_of_a_file(rng, bits):
     pictures = images(rng, 3)
-    phases = PhaseEncoder(32, 0.0, bits, CPU)(pictures, None).phase.numpy()
+    phases = PhaseEncoder((32, 32), 0.0, bits, CPU)(pictures, None).phase.numpy()
     exact = quantise_phase(analyse(pictures.numpy(), (32, 32)).phase, bits)
     assert np.mean(np.abs(np.angle(np.exp(1j * (phases - exact)))) < 1e-4) > 0.999
     assert phases.min() > -np.pi

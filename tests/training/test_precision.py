@@ -249,7 +249,7 @@ def test_flat_images_leave_everything_finite(preset, precision, level, spread):
     gan = PRESET_TABLE[settings.preset].gan(settings, CPU)
     if preset == "paper":
         phases = analyse(pixels.numpy(), (32, 32)).phase
-        pair = torch.from_numpy(phase_image(phases)), 2 * pixels - 1
+        pair = torch.from_numpy(phase_image(phases, (32, 32))), 2 * pixels - 1
     else:
         pair = gan.encode(pixels, None), Images(pixels)
     assert_finite(gan, [take_step(gan, *pair) for _ in range(3)])

@@ -16,6 +16,7 @@ from phasegan.config.options.common import (
     ThreadsOption,
 )
 from phasegan.config.options.schema import Cli, From, OneOf
+from phasegan.config.options.size import Size
 from phasegan.config.preprocessing import PreprocessingConfig, SplitConfig
 from phasegan.config.translation import PicturesConfig
 
@@ -41,9 +42,9 @@ class PrepareCommand(DomainOptions, OverwriteOption, ThreadsOption, SeedOption, 
         ),
     ] = None
     size: Annotated[
-        int | None,
+        Size | None,
         From(PreprocessingConfig, "size"),
-        Cli("N, pixels along a side.", PHASES, common=True),
+        Cli("N, pixels along both sides, or rows and columns.", PHASES, style="size", common=True),
     ] = None
     channels: Annotated[
         str | None,
@@ -54,8 +55,8 @@ class PrepareCommand(DomainOptions, OverwriteOption, ThreadsOption, SeedOption, 
         str | None,
         OneOf(Literal["crop", "pad", "stretch", "short-side", "none"]),
         Cli(
-            "Phases: crop, the centred square; pad, whole on black; stretch, distorted. Domains: "
-            "stretch, both sides to --load; short-side; none.",
+            "Phases: crop, the largest centred part; pad, whole on black; stretch, distorted. "
+            "Domains: stretch, both sides to --load; short-side; none.",
             OUTPUT,
             default="crop; domains: stretch",
             common=True,
@@ -65,7 +66,7 @@ class PrepareCommand(DomainOptions, OverwriteOption, ThreadsOption, SeedOption, 
         float | None,
         From(PreprocessingConfig, "oversample"),
         Cli(
-            "M/N, zero-padding before the transform; N·M/N must be an integer.",
+            "M/N, zero-padding before the transform; the nearest M is taken.",
             PHASES,
             common=True,
         ),

@@ -19,8 +19,8 @@ from pydantic_core import CoreSchema
 
 from phasegan.config.settings import Settings, build
 
-Style = Literal["plain", "path", "numbers", "seeds", "names", "words", "duration"]
-"""How a value is written where the type does not tell: paths, lists with commas, times."""
+Style = Literal["plain", "path", "numbers", "seeds", "names", "words", "duration", "size"]
+"""How a value is written where the type does not tell: paths, lists with commas, times, sizes."""
 
 
 GENERAL = "General"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from phasegan.config.options.size import Size
+
 
 class PreparedFacts(NamedTuple):
     """A prepared file; fields named as in `DataConfig` mean the same."""
@@ -14,8 +16,8 @@ class PreparedFacts(NamedTuple):
     samples: int
     """All of the training split."""
     digest: str
-    size: int
-    padded: int
+    size: Size
+    padded: Size
     channels: str
     bits: int
     phase_noise: float = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasegan.config.options.size import format_side, format_size, rows_columns
 from phasegan.config.physics import (
     MIN_CASCADE_SIZE,
     NO_AUGMENTATION,
@@ -81,10 +82,11 @@ def resolve_phases(
     data = _data(file, images, chosen.pop("samples", None), validation.samples)
     values = {"preset": preset, "data": data, "validation": validation}
     config = (_paper if preset == "paper" else _physics)(chosen, device, values)
-    if file.size < MIN_PATCHGAN_SIZE and any(n.startswith("discr") for n in config.network_names):
+    too_small = min(rows_columns(file.size)) < MIN_PATCHGAN_SIZE
+    if too_small and any(n.startswith("discr") for n in config.network_names):
         advice = "" if preset == "paper" else ", or leave the discriminator out, --adversarial 0"
         raise InputError(
-            f"{file.path}: images of {file.size}×{file.size} are too small for the 70×70 "
+            f"{file.path}: images of {format_size(file.size)} are too small for the 70×70 "
             f"PatchGAN; prepare with --size {MIN_PATCHGAN_SIZE} or more{advice}"
         )
     return config
@@ -98,8 +100,8 @@ def _check_file(file: PreparedFacts, images: PreparedFacts | None, preset: str) 
         )
     if preset == "paper" and file.padded != file.size:
         raise InputError(
-            f"{file.path}: the preset paper needs unpadded phases (M = N), these have "
-            f"M = {file.padded}, N = {file.size}; prepare with --oversample 1"
+            f"{file.path}: the preset paper needs unpadded phases (M = N), these have M = "
+            f"{format_side(file.padded)}, N = {format_side(file.size)}; prepare with --oversample 1"
         )
     if not file.has_images and images is None:
         needed = (
@@ -143,6 +145,8 @@ def _check_images(file: PreparedFacts, images: PreparedFacts) -> None:
     for name, label in (("size", "N"), ("padded", "M"), ("channels", "channels"), ("bits", "bits")):
         theirs, ours = getattr(images, name), getattr(file, name)
         if theirs != ours:
+            if label in ("N", "M"):
+                theirs, ours = format_side(theirs), format_side(ours)
             raise InputError(
                 f"--images {images.path}: {label} = {theirs}, the phases of {file.path} have "
                 f"{label} = {ours}; prepare both alike"
@@ -169,7 +173,7 @@ def _physics(options: dict[str, Any], device: torch.device, values: dict[str, An
 
 def _default_encodings(data: DataConfig) -> tuple[str, ...]:
     """Return the encodings that suit phases, as measured."""
-    if data.size < MIN_CASCADE_SIZE:
+    if min(data.shape) < MIN_CASCADE_SIZE:
         return ("posterior", "mean")
     exact = data.padded == data.size and data.phase_error <= NEARLY_EXACT
     return ("cascade", "mean") if exact else ("cascade", "posterior", "mean")

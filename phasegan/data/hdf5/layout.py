@@ -1,16 +1,16 @@
 """Layout of a prepared file.
 
 Groups `train` and `test` hold, for n samples of C channels (the axis is left
-out for grey), N×N pixels and M×M frames:
+out for grey), N₁×N₂ pixels and M₁×M₂ frames:
 
-    phase             (n[, C], M, M // 2 + 1)   uint16 codes, or float radians
-    images            (n[, C], N, N)            uint8 or uint16
-    undefined         (n[, C], M, M // 2 + 1)   bool, True where a phase means nothing
-    source            (n,)                      path relative to the source
-    source_sha256     (n,)                      of the file it came from
-    phase_sha256      (n, 32)                   uint8, of each sample's values in `phase`
-    images_sha256     (n, 32)                   uint8, of each sample's values in `images`
-    mean_magnitude    ([C,] M, M // 2 + 1)      float64, in `train` alone
+    phase             (n[, C], M₁, M₂ // 2 + 1)   uint16 codes, or float radians
+    images            (n[, C], N₁, N₂)            uint8 or uint16
+    undefined         (n[, C], M₁, M₂ // 2 + 1)   bool, True where a phase means nothing
+    source            (n,)                        path relative to the source
+    source_sha256     (n,)                        of the file it came from
+    phase_sha256      (n, 32)                     uint8, of each sample's values in `phase`
+    images_sha256     (n, 32)                     uint8, of each sample's values in `images`
+    mean_magnitude    ([C,] M₁, M₂ // 2 + 1)      float64, in `train` alone
 
 A file of phases alone (`has_images` false) holds no images and no mean_magnitude.
 The full description is docs/file-format.md.
@@ -20,12 +20,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from phasegan.config.options.size import Size, as_size, format_side, format_size
 from phasegan.data.hdf5.records import DIGEST_BYTES
 from phasegan.errors import InputError
 from phasegan.fourier.convention import half_plane
@@ -34,7 +36,10 @@ from phasegan.fourier.encoding import TURN, UINT16_CODES
 from phasegan.fourier.phase import UNDEFINED_BELOW
 
 FORMAT_NAME = "phasegan phase spectra"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The version that is written."""
+READABLE_VERSIONS = (1, 2)
+"""Version 1 knows squares alone: N and M instead of N1, N2, M1, M2."""
 PAIR_FORMAT_NAME = "phasegan picture domains"
 """The format of the other kind of prepared file, see `phasegan.data.hdf5.pair_layout`."""
 SPLITS = ("train", "test")
@@ -46,17 +51,17 @@ SAMPLE_DATASETS = (
 SHARDS = "shards"
 """Group of a file that joins shards; see `phasegan.data.prepare.merge`."""
 CHECKSUM = "sha256 of each sample"
-FFT_CONVENTION = "numpy.fft.rfft2(image, s=(M, M)): image in the top left corner, zeros elsewhere"
+FFT_CONVENTION = "numpy.fft.rfft2(image, s=(M1, M2)): image in the top left corner, zeros elsewhere"
 
 
 @dataclass(frozen=True)
 class Layout:
     """Sizes and types of the samples in a prepared file."""
 
-    size: int
-    """N, pixels along a side of an image."""
-    padded: int
-    """M, samples along a side of the zero-padded frame."""
+    shape: tuple[int, int]
+    """(N₁, N₂), rows and columns of an image."""
+    frame: tuple[int, int]
+    """(M₁, M₂), rows and columns of the zero-padded frame."""
     channels: str
     """`gray` or `rgb`."""
     bits: int
@@ -86,14 +91,20 @@ class Layout:
         return self.phase_noise > 0 or self.phase_bits is not None
 
     @property
-    def frame(self) -> tuple[int, int]:
-        """(M, M)."""
-        return self.padded, self.padded
+    def size(self) -> Size:
+        """N of a square, (N₁, N₂) of a rectangle."""
+        return as_size(self.shape)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(N, N)."""
-        return self.size, self.size
+    def padded(self) -> Size:
+        """M of a square, (M₁, M₂) of a rectangle."""
+        return as_size(self.frame)
+
+    @property
+    def oversampling(self) -> float:
+        """M/N; the geometric mean where it differs between rows and columns."""
+        ratios = [m / n for m, n in zip(self.frame, self.shape, strict=True)]
+        return ratios[0] if ratios[0] == ratios[1] else math.sqrt(math.prod(ratios))
 
     @property
     def planes(self) -> tuple[int, ...]:
@@ -113,7 +124,7 @@ class Layout:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one image."""
-        return (*self.planes, self.size, self.size)
+        return (*self.planes, *self.shape)
 
     @property
     def phase_shape(self) -> tuple[int, ...]:
@@ -164,8 +175,8 @@ class Layout:
         levels = f", {self.phase_bits} bit{plural}" if self.phase_bits else ""
         alone = "" if self.has_images else ", no images"
         return (
-            f"{self.size}×{self.size} {self.channels}, {self.bits} bit, "
-            f"M = {self.padded} ({self.padded / self.size:g}×), phase {self.phase_dtype}"
+            f"{format_size(self.shape)} {self.channels}, {self.bits} bit, "
+            f"M = {format_side(self.padded)} ({self.oversampling:g}×), phase {self.phase_dtype}"
             f"{noise}{levels}{alone}"
         )
 
@@ -268,15 +279,15 @@ def plain_attributes(attributes: Any, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: damaged attributes ({one_line(error)})") from None
 
 
-def check_header(plain: dict[str, Any], supported: int, what: str, where: str) -> None:
+def check_header(plain: dict[str, Any], supported: tuple[int, ...], what: str, where: str) -> None:
     """Refuse a file of another format version, or without checksums of its records.
 
     Parameters
     ----------
     plain : dict
         Root attributes.
-    supported : int
-        The version that is read.
+    supported : tuple of int
+        The versions that are read.
     what : str
         Name of the records, in the plural.
     where : str
@@ -288,9 +299,11 @@ def check_header(plain: dict[str, Any], supported: int, what: str, where: str) -
         Naming both versions and a way out.
     """
     version = plain.get("format_version")
-    if version != supported:
+    if version not in supported:
+        plural = "s" if len(supported) > 1 else ""
         raise InputError(
-            f"{where}: file format version {version}, this phasegan reads version {supported}; "
+            f"{where}: file format version {version}, this phasegan reads version{plural} "
+            f"{' and '.join(map(str, supported))}; "
             "prepare the pictures again, or use the phasegan that wrote it "
             f"({plain.get('phasegan_version', 'unknown')})"
         )
@@ -336,11 +349,12 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             f"{where}: an HDF5 file, but not one that phasegan prepared; make one with "
             "`phasegan prepare FOLDER`"
         )
-    check_header(plain, FORMAT_VERSION, "samples", where)
+    check_header(plain, READABLE_VERSIONS, "samples", where)
     try:
+        axes = ("", "") if plain["format_version"] == 1 else ("1", "2")
         layout = Layout(
-            size=int(plain["N"]),
-            padded=int(plain["M"]),
+            shape=(int(plain[f"N{axes[0]}"]), int(plain[f"N{axes[1]}"])),
+            frame=(int(plain[f"M{axes[0]}"]), int(plain[f"M{axes[1]}"])),
             channels=str(plain["channels"]),
             bits=int(plain["bits"]),
             phase_dtype=str(plain["phase_encoding"]),
@@ -349,13 +363,14 @@ def read_layout(attributes: Any, where: str) -> tuple[Layout, dict[str, Any]]:
             has_images=plain.get("has_images", True),
         )
         plain["intact"] = attributes_checksum(plain) == plain.get("attributes_checksum")
+        plain |= {"N": layout.size, "M": layout.padded}
         plain["recipe"] = json.loads(plain["recipe"])
         plain["checksums"] = json.loads(plain["checksums"])
         sound = (
             all(isinstance(plain[name], kind) for name, kind in _ATTRIBUTES.items())
             and {"name", "source", "preprocessing", "split"} <= plain["recipe"].keys()
             and isinstance(plain["recipe"]["preprocessing"], dict)
-            and 1 <= layout.size <= layout.padded
+            and all(1 <= n <= m for n, m in zip(layout.shape, layout.frame, strict=True))
             and layout.channels in ("gray", "rgb")
             and layout.bits in (8, 16)
             and layout.phase_dtype in ("uint16", "float16", "float32")

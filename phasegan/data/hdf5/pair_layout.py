@@ -158,7 +158,7 @@ def read_metadata(attributes: Any, where: str) -> PairMetadata:
             f"{where}: an HDF5 file, but not one of picture domains; make one with "
             "`phasegan prepare FOLDER`, where FOLDER holds trainA and trainB"
         )
-    check_header(plain, FORMAT_VERSION, "pictures", where)
+    check_header(plain, (FORMAT_VERSION,), "pictures", where)
     try:
         metadata = _metadata(plain)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

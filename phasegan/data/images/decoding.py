@@ -36,7 +36,7 @@ from phasegan.data.images.pixels import (
     too_many_pixels_error,
     white,
 )
-from phasegan.data.images.resizing import to_square
+from phasegan.data.images.resizing import to_shape
 from phasegan.io.untrusted import UnreadableFileError, read_regular
 
 T = TypeVar("T")
@@ -163,10 +163,15 @@ def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
     return _over_black(_decode(data, notes), notes)
 
 
-def read_square(
-    data: bytes, size: int, channels: str, bits: int, how: str, notes: ImageNotices | None = None
+def read_fitted(
+    data: bytes,
+    shape: tuple[int, int],
+    channels: str,
+    bits: int,
+    how: str,
+    notes: ImageNotices | None = None,
 ) -> Pixels:
-    """Decode an image file and fit it: `to_square(read_image(data), …)`.
+    """Decode an image file and fit it: `to_shape(read_image(data), …)`.
 
     Common images stay with Pillow until they are small; the result is the same.
 
@@ -174,20 +179,20 @@ def read_square(
     ----------
     data : bytes
         The file's contents.
-    size, channels, bits, how
-        As of `phasegan.data.images.resizing.to_square`.
+    shape, channels, bits, how
+        As of `phasegan.data.images.resizing.to_shape`.
     notes : ImageNotices, optional
         Receives notices on parts that are left out.
 
     Returns
     -------
     numpy.ndarray
-        (N, N[, 3]), uint8 or uint16.
+        (N₁, N₂[, 3]), uint8 or uint16.
 
     Raises
     ------
     UnreadableImageError
-        If it cannot be decoded, or is smaller than N.
+        If it cannot be decoded, or is smaller than that.
     """
     image_notices = ImageNotices() if notes is None else notes
 
@@ -195,7 +200,7 @@ def read_square(
         image = _open(data, image_notices)
         if not isinstance(image, Image.Image) or bits != 8 or how == "pad" or not _is_plain(image):
             image = _over_black(_to_decoded(image, image_notices), image_notices)
-        return to_square(image, size, channels, bits, how)
+        return to_shape(image, shape, channels, bits, how)
 
     return _guarded(decode, data)
 

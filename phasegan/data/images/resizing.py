@@ -1,6 +1,6 @@
 """Resizing, for two purposes.
 
-For phases, `fit` brings pixels (rows, columns[, 3]) to N×N by Lanczos resampling and never
+For phases, `fit` brings pixels (rows, columns[, 3]) to N₁×N₂ by Lanczos resampling and never
 enlarges. For pictures, `resize` brings planes (C, rows, columns) to any size by antialiased
 bicubic interpolation.
 """
@@ -17,13 +17,16 @@ from phasegan.data.images.pixel_format import Planes, to_channels, to_depth
 from phasegan.data.images.pixels import Pixels, UnreadableImageError
 from phasegan.errors import InputError
 
+Shape = tuple[int, int]
+"""(N₁, N₂), rows and columns."""
+
 FITS = ("stretch", "short-side", "none")
 """How pictures are brought to the size that crops are taken from."""
-_SQUARE_FITS = ("crop", "pad", "stretch")
+_PHASE_FITS = ("crop", "pad", "stretch")
 
 
-def to_square(
-    pixels: Pixels | Image.Image, size: int, channels: str, bits: int, how: str
+def to_shape(
+    pixels: Pixels | Image.Image, shape: Shape, channels: str, bits: int, how: str
 ) -> Pixels:
     """Convert pixels to the channels, depth and size of a layout.
 
@@ -32,36 +35,37 @@ def to_square(
     pixels : numpy.ndarray or PIL.Image.Image
         uint8 or uint16, (rows, columns[, 3]). An image of mode L or RGB stays with Pillow
         until it is small, if `bits` is 8 and `how` not `pad`; the result is the same.
-    size, channels, bits, how
+    shape, channels, bits, how
         See `fit`, `to_channels`, `to_depth`.
 
     Returns
     -------
     numpy.ndarray
-        (N, N[, 3]), uint8 or uint16.
+        (N₁, N₂[, 3]), uint8 or uint16.
     """
     if isinstance(pixels, Image.Image):
-        return _square(pixels, size, "L" if channels == "gray" else "RGB", how)
-    return fit(to_depth(to_channels(pixels, channels), bits), size, how)
+        return _fit_plain(pixels, shape, "L" if channels == "gray" else "RGB", how)
+    return fit(to_depth(to_channels(pixels, channels), bits), shape, how)
 
 
-def fit(pixels: Pixels, size: int, how: str) -> Pixels:
-    """Fit an image to N×N pixels by Lanczos resampling; never enlarges.
+def fit(pixels: Pixels, shape: Shape, how: str) -> Pixels:
+    """Fit an image to N₁×N₂ pixels by Lanczos resampling; never enlarges.
 
     Parameters
     ----------
     pixels : numpy.ndarray
         uint8 or uint16, (rows, columns[, 3]).
-    size : int
-        N.
+    shape : (int, int)
+        (N₁, N₂).
     how : {"crop", "pad", "stretch"}
-        `crop`: the largest centred square; `pad`: the whole image, its long
-        side made N, centred on black; `stretch`: both sides made N.
+        `crop`: the largest centred rectangle of that aspect ratio; `pad`: the
+        whole image, as large as it fits, centred on black; `stretch`: each side
+        by itself.
 
     Returns
     -------
     numpy.ndarray
-        (N, N[, 3]), the dtype of `pixels`, rounded to nearest and clipped.
+        (N₁, N₂[, 3]), the dtype of `pixels`, rounded to nearest and clipped.
 
     Raises
     ------
@@ -69,17 +73,17 @@ def fit(pixels: Pixels, size: int, how: str) -> Pixels:
         If the image would have to be enlarged.
     """
     rows, columns = pixels.shape[:2]
-    top, left, side = _largest_square(rows, columns, size, enlarged=how == "pad")
+    top, left, height, width = _largest_crop(rows, columns, shape, padded=how == "pad")
     if how == "stretch":
-        return _lanczos(pixels, size, size)
+        return _lanczos(pixels, *shape)
     if how == "crop":
-        return _lanczos(pixels[top : top + side, left : left + side], size, size)
+        return _lanczos(pixels[top : top + height, left : left + width], *shape)
     if how != "pad":
-        raise InputError(f"fit {how!r}: choose one of {', '.join(_SQUARE_FITS)}")
-    scale = size / max(rows, columns)
+        raise InputError(f"fit {how!r}: choose one of {', '.join(_PHASE_FITS)}")
+    scale = min(shape[0] / rows, shape[1] / columns)
     inner_rows, inner_columns = max(1, round(rows * scale)), max(1, round(columns * scale))
-    canvas = np.zeros((size, size, *pixels.shape[2:]), dtype=pixels.dtype)
-    top, left = (size - inner_rows) // 2, (size - inner_columns) // 2
+    canvas = np.zeros((*shape, *pixels.shape[2:]), dtype=pixels.dtype)
+    top, left = (shape[0] - inner_rows) // 2, (shape[1] - inner_columns) // 2
     inner = _lanczos(pixels, inner_rows, inner_columns)
     canvas[top : top + inner_rows, left : left + inner_columns] = inner
     return canvas
@@ -154,27 +158,35 @@ def load_size(rows: int, columns: int, load: int, fit: str) -> tuple[int, int]:
     return max(load, round(rows * scale)), max(load, round(columns * scale))
 
 
-def _square(image: Image.Image, size: int, mode: str, how: str) -> Pixels:
+def _fit_plain(image: Image.Image, shape: Shape, mode: str, how: str) -> Pixels:
     """Fit as `fit` does, without leaving Pillow."""
     columns, rows = image.size
-    top, left, side = _largest_square(rows, columns, size)
-    if how == "crop" and rows != columns:
-        image = image.crop((left, top, left + side, top + side))
+    top, left, height, width = _largest_crop(rows, columns, shape)
+    if how == "crop" and (rows, columns) != (height, width):
+        image = image.crop((left, top, left + width, top + height))
     if image.mode != mode:
         image = image.convert(mode)
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    if image.size != shape[::-1]:
+        image = image.resize(shape[::-1], Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def _largest_square(
-    rows: int, columns: int, size: int, enlarged: bool = False
-) -> tuple[int, int, int]:
-    """Return top, left and side of the largest centred square; refuse images that are too small."""
-    side = min(rows, columns)
-    if (max(rows, columns) if enlarged else side) < size:
-        raise UnreadableImageError(f"{columns}×{rows} pixels, smaller than {size}")
-    return (rows - side) // 2, (columns - side) // 2, side
+def _largest_crop(
+    rows: int, columns: int, shape: Shape, padded: bool = False
+) -> tuple[int, int, int, int]:
+    """Return top, left, rows and columns of the largest centred crop of a shape's aspect ratio.
+
+    Images that would have to be enlarged are refused; one that is padded needs one side.
+    """
+    fits = (rows >= shape[0], columns >= shape[1])
+    if not (any(fits) if padded else all(fits)):
+        size = f"{shape[0]}" if shape[0] == shape[1] else f"{shape[0]}×{shape[1]}"
+        raise UnreadableImageError(f"{rows}×{columns} pixels (rows × columns), smaller than {size}")
+    if rows * shape[1] <= columns * shape[0]:
+        height, width = rows, min(columns, round(rows * shape[1] / shape[0]))
+    else:
+        height, width = min(rows, round(columns * shape[0] / shape[1])), columns
+    return (rows - height) // 2, (columns - width) // 2, height, width
 
 
 def _lanczos(pixels: Pixels, rows: int, columns: int) -> Pixels:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from phasegan.config.options.data import PrepareCommand
 from phasegan.config.options.keywords import takes_options
+from phasegan.config.options.size import Size
 from phasegan.data.folder_source import open_source
 from phasegan.data.prepare.append import append_images
 from phasegan.data.prepare.loop import worker_count
@@ -29,7 +30,7 @@ def prepare(
     source: str | os.PathLike[str] | NDArray[np.integer] | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
-    size: int | None = None,
+    size: Size | None = None,
     channels: str | None = None,
     fit: str | None = None,
     oversample: float | None = None,
@@ -52,8 +53,8 @@ def prepare(
 ) -> PrepareReport:
     """Turn images into phase-only spectra in an HDF5 file.
 
-    Each picture is fitted to N×N, rounded to the integers that are stored,
-    zero-padded to M×M and transformed in float64; the phase is that of the
+    Each picture is fitted to N₁×N₂, rounded to the integers that are stored,
+    zero-padded to M₁×M₂ and transformed in float64; the phase is that of the
     stored image, unless noise or rounding is asked for.
 
     Parameters
@@ -64,14 +65,15 @@ def prepare(
         by default.
     output : path, optional
         The HDF5 file; `<name of the source>.h5` in the working folder by default.
-    size : int, optional
-        N, pixels along a side, 2 to 8192. Default 128, or the recipe's.
+    size : int or (int, int), optional
+        N, pixels along both sides, or (rows, columns), 2 to 8192. Default 128, or
+        the recipe's.
     channels : {"gray", "rgb"}, optional
         Default gray: rec. 601 luma as in Pillow's mode L.
     fit : {"crop", "pad", "stretch"}, optional
-        Default crop, the centred square.
+        Default crop, the largest centred rectangle of the size's aspect ratio.
     oversample : float, optional
-        M/N, 1 to 4; N·M/N must be an integer. Default 1, no padding.
+        M/N, 1 to 4, on both axes; the nearest M is taken. Default 1, no padding.
     samples, test : int, optional
         How many pictures become training and test samples, chosen by the seed;
         all, and for a folder without a split a tenth of it, by default.
@@ -160,6 +162,8 @@ def prepare(
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
     check_output(path)
     check_shards(shards, shard, scheduler)
+    if not add and recipe.preprocessing.rounding:
+        progress.say(recipe.preprocessing.rounding)
     if add:
         if shards is not None or scheduler is not None or overwrite or dry_run:
             raise InputError("--add goes without --shards, --scheduler, --overwrite and --dry-run")

@@ -112,7 +112,7 @@ def combine(
     counts = {name: len(split) for name, split in splits.items()}
     steps = files[0].attributes["magnitude_steps"]
     if not virtual:
-        steps = fraction_bits(layout.size**2 * layout.data_range, counts["train"])
+        steps = fraction_bits(math.prod(layout.shape) * layout.data_range, counts["train"])
     if virtual:  # what is copied was asked for before the new samples were prepared
         needed = _METADATA_BYTES * (1 + len(segments)) + 8 * math.prod(layout.phase_shape)
         check_disk_space(path, 2**20 + needed, "another folder")

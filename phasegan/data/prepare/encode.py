@@ -110,8 +110,8 @@ class Encoder:
         """
         layout = self.layout
         try:
-            loaded = self.loader.load_square(
-                job, layout.size, layout.channels, layout.bits, self.how
+            loaded = self.loader.load_fitted(
+                job, layout.shape, layout.channels, layout.bits, self.how
             )
             return _encode_sample(loaded, layout, self.seed)
         except UnreadableImageError as error:

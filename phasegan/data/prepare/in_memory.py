@@ -15,7 +15,6 @@ from phasegan.data.images.notices import NoticeCounter, ignored_lines, narrow_ra
 from phasegan.data.prepare.encode import Encoder, Sample
 from phasegan.data.recipes import Preprocessing
 from phasegan.errors import InputError
-from phasegan.fourier.convention import padded_size
 from phasegan.progress import Progress
 
 
@@ -54,27 +53,27 @@ def encode_images(
         If there is no usable image, or a value is out of range.
     """
     options = build(Preprocessing, {"phase_dtype": "float32", **preprocessing}, "preprocessing")
-    padded = padded_size(options.size, options.oversample)
     if not path.is_dir() and not path.is_file():
         raise InputError(f"{path}: neither a regular file nor a folder")
+    if options.rounding:
+        progress.say(options.rounding)
     with quiet_decoders():
-        return _encode_all(path, options, padded, limit, progress, seed)
+        return _encode_all(path, options, limit, progress, seed)
 
 
 def _encode_all(
     path: Path,
     options: Preprocessing,
-    padded: int,
     limit: int | None,
     progress: Progress,
     seed: int,
 ) -> tuple[Layout, list[Sample]]:
     source = ImageFolder(path) if path.is_dir() else ImageFile(path)
-    layout = options.layout(padded, source.depth() if limit is None else 8)
+    layout = options.layout(source.depth() if limit is None else 8)
     encoder = Encoder(source.loader(), layout, options.fit, seed)
     results = _encode_first(source, encoder, limit)
     if results is None:
-        layout = options.layout(padded, 16)
+        layout = options.layout(16)
         results = _encode_first(source, replace(encoder, layout=layout), limit) or []
     samples: list[Sample] = []
     notices = NoticeCounter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -33,7 +34,6 @@ from phasegan.data.prepare.sample_file import PartialSamples, Provenance, comple
 from phasegan.data.recipes import Preprocessing, Recipe
 from phasegan.data.sources import Source
 from phasegan.errors import InputError
-from phasegan.fourier.convention import padded_size
 from phasegan.fourier.exact_sum import fraction_bits
 from phasegan.progress import Progress
 
@@ -183,7 +183,9 @@ class PrepareJob:
             If there are too few usable images, or others than the recipe asks for.
         """
         options, seed = self.recipe.preprocessing, self.recipe.split.seed
-        steps = fraction_bits(self.layout.size**2 * self.layout.data_range, self.train_total)
+        steps = fraction_bits(
+            math.prod(self.layout.shape) * self.layout.data_range, self.train_total
+        )
         encoder = Encoder(self.source.loader(), self.layout, options.fit, seed, steps)
         loop = PrepareLoop(samples, self.plan, self.source, encoder, self.workers, progress)
         with quiet_decoders():
@@ -371,7 +373,7 @@ class Preparation:
         options = self.recipe.preprocessing
         with quiet_decoders():
             bits = source.depth()
-        layout = options.layout(padded_size(options.size, options.oversample), bits)
+        layout = options.layout(bits)
         full_plan = self._plan(source)
         plan = full_plan if share is None else full_plan.shard(share)
         count = full_plan.expected_count("train")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from phasegan.config.options.size import as_size, format_side
 from phasegan.errors import InputError
 from phasegan.models.cascade import Cascade
 from phasegan.models.cascade_fit import MAX_FIT_IMAGES, fit_shrinkage
@@ -44,9 +45,10 @@ def incompatibility(problem: Problem, noise: float = 0.0) -> str | None:
     """
     if problem.frame == problem.shape:
         return None
+    m, n = format_side(as_size(problem.frame)), format_side(as_size(problem.shape))
     return (
-        f"method shrinkage takes unpadded phases (M = N), these have M = {problem.frame[0]}, "
-        f"N = {problem.shape[0]}; use auto, cg or map"
+        f"method shrinkage takes unpadded phases (M = N), these have M = {m}, N = {n}; use auto, "
+        "cg or map"
     )
 
 

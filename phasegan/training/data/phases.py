@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -97,8 +98,8 @@ def _dataset(
     return PhaseDataset(file, fields=fields, indices=indices, in_memory=in_memory)
 
 
-def _phase_images(columns: Columns) -> Tensor:
-    return torch.from_numpy(phase_image(columns["phase"]))
+def _phase_images(columns: Columns, frame: tuple[int, int]) -> Tensor:
+    return torch.from_numpy(phase_image(columns["phase"], frame))
 
 
 def _normalised(columns: Columns, data_range: int) -> Tensor:
@@ -128,6 +129,7 @@ class PaperBatches(UnpairedBatches):
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
         count, size = config.data.samples, (config.batch_size, config.seed)
+        shape = config.data.shape
         super().__init__(
             UnpairedSampler((count, count), count, *size, processes=processes), device, execution
         )
@@ -136,11 +138,12 @@ class PaperBatches(UnpairedBatches):
         phases = _dataset(file, self.indices, ("phase",), policy)
         pixels = _dataset(file, self.indices, ("images",), policy)
         resident = phases.in_memory and policy.on_device(
-            2 * count * config.data.channel_count * config.size**2 * np.float32().nbytes
+            2 * count * config.data.channel_count * math.prod(shape) * np.float32().nbytes
         )
 
         normalised = functools.partial(_normalised, data_range=file.layout.data_range)
-        self._a = _Source(phases, _phase_images, device, resident=resident)
+        phase_images = functools.partial(_phase_images, frame=config.data.frame)
+        self._a = _Source(phases, phase_images, device, resident=resident)
         self._b = _Source(pixels, normalised, device, resident=resident)
 
     @property
@@ -202,7 +205,7 @@ class PhysicsBatches(UnpairedBatches):
             execution,
         )
         self.stored = images is not None or not config.augmentation.active
-        self._encode = PhaseEncoder(data.padded, data.phase_noise, data.phase_bits, device)
+        self._encode = PhaseEncoder(data.frame, data.phase_noise, data.phase_bits, device)
         policy = CachePolicy(device, execution.resident)
         self._b = self._images_of(images or file, self.indices_b, policy)
         self.data_range = self._b.dataset.file.layout.data_range
@@ -331,7 +334,7 @@ class PhysicsBatches(UnpairedBatches):
             float32, of images in 0..1.
         """
         mean_magnitude, mean_image = RunningMean(), RunningMean()
-        frame = (self.config.data.padded,) * 2
+        frame = self.config.data.frame
         split, order = self._b.dataset.samples, np.sort(self.indices_b[:limit])
         for start in range(0, len(order), _BLOCK):
             for image in split.images(order[start : start + _BLOCK]):

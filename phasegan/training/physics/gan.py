@@ -102,7 +102,7 @@ class PhysicsGAN(GAN):
             )
         self.pool_b = ImagePool(config.pool_size, seeded_generator(config.seed, _POOL))
         self.noise = seeded_generator(config.seed, _NOISE, device)
-        self.encode = PhaseEncoder(data.padded, data.phase_noise, data.phase_bits, device)
+        self.encode = PhaseEncoder(data.frame, data.phase_noise, data.phase_bits, device)
         self.statistics = DomainStatistics(
             config, self.generator_ab, self.ema, self.encode, processes
         )
@@ -209,7 +209,7 @@ class PhysicsGAN(GAN):
         """
         data, optimiser = self.config.data, self.optimiser_d
         assert optimiser is not None
-        none = torch.zeros(0, data.channel_count, data.size, data.size, device=self.device)
+        none = torch.zeros(0, data.channel_count, *data.shape, device=self.device)
         rows = self.accelerator.processes.gather_rows(torch.cat([none, *fakes]), batch.total)
         old_b = self.pool_b.query(rows)
         discriminator.requires_grad_(True)

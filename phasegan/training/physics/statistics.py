@@ -99,10 +99,10 @@ class DomainStatistics:
         self._config, self._generator, self._ema = config, generator, ema
         self._encode, self._processes = encode, processes
         data = config.data
-        frame = half_plane((data.padded, data.padded))
+        frame = half_plane(data.frame)
         self.set_means(
             torch.ones(data.channel_count, *frame),
-            torch.full((data.channel_count, data.size, data.size), 0.5),
+            torch.full((data.channel_count, *data.shape), 0.5),
         )
 
     @property
@@ -200,7 +200,7 @@ class DomainStatistics:
         for own, buffer in zip(self._ema.buffers(), self._generator.buffers(), strict=True):
             own.copy_(buffer)
         self.magnitude = self._generator.mean_magnitude
-        self.weights = phase_weights(self.magnitude, self._config.data.padded)
+        self.weights = phase_weights(self.magnitude, self._config.data.frame[1])
 
     def state_dict(self) -> list[list[list[Tensor]]]:
         """Return the folds' cascades for a checkpoint; the generator's state holds the rest."""
