@@ -26,7 +26,7 @@ from phasegan.evaluation.evaluate import problem_of, require_test_split
 from phasegan.reconstruction.registry import NEEDS_STATISTICS, check_method, make_method
 
 ROW_FORMAT = 2
-NO_STATISTICS = ("zero", "learned")
+NO_STATISTICS = ("zero", "learned", "learned-coarse")
 """Methods that depend on neither the samples nor the seed."""
 
 

@@ -34,7 +34,7 @@ def command(
     pictures.
 
     Without --method and --run: zero, mean-image, unit-magnitude, mean-magnitude
-    and auto. Others: power-law, shrinkage, learned, hlo, pocs,
+    and auto. Others: power-law, shrinkage, learned, learned-coarse, hlo, pocs,
     pocs-accelerated, cg, fista, map, pnp.
     """
     from phasegan.data.domain_folders import is_pair_folder

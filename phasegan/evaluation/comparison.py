@@ -19,7 +19,7 @@ from phasegan.reconstruction.protocol import Method
 IMAGES = 6
 MAX_LEARNED = 4
 MEAN_MAGNITUDE = "mean-magnitude"
-NOT_CLASSICAL = ("zero", "mean-image", "learned")
+NOT_CLASSICAL = ("zero", "mean-image", "learned", "learned-coarse")
 """Methods that do not look at the phase, or were trained: never the best classical one."""
 
 

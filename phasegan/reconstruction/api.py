@@ -69,11 +69,12 @@ def reconstruct(
         taken first.
     method : str, optional
         `zero`, `mean-image`, `unit-magnitude`, `power-law`, `mean-magnitude`,
-        `shrinkage`, `learned`, `hlo`, `pocs`, `pocs-accelerated`, `cg`,
-        `fista`, `map`, `pnp`, or `auto` (default), which takes `cg` where
-        M/N ≥ √2 and the phases are clean, `map` where they are noisy or too
-        few, and for unpadded phases `shrinkage` when there are training images,
-        else `learned` where it fits: the model that comes with phasegan.
+        `shrinkage`, `learned`, `learned-coarse`, `hlo`, `pocs`,
+        `pocs-accelerated`, `cg`, `fista`, `map`, `pnp`, or `auto` (default),
+        which takes `cg` where M/N ≥ √2 and the phases are clean, `map` where
+        they are noisy or too few, and for unpadded phases `shrinkage` when there
+        are training images, else the model that comes with phasegan: `learned`
+        at its size, `learned-coarse` above.
     run : path, optional
         A training run instead of a method.
     shape : (int, int), optional

@@ -12,7 +12,7 @@ from phasegan.reconstruction.exact.certificate import Certificate, Verdict
 from phasegan.reconstruction.inputs.conventions import identify_convention, identify_sign_pattern
 from phasegan.reconstruction.noise_level import estimate_noise, residual_share
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
-from phasegan.reconstruction.solvers import posterior, shrinkage
+from phasegan.reconstruction.solvers import learned_coarse, posterior, shrinkage
 
 SOLVED_AS_NOISY = Certificate(Verdict.NOT_TRIED, reason="solved again with map, as noisy")
 MAX_EXACT_NOISE = 2e-3
@@ -34,14 +34,31 @@ def choose_method(problem: Problem, noise: float) -> str:
     str
         `cg` where the phases are clean and M/N ≥ √2; `map` where they are
         noisy or too few; without padding `shrinkage`, where there are training
-        images to learn from, or `learned`, where the model that comes with
-        phasegan takes the phases.
+        images to learn from, or `learned` or `learned-coarse`, where the model that
+        comes with phasegan takes the phases or those of their lowest frequencies.
     """
     if problem.is_determined:
         return "cg" if noise <= MAX_EXACT_NOISE else "map"
     if shrinkage.can_fit(problem):
         return "shrinkage"
-    return "map" if pretrained.incompatibility(problem, noise) else "learned"
+    if pretrained.incompatibility(problem, noise) is None:
+        return "learned"
+    return "map" if learned_coarse.incompatibility(problem, noise) else "learned-coarse"
+
+
+def _why_not_learned(problem: Problem, name: str) -> str:
+    """Say why `auto` takes a method for too few phases instead of `learned`."""
+    side = pretrained.image_size()
+    if name == "learned-coarse":
+        return (
+            f"learned takes {side}×{side} pixels: learned-coarse instead, its model on the "
+            f"frequencies below {side // 2} cycles an image"
+        )
+    if problem.frame != problem.shape:
+        return "learned takes unpadded phases: map instead"
+    if min(problem.shape) < side:
+        return f"learned takes {side}×{side} pixels, learned-coarse more: map instead"
+    return "learned and learned-coarse take phases with less noise and rounding: map instead"
 
 
 def method(problem: Problem) -> Method:
@@ -66,7 +83,12 @@ def method(problem: Problem) -> Method:
             solution = fitted(observation)
         elif name == "learned":
             solution = pretrained.method(problem)(observation)
+        elif name == "learned-coarse":
+            problem.settings.progress.say(_why_not_learned(problem, name))
+            solution = learned_coarse.method(problem)(observation)
         elif name == "map":
+            if not problem.is_determined:
+                problem.settings.progress.say(_why_not_learned(problem, name))
             solution = posterior.method(problem)(observation)
         else:
             solution = exact.method(problem)(observation)

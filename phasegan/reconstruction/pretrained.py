@@ -36,6 +36,11 @@ def _model(device: str) -> LearnedMethod:
     return LearnedMethod(pretrained_run(), choose_device(device))
 
 
+def image_size() -> int:
+    """Return N, pixels along a side of the images of the model that comes with phasegan."""
+    return _config().data.size
+
+
 def incompatibility(problem: Problem, noise: float) -> str | None:
     """Say why the model that comes with phasegan does not take phases.
 

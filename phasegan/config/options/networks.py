@@ -126,8 +126,8 @@ class ReconstructCommand(OverwriteOption, DeviceOption, ThreadsOption, GeneralOp
     method: Annotated[
         str | None,
         Cli(
-            "zero, mean-image, unit-magnitude, power-law, mean-magnitude, shrinkage, learned, hlo, "
-            "pocs, pocs-accelerated, cg, fista, map, pnp or auto.",
+            "zero, mean-image, unit-magnitude, power-law, mean-magnitude, shrinkage, learned, "
+            "learned-coarse, hlo, pocs, pocs-accelerated, cg, fista, map, pnp or auto.",
             METHODS,
             default="auto",
             common=True,
