@@ -38,7 +38,7 @@ def _model(device: str) -> LearnedMethod:
 
 def image_size() -> int:
     """Return N, pixels along a side of the images of the model that comes with phasegan."""
-    return _config().data.size
+    return _config().data.shape[0]
 
 
 def incompatibility(problem: Problem, noise: float) -> str | None:
