@@ -18,12 +18,14 @@ _QUANTILE = 1.645
 _OUTLIER = 4.0
 """Steps are counted as at most this many times the median one."""
 
-_FLOOR_DEVIATION = 0.05
+_FLOOR_DEVIATION = 0.04
 """Relative error that no number of timed steps removes: no minute is like the one before."""
-_WINDOW_DEVIATION = 0.08
+_WINDOW_DEVIATION = 0.065
 """Relative error of a few seconds of timed steps; that of several such windows is less."""
 _PREPARING_DEVIATION = 0.15
-_SAVING_DEVIATION = 0.4
+_SAVING_DEVIATION = 0.25
+_SINGLE_DEVIATION = 0.2
+"""Relative error of one timed step alone."""
 BUSY = 0.15
 """Share of the cores that others use from which on the estimate warns."""
 
@@ -78,6 +80,22 @@ class Estimate:
         """
         parts = {name: factor * value for name, value in self.parts.items()}
         return Estimate(factor * self.seconds, factor * self.low, factor * self.high, parts)
+
+    def after(self, seconds: float) -> Estimate:
+        """Return the estimate of a duration of which some seconds, already over, are a part.
+
+        Parameters
+        ----------
+        seconds : float
+            Those that are over, at least 0.
+
+        Returns
+        -------
+        Estimate
+            The sum, with the part `start`.
+        """
+        middle, low, high = (seconds + value for value in (self.seconds, self.low, self.high))
+        return Estimate(middle, low, high, {"start": seconds, **self.parts})
 
     def holds(self, seconds: float) -> bool:
         """Return whether a duration lies in the interval.
@@ -188,6 +206,7 @@ class LinearCost:
         few: int,
         more: int,
         weight: Callable[[int], float] = float,
+        first: int | None = None,
     ) -> Self:
         """Time two counts, after a run that is not counted.
 
@@ -200,13 +219,15 @@ class LinearCost:
             taken to be proportional.
         weight : callable
             What the cost is linear in, by the count.
+        first : int, optional
+            Count of the run that is not counted, `few` by default.
 
         Returns
         -------
         LinearCost
             Through both points; never falling.
         """
-        timed(few)
+        timed(first or few)
         seconds = timed(few)
         if more == few:
             return cls(weight(few), seconds, seconds / weight(few))
@@ -251,7 +272,8 @@ class RunTiming:
     times : dict
         Seconds of the timed ones.
     parts : dict
-        Seconds of the rest of the run: `warm-up`, `preparing`, `saving`, `pictures`.
+        Seconds of the rest of the run: `warm-up`, `preparing`, `saving`, `pictures`,
+        `validation`, `closing`.
     other_load : float
         Share of the machine's cores that other processes used meanwhile.
     """
@@ -277,7 +299,7 @@ def estimate_timings(timings: Sequence[RunTiming]) -> list[Estimate]:
     Returns
     -------
     list of Estimate
-        With the parts `steps`, `warm-up`, `preparing`, `saving` and `pictures`.
+        With the part `steps` and those of the timings.
     """
     pool: dict[Hashable, list[list[float]]] = defaultdict(list)
     for timing in timings:
@@ -299,7 +321,8 @@ def _estimate(timing: RunTiming, pool: dict[Hashable, list[list[float]]], busy: 
         math.sqrt(variance),
         _FLOOR_DEVIATION * learning,
         _PREPARING_DEVIATION * parts["preparing"],
-        _SAVING_DEVIATION * (parts["saving"] + parts["pictures"]),
+        _SAVING_DEVIATION * (parts["saving"] + parts["pictures"] + parts["closing"]),
+        _PREPARING_DEVIATION * parts["validation"],
         0.5 * parts["warm-up"],
     )
     seconds = math.fsum(parts.values())
@@ -312,5 +335,7 @@ def _estimate(timing: RunTiming, pool: dict[Hashable, list[list[float]]], busy: 
 
 def _mean(times: Sequence[float]) -> tuple[float, float]:
     """Return the mean of some times and its standard error; outliers count for less."""
+    if len(times) == 1:
+        return times[0], _SINGLE_DEVIATION * times[0]
     bounded = np.minimum(times, _OUTLIER * np.median(times))
     return float(bounded.mean()), float(bounded.std(ddof=1) / math.sqrt(len(times)))

@@ -60,7 +60,22 @@ class ProgressTask(Protocol):
 
 
 class Progress:
-    """Silent progress, the default of library calls; base class of others."""
+    """Silent progress, the default of library calls; base class of others.
+
+    Parameters
+    ----------
+    passed : float
+        Seconds that the command or the call has taken so far.
+    """
+
+    _start = time.monotonic()  # of subclasses that do not call `__init__`
+
+    def __init__(self, passed: float = 0.0) -> None:
+        self._start = time.monotonic() - passed
+
+    def elapsed(self) -> float:
+        """Return the seconds that the command or the call has taken so far."""
+        return time.monotonic() - self._start
 
     def say(self, text: str) -> None:
         """Report something the user should know.
@@ -154,11 +169,14 @@ class TerminalProgress(Progress):
     ----------
     verbosity : int
         −1 only warnings, 0 normal, 1 details too.
+    passed : float
+        As in `Progress`.
     """
 
-    def __init__(self, verbosity: int = 0) -> None:
+    def __init__(self, verbosity: int = 0, passed: float = 0.0) -> None:
         from rich.console import Console
 
+        super().__init__(passed)
         self.verbosity = verbosity
         self.console = Console(stderr=True, highlight=False)
 

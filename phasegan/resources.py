@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     import torch
 
+_IMPORTED = time.monotonic()
 _PEAK_LINE = "VmHWM:"
 _RESET_PEAK = "5"  # see proc(5), clear_refs
 
@@ -126,6 +128,30 @@ class LoadMonitor:
         cores = len(os.sched_getaffinity(0))
         others = (now - busy) - (time.process_time() - own_cpu)
         self.others = min(1.0, max(0.0, others / (passed * cores)))
+
+
+def process_seconds() -> float:
+    """Return the seconds since this process started; since this module was imported if unknown."""
+    try:
+        with open("/proc/self/stat", encoding="ascii", errors="replace") as stream:
+            ticks = int(stream.read().rpartition(")")[2].split()[19])  # see proc(5), starttime
+        booted = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return max(0.0, booted - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError, AttributeError):
+        return time.monotonic() - _IMPORTED
+
+
+def interpreter_seconds() -> float:
+    """Return the seconds that a fixed piece of Python takes here, the least of three: its unit.
+
+    Drawing with matplotlib and starting a process are work of the interpreter. They take about
+    as many of these units on any machine.
+    """
+    clocks = [time.perf_counter()]
+    for _ in range(3):
+        sum(number * number for number in range(100_000))
+        clocks.append(time.perf_counter())
+    return min(after - before for before, after in itertools.pairwise(clocks))
 
 
 def available_cores() -> int:

@@ -19,6 +19,14 @@ def test_an_estimate_around_a_duration_holds_it_and_scales():
     assert double.high == pytest.approx(2 * estimate.high)
 
 
+def test_seconds_that_are_over_move_an_estimate_and_do_not_widen_it():
+    estimate = Estimate.around(100.0, 0.1, {"steps": 100.0})
+    later = estimate.after(20.0)
+    assert later.seconds == pytest.approx(120.0)
+    assert later.high - later.low == pytest.approx(estimate.high - estimate.low)
+    assert later.parts == {"start": 20.0, "steps": 100.0}
+
+
 def test_the_interval_holds_nine_of_ten_durations_of_its_deviation():
     rng = np.random.default_rng(3)
     estimate = Estimate.around(100.0, 0.2, {})

@@ -19,7 +19,7 @@ from phasegan.devices import choose_device, describe_machine, set_threads
 from phasegan.errors import InputError
 from phasegan.io import atomic
 from phasegan.io.locking import file_lock
-from phasegan.progress import TerminalProgress, format_duration
+from phasegan.progress import Progress, TerminalProgress, format_duration
 
 
 class Inner(Settings):
@@ -169,6 +169,16 @@ def test_plain_progress_says_what_is_left(capfd, monkeypatch):
     lines = capfd.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in lines] == ["working: 2/4 (50 %)", "working: 3/4 (75 %)"]
     assert lines[1].endswith("left  note")
+
+
+def test_what_passed_before_counts_as_elapsed():
+    class Own(Progress):
+        def __init__(self):
+            pass
+
+    assert TerminalProgress(0, passed=100.0).elapsed() >= 100.0
+    assert 0 <= Progress().elapsed() < 100.0
+    assert Own().elapsed() >= 0
 
 
 def test_quiet_progress_is_silent_but_warns(capfd):

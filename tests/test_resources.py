@@ -46,6 +46,18 @@ def test_peak_memory_is_that_of_the_work_not_of_the_process():
     del more
 
 
+def test_a_process_is_as_old_as_its_start():
+    code = (
+        "import time; time.sleep(0.3); from phasegan.resources import process_seconds; "
+        "time.sleep(0.2); print(process_seconds())"
+    )
+    start = time.monotonic()
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert 0.49 < float(printed) < time.monotonic() - start + 0.02  # ticks of 10 ms
+
+
 def test_others_are_noticed_and_oneself_is_not():
     with LoadMonitor() as own:
         spin(0.3)

@@ -21,9 +21,13 @@ from phasegan.eta import Estimate, sum_estimates
 from phasegan.evaluation.records import ResultRow
 from phasegan.io.atomic import read_json, write_json
 from phasegan.progress import Progress, format_duration
+from phasegan.resources import interpreter_seconds
 
 REPORTED_SECONDS = 20.0
 """The remaining time is reported after a training if it is estimated at more than this."""
+REPORT_UNITS, REPORT_UNITS_PER_ROW = 400.0, 20.0
+"""Tables, figures and the report at the end, in units of `interpreter_seconds`."""
+REPORT_DEVIATION = 0.25
 PRIOR_SECONDS = 60.0
 """Trainings of this length correct the estimates of others by half of what they were off."""
 
@@ -120,7 +124,7 @@ class Session:
         measurable = {row: e for row, e in estimates.items() if not reasons[row]}
         for row, estimate in estimates.items():
             self._rows[row] = self._omitted_row(row, estimate, reasons[row])
-        return self.rows(), self._remaining(measurable) if measurable else None
+        return self.rows(), self._remaining_in_all(measurable) if measurable else None
 
     def measure(self) -> Iterator[list[ResultRow]]:
         """Estimate and measure what is missing; give all rows after each of them."""
@@ -224,10 +228,10 @@ class Session:
                 self._progress.say(f"left out: {row.label}: {reason}")
         trainings = {self._run_name(row) for row in measurable if row.config is not None}
         if trainings:
-            remaining = self._remaining(measurable)
+            whole = self._remaining_in_all(measurable).after(self._progress.elapsed())
             self._progress.say(
                 f"{len(measurable)} rows, {len(trainings)} trainings: "
-                f"estimated {remaining.describe()}"
+                f"estimated {whole.describe()} in all"
             )
         return estimates
 
@@ -241,6 +245,12 @@ class Session:
                 parts.append(estimate.training.scaled(1 - self._done_fraction(row)))
                 runs.add(name)
         return sum_estimates(parts).scaled(self._correction)
+
+    def _remaining_in_all(self, estimates: dict[PlannedRow, RowEstimate]) -> Estimate:
+        """Return what rows, and the report after them, still take."""
+        units = REPORT_UNITS + REPORT_UNITS_PER_ROW * len(self._planned)
+        report = Estimate.around(units * interpreter_seconds(), REPORT_DEVIATION, {})
+        return sum_estimates([self._remaining(estimates), report])
 
     def _seconds_left(self) -> float:
         """Return the seconds that are left of the budget."""
@@ -364,7 +374,7 @@ class Session:
     def _report_remaining(self, left: dict[PlannedRow, RowEstimate]) -> None:
         reasons = self._reasons_to_omit(left)
         left = {row: estimate for row, estimate in left.items() if not reasons[row]}
-        remaining = self._remaining(left)
+        remaining = self._remaining_in_all(left)
         if remaining.seconds < REPORTED_SECONDS:
             return
         end = time.strftime("%H:%M", time.localtime(time.time() + remaining.seconds))

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from phasegan._version import __version__
+from phasegan.cli.common import start_command
 from phasegan.errors import (
     DiskFullError,
     Interrupted,
@@ -28,6 +29,7 @@ from phasegan.errors import (
 from phasegan.io.locking import NoLocksWarning
 from phasegan.io.output_paths import check_text
 from phasegan.launcher import is_main
+from phasegan.resources import process_seconds
 
 COMMANDS = {
     "prepare": "Turn images into phase-only spectra in an HDF5 file.",
@@ -150,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     global _cleanup_until
+    start_command(process_seconds() if arguments is None else 0.0)
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = any(a == "--verbose" or (a[:1] == "-" and a[1:2] == "v") for a in words)
     for stream in (sys.stdout, sys.stderr):

@@ -11,6 +11,7 @@ from phasegan.cli.common import CommonOptions
 from phasegan.cli.options import option_command
 from phasegan.config.options.benchmark import BenchCommand
 from phasegan.errors import RunError
+from phasegan.progress import format_duration
 
 if TYPE_CHECKING:
     from phasegan.benchmark.runner import BenchReport
@@ -50,7 +51,8 @@ def command(
         common.say(f"{report.reused} rows were there already, in {report.path / 'rows'}")
     common.say(
         f"wrote {report.path}: report.html (open it in a browser), table.md, table.tex, "
-        "results.json, results.csv, contact-sheet.png"
+        "results.json, results.csv, contact-sheet.png, in "
+        f"{format_duration(common.progress.elapsed())}"
     )
     if report.failed:
         raise RunError(
@@ -106,7 +108,8 @@ def _print_estimates(common: CommonOptions, report: BenchReport) -> None:
     print_table(estimates_table(report.rows))
     counts = Counter(row.status for row in report.rows)
     if report.estimate is not None:
-        common.say(f"all that is to do: estimated {report.estimate.describe()}")
+        whole = report.estimate.after(common.progress.elapsed())
+        common.say(f"all that is to do: estimated {whole.describe()} in all")
     elif set(counts) != {"ok"}:
         states = [f"{counts[name]} {text}" for name, text in _UNDONE.items() if counts[name]]
         common.say(f"nothing would be measured; of {len(report.rows)} rows: {', '.join(states)}")

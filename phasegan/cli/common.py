@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,25 @@ from phasegan.errors import printable
 from phasegan.launcher import read_launch
 from phasegan.progress import TerminalProgress
 from phasegan.resources import idle_cores
+
+_command_start: float | None = None
+
+
+def start_command(passed: float) -> None:
+    """Set when the running command began.
+
+    Parameters
+    ----------
+    passed : float
+        Seconds ago.
+    """
+    global _command_start
+    _command_start = time.monotonic() - passed
+
+
+def command_seconds() -> float:
+    """Return the seconds since the running command began; 0 if none was started."""
+    return 0.0 if _command_start is None else time.monotonic() - _command_start
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from phasegan.cli.common import CommonOptions, deferred_signals
+from phasegan.cli.common import CommonOptions, command_seconds, deferred_signals
 from phasegan.cli.parameter_types import Duration, NameList, NumberList, SeedList, SizeType
 from phasegan.config.options.file import read_options
 from phasegan.config.options.foreign import FOREIGN
@@ -287,7 +287,9 @@ def _common(values: dict[str, Any], heavy: bool) -> CommonOptions:
             choose_device(device)
         set_threads(threads)
     verbosity = -1 if values["quiet"] else int(values["verbose"])
-    return CommonOptions(device, threads, values.get("seed"), TerminalProgress(verbosity))
+    return CommonOptions(
+        device, threads, values.get("seed"), TerminalProgress(verbosity, command_seconds())
+    )
 
 
 def _read_config(

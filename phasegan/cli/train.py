@@ -47,13 +47,18 @@ def _say(common: CommonOptions, report: TrainReport, dry_run: bool, data: str | 
     what = f"{config.label}, {config.samples} samples × {config.epochs} epochs"
     if dry_run:
         assert report.estimate is not None
-        common.say(f"would train {what} into {report.path}: {report.estimate.describe()}")
+        estimate = report.estimate.after(common.progress.elapsed())
+        common.say(f"would train {what} into {report.path}: {estimate.describe()} in all")
     elif not report.trained:
         common.say(f"{report.path} is finished already: {what}")
     else:
         if status is not None and status.epoch < config.epochs:
             what = f"{what}, stopped early after {status.epoch},"
-        common.say(f"trained {what} in {format_duration(report.seconds)}: {report.path}")
+        passed = common.progress.elapsed()
+        took = format_duration(passed)
+        if report.seconds > passed:
+            took += f" ({format_duration(report.seconds)} over all attempts)"
+        common.say(f"trained {what} in {took}: {report.path}")
         if status is not None and status.best is not None:
             best, measure = (
                 status.best,

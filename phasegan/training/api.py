@@ -207,11 +207,14 @@ def train_setup(
         left = config.steps - state.step
         if estimate is None or state.resumable:
             estimate = estimate_run(setup, left, progress)
+            announced = f"{estimate.after(progress.elapsed()).describe()} in all"
+        else:
+            announced = estimate.describe()
         together = f" × {processes.count}" if processes.count > 1 else ""
         progress.say(
             f"{config.label} on {device.type}{together}: {config.samples} samples × "
             f"{config.epochs} epochs{_describe_data(setup.data)}, {left} steps left, estimated "
-            f"{estimate.describe()}"
+            f"{announced}"
         )
         _warn_shared(config, setup.data, progress)
         spent = Trainer(setup, run, progress).train(resume=state.resumable)

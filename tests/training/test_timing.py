@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ import phasegan
 from phasegan.config.resolve.phases import resolve_phases
 from phasegan.eta import RunTiming, StepKind, estimate_timings
 from phasegan.progress import Progress
-from phasegan.training import trainer
+from phasegan.training import presets, trainer
 from phasegan.training.cyclegan import CycleGAN
 from phasegan.training.physics import statistics
 from phasegan.training.physics.gan import PhysicsGAN
@@ -107,6 +108,7 @@ def second_a_step(monkeypatch):
     clock = Ticking()
     for module in (statistics, trainer, timing):
         monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(timing, "interpreter_seconds", lambda: 1e-6)
     for kind in (CycleGAN, PhysicsGAN):
 
         def training_step(self, *batch, learn=kind.training_step):
@@ -134,7 +136,7 @@ def test_a_run_is_estimated_from_its_own_batches(tiny, preset, second_a_step):
         estimate = estimate_run(TrainingSetup(config, file, CPU))
         half = estimate_run(TrainingSetup(config, file, CPU), config.steps // 2)
     assert torch.equal(torch.get_rng_state(), before)
-    assert set(estimate.parts) == {"warm-up", "preparing", "steps", "saving", "pictures"}
+    assert set(estimate.parts) == {"steps", *NOTHING}
     assert estimate.seconds == pytest.approx(sum(estimate.parts.values()))
     assert estimate.low < estimate.seconds < estimate.high
     assert (estimate.parts["preparing"] > 0) == (preset == "physics")
@@ -168,12 +170,41 @@ def test_a_busy_machine_is_said_and_widens_the_interval(tiny, monkeypatch):
     assert estimate.high / estimate.low > np.exp(2 * 1.645 * 0.6)
 
 
-NOTHING = {"warm-up": 0.0, "preparing": 0.0, "saving": 0.0, "pictures": 0.0}
+NOTHING = dict.fromkeys(
+    ("warm-up", "preparing", "saving", "pictures", "validation", "closing"), 0.0
+)
 
 
 def run_timing(cost_key, count, times, **parts):
     kind = StepKind(True, 8)
     return RunTiming((cost_key,), {kind: count}, {kind: times}, {**NOTHING, **parts}, 0.0)
+
+
+def test_each_validation_that_is_due_is_counted(tiny, monkeypatch, second_a_step):
+    def validate(*_):
+        timing.time.now += 7.0
+        return 1.0
+
+    options = {"preset": "paper", "samples": 3, "epochs": 5, "variant": "small"}
+    config = configured(tiny, validation=1, validate_every=2, **options)
+    with phasegan.open(tiny) as file:
+        setup = TrainingSetup(config, file, CPU)
+        entry = setup.preset._replace(validate=validate)
+        monkeypatch.setitem(presets.PRESET_TABLE, "paper", entry)
+        whole, rest = time_run(setup), time_run(setup, steps=3)
+    assert whole.parts["validation"] == pytest.approx(3 * 7.0, abs=1e-3)  # epochs 2, 4, 5
+    assert rest.parts["validation"] == pytest.approx(7.0, abs=1e-3)
+
+
+def test_a_short_run_is_timed_on_few_steps(tiny, second_a_step):
+    config = configured(tiny, preset="physics", samples=6, epochs=4, batch_size=4, variant="small")
+    with phasegan.open(tiny) as file:
+        short = time_run(TrainingSetup(config, file, CPU))
+        longer = time_run(TrainingSetup(config.model_copy(update={"epochs": 40}), file, CPU))
+    assert all(len(times) <= 2 for times in short.times.values())
+    assert all(len(times) >= 3 for times in longer.times.values())
+    estimate = estimate_timings([replace(short, other_load=0.0)])[0]
+    assert estimate.high / estimate.low < 3
 
 
 def test_a_run_without_a_step_left_takes_no_time(tiny):
@@ -182,7 +213,8 @@ def test_a_run_without_a_step_left_takes_no_time(tiny):
         run_timing = time_run(TrainingSetup(config, file, CPU), steps=0)
     assert run_timing.counts == {}
     (estimate,) = estimate_timings([run_timing])
-    assert (estimate.seconds, estimate.low, estimate.high) == (0, 0, 0)
+    assert estimate.parts["steps"] == estimate.parts["pictures"] == 0
+    assert estimate.seconds == pytest.approx(estimate.parts["saving"] + estimate.parts["closing"])
 
 
 def test_steps_that_cost_the_same_are_estimated_together():

@@ -26,7 +26,17 @@ GALLERY_ROWS = 12
 
 
 class SampleCallback(Protocol):
-    """Draws samples while a run trains."""
+    """Draws samples while a run trains.
+
+    Attributes
+    ----------
+    end_units, end_sheets : float
+        Cost of `on_train_end`: units of `phasegan.resources.interpreter_seconds`, and calls
+        of `on_epoch_end` that take as long as the rest.
+    """
+
+    end_units: float
+    end_sheets: float
 
     def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw samples with the networks as they are, and keep the frame.
@@ -70,6 +80,8 @@ class PhaseSamples(SampleCallback):
     file : PreparedFile
         The phases, with images or without.
     """
+
+    end_units = end_sheets = 0.0
 
     def __init__(self, config: PhaseConfig, file: PreparedFile) -> None:
         split, rows = file.test if len(file.test) else file.train, slice(0, PHASE_ROWS)
@@ -116,6 +128,9 @@ class TranslationSamples(SampleCallback):
     data : DomainData
         The domains.
     """
+
+    end_units = 300.0
+    end_sheets = 2.5 * GALLERY_ROWS / SHEET_ROWS  # rows there and back, and the other domain's
 
     def __init__(self, config: TranslationConfig, data: DomainData) -> None:
         self._config = config

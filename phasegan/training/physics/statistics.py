@@ -33,6 +33,8 @@ _MOST_CORRECTED = 400
 
 BENCHMARK_FITS = (16, 64)
 """Images that fits are timed on: enough that their cost outweighs the fixed one."""
+WARM_UP_IMAGES = 4
+"""Images of a fit before those, which is not counted."""
 
 _BATCH = 8
 _NOISE = 5
@@ -250,7 +252,7 @@ class DomainStatistics:
 
         counts = [min(len(rows), MAX_FIT_IMAGES) for rows in self._fitted_rows(batches, folds)]
         few, more = (min(number, batches.config.samples_b) for number in BENCHMARK_FITS)
-        cost = LinearCost.measure(timed, few, more, passed)
+        cost = LinearCost.measure(timed, few, more, passed, first=min(few, WARM_UP_IMAGES))
         return sum(cost.at(passed(count)) for count in counts)
 
     def _fit_cascade(

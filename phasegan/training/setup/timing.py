@@ -19,7 +19,7 @@ from phasegan.data.unpaired_sampler import UnpairedSampler
 from phasegan.eta import BUSY, Estimate, RunTiming, StepKind, estimate_timings
 from phasegan.models.weights import save_weights
 from phasegan.progress import Progress
-from phasegan.resources import LoadMonitor
+from phasegan.resources import LoadMonitor, interpreter_seconds
 from phasegan.training.callbacks.samples import SampleCallback
 from phasegan.training.checkpoint import save_checkpoint
 from phasegan.training.data.loader import Batch, UnpairedBatches
@@ -33,6 +33,10 @@ MIN_TIMED_STEPS = 3
 LEAST_SECONDS, MOST_SECONDS = 1.0, 10.0
 """Bounds of the time spent timing steps, `TIMED_SHARE` of the run."""
 TIMED_SHARE = 0.05
+SHORT_SECONDS, SHORT_SHARE = 10.0, 0.1
+"""Of a run whose steps take less than so long, timing takes at most this share of them."""
+END_UNITS = 200.0
+"""The figure of a training and its last files, in units of `interpreter_seconds`."""
 
 
 def steps_by_kind(
@@ -88,20 +92,23 @@ def time_run(setup: TrainingSetup, steps: int | None = None) -> RunTiming:
             preparing = benchmark_setup(gan, batches)
             kinds = steps_by_kind(batches.sampler, config.steps, left)
             times, warm_up = _time_steps(gan, batches, kinds)
-        saving = _median_time(lambda: _save(gan))
+        saving = _second_time(lambda: _save(gan))
+        samples = setup.preset.samples(config, setup.data)
         with TemporaryDirectory() as name:
-            sheet = _median_time(
-                _drawing(setup.preset.samples(config, setup.data), gan, RunFolder(name))
-            )
+            sheet = _second_time(_drawing(samples, gan, RunFolder(name)))
+        epochs = range(config.epochs - -(-left // config.steps_per_epoch) + 1, config.epochs + 1)
+        validating = _validating(setup, gan, epochs)
     finally:
         torch.set_rng_state(random_state)
-    epochs = -(-left // config.steps_per_epoch)
-    sheets = sum(epoch > config.epochs - epochs for epoch in sample_epochs(config.epochs))
+    sheets = len(sample_epochs(config.epochs) & set(epochs))
+    units = END_UNITS + samples.end_units
     parts = {
         "warm-up": warm_up,
         "preparing": preparing,
-        "saving": epochs * saving,
+        "saving": (len(epochs) + 1) * saving,
         "pictures": sheets * sheet,
+        "validation": validating,
+        "closing": units * interpreter_seconds() + samples.end_sheets * sheet,
     }
     counts = {kind: len(numbers) for kind, numbers in kinds.items()}
     folds = len(gan.generator_ab.folds) if isinstance(gan, PhysicsGAN) else None
@@ -174,6 +181,19 @@ def warn_if_busy(timings: Sequence[RunTiming], progress: Progress) -> None:
         )
 
 
+def _validating(setup: TrainingSetup, gan: GAN, epochs: range) -> float:
+    """Return the seconds of the validations after some epochs, from one of them."""
+    config, validate = setup.config, setup.preset.validate
+    due = [n for n in epochs if n % config.validation.every == 0 or n == config.epochs]
+    if not (config.validation.samples and due):
+        return 0.0
+
+    def once() -> None:
+        validate(config, setup.data, gan, setup.processes, setup.device)
+
+    return len(due) * _Clock(once)()
+
+
 def _time_steps(
     gan: GAN, batches: UnpairedBatches, kinds: dict[StepKind, NDArray[np.int64]]
 ) -> tuple[dict[StepKind, list[float]], float]:
@@ -181,22 +201,23 @@ def _time_steps(
     with contextlib.ExitStack() as stack:
         clocks: dict[StepKind, _Clock] = {}
         warm_up = 0.0
-        for kind, steps in kinds.items():
+        for kind, steps in sorted(kinds.items(), key=lambda item: -len(item[1])):
             loaded = batches.iterate(itertools.cycle(steps.tolist()))
-            clock = clocks[kind] = _Clock(
-                _stepper(gan, stack.enter_context(contextlib.closing(loaded)))
-            )
-            warm = [clock() for _ in range(WARM_UP_STEPS)]
+            clock = _Clock(_stepper(gan, stack.enter_context(contextlib.closing(loaded))))
+            warm = [clock() for _ in range(1 if clocks else WARM_UP_STEPS)]
             once = clock()
-            warm_up += max(0.0, sum(warm) - WARM_UP_STEPS * once)
+            warm_up += max(0.0, sum(warm) - len(warm) * once)
             clock.times = [once]
+            clocks[kind] = clock
         rough = sum(len(kinds[kind]) * clock.times[0] for kind, clock in clocks.items())
-        budget = min(max(TIMED_SHARE * rough, LEAST_SECONDS), MOST_SECONDS)
+        least = min(LEAST_SECONDS, SHORT_SHARE * rough)
+        budget = min(max(TIMED_SHARE * rough, least), MOST_SECONDS)
+        min_steps = MIN_TIMED_STEPS if rough > SHORT_SECONDS else 1
         for kind, clock in clocks.items():
             number = len(kinds[kind])
             share = budget * number * clock.times[0] / max(rough, 1e-9)
             begin = time.monotonic()
-            while len(clock.times) < MIN_TIMED_STEPS or (
+            while len(clock.times) < min_steps or (
                 time.monotonic() - begin < share and len(clock.times) < number
             ):
                 clock()
@@ -226,12 +247,10 @@ class _Clock:
         return self.times[-1]
 
 
-def _median_time(function: Callable[[], None]) -> float:
-    """Return the median of the seconds of three calls, after one that is not counted."""
-    clock = _Clock(function)
-    for _ in range(4):
-        clock()
-    return float(np.median(clock.times[1:]))
+def _second_time(function: Callable[[], None]) -> float:
+    """Return the seconds of a call after one that is not counted."""
+    function()
+    return _Clock(function)()
 
 
 def _save(gan: GAN) -> None:
