@@ -39,18 +39,21 @@ def command(common: CommonOptions, data: str | None, output: str | None, **optio
         **options,
     )
     if is_main():
-        _say(common, report, options["dry_run"], data)
+        _say(common, report, options, data)
 
 
-def _say(common: CommonOptions, report: TrainReport, dry_run: bool, data: str | None) -> None:
+def _say(
+    common: CommonOptions, report: TrainReport, options: dict[str, Any], data: str | None
+) -> None:
+    dry_run, resume = options["dry_run"], options["resume"]
     config, status = report.config, report.status
-    what = f"{config.label}, {config.samples} samples × {config.epochs} epochs"
+    what = f"{config.label}, {config.samples} samples × {config.epochs_text} epochs"
     if dry_run:
         assert report.estimate is not None
         estimate = report.estimate.after(common.progress.elapsed())
         common.say(f"would train {what} into {report.path}: {estimate.describe()} in all")
     elif not report.trained:
-        common.say(f"{report.path} is finished already: {what}")
+        common.say(f"{report.path} is finished already: {what}{_more(report, resume)}")
     else:
         if status is not None and status.epoch < config.epochs:
             what = f"{what}, stopped early after {status.epoch},"
@@ -69,6 +72,11 @@ def _say(common: CommonOptions, report: TrainReport, dry_run: bool, data: str | 
                 "weights are kept"
             )
         _say_next(common, report, data)
+
+
+def _more(report: TrainReport, resume: bool) -> str:
+    """Return how to go on with a finished run, where that was meant."""
+    return f"; --epochs {2 * report.config.epochs} would go on with it" if resume else ""
 
 
 def _say_next(common: CommonOptions, report: TrainReport, data: str | None) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from phasegan.config.execution import STANDARD, Execution
 from phasegan.config.options.size import Size, SizeRange, rows_columns
@@ -130,9 +131,27 @@ class TrainConfig(Settings, ABC):
     precision: Literal["32", "bf16", "fp16"] = "32"
     validation: ValidationConfig = ValidationConfig()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    extended_at: tuple[Positive, ...] = ()
+    """Epochs, ascending, after which the run was extended; up to the first of them it is a run of
+    so many epochs, and from each of them on it follows the schedule of its new length."""
 
     size_name: ClassVar[str]
     """The option that makes the networks smaller."""
+
+    @model_validator(mode="after")
+    def _check_extensions(self) -> Self:
+        lengths = (0, *self.extended_at, self.epochs)
+        if any(before >= after for before, after in itertools.pairwise(lengths)):
+            raise ValueError("extended_at must ascend, and end before epochs")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_extensions(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `extended_at` out where it is empty: digests of configurations stay."""
+        values: dict[str, Any] = handler(self)
+        if not self.extended_at:
+            values.pop("extended_at", None)
+        return values
 
     @property
     @abstractmethod
@@ -161,7 +180,28 @@ class TrainConfig(Settings, ABC):
 
     def without_amount(self) -> Self:
         """Return what decides the cost of a step: nothing of how much is trained, nor the seed."""
-        return self.model_copy(update={"epochs": 1, "seed": 0})
+        return self.model_copy(update={"epochs": 1, "seed": 0, "extended_at": ()})
+
+    @property
+    def epochs_text(self) -> str:
+        """`30`, or `20 + 10` for a run of 20 epochs that was extended."""
+        lengths = (0, *self.extended_at, self.epochs)
+        return " + ".join(f"{after - before}" for before, after in itertools.pairwise(lengths))
+
+    def scheduled_epochs(self, epoch: int) -> int:
+        """Return the length of the run whose schedule of learning rates an epoch follows.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+
+        Returns
+        -------
+        int
+            `epochs`, or what that was before the run was extended.
+        """
+        return next((end for end in self.extended_at if epoch < end), self.epochs)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -262,6 +302,8 @@ class RunStatus(Settings):
     threads: Positive
     processes: Positive = 1
     execution: Execution = STANDARD
+    schedule: str | None = None
+    """`20 + 10`: the epochs of a run of 20 that was extended by 10; None for others."""
     best: Validated | None = None
     """Whose weights the folder holds, where there is validation."""
     fell_back: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.networks import EvaluateCommand
+from phasegan.config.run import RunStatus, TrainConfig
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.notices import narrow_range, value_range
 from phasegan.data.samplers import choose_subset
@@ -22,6 +23,7 @@ from phasegan.evaluation.comparison import compare_methods, evaluation_sheet_col
 from phasegan.evaluation.notes import is_smoke_test
 from phasegan.evaluation.provenance import provenance
 from phasegan.evaluation.records import ResultRow, row_from_scores
+from phasegan.evaluation.run_entries import run_label
 from phasegan.io.atomic import atomic_file, check_png_target
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION, Scores, concatenate_scores, score
 from phasegan.progress import Progress
@@ -334,7 +336,7 @@ def evaluate(
         for method in learned:
             config, status = method.config, method.status
             finished = status.state == "finished"
-            label = method.label
+            label = run_label(config)
             if not finished:
                 label += f", unfinished ({status.step} of {config.steps} steps)"
             if status.fell_back:
@@ -345,7 +347,8 @@ def evaluate(
                     score_method(file, method, method.label, progress),
                     run=str(method.folder.path),
                     samples=config.samples,
-                    epochs=config.epochs if finished else status.epoch,
+                    epochs=_row_epochs(config, status),
+                    schedule=config.epochs_text if config.extended_at else None,
                     seed=config.seed,
                     seconds=status.seconds,
                     status="ok" if finished else "unfinished",
@@ -369,6 +372,13 @@ def evaluate(
     if layout.degraded:
         progress.say(f"{data}: {layout.describe()}")
     return Evaluation(str(data), rows, smoke, sources)
+
+
+def _row_epochs(config: TrainConfig, status: RunStatus) -> int | None:
+    """Return the epochs of a row; None for an extended run, which is none of so many epochs."""
+    if config.extended_at:
+        return None
+    return config.epochs if status.state == "finished" else status.epoch
 
 
 def _warn_if_narrow(file: PreparedFile, progress: Progress) -> None:

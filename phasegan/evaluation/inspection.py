@@ -236,7 +236,7 @@ def _run(path: Path, verify: bool) -> Inspection:
         *run_entries(config),
         (
             "training",
-            f"{config.epochs} epochs, batches of {config.batch_size}, learning rate "
+            f"{config.epochs_text} epochs, batches of {config.batch_size}, learning rate "
             f"{config.learning_rate:g}, precision {config.precision}, seed {config.seed}",
         ),
         (

@@ -59,6 +59,9 @@ class ResultRow:
     run: str | None = None
     samples: int | None = None
     epochs: int | None = None
+    """None for methods that are not trained, and for a run that was extended."""
+    schedule: str | None = None
+    """`20 + 10`: the epochs of a run that was extended; None for others."""
     seed: int | None = None
     split: str = "test"
     """`test`, or `train` where a case scores images that were trained on."""
@@ -113,6 +116,7 @@ class ResultRow:
             "reason": self.reason,
             "samples": self.samples,
             "epochs": self.epochs,
+            **({} if self.schedule is None else {"schedule": self.schedule}),
             "seed": self.seed,
             "split": self.split,
             "mse": None,

@@ -9,6 +9,23 @@ from phasegan.config.translation import DomainConfig, TranslationConfig
 from phasegan.tables import Entry
 
 
+def run_label(config: TrainConfig) -> str:
+    """Return the name of a run in tables.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Of any preset.
+
+    Returns
+    -------
+    str
+        The label; with `, 20 + 10 epochs` for a run that was extended.
+    """
+    extended = f", {config.epochs_text} epochs" if config.extended_at else ""
+    return f"{config.label}{extended}"
+
+
 def run_entries(config: TrainConfig) -> list[Entry]:
     """Describe the data, networks and losses of a configuration.
 

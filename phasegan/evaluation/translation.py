@@ -20,6 +20,7 @@ from phasegan.data.domain_scan import centre_squares, domain_format
 from phasegan.data.images.pixel_format import PixelFormat
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
+from phasegan.evaluation.run_entries import run_label
 from phasegan.metrics.classifier import DomainClassifier, train_classifier
 from phasegan.metrics.fid import feature_distances, load_features
 from phasegan.metrics.image_metrics import score, summarise
@@ -276,7 +277,7 @@ def _score_run(
     run: TranslationRun, way: str, real: Images, scorer: _TranslationScorer
 ) -> TranslationRow:
     fake = run.translate(real, way)
-    label = run.config.label
+    label = run_label(run.config)
     if run.status.state != "finished":
         label += f", unfinished ({run.status.step} of {run.config.steps} steps)"
     row = scorer.row(f"{run.folder.path.name}: {label}", way, "run", fake, run=str(run.folder.path))

@@ -228,7 +228,7 @@ def run_title(config: TrainConfig) -> str:
     str
         One line.
     """
-    return f"{config.label}: {config.samples} samples × {config.epochs} epochs"
+    return f"{config.label}: {config.samples} samples × {config.epochs_text} epochs"
 
 
 def _fix_layout(figure: Any) -> None:

@@ -178,7 +178,7 @@ def _facts(config: TranslationConfig) -> list[Fact]:
             f"{losses.adversarial}, cycle {losses.cycle_a:g} and {losses.cycle_b:g}, identity "
             + (f"{losses.identity:g} of that" if losses.identity else "off"),
         ),
-        Fact("Training", f"{config.epochs} epochs, seed {config.seed}"),
+        Fact("Training", f"{config.epochs_text} epochs, seed {config.seed}"),
     ]
 
 

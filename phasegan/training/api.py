@@ -27,7 +27,7 @@ from phasegan.progress import Progress
 from phasegan.training.callbacks.validation import validation_indices
 from phasegan.training.presets import Data, TrainingSetup
 from phasegan.training.setup.inputs import PathLike, default_data, is_translation, open_inputs
-from phasegan.training.setup.run_state import RunState, find_run_state
+from phasegan.training.setup.run_state import RunState, find_run_state, planned_epochs
 from phasegan.training.setup.timing import estimate_run
 from phasegan.training.trainer import Trainer
 
@@ -85,7 +85,8 @@ def train(
         Of translations: a run folder, or one with others' weights, whose networks the
         training starts from; their sizes are the default.
     resume : bool
-        Continue an interrupted run; start it if there is nothing to continue.
+        Continue an interrupted run; start it if there is nothing to continue. With more
+        `epochs` than the run has, go on with it beyond its end.
     dry_run : bool
         Resolve everything and estimate the duration, write nothing.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -143,7 +144,11 @@ def train(
             with memory_guard(_advice(setup)), worker_guard():
                 estimate = estimate_run(setup, None, progress)
             return TrainReport(folder, setup.config, 0.0, estimate, trained=False)
-        return train_setup(setup, folder, resume=resume, progress=progress)
+        if resume and keywords.get("epochs") is None:
+            planned = processes.broadcast_result(lambda: planned_epochs(RunFolder(folder)))
+            if planned is not None:
+                setup = setup._replace(config=setup.config.model_copy(update={"epochs": planned}))
+        return train_setup(setup, folder, resume=resume, extend=True, progress=progress)
 
 
 def train_setup(
@@ -151,6 +156,7 @@ def train_setup(
     folder: Path,
     *,
     resume: bool = False,
+    extend: bool = False,
     estimate: Estimate | None = None,
     progress: Progress | None = None,
 ) -> TrainReport:
@@ -164,6 +170,8 @@ def train_setup(
         The run folder.
     resume : bool
         Continue an interrupted run; start it if there is nothing to continue.
+    extend : bool
+        Whether a run that is resumed may get more epochs.
     estimate : Estimate, optional
         Of the duration, where it was measured before; by default it is measured here.
     progress : Progress, optional
@@ -184,7 +192,7 @@ def train_setup(
         If a loss is not finite or memory runs out.
     """
     run, progress = RunFolder(folder), progress or Progress()
-    config, device, processes = setup.config, setup.device, setup.processes
+    device, processes = setup.device, setup.processes
     with contextlib.ExitStack() as stack:
         stack.enter_context(memory_guard(_advice(setup)))
         stack.enter_context(worker_guard())
@@ -197,9 +205,10 @@ def train_setup(
             run.check_free()
             if not (run.exists and is_read_only(run.path)):
                 stack.enter_context(file_lock(run.path / ".lock", str(run.path)))
-            return find_run_state(run, config, resume)
+            return find_run_state(run, setup.config, resume, extend=extend)
 
         state = processes.broadcast_result(open_folder)
+        setup, config = setup._replace(config=state.config), state.config
         if state.finished is not None:
             return TrainReport(run.path, config, state.finished.seconds, None, trained=False)
         if state.step and device.type == "cpu":
@@ -211,10 +220,10 @@ def train_setup(
         else:
             announced = estimate.describe()
         together = f" × {processes.count}" if processes.count > 1 else ""
+        amount = f"{config.samples} samples × {config.epochs_text} epochs"
         progress.say(
-            f"{config.label} on {device.type}{together}: {config.samples} samples × "
-            f"{config.epochs} epochs{_describe_data(setup.data)}, {left} steps left, estimated "
-            f"{announced}"
+            f"{config.label} on {device.type}{together}: {amount}{_describe_data(setup.data)}, "
+            f"{left} steps left, estimated {announced}"
         )
         _warn_shared(config, setup.data, progress)
         spent = Trainer(setup, run, progress).train(resume=state.resumable)

@@ -49,7 +49,13 @@ class PresetEntry(NamedTuple):
 
 
 def _published(config: TrainConfig, step: int) -> float:
-    return linear_decay(step // config.steps_per_epoch, config.epochs)
+    epoch = step // config.steps_per_epoch
+    return linear_decay(epoch, config.scheduled_epochs(epoch))
+
+
+def _cosine(config: TrainConfig, step: int) -> float:
+    per_epoch = config.steps_per_epoch
+    return warmup_cosine(step, config.scheduled_epochs(step // per_epoch) * per_epoch)
 
 
 _PAPER = PresetEntry(CycleGAN, PaperBatches, _published, PhaseSamples, validate_phases, "mse")
@@ -62,7 +68,7 @@ PRESET_TABLE = {
     "physics": _PAPER._replace(
         gan=PhysicsGAN,
         batches=PhysicsBatches,
-        lr_factor=lambda config, step: warmup_cosine(step, config.steps),
+        lr_factor=_cosine,
     ),
     "translation": _TRANSLATION,
     "one-way": _TRANSLATION,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 MAX_SAMPLE_SHEETS = 20
 
@@ -29,21 +30,26 @@ def linear_decay(epoch: int, epochs: int) -> float:
     return min(1.0, (epochs - epoch) / (falling + 1))
 
 
-def sample_epochs(epochs: int) -> set[int]:
+def sample_epochs(epochs: int, extended_at: Sequence[int] = ()) -> set[int]:
     """Return the epochs after which sample sheets are written.
 
     Parameters
     ----------
     epochs : int
         Length of the run.
+    extended_at : sequence of int
+        Its former lengths, ascending, where it was extended.
 
     Returns
     -------
     set of int
-        Evenly spaced, at most 20, and the last; from 1.
+        Evenly spaced, at most 20, and the last; from 1. Where a run was extended, those of its
+        former length, then those of the new one.
     """
     every = -(-epochs // MAX_SAMPLE_SHEETS)
-    return {*range(every, epochs + 1, every), epochs}
+    *before, last = (0, *extended_at)
+    kept = sample_epochs(last, before[1:]) if before else set()
+    return kept | {e for e in (*range(every, epochs + 1, every), epochs) if e > last}
 
 
 WARM_UP_STEPS = 100

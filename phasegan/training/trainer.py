@@ -66,7 +66,7 @@ class Trainer:
         self.consensus = self.processes.stop_consensus()
         main, data = self.processes.main, setup.data
         self.samples = self.preset.samples(self.config, data) if main else None
-        self.sample_epochs = sample_epochs(self.config.epochs)
+        self.sample_epochs = sample_epochs(self.config.epochs, self.config.extended_at)
         self.run_log: RunLog | None = None
         # What a checkpoint keeps:
         self.steps_done = self.epochs_done = 0  # optimiser steps; epochs with their validation
@@ -152,12 +152,14 @@ class Trainer:
         epoch, config = self.epochs_done + 1, self.config
         self._log(task)
         every = config.validation.every
-        if config.validation.samples and (epoch % every == 0 or epoch == config.epochs):
+        ends = epoch in (*config.extended_at, config.epochs)
+        if config.validation.samples and (epoch % every == 0 or ends):
             self._validate(epoch)
         if self.run_log is not None and self.samples is not None and epoch in self.sample_epochs:
             sheet = self.samples.on_epoch_end(self.gan, self.folder, epoch)
             self.run_log.log_samples(epoch, self.steps_done, sheet)
         self.epochs_done = epoch
+        self._renew_patience()
         if epoch < config.epochs and not self._stops_early():
             self._save("running")
         self._restart_clock()
@@ -178,6 +180,11 @@ class Trainer:
             self._save_weights()
         else:
             self.stale_validations += 1
+
+    def _renew_patience(self) -> None:
+        """Count the validations without a better one anew where the run was extended."""
+        if self.epochs_done in self.config.extended_at:
+            self.stale_validations = 0
 
     def _stops_early(self) -> bool:
         patience = self.config.validation.patience
@@ -312,6 +319,7 @@ class Trainer:
                 threads=torch.get_num_threads(),
                 processes=self.processes.count,
                 execution=self.setup.execution,
+                schedule=self.config.epochs_text if self.config.extended_at else None,
                 best=self.best,
                 fell_back=tuple(self.recoveries),
             )
@@ -340,5 +348,6 @@ class Trainer:
             best = state["best"]
             self.best = None if best is None else Validated.model_validate(best)
             self.stale_validations = operator.index(state["worse"])
+            self._renew_patience()
             self.recoveries = [str(text) for text in state["fell_back"]]
         self.start_time, self.meter = time.monotonic(), Meter(self.device)

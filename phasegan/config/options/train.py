@@ -347,7 +347,12 @@ class _Files(DomainOptions, DeviceOption, TrainingThreadsOption, GeneralOptions)
         ),
     ] = None
     resume: Annotated[
-        bool, Cli("Continue; start if there is nothing to continue.", OUTPUT, common=True)
+        bool,
+        Cli(
+            "Continue, with more --epochs beyond the end; start if there is nothing to continue.",
+            OUTPUT,
+            common=True,
+        ),
     ] = False
     dry_run: Annotated[bool, Cli("Estimate the time, write nothing.", OUTPUT, common=True)] = False
 

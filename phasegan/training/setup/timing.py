@@ -100,7 +100,7 @@ def time_run(setup: TrainingSetup, steps: int | None = None) -> RunTiming:
         validating = _validating(setup, gan, epochs)
     finally:
         torch.set_rng_state(random_state)
-    sheets = len(sample_epochs(config.epochs) & set(epochs))
+    sheets = len(sample_epochs(config.epochs, config.extended_at) & set(epochs))
     units = END_UNITS + samples.end_units
     parts = {
         "warm-up": warm_up,
@@ -184,7 +184,8 @@ def warn_if_busy(timings: Sequence[RunTiming], progress: Progress) -> None:
 def _validating(setup: TrainingSetup, gan: GAN, epochs: range) -> float:
     """Return the seconds of the validations after some epochs, from one of them."""
     config, validate = setup.config, setup.preset.validate
-    due = [n for n in epochs if n % config.validation.every == 0 or n == config.epochs]
+    ends = (*config.extended_at, config.epochs)
+    due = [n for n in epochs if n % config.validation.every == 0 or n in ends]
     if not (config.validation.samples and due):
         return 0.0
 
