@@ -18,10 +18,16 @@ from phasegan._version import __version__
 from phasegan.benchmark.cells import ATLAS_FORMAT, Cell, document_of, read_cells, write_map
 from phasegan.config.options.benchmark import BITS, IMAGES, NOISES, RATIOS, AtlasCommand
 from phasegan.config.options.keywords import takes_options
+from phasegan.config.options.size import Size, as_size, rows_columns
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.errors import InputError
 from phasegan.evaluation.method_specs import MethodSpec, methods_and_runs
-from phasegan.fourier.convention import MAX_OVERSAMPLING, forward
+from phasegan.fourier.convention import (
+    MAX_OVERSAMPLING,
+    forward,
+    mean_oversampling,
+    padded_frame,
+)
 from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import decode, encode, half_steps
 from phasegan.fourier.magnitude import RunningMean
@@ -88,7 +94,7 @@ def atlas(
     runs : sequence of path
         Run folders. Cells that a method or a run does not take stay empty.
     oversampling : sequence of float
-        M/N, 1 to 4; M is rounded to an integer.
+        M/N, 1 to 4; the nearest M on each axis.
     noise : sequence of float
         σ of the phases in radians, 0 to π; the phases are then kept as uint16.
     bits : sequence of int
@@ -139,25 +145,25 @@ def atlas(
         references = file.test.images(slice(0, count))
         training = file.train.images(slice(0, min(TRAINING, len(file.train))))
         data_range, digest = file.layout.data_range, file.digest
-    size = references.shape[-1]
-    frames = sorted({max(size, round(size * ratio)) for ratio in oversampling})
+    shape = references.shape[-2:]
+    frames = sorted({padded_frame(shape, ratio) for ratio in oversampling})
     levels = [("noise", float(s)) for s in noise] + [("bits", float(b)) for b in bits]
-    problems = _ProblemFactory(size, training, data_range, Settings(device=device))
+    problems = _ProblemFactory(shape, training, data_range, Settings(device=device))
     specs = methods_and_runs(methods, runs, device=device, planes=references.shape[1:-2])
-    plan = _plan(problems, specs, [(m, *level) for m in frames for level in levels])
+    plan = _plan(problems, specs, [(frame, *level) for frame in frames for level in levels])
     common = {"digest": digest, "images": count, "seed": seed, "version": __version__}
     with file_lock(folder.with_name(f".{folder.name}.lock"), str(folder)):
         measured = read_cells(folder)
         remove_leftovers(folder)
         reused = 0
         with progress.task("atlas", len(plan)) as task:
-            for m, kind, level, spec in plan:
-                key = _key(common, m, kind, level, spec.identity)
+            for frame, kind, level, spec in plan:
+                key = _key(common, frame, kind, level, spec.identity)
                 known = measured.get(key)
                 if known is not None and not (
                     # a run may be called otherwise today: its identity is its weights
                     (known.method == spec.name or spec.identity != spec.name)
-                    and known.is_of(m, size, kind, level, count, seed)
+                    and known.is_of(frame, shape, kind, level, count, seed)
                 ):
                     progress.warn(
                         f"{folder / 'atlas.json'}: the cell {key} is of another sweep, or edited; "
@@ -167,14 +173,15 @@ def atlas(
                 if known is not None:
                     reused += 1
                 else:
-                    problem = problems.problem(m, kind, level)
-                    observed = observe(references, m, kind, level, seed)
+                    problem = problems.problem(frame, kind, level)
+                    observed = observe(references, frame, kind, level, seed)
                     measured[key] = _measure(spec, problem, observed, references, kind, level, seed)
                     write_json(folder / "atlas.json", document_of(measured))
-                task.advance(note=f"{spec.name} {m / size:g}× {kind} {level:g}")
+                ratio = mean_oversampling(shape, frame)
+                task.advance(note=f"{spec.name} {ratio:g}× {kind} {level:g}")
         cells = [
-            replace(measured[_key(common, m, kind, level, spec.identity)], method=spec.name)
-            for m, kind, level, spec in plan
+            replace(measured[_key(common, frame, kind, level, spec.identity)], method=spec.name)
+            for frame, kind, level, spec in plan
         ]
         write_map(folder, cells, path.name)
     return Atlas(folder, cells, reused)
@@ -206,43 +213,47 @@ class _ProblemFactory:
     """Problems by frame, with the statistics of the training images."""
 
     def __init__(
-        self, size: int, training: NDArray[np.generic], data_range: int, settings: Settings
+        self,
+        shape: tuple[int, int],
+        training: NDArray[np.generic],
+        data_range: int,
+        settings: Settings,
     ) -> None:
-        self._size, self._training = size, training
+        self._shape, self._training = shape, training
         self._range, self._settings = data_range, settings
-        self._known: dict[int, Statistics] = {}
+        self._known: dict[tuple[int, int], Statistics] = {}
 
-    def problem(self, padded: int, kind: str, level: float) -> Problem:
-        problem = self.without_statistics(padded, kind, level)
-        frame = problem.frame
-        if padded not in self._known and len(self._training):
+    def problem(self, frame: tuple[int, int], kind: str, level: float) -> Problem:
+        problem = self.without_statistics(frame, kind, level)
+        if frame not in self._known and len(self._training):
             image, magnitude = RunningMean(), RunningMean()
             for picture in self._training:
                 image.add(picture)
                 magnitude.add(np.abs(forward(picture.astype(np.float64), frame)))
             training = self._training
-            self._known[padded] = Statistics(
+            self._known[frame] = Statistics(
                 image.mean, magnitude.mean, len(training), self._range, lambda n: training[:n]
             )
-        return replace(problem, statistics=self._known.get(padded))
+        return replace(problem, statistics=self._known.get(frame))
 
-    def without_statistics(self, padded: int, kind: str, level: float) -> Problem:
+    def without_statistics(self, frame: tuple[int, int], kind: str, level: float) -> Problem:
         noise = level if kind == "noise" else 0.0
-        shape, frame = (self._size, self._size), (padded, padded)
-        return Problem(shape, frame, self._range, None, noise, self._settings)
+        return Problem(self._shape, frame, self._range, None, noise, self._settings)
 
 
 def _plan(
-    problems: _ProblemFactory, specs: Sequence[MethodSpec], grid: Sequence[tuple[int, str, float]]
-) -> list[tuple[int, str, float, MethodSpec]]:
+    problems: _ProblemFactory,
+    specs: Sequence[MethodSpec],
+    grid: Sequence[tuple[tuple[int, int], str, float]],
+) -> list[tuple[tuple[int, int], str, float, MethodSpec]]:
     """Return the cells that have an entry; refuses those who have none."""
     plan, refused = [], {}
-    for m, kind, level in grid:
-        problem = problems.without_statistics(m, kind, level)
+    for frame, kind, level in grid:
+        problem = problems.without_statistics(frame, kind, level)
         for spec in specs:
             reason = spec.incompatibility(problem, _bits(kind, level))
             if reason is None:
-                plan.append((m, kind, level, spec))
+                plan.append((frame, kind, level, spec))
             else:
                 refused[spec.name] = reason
     for spec in specs:
@@ -256,16 +267,16 @@ def _bits(kind: str, level: float) -> int | None:
 
 
 def observe(
-    references: NDArray[np.generic], padded: int, kind: str, level: float, seed: int
+    references: NDArray[np.generic], padded: Size, kind: str, level: float, seed: int
 ) -> Observation:
     """Transform images and degrade their phases, kept as uint16.
 
     Parameters
     ----------
     references : numpy.ndarray
-        (n[, C], N, N).
-    padded : int
-        M.
+        (n[, C], N₁, N₂).
+    padded : int or (int, int)
+        M, or (M₁, M₂).
     kind, level : str, float
         `noise` and σ in radians, or `bits` and their number.
     seed : int
@@ -274,10 +285,10 @@ def observe(
     Returns
     -------
     Observation
-        Half-plane phases, (n[, C], M, M // 2 + 1), radians; where they are undefined; and their
+        Half-plane phases, (n[, C], M₁, M₂ // 2 + 1), radians; where they are undefined; and their
         rounding.
     """
-    frame = (padded, padded)
+    frame = rows_columns(padded)
     phase, _, undefined = analyse(references, frame)
     bits = _bits(kind, level)
     if kind == "noise":
@@ -317,9 +328,9 @@ def _measure(
         method=spec.name,
         kind=kind,
         level=level,
-        N=problem.shape[0],
-        M=problem.frame[0],
-        oversampling=problem.frame[0] / problem.shape[0],
+        N=as_size(problem.shape),
+        M=as_size(problem.frame),
+        oversampling=mean_oversampling(problem.shape, problem.frame),
         images=len(references),
         seed=seed,
         mse=values["mse"],
@@ -334,6 +345,9 @@ def _measure(
     )
 
 
-def _key(common: dict[str, Any], padded: int, kind: str, level: float, identity: str) -> str:
-    text = json.dumps([ATLAS_FORMAT, common, padded, kind, level, identity], sort_keys=True)
+def _key(
+    common: dict[str, Any], frame: tuple[int, int], kind: str, level: float, identity: str
+) -> str:
+    values = [ATLAS_FORMAT, common, as_size(frame), kind, level, identity]
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

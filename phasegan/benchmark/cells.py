@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from phasegan.config.options.size import Size, as_size, option_text
 from phasegan.devices import describe_machine
 from phasegan.errors import InputError
+from phasegan.fourier.convention import mean_oversampling
 from phasegan.io.atomic import atomic_file, leftovers, read_json, write_text
 from phasegan.io.output_paths import check_folder_name
 from phasegan.metrics.image_metrics import psnr
@@ -27,8 +29,9 @@ class Cell:
     """`noise` or `bits`."""
     level: float
     """σ in radians, or the number of bits."""
-    N: int
-    M: int
+    N: Size
+    M: Size
+    """Numbers of squares, (rows, columns) of rectangles."""
     oversampling: float
     images: int
     seed: int
@@ -44,13 +47,21 @@ class Cell:
     unique_up_to_scale: int = 0
     """Images proved up to a factor; certified ones are among them."""
 
-    def is_of(self, M: int, N: int, kind: str, level: float, images: int, seed: int) -> bool:
+    def is_of(
+        self,
+        frame: tuple[int, int],
+        shape: tuple[int, int],
+        kind: str,
+        level: float,
+        images: int,
+        seed: int,
+    ) -> bool:
         """Tell whether this is what was measured there, as far as its own values show.
 
         Parameters
         ----------
-        M, N : int
-            Sides of the frame and of the images.
+        frame, shape : (int, int)
+            (M₁, M₂) and (N₁, N₂).
         kind, level : str, float
             `noise` and σ in radians, or `bits` and their number.
         images, seed : int
@@ -62,7 +73,8 @@ class Cell:
             False also where errors or counts are impossible.
         """
         place = (self.M, self.N, self.kind, self.level, self.images, self.seed, self.oversampling)
-        if place != (M, N, kind, level, images, seed, M / N):
+        ratio = mean_oversampling(shape, frame)
+        if place != (as_size(frame), as_size(shape), kind, level, images, seed, ratio):
             return False
         errors = (self.mse, self.mse_scale, self.mse_affine, self.seconds_per_image)
         counts = (self.exact, self.certified, self.certified_wrong, self.unique_up_to_scale)
@@ -124,9 +136,23 @@ def read_cells(folder: Path) -> dict[str, Cell]:
     try:
         if document["format"] != ATLAS_FORMAT:
             raise InputError(f"{path}: format {document['format']}; remove it or choose another -o")
-        return {key: Cell(**values) for key, values in document["cells"].items()}
+        cells = {key: Cell(**values) for key, values in document["cells"].items()}
+        return {
+            key: replace(cell, N=_from_json(cell.N), M=_from_json(cell.M))
+            for key, cell in cells.items()
+        }
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: damaged, or not an atlas; choose another -o") from None
+
+
+def _from_json(size: Any) -> Any:
+    return tuple(size) if isinstance(size, list) else size
+
+
+def _column(name: str) -> Column:
+    if name not in ("N", "M"):
+        return Column(name)
+    return Column(name, value=lambda cell: option_text(getattr(cell, name)))
 
 
 def write_map(folder: Path, cells: list[Cell], name: str) -> None:
@@ -141,7 +167,7 @@ def write_map(folder: Path, cells: list[Cell], name: str) -> None:
     name : str
         Of the data, for the title.
     """
-    columns = map(Column, Cell.__dataclass_fields__)
+    columns = map(_column, Cell.__dataclass_fields__)
     write_text(folder / "atlas.csv", csv_text(Table.from_records(name, columns, cells)))
     with atomic_file(folder / "atlas.png") as temporary:
         draw_atlas(temporary, [asdict(cell) for cell in cells], name)

@@ -39,7 +39,7 @@ def padded_frame(shape: tuple[int, int], oversampling: float) -> tuple[int, int]
     Returns
     -------
     (int, int)
-        (M₁, M₂); of two that are equally near the larger.
+        (M₁, M₂); of two that are equally near the even one.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def padded_frame(shape: tuple[int, int], oversampling: float) -> tuple[int, int]
     """
     if not 1.0 <= oversampling <= MAX_OVERSAMPLING:
         raise InputError(f"oversample = {oversampling:g}: must be from 1 to {MAX_OVERSAMPLING:g}")
-    rows, columns = (math.floor(size * oversampling + 0.5) for size in shape)
+    rows, columns = (round(size * oversampling) for size in shape)
     return rows, columns
 
 
@@ -76,6 +76,25 @@ def rounding_note(shape: tuple[int, int], oversampling: float) -> str:
     )
 
 
+def mean_oversampling(shape: tuple[int, int], frame: tuple[int, int]) -> float:
+    """Return M/N, the geometric mean where it differs between rows and columns.
+
+    Its square is the number of frequencies a pixel: phases determine an image from 2 on.
+
+    Parameters
+    ----------
+    shape, frame : (int, int)
+        (N₁, N₂) and (M₁, M₂).
+
+    Returns
+    -------
+    float
+        At least 1.
+    """
+    rows, columns = (m / n for m, n in zip(frame, shape, strict=True))
+    return rows if rows == columns else math.sqrt(rows * columns)
+
+
 def frame_ratio(shape: tuple[int, int], frame: tuple[int, int]) -> float:
     """Return the oversampling for which `padded_frame` gives a frame.
 
@@ -90,12 +109,9 @@ def frame_ratio(shape: tuple[int, int], frame: tuple[int, int]) -> float:
         M/N; where the axes differ, a ratio between theirs that rounds to both M,
         or their geometric mean if there is none.
     """
-    ratios = [m / n for m, n in zip(frame, shape, strict=True)]
-    if ratios[0] == ratios[1]:
-        return ratios[0]
     low = max((m - 0.5) / n for m, n in zip(frame, shape, strict=True))
     high = min((m + 0.5) / n for m, n in zip(frame, shape, strict=True))
-    mean = math.sqrt(ratios[0] * ratios[1])
+    mean = mean_oversampling(shape, frame)
     return mean if low <= mean < high or low >= high else max(1.0, (low + high) / 2)
 
 

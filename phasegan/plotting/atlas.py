@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from phasegan.config.options.size import format_size
 from phasegan.plotting.style import styled
 
 LOWEST, HIGHEST = 10.0, 60.0
@@ -85,8 +86,8 @@ def draw_atlas(
     images, size = cells[0]["images"], cells[0]["N"]
     places = len(methods) * len(ratios) * sum(heights)
     title = (
-        f"What the phase determines: {images} images of {name}, {size}×{size}. Numbers are dB; "
-        "red: certified exact, with the share of images. Dashed: M/N = √2."
+        f"What the phase determines: {images} images of {name}, {format_size(size)}. Numbers "
+        "are dB; red: certified exact, with the share of images. Dashed: M/N = √2."
         + (" Grey: the method takes no such phases." if len(cells) < places else "")
     )
     figure.suptitle(textwrap.fill(title, int(LETTERS_PER_INCH * width)))

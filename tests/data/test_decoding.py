@@ -11,6 +11,8 @@ import numpy as np
 import png
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from phasegan.data.images import decoding
@@ -23,7 +25,7 @@ from phasegan.data.images.decoding import (
 )
 from phasegan.data.images.pixel_format import to_channels, to_depth
 from phasegan.data.images.pixels import UnreadableImageError, inflated_size
-from phasegan.data.images.resizing import fit
+from phasegan.data.images.resizing import fit, to_shape
 from phasegan.errors import InputError
 
 
@@ -340,35 +342,65 @@ def test_depth_conversion_round_trips():
 def test_crop_takes_the_centre():
     picture = np.zeros((20, 40), np.uint8)
     picture[:, 10:30] = 200
-    np.testing.assert_array_equal(fit(picture, 10, "crop"), 200)
+    np.testing.assert_array_equal(fit(picture, (10, 10), "crop"), 200)
 
 
 def test_crop_is_pillows_lanczos(rng):
     picture = rng.integers(0, 256, (150, 150, 3), dtype=np.uint8)
     expected = Image.fromarray(picture).resize((128, 128), Image.Resampling.LANCZOS)
-    np.testing.assert_array_equal(fit(picture, 128, "crop"), np.asarray(expected))
+    np.testing.assert_array_equal(fit(picture, (128, 128), "crop"), np.asarray(expected))
 
 
 def test_pad_keeps_the_whole_picture_on_black():
     picture = np.full((20, 40), 200, np.uint8)
-    fitted = fit(picture, 20, "pad")
+    fitted = fit(picture, (20, 20), "pad")
     np.testing.assert_array_equal(fitted[5:15], 200)
     assert fitted[:5].max() == fitted[15:].max() == 0
 
 
 def test_stretch_uses_every_column(rng):
     picture = np.repeat(np.array([0, 255], np.uint8), 20)[None].repeat(20, 0)
-    fitted = fit(picture, 10, "stretch")
+    fitted = fit(picture, (10, 10), "stretch")
     assert fitted[0, 0] == 0
     assert fitted[0, -1] == 255
 
 
 def test_16_bit_pictures_are_resized_at_16_bit():
     ramp = np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(64, 0)
-    fitted = fit(ramp, 32, "crop")
+    fitted = fit(ramp, (32, 32), "crop")
     assert fitted.dtype == np.uint16
     assert len(np.unique(fitted)) == 32
     assert np.all(np.diff(fitted[0].astype(int)) > 0)
+
+
+@given(
+    st.tuples(st.integers(4, 40), st.integers(4, 40)),
+    st.tuples(st.integers(2, 40), st.integers(2, 40)),
+    st.sampled_from(["crop", "pad", "stretch"]),
+)
+def test_fitting_commutes_with_transposing(picture, shape, how):
+    pixels = np.random.default_rng(0).integers(100, 156, picture, dtype=np.uint8)  # none clipped
+    large = [have >= wanted for have, wanted in zip(picture, shape, strict=True)]
+    if not (any(large) if how == "pad" else all(large)):
+        for pixels_, shape_ in ((pixels, shape), (pixels.T, shape[::-1])):
+            with pytest.raises(UnreadableImageError, match=rf"^{len(pixels_)}×.*, smaller than"):
+                fit(pixels_, shape_, how)
+        return
+    fitted = fit(pixels, shape, how)
+    assert fitted.shape == shape
+    turned = fit(np.ascontiguousarray(pixels.T), shape[::-1], how).T
+    assert np.abs(fitted.astype(int) - turned).max() <= 2
+    if how != "pad":
+        plain = to_shape(Image.fromarray(pixels), shape, "gray", 8, how)
+        np.testing.assert_array_equal(plain, fitted)
+
+
+def test_a_rectangle_is_the_centred_crop_of_its_aspect_ratio():
+    picture = np.zeros((40, 90), np.uint8)
+    picture[:, 15:75] = 200
+    np.testing.assert_array_equal(fit(picture, (20, 30), "crop"), 200)
+    fitted = fit(np.full((40, 90), 200, np.uint8), (20, 30), "pad")
+    np.testing.assert_array_equal(fitted[:, 0], [0] * 3 + [200] * 13 + [0] * 4)
 
 
 @pytest.mark.parametrize(
@@ -376,12 +408,12 @@ def test_16_bit_pictures_are_resized_at_16_bit():
 )
 def test_pictures_are_never_enlarged(how, shape):
     with pytest.raises(UnreadableImageError, match="smaller than 10"):
-        fit(np.zeros(shape, np.uint8), 10, how)
+        fit(np.zeros(shape, np.uint8), (10, 10), how)
 
 
 def test_an_unknown_fit_is_refused():
     with pytest.raises(InputError, match="squeeze"):
-        fit(np.zeros((9, 9), np.uint8), 5, "squeeze")
+        fit(np.zeros((9, 9), np.uint8), (5, 5), "squeeze")
 
 
 def test_suffixes_are_pictures():

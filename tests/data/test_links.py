@@ -97,7 +97,8 @@ def claims_more(file):
     del file["train/mean_magnitude"]
     file.create_dataset("train/mean_magnitude", shape, "f8", chunks=(1, shape[1]))
     plain = {k: v.decode() if isinstance(v, bytes) else v.item() for k, v in file.attrs.items()}
-    plain["M"] = file.attrs["M"] = 10**6
+    plain |= {"M1": 10**6, "M2": 10**6}
+    file.attrs["M1"] = file.attrs["M2"] = 10**6
     file.attrs["attributes_checksum"] = attributes_checksum(plain)
 
 

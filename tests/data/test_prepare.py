@@ -18,14 +18,17 @@ def restore(path, split):
     with h5py.File(path) as f:
         codes, images = f[split]["phase"][()], f[split]["images"][()]
         scale = f[split]["phase"].attrs.get("scale_factor", 1.0)
-        m, n = f.attrs["M"], f.attrs["N"]
-    magnitude = np.abs(np.fft.rfft2(images.astype(float), s=(m, m)))
+        frame = f.attrs["M1"], f.attrs["M2"]
+        rows, columns = f.attrs["N1"], f.attrs["N2"]
+    magnitude = np.abs(np.fft.rfft2(images.astype(float), s=frame))
     spectrum = magnitude * np.exp(1j * codes.astype(float) * scale)
-    return np.fft.irfft2(spectrum, s=(m, m))[..., :n, :n], images
+    return np.fft.irfft2(spectrum, s=frame)[..., :rows, :columns], images
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float16", "float32"])
-@pytest.mark.parametrize(("size", "ratio"), [(32, 1), (31, 1), (32, 1.5), (30, 1.5), (21, 3)])
+@pytest.mark.parametrize(
+    ("size", "ratio"), [(32, 1), (31, 1), (32, 1.5), (21, 3), ((30, 17), 1.2), ((21, 40), 1.5)]
+)
 @pytest.mark.parametrize("channels", ["gray", "rgb"])
 def test_the_stored_phase_restores_the_stored_image_exactly(tmp_path, dtype, size, ratio, channels):
     path = tmp_path / "p.h5"

@@ -174,7 +174,7 @@ def damage_length(path):
 
 def damage_attribute(path):
     with h5py.File(path, "r+") as f:
-        f.attrs["N"] = "many"
+        f.attrs["N1"] = "many"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def test_self_conjugate_bins_are_the_real_ones(m, rng):
         (128, 1.2, 154),
         (128, 1.41, 180),
         (5, 1.1, 6),
+        (3, 1.5, 4),
     ],
 )
 def test_the_frame_is_the_nearest_on_each_axis(n, ratio, m):

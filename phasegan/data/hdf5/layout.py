@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,7 @@ import numpy as np
 from phasegan.config.options.size import Size, as_size, format_side, format_size
 from phasegan.data.hdf5.records import DIGEST_BYTES
 from phasegan.errors import InputError
-from phasegan.fourier.convention import half_plane
+from phasegan.fourier.convention import half_plane, mean_oversampling
 from phasegan.fourier.degradation import MAX_PHASE_BITS, MAX_PHASE_NOISE
 from phasegan.fourier.encoding import TURN, UINT16_CODES
 from phasegan.fourier.phase import UNDEFINED_BELOW
@@ -103,8 +102,7 @@ class Layout:
     @property
     def oversampling(self) -> float:
         """M/N; the geometric mean where it differs between rows and columns."""
-        ratios = [m / n for m, n in zip(self.frame, self.shape, strict=True)]
-        return ratios[0] if ratios[0] == ratios[1] else math.sqrt(math.prod(ratios))
+        return mean_oversampling(self.shape, self.frame)
 
     @property
     def planes(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from phasegan.reconstruction.protocol import Estimate, Method, Phase, Problem, S
 
 
 def mean_magnitude(
-    phase: Phase, shape: tuple[int, int], magnitude: NDArray[np.float64]
+    phase: Phase, frame: tuple[int, int], shape: tuple[int, int], magnitude: NDArray[np.float64]
 ) -> Estimate:
     """Return F⁻¹(m̄ · e^{iφ}), cropped to the support.
 
@@ -20,20 +20,19 @@ def mean_magnitude(
     Parameters
     ----------
     phase : numpy.ndarray
-        (n[, C], M, M // 2 + 1), radians.
-    shape : (int, int)
-        (N, N).
+        (n[, C], M₁, M₂ // 2 + 1), radians.
+    frame, shape : (int, int)
+        (M₁, M₂) and (N₁, N₂).
     magnitude : numpy.ndarray
-        ([C,] M, M // 2 + 1), mean |X| of training images, pixel units of the
+        ([C,] M₁, M₂ // 2 + 1), mean |X| of training images, pixel units of the
         unnormalised transform.
 
     Returns
     -------
     numpy.ndarray
-        (n[, C], N, N), float64.
+        (n[, C], N₁, N₂), float64.
     """
-    size = phase.shape[-2]
-    return inverse(magnitude * np.exp(1j * np.asarray(phase, np.float64)), (size, size), shape)
+    return inverse(magnitude * np.exp(1j * np.asarray(phase, np.float64)), frame, shape)
 
 
 def method(problem: Problem) -> Method:
@@ -55,4 +54,6 @@ def method(problem: Problem) -> Method:
         If there are no statistics.
     """
     magnitude = problem.require_statistics("mean-magnitude").mean_magnitude
-    return lambda observation: Solution(mean_magnitude(observation.phase, problem.shape, magnitude))
+    return lambda observation: Solution(
+        mean_magnitude(observation.phase, problem.frame, problem.shape, magnitude)
+    )

@@ -48,16 +48,20 @@ def power_law_magnitude(
 
 
 def power_law(
-    phase: Phase, shape: tuple[int, int], brightness: float, exponent: float = EXPONENT
+    phase: Phase,
+    frame: tuple[int, int],
+    shape: tuple[int, int],
+    brightness: float,
+    exponent: float = EXPONENT,
 ) -> Estimate:
     """Return F⁻¹(|X| e^{iφ}) with |X| of `power_law_magnitude`, cropped to the support.
 
     Parameters
     ----------
     phase : numpy.ndarray
-        (n[, C], M, M // 2 + 1), radians.
-    shape : (int, int)
-        (N, N).
+        (n[, C], M₁, M₂ // 2 + 1), radians.
+    frame, shape : (int, int)
+        (M₁, M₂) and (N₁, N₂).
     brightness : float
         Mean pixel assumed.
     exponent : float
@@ -66,12 +70,11 @@ def power_law(
     Returns
     -------
     numpy.ndarray
-        (n[, C], N, N), float64.
+        (n[, C], N₁, N₂), float64.
     """
-    size = phase.shape[-2]
-    magnitude = power_law_magnitude((size, size), shape, brightness, exponent)
+    magnitude = power_law_magnitude(frame, shape, brightness, exponent)
     spectrum = magnitude * np.exp(1j * np.asarray(phase, np.float64))
-    return inverse(spectrum, (size, size), shape)
+    return inverse(spectrum, frame, shape)
 
 
 def method(problem: Problem) -> Method:
@@ -91,4 +94,6 @@ def method(problem: Problem) -> Method:
         brightness = problem.data_range / 2
     else:
         brightness = float(problem.statistics.mean_image.mean())
-    return lambda observation: Solution(power_law(observation.phase, problem.shape, brightness))
+    return lambda observation: Solution(
+        power_law(observation.phase, problem.frame, problem.shape, brightness)
+    )

@@ -8,7 +8,9 @@ from phasegan.fourier.convention import inverse
 from phasegan.reconstruction.protocol import Estimate, Method, Phase, Problem, Solution
 
 
-def unit_magnitude(phase: Phase, shape: tuple[int, int], level: float) -> Estimate:
+def unit_magnitude(
+    phase: Phase, frame: tuple[int, int], shape: tuple[int, int], level: float
+) -> Estimate:
     """Return F⁻¹(c · e^{iφ}), cropped to the support.
 
     Oppenheim & Lim 1981, "The importance of phase in signals",
@@ -17,19 +19,18 @@ def unit_magnitude(phase: Phase, shape: tuple[int, int], level: float) -> Estima
     Parameters
     ----------
     phase : numpy.ndarray
-        (n[, C], M, M // 2 + 1), radians.
-    shape : (int, int)
-        (N, N).
+        (n[, C], M₁, M₂ // 2 + 1), radians.
+    frame, shape : (int, int)
+        (M₁, M₂) and (N₁, N₂).
     level : float
         The constant magnitude c, in pixel units of the unnormalised transform.
 
     Returns
     -------
     numpy.ndarray
-        (n[, C], N, N), float64.
+        (n[, C], N₁, N₂), float64.
     """
-    size = phase.shape[-2]
-    return inverse(level * np.exp(1j * np.asarray(phase, np.float64)), (size, size), shape)
+    return inverse(level * np.exp(1j * np.asarray(phase, np.float64)), frame, shape)
 
 
 def neutral_level(frame: tuple[int, int], data_range: int) -> float:
@@ -70,4 +71,6 @@ def method(problem: Problem) -> Method:
         level = neutral_level(problem.frame, problem.data_range)
     else:
         level = float(problem.statistics.mean_magnitude.mean())
-    return lambda observation: Solution(unit_magnitude(observation.phase, problem.shape, level))
+    return lambda observation: Solution(
+        unit_magnitude(observation.phase, problem.frame, problem.shape, level)
+    )
