@@ -9,6 +9,7 @@ from torch import nn
 
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import TranslationConfig
+from phasegan.models.blocks import InstanceNorm
 from phasegan.models.weights import load_generator
 
 _BLOCK = 8
@@ -46,6 +47,23 @@ def translate_batch(
     finally:
         network.train(training)
     return np.concatenate(translated)
+
+
+def use_picture_statistics(network: nn.Module) -> None:
+    """Let batch normalisations take mean and variance of each picture, as a batch of one does.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Changed in place: instance normalisations with the same factors and shifts replace
+        its batch normalisations, whatever the size of a batch is.
+    """
+    for module in list(network.modules()):
+        for name, layer in module.named_children():
+            if isinstance(layer, nn.BatchNorm2d):
+                by_picture = InstanceNorm(layer.num_features, eps=layer.eps, affine=layer.affine)
+                by_picture.load_state_dict(dict(layer.named_parameters()))
+                setattr(module, name, by_picture.eval())
 
 
 class SavedGenerators:

@@ -46,6 +46,15 @@ COMMON_NAMES = (
 )
 """Names of a network of any kind; an average of weights before the weights."""
 
+_WAYS = ("ab|a2b|atob|a_to_b|xy|x2y", "ba|b2a|btoa|b_to_a|yx|y2x")
+_BY_DOMAIN = (r"(?:net_?)?g_a|g", r"(?:net_?)?g_b|f")
+_DIRECTIONS = {
+    direction: re.compile(rf"(?:.*[^a-z]|(?:net_?)?(?:gen|generator|g))?(?:{way})|{by_domain}")
+    for direction, way, by_domain in zip(("a2b", "b2a"), _WAYS, _BY_DOMAIN, strict=True)
+}
+"""Names, lower case, of the two generators of a file: G_A2B and G_B2A; G_A and G_B, as
+pytorch-CycleGAN-and-pix2pix has it; G and F, as the paper."""
+
 _ROOT = re.compile(r"(model|net)\.\d+\.|unet\.|unets\.|mean_magnitude|down\d+\.")
 _GLOBAL = re.compile(r"GLOBAL (\S+)")  # in the restricted unpickler's refusal
 _OLD_SPECTRAL = {
@@ -56,7 +65,126 @@ _OLD_SPECTRAL = {
 _ROOM = 1 << 20  # bytes of a file that are not tensors, at least
 
 
-def load_torch_file(path: Path, kind: str) -> dict[str, Tensor]:
+class NetworkChoice:
+    """Which network of a file that holds several.
+
+    Parameters
+    ----------
+    kind : {"generator", "discriminator"}
+        Its kind.
+    direction : {"a2b", "b2a"}, optional
+        Of a generator: from which domain to which.
+    name : str, optional
+        Its name in the file.
+
+    Attributes
+    ----------
+    used : bool
+        Whether the direction or the name chose between networks.
+    """
+
+    def __init__(self, kind: str, direction: str | None = None, name: str | None = None) -> None:
+        self.kind, self.used = kind, False
+        self._direction, self._name = direction, name
+        self._seen: list[str] = []
+
+    def choose(self, path: Path, networks: Mapping[str, Mapping[str, Tensor]]) -> str:
+        """Return the name of the network.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file, for messages.
+        networks : mapping
+            State dicts by their names, at least one.
+
+        Returns
+        -------
+        str
+            One of the names.
+
+        Raises
+        ------
+        InputError
+            If there are several and nothing says which is wanted.
+        """
+        if len(networks) > 1:
+            self._seen += networks
+        named = [n for n in networks if self._name in (n, _last(n))]
+        if len(named) == 1:
+            self.used = True
+            return named[0]
+        judges = self.kind == "discriminator"
+        alike = [name for name, state in networks.items() if _is_discriminator(state) == judges]
+        names = alike or [*networks]
+        if len(names) == 1:
+            return names[0]
+        last = {_last(name).lower(): name for name in reversed(names)}
+        ways = {
+            direction: [name for name in names if form.fullmatch(_last(name).lower())]
+            for direction, form in _DIRECTIONS.items()
+        }
+        both = self.kind == "generator" and all(len(found) == 1 for found in ways.values())
+        if both and self._direction is not None:
+            self.used = True
+            return ways[self._direction][0]
+        if not both:
+            for candidate in (*OWN_NAMES[self.kind], *COMMON_NAMES):
+                if candidate in last:
+                    return last[candidate]
+        raise InputError(self._several(path, names, both))
+
+    def _several(self, path: Path, names: list[str], both: bool) -> str:
+        listed = ", ".join(printable(name) for name in names[:8])
+        several = f"{path}: holds several networks ({listed})"
+        if self._name is not None:
+            return f"{several}, none of them {printable(self._name)}; --network names one"
+        if both:
+            return f"{several}, generators both ways; add --direction a2b or b2a"
+        text = f"{several}; save the {self.kind} to a file of its own"
+        if self.kind == "generator":
+            text += f", or name it: --network {' or '.join(map(printable, names[:4]))}"
+        return text
+
+    def check_used(self, path: Path) -> None:
+        """Refuse a direction or a name for a file that holds one network.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file.
+
+        Raises
+        ------
+        InputError
+            Naming the option to leave out.
+        """
+        if self.used or (self._name is None and self._direction is None):
+            return
+        if self._name is not None and self._seen:
+            listed = ", ".join(printable(name) for name in self._seen[:8])
+            raise InputError(f"{path}: holds no network {printable(self._name)}, but {listed}")
+        option = "--direction" if self._name is None else "--network"
+        raise InputError(f"{path}: one {self.kind}'s file; leave {option} out")
+
+
+def _last(name: str) -> str:
+    """Return the last part of a nested name."""
+    return name.rsplit("/", 1)[-1]
+
+
+def _is_discriminator(state: Mapping[str, Tensor]) -> bool:
+    """Return whether the keys are those of a PatchGAN or of a discriminator of single pixels."""
+    for key, value in state.items():
+        parts = [part for part in key.split(".") if part not in WRAPPERS]
+        if value.ndim == 4 and parts[:2] in (["model", "0"], ["net", "0"]):
+            return bool(value.shape[-1] == (4 if parts[0] == "model" else 1))
+    return False
+
+
+def load_torch_file(
+    path: Path, kind: str, choice: NetworkChoice | None = None
+) -> dict[str, Tensor]:
     """Return a network's tensors from a file that `torch.save` wrote.
 
     Parameters
@@ -65,6 +193,8 @@ def load_torch_file(path: Path, kind: str) -> dict[str, Tensor]:
         The file.
     kind : {"generator", "discriminator"}
         Which network to return, where a file holds several.
+    choice : NetworkChoice, optional
+        Instead of the kind alone.
 
     Returns
     -------
@@ -80,10 +210,12 @@ def load_torch_file(path: Path, kind: str) -> dict[str, Tensor]:
     networks = _networks(_read(path))
     if not networks:
         raise InputError(f"{path}: holds no convolutional network's weights")
-    return networks[_choose(path, list(networks), kind)]
+    return networks[(choice or NetworkChoice(kind)).choose(path, networks)]
 
 
-def canonical_state_dict(path: Path, state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+def canonical_state_dict(
+    path: Path, state: Mapping[str, Tensor], kind: str, choice: NetworkChoice | None = None
+) -> dict[str, Tensor]:
     """Return a network's tensors under keys without wrappers' parts.
 
     Parameters
@@ -94,6 +226,8 @@ def canonical_state_dict(path: Path, state: Mapping[str, Tensor], kind: str) -> 
         On the CPU.
     kind : {"generator", "discriminator"}
         Which network is wanted, where there are several.
+    choice : NetworkChoice, optional
+        Instead of the kind alone.
 
     Returns
     -------
@@ -105,7 +239,7 @@ def canonical_state_dict(path: Path, state: Mapping[str, Tensor], kind: str) -> 
     InputError
         If values are of another type, or the network is not named.
     """
-    selected = _select(path, _clean(path, state), kind)
+    selected = _select(path, _clean(path, state), choice or NetworkChoice(kind))
     return {key: _plain(path, key, value) for key, value in selected.items()}
 
 
@@ -156,19 +290,6 @@ def _networks(value: Any, name: str = "", depth: int = 0) -> dict[str, dict[str,
     return networks
 
 
-def _choose(path: Path, names: list[str], kind: str) -> str:
-    if len(names) == 1:
-        return names[0]
-    last = {name.rsplit("/", 1)[-1].lower(): name for name in reversed(names)}
-    for candidate in (*OWN_NAMES[kind], *COMMON_NAMES):
-        if candidate in last:
-            return last[candidate]
-    listed = ", ".join(printable(name) for name in names[:8])
-    raise InputError(
-        f"{path}: holds several networks ({listed}); save the {kind} to a file of its own"
-    )
-
-
 def _clean(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors under keys without wrappers' parts."""
     cleaned: dict[str, Tensor] = {}
@@ -183,7 +304,7 @@ def _clean(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return cleaned
 
 
-def _select(path: Path, state: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+def _select(path: Path, state: dict[str, Tensor], choice: NetworkChoice) -> dict[str, Tensor]:
     """Return the wanted network's part of tensors, without a name before all of its keys."""
     while state and not _rooted(state):
         groups: dict[str, dict[str, Tensor]] = {}
@@ -191,9 +312,9 @@ def _select(path: Path, state: dict[str, Tensor], kind: str) -> dict[str, Tensor
             first, _, rest = key.partition(".")
             if rest:
                 groups.setdefault(first, {})[rest] = value
-        rooted = [name for name, part in groups.items() if _rooted(part)]
+        rooted = {name: part for name, part in groups.items() if _rooted(part)}
         if rooted:
-            return groups[_choose(path, rooted, kind)]
+            return rooted[choice.choose(path, rooted)]
         if len(groups) != 1:
             break
         state = next(iter(groups.values()))

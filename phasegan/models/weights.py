@@ -18,7 +18,7 @@ from phasegan.io.atomic import atomic_file
 from phasegan.io.tensor_tree import tensor_digest
 from phasegan.models import architectures
 from phasegan.models.build import DISCRIMINATORS, GENERATORS, make_discriminator, make_generator
-from phasegan.models.state_dicts import canonical_state_dict, load_torch_file
+from phasegan.models.state_dicts import NetworkChoice, canonical_state_dict, load_torch_file
 
 _HEADER_KEY = "phasegan"
 _TENSORS_DIGEST = "sha256"
@@ -207,6 +207,7 @@ def load_generator(
     padding: str | None = None,
     norm: str | None = None,
     network: str | None = None,
+    choice: NetworkChoice | None = None,
 ) -> nn.Module:
     """Return a trained generator, in evaluation mode, on the CPU.
 
@@ -222,6 +223,8 @@ def load_generator(
         Normalisation, where a file without a design fits both.
     network : {"generator_ab", "generator_ba"}, optional
         Which of a run's generators it must be, where the file says so.
+    choice : NetworkChoice, optional
+        Which generator of a file that holds several.
 
     Returns
     -------
@@ -235,7 +238,7 @@ def load_generator(
         If the file is missing, damaged, holds code, belongs to another network, or
         contradicts an argument.
     """
-    state, header = _read_any(path, "generator")
+    state, header = _read_any(path, "generator", choice)
     _check_network(path, header, network)
     design = _stated_design(path, header, GENERATORS, "generator")
     if design is None:
@@ -336,15 +339,20 @@ def _build(
     return network.eval()
 
 
-def _read_any(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_any(
+    path: Path, kind: str, choice: NetworkChoice | None = None
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return a network's tensors by canonical keys, and what phasegan's header says."""
     header: dict[str, str] = {}
     if path.suffix == ".safetensors":
         tensors, header = read_weights(path)
         check_digest(path, tensors, header)
     else:
-        tensors = load_torch_file(path, kind)
-    return canonical_state_dict(path, tensors, kind), header
+        tensors = load_torch_file(path, kind, choice)
+    state = canonical_state_dict(path, tensors, kind, choice)
+    if choice is not None:
+        choice.check_used(path)
+    return state, header
 
 
 def count_parameters(module: nn.Module) -> int:

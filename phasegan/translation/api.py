@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 
 from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.networks import TranslateCommand
@@ -18,7 +18,7 @@ from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
 from phasegan.translation.generator_runner import GeneratorRunner
-from phasegan.translation.generators import open_translator
+from phasegan.translation.generators import Translator, open_translator
 from phasegan.translation.images import ImageResults, ImageTranslation, PixelOptions
 from phasegan.translation.video.reader import is_video
 from phasegan.translation.video.temporal import Steadiness, TemporalStabiliser
@@ -71,6 +71,8 @@ def translate(
     *,
     direction: str | None = None,
     padding: str | None = None,
+    network: str | None = None,
+    batch_norm: str = "running",
     device: str = "auto",
     batch_size: int | None = None,
     memory: str | None = None,
@@ -104,6 +106,11 @@ def translate(
         Needed where there are generators both ways.
     padding : {"reflect", "replicate", "zero"}, optional
         Padding of others' weights, which do not say.
+    network : str, optional
+        Name of the generator in a file of others' weights that holds several networks.
+    batch_norm : {"running", "picture"}
+        Statistics of batch normalisation: those of the training, as `test.py --eval` of
+        pytorch-CycleGAN-and-pix2pix takes them, or each picture's own, as it does without.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the network runs.
     batch_size : int, optional
@@ -165,7 +172,7 @@ def translate(
         output_path = output_path / source_path.name
     _check_target(source_path, output_path, overwrite)
     torch_device = choose_device(device)
-    translator = open_translator(run, direction, padding)
+    translator = open_translator(run, direction, padding, network, batch_norm)
     batch = batch_size or (1 if torch_device.type == "cpu" else GPU_BATCH)
     stabiliser = TemporalStabiliser(steady) if video and steady > 0 else None
     runner = GeneratorRunner(
@@ -176,11 +183,7 @@ def translate(
         folder=_nearest_folder(output_path if source_path.is_dir() else output_path.parent),
         moment_filter=None if stabiliser is None else stabiliser.moments,
     )
-    if any(isinstance(layer, _BatchNorm) for layer in translator.network.modules()):
-        progress.say(
-            f"{translator.label}: batch normalisation uses the statistics of the training "
-            "(as test.py --eval of pytorch-CycleGAN-and-pix2pix does), not those of the picture"
-        )
+    _say_modes(translator, batch_norm, progress)
     progress.detail(f"{translator.label} on {torch_device.type}, precision {runner.precision}")
     with file_lock(output_path.with_name(f".{output_path.name}.lock"), str(output_path)):
         _check_target(source_path, output_path, overwrite)
@@ -219,6 +222,29 @@ def translate(
         steadiness=outcome.steadiness,
         seconds=time.monotonic() - start_time,
     )
+
+
+def _say_modes(translator: Translator, batch_norm: str, progress: Progress) -> None:
+    """Say what layers do that compute otherwise while training."""
+    layers = list(translator.network.modules())
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in layers):
+        progress.say(
+            f"{translator.label}: batch normalisation uses the statistics of the training (as "
+            "test.py --eval of pytorch-CycleGAN-and-pix2pix does); --batch-norm picture takes "
+            "those of each picture, as it does without --eval"
+        )
+    elif batch_norm == "picture" and translator.norm == "batch":
+        progress.say(
+            f"{translator.label}: batch normalisation uses the statistics of each picture (as "
+            "test.py of pytorch-CycleGAN-and-pix2pix does without --eval), not of the training"
+        )
+    elif batch_norm == "picture":
+        progress.say(f"{translator.label}: no batch normalisation; --batch-norm changes nothing")
+    if any(isinstance(layer, nn.Dropout) for layer in layers):
+        progress.say(
+            f"{translator.label}: its dropout is off; test.py of pytorch-CycleGAN-and-pix2pix "
+            "drops values at random without --eval"
+        )
 
 
 def _translate_images(

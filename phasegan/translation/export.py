@@ -15,6 +15,7 @@ from phasegan.config.run_folder import RunFolder
 from phasegan.errors import InputError
 from phasegan.models.export import export_onnx, export_program
 from phasegan.models.interchange import open_networks, save_foreign
+from phasegan.models.state_dicts import NetworkChoice
 from phasegan.models.weights import load_generator
 from phasegan.translation.generators import Translator, open_translator
 
@@ -45,6 +46,8 @@ def export(
     *,
     direction: str | None = None,
     padding: str | None = None,
+    network: str | None = None,
+    batch_norm: str = "running",
     overwrite: bool = False,
 ) -> ExportReport:
     """Write a generator as ONNX or by torch.export, or all networks as others read them.
@@ -59,6 +62,11 @@ def export(
         Which generator, where there are two; not for a folder.
     padding : {"reflect", "replicate", "zero"}, optional
         Padding of others' weights, see `phasegan.models.interchange.load_generator`.
+    network : str, optional
+        Name of the generator in a file of others' weights that holds several networks.
+    batch_norm : {"running", "picture"}
+        Statistics of batch normalisation: those of the training, or each picture's own; not
+        for a folder.
     overwrite : bool
         Replace files that are there.
 
@@ -89,7 +97,7 @@ def export(
     _refuse_phases(source)
     if target.suffix in SUFFIXES:
         _check_free(target, overwrite)
-        translator = open_translator(source, direction, padding)
+        translator = open_translator(source, direction, padding, network, batch_norm)
         if target.suffix == ".onnx":
             difference = export_onnx(translator.network, target, metadata=_metadata(translator))
         else:
@@ -97,15 +105,17 @@ def export(
         return ExportReport([target], difference)
     if target.suffix:
         raise InputError(f"{target}: give a name that ends in .onnx or .pt2, or a folder")
-    if direction is not None:
+    if direction is not None and source.is_dir():
         raise InputError("--direction is for .onnx and .pt2; a folder gets all networks")
+    if batch_norm != "running":
+        raise InputError("--batch-norm is for .onnx and .pt2; weights have no mode, leave it out")
     if target.is_file():
         raise InputError(f"{target}: a file; give a folder")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise InputError(
             f"{target}: a folder with other things in it; give another, or --overwrite"
         )
-    return ExportReport(save_foreign(_all_networks(source, padding), target))
+    return ExportReport(save_foreign(_all_networks(source, padding, direction, network), target))
 
 
 def _refuse_phases(source: Path) -> None:
@@ -139,7 +149,13 @@ def _metadata(translator: Translator) -> dict[str, str]:
     return metadata
 
 
-def _all_networks(source: Path, padding: str | None) -> dict[str, nn.Module]:
+def _all_networks(
+    source: Path, padding: str | None, direction: str | None, network: str | None
+) -> dict[str, nn.Module]:
     if source.is_file():
-        return {"generator_ab": load_generator(source, padding)}
+        name = "generator_ba" if direction == "b2a" else "generator_ab"
+        choice = NetworkChoice("generator", direction, network)
+        return {name: load_generator(source, padding, choice=choice)}
+    if network is not None:
+        raise InputError(f"{source}: a folder; --network names a network inside a file")
     return open_networks(source, padding)

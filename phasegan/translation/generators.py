@@ -13,7 +13,9 @@ from phasegan.config.presets import PHASE_PRESETS
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import DomainConfig, TranslationConfig
 from phasegan.errors import InputError
+from phasegan.models.inference import use_picture_statistics
 from phasegan.models.interchange import find_networks
+from phasegan.models.state_dicts import NetworkChoice
 from phasegan.models.weights import load_generator
 
 DIRECTIONS = ("a2b", "b2a")
@@ -65,9 +67,20 @@ class Translator:
     input_domain: Domain
     output_domain: Domain
 
+    @property
+    def norm(self) -> str | None:
+        """Normalisation that the network was trained with; None for U-Nets."""
+        design = self.network.design
+        assert isinstance(design, dict)
+        return design.get("norm")
+
 
 def open_translator(
-    path: str | os.PathLike[str], direction: str | None = None, padding: str | None = None
+    path: str | os.PathLike[str],
+    direction: str | None = None,
+    padding: str | None = None,
+    network: str | None = None,
+    batch_norm: str = "running",
 ) -> Translator:
     """Load a generator.
 
@@ -80,6 +93,10 @@ def open_translator(
         Needed where there are generators both ways.
     padding : {"reflect", "replicate", "zero"}, optional
         Padding of others' weights, see `phasegan.models.weights.load_generator`.
+    network : str, optional
+        Name of the generator in a file that holds several networks.
+    batch_norm : {"running", "picture"}
+        Statistics of batch normalisations: those of the training, or each picture's own.
 
     Returns
     -------
@@ -92,14 +109,22 @@ def open_translator(
         If there is no such generator, the direction is missing, or it is a run on
         phases.
     """
+    translator = _open(Path(path), direction, padding, network)
+    if batch_norm == "picture":
+        use_picture_statistics(translator.network)
+    return translator
+
+
+def _open(
+    location: Path, direction: str | None, padding: str | None, network: str | None
+) -> Translator:
     if direction is not None and direction not in DIRECTIONS:
         raise InputError(f"direction = {direction!r}: choose one of {', '.join(DIRECTIONS)}")
-    location = Path(path)
     if location.is_file():
-        translator = _from_weights(location, None, padding)
-        if direction is not None:
-            raise InputError(f"{location}: one generator's file; leave --direction out")
-        return translator
+        choice = NetworkChoice("generator", direction, network)
+        return _from_weights(location, None, padding, choice)
+    if network is not None:
+        raise InputError(f"{location}: a folder; --network names a network inside a file")
     run = RunFolder(location)
     if run.exists:
         return _from_run(run, direction, padding)
@@ -144,9 +169,11 @@ def _domain(config: DomainConfig) -> Domain:
     return Domain(config.channels, config.dtype, config.low, config.high, config.alpha)
 
 
-def _from_weights(path: Path, direction: str | None, padding: str | None) -> Translator:
+def _from_weights(
+    path: Path, direction: str | None, padding: str | None, choice: NetworkChoice | None = None
+) -> Translator:
     name = None if direction is None else _NETWORKS[direction]
-    network = load_generator(path, padding, network=name)
+    network = load_generator(path, padding, network=name, choice=choice)
     design = network.design
     assert isinstance(design, dict)
     return Translator(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from phasegan.models.inference import use_picture_statistics
 from phasegan.models.residual_unet import UNetTranslator
 from phasegan.models.resnet import ResNetGenerator
 from phasegan.translation.tiling import bands, feature_maps
@@ -21,6 +22,12 @@ CPU = torch.device("cpu")
 SMALL = 2**14
 PLENTY = 2**40
 
+
+def by_picture(network: nn.Module) -> nn.Module:
+    use_picture_statistics(network)
+    return network
+
+
 NETWORKS = {
     "published": lambda: ResNetGenerator(3, 3, 8, 2),
     "zero, affine, resize": lambda: ResNetGenerator(
@@ -29,6 +36,7 @@ NETWORKS = {
     "replicate, batch, dropout": lambda: ResNetGenerator(
         3, 3, 8, 2, padding="replicate", norm="batch", dropout=True
     ),
+    "batch of each picture": lambda: by_picture(ResNetGenerator(3, 3, 8, 2, norm="batch")),
     "grey to colour": lambda: ResNetGenerator(1, 3, 16, 1),
     "unet": lambda: UNetTranslator(3, 3, (16, 24, 32)),
     "unet that resizes": lambda: UNetTranslator(3, 3, (8, 12), "resize"),

@@ -89,6 +89,14 @@ class DirectionOptions(Options):
         Literal["a2b", "b2a"] | None,
         Cli("Which generator; needed where RUN holds two.", "Generator", common=True),
     ] = None
+    network: Annotated[
+        str | None,
+        Cli(
+            "Which network of a file of others' weights that holds several.",
+            "Generator",
+            metavar="NAME",
+        ),
+    ] = None
     padding: Annotated[
         Literal["reflect", "replicate", "zero"] | None,
         Cli(
@@ -97,3 +105,11 @@ class DirectionOptions(Options):
             default="reflect",
         ),
     ] = None
+    batch_norm: Annotated[
+        Literal["running", "picture"],
+        Cli(
+            "Statistics of batch normalisation: those of the training, as test.py --eval of "
+            "pytorch-CycleGAN-and-pix2pix takes them, or each picture's, as it does without.",
+            "Generator",
+        ),
+    ] = "running"
