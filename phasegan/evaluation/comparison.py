@@ -195,7 +195,7 @@ def compare_methods(
     observation = observe(file.test, picked, file.layout)
     cells = [
         [image_tile(x, data_range) for x in images],
-        [phase_tile(p) for p in observation.phase],
+        [phase_tile(p, file.layout.frame) for p in observation.phase],
     ]
     captions = [[""] * len(picked), [""] * len(picked)]
     for method in methods:

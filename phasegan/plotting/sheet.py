@@ -32,14 +32,14 @@ def image_tile(image: NDArray[np.generic], data_range: float) -> Tile:
     Parameters
     ----------
     image : numpy.ndarray
-        (N, N) or (3, N, N), in 0..data_range.
+        (N₁, N₂) or (3, N₁, N₂), in 0..data_range.
     data_range : float
         255 or 65535.
 
     Returns
     -------
     numpy.ndarray
-        (N, N) or (N, N, 3), uint8.
+        (N₁, N₂) or (N₁, N₂, 3), uint8.
     """
     scaled = np.nan_to_num(np.asarray(image, np.float64) * (255.0 / data_range))
     scaled = np.clip(scaled, 0, 255)
@@ -47,25 +47,27 @@ def image_tile(image: NDArray[np.generic], data_range: float) -> Tile:
     return np.moveaxis(tile, 0, -1) if tile.ndim == 3 else tile
 
 
-def phase_tile(phase: NDArray[np.floating]) -> Tile:
+def phase_tile(phase: NDArray[np.floating], frame: tuple[int, int] | None = None) -> Tile:
     """Return a half-plane phase as a tile in cyclic colours, zero frequency in the middle.
 
     Parameters
     ----------
     phase : numpy.ndarray
-        (M, M // 2 + 1) or (3, M, M // 2 + 1), radians. Of three channels the
+        (M₁, M₂ // 2 + 1) or (3, M₁, M₂ // 2 + 1), radians. Of three channels the
         middle one is shown. −π and π have the same colour, because they are
         the same angle.
+    frame : (int, int), optional
+        (M₁, M₂); a square by default.
 
     Returns
     -------
     numpy.ndarray
-        (M, M, 3), uint8.
+        (M₁, M₂, 3), uint8.
     """
     import matplotlib
 
     plane = phase[1] if phase.ndim == 3 else phase
-    turns = centred(plane, (plane.shape[0], plane.shape[0])) / (2 * np.pi) + 0.5
+    turns = centred(plane, frame or (len(plane), len(plane))) / (2 * np.pi) + 0.5
     colours = matplotlib.colormaps["twilight"](turns)[..., :3]
     return np.rint(colours * 255).astype(np.uint8)
 
@@ -157,39 +159,46 @@ def contact_sheet(
     """
     side = max(max(tile.shape[:2]) for row in rows for tile in row)
     side = side * max(1, -(-MIN_TILE // side))
+    tiles = [[_enlarged(tile, side) for tile in row] for row in rows]
+    cell_width = max(min(MIN_TILE, side), *(tile.width for row in tiles for tile in row))
+    cell_height = max(tile.height for row in tiles for tile in row)
     gap, margin = 12, 16
     caption_height = 20 if captions else 0
     columns = len(titles)
-    width = 2 * margin + columns * side + (columns - 1) * gap
-    row_height = side + caption_height + gap
+    width = 2 * margin + columns * cell_width + (columns - 1) * gap
+    row_height = cell_height + caption_height + gap
     small, normal = label_font(13), label_font(15)
-    headings = [_wrap(title, normal, side) for title in titles]
+    headings = [_wrap(title, normal, cell_width) for title in titles]
     title_height = 6 + 20 * max(1, *map(len, headings))
     footer_lines = _wrap(footer, small, width - 2 * margin)
     height = 2 * margin + title_height + len(rows) * row_height + 18 * len(footer_lines)
     sheet = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for c, lines in enumerate(headings):
-        x, top = margin + c * (side + gap), margin + title_height - 6 - 20 * len(lines)
+        x, top = margin + c * (cell_width + gap), margin + title_height - 6 - 20 * len(lines)
         for i, line in enumerate(lines):
             draw.text((x, top + 20 * i), line, fill=_INK, font=normal)
-    for r, row in enumerate(rows):
+    for r, row in enumerate(tiles):
         y = margin + title_height + r * row_height
         for c, tile in enumerate(row):
-            x = margin + c * (side + gap)
-            picture = Image.fromarray(np.ascontiguousarray(tile)).convert("RGB")
-            factor = max(1, side // max(picture.size))
-            picture = picture.resize(
-                (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
-            )
-            sheet.paste(picture, (x, y))
+            x = margin + c * (cell_width + gap)
+            sheet.paste(tile, (x, y))
             if captions:
-                text = _fitted(draw, captions[r][c], small, side)
-                draw.text((x, y + side + 3), text, fill=_SOFT, font=small)
+                text = _fitted(draw, captions[r][c], small, cell_width)
+                draw.text((x, y + cell_height + 3), text, fill=_SOFT, font=small)
     for i, line in enumerate(footer_lines):
         y = height - margin - 18 * (len(footer_lines) - i)
         draw.text((margin, y), line, fill=_SOFT, font=small)
     return sheet
+
+
+def _enlarged(tile: Tile, side: int) -> Image.Image:
+    """Return a tile enlarged by the largest whole factor that keeps both sides within `side`."""
+    picture = Image.fromarray(np.ascontiguousarray(tile)).convert("RGB")
+    factor = max(1, side // max(picture.size))
+    return picture.resize(
+        (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
+    )
 
 
 def _wrap(text: str, font: Any, width: int) -> list[str]:

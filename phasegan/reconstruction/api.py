@@ -241,6 +241,7 @@ def _result(solution: Solution, loaded: PhaseInput, name: str, is_tensor: bool) 
         converged=shaped(solution.converged),
         residual=shaped(solution.residual),
         certificates=solution.certificates,
+        frame=loaded.frame,
     )
 
 

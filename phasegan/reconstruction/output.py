@@ -238,7 +238,7 @@ def _sheet(result: Result) -> Any:
     ][:count]
     titles = ["phase", result.method]
     columns = [
-        [phase_tile(phase) for phase in result.phase[:count]],
+        [phase_tile(phase, result.frame) for phase in result.phase[:count]],
         [image_tile(image, result.data_range) for image in result.estimate[:count]],
     ]
     captions = [[""] * count, [""] * count]

@@ -111,6 +111,8 @@ class Result:
     """(n[, C]): how badly the estimate's phase fits, 0 to 1; see `Solution`."""
     certificates: list[Certificate] | None = None
     """One a plane, in the order of (n[, C]), of methods that can be exact."""
+    frame: tuple[int, int] | None = None
+    """(M₁, M₂) of the phases, whose half-planes do not tell it; None: a square."""
 
     @property
     def certified(self) -> NDArray[np.bool_]:

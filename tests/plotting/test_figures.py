@@ -1,5 +1,6 @@
 """Contact sheets and curves show what was computed."""
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +50,28 @@ def test_plus_and_minus_pi_have_one_colour():
     assert tile.shape == (2, 2, 3)
     row = tile[1]
     np.testing.assert_allclose(row[0].astype(int), row[1].astype(int), atol=2)
+
+
+@pytest.mark.parametrize("frame", [(6, 9), (9, 6), (5, 7)])
+def test_a_phase_of_a_rectangle_is_shown_whole(rng, frame):
+    image = rng.normal(size=frame)
+    plane = np.fft.fftshift(np.angle(np.fft.fft2(image)))
+    tile = phase_tile(np.angle(np.fft.rfft2(image)), frame)
+    assert tile.shape == (*frame, 3)
+    colours = matplotlib.colormaps["twilight"](plane / (2 * np.pi) + 0.5)[..., :3]
+    np.testing.assert_allclose(tile, 255 * colours, atol=2)
+
+
+def test_cells_of_rectangles_have_their_shape(rng):
+    tile = rng.integers(0, 200, (40, 80), dtype=np.uint8)
+    sheet = contact_sheet([[tile, tile]], ["a", "b"])
+    assert sheet.width == 2 * 160 + 12 + 2 * 16
+    assert sheet.height == contact_sheet([[tile[:, :40]] * 2], ["a", "b"]).height - 80
+    left = 16 + 160 + 12
+    shown = np.asarray(sheet)[..., 0]
+    np.testing.assert_array_equal(
+        shown[-16 - 12 - 80 : -16 - 12, left : left + 160], np.kron(tile, np.ones((2, 2), np.uint8))
+    )
 
 
 def test_long_titles_and_footers_stay_inside(rng):

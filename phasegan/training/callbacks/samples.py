@@ -87,7 +87,7 @@ class PhaseSamples(SampleCallback):
         split, rows = file.test if len(file.test) else file.train, slice(0, PHASE_ROWS)
         self._phase, self._trusted = split.phase(rows), ~split.undefined(rows)
         self._images = split.images(rows) if file.has_images else None
-        self._data_range = file.layout.data_range
+        self._data_range, self._frame = file.layout.data_range, file.layout.frame
 
     def on_epoch_end(self, gan: Any, folder: RunFolder, epoch: int) -> Any:
         """Draw phase | reconstruction | reference, and add the frame to the film strip."""
@@ -105,7 +105,7 @@ class PhaseSamples(SampleCallback):
     def _sheet(self, estimates: NDArray[np.floating], footer: str) -> Any:
         """Return the contact sheet of some estimates, a row a sample."""
         rows = [
-            [phase_tile(phase), image_tile(estimate, self._data_range)]
+            [phase_tile(phase, self._frame), image_tile(estimate, self._data_range)]
             for phase, estimate in zip(self._phase, estimates, strict=True)
         ]
         titles = ["phase", "reconstruction"]
