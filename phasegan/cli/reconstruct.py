@@ -19,7 +19,6 @@ def command(
     source: str,
     output: str,
     overwrite: bool,
-    shape: int | None,
     **options: Any,
 ) -> None:
     """Reconstruct images from phase spectra.
@@ -40,7 +39,6 @@ def command(
                 name: options.pop(name)
                 for name in PreprocessingConfig.model_fields.keys() & options
             },
-            shape=None if shape is None else (shape, shape),
             device=common.device,
             progress=common.progress,
             **options,

@@ -313,15 +313,15 @@ def _frame_of(
     elif layout in ("full", "centred"):
         square = shape[-2], shape[-2]
         if shape[-2:] != half_plane(square) or shape[-2:] == square:
-            return shape[-2:], []
+            return (shape[-2], shape[-1]), []
         hint = "a half-plane? add --layout half"
     else:
         halved, other = (-1, -2) if layout == "half" else (-2, -1)
-        even, square = max(2 * (shape[halved] - 1), 1), shape[other]
-        if square // 2 + 1 == shape[halved]:
-            return (square, square), []
+        even, side = max(2 * (shape[halved] - 1), 1), shape[other]
+        if side // 2 + 1 == shape[halved]:
+            return (side, side), []
         if shape[-1] != shape[-2]:
-            return _rectangle(layout, even, square)
+            return _rectangle(layout, even, side)
         hint = "a full plane? add --layout full, or --layout centred after fftshift"
     raise InputError(
         f"{where}: a phase of shape {shape}: expected ([n, [C,]] {plane}) for --layout {layout}; "

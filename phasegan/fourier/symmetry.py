@@ -63,8 +63,8 @@ def explain_asymmetry(
     phasors = np.exp(1j * first) * usable
     convolved = np.fft.ifft2(np.fft.fft2(phasors) ** 2)
     peak = np.unravel_index(int(np.abs(convolved).argmax()), convolved.shape)
-    halves = [_halves(int(a), m) for a, m in zip(peak, convolved.shape, strict=True)]
-    for place in _by_name(list(itertools.product(*halves)), layout, shift, frame):
+    rows, columns = (_halves(int(a), m) for a, m in zip(peak, convolved.shape, strict=True))
+    for place in _by_name(list(itertools.product(rows, columns)), layout, shift, frame):
         constant = float(first[place])
         if _is_symmetric(first, usable, place, constant, allowed):
             return _advice(place, constant, layout, shift, frame, units, offset, allowed)

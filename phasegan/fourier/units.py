@@ -200,7 +200,7 @@ def _codes_advice(codes: NDArray[Any]) -> str:
     return f"are they 0 to {2 ** CODE_BITS[name] - 1} for 0 to 2π? add --units {name}{also}"
 
 
-def to_codes(phase: NDArray[np.float64], units: str) -> NDArray[np.unsignedinteger]:
+def to_codes(phase: NDArray[np.floating], units: str) -> NDArray[np.unsignedinteger]:
     """Round phases to the nearest codes: what `from_angles` undoes but for the rounding.
 
     Parameters

@@ -40,9 +40,18 @@ def reconstruct(
     *,
     method: str | None = None,
     run: str | os.PathLike[str] | None = None,
-    shape: tuple[int, int] | None = None,
+    shape: int | tuple[int, int] | None = None,
     layout: str | None = None,
     units: str | None = None,
+    sign: str | None = None,
+    origin: str | tuple[int, int] | None = None,
+    mean_removed: bool | None = None,
+    offset: float | None = None,
+    unwrapped: bool | None = None,
+    frame: int | tuple[int, int] | None = None,
+    zero: tuple[int, int] | None = None,
+    channel_axis: int | None = None,
+    as_phases: bool | None = None,
     mask: Any = None,
     symmetrise: bool | None = None,
     noise: float | None = None,
@@ -77,13 +86,35 @@ def reconstruct(
         at its size, `learned-coarse` above.
     run : path, optional
         A training run instead of a method.
-    shape : (int, int), optional
-        (N, N), the support, for phases given as an array; M×M by default.
-    layout : {"half", "full", "centred"}, optional
+    shape : int or (int, int), optional
+        (N₁, N₂), the support, for phases given as an array; that of the frame by default.
+    layout : {"half", "full", "centred", "half-rows"}, optional
         Layout of an array: the half-plane of rfft2 (default), the full plane of fft2,
-        or that after fftshift.
-    units : {"rad", "deg", "turns", "phasor"}, optional
-        Units of an array; radians by default.
+        that after fftshift, or the half-plane of rfft2 along the rows, axes=(1, 0).
+    units : str, optional
+        Units of an array: `rad` (default), `deg`, `turns`, `phasor`, or integers: `codes8`,
+        `codes10`, `codes12`, `codes16`, 0 to 2^b − 1 for [0, 2π); `grey8`, `grey16`, black for
+        −π and white for π.
+    sign : {"-", "+"}, optional
+        Sign of the exponent of the transform of an array: `-` (default) as numpy's fft2, `+`
+        as ifft2 and optics.
+    origin : str or (int, int), optional
+        Where the object stands in the frame: `corner` (default), the top left one; `centre`,
+        padded on all sides; `ifftshift`, around [0, 0]; or row and column of its top left pixel.
+    mean_removed : bool, optional
+        The mean was subtracted: the phase at frequency 0 says nothing.
+    offset : float, optional
+        What was added to every phase of an array, in its units.
+    unwrapped : bool, optional
+        Take an array of phases of many turns modulo one.
+    frame : int or (int, int), optional
+        (M₁, M₂), where the shape of a half-plane leaves it open.
+    zero : (int, int), optional
+        Row and column of frequency 0, where it is neither in the corner nor in the middle.
+    channel_axis : int, optional
+        Axis of the channels of an array, such as -1; that of the estimates is the same.
+    as_phases : bool, optional
+        The pixels of a picture are the phases; say their `units`.
     mask : array or path, optional
         Which samples of an array to trust: True, or not 0.
     symmetrise : bool, optional
@@ -159,7 +190,10 @@ def reconstruct(
     chosen_preprocessing = {
         key: value for key, value in (preprocessing or {}).items() if value is not None
     }
-    options = ArrayOptions(shape, layout, units, mask, symmetrise, noise, data_range)
+    options = ArrayOptions(
+        shape, layout, units, mask, symmetrise, noise, data_range, sign, origin, frame, zero,
+        offset, unwrapped, mean_removed, channel_axis, as_phases,
+    )  # fmt: skip
     if isinstance(source, str | os.PathLike):
         loaded = load_path(
             source,
@@ -183,8 +217,9 @@ def reconstruct(
         progress,
     )
     problem = Problem(
-        loaded.shape, loaded.frame, loaded.data_range, noise=loaded.noise, settings=settings
-    )
+        loaded.shape, loaded.frame, loaded.data_range, noise=loaded.noise, settings=settings,
+        convention=loaded.convention,
+    )  # fmt: skip
     run_method: Method
     if learned is not None:
         where = str(source) if isinstance(source, str | os.PathLike) else "the array"
@@ -222,6 +257,12 @@ def _is_single(source: Any) -> bool:
 
 def _result(solution: Solution, loaded: PhaseInput, name: str, is_tensor: bool) -> Result:
     estimate: Any = solution.estimate
+    if loaded.convention is not None and loaded.convention.mean_removed:
+        estimate = _above_black(estimate, solution, loaded.data_range)
+    if loaded.single:
+        estimate = estimate[0]
+    if loaded.channel_axis is not None:
+        estimate = np.moveaxis(estimate, estimate.ndim - 3, loaded.channel_axis)
     if is_tensor:
         import torch
 
@@ -231,7 +272,7 @@ def _result(solution: Solution, loaded: PhaseInput, name: str, is_tensor: bool) 
         return value[0] if loaded.single and value is not None else value
 
     return Result(
-        estimate=shaped(estimate),
+        estimate=estimate,
         method=name if solution.method is None else f"{name} ({solution.method})",
         data_range=loaded.data_range,
         phase=shaped(loaded.observation.phase),
@@ -242,7 +283,19 @@ def _result(solution: Solution, loaded: PhaseInput, name: str, is_tensor: bool) 
         residual=shaped(solution.residual),
         certificates=solution.certificates,
         frame=loaded.frame,
+        channel_axis=loaded.channel_axis,
     )
+
+
+def _above_black(
+    estimate: NDArray[np.float64], solution: Solution, white: int
+) -> NDArray[np.float64]:
+    """Lift images without their mean until the darkest pixel is black; keep proved integers."""
+    low, high = (f(estimate, axis=(-2, -1), keepdims=True) for f in (np.min, np.max))
+    lifted = (estimate - low) * (white / np.where(high > low, high - low, 1.0))
+    explained = np.array([c.explains for c in solution.certificates or []], bool)
+    keep = explained.reshape(low.shape) if explained.size == low.size else np.zeros_like(low, bool)
+    return np.where(keep | (low >= 0), estimate, lifted)
 
 
 def _statistics(

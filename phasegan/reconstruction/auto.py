@@ -9,12 +9,18 @@ import numpy as np
 from phasegan.reconstruction import pretrained
 from phasegan.reconstruction.exact import solver as exact
 from phasegan.reconstruction.exact.certificate import Certificate, Verdict
-from phasegan.reconstruction.inputs.conventions import identify_convention, identify_sign_pattern
+from phasegan.reconstruction.inputs.conventions import (
+    identify_convention,
+    identify_padding,
+    identify_signs,
+)
 from phasegan.reconstruction.noise_level import estimate_noise, residual_share
 from phasegan.reconstruction.protocol import Method, Observation, Problem, Solution
 from phasegan.reconstruction.solvers import learned_coarse, posterior, shrinkage
 
 SOLVED_AS_NOISY = Certificate(Verdict.NOT_TRIED, reason="solved again with map, as noisy")
+UNEXPLAINED_RESIDUAL = 4.0
+"""Times the accuracy of phases: a residual above is not that of their rounding."""
 MAX_EXACT_NOISE = 2e-3
 """Radians of noise and rounding up to which phases are taken to be exact."""
 
@@ -93,7 +99,10 @@ def method(problem: Problem) -> Method:
         else:
             solution = exact.method(problem)(observation)
             _warn_of_signs(solution, problem)
-            solution = _resolve_noisy(solution, observation, problem)
+            if not _name_convention(solution, observation, problem):
+                solution = _resolve_noisy(solution, observation, problem)
+        if name != "cg":
+            _name_unsolved(solution, observation, problem)
         return replace(solution, method=solution.method or name)
 
     return run
@@ -118,18 +127,10 @@ def _resolve_noisy(solution: Solution, observation: Observation, problem: Proble
         return solution
     noise = estimate_noise(observation.select(noisy), problem, guess[noisy])
     about = " to ".join(f"{sigma:g}" for sigma in sorted({noise.min(), noise.max()}))
-    affected = f"the phases of {int(noisy.sum())} of {count} samples are those of no image"
-    convention = _other_convention(observation, problem, int(np.flatnonzero(noisy)[0]), worst)
-    if convention is None:
-        problem.settings.progress.warn(
-            f"{affected}: taken as noisy, about {about} rad; if you know it better, --noise SIGMA "
-            "(noise=…)"
-        )
-    else:
-        problem.settings.progress.warn(
-            f"{affected} in the top left corner of the frame; those of the first are those of "
-            f"{convention}; solved is only what in the corner fits best"
-        )
+    problem.settings.progress.warn(
+        f"the phases of {int(noisy.sum())} of {count} samples are those of no image: taken as "
+        f"noisy, about {about} rad; if you know it better, --noise SIGMA (noise=…)"
+    )
     estimate, residual = solution.estimate.copy(), solution.residual.copy()
     iterations, converged = solution.iterations.copy(), solution.converged.copy()
     for sigma in np.unique(noise):
@@ -157,31 +158,77 @@ def _resolve_noisy(solution: Solution, observation: Observation, problem: Proble
     )
 
 
-def _other_convention(
-    observation: Observation, problem: Problem, number: int, residual: np.ndarray
-) -> str | None:
-    """Say of which convention the phases of a sample may be, by its first plane."""
+def _name_convention(solution: Solution, observation: Observation, problem: Problem) -> bool:
+    """Say which convention explains phases that no image in the corner has; False if none."""
+    assert solution.certificates is not None
+    assert solution.residual is not None
+    count = len(observation)
+    worst = solution.residual.reshape(count, -1).max(axis=1)
+    in_other_corner = [c.reason == exact.OTHER_CORNER for c in solution.certificates]
+    elsewhere = np.atleast_1d(np.array(in_other_corner).reshape(count, -1).any(axis=1))
+    explained = np.array([c.explains for c in solution.certificates]).reshape(count, -1).all(axis=1)
+    foreign = np.asarray(elsewhere | ~explained & (worst > MAX_EXACT_NOISE))
+    if problem.convention is None or not foreign.any():
+        return False
+    number = int(np.flatnonzero(foreign)[0])
+    residual = 1.0 if elsewhere[number] else float(worst[number])
+    explanation = identify_convention(
+        *_first_plane(observation, number), problem.frame, problem.shape, residual,
+        problem.convention,
+    )  # fmt: skip
+    if explanation is None:
+        return False
+    as_ours = (problem.convention.origin, problem.convention.sign) == ("corner", "-")
+    place = "in the top left corner of the frame" if as_ours else "by these options"
+    _warn(
+        problem,
+        f"the phases of {foreign.sum()} of {count} samples are those of no image {place}; those of "
+        f"the first are explained with {explanation}",
+    )
+    return True
+
+
+def _name_unsolved(solution: Solution, observation: Observation, problem: Problem) -> None:
+    """Say which convention explains phases that were too coarse or too few to be solved."""
+    if problem.convention is None or problem.noise > 0 or solution.residual is None:
+        return
+    plane = _first_plane(observation, 0)
+    explanation = None
+    if problem.shape == problem.frame:
+        explanation = identify_padding(*plane, problem.frame, problem.convention)
+    elif problem.is_determined:
+        residual = float(solution.residual.reshape(-1)[0])
+        if residual > UNEXPLAINED_RESIDUAL * max(observation.accuracy, MAX_EXACT_NOISE):
+            explanation = identify_convention(
+                *plane, problem.frame, problem.shape, residual, problem.convention
+            )
+    if explanation is not None:
+        _warn(problem, f"the phases of the first sample are explained with {explanation}")
+
+
+def _warn(problem: Problem, text: str) -> None:
+    problem.settings.progress.warn(text)
+
+
+def _first_plane(observation: Observation, number: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the first plane of a sample, and what of it is trusted."""
     plane = (number, *(0,) * (observation.phase.ndim - 3))
     trusted = None if observation.trusted is None else observation.trusted[plane]
-    return identify_convention(
-        observation.phase[plane], trusted, problem.frame, problem.shape, float(residual[number])
-    )
+    return np.asarray(observation.phase[plane], np.float64), trusted
 
 
 def _warn_of_signs(solution: Solution, problem: Problem) -> None:
     """Say what images with negative pixels may be that have all phases."""
     assert solution.certificates is not None
+    if problem.convention is None or problem.convention.mean_removed:
+        return
     planes = solution.estimate.reshape(-1, *problem.shape)
-    names = [
-        _sign_pattern(plane, certificate)
+    found = [
+        identify_signs(plane, problem.frame, problem.convention)
         for plane, certificate in zip(planes, solution.certificates, strict=True)
+        if certificate.unique and not certificate.explains
     ]
-    for name in dict.fromkeys(filter(None, names)):
-        problem.settings.progress.warn(f"{names.count(name)} of {len(names)} planes: {name}")
-
-
-def _sign_pattern(image: np.ndarray, certificate: Certificate) -> str | None:
-    if certificate.reason == exact.OTHER_CORNER:
-        return exact.OTHER_CORNER
-    name = identify_sign_pattern(image) if certificate.unique and not certificate.explains else None
-    return None if name is None else f"their phases are those of {name}"
+    names = [explanation for explanation in found if explanation is not None]
+    for name in dict.fromkeys(names):
+        said = f"are explained with {name}" if name.options else f"are those of {name}"
+        _warn(problem, f"the phases of {names.count(name)} of {len(planes)} planes {said}")

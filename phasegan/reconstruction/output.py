@@ -172,9 +172,15 @@ def _write_locked(result: Result, path: Path, overwrite: bool) -> Path:
     return path / "contact-sheet.png"
 
 
+def _planes(result: Result) -> Any:
+    """Return the estimates with channels, if any, before the rows."""
+    axis = result.channel_axis
+    return result.estimate if axis is None else np.moveaxis(result.estimate, axis, 1)
+
+
 def _integer_pixels(result: Result) -> Any:
     dtype = np.uint8 if result.data_range == 255 else np.uint16
-    return np.rint(np.clip(result.estimate, 0, result.data_range)).astype(dtype)
+    return np.rint(np.clip(_planes(result), 0, result.data_range)).astype(dtype)
 
 
 def _file_names(result: Result) -> list[str]:
@@ -201,7 +207,9 @@ def _as_hdf5(result: Result) -> bytes:
     """Return the bytes of a file; libhdf5 crashes where it writes to a full disk itself."""
     with h5py.File("in memory", "w", driver="core", backing_store=False) as file:
         estimate = file.create_dataset("estimate", data=result.estimate.astype(np.float32))
-        labels = ["sample", *(["channel"] if result.estimate.ndim == 4 else []), "row", "column"]
+        labels = ["sample", "row", "column"]
+        if result.estimate.ndim == 4:
+            labels.insert(1 if result.channel_axis is None else result.channel_axis, "channel")
         for axis, label in enumerate(labels):
             estimate.dims[axis].label = label
         for name in ("iterations", "converged", "residual"):
@@ -239,7 +247,7 @@ def _sheet(result: Result) -> Any:
     titles = ["phase", result.method]
     columns = [
         [phase_tile(phase, result.frame) for phase in result.phase[:count]],
-        [image_tile(image, result.data_range) for image in result.estimate[:count]],
+        [image_tile(image, result.data_range) for image in _planes(result)[:count]],
     ]
     captions = [[""] * count, [""] * count]
     if result.references is not None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.fourier.foreign import PhaseConvention
 from phasegan.progress import Progress
 from phasegan.reconstruction.exact.certificate import Certificate, Verdict
 from phasegan.reconstruction.image_statistics import Statistics
@@ -113,12 +114,18 @@ class Result:
     """One a plane, in the order of (n[, C]), of methods that can be exact."""
     frame: tuple[int, int] | None = None
     """(M₁, M₂) of the phases, whose half-planes do not tell it; None: a square."""
+    channel_axis: int | None = None
+    """Axis of the channels in `estimate`, as in the input; None: that before the rows."""
 
     @property
     def certified(self) -> NDArray[np.bool_]:
         """Which samples are proved exact in all their planes: (n,), bool."""
-        count = 1 if np.ndim(self.phase) == 2 else len(self.phase)
+        count = self._count()
         return certified_samples(self.certificates, count)
+
+    def _count(self) -> int:
+        single = 2 if self.channel_axis is None or np.ndim(self.estimate) > 3 else 3
+        return 1 if np.ndim(self.phase) == single else len(self.phase)
 
     @property
     def unique_up_to_scale(self) -> NDArray[np.bool_]:
@@ -126,7 +133,7 @@ class Result:
 
         Certified samples are among them.
         """
-        count = 1 if np.ndim(self.phase) == 2 else len(self.phase)
+        count = self._count()
         return unique_samples(self.certificates, count)
 
 
@@ -199,6 +206,8 @@ class Problem:
     noise: float = 0.0
     """Standard deviation of Gaussian phase noise, radians."""
     settings: Settings = field(default_factory=Settings)
+    convention: PhaseConvention | None = None
+    """How foreign phases were made, as users said; None: by phasegan."""
 
     @property
     def oversampling(self) -> float:

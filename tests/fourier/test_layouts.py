@@ -11,7 +11,6 @@ from phasegan.errors import InputError
 from phasegan.fourier.layouts import LAYOUTS, UNITS, from_half_plane, to_half_plane
 from phasegan.fourier.phase import analyse
 
-
 CODE_STEPS = {f"codes{bits}": np.pi / 2**bits for bits in (8, 10, 12, 16)} | {
     f"grey{bits}": np.pi / (2**bits - 1) for bits in (8, 16)
 }
@@ -421,7 +420,7 @@ def test_a_constant_that_was_added_is_named_and_taken_away(layout, offset, rng):
     phase = phases(rng, 9)
     given = np.mod(from_half_plane(phase, layout=layout, units="rad") + offset, 2 * np.pi)
     if offset != np.pi:
-        with pytest.raises(InputError, match="a constant was added .* --offset") as caught:
+        with pytest.raises(InputError, match=r"a constant was added .* --offset") as caught:
             read(given, layout)
         named = float(str(caught.value).rsplit(" ", 1)[1])
         assert circular(named, offset) < 1e-12
@@ -492,7 +491,7 @@ def circular_each(a, b):
 @pytest.mark.parametrize(
     ("codes", "units", "message"),
     [
-        (np.full((8, 5), 300), "codes8", r"run from 300 to 300, .*expected 0 to 255; .*--units codes10"),
+        (np.full((8, 5), 300), "codes8", r"300 to 300, .*expected 0 to 255; .*--units codes10"),
         (np.full((8, 5), 300), "grey8", "expected 0 to 255"),
         (np.full((8, 5), -3), "grey8", "expected 0 to 255"),
         (np.full((8, 5), 0.5), "codes8", r"0.5 at \[0, 0\] is no integer"),

@@ -70,7 +70,7 @@ def test_a_run_refuses_phases_of_another_size(tiny_run, rng):
 @pytest.mark.parametrize(
     ("phase", "message"),
     [
-        (np.zeros((8, 8)), r"expected \(\[n, \[C,\]\] M, M // 2 \+ 1\)"),
+        (np.zeros((8, 8)), r"expected \(\[n, \[C,\]\] M₁, M₂ // 2 \+ 1\)"),
         (np.zeros(8), "shape"),
         (np.zeros((8, 5), np.uint16), "uint16"),
         (np.full((8, 5), np.nan), "NaN or infinite|not finite|nan"),

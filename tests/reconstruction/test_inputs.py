@@ -6,13 +6,16 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+import tifffile
 import torch
+from PIL import Image
 
 import phasegan
 from phasegan.errors import InputError
 from phasegan.fourier.layouts import from_half_plane
 from phasegan.fourier.phase import analyse
 from phasegan.reconstruction.inputs.arrays import is_phase_source, read_phase
+from phasegan.reconstruction.output import write_output
 
 
 @pytest.fixture
@@ -292,3 +295,89 @@ def test_matlab_files_that_hold_no_phase(phase, tmp_path):
     scipy.io.savemat(tmp_path / "d.mat", {"phi": phase[0]}, do_compression=True)
     (tmp_path / "d.mat").write_bytes((tmp_path / "d.mat").read_bytes()[:-60])
     refused(tmp_path / "d.mat", "cannot be read; is it damaged")
+
+
+@pytest.mark.parametrize("axis", [-1, 3, 0, 1])
+def test_channels_may_be_any_axis_and_stay_there(axis, rng, tmp_path):
+    images = rng.integers(0, 256, (2, 3, 12, 10))
+    given = np.moveaxis(np.angle(np.fft.fft2(images, s=(24, 21))), 1, axis)
+    options = {"shape": (12, 10), "layout": "full", "channel_axis": axis}
+    result = phasegan.reconstruct(given, **options)
+    np.testing.assert_array_equal(np.moveaxis(result.estimate, axis, 1), images)
+    assert result.certified.tolist() == [True, True]
+    np.save(tmp_path / "p.npy", given)
+    first = phasegan.reconstruct(tmp_path / "p.npy", limit=1, **options)
+    np.testing.assert_array_equal(np.moveaxis(first.estimate, axis, 1), images[:1])
+
+
+def test_one_sample_with_channels_last(rng, tmp_path):
+    image = rng.integers(0, 256, (12, 10, 3))
+    given = np.angle(np.fft.fft2(image, s=(24, 24), axes=(0, 1)))
+    mask = np.ones(given.shape, bool)
+    mask[3, 4, 1] = mask[-3, -4, 1] = False
+    options = {"shape": (12, 10), "layout": "full", "channel_axis": -1, "mask": mask}
+    result = phasegan.reconstruct(given, **options)
+    np.testing.assert_array_equal(result.estimate, image)
+    assert result.certified.tolist() == [True]
+    scipy.io.savemat(tmp_path / "p.mat", {"phi": given})
+    np.save(tmp_path / "p.npy", given)
+    for name in ("p.mat", "p.npy"):
+        result = phasegan.reconstruct(tmp_path / name, **(options | {"limit": 1, "mask": None}))
+        np.testing.assert_array_equal(result.estimate, image[None])
+        write_output(result, tmp_path / f"{name}.h5", overwrite=False)
+        with h5py.File(tmp_path / f"{name}.h5") as file:
+            assert [d.label for d in file["estimate"].dims] == [
+                "sample",
+                "row",
+                "column",
+                "channel",
+            ]
+        write_output(result, tmp_path / f"{name}_png", overwrite=False)
+        (written,) = (tmp_path / f"{name}_png").glob("0*.png")
+        np.testing.assert_array_equal(np.asarray(Image.open(written)), image)
+
+
+def save_phase_picture(path, phase, units):
+    plane = from_half_plane(phase, layout="centred", units=units)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, plane.astype(np.float32) if units == "rad" else plane)
+    else:
+        Image.fromarray(plane).save(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [("a.png", "grey8"), ("a.bmp", "codes8"), ("a.png", "codes16"), ("a.tif", "rad"),
+     ("a.tif", "grey16")],
+)  # fmt: skip
+def test_pixels_of_a_picture_are_phases_by_option(name, units, phase, tmp_path):
+    path = tmp_path / name
+    save_phase_picture(path, phase[0], units)
+    own = read(path, layout="centred", units=units)
+    error = np.abs(np.angle(np.exp(1j * (own.phase - phase[:1]))))
+    assert (error <= own.half_step + 1e-12).all()
+    if units != "rad":
+        with pytest.raises(InputError, match="add --units codes"):
+            read(path, layout="centred")
+    with pytest.raises(InputError, match=r"--layout: .*add --as-phases and --units: grey8"):
+        phasegan.reconstruct(path, layout="centred")
+    with pytest.raises(InputError, match=r"--size: the pixels of .* are phases"):
+        phasegan.reconstruct(path, as_phases=True, preprocessing={"size": 64})
+
+
+def test_pictures_of_phases_are_certified_and_a_folder_is_samples(rng, tmp_path):
+    images = rng.integers(0, 256, (3, 20, 16))
+    for i, image in enumerate(images):
+        plane = np.fft.fftshift(np.angle(np.fft.fft2(image, s=(40, 32))))
+        tifffile.imwrite(tmp_path / f"{i}.tif", plane.astype(np.float32))
+    Image.fromarray(np.full((40, 32), 255, np.uint8)).save(tmp_path / "mask.png")
+    options = {"as_phases": True, "layout": "centred", "shape": (20, 16)}
+    one = phasegan.reconstruct(tmp_path / "1.tif", mask=tmp_path / "mask.png", **options)
+    np.testing.assert_array_equal(one.estimate, images[1:2])
+    (tmp_path / "mask.png").unlink()
+    every = phasegan.reconstruct(tmp_path, limit=2, **options)
+    np.testing.assert_array_equal(every.estimate, images[:2])
+    assert every.certified.all()
+    tifffile.imwrite(tmp_path / "3.tif", np.zeros((40, 30), np.float32))
+    with pytest.raises(InputError, match=r"3\.tif: float32 \(40, 30\), unlike"):
+        phasegan.reconstruct(tmp_path, **options)

@@ -19,6 +19,7 @@ from phasegan.config.options.common import (
     ThreadsOption,
 )
 from phasegan.config.options.schema import Cli, From
+from phasegan.config.options.size import SIZE_METAVAR, Size, SizeRange
 from phasegan.config.preprocessing import PreprocessingConfig
 
 PIXELS = "Pixels"
@@ -181,19 +182,109 @@ class ReconstructCommand(OverwriteOption, DeviceOption, ThreadsOption, GeneralOp
         Cli("Bits that phases are rounded to.", OF_PICTURES, default="not rounded"),
     ] = None
     shape: Annotated[
-        Count | None, Cli("N, pixels along a side.", OF_ARRAYS, default="M", metavar="N")
+        Size | None,
+        SizeRange(1, 65536),
+        Cli(
+            "N, pixels along both sides of the object, or rows and columns.",
+            OF_ARRAYS,
+            default="M",
+            metavar=SIZE_METAVAR,
+            style="size",
+            common=True,
+        ),
     ] = None
     layout: Annotated[
-        Literal["half", "full", "centred"] | None,
+        Literal["half", "full", "centred", "half-rows"] | None,
         Cli(
-            "Plane of frequencies, as rfft2, fft2 or fftshift(fft2) give it.",
+            "Plane of frequencies, as rfft2, fft2 or fftshift(fft2) give it, or rfft2 along rows.",
             OF_ARRAYS,
             default="half",
+            common=True,
         ),
     ] = None
     units: Annotated[
-        Literal["rad", "deg", "turns", "phasor"] | None,
-        Cli("Units of the phases.", OF_ARRAYS, default="rad"),
+        Literal[
+            "rad", "deg", "turns", "phasor", "codes8", "codes10", "codes12", "codes16", "grey8",
+            "grey16",
+        ]
+        | None,
+        Cli(
+            "Units of the phases. codes: integers, 0 to 2^b − 1 for 0 to 2π; grey: black is −π, "
+            "white π.",
+            OF_ARRAYS,
+            default="rad",
+            common=True,
+        ),
+    ] = None  # fmt: skip
+    sign: Annotated[
+        Literal["-", "+"] | None,
+        Cli(
+            "Sign of the transform's exponent: - as fft2, + as ifft2 and optics.",
+            OF_ARRAYS,
+            default="-",
+            common=True,
+        ),
+    ] = None
+    origin: Annotated[
+        str | None,
+        Cli(
+            "Where the object stands in its frame: corner; centre, padded on all sides; ifftshift, "
+            "around the first pixel; or ROW,COLUMN of its top left pixel.",
+            OF_ARRAYS,
+            default="corner",
+            metavar="PLACE",
+            common=True,
+        ),
+    ] = None
+    mean_removed: Annotated[
+        bool | None,
+        Cli("The image's mean was subtracted: frequency 0 says nothing.", OF_ARRAYS),
+    ] = None
+    offset: Annotated[
+        float | None,
+        Cli(
+            "A constant that was added to all phases, in their units.",
+            OF_ARRAYS,
+            default="0",
+            metavar="X",
+        ),
+    ] = None
+    unwrapped: Annotated[
+        bool | None, Cli("Phases are many turns: take them modulo one.", OF_ARRAYS)
+    ] = None
+    frame: Annotated[
+        Size | None,
+        SizeRange(1, 65536),
+        Cli(
+            "M, pixels along both sides of the frame, or rows and columns, for half-planes that "
+            "are not square.",
+            OF_ARRAYS,
+            default="from the plane",
+            metavar=SIZE_METAVAR,
+            style="size",
+        ),
+    ] = None
+    zero: Annotated[
+        str | None,
+        Cli(
+            "Place of frequency 0, where it is neither in the corner nor in the middle.",
+            OF_ARRAYS,
+            default="by the layout",
+            metavar="ROW,COLUMN",
+        ),
+    ] = None
+    channel_axis: Annotated[
+        int | None,
+        Cli(
+            "Axis of the channels, such as -1; that of the estimates is the same.",
+            OF_ARRAYS,
+            default="before the rows",
+            metavar="N",
+        ),
+    ] = None
+    as_phases: Annotated[
+        bool | None,
+        Cli("The pixels of a picture INPUT are phases; say their --units.", OF_ARRAYS, common=True),
     ] = None
     mask: Annotated[
         str | None,

@@ -18,17 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.data.hdf5.container import is_hdf5, open_hdf5
+from phasegan.data.images.decoding import image_suffixes
 from phasegan.errors import InputError, printable
-from phasegan.fourier.encoding import TURN
 from phasegan.fourier.layouts import TOLERANCE, to_half_plane
+from phasegan.fourier.units import radians_of
 from phasegan.io.arrays import NPY_MAGIC, ZIP_MAGIC, ArrayHeader, npz_names, read_npy, read_npz
 from phasegan.io.untrusted import UnreadableFileError, open_regular
 from phasegan.reconstruction.inputs.hdf5_arrays import read_hdf5
 from phasegan.reconstruction.inputs.matlab import read_mat
+from phasegan.reconstruction.inputs.pictures import read_picture, read_pictures
 from phasegan.reconstruction.inputs.source_array import (
     MATLAB_CLASSES,
     SEPARATOR,
     SourceArray,
+    channels_before_rows,
     choose_name,
     first_samples,
     samples_first,
@@ -43,9 +46,13 @@ class PhaseArray:
     """Half-plane phases of a source that phasegan did not write."""
 
     phase: NDArray[np.float64]
-    """(n[, C], M, M // 2 + 1), radians in (−π, π]; 0 where it is not trusted."""
+    """(n[, C], M₁, M₂ // 2 + 1), radians in (−π, π]; 0 where it is not trusted."""
     trusted: NDArray[np.bool_] | None
     """As `phase`, False where the phase says nothing; None where every phase counts."""
+    frame: tuple[int, int]
+    """(M₁, M₂)."""
+    half_step: NDArray[np.float64] | float
+    """Radians by which a phase may have been rounded: a number, or as `phase`."""
     resolution: float
     """Radians by which the source may have rounded a phase; 0 for float64."""
     single: bool
@@ -54,6 +61,8 @@ class PhaseArray:
     """The source, for messages."""
     dtype: np.dtype[Any]
     """Dtype of the source, before anything was converted."""
+    channel_axis: int | None = None
+    """Axis of the channels in results with a sample axis that have the source's shape; None: 1."""
 
 
 def is_phase_source(path: str | os.PathLike[str]) -> bool:
@@ -82,6 +91,11 @@ def read_phase(
     symmetrise: bool = False,
     tolerance: float = TOLERANCE,
     limit: int | None = None,
+    frame: tuple[int, int] | None = None,
+    zero: tuple[int, int] | None = None,
+    offset: float = 0.0,
+    unwrapped: bool = False,
+    channel_axis: int | None = None,
     warn: Callable[[str], None],
 ) -> PhaseArray:
     """Read phases that did not come from phasegan.
@@ -96,13 +110,13 @@ def read_phase(
     Parameters
     ----------
     source : array, tensor, list or path
-        ([n, [C,]] M, M) or, for `half`, ([n, [C,]] M, M // 2 + 1); or a file of
+        ([n, [C,]] M₁, M₂) or, for `half`, ([n, [C,]] M₁, M₂ // 2 + 1); or a file of
         one of the kinds this module names. A masked array brings its mask
         where no other is given.
-    layout : {"half", "full", "centred"}
+    layout : {"half", "full", "centred", "half-rows"}
         Layout, as in `phasegan.fourier.layouts`.
-    units : {"rad", "deg", "turns", "phasor"}
-        Units of the values.
+    units : str
+        Units of the values, one of `phasegan.fourier.units.UNITS`.
     mask : array or path, optional
         True or 1 where a sample is trusted, in the layout of the phase; any kind
         that `source` can be. (phasegan's own `undefined` says the opposite.)
@@ -112,6 +126,11 @@ def read_phase(
         Radians by which they may differ.
     limit : int, optional
         Only the first so many samples; the others are neither read nor checked.
+    frame, zero, offset, unwrapped
+        As of `phasegan.fourier.layouts.to_half_plane`.
+    channel_axis : int, optional
+        Axis of the channels of `source` (and of a mask of its shape), such as -1; by default
+        that before the rows, of four.
     warn : callable
         Takes one line about what is allowed but looks wrong.
 
@@ -128,6 +147,11 @@ def read_phase(
     """
     where = os.fspath(source) if isinstance(source, str | os.PathLike) else "the phase array"
     array = _read_source(source, where, limit)
+    axis = _channel_axis(array.values.ndim, channel_axis, where)
+    if axis is not None:
+        if array.values.ndim == 3 or axis == 0:  # the first axis is not that of samples
+            array = _read_source(source, where, None)
+        array = channels_before_rows(array, axis, limit)
     if array.units not in (None, units) and units != "phasor":
         raise InputError(
             f"{where}: its units attribute says {array.units}, not {units}; "
@@ -139,16 +163,19 @@ def read_phase(
         named = isinstance(mask, str | os.PathLike)
         label = f"the mask {os.fspath(mask)}" if named else "the mask"
         mask_array = _read_source(mask, label, None)
-        mask = _limit_mask(mask_array.values, array, limit)
+        if axis is not None and mask_array.values.ndim == array.values.ndim:
+            mask_array = channels_before_rows(mask_array, axis, None)
+        values = mask_array.values > 0 if mask_array.is_picture else mask_array.values
+        mask = _limit_mask(values, array, limit)
     if array.missing is not None:
         count = int(array.missing.sum())
         warn(f"{where}: {count} of {array.missing.size} values are marked missing: not trusted")
         mask = ~array.missing if mask is None else _combine_masks(mask, ~array.missing, where)
-    radians = {"deg": TURN / 360.0, "turns": TURN}.get(units, 1.0)
     half = to_half_plane(
         array.values, layout=layout, units=units, where=where, mask=mask,
         symmetrise=symmetrise, tolerance=tolerance,
-        resolution=None if array.step is None else array.step / 2.0 * radians,
+        resolution=None if array.step is None else array.step / 2.0 * radians_of(units),
+        frame=frame, zero=zero, offset=offset, unwrapped=unwrapped,
     )  # fmt: skip
     for line in half.warnings:
         warn(f"{where}: {line}")
@@ -162,10 +189,32 @@ def read_phase(
             f"{where}: {half.not_real} self-conjugate bins, which are 0 or π for real images, were "
             "neither and were set to the nearer: the source was not real, or is noisy"
         )
-    phase, trusted, single = half.phase, half.trusted, half.phase.ndim == 2
+    phase, trusted, steps = half.phase, half.trusted, half.half_step
+    single = phase.ndim == (2 if axis is None else 3)
     if single:
         phase, trusted = phase[None], None if trusted is None else trusted[None]
-    return PhaseArray(phase, trusted, half.resolution, single, where, array.dtype)
+        steps = steps if np.ndim(steps) == 0 else np.asarray(steps)[None]
+    if axis is not None:
+        assert channel_axis is not None  # MATLAB's samples come last, here they are first
+        axis = channel_axis % 3 + 1 if single else axis
+    return PhaseArray(
+        phase, trusted, half.frame, steps, half.resolution, single, where, array.dtype, axis
+    )
+
+
+def _channel_axis(dimensions: int, axis: int | None, where: str) -> int | None:
+    """Return the axis of channels of an array whose samples, if any, come first."""
+    if axis is None:
+        return None
+    if dimensions not in (3, 4) or not -dimensions <= axis < dimensions:
+        raise InputError(
+            f"{where}: --channel-axis {axis}: for arrays of three or four axes, this has "
+            f"{dimensions}"
+        )
+    axis %= dimensions
+    if where.partition(SEPARATOR)[0].lower().endswith(MATLAB_SUFFIX):
+        return [*range(dimensions - 1, 1, -1), 0, 1].index(axis)  # as `samples_first` puts them
+    return axis
 
 
 def _limit_mask(mask: NDArray[Any], source_array: SourceArray, limit: int | None) -> NDArray[Any]:
@@ -191,6 +240,8 @@ def _read_source(source: Any, where: str, limit: int | None) -> SourceArray:
     path, name = Path(file_name), inside or None
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    if path.is_dir() and not path.suffix and not inside:
+        return read_pictures(path, limit)
     if not path.is_file():
         raise InputError(f"{path}: not a file; expected .npy, .npz, .mat or HDF5")
     if path.stat().st_size == 0:
@@ -201,6 +252,8 @@ def _read_source(source: Any, where: str, limit: int | None) -> SourceArray:
             return _read_numpy(path, name, limit)
         if suffix == MATLAB_SUFFIX and not is_hdf5(path):
             return _read_matlab(path, name, limit)
+        if name is None and suffix in image_suffixes():
+            return read_picture(path)
         with open_hdf5(path, f"{SEPARATOR} is for these") as file:
             return read_hdf5(file, path, name, limit, matlab=suffix == MATLAB_SUFFIX)
     except UnreadableFileError as error:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.config.options.size import parse_size, rows_columns
 from phasegan.data.hdf5.container import HDF5_SUFFIXES, is_hdf5
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.reader import PreparedFile
@@ -18,13 +19,14 @@ from phasegan.data.hdf5.split import Indices, PreparedSplit
 from phasegan.data.prepare.in_memory import encode_images
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import UINT16_CODES, decode, half_steps
+from phasegan.fourier.foreign import PhaseConvention, object_position, parse_place, to_corner
 from phasegan.progress import Progress
 from phasegan.reconstruction.inputs.arrays import is_phase_source, read_phase
 from phasegan.reconstruction.protocol import Observation
 
 _AS_ARRAY = (
-    "Phases kept as a picture come in as an array .npy in radians, such as "
-    "levels / 255 * 2π − π where 0 to 255 mean −π to π"
+    "If its pixels are the phases, add --as-phases and --units: grey8 where black is −π and white "
+    "π, codes8 where 0 to 255 are 0 to 2π, rad for floats"
 )
 
 
@@ -32,20 +34,41 @@ _AS_ARRAY = (
 class ArrayOptions:
     """Options that only arrays of phases take; None: not set."""
 
-    shape: tuple[int, int] | None = None
+    shape: int | tuple[int, int] | None = None
     layout: str | None = None
     units: str | None = None
     mask: Any = None
     symmetrise: bool | None = None
     noise: float | None = None
     data_range: int | None = None
+    sign: str | None = None
+    origin: str | tuple[int, int] | None = None
+    frame: Any = None
+    zero: Any = None
+    offset: float | None = None
+    unwrapped: bool | None = None
+    mean_removed: bool | None = None
+    channel_axis: int | None = None
+    as_phases: bool | None = None
 
     def first_set(self) -> str | None:
         """Return the name of the first option that is set, if any."""
-        for name in ("shape", "layout", "units", "mask", "symmetrise", "noise"):
-            if getattr(self, name) is not None:
-                return name
-        return None
+        names = [f.name for f in fields(self) if f.name != "data_range"]
+        return next((name for name in names if getattr(self, name) is not None), None)
+
+    def convention(self) -> PhaseConvention:
+        """Return the convention that the options say."""
+        return PhaseConvention(
+            layout=self.layout or "half",
+            units=self.units or "rad",
+            sign=self.sign or "-",
+            origin="corner" if self.origin is None else self.origin,
+            frame=None if self.frame is None else _sides(self.frame, "frame"),
+            zero=None if self.zero is None else parse_place(self.zero, "--zero"),
+            offset=self.offset or 0.0,
+            unwrapped=bool(self.unwrapped),
+            mean_removed=bool(self.mean_removed),
+        )
 
 
 @dataclass(frozen=True)
@@ -64,6 +87,10 @@ class PhaseInput:
     """Whether the input had no sample axis."""
     note: str = ""
     """A line for users about how the input was read."""
+    convention: PhaseConvention | None = None
+    """How the phases of an array were made; None: as phasegan makes them."""
+    channel_axis: int | None = None
+    """Axis of the channels in estimates that have the input's shape; None: that before rows."""
 
 
 def observe(samples: PreparedSplit, rows: Indices, layout: Layout) -> Observation:
@@ -136,18 +163,23 @@ def load_array(
     InputError
         If it is not a phase, or an option does not fit.
     """
+    convention = options.convention()
     array = read_phase(
         source,
-        layout=options.layout or "half",
-        units=options.units or "rad",
+        layout=convention.layout,
+        units=convention.units,
         mask=options.mask,
         symmetrise=bool(options.symmetrise),
         limit=limit,
+        frame=convention.frame,
+        zero=convention.zero,
+        offset=convention.offset,
+        unwrapped=convention.unwrapped,
+        channel_axis=options.channel_axis,
         warn=progress.warn,
     )
-    phase, trusted = array.phase, array.trusted
-    frame = (phase.shape[-2], phase.shape[-2])
-    shape = _checked_shape(options.shape, frame)
+    frame, trusted = array.frame, array.trusted
+    shape = frame if options.shape is None else _sides(options.shape, "shape")
     if shape[0] > frame[0] or shape[1] > frame[1] or min(shape) < 1:
         raise InputError(
             f"shape {shape[0]}×{shape[1]} does not fit in frames of {frame[0]}×{frame[1]}"
@@ -155,32 +187,52 @@ def load_array(
     noise = options.noise or 0.0
     if not 0.0 <= noise <= np.pi:
         raise InputError(f"noise = {noise:g}: radians from 0 to π")
-    steps: NDArray[np.float64] | float = array.resolution
-    if array.dtype.kind == "f" and (options.units or "rad") == "rad":
-        steps = half_steps(phase.astype(array.dtype))
-    observation = Observation(phase, trusted, steps)
+    if convention.mean_removed:
+        trusted = np.ones(array.phase.shape, bool) if trusted is None else trusted.copy()
+        trusted[..., 0, 0] = False
+    position = object_position(convention.origin, frame, shape)
+    phase = to_corner(array.phase, trusted, frame, position, convention.sign)
     is_file = isinstance(source, str | os.PathLike)
-    sources = [array.where] * len(phase) if is_file else None
+    single = array.single and not is_file
+    axis = array.channel_axis
+    if axis is not None and single:
+        axis -= 1
     return PhaseInput(
-        observation,
+        Observation(phase, trusted, array.half_step),
         shape,
         frame,
         options.data_range or 255,
         noise,
-        sources,
+        [array.where] * len(phase) if is_file else None,
         None,
         None,
-        array.single and not is_file,
+        single,
+        _shape_note(array.where, frame) if options.shape is None else "",
+        convention=convention,
+        channel_axis=axis,
     )
 
 
-def _checked_shape(shape: Any, frame: tuple[int, int]) -> tuple[int, int]:
-    if shape is None:
-        return frame
-    sides = (shape, shape) if isinstance(shape, int | np.integer) else tuple(shape)
-    if len(sides) != 2 or not all(isinstance(side, int | np.integer) for side in sides):
-        raise InputError(f"shape = {shape!r}: expected N, or (rows, columns), integers")
-    return int(sides[0]), int(sides[1])
+def _shape_note(where: str, frame: tuple[int, int]) -> str:
+    size = f"{frame[0]}×{frame[1]}"
+    return (
+        f"{where}: without --shape the object is taken to fill its frame, N = {size}; was it "
+        "padded with zeros? say its own size, --shape N or ROWSxCOLUMNS: from M/N = 1.42 on it can "
+        "be exact"
+    )
+
+
+def _sides(value: Any, name: str) -> tuple[int, int]:
+    if isinstance(value, np.integer):
+        value = int(value)
+    elif isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        value = [int(v) if isinstance(v, np.integer) else v for v in value]
+    try:
+        if isinstance(value, str):
+            raise ValueError
+        return rows_columns(parse_size(value))
+    except ValueError:
+        raise InputError(f"{name} = {value!r}: expected N, or (rows, columns), integers") from None
 
 
 def load_path(
@@ -231,8 +283,15 @@ def load_path(
     path = Path(source)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    if options.as_phases and not (path.is_file() and _is_hdf5(path)):
+        if preprocessing:
+            raise InputError(
+                f"--{next(iter(preprocessing))}: the pixels of {path} are phases; leave it out"
+            )
+        return load_array(source, options, limit, progress)
     option = options.first_set()
     if option is not None:
+        option = option.replace("_", "-")
         if path.is_file() and _is_hdf5(path):
             raise InputError(
                 f"--{option}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; {path} "

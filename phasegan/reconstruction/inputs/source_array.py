@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class SourceArray:
     """True where `_FillValue` or `missing_value` marks a value."""
     samples: int | None = None
     """Samples of the source, of which `values` may be the first; None: no sample axis."""
+    is_picture: bool = False
+    """Pixels of a picture, whose white is 255 or 65535 where a mask of an array has 1."""
 
 
 def first_samples(values: NDArray[Any], limit: int | None) -> SourceArray:
@@ -58,6 +60,40 @@ def first_samples(values: NDArray[Any], limit: int | None) -> SourceArray:
     if values.ndim < 3:
         return SourceArray(values, values.dtype)
     return SourceArray(values[:limit], values.dtype, samples=len(values))
+
+
+def channels_before_rows(array: SourceArray, axis: int, limit: int | None) -> SourceArray:
+    """Move the axis of channels to its place before the rows.
+
+    Parameters
+    ----------
+    array : SourceArray
+        Of three axes, one sample; or of four, of which the first other one counts samples.
+    axis : int
+        Which one counts channels, from 0.
+    limit : int or None
+        How many samples to keep; None: all.
+
+    Returns
+    -------
+    SourceArray
+        (C, rows, columns) or (n, C, rows, columns); arrays are views.
+    """
+
+    def moved(values: NDArray[Any]) -> NDArray[Any]:
+        values = np.moveaxis(values, axis, values.ndim - 3)
+        return values[:limit] if values.ndim == 4 else values
+
+    has_samples = array.values.ndim == 4
+    count = array.values.shape[1 if axis == 0 else 0] if has_samples else None
+    if has_samples and axis != 0:
+        count = array.samples
+    return replace(
+        array,
+        values=moved(array.values),
+        missing=None if array.missing is None else moved(array.missing),
+        samples=count,
+    )
 
 
 def choose_name(names: list[str], name: str | None, path: Path) -> str:
