@@ -18,6 +18,7 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator, inner_product
 from phasegan.fourier.quadratic_system import QuadraticSystem, smooth_log
+from phasegan.progress import SILENT, IterationProgress, Portion
 
 RELATIVE_FLOOR = 0.3
 """Share of the prior magnitude below which an estimated magnitude is not believed."""
@@ -50,6 +51,7 @@ def maximum_posterior(
     iterations: int = 4000,
     tolerance: float | None = None,
     callback: StepCallback | None = None,
+    progress: Portion = SILENT,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Minimise Σₖ Im(sₖ)² / (σ dₖ)² + (Re(sₖ) − mₖ)² / (τ mₖ)², s = e^{−iφ} F P x.
 
@@ -90,6 +92,8 @@ def maximum_posterior(
         default it ends where the logarithm of the posterior lacks 0.01.
     callback : callable, optional
         Called after each solve.
+    progress : Portion
+        Told of the iterations.
 
     Returns
     -------
@@ -102,8 +106,13 @@ def maximum_posterior(
     prior = magnitude.expand(operator.phasor.shape)
     circulant = is_determined(operator)
     system = QuadraticSystem(operator, prior, prior, sigma, spread, circulant)
+    solves = rounds + (1 if limits is None else BOUNDED_SOLVES + 1)
     image, iterations_done, converged = system.solve(
-        None, iterations, tolerance, deficit=FIRST_DEFICIT if rounds else DEFICIT
+        None,
+        iterations,
+        tolerance,
+        deficit=FIRST_DEFICIT if rounds else DEFICIT,
+        progress=progress.stage(0.0, 1.0 / solves),
     )
     if callback is not None:
         callback(0, image)
@@ -119,13 +128,19 @@ def maximum_posterior(
             torch.where(converged, iterations - iterations_done, 0).to(image.device),
             tolerance,
             deficit=DEFICIT if step == rounds else FIRST_DEFICIT,
+            progress=progress.stage(step / solves, (step + 1) / solves),
         )
         iterations_done, converged = iterations_done + more, converged & reached
         if callback is not None:
             callback(step, image)
     if limits is not None:
         image, more, converged = _solve_bounded(
-            system, image, limits, iterations - iterations_done, callback
+            system,
+            image,
+            limits,
+            iterations - iterations_done,
+            callback,
+            progress.stage((rounds + 1) / solves, 1.0, "range of pixels: "),
         )
         iterations_done = iterations_done + more
     return image, iterations_done, converged
@@ -235,6 +250,8 @@ ADMM_STEPS = 80
 PENALTY = 0.005
 """ρ over the geometric mean of the prior's weights: pixels leave the range by low
 frequencies, whose weights are the smallest."""
+BOUNDED_SOLVES = 4
+"""Solves that the alternating directions take as long as, for the progress."""
 BOUND_TOLERANCE = 0.02
 """Share of the range by which pixels may leave it when the iteration has converged."""
 
@@ -245,6 +262,7 @@ def _solve_bounded(
     limits: tuple[float, float],
     iterations: Tensor,
     callback: StepCallback | None,
+    progress: Portion,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Solve under least ≤ x ≤ largest by ADMM in its scaled form.
 
@@ -259,7 +277,10 @@ def _solve_bounded(
         outside = (image - bounded).abs().amax((-2, -1)) / (limits[1] - limits[0])
         return (outside < BOUND_TOLERANCE).cpu()
 
+    followed = IterationProgress(progress, int(iterations.max()), ADMM_STEPS, "step")
     for step in count():
+        if followed.due():
+            followed.report(step + 1)
         remaining = (iterations - iterations_done).clamp(0, 10)
         if step >= ADMM_STEPS:
             remaining = torch.where(inside(), 0, remaining)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator, in_transform_order, inner_product
+from phasegan.progress import SILENT, IterationProgress, Portion
 
 ESTIMATE_DELAY = 10
 """Iterations over which the error of an iterate is estimated."""
@@ -22,6 +23,8 @@ conjugate gradients may stand still before they find the scale."""
 ROUNDING_TOLERANCE = 1e-10
 """Relative residual at which nothing but rounding is left."""
 
+FEW_HUNDRED = 300
+"""Iterations that are expected before gains say more, for the progress."""
 CHECK_STEPS = 8
 """Iterations after which it is read from a GPU whether all samples have ended."""
 
@@ -126,6 +129,7 @@ class QuadraticSystem:
         penalty: Tensor | None = None,
         target_image: Tensor | None = None,
         deficit: float = 0.0,
+        progress: Portion = SILENT,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Solve (H + ρ) x = g + ρ v; every sample stops for itself.
 
@@ -146,6 +150,8 @@ class QuadraticSystem:
             of what it lacked before them (Strakoš & Tichý 2002, "On error estimation
             in the conjugate gradient method and why it works in finite precision
             computations", Electron. Trans. Numer. Anal. 13, 56–80).
+        progress : Portion
+            Told of the iterations.
 
         Returns
         -------
@@ -188,12 +194,18 @@ class QuadraticSystem:
         gains: list[Tensor] = []
         total_gain = inner_product(rhs, image) * nats  # of a rescaled start, over zeros
         unfinished = power > least
+        followed, behind = (
+            IterationProgress(progress, most, FEW_HUNDRED),
+            power / least.clamp(min=1e-300),
+        )
         check_steps = 1 if rhs.device.type == "cpu" else CHECK_STEPS
         for step in range(most):
             active = unfinished & (limit > step)
             if step % check_steps == 0 and not bool(active.any()):
                 break
             iterations_done += active.flatten()
+            if followed.due():
+                followed.report(step + 1, float(torch.where(active, behind, 0.0).max()))
             product = apply(direction)
             curvature = inner_product(direction, product)
             step_size = torch.where(active & (curvature > 0), power / curvature, 0.0)
@@ -205,10 +217,12 @@ class QuadraticSystem:
             beta = torch.where(active & (previous_power > 0), power / previous_power, 0.0)
             direction = preconditioned + beta * direction
             done = power <= least
+            behind = power / least.clamp(min=1e-300)
             if tolerance is None:
                 total_gain = total_gain + gains[-1]
                 recent_gain = torch.stack(gains).sum(0)
-                stalled = recent_gain <= torch.clamp(STALL_SHARE * total_gain, max=deficit)
+                enough = torch.clamp(STALL_SHARE * total_gain, max=deficit)
+                stalled, behind = recent_gain <= enough, recent_gain / enough.clamp(min=1e-300)
                 done = done | (stalled & (power < first) & (len(gains) == ESTIMATE_DELAY))
             unfinished = unfinished & ~(done & active)
         return image, iterations_done.cpu(), ~unfinished.flatten().cpu()

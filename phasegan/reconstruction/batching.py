@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from phasegan.devices import choose_device, memory_guard
 from phasegan.fourier.operator import PhaseOperator
+from phasegan.progress import SILENT, Portion, ProgressTask, TaskPortion
 from phasegan.reconstruction.exact.certificate import Certificate
 from phasegan.reconstruction.protocol import Observation, Problem, Solution
 
@@ -37,6 +40,8 @@ class Block:
     half_step: NDArray[np.float64] | float
     """A number, or (n, M, M // 2 + 1)."""
     problem: Problem
+    progress: Portion = SILENT
+    """How far the planes are; it ends a solver that is no longer wanted."""
 
     @property
     def device(self) -> torch.device:
@@ -130,10 +135,16 @@ def solve_planes(
     if device.type == "cpu":  # work for every thread
         size = min(size, -(-len(phase) // torch.get_num_threads()))
 
-    def work(start: int) -> tuple[NDArray[np.float64], BlockSolution, NDArray[np.float64]]:
+    cancelled = threading.Event()
+
+    def work(
+        task: ProgressTask, start: int
+    ) -> tuple[NDArray[np.float64], BlockSolution, NDArray[np.float64]]:
         rows = slice(start, start + size)
         mask = None if trusted is None or trusted[rows].all() else trusted[rows]
         planes = np.arange(len(phase))[rows]
+        name = f"plane {start + 1}: " if len(planes) == 1 < len(phase) else ""
+        progress = TaskPortion(task, len(planes), cancelled, name)
         block = Block(
             planes,
             planes % channels,
@@ -141,10 +152,12 @@ def solve_planes(
             None if mask is None else torch.from_numpy(mask).to(device),
             steps if np.ndim(steps) == 0 else np.asarray(steps)[rows],
             problem,
+            progress,
         )
         solved = solver(block)
         image = torch.as_tensor(solved.image).to(device, torch.float64)
         residual = block.operator(torch.float64).residual(image).cpu().numpy()
+        progress.update(1.0)
         return (
             _normalise_brightness(image.cpu().numpy(), solved, problem.data_range),
             solved,
@@ -155,12 +168,11 @@ def solve_planes(
     advice = f"{problem.frame[0]}×{problem.frame[1]} spectra"
     with problem.settings.progress.task(label, len(phase)) as task, memory_guard(advice):
         for image, block_solution, residual in _map_ordered(
-            work, range(0, len(phase), size), device
+            partial(work, task), range(0, len(phase), size), device, cancelled
         ):
             images.append(image)
             solved.append(block_solution)
             residuals.append(residual)
-            task.advance(len(image))
     certificates = [c for block_solution in solved for c in block_solution.certificates or []]
     return Solution(
         np.concatenate(images).reshape(*lead, *problem.shape),
@@ -187,7 +199,9 @@ def _normalise_brightness(
     return image * factor[:, None, None]
 
 
-def _map_ordered(work: Callable[[int], Any], starts: range, device: torch.device) -> Iterator[Any]:
+def _map_ordered(
+    work: Callable[[int], Any], starts: range, device: torch.device, cancelled: threading.Event
+) -> Iterator[Any]:
     """Map in order; on a CPU over threads that each use one core."""
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1 or len(starts) == 1:
@@ -206,5 +220,7 @@ def _map_ordered(work: Callable[[int], Any], starts: range, device: torch.device
     finally:
         for future in waiting:
             future.cancel()
+        if waiting:  # an error or Ctrl-C: blocks at work end at their next iteration
+            cancelled.set()
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads)

@@ -82,6 +82,7 @@ def estimate_noise(
             sigma.to(block.device)[:, None, None],
             spread=WEAK_SPREAD,
             iterations=problem.settings.iterations or MOST_ITERATIONS,
+            progress=block.progress,
         )
         _, weight = reweight(operator, solution[0], prior.expand(operator.phasor.shape), None)
         aligned = operator.aligned(solution[0]) / weight

@@ -177,7 +177,7 @@ def test_constant_images_are_never_certified(value):
 def test_an_image_that_fits_is_not_certified_where_others_may_fit_too(gap, reason, monkeypatch):
     monkeypatch.setattr(
         "phasegan.reconstruction.exact.solver.second_singular_value",
-        lambda operator, solution, enough: np.full(len(solution), gap),
+        lambda operator, solution, enough, **_: np.full(len(solution), gap),
     )
     result = solve(textured(16, 2))
     assert not result.certified.any()

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator, inner_product
 from phasegan.fourier.phase import analyse
+from phasegan.progress import SILENT, IterationProgress, Portion
 
 LANCZOS_STEPS = 3000
 LANCZOS_CHECK = 25
@@ -133,7 +134,13 @@ def misfit(
 
 
 def second_singular_value(
-    operator: PhaseOperator, solution: Tensor, threshold: float, *, steps: int = LANCZOS_STEPS
+    operator: PhaseOperator,
+    solution: Tensor,
+    threshold: float,
+    *,
+    steps: int = LANCZOS_STEPS,
+    progress: Portion = SILENT,
+    guess: int | None = None,
 ) -> NDArray[np.float64]:
     """Return the second-smallest singular value of A for each phase.
 
@@ -151,6 +158,10 @@ def second_singular_value(
         Singular values below this cannot be told from 0.
     steps : int
         At most so many; where they do not suffice the value is not-a-number.
+    progress : Portion
+        Told of the steps.
+    guess : int, optional
+        Steps that are expected, for the progress.
 
     Returns
     -------
@@ -172,7 +183,10 @@ def second_singular_value(
     beta = beta.to(solution.device)
     diagonal: list[Tensor] = []
     off_diagonal: list[Tensor] = []
+    followed = IterationProgress(progress, steps, guess, "step")
     for step in range(1, steps + 1):
+        if followed.due():
+            followed.report(step)
         product = operator.normal(vector) - beta * previous
         alpha = inner_product(vector, product)
         product = product - alpha * vector

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from phasegan.fourier.operator import PhaseOperator
+from phasegan.progress import SILENT, Portion
 from phasegan.reconstruction.exact.certificate import (
     LANCZOS_ACCURACY,
     Certificate,
@@ -38,6 +39,7 @@ def exclude_other_integers(
     operator: PhaseOperator,
     observation: PlaneObservation,
     config: CertificateConfig,
+    progress: Portion = SILENT,
 ) -> Certificate:
     """Certify an integer image that gives every phase, if no other one does.
 
@@ -53,6 +55,8 @@ def exclude_other_integers(
         The phases.
     config : CertificateConfig
         Sizes, data range and accuracy.
+    progress : Portion
+        Told of the iterations.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def exclude_other_integers(
         return certified("bound")
     pixels = int(np.count_nonzero(image))
     if pixels >= MIN_SAMPLED_PIXELS:
-        rounding = rounding_sensitivity(operator, tensor, observation.half_step)
+        rounding = rounding_sensitivity(operator, tensor, observation.half_step, progress)
         if not search.complete:
             search = search_scales(image, config.data_range, rounding.radius(pixels))
             if refuted := first_explaining(search.candidates):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
+from phasegan.progress import SILENT, Portion
 from phasegan.reconstruction.batching import Block, BlockSolution, solve_planes
 from phasegan.reconstruction.exact.blurs import excludes_blurs
 from phasegan.reconstruction.exact.certificate import (
@@ -51,6 +52,15 @@ ITERATIONS, UNDETERMINED_ITERATIONS = 1000, 200
 FIRST_CHECK = 50
 CENTROSYMMETRIC = 0.99
 INNER_ITERATIONS = 3000
+SOLVED, PROVED = 0.4, 0.95
+"""Shares of a plane's work up to its solution, and up to its second singular value: a guess
+from photographs, for the progress."""
+PROOF_FACTOR = 1.5
+"""Steps of the proof over iterations of the solution, on photographs 1 to 2."""
+LIKELY_GRADIENT = 5e-7
+"""Relative gradient at which photographs are near enough to integers."""
+WINDOWS_FROM = 0.3
+"""Share of the work that is done where smaller windows have to be tried."""
 MAX_HALF_TURN_SHARE = 1e-3
 """Share of the energy that may be half a turn off: the linear condition does not tell signs."""
 OTHER_CORNER = (
@@ -78,6 +88,7 @@ def reconstruct_exact(
     config: CertificateConfig,
     device: torch.device,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
+    progress: Portion = SILENT,
 ) -> ExactPlanes:
     """Reconstruct planes and certify them.
 
@@ -91,6 +102,8 @@ def reconstruct_exact(
         Where to compute.
     callback : callable, optional
         Called with iteration, indices and images, as in `conjugate_gradients`.
+    progress : Portion
+        Told of the iterations, of the proofs too.
 
     Returns
     -------
@@ -102,7 +115,9 @@ def reconstruct_exact(
     full_window: Window = (0, config.shape[0], 0, config.shape[1])
     symmetry = centrosymmetry(phase, config.frame, trusted).cpu().numpy()
     symmetric = symmetry > CENTROSYMMETRIC - config.accuracy**2
-    planes = _solve(observations, phase, trusted, config, full_window, config.iterations, callback)
+    planes = _solve(
+        observations, phase, trusted, config, full_window, config.iterations, callback, progress
+    )
     for i in range(len(observations)):
         if symmetric[i] and not planes.certificates[i].certified:
             planes.certificates[i] = Certificate(
@@ -117,7 +132,9 @@ def reconstruct_exact(
             and planes.residual[i] < MAX_INNER_RESIDUAL
         ):
             mask = None if trusted is None or bool(trusted[i].all()) else trusted[i : i + 1]
-            _solve_inner_window(planes, i, observations[i], phase[i : i + 1], mask, config)
+            share = (1.0 - WINDOWS_FROM) / len(observations)
+            further = progress.stage(WINDOWS_FROM + i * share, WINDOWS_FROM + (i + 1) * share)
+            _solve_inner_window(planes, i, observations[i], phase[i : i + 1], mask, config, further)
         if planes.certificates[i].certified:
             content = planes.estimate[i].astype(np.int64)
             planes.certificates[i] = _check_blurs(planes.certificates[i], content, config)
@@ -174,6 +191,7 @@ def _solve(
     window: Window,
     iterations: int,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
+    progress: Portion = SILENT,
 ) -> ExactPlanes:
     """Do steps 1 to 3 on one window."""
     shape = (window[1] - window[0], window[3] - window[2])
@@ -200,6 +218,7 @@ def _solve(
     result = conjugate_gradients(
         operator, anchor, start,
         iterations=iterations, tolerance=config.tolerance, callback=check,
+        progress=progress.stage(0.0, SOLVED), likely_end=LIKELY_GRADIENT,
     )  # fmt: skip
     estimate = np.zeros((len(phase), *config.shape))
     inside = np.s_[window[0] : window[1], window[2] : window[3]]
@@ -223,7 +242,14 @@ def _solve(
             if i in integers:
                 estimate[i] = integers[i][0]
                 images[position] = torch.from_numpy(estimate[i][inside]).to(images)
-        gaps = second_singular_value(double.select(index), images, config.min_gap)
+        gaps = second_singular_value(
+            double.select(index),
+            images,
+            config.min_gap,
+            progress=progress.stage(SOLVED, PROVED, "proof: "),
+            guess=int(PROOF_FACTOR * int(result.iterations[index.cpu()].max())),
+        )
+        last = progress.stage(PROVED, 1.0)
         for position, i in enumerate(solved):
             certificates[i] = _certificate(float(gaps[position]), i in integers, window, config)
             if not certificates[i].unique:
@@ -231,7 +257,7 @@ def _solve(
             one = double.select(index[position : position + 1])
             if i in integers:
                 certificates[i] = exclude_other_integers(
-                    certificates[i], integers[i], one, observations[i], config
+                    certificates[i], integers[i], one, observations[i], config, last
                 )
             elif _half_turn_share(one, images[position]) > MAX_HALF_TURN_SHARE:
                 certificates[i] = Certificate(
@@ -330,12 +356,28 @@ def _solve_inner_window(
     phase: Tensor,
     trusted: Tensor | None,
     config: CertificateConfig,
+    progress: Portion,
 ) -> None:
     """Step 4 for plane i."""
-    window = tightest_support(phase, config.frame, config.shape, config.residual_floor, trusted)
+    window = tightest_support(
+        phase,
+        config.frame,
+        config.shape,
+        config.residual_floor,
+        trusted,
+        progress.stage(0.0, 0.5),
+    )
     if window == (0, config.shape[0], 0, config.shape[1]):
         return
-    inner = _solve([observation], phase, trusted, config, window, INNER_ITERATIONS)
+    inner = _solve(
+        [observation],
+        phase,
+        trusted,
+        config,
+        window,
+        INNER_ITERATIONS,
+        progress=progress.stage(0.5, 1.0),
+    )
     certificate = inner.certificates[0]
     planes.iterations[i] += inner.iterations[0]
     rows, columns = f"{window[0]}–{window[1] - 1}", f"{window[2]}–{window[3] - 1}"
@@ -399,7 +441,9 @@ def method(problem: Problem) -> Method:
                 )
                 for i in range(len(phase))
             ]
-            planes = reconstruct_exact(observations, config, block.device, block.callback())
+            planes = reconstruct_exact(
+                observations, config, block.device, block.callback(), block.progress
+            )
             return BlockSolution(
                 planes.estimate, planes.iterations, planes.converged, planes.certificates
             )

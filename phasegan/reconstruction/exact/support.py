@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
+from phasegan.progress import SILENT, Portion
 from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 Window = tuple[int, int, int, int]
@@ -24,6 +26,8 @@ Window = tuple[int, int, int, int]
 ITERATIONS = 1200
 STAGNANT = 0.985
 """A residual that falls by less than this factor over a check has come to rest."""
+REST = 0.8
+"""Share of the remaining work that a window is taken to leave, for the progress."""
 
 
 def shift_to_corner(phase: Tensor, frame: tuple[int, int], window: Window) -> Tensor:
@@ -81,6 +85,7 @@ def window_fits(
     window: Window,
     residual_floor: float,
     trusted: Tensor | None = None,
+    progress: Portion = SILENT,
 ) -> bool:
     """Return whether an image inside a window has the phase, to within a residual.
 
@@ -96,6 +101,8 @@ def window_fits(
         ‖A x‖ / ‖x‖ below which it fits.
     trusted : torch.Tensor, optional
         As `phase`, bool.
+    progress : Portion
+        Told of the iterations.
 
     Returns
     -------
@@ -116,7 +123,13 @@ def window_fits(
         return torch.tensor([fitting or slow >= 2])
 
     conjugate_gradients(
-        operator, ones / ones.numel(), ones, iterations=ITERATIONS, callback=check, every=50
+        operator,
+        ones / ones.numel(),
+        ones,
+        iterations=ITERATIONS,
+        callback=check,
+        every=50,
+        progress=progress,
     )
     return fitting
 
@@ -127,6 +140,7 @@ def tightest_support(
     shape: tuple[int, int],
     residual_floor: float,
     trusted: Tensor | None = None,
+    progress: Portion = SILENT,
 ) -> Window:
     """Find the smallest window that still has a solution.
 
@@ -145,13 +159,15 @@ def tightest_support(
         ‖A x‖ / ‖x‖ of a solution, from the accuracy of the phases.
     trusted : torch.Tensor, optional
         As `phase`, bool.
+    progress : Portion
+        Told of the windows and of the iterations in each.
 
     Returns
     -------
     (int, int, int, int)
         [r₀, r₁, c₀, c₁).
     """
-    window = [0, shape[0], 0, shape[1]]
+    window, number = [0, shape[0], 0, shape[1]], count()
     for axis in (0, 1):
         low, high = 2 * axis, 2 * axis + 1
         size = shape[axis]
@@ -160,7 +176,11 @@ def tightest_support(
             trial = list(window)
             trial[side] = depth if side % 2 == 0 else shape[side // 2] - depth
             candidate = (trial[0], trial[1], trial[2], trial[3])
-            return window_fits(phase, frame, candidate, residual_floor, trusted)
+            tried = next(number)
+            stage = progress.stage(
+                1.0 - REST**tried, 1.0 - REST ** (tried + 1), f"window {tried + 1}: "
+            )
+            return window_fits(phase, frame, candidate, residual_floor, trusted, stage)
 
         if not (inside(low, 1) and inside(high, 1)):
             continue

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from phasegan.fourier.convention import self_conjugate
 from phasegan.fourier.operator import PhaseOperator, plane_weight
 from phasegan.fourier.phase import UNDEFINED_BELOW
+from phasegan.progress import SILENT, Portion
 from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 MAX_LEVELS = 256
@@ -250,7 +251,10 @@ class Sensitivity:
 
 
 def rounding_sensitivity(
-    operator: PhaseOperator, image: torch.Tensor, half_step: NDArray[np.float64] | float
+    operator: PhaseOperator,
+    image: torch.Tensor,
+    half_step: NDArray[np.float64] | float,
+    progress: Portion = SILENT,
 ) -> Sensitivity:
     """Sample the change of the least-squares solution by other roundings of the phases.
 
@@ -265,6 +269,8 @@ def rounding_sensitivity(
         (1, N₁, N₂), float64.
     half_step : float or numpy.ndarray
         h, radians: a number, or (M₁, M₂ // 2 + 1).
+    progress : Portion
+        Told of the iterations.
 
     Returns
     -------
@@ -283,7 +289,9 @@ def rounding_sensitivity(
     noisy = PhaseOperator(phase, operator.frame, operator.shape, trusted)
     start = image.expand(count, *image.shape[1:])
     anchor = start / (image * image).sum()
-    solved = conjugate_gradients(noisy, anchor, start, iterations=SAMPLE_ITERATIONS).image
+    solved = conjugate_gradients(
+        noisy, anchor, start, iterations=SAMPLE_ITERATIONS, progress=progress
+    ).image
     change = solved - start
     return Sensitivity(
         float(change.abs().max()),

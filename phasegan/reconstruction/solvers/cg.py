@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator, inner_product
+from phasegan.progress import SILENT, IterationProgress, Portion
 
 TOLERANCE = 1e-11
 CHECK_EVERY = 25
@@ -45,6 +46,8 @@ def conjugate_gradients(
     tolerance: float = TOLERANCE,
     callback: Callback | None = None,
     every: int = CHECK_EVERY,
+    progress: Portion = SILENT,
+    likely_end: float = 0.0,
 ) -> Iterates:
     """Minimise ‖A x‖² subject to ⟨c, x⟩ = 1.
 
@@ -74,6 +77,11 @@ def conjugate_gradients(
         Called at every check.
     every : int
         Iterations between two checks.
+    progress : Portion
+        Told of the iterations.
+    likely_end : float
+        Relative gradient at which the callback is likely to stop a sample: for the
+        estimate of the progress alone.
 
     Returns
     -------
@@ -88,8 +96,12 @@ def conjugate_gradients(
         torch.zeros(count, dtype=torch.int64),
         torch.zeros(count, dtype=torch.bool),
     )
+    steps = IterationProgress(progress, iterations)
     for k in range(1, iterations + 1):
         state.step()
+        if steps.due():
+            gradient = state.relative_gradient()
+            steps.report(k, gradient, likely_end if gradient > likely_end else tolerance)
         if k % every and k != iterations:
             continue
         relative_gradient = state.refresh()
@@ -158,6 +170,10 @@ class _State:
         beta = torch.where(self.power > 0, power / self.power, 0.0)
         self.direction.mul_(beta).add_(self.residual)
         self.power = power
+
+    def relative_gradient(self) -> float:
+        """Return the largest ‖Q AᵀA x‖ / ‖x‖, by the recursion."""
+        return float((self.power / inner_product(self.image, self.image)).max()) ** 0.5
 
     def refresh(self) -> Tensor:
         """Recompute gradient and objective in float64; return ‖Q AᵀA x‖ / ‖x‖, (n,)."""

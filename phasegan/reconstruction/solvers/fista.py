@@ -9,6 +9,7 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import project_onto_simplex
+from phasegan.progress import SILENT, Portion
 from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.solvers.iteration import (
     Callback,
@@ -23,7 +24,13 @@ ITERATIONS = 500
 
 
 def fista(
-    operator: PhaseOperator, start: Tensor, *, iterations: int, tolerance: float, callback: Callback
+    operator: PhaseOperator,
+    start: Tensor,
+    *,
+    iterations: int,
+    tolerance: float,
+    callback: Callback,
+    progress: Portion = SILENT,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Minimise ½ ‖Im s‖² + ½ ‖min(Re s, 0)‖², s = e^{−iφ} F P x, over x ≥ 0 of mean 1.
 
@@ -44,6 +51,8 @@ def fista(
         A sample has converged when its residual ‖A x‖ / ‖x‖ is at most this.
     callback : Callback
         Told of the progress.
+    progress : Portion
+        Told of the iterations.
 
     Returns
     -------
@@ -61,7 +70,14 @@ def fista(
 
     start_image = project_onto_simplex(start / start.mean((-2, -1), keepdim=True))
     return iterate(
-        step, operator, start_image, iterations, tolerance, callback, momentum(start_image)
+        step,
+        operator,
+        start_image,
+        iterations,
+        tolerance,
+        callback,
+        momentum(start_image),
+        progress,
     )
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import with_phase
+from phasegan.progress import SILENT, Portion
 from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.solvers.iteration import Callback, fixed_point_method, iterate
 
@@ -14,7 +15,13 @@ ITERATIONS = 1000
 
 
 def hayes_lim_oppenheim(
-    operator: PhaseOperator, start: Tensor, *, iterations: int, tolerance: float, callback: Callback
+    operator: PhaseOperator,
+    start: Tensor,
+    *,
+    iterations: int,
+    tolerance: float,
+    callback: Callback,
+    progress: Portion = SILENT,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Iterate x ← Pᵀ F⁻¹ (|F P x| e^{iφ}).
 
@@ -35,6 +42,8 @@ def hayes_lim_oppenheim(
         A sample has converged when its residual ‖A x‖ / ‖x‖ is at most this.
     callback : Callback
         Told of the progress.
+    progress : Portion
+        Told of the iterations.
 
     Returns
     -------
@@ -45,7 +54,7 @@ def hayes_lim_oppenheim(
     def step(part: PhaseOperator, image: Tensor, _: dict[str, Tensor]) -> Tensor:
         return with_phase(part, image)
 
-    return iterate(step, operator, start, iterations, tolerance, callback)
+    return iterate(step, operator, start, iterations, tolerance, callback, progress=progress)
 
 
 def method(problem: Problem) -> Method:

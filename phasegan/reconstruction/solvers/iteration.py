@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
+from phasegan.progress import SILENT, IterationProgress, Portion
 from phasegan.reconstruction.batching import Block, BlockSolution, solve_planes
 from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.solvers.unit_magnitude import neutral_level
@@ -39,6 +40,7 @@ class Solver(Protocol):
         iterations: int,
         tolerance: float,
         callback: Callback,
+        progress: Portion = ...,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Iterate from a start."""
 
@@ -90,6 +92,7 @@ def iterate(
     tolerance: float,
     callback: Callback,
     state: dict[str, Tensor] | None = None,
+    progress: Portion = SILENT,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Apply a step until each sample's residual is small.
 
@@ -110,6 +113,8 @@ def iterate(
         images of the samples at work.
     state : dict of torch.Tensor, optional
         State that the step starts with besides the images.
+    progress : Portion
+        Told of the iterations.
 
     Returns
     -------
@@ -124,11 +129,15 @@ def iterate(
     least = operator.residual(start)
     iterations_done = torch.zeros(count, dtype=torch.int64)
     converged = torch.zeros(count, dtype=torch.bool)
+    steps, worst = IterationProgress(progress, iterations), float(least.max())
     for k in range(1, iterations + 1):
         image = step(operator, image, state)
+        if steps.due():
+            steps.report(k, worst, tolerance)
         if k % CHECK_EVERY and k != iterations:
             continue
         residual = operator.residual(image)
+        worst = float(residual.max())
         better = residual <= least[index]
         best[index[better]], least[index[better]] = image[better], residual[better]
         iterations_done[index.cpu()] = k
@@ -200,6 +209,7 @@ def fixed_point_method(problem: Problem, name: str, solver: Solver, iterations: 
                 iterations=settings.iterations or iterations,
                 tolerance=tolerance,
                 callback=block.callback(),
+                progress=block.progress,
             )
         )
 

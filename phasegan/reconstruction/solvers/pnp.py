@@ -19,6 +19,7 @@ from phasegan.fourier.map_estimate import (
 )
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.quadratic_system import QuadraticSystem
+from phasegan.progress import SILENT, Portion
 from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.solvers.posterior import posterior_method
 
@@ -27,6 +28,8 @@ STRENGTH = 0.5
 over the estimated level."""
 TOLERANCE = 1e-3
 """Relative residual at which the fit to the denoised image ends, by default."""
+FITTED = 0.6
+"""Share of the work that comes before the denoiser, for the progress."""
 WIDTH = 2.0
 """Spread of magnitudes about the estimate's own, in the last step."""
 
@@ -43,6 +46,7 @@ def plug_and_play(
     tolerance: float | None = None,
     steps: int = 1,
     callback: StepCallback | None = None,
+    progress: Portion = SILENT,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Alternate a denoiser with the fit to the phases.
 
@@ -63,7 +67,7 @@ def plug_and_play(
         (n, M₁, M₂ // 2 + 1) or without n: the prior m.
     noise : float
         σ of the phases, radians.
-    spread, rounds, adaptation, iterations, tolerance, callback
+    spread, rounds, adaptation, iterations, tolerance, callback, progress
         As in `maximum_posterior`.
     steps : int
         How often to denoise; more than one or two removes texture.
@@ -76,6 +80,7 @@ def plug_and_play(
     image, iterations_done, converged = maximum_posterior(
         operator, magnitude, noise, spread=spread, rounds=rounds, adaptation=adaptation,
         iterations=iterations, tolerance=tolerance, callback=callback,
+        progress=progress.stage(0.0, FITTED),
     )  # fmt: skip
     prior = magnitude.expand(operator.phasor.shape)
     prior, weight = reweight(operator, image, prior, adaptation)
@@ -83,13 +88,16 @@ def plug_and_play(
     system = QuadraticSystem(operator, prior, weight, sigma, 2 * WIDTH, is_determined(operator))
     size = operator.frame[0] * operator.frame[1]
     for step in range(steps):
+        start = FITTED + (1.0 - FITTED) * step / steps
+        progress.update(start, "denoising")
         noise_level = estimate_noise_level(image)
         denoised = denoise(image, STRENGTH * noise_level)
         penalty = system.unit * (2.0 / size) / (STRENGTH * noise_level) ** 2
         remaining = (iterations - iterations_done).to(image.device)
         image, more, reached = system.solve(
-            image, remaining, tolerance or TOLERANCE, penalty, denoised
-        )
+            image, remaining, tolerance or TOLERANCE, penalty, denoised,
+            progress=progress.stage(start, FITTED + (1.0 - FITTED) * (step + 1) / steps),
+        )  # fmt: skip
         iterations_done, converged = iterations_done + more, converged & reached
         if callback is not None:
             callback(100 + step, image)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.fourier.projections import project_onto_phase, project_onto_range
+from phasegan.progress import SILENT, Portion
 from phasegan.reconstruction.protocol import Method, Problem
 from phasegan.reconstruction.solvers.iteration import (
     Callback,
@@ -30,6 +31,7 @@ def alternating_projections(
     tolerance: float,
     callback: Callback,
     accelerated: bool = False,
+    progress: Portion = SILENT,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Iterate x ← P_range Pᵀ F⁻¹ (max(Re(e^{−iφ} F P x), 0) e^{iφ}).
 
@@ -55,6 +57,8 @@ def alternating_projections(
         Extrapolate by Nesterov's rule, and start it afresh where the step turns
         against the extrapolation (O'Donoghue & Candès 2015,
         doi:10.1007/s10208-013-9150-3). The law above is then given up for speed.
+    progress : Portion
+        Told of the iterations.
 
     Returns
     -------
@@ -75,7 +79,14 @@ def alternating_projections(
 
     state = momentum(start) if accelerated else None
     return iterate(
-        fast if accelerated else plain, operator, start, iterations, tolerance, callback, state
+        fast if accelerated else plain,
+        operator,
+        start,
+        iterations,
+        tolerance,
+        callback,
+        state,
+        progress,
     )
 
 

@@ -78,6 +78,7 @@ def posterior_method(
                 iterations=problem.settings.iterations or ITERATIONS,
                 tolerance=problem.settings.tolerance,
                 callback=None if callback is None else lambda k, image: callback(k, index, image),
+                progress=block.progress,
             )
             return BlockSolution(*solution, free_scale=problem.is_determined)
 
