@@ -16,6 +16,7 @@ from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.verification import verify as verify_prepared
 from phasegan.errors import InputError
 from phasegan.evaluation.run_entries import run_entries
+from phasegan.fourier.convention import is_determined
 from phasegan.models.weights import weights_intact
 from phasegan.progress import Progress, format_duration
 from phasegan.reconstruction.auto import choose_method
@@ -203,7 +204,7 @@ def _expectation(layout: Layout) -> str:
     name = choose_method(
         Problem(layout.shape, layout.frame, noise=layout.phase_noise), phase_error(layout)
     )
-    if math.prod(layout.frame) < 2 * math.prod(layout.shape):
+    if not is_determined(layout.shape, layout.frame):
         return (
             "too few, the phase alone does not determine the image (that takes M/N ≥ √2); expect "
             "what a prior can give, --method auto takes the best one"

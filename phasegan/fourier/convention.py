@@ -95,6 +95,26 @@ def mean_oversampling(shape: tuple[int, int], frame: tuple[int, int]) -> float:
     return rows if rows == columns else math.sqrt(rows * columns)
 
 
+def is_determined(shape: tuple[int, int], frame: tuple[int, int]) -> bool:
+    """Return whether phases determine almost every image up to its brightness.
+
+    There are enough of them, M₁M₂ ≥ 2N₁N₂, and no axis is unpadded: along such an
+    axis a blur by any symmetric kernel with a positive spectrum keeps the phase.
+
+    Parameters
+    ----------
+    shape, frame : (int, int)
+        (N₁, N₂) and (M₁, M₂).
+
+    Returns
+    -------
+    bool
+        True from M/N = √2.
+    """
+    padded = all(m > n or n == 1 for m, n in zip(frame, shape, strict=True))
+    return padded and math.prod(frame) >= 2 * math.prod(shape)
+
+
 def frame_ratio(shape: tuple[int, int], frame: tuple[int, int]) -> float:
     """Return the oversampling for which `padded_frame` gives a frame.
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from phasegan.fourier.convention import is_determined
 from phasegan.fourier.operator import PhaseOperator, inner_product
 from phasegan.fourier.quadratic_system import QuadraticSystem, smooth_log
 from phasegan.progress import SILENT, IterationProgress, Portion
@@ -104,7 +105,7 @@ def maximum_posterior(
     sigma = torch.as_tensor(noise, dtype=torch.float64, device=magnitude.device)
     sigma = sigma.clamp(min=MIN_NOISE)
     prior = magnitude.expand(operator.phasor.shape)
-    circulant = is_determined(operator)
+    circulant = is_determined(operator.shape, operator.frame)
     system = QuadraticSystem(operator, prior, prior, sigma, spread, circulant)
     solves = rounds + (1 if limits is None else BOUNDED_SOLVES + 1)
     image, iterations_done, converged = system.solve(
@@ -144,22 +145,6 @@ def maximum_posterior(
         )
         iterations_done = iterations_done + more
     return image, iterations_done, converged
-
-
-def is_determined(operator: PhaseOperator) -> bool:
-    """Return whether there are enough phases to determine an image: M₁M₂ ≥ 2N₁N₂.
-
-    Parameters
-    ----------
-    operator : PhaseOperator
-        Operator of the phases.
-
-    Returns
-    -------
-    bool
-        True from M/N = √2.
-    """
-    return operator.frame[0] * operator.frame[1] >= 2 * operator.shape[0] * operator.shape[1]
 
 
 def reweight(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from phasegan.config.options.size import Size, format_side, format_size
+from phasegan.config.options.size import Size, format_side, format_size, option_text
 from phasegan.config.physics import PhysicsConfig
 from phasegan.config.run import (
     NEARLY_EXACT,
@@ -174,12 +174,12 @@ class LearnedMethod:
         if phase_shape != expected:
             return (
                 f"{where}: phases of shape {phase_shape}, the run {self.folder.path} takes "
-                f"{expected} ({_describe_data(data)})"
+                f"{expected} ({_describe_data(data)}); {_size_advice(data)}"
             )
         if shape is not None and shape != data.shape:
             return (
                 f"{where}: images of {format_size(shape)} in frames of {format_side(data.padded)}, "
-                f"the run {self.folder.path} takes {_describe_data(data)}"
+                f"the run {self.folder.path} takes {_describe_data(data)}; {_size_advice(data)}"
             )
         if not isinstance(self.config, PhysicsConfig):
             return None
@@ -292,6 +292,14 @@ def describe_size(size: Size, padded: Size) -> str:
 def _describe_data(data: DataConfig) -> str:
     """Return `gray, N = M = 128`."""
     return f"{data.channels}, {describe_size(data.size, data.padded)}"
+
+
+def _size_advice(data: DataConfig) -> str:
+    ratio = frame_ratio(data.shape, data.frame)
+    return (
+        f"prepare with --size {option_text(data.size)} --channels {data.channels} --oversample "
+        f"{ratio:g}, train a run on phases like these, or use --method auto"
+    )
 
 
 def _describe_degradation(noise: float, bits: int | None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.errors import InputError
+from phasegan.fourier.convention import is_determined
 from phasegan.fourier.foreign import PhaseConvention
 from phasegan.progress import Progress
 from phasegan.reconstruction.exact.certificate import Certificate, Verdict
@@ -217,8 +218,8 @@ class Problem:
 
     @property
     def is_determined(self) -> bool:
-        """Whether there are as many phases as pixels at least: M/N ≥ √2."""
-        return self.oversampling**2 >= 2
+        """Whether both axes are padded, and M/N ≥ √2."""
+        return is_determined(self.shape, self.frame)
 
     def effective_noise(self, observation: Observation) -> float:
         """Return the standard deviation of phases by noise and rounding together.

@@ -164,6 +164,25 @@ def test_the_file_of_two_domains(tmp_path):
     assert file.groups["trainB"].read(1).pixels.shape == (8, 8, 1)
 
 
+def test_a_file_of_version_1_is_added_to_and_merged(tmp_path):
+    source = pictures(tmp_path / "golden")
+    for name in ("gray.h5", "joined-0000-of-0002.h5"):
+        (tmp_path / name).write_bytes((GOLDEN / name).read_bytes())
+    new = Image.fromarray(np.arange(99, dtype=np.uint8).reshape(9, 11))
+    new.save(source / "new.png")
+    added = phasegan.prepare(source, tmp_path / "gray.h5", add=True, samples=1, test=0)
+    assert added.added == (1, 0)
+    with phasegan.open(tmp_path / "gray.h5") as file, phasegan.open(GOLDEN / "gray.h5") as old:
+        assert verify(file) == []
+        assert file.attributes["format_version"] == 2
+        np.testing.assert_array_equal(file.train.codes()[:12], old.train.codes())
+    (source / "new.png").unlink()
+    phasegan.prepare(source, tmp_path / "joined.h5", shards=2, **OPTIONS)
+    with phasegan.open(tmp_path / "joined.h5") as file:
+        assert [shard.attributes["format_version"] for shard in file.shards] == [1, 2]
+        assert verify(file) == []
+
+
 @pytest.mark.parametrize("name", ["gray.h5", "pair.h5"])
 def test_an_unknown_version_is_refused_with_what_to_do(name, tmp_path):
     copy = tmp_path / name

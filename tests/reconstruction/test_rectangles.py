@@ -62,8 +62,11 @@ def test_a_rectangle_is_certified(name, frame):
 
 
 def test_padding_of_one_axis_alone_determines_nothing():
-    solution = solve("cg", pictures(2), pictures(20), (12, 51))
+    frame = (12, 51)
+    solution = solve("cg", pictures(2), pictures(20), frame)
     assert {c.verdict for c in solution.certificates} == {Verdict.NOT_UNIQUE}
+    assert not Problem(SHAPE, frame).is_determined
+    assert solve("auto", pictures(2), pictures(20), frame).certificates is None
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -12,6 +12,7 @@ from PIL import Image
 from phasegan.benchmark.report.contents import Figure, ImagePair, MethodGallery, Page
 from phasegan.benchmark.report.context import ReportContext, open_method
 from phasegan.benchmark.report.drawings import Drawing
+from phasegan.config.options.size import option_text, parse_size
 from phasegan.evaluation.comparison import training_title
 from phasegan.evaluation.records import ResultRow
 from phasegan.evaluation.tables import squared_grey_levels
@@ -208,7 +209,9 @@ def _commands(context: ReportContext) -> tuple[str, ...]:
     words += ["-o", context.file.path.name]
     for name in ("size", "channels", "fit", "oversample", "phase_noise", "phase_bits"):
         if made.get(name) not in (None, 0, 0.0):
-            words += [f"--{name.replace('_', '-')}", str(made[name])]
+            value = parse_size(made[name]) if name == "size" else made[name]
+            text = option_text(value) if name == "size" else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
     words += ["--samples", str(len(context.file.train)), "--test", str(len(context.file.test))]
     words += ["--seed", str(split["seed"])]
     bench = (shlex.join(context.command),) if context.command else ()

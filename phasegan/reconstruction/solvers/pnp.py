@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from phasegan.fourier.convention import is_determined
 from phasegan.fourier.map_estimate import (
     MIN_NOISE,
     StepCallback,
-    is_determined,
     maximum_posterior,
     reweight,
 )
@@ -85,7 +85,9 @@ def plug_and_play(
     prior = magnitude.expand(operator.phasor.shape)
     prior, weight = reweight(operator, image, prior, adaptation)
     sigma = max(noise, MIN_NOISE)
-    system = QuadraticSystem(operator, prior, weight, sigma, 2 * WIDTH, is_determined(operator))
+    system = QuadraticSystem(
+        operator, prior, weight, sigma, 2 * WIDTH, is_determined(operator.shape, operator.frame)
+    )
     size = operator.frame[0] * operator.frame[1]
     for step in range(steps):
         start = FITTED + (1.0 - FITTED) * step / steps
