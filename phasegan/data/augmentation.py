@@ -1,7 +1,7 @@
 """Augmentation of images before they are transformed to phases.
 
 Phases cannot be cropped, mirrored or resized: the image is augmented, and then its phase
-is taken. Images are (n, C, N, N), float32, 0 black and 1 white.
+is taken. Images are (n, C, N₁, N₂), float32, 0 black and 1 white.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def augment(
     Parameters
     ----------
     images : torch.Tensor
-        (n, C, N, N), float32 in 0..1.
+        (n, C, N₁, N₂), float32 in 0..1.
     config : AugmentationConfig
         What to do; parts that are off draw no random numbers.
     rng : numpy.random.Generator

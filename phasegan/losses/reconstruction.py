@@ -102,9 +102,9 @@ def phase_weights(mean_magnitude: Tensor, columns: int) -> Tensor:
     Parameters
     ----------
     mean_magnitude : torch.Tensor
-        (C, M, M // 2 + 1), ≥ 0, in any unit.
+        (C, M₁, M₂ // 2 + 1), ≥ 0, in any unit.
     columns : int
-        M: the half-plane's shape does not tell odd from even.
+        M₂: the half-plane's shape does not tell odd from even.
 
     Returns
     -------
@@ -134,11 +134,11 @@ def circular_distance(
     Parameters
     ----------
     spectrum : torch.Tensor
-        X, (n, C, M, M // 2 + 1), complex64.
+        X, (n, C, M₁, M₂ // 2 + 1), complex64.
     phase : torch.Tensor
         φ, same shape, radians, float32.
     mean_magnitude : torch.Tensor
-        m, (C, M, M // 2 + 1), ≥ 0, in the unit of X.
+        m, (C, M₁, M₂ // 2 + 1), ≥ 0, in the unit of X.
     weights : torch.Tensor
         w, same shape, from `phase_weights`.
     trusted : torch.Tensor, optional

@@ -78,11 +78,11 @@ class EncodingContext:
     """A batch of phases, and the encodings computed from it so far."""
 
     phasor: Tensor
-    """(n, C, M, M // 2 + 1), complex64: e^{iφ}, 0 where the phase is undefined."""
+    """(n, C, M₁, M₂ // 2 + 1), complex64: e^{iφ}, 0 where the phase is undefined."""
     trusted: Tensor | None
     fold: Tensor | None
     encodings: dict[str, Tensor] = field(default_factory=dict)
-    """(n, C, N, N) by name, in 0..1."""
+    """(n, C, N₁, N₂) by name, in 0..1."""
 
 
 class SpectralGenerator(nn.Module):
@@ -180,9 +180,9 @@ class SpectralGenerator(nn.Module):
         Parameters
         ----------
         mean_magnitude : torch.Tensor
-            (C, M, M // 2 + 1).
+            (C, M₁, M₂ // 2 + 1).
         mean_image : torch.Tensor
-            (C, N, N).
+            (C, N₁, N₂).
         cascades : list of Coefficients, optional
             One a channel; by default the mean magnitude alone.
         """
@@ -218,7 +218,7 @@ class SpectralGenerator(nn.Module):
         Parameters
         ----------
         phase : torch.Tensor
-            (n, C, M, M // 2 + 1), float32, radians.
+            (n, C, M₁, M₂ // 2 + 1), float32, radians.
         trusted : torch.Tensor, optional
             As `phase`, bool: False where the phase is undefined. All by default.
         fold : torch.Tensor, optional
@@ -227,7 +227,7 @@ class SpectralGenerator(nn.Module):
         Returns
         -------
         torch.Tensor
-            (n, C, N, N), float32, images of domain B.
+            (n, C, N₁, N₂), float32, images of domain B.
         """
         return self.estimates(phase, trusted, fold)[-1]
 
@@ -239,7 +239,7 @@ class SpectralGenerator(nn.Module):
         Parameters
         ----------
         phase : torch.Tensor
-            (n, C, M, M // 2 + 1), float32, radians.
+            (n, C, M₁, M₂ // 2 + 1), float32, radians.
         trusted : torch.Tensor, optional
             As `phase`, bool: False where the phase is undefined. All by default.
         fold : torch.Tensor, optional
@@ -248,7 +248,7 @@ class SpectralGenerator(nn.Module):
         Returns
         -------
         list of torch.Tensor
-            (n, C, N, N), float32, images of domain B: black −1, white 1, and some pixels
+            (n, C, N₁, N₂), float32, images of domain B: black −1, white 1, and some pixels
             beyond; after `sign` and `magnitude` without padding and noise they have the
             measured phase.
         """
@@ -294,7 +294,7 @@ class SpectralGenerator(nn.Module):
         Returns
         -------
         torch.Tensor
-            (n, C, N, N), float32, images in about 0..1.
+            (n, C, N₁, N₂), float32, images in about 0..1.
         """
         if name not in context.encodings:
             context.encodings[name] = ENCODINGS[name](self, context)

@@ -1,6 +1,6 @@
 """Film strips: how the reconstruction of a few samples changes as training goes.
 
-Estimates have shape (n, N, N) or (n, C, N, N), pixel units 0..data_range, and
+Estimates have shape (n, N₁, N₂) or (n, C, N₁, N₂), pixel units 0..data_range, and
 are clipped before they are shown or scored.
 """
 
@@ -21,7 +21,7 @@ from phasegan.io.atomic import atomic_file
 from phasegan.plotting.sheet import SheetLayout, image_tile
 
 Frame = tuple[int, NDArray[np.generic]]
-"""An epoch and the estimates after it, (n[, C], N, N)."""
+"""An epoch and the estimates after it, (n[, C], N₁, N₂)."""
 
 MAX_FRAMES = 8
 """Reconstructions in a row, besides the reference."""
@@ -68,13 +68,13 @@ def arrange(
     Parameters
     ----------
     estimates : sequence of (int, numpy.ndarray)
-        Epochs and estimates, (n[, C], N, N), all of one shape.
+        Epochs and estimates, (n[, C], N₁, N₂), all of one shape.
     references : numpy.ndarray, optional
-        (n[, C], N, N), pixel units.
+        (n[, C], N₁, N₂), pixel units.
     data_range : int
         255 or 65535.
     inputs : numpy.ndarray, optional
-        (n[, C], N, N), pixel units, of channels and size of their own: what the
+        (n[, C], N₁, N₂), pixel units, of channels and size of their own: what the
         estimates were made from.
     footer : str
         A line under everything.
@@ -142,16 +142,16 @@ def film_strip(
     Parameters
     ----------
     estimates : sequence of (int, numpy.ndarray)
-        Epochs and estimates, (n[, C], N, N), all of one shape; of more than
+        Epochs and estimates, (n[, C], N₁, N₂), all of one shape; of more than
         `MAX_FRAMES`, some are chosen, see `choose_epochs`.
     references : numpy.ndarray, optional
-        (n[, C], N, N); they stand last, and the MSE under each estimate.
+        (n[, C], N₁, N₂); they stand last, and the MSE under each estimate.
     data_range : int
         255 or 65535.
     footer : str
         A line under everything.
     inputs : numpy.ndarray, optional
-        (n[, C], N, N), of channels and size of their own; they stand first.
+        (n[, C], N₁, N₂), of channels and size of their own; they stand first.
 
     Returns
     -------
@@ -170,7 +170,7 @@ class FrameStore:
     """Estimates of the watched samples by epoch, kept in a folder.
 
     A frame is `epoch-0001.npy`, rounded to the integers of the images, (n[, C],
-    N, N), uint8 or uint16: a run that goes on later still has its early frames.
+    N₁, N₂), uint8 or uint16: a run that goes on later still has its early frames.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class FrameStore:
         epoch : int
             Epochs done, at least 0.
         estimates : numpy.ndarray
-            (n[, C], N, N), pixel units; clipped and rounded.
+            (n[, C], N₁, N₂), pixel units; clipped and rounded.
         """
         dtype = np.uint8 if self.data_range == 255 else np.uint16
         frame = np.rint(np.clip(estimates, 0, self.data_range)).astype(dtype)
@@ -226,7 +226,7 @@ class FrameStore:
         Parameters
         ----------
         shape : tuple of int, optional
-            (n[, C], N, N), what the frames must have; that of the last readable
+            (n[, C], N₁, N₂), what the frames must have; that of the last readable
             one by default. Damaged frames and those of another shape are left out.
 
         Returns
@@ -257,11 +257,11 @@ class FrameStore:
         path : pathlib.Path
             Where to write.
         references : numpy.ndarray, optional
-            (n[, C], N, N).
+            (n[, C], N₁, N₂).
         footer : str
             A line under everything.
         inputs : numpy.ndarray, optional
-            (n[, C], N, N), what the frames were made from.
+            (n[, C], N₁, N₂), what the frames were made from.
 
         Returns
         -------

@@ -26,15 +26,15 @@ class Statistics:
     Attributes
     ----------
     mean_image : numpy.ndarray
-        ([C,] N, N), float64, pixel units.
+        ([C,] N₁, N₂), float64, pixel units.
     mean_magnitude : numpy.ndarray
-        ([C,] M, M // 2 + 1), float64, mean |X| of the unnormalised transform.
+        ([C,] M₁, M₂ // 2 + 1), float64, mean |X| of the unnormalised transform.
     samples : int
         Images averaged over.
     data_range : int
         255 or 65535: white in those images.
     training : callable, optional
-        Takes a number and returns at most so many training images, (n[, C], N, N),
+        Takes a number and returns at most so many training images, (n[, C], N₁, N₂),
         evenly chosen: for methods that learn from more than means.
     photographs : int, optional
         Different source files among them, where crops of one are several samples.
@@ -63,7 +63,7 @@ class Statistics:
         Returns
         -------
         numpy.ndarray
-            (n[, C], N, N), float64, in pixel units of `data_range`.
+            (n[, C], N₁, N₂), float64, in pixel units of `data_range`.
 
         Raises
         ------

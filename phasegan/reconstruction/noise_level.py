@@ -58,7 +58,7 @@ def estimate_noise(
     Parameters
     ----------
     observation : Observation
-        (n[, C], M, M // 2 + 1), M/N ≥ √2.
+        (n[, C], M₁, M₂ // 2 + 1), M/N ≥ √2.
     problem : Problem
         Sizes and statistics.
     guess : numpy.ndarray

@@ -1,7 +1,7 @@
 """Observations, problems and solutions: the interface of every method.
 
-Phases have shape (n[, C], M, M // 2 + 1), radians in (−π, π]; estimates have
-shape (n[, C], N, N), float64, in pixel units 0..data_range, not clipped.
+Phases have shape (n[, C], M₁, M₂ // 2 + 1), radians in (−π, π]; estimates have
+shape (n[, C], N₁, N₂), float64, in pixel units 0..data_range, not clipped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Observation:
     """Phases and how far they can be trusted."""
 
     phase: Phase
-    """(n[, C], M, M // 2 + 1), radians in (−π, π]."""
+    """(n[, C], M₁, M₂ // 2 + 1), radians in (−π, π]."""
     trusted: NDArray[np.bool_] | None = None
     """As `phase`: False where a phase is undefined or was masked. None: all are."""
     half_step: NDArray[np.float64] | float = 0.0
@@ -72,7 +72,7 @@ class Solution:
     """Estimates of a method; iterative ones fill in more than the images."""
 
     estimate: Estimate
-    """(n[, C], N, N), float64, pixel units, not clipped."""
+    """(n[, C], N₁, N₂), float64, pixel units, not clipped."""
     iterations: NDArray[np.int64] | None = None
     """(n[, C])."""
     converged: NDArray[np.bool_] | None = None
@@ -94,7 +94,7 @@ class Result:
     """Reconstructed images."""
 
     estimate: Any
-    """(n[, C], N, N), float64, pixel units, not clipped: a numpy array, or a torch
+    """(n[, C], N₁, N₂), float64, pixel units, not clipped: a numpy array, or a torch
     tensor if the phases came as one."""
     method: str
     data_range: int
@@ -198,9 +198,9 @@ class Problem:
     """Sizes, noise, statistics and settings of a reconstruction."""
 
     shape: tuple[int, int]
-    """(N, N), the support."""
+    """(N₁, N₂), the support."""
     frame: tuple[int, int]
-    """(M, M), the zero-padded size."""
+    """(M₁, M₂), the zero-padded size."""
     data_range: int = 255
     statistics: Statistics | None = None
     """Means over training images."""

@@ -72,14 +72,14 @@ class GAN(ABC):
         Parameters
         ----------
         phase : numpy.ndarray
-            (n[, C], M, M // 2 + 1), radians in (−π, π].
+            (n[, C], M₁, M₂ // 2 + 1), radians in (−π, π].
         trusted : numpy.ndarray, optional
             Same shape, bool: False where the phase is undefined; None: all are defined.
 
         Returns
         -------
         numpy.ndarray
-            (n, C, N, N), float32: images of domain B, black −1 and white 1.
+            (n, C, N₁, N₂), float32: images of domain B, black −1 and white 1.
         """
 
     @abstractmethod

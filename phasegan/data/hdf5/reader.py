@@ -144,7 +144,7 @@ class PreparedFile(SplitParent):
         return self.layout.has_images
 
     def mean_magnitude(self) -> NDArray[np.float64]:
-        """Return the training images' mean |X|: ([C,] M, M // 2 + 1).
+        """Return the training images' mean |X|: ([C,] M₁, M₂ // 2 + 1).
 
         Raises
         ------

@@ -293,7 +293,7 @@ class PreparedSplit(BatchReader):
         Returns
         -------
         numpy.ndarray
-            (n[, C], M, M // 2 + 1), uint16 codes or float radians.
+            (n[, C], M₁, M₂ // 2 + 1), uint16 codes or float radians.
         """
         return self.take("phase", indices)
 
@@ -312,7 +312,7 @@ class PreparedSplit(BatchReader):
         Returns
         -------
         numpy.ndarray
-            (n[, C], M, M // 2 + 1), in (−π, π], 0 where undefined.
+            (n[, C], M₁, M₂ // 2 + 1), in (−π, π], 0 where undefined.
         """
         return decode(self.codes(indices), dtype)
 
@@ -327,7 +327,7 @@ class PreparedSplit(BatchReader):
         Returns
         -------
         numpy.ndarray
-            (n[, C], M, M // 2 + 1), bool.
+            (n[, C], M₁, M₂ // 2 + 1), bool.
         """
         return self.take("undefined", indices)
 
@@ -342,7 +342,7 @@ class PreparedSplit(BatchReader):
         Returns
         -------
         numpy.ndarray
-            (n[, C], N, N), uint8 or uint16.
+            (n[, C], N₁, N₂), uint8 or uint16.
 
         Raises
         ------

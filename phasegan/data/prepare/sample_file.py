@@ -379,7 +379,7 @@ def write_mean(file: h5py.File, mean: NDArray[np.float64], layout: Layout) -> di
     file : h5py.File
         Open for writing.
     mean : numpy.ndarray
-        float64, ([C,] M, M // 2 + 1).
+        float64, ([C,] M₁, M₂ // 2 + 1).
     layout : Layout
         Layout of the file.
 

@@ -82,7 +82,7 @@ class PlaneObservation:
     Attributes
     ----------
     phase : numpy.ndarray
-        (M, M // 2 + 1), float64 radians, decoded.
+        (M₁, M₂ // 2 + 1), float64 radians, decoded.
     trusted : numpy.ndarray or None
         Same shape, bool; None: all.
     half_step : numpy.ndarray or float

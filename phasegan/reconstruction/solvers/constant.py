@@ -13,14 +13,14 @@ def zero(phase: Phase, shape: tuple[int, int]) -> Estimate:
     Parameters
     ----------
     phase : numpy.ndarray
-        (n[, C], M, M // 2 + 1); only its leading axes matter.
+        (n[, C], M₁, M₂ // 2 + 1); only its leading axes matter.
     shape : (int, int)
-        (N, N).
+        (N₁, N₂).
 
     Returns
     -------
     numpy.ndarray
-        (n[, C], N, N), float64 zeros.
+        (n[, C], N₁, N₂), float64 zeros.
     """
     return np.zeros((*phase.shape[:-2], *shape))
 
@@ -31,14 +31,14 @@ def mean_image(phase: Phase, image: Estimate) -> Estimate:
     Parameters
     ----------
     phase : numpy.ndarray
-        (n[, C], M, M // 2 + 1); only n matters.
+        (n[, C], M₁, M₂ // 2 + 1); only n matters.
     image : numpy.ndarray
-        ([C,] N, N), pixel units: the mean of training images.
+        ([C,] N₁, N₂), pixel units: the mean of training images.
 
     Returns
     -------
     numpy.ndarray
-        (n[, C], N, N), float64.
+        (n[, C], N₁, N₂), float64.
     """
     return np.broadcast_to(image, (len(phase), *image.shape)).copy()
 

@@ -30,7 +30,7 @@ def prior_magnitude(block: Block) -> Tensor:
     Returns
     -------
     torch.Tensor
-        (n, M, M // 2 + 1), float64, > 0, pixel units of the unnormalised transform.
+        (n, M₁, M₂ // 2 + 1), float64, > 0, pixel units of the unnormalised transform.
     """
     problem = block.problem
     if problem.statistics is None:

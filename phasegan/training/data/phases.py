@@ -37,7 +37,7 @@ FOLDED_BELOW = 1000
 
 
 class Phases(NamedTuple):
-    """Phases of domain A; both tensors (n, C, M, M // 2 + 1)."""
+    """Phases of domain A; both tensors (n, C, M₁, M₂ // 2 + 1)."""
 
     phase: Tensor
     """Radians in (−π, π], float32; 0 where it is undefined."""
@@ -51,7 +51,7 @@ class Images(NamedTuple):
     """Images of domain B."""
 
     pixels: Tensor
-    """(n, C, N, N), float32 in 0..1."""
+    """(n, C, N₁, N₂), float32 in 0..1."""
     fold: Tensor | None = None
     """As `Phases.fold`."""
 
@@ -111,7 +111,7 @@ def _planes(columns: Columns) -> Tensor:
 
 
 class PaperBatches(UnpairedBatches):
-    """Phase images and images, each (n, C, N, N), float32 in [−1, 1].
+    """Phase images and images, each (n, C, N₁, N₂), float32 in [−1, 1].
 
     Parameters
     ----------
@@ -314,7 +314,7 @@ class PhysicsBatches(UnpairedBatches):
         Returns
         -------
         numpy.ndarray
-            (n, C, N, N), uint8 or uint16.
+            (n, C, N₁, N₂), uint8 or uint16.
         """
         pixels = self._b.dataset.read(positions)["images"]
         return pixels.reshape(len(pixels), -1, *pixels.shape[-2:])
@@ -330,7 +330,7 @@ class PhysicsBatches(UnpairedBatches):
         Returns
         -------
         (torch.Tensor, torch.Tensor)
-            Mean magnitude, (C, M, M // 2 + 1), and mean image, (C, N, N),
+            Mean magnitude, (C, M₁, M₂ // 2 + 1), and mean image, (C, N₁, N₂),
             float32, of images in 0..1.
         """
         mean_magnitude, mean_image = RunningMean(), RunningMean()

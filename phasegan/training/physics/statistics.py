@@ -85,7 +85,7 @@ class DomainStatistics:
     Attributes
     ----------
     magnitude : torch.Tensor
-        Mean magnitude, (C, M, M // 2 + 1).
+        Mean magnitude, (C, M₁, M₂ // 2 + 1).
     weights : torch.Tensor
         Of each frequency in the circular distance, same shape.
     """
@@ -186,9 +186,9 @@ class DomainStatistics:
         Parameters
         ----------
         mean_magnitude : torch.Tensor
-            (C, M, M // 2 + 1).
+            (C, M₁, M₂ // 2 + 1).
         mean_image : torch.Tensor
-            (C, N, N).
+            (C, N₁, N₂).
         cascades : list of Coefficients, optional
             One a channel; by default the mean magnitude alone.
         """
