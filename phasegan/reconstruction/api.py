@@ -18,6 +18,7 @@ from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.reconstruction.image_statistics import Statistics, gather_statistics
 from phasegan.reconstruction.inputs.problems import ArrayOptions, PhaseInput, load_array, load_path
+from phasegan.reconstruction.known_magnitudes import impose_known, known_magnitudes
 from phasegan.reconstruction.protocol import (
     Callback,
     Method,
@@ -56,6 +57,8 @@ def reconstruct(
     symmetrise: bool | None = None,
     noise: float | None = None,
     data_range: int = 255,
+    mean: Any = None,
+    magnitudes: Any = None,
     statistics: Statistics | str | os.PathLike[str] | None = None,
     split: str = "test",
     limit: int | None = None,
@@ -123,6 +126,13 @@ def reconstruct(
         Standard deviation of the phases of an array, radians; prepared files say it.
     data_range : int
         255 or 65535, the largest pixel, for phases given as an array.
+    mean : float, array, path or "stored", optional
+        Known mean of the pixels, 0 to white, which phases do not tell: one for all, (n,) or
+        (n, C); a .npy or text file of them; or those of the images stored in a prepared
+        file, or of the pictures.
+    magnitudes : array, optional
+        Known |X|, shaped as the half-planes of phases, in pixel units of the unnormalised
+        transform; NaN where it is not known.
     statistics : Statistics or path, optional
         Statistics of training images, or a prepared file to take them from; for a prepared
         `source` with images its own training split by default.
@@ -240,7 +250,12 @@ def reconstruct(
         run_method = make_method(name, problem)
     if loaded.note:
         progress.say(loaded.note)
-    return _result(run_method(loaded.observation), loaded, name, is_tensor)
+    known = known_magnitudes(
+        mean, magnitudes, loaded.observation.phase.shape, problem, loaded.references
+    )
+    if known is not None:
+        run_method = impose_known(run_method, known, problem)
+    return _result(run_method(loaded.observation), loaded, name, is_tensor, mean is not None)
 
 
 def _check_numbers(data_range: int, tolerance: float | None) -> None:
@@ -255,9 +270,11 @@ def _is_single(source: Any) -> bool:
     return array_dtype in ("float32", "float16", "bfloat16", "complex64")
 
 
-def _result(solution: Solution, loaded: PhaseInput, name: str, is_tensor: bool) -> Result:
+def _result(
+    solution: Solution, loaded: PhaseInput, name: str, is_tensor: bool, mean_known: bool
+) -> Result:
     estimate: Any = solution.estimate
-    if loaded.convention is not None and loaded.convention.mean_removed:
+    if not mean_known and loaded.convention is not None and loaded.convention.mean_removed:
         estimate = _above_black(estimate, solution, loaded.data_range)
     if loaded.single:
         estimate = estimate[0]
@@ -283,6 +300,7 @@ def _result(solution: Solution, loaded: PhaseInput, name: str, is_tensor: bool) 
         residual=shaped(solution.residual),
         certificates=solution.certificates,
         frame=loaded.frame,
+        mean_known=mean_known,
         channel_axis=loaded.channel_axis,
     )
 

@@ -180,6 +180,7 @@ def solve_planes(
         np.concatenate([np.asarray(s.converged) for s in solved]).reshape(lead),
         np.concatenate(residuals).reshape(lead),
         certificates or None,
+        free_scale=all(block_solution.free_scale for block_solution in solved),
     )
 
 

@@ -83,6 +83,8 @@ class Solution:
     """One a plane, in the order of (n[, C])."""
     method: str | None = None
     """The method that `auto` took."""
+    free_scale: bool = False
+    """Whether the method leaves the brightness open, so that all of it is a guess."""
 
 
 Method = Callable[[Observation], Solution]
@@ -113,6 +115,8 @@ class Result:
     """(n[, C]): how badly the estimate's phase fits, 0 to 1; see `Solution`."""
     certificates: list[Certificate] | None = None
     """One a plane, in the order of (n[, C]), of methods that can be exact."""
+    mean_known: bool = False
+    """Whether the brightness is that of a known mean."""
     frame: tuple[int, int] | None = None
     """(M₁, M₂) of the phases, whose half-planes do not tell it; None: a square."""
     channel_axis: int | None = None

@@ -51,7 +51,8 @@ def _describe_certificates(result: Result) -> list[str]:
     proved = sum(c.certified for c in certificates)
     unit = "images" if np.ndim(result.phase) < 4 else "planes"
     output_lock = (
-        ": they give every phase, and no other integers do (brightness: the smallest integers)"
+        ": they give every phase, and no other integers do (brightness: "
+        f"{'the given mean' if result.mean_known else 'the smallest integers'})"
         if proved
         else ""
     )

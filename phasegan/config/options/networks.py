@@ -29,6 +29,8 @@ OF_PICTURES = "Phases of pictures"
 OF_ARRAYS = "Phases of arrays"
 SCORES = "Scores"
 
+NumberOrText = Annotated[str, Field(coerce_numbers_to_str=True)]
+
 
 class TranslateCommand(
     DirectionOptions, OverwriteOption, DeviceOption, ThreadsOption, GeneralOptions
@@ -144,6 +146,17 @@ class ReconstructCommand(OverwriteOption, DeviceOption, ThreadsOption, GeneralOp
             METHODS,
             default="INPUT, if it is prepared",
             style="path",
+            common=True,
+        ),
+    ] = None
+    mean: Annotated[
+        NumberOrText | None,
+        Cli(
+            "Known mean of the pixels, 0 to white: a number, a .npy or text file with one a "
+            "sample (and channel), or `stored`: that of the stored images.",
+            METHODS,
+            default="not known",
+            metavar="MEAN",
             common=True,
         ),
     ] = None
