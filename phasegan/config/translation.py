@@ -13,6 +13,23 @@ Adversarial = Literal["least-squares", "logistic", "hinge"]
 ONE_WAY = "one-way"
 
 
+def domain_labels(names: tuple[str, str]) -> tuple[str, str]:
+    """Return `A (horses)` and `B (zebras)`, or `A` and `B` where those are the names.
+
+    Parameters
+    ----------
+    names : (str, str)
+        Of the domains.
+
+    Returns
+    -------
+    (str, str)
+        For sentences that speak of A and B.
+    """
+    a, b = (x if x == name else f"{x} ({name})" for x, name in zip("AB", names, strict=True))
+    return a, b
+
+
 class DomainConfig(Settings):
     """What pictures a domain has, and how their values become −1 to 1."""
 

@@ -11,15 +11,17 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from phasegan.data.hdf5.pair_layout import DOMAIN_NAMES
 from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.images.decoding import pixel_suffixes, read_full_depth
 from phasegan.data.images.notices import ignored_lines
 from phasegan.data.images.pixel_format import PixelFormat
 from phasegan.data.images.pixels import DecodedImage, UnreadableImageError, set_pixel_limit
-from phasegan.errors import InputError
+from phasegan.errors import InputError, printable
 from phasegan.io.untrusted import UnreadableFileError, read_regular, walk
 from phasegan.progress import Progress
 
+_LONGEST_NAME = 32
 TRAIN_NAMES = ("trainA", "trainB")
 TEST_NAMES = ("testA", "testB")
 
@@ -262,12 +264,16 @@ class DomainPair(NamedTuple):
     prepared : (int, str), optional
         Settings of a prepared file: size and fit of training images,
         as `phasegan.data.images.resizing.resize_to_load` says.
+    domain_names : (str, str)
+        What figures and tables call the domains: their folders' names, where these tell
+        them apart.
     """
 
     name: str
     train: tuple[ImageSubset, ImageSubset]
     test: tuple[ImageSubset | None, ImageSubset | None]
     prepared: tuple[int, str] | None = None
+    domain_names: tuple[str, str] = DOMAIN_NAMES
 
     @property
     def paired(self) -> bool:
@@ -349,8 +355,18 @@ def open_domains(
     if domain_a is None or domain_b is None:
         raise InputError("two domains are --domain-a DIR and --domain-b DIR: give both")
     folders = [_own_folder(Path(root)) for root in (domain_a, domain_b)]
-    name = "-".join(Path(root).resolve().name for root in (domain_a, domain_b))
-    return DomainPair(name, (folders[0][0], folders[1][0]), (folders[0][1], folders[1][1]))
+    a, b = (Path(root).resolve().name for root in (domain_a, domain_b))
+    return DomainPair(
+        f"{a}-{b}",
+        (folders[0][0], folders[1][0]),
+        (folders[0][1], folders[1][1]),
+        domain_names=DOMAIN_NAMES if a == b or (a, b) == TRAIN_NAMES else (_short(a), _short(b)),
+    )
+
+
+def _short(name: str) -> str:
+    text = printable(name)
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
 def _from_file(path: Path) -> DomainPair:
@@ -365,7 +381,11 @@ def _from_file(path: Path) -> DomainPair:
     ]
     metadata = file.metadata
     return DomainPair(
-        path.stem, (parts[0], parts[1]), (test[0], test[1]), (metadata.load, metadata.fit)
+        path.stem,
+        (parts[0], parts[1]),
+        (test[0], test[1]),
+        (metadata.load, metadata.fit),
+        metadata.domain_names,
     )
 
 

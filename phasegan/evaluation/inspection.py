@@ -10,6 +10,7 @@ from typing import Any
 
 from phasegan.config.options.size import format_size
 from phasegan.config.run_folder import RunFolder
+from phasegan.config.translation import domain_labels
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.pair_reader import HDF5Images, PairFile, is_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
@@ -158,7 +159,8 @@ def _domains(path: Path, verify: bool, progress: Progress | None) -> Inspection:
         f"{counts.get('testA', 0)} + {counts.get('testB', 0)} for testing"
     )
     entries = [
-        (f"domain {name}", kind.describe()) for name, kind in zip("AB", facts.kinds, strict=True)
+        (f"domain {label}", kind.describe())
+        for label, kind in zip(domain_labels(facts.domain_names), facts.kinds, strict=True)
     ]
     how = {
         "stretch": f"stretched to {facts.load}×{facts.load}",

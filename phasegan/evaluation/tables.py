@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from phasegan.config.translation import domain_labels
 from phasegan.eta import Estimate
 from phasegan.evaluation.records import ResultRow
 from phasegan.metrics.image_metrics import SSIM_DESCRIPTION
@@ -336,13 +338,19 @@ def translation_table(scores: TranslationScores) -> Table:
         With the scores that some row has; its notes explain them.
     """
     known = {name for row in scores.rows for name in row.values}
+    names = dict(zip("ab", scores.domain_names, strict=True))
+    a, b = domain_labels(scores.domain_names)
     notes = [
-        f"{scores.counts[0]} test pictures of A and {scores.counts[1]} of B, middle squares at "
+        f"{scores.counts[0]} test pictures of {a} and {scores.counts[1]} of {b}, middle squares at "
         f"{scores.size}×{scores.size}.",
         *(text for name, text in _TRANSLATION_NOTES.items() if name in known),
     ]
     if scores.accuracy is not None:
         notes.append(f"The classifier is right on {scores.accuracy:.0%} of the test pictures.")
     notes += [f"Note: {text}." for text in scores.remarks]
-    table = Table.from_records("Scores", TRANSLATION_COLUMNS, scores.rows, notes=tuple(notes))
+    columns = [
+        replace(c, format=lambda way: " → ".join(names[x] for x in way)) if c.name == "way" else c
+        for c in TRANSLATION_COLUMNS
+    ]
+    table = Table.from_records("Scores", columns, scores.rows, notes=tuple(notes))
     return table.only("label", "way", *known)

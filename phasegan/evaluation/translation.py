@@ -76,11 +76,14 @@ class TranslationScores:
     """Balanced accuracy of the classifier on both domains' test pictures; None without one."""
     remarks: list[str] = field(default_factory=list)
     """Notes on the numbers."""
+    domain_names: tuple[str, str] = ("A", "B")
+    """Names of the domains' folders, where these tell them apart."""
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return {
             "test_pictures": list(self.counts),
+            "domains": list(self.domain_names),
             "size": self.size,
             "paired": self.paired,
             "classifier_accuracy": self.accuracy,
@@ -261,6 +264,7 @@ def score_translations(
     return TranslationScores(
         rows,
         counts=(len(test[0]), len(test[1])),
+        domain_names=domains.domain_names,
         size=size,
         paired=scorer.paired,
         accuracy=None

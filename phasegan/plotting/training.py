@@ -185,7 +185,10 @@ def training_figure(
 
 
 def save_training_figure(
-    folder: RunFolder, config: TrainConfig, interrupted_at: int | None = None
+    folder: RunFolder,
+    config: TrainConfig,
+    interrupted_at: int | None = None,
+    domain_names: tuple[str, str] = ("A", "B"),
 ) -> None:
     """Write `training.png` of a run from its whole log, unless that is empty.
 
@@ -197,13 +200,15 @@ def save_training_figure(
         Its configuration.
     interrupted_at : int, optional
         Step of an interruption, to be marked.
+    domain_names : (str, str)
+        Of a translation.
     """
     records = folder.read_losses()
     if not records:
         return
     between_images: dict[str, Any] = {}
     if isinstance(config, TranslationConfig):
-        between_images = {"domains": ("A", "B"), "adversarial": config.losses.adversarial}
+        between_images = {"domains": domain_names, "adversarial": config.losses.adversarial}
     figure = training_figure(
         records,
         title=run_title(config),
@@ -313,7 +318,8 @@ def _notes(
     if not losses:
         notes.append(("no losses were logged yet", SOFT))
     colours = set(_colours(losses).values())
-    named = ((f"■ {domains[1]}", _IMAGES), (f"■ {domains[0]}", _PHASES))
+    a, b = (name.replace("$", r"\$") for name in domains)  # no formulae
+    named = ((f"■ {b}", _IMAGES), (f"■ {a}", _PHASES))
     notes += [(text, colour) for text, colour in named if colour in colours]
     if any(len(traces[name].steps) >= MANY for name in losses):
         notes.append(("thick: smoothed", SOFT))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phasegan.config.run_folder import RunFolder
-from phasegan.config.translation import TranslationConfig
+from phasegan.config.translation import TranslationConfig, domain_labels
 from phasegan.io.atomic import atomic_file
 from phasegan.plotting.animation import animate
 from phasegan.plotting.filmstrip import FrameStore
@@ -36,8 +36,8 @@ class Translations:
 
     Attributes
     ----------
-    source, target : {"A", "B"}
-        Domains.
+    source, target : str
+        Names of the domains.
     names : list of str
         Of the images.
     real, fake : numpy.ndarray
@@ -142,7 +142,7 @@ def draw_run(
         folder.gallery_path,
         Gallery(
             title=title,
-            facts=_facts(config),
+            facts=_facts(config, (directions[0].source, directions[0].target)),
             sections=[_section(direction) for direction in directions],
             advice=stopping_advice(folder.read_losses(), config),
             training=training,
@@ -167,10 +167,11 @@ def _section(direction: Translations) -> Section:
     )
 
 
-def _facts(config: TranslationConfig) -> list[Fact]:
+def _facts(config: TranslationConfig, domain_names: tuple[str, str]) -> list[Fact]:
+    a, b = domain_labels(domain_names)
     data, networks, losses = config.data, config.networks, config.losses
     return [
-        Fact("Pictures", f"{data.a.pictures:,} of A, {data.b.pictures:,} of B"),
+        Fact("Pictures", f"{data.a.pictures:,} of {a}, {data.b.pictures:,} of {b}"),
         Fact("Size", f"{data.size}×{data.size}, cropped from {data.load} ({data.fit})"),
         Fact("Generators", f"{networks.generator}, {networks.base_channels} channels"),
         Fact(

@@ -96,6 +96,11 @@ class TrainingSetup(NamedTuple):
         """The parts of the training."""
         return PRESET_TABLE[self.config.preset]
 
+    @property
+    def domain_names(self) -> tuple[str, str]:
+        """Names of the domains in figures."""
+        return self.data.domains.domain_names if isinstance(self.data, DomainData) else ("A", "B")
+
     def make_gan(self) -> GAN:
         """Return freshly initialised networks."""
         return self.preset.gan(self.config, self.device, self.execution, self.processes)

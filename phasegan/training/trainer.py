@@ -303,7 +303,7 @@ class Trainer:
             self._save_weights()
         if self.run_log is not None and state != "running":
             interrupted_at = self.steps_done if state == "interrupted" else None
-            save_training_figure(self.folder, self.config, interrupted_at)
+            save_training_figure(self.folder, self.config, interrupted_at, self.setup.domain_names)
             if self.samples is not None:
                 self.samples.on_train_end(self.gan, self.folder, run_title(self.config))
         self.folder.write_status(

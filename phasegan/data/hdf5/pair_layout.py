@@ -32,9 +32,10 @@ from phasegan.data.hdf5.layout import FORMAT_NAME as PHASES_NAME
 from phasegan.data.hdf5.layout import PAIR_FORMAT_NAME as FORMAT_NAME
 from phasegan.data.images.pixel_format import PixelFormat
 from phasegan.data.images.resizing import FITS
-from phasegan.errors import InputError
+from phasegan.errors import InputError, printable
 
 FORMAT_VERSION = 1
+DOMAIN_NAMES = ("A", "B")
 GROUPS = ("trainA", "trainB", "testA", "testB")
 DATASETS = ("pixels", "pixels_sha256", "offsets", "shapes", "names", "source_sha256")
 CHECKSUMMED = tuple(name for name in DATASETS if name != "pixels_sha256")
@@ -80,6 +81,8 @@ class PairMetadata(NamedTuple):
         Whether the attributes match their own checksum.
     versions : dict of str
         Versions of phasegan and of Pillow, which made the file.
+    domain_names : (str, str)
+        Names of the domains' folders, where they tell them apart.
     """
 
     name: str
@@ -91,6 +94,7 @@ class PairMetadata(NamedTuple):
     checksums: dict[str, str]
     intact: bool
     versions: dict[str, str]
+    domain_names: tuple[str, str] = DOMAIN_NAMES
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -123,6 +127,8 @@ def to_attributes(metadata: PairMetadata) -> dict[str, Any]:
         "checksum": CHECKSUM,
         "checksums": json.dumps(metadata.checksums, sort_keys=True),
     }
+    if metadata.domain_names != DOMAIN_NAMES:
+        attributes["domain_names"] = json.dumps(metadata.domain_names)
     attributes["attributes_checksum"] = attributes_checksum(attributes)
     return attributes
 
@@ -170,6 +176,7 @@ def read_metadata(attributes: Any, where: str) -> PairMetadata:
 
 def _metadata(plain: dict[str, Any]) -> PairMetadata:
     kinds = json.loads(plain["kinds"])
+    name_a, name_b = json.loads(plain.get("domain_names", json.dumps(DOMAIN_NAMES)))
     a, b = (
         PixelFormat(
             int(k["channels"]),
@@ -190,6 +197,7 @@ def _metadata(plain: dict[str, Any]) -> PairMetadata:
         checksums=dict(json.loads(plain["checksums"])),
         intact=attributes_checksum(plain) == plain.get("attributes_checksum"),
         versions={n: str(plain[f"{n}_version"]) for n in ("phasegan", "pillow")},
+        domain_names=(printable(str(name_a)), printable(str(name_b))),
     )
 
 

@@ -156,7 +156,7 @@ def prepare_domains(
         for part in parts.values():
             part.warn_ignored(progress)
         return DomainsReport(path, counts, None, load, fit, written=False)
-    job = _Job(path, domains.name, parts, load, fit, alpha, count)
+    job = _Job(path, domains.name, parts, load, fit, alpha, count, domains.domain_names)
     discard = overwrite and not resume
     return prepare_once(
         path, job.existing_report, lambda: job.run(progress, discard=discard), overwrite=overwrite
@@ -174,6 +174,7 @@ class _Job:
     fit: str
     alpha: str
     workers: int
+    domain_names: tuple[str, str]
 
     def run(self, progress: Progress, *, discard: bool) -> DomainsReport:
         """Begin or continue, and finish the file; its lock must be held."""
@@ -224,6 +225,7 @@ class _Job:
                 checksums={},
                 intact=True,
                 versions=versions,
+                domain_names=self.domain_names,
             )
         )
         return kinds, loop.tally

@@ -143,6 +143,7 @@ class TranslationSamples(SampleCallback):
             names = part.names
             self._names.append([names[row] for row in rows])
             self._real.append(centre_squares(part, pixel_format, config.size, rows))
+        self._domain_names = data.domains.domain_names
         self._tested = [test is not None for test in data.domains.test]
         self._ways = ["ab", "ba"] if config.both_ways else ["ab"]
 
@@ -175,8 +176,8 @@ class TranslationSamples(SampleCallback):
             if identity and real.shape[1] == fake.shape[1]:
                 same = generators.translate(real, way[::-1])
         return Translations(
-            "AB"[source],
-            "AB"[target],
+            self._domain_names[source],
+            self._domain_names[target],
             self._names[source][:most],
             real=self._colours(real, source),
             fake=self._colours(fake, target),
