@@ -19,6 +19,7 @@ from phasegan.plotting.translations import stopping_advice
 from phasegan.training import trainer
 from phasegan.training.presets import PRESET_TABLE
 from tests.training.pairs import make_pair
+from tests.training.several import SECOND
 
 SMALL = {
     "size": 24,
@@ -74,6 +75,7 @@ def test_the_gallery_shows_the_weights_that_are_kept(pair, tmp_path, monkeypatch
     scores = iter([1.0, 2.0, 3.0])
     preset = PRESET_TABLE["translation"]._replace(validate=lambda *_: next(scores))
     monkeypatch.setitem(PRESET_TABLE, "translation", preset)
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
     path = tmp_path / "run"
     report = phasegan.train(pair, path, epochs=3, validation=1, learning_rate=0.01, **SMALL)
     assert report.status.best.epoch == 1
