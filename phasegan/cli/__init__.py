@@ -46,6 +46,13 @@ COMMANDS = {
 }
 
 
+_ELSEWHERE = dict.fromkeys(
+    ("test", "test.py"),
+    "a trained generator runs by `phasegan translate RUN INPUT -o OUT`, scores are those of "
+    "`phasegan evaluate`",
+)
+"""Commands of other programs, and what to type."""
+
 MAX_MESSAGE = 1000
 CLEANUP_SECONDS = 0.5
 """Time to clean up after a signal, in which another one does not interrupt."""
@@ -66,6 +73,8 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import `phasegan.cli.<name>` and return its command."""
+        if cmd_name in _ELSEWHERE:
+            raise click.UsageError(f"no command {cmd_name}; {_ELSEWHERE[cmd_name]}", ctx)
         if cmd_name not in COMMANDS:
             return None
         from importlib import import_module

@@ -14,6 +14,7 @@ from phasegan.cli.common import CommonOptions, command_seconds, deferred_signals
 from phasegan.cli.parameter_types import Duration, NameList, NumberList, SeedList, SizeType
 from phasegan.config.options.file import read_options
 from phasegan.config.options.foreign import FOREIGN
+from phasegan.config.options.habits import translate_words
 from phasegan.config.options.schema import GENERAL, Option, Options, options_of, sorted_groups
 from phasegan.devices import DEVICES, check_address_space, choose_device, set_threads
 from phasegan.launcher import is_main
@@ -114,6 +115,8 @@ class OptionCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and say which spellings go or do nothing."""
+        own = frozenset(flag for p in self.params for flag in (*p.opts, *p.secondary_opts))
+        args = translate_words(self.name or "", args, own, _note)
         for word in args[: args.index("--")] if "--" in args else args:
             note = self.notes.get(word.split("=")[0])
             if note and is_main():
@@ -162,6 +165,11 @@ class OptionCommand(click.Command):
         if records:
             with formatter.section("Other spellings"):
                 formatter.write_dl(records)
+
+
+def _note(text: str) -> None:
+    if is_main():
+        click.echo(f"phasegan: {text}", err=True)
 
 
 def option_command(
