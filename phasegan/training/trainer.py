@@ -331,6 +331,19 @@ class Trainer:
                 about = {"label": self.config.label, NETWORK_KEY: name}
                 save_weights(network, self.folder.weights_path(name), about)
 
+    def _spent(self, state: dict[str, Any]) -> tuple[float, float]:
+        """Return the seconds of all attempts, and of the device: no less than were known.
+
+        A status is written after its checkpoint, and what was computed after it is spent too.
+        """
+        known = [(float(state["seconds"]), float(state["device_seconds"]))]
+        known.append((self._seconds(), self._device_seconds()))
+        if self.folder.status_path.is_file():
+            status = self.folder.read_status()
+            known.append((status.seconds, status.device_seconds or 0.0))
+        seconds, device_seconds = map(max, zip(*known, strict=True))
+        return seconds, device_seconds
+
     def _restore(self) -> None:
         """Restore the state of the newest checkpoint."""
         state = self.processes.main_first(lambda: self.checkpoints.load(self.device, self.progress))
@@ -342,8 +355,7 @@ class Trainer:
             if not (0 <= epoch <= config.epochs and first <= step <= last):
                 raise ValueError(f"epoch {epoch}, step {step}")
             self.steps_done, self.epochs_done = step, epoch
-            self.previous_seconds = float(state["seconds"])
-            self.previous_device_seconds = float(state["device_seconds"])
+            self.previous_seconds, self.previous_device_seconds = self._spent(state)
             self.loss_meter.load_state_dict(state["losses"], self.processes)
             best = state["best"]
             self.best = None if best is None else Validated.model_validate(best)

@@ -385,3 +385,36 @@ def test_a_damaged_run_is_named(tiny, tiny_run, tmp_path):
     (copy / "config.json").write_text('{"format": 9, "config": {}}')
     with pytest.raises(InputError, match="run format 9"):
         RunFolder(copy).read_config()
+
+
+def test_the_seconds_of_a_run_never_shrink(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("phasegan.training.api.estimate_run", lambda *_: SECOND)
+    run = RunFolder(tmp_path / "r")
+    phasegan.train(tiny, run.path, epochs=1, **SMALL)
+    finished = run.read_status()
+    later = {"seconds": finished.seconds + 500.0, "device_seconds": 900.0}
+    run.write_status(finished.model_copy(update=later))  # figures took long after the checkpoint
+    report = phasegan.train(tiny, run.path, epochs=2, resume=True, **SMALL)
+    assert report.seconds > later["seconds"]
+    assert run.read_status().device_seconds > 900.0
+    newest(run.path).write_bytes(b"damaged")  # so the one before serves
+    run.write_status(run.read_status().model_copy(update={"state": "interrupted"}))
+    before = run.read_status().seconds
+    phasegan.train(tiny, run.path, epochs=2, resume=True, **SMALL)
+    assert run.read_status().seconds > before
+
+
+def test_what_was_computed_before_a_loss_that_is_not_finite_was_spent(tiny, tmp_path, monkeypatch):
+    poison(monkeypatch, {8})
+    original, slow = CycleGAN.training_step, []
+
+    def slowly(self, batch, *rest):
+        if len(slow) == 6:  # after the checkpoint that is gone back to
+            time.sleep(2.0)
+        slow.append(1)
+        return original(self, batch, *rest)
+
+    monkeypatch.setattr(CycleGAN, "training_step", slowly)
+    report = phasegan.train(tiny, tmp_path / "r", epochs=2, precision="32", **SMALL)
+    assert report.status.fell_back
+    assert report.seconds > 2.0
