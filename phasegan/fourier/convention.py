@@ -132,7 +132,7 @@ def frame_ratio(shape: tuple[int, int], frame: tuple[int, int]) -> float:
     low = max((m - 0.5) / n for m, n in zip(frame, shape, strict=True))
     high = min((m + 0.5) / n for m, n in zip(frame, shape, strict=True))
     mean = mean_oversampling(shape, frame)
-    return mean if low <= mean < high or low >= high else max(1.0, (low + high) / 2)
+    return mean if low < mean < high or low > high else max(1.0, (low + high) / 2)
 
 
 def half_plane(frame: tuple[int, int]) -> tuple[int, int]:

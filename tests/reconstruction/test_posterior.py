@@ -74,7 +74,7 @@ def test_the_result_is_the_minimiser_of_the_documented_objective(n, m, sigma, sp
 def test_without_padding_the_result_is_the_prior_with_the_phase(size, sigma):
     operator, prior, _ = make(size, size, 3)
     image, iterations, converged = maximum_posterior(operator, prior, sigma, rounds=0)
-    expected = mean_magnitude(operator.phase.numpy(), (size, size), prior.numpy())
+    expected = mean_magnitude(operator.phase.numpy(), (size, size), (size, size), prior.numpy())
     np.testing.assert_allclose(image, expected, atol=1e-8 * np.abs(expected).max())
     assert converged.all()
     assert (iterations <= 2).all()
