@@ -234,3 +234,29 @@ def test_a_real_film_is_read_whole(real_data):
         assert film.frames == len(times) == 795
     np.testing.assert_allclose(np.diff(times), 0.1)
     assert sound > 3000
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".webm"])
+def test_sound_tracks_keep_language_and_disposition(identity, tmp_path, suffix):
+    make_film(tmp_path / "plain.mkv", range(0, 60, 10), sound=True)
+    default = av.stream.Disposition.default
+    with (
+        av.open(str(tmp_path / "plain.mkv")) as given,
+        av.open(str(tmp_path / "a.mkv"), "w") as made,
+    ):
+        video, sound = given.streams.video[0], given.streams.audio[0]
+        picture = made.add_stream_from_template(video)
+        tracks = [made.add_stream_from_template(sound) for _ in range(2)]
+        for track, language in zip(tracks, ("deu", "fra"), strict=True):
+            track.metadata["language"] = language
+        tracks[0].disposition, tracks[1].disposition = av.stream.Disposition(0), default
+        for packet in given.demux(video, sound):
+            if packet.dts is None:
+                continue
+            for target in [picture] if packet.stream is video else tracks:
+                packet.stream = target
+                made.mux(packet)
+    translate(identity, tmp_path / "a.mkv", tmp_path / f"b{suffix}")
+    with av.open(str(tmp_path / f"b{suffix}")) as result:
+        marks = [(s.language, bool(s.disposition & default)) for s in result.streams.audio]
+    assert marks == [("deu", False), ("fra", True)]

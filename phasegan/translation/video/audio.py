@@ -38,11 +38,13 @@ class AudioTrack:
         self.copied = _accepts(container_format, stream)
         if self.copied:
             self._stream = container.add_stream_from_template(stream)
+            self._mark()
             return
         encoder = ENCODERS[container_format]
         rate = _OPUS_RATE if encoder == "libopus" else stream.codec_context.sample_rate
         if _can_encode(container_format, encoder, rate):
             self._stream = container.add_stream(encoder, rate=rate)
+            self._mark()
             progress.say(
                 f"{container_format} does not take {name} sound as it is: encoded by {encoder}"
             )
@@ -51,6 +53,13 @@ class AudioTrack:
                 f"{container_format} cannot hold the sound's {name}: left out; write .mkv to keep "
                 "it"
             )
+
+    def _mark(self) -> None:
+        """Give the track the language, title and disposition of its source."""
+        for key in ("language", "title"):
+            if key in self._source.metadata:
+                self._stream.metadata[key] = self._source.metadata[key]
+        self._stream.disposition = self._source.disposition
 
     def add(self, packet: Any) -> None:
         """Write a packet of the source.
