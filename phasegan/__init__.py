@@ -1,9 +1,9 @@
 """phasegan: reconstruct images from their phase spectra, and translate pictures unpaired.
 
 The functions of this module are imported when they are first used:
-`prepare`, `open`, `train`, `evaluate`, `reconstruct`, `bench`, `atlas`; of translations
-`prepare_domains`, `translate`, `score_translations`, `export`, `fetch`; for torch the
-datasets `PhaseDataset` and `PhaseBatches`.
+`prepare`, `open`, `train`, `evaluate`, `reconstruct`, `reconstruct_pictures`, `bench`,
+`atlas`; of translations `prepare_domains`, `translate`, `score_translations`, `export`,
+`fetch`; for torch the datasets `PhaseDataset` and `PhaseBatches`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from phasegan.evaluation.evaluate import evaluate
     from phasegan.evaluation.translation import score_translations
     from phasegan.reconstruction.api import reconstruct
+    from phasegan.reconstruction.pictures import reconstruct_pictures
     from phasegan.training.api import train
     from phasegan.translation.api import translate
     from phasegan.translation.export import export
@@ -40,6 +41,7 @@ __all__ = [
     "prepare",
     "prepare_domains",
     "reconstruct",
+    "reconstruct_pictures",
     "score_translations",
     "train",
     "translate",
@@ -53,6 +55,7 @@ _WHERE = {
     "train": ("phasegan.training.api", "train"),
     "evaluate": ("phasegan.evaluation.evaluate", "evaluate"),
     "reconstruct": ("phasegan.reconstruction.api", "reconstruct"),
+    "reconstruct_pictures": ("phasegan.reconstruction.pictures", "reconstruct_pictures"),
     "bench": ("phasegan.benchmark.runner", "bench"),
     "atlas": ("phasegan.benchmark.atlas", "atlas"),
     "prepare_domains": ("phasegan.data.prepare.domains", "prepare_domains"),

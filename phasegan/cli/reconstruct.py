@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,27 +27,49 @@ def command(
     """Reconstruct images from phase spectra.
 
     INPUT is a prepared file, a picture or folder of pictures whose phase is
-    taken first, or your own phases: phase.npy, phase.mat (phase.mat::variable)
-    or file.h5::/path/to/dataset.
+    taken first (each keeps its own size and colours), or your own phases:
+    phase.npy, phase.mat (phase.mat::variable) or file.h5::/path/to/dataset.
     """
+    from phasegan.data.hdf5.container import HDF5_SUFFIXES
     from phasegan.reconstruction.api import reconstruct
-    from phasegan.reconstruction.output import check_output, output_lock, write_output
-    from phasegan.reconstruction.summary import describe_result
+    from phasegan.reconstruction.inputs.problems import ArrayOptions, holds_pictures
+    from phasegan.reconstruction.output import (
+        check_output,
+        output_lock,
+        write_output,
+        write_pictures,
+    )
+    from phasegan.reconstruction.pictures import reconstruct_pictures
+    from phasegan.reconstruction.summary import ResultSummary
 
     check_output(output, source, overwrite)
+    of_arrays = {f.name: options.get(f.name) for f in fields(ArrayOptions)}
+    transformed = holds_pictures(source, ArrayOptions(**of_arrays))
+    preprocessing = {
+        name: options.pop(name) for name in PreprocessingConfig.model_fields.keys() & options
+    }
+    call = {**options, "preprocessing": preprocessing, "device": common.device}
+    call["progress"] = common.progress
+    summary = ResultSummary()
     with output_lock(output):
-        result = reconstruct(
-            source,
-            preprocessing={
-                name: options.pop(name)
-                for name in PreprocessingConfig.model_fields.keys() & options
-            },
-            device=common.device,
-            progress=common.progress,
-            **options,
-        )
-        sheet = write_output(result, output, overwrite=overwrite, lock_held=True)
-    common.say(f"wrote {len(result.estimate)} reconstructions by {result.method} to {output}")
-    for line in describe_result(result):
+        if transformed and Path(output).suffix not in HDF5_SUFFIXES:
+            taken = inspect.signature(reconstruct_pictures).parameters.keys()
+            results = reconstruct_pictures(source, **{k: call[k] for k in taken & call.keys()})
+            sheet = write_pictures(summary.follow(results), Path(output), overwrite=overwrite)
+        else:
+            result = reconstruct(source, **call)
+            summary.add(result)
+            sheet = write_output(result, output, overwrite=overwrite, lock_held=True)
+    method = f"by {next(iter(summary.methods))}"
+    if len(summary.methods) > 1:
+        counts = (f"{count} by {name}" for name, count in summary.methods.items())
+        method = f"({', '.join(counts)})"
+    common.say(f"wrote {summary.count} reconstructions {method} to {output}")
+    if transformed:
+        automatic = options["run"] is None and options["method"] in (None, "auto")
+        clean = not preprocessing["phase_noise"] and not preprocessing["phase_bits"]
+        for line in summary.pictures(advise=automatic and clean):
+            common.say(line)
+    for line in summary.claims():
         common.say(line)
     common.say(f"look at {sheet}")

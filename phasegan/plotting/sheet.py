@@ -161,31 +161,37 @@ def contact_sheet(
     side = side * max(1, -(-MIN_TILE // side))
     tiles = [[_enlarged(tile, side) for tile in row] for row in rows]
     cell_width = max(min(MIN_TILE, side), *(tile.width for row in tiles for tile in row))
-    cell_height = max(tile.height for row in tiles for tile in row)
+    cell_heights = [max(tile.height for tile in row) for row in tiles]
     gap, margin = 12, 16
     caption_height = 20 if captions else 0
     columns = len(titles)
     width = 2 * margin + columns * cell_width + (columns - 1) * gap
-    row_height = cell_height + caption_height + gap
     small, normal = label_font(13), label_font(15)
     headings = [_wrap(title, normal, cell_width) for title in titles]
     title_height = 6 + 20 * max(1, *map(len, headings))
     footer_lines = _wrap(footer, small, width - 2 * margin)
-    height = 2 * margin + title_height + len(rows) * row_height + 18 * len(footer_lines)
+    height = (
+        2 * margin
+        + title_height
+        + sum(cell_heights)
+        + len(rows) * (caption_height + gap)
+        + 18 * len(footer_lines)
+    )
     sheet = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for c, lines in enumerate(headings):
         x, top = margin + c * (cell_width + gap), margin + title_height - 6 - 20 * len(lines)
         for i, line in enumerate(lines):
             draw.text((x, top + 20 * i), line, fill=_INK, font=normal)
+    y = margin + title_height
     for r, row in enumerate(tiles):
-        y = margin + title_height + r * row_height
         for c, tile in enumerate(row):
             x = margin + c * (cell_width + gap)
             sheet.paste(tile, (x, y))
             if captions:
                 text = _fitted(draw, captions[r][c], small, cell_width)
-                draw.text((x, y + cell_height + 3), text, fill=_SOFT, font=small)
+                draw.text((x, y + cell_heights[r] + 3), text, fill=_SOFT, font=small)
+        y += cell_heights[r] + caption_height + gap
     for i, line in enumerate(footer_lines):
         y = height - margin - 18 * (len(footer_lines) - i)
         draw.text((margin, y), line, fill=_SOFT, font=small)

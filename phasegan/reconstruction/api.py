@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.reconstruction.image_statistics import Statistics, gather_statistics
-from phasegan.reconstruction.inputs.problems import ArrayOptions, PhaseInput, load_array, load_path
+from phasegan.reconstruction.inputs.phase_input import PhaseInput
+from phasegan.reconstruction.inputs.problems import ArrayOptions, load_array, load_path
 from phasegan.reconstruction.known_magnitudes import impose_known, known_magnitudes
 from phasegan.reconstruction.protocol import (
     Callback,
@@ -33,6 +34,9 @@ from phasegan.reconstruction.registry import (
     check_method,
     make_method,
 )
+
+if TYPE_CHECKING:
+    from phasegan.reconstruction.learned import LearnedMethod
 
 
 @takes_options(ReconstructCommand)
@@ -142,7 +146,9 @@ def reconstruct(
         Only the first so many samples.
     preprocessing : dict, optional
         How pictures are fitted: size, channels, fit, oversample, phase_dtype,
-        phase_noise, phase_bits, images as in `phasegan.prepare`. A run brings its own.
+        phase_noise, phase_bits, images as in `phasegan.prepare`. Without size and
+        channels pictures keep their own, up to 1024 pixels along the longer side; all
+        must be alike then, see `phasegan.reconstruct_pictures`. A run brings its own.
     iterations : int, optional
         Iterations of iterative methods, at most; each has a default of its own.
     tolerance : float, optional
@@ -183,20 +189,8 @@ def reconstruct(
     (True, 'certified')
     """
     progress = progress or Progress()
-    if method is not None and run is not None:
-        raise InputError("--method and --run: give one of them")
-    if run is not None and statistics is not None:
-        raise InputError("--statistics: a run needs none; leave it out")
-    name = "auto" if method is None and run is None else method
-    if name is not None:
-        check_method(name)
+    name, learned = choose(method, run, statistics, device)
     _check_numbers(data_range, tolerance)
-    learned = None
-    if run is not None:
-        from phasegan.reconstruction.learned import LearnedMethod
-
-        learned = LearnedMethod(Path(run), choose_device(device))
-    is_tensor = type(source).__module__.split(".")[0] == "torch"
     chosen_preprocessing = {
         key: value for key, value in (preprocessing or {}).items() if value is not None
     }
@@ -226,6 +220,76 @@ def reconstruct(
         callback,
         progress,
     )
+    return solve(loaded, name, learned, statistics, settings, source, mean, magnitudes)
+
+
+def choose(
+    method: str | None,
+    run: str | os.PathLike[str] | None,
+    statistics: Statistics | str | os.PathLike[str] | None,
+    device: str,
+) -> tuple[str | None, LearnedMethod | None]:
+    """Return the name of a method, or the run instead of it; refuse what excludes one another.
+
+    Parameters
+    ----------
+    method, run, statistics, device
+        As of `reconstruct`.
+
+    Returns
+    -------
+    (str or None, LearnedMethod or None)
+        One of them.
+    """
+    if method is not None and run is not None:
+        raise InputError("--method and --run: give one of them")
+    if run is not None and statistics is not None:
+        raise InputError("--statistics: a run needs none; leave it out")
+    if run is not None:
+        from phasegan.reconstruction.learned import LearnedMethod
+
+        return None, LearnedMethod(Path(run), choose_device(device))
+    name = method or "auto"
+    check_method(name)
+    return name, None
+
+
+def solve(
+    loaded: PhaseInput,
+    name: str | None,
+    learned: LearnedMethod | None,
+    statistics: Statistics | str | os.PathLike[str] | None,
+    settings: Settings,
+    source: Any,
+    mean: Any = None,
+    magnitudes: Any = None,
+) -> Result:
+    """Reconstruct phases that are loaded, by a method or a run.
+
+    Parameters
+    ----------
+    loaded : PhaseInput
+        Phases of one size.
+    name : str or None
+        The method.
+    learned : LearnedMethod or None
+        The run, where there is no method.
+    statistics : Statistics or path, optional
+        As of `reconstruct`.
+    settings : Settings
+        Of iterative methods.
+    source : Any
+        Where the phases come from, for messages; a tensor gives tensors.
+    mean, magnitudes : Any
+        As of `reconstruct`.
+
+    Returns
+    -------
+    Result
+        As of `reconstruct`.
+    """
+    progress = settings.progress
+    is_tensor = type(source).__module__.split(".")[0] == "torch"
     problem = Problem(
         loaded.shape, loaded.frame, loaded.data_range, noise=loaded.noise, settings=settings,
         convention=loaded.convention,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from phasegan.io.atomic import (
 from phasegan.io.locking import file_lock
 from phasegan.io.output_paths import check_folder_name
 from phasegan.metrics.image_metrics import clipped_mse
-from phasegan.plotting.sheet import contact_sheet, image_tile, phase_tile
+from phasegan.plotting.sheet import Tile, contact_sheet, image_tile, phase_tile
 from phasegan.reconstruction.protocol import Result
 
 SHEET_ROWS = 6
+SHEET_SIDE = 512
+"""Pixels along the longer side of a tile on a contact sheet, at most."""
 MAX_NAME_BYTES = 255
 """Bytes of a name, on most file systems."""
 FORMAT_NAME = "phasegan reconstructions"
@@ -159,17 +161,44 @@ def _write_locked(result: Result, path: Path, overwrite: bool) -> Path:
         sheet = _sheet_path(path)
         with atomic_files(sheet, path) as (sheet_file, data_file):
             data_file.write_bytes(_as_hdf5(result))
-            _sheet(result).save(sheet_file, format="PNG")
+            sheet_rows = _SheetRows()
+            sheet_rows.add(result)
+            sheet_rows.draw().save(sheet_file, format="PNG")
         return sheet
-    with atomic_folder(path, overwrite=overwrite) as folder:
-        for name, image in zip(_file_names(result), _integer_pixels(result), strict=True):
-            pixels = np.moveaxis(image, 0, -1) if image.ndim == 3 else image
-            if pixels.dtype == np.uint16 and pixels.ndim == 3:
-                _write_rgb16(folder / name, pixels)
-            else:
-                Image.fromarray(np.ascontiguousarray(pixels)).save(folder / name, format="PNG")
-        _sheet(result).save(folder / "contact-sheet.png", format="PNG")
-    return path / "contact-sheet.png"
+    return write_pictures([result], path, overwrite=overwrite)
+
+
+def write_pictures(results: Iterable[Result], output: Path, *, overwrite: bool) -> Path:
+    """Write PNG pictures as their results come, and a contact sheet of the first.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        Each with a sample axis.
+    output : pathlib.Path
+        The folder, whose lock the caller holds; it is there when all of it is.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    pathlib.Path
+        The contact sheet.
+    """
+    count, sheet = 0, _SheetRows()
+    with atomic_folder(output, overwrite=overwrite) as folder:
+        for result in results:
+            names = _file_names(result, count)
+            for name, image in zip(names, _integer_pixels(result), strict=True):
+                pixels = np.moveaxis(image, 0, -1) if image.ndim == 3 else image
+                if pixels.dtype == np.uint16 and pixels.ndim == 3:
+                    _write_rgb16(folder / name, pixels)
+                else:
+                    Image.fromarray(np.ascontiguousarray(pixels)).save(folder / name, format="PNG")
+            count += len(names)
+            sheet.add(result)
+        sheet.draw().save(folder / "contact-sheet.png", format="PNG")
+    return output / "contact-sheet.png"
 
 
 def _planes(result: Result) -> Any:
@@ -183,10 +212,10 @@ def _integer_pixels(result: Result) -> Any:
     return np.rint(np.clip(_planes(result), 0, result.data_range)).astype(dtype)
 
 
-def _file_names(result: Result) -> list[str]:
+def _file_names(result: Result, start: int = 0) -> list[str]:
     sources = result.sources or [""] * len(result.estimate)
     names = []
-    for i, source in enumerate(sources):
+    for i, source in enumerate(sources, start):
         stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0] if source else "reconstruction"
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)[:80]
         short = safe.encode()[: MAX_NAME_BYTES - 25].decode(errors="ignore")
@@ -238,32 +267,51 @@ def _as_hdf5(result: Result) -> bytes:
     return image
 
 
-def _sheet(result: Result) -> Any:
-    count = min(SHEET_ROWS, len(result.estimate))
-    proofs = [
-        "certified exact" if exact else "unique up to scale" if shape else ""
-        for exact, shape in zip(result.certified, result.unique_up_to_scale, strict=True)
-    ][:count]
-    titles = ["phase", result.method]
-    columns = [
-        [phase_tile(phase, result.frame) for phase in result.phase[:count]],
-        [image_tile(image, result.data_range) for image in _planes(result)[:count]],
-    ]
-    captions = [[""] * count, [""] * count]
-    if result.references is not None:
-        references = result.references[:count]
-        errors = clipped_mse(result.estimate[:count], references, data_range=result.data_range)
-        titles.append("original")
-        columns.append([image_tile(image, result.data_range) for image in references])
-        marks = [
-            proof
-            if proof == "certified exact"
-            else ", ".join(filter(None, (f"MSE {e:,.0f}", proof)))
-            for e, proof in zip(errors, proofs, strict=True)
+class _SheetRows:
+    """The first samples of results as rows of a contact sheet; large tiles are reduced."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[list[Tile], str, str]] = []
+        """Tiles, method, and what is said of the estimate."""
+
+    def add(self, result: Result) -> None:
+        """Add the samples of a result, as long as there is room."""
+        count = min(SHEET_ROWS - len(self._rows), len(result.estimate))
+        if not count:
+            return
+        images, references = _planes(result), result.references
+        errors: Any = [None] * count
+        if references is not None:
+            errors = clipped_mse(images[:count], references[:count], data_range=result.data_range)
+        proofs = zip(result.certified, result.unique_up_to_scale, strict=True)
+        for i, (exact, shape) in zip(range(count), proofs, strict=False):
+            tiles = [
+                _reduced(phase_tile(result.phase[i], result.frame), Image.Resampling.NEAREST),
+                _reduced(image_tile(images[i], result.data_range)),
+            ]
+            marks = ["certified exact" if exact else "unique up to scale" if shape else ""]
+            if references is not None:
+                tiles.append(_reduced(image_tile(references[i], result.data_range)))
+                marks[:0] = [] if exact else [f"MSE {errors[i]:,.0f}"]
+            self._rows.append((tiles, result.method, ", ".join(filter(None, marks))))
+
+    def draw(self) -> Any:
+        """Return the sheet as a Pillow image."""
+        methods = {method for _, method, _ in self._rows}
+        tiles = [row for row, _, _ in self._rows]
+        titles = ["phase", methods.pop() if len(methods) == 1 else "reconstruction", "original"]
+        captions = [
+            ["", ", ".join(filter(None, (method if methods else "", said))), ""][: len(row)]
+            for row, method, said in self._rows
         ]
-        captions = [[""] * count, marks, [""] * count]
-    else:
-        captions[1] = proofs
-    return contact_sheet(
-        list(zip(*columns, strict=True)), titles, list(zip(*captions, strict=True))
-    )
+        return contact_sheet(tiles, titles[: len(tiles[0])], captions)
+
+
+def _reduced(tile: Tile, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Tile:
+    """Return a tile, reduced where its longer side is above `SHEET_SIDE`."""
+    rows, columns = tile.shape[:2]
+    scale = SHEET_SIDE / max(rows, columns)
+    if scale >= 1:
+        return tile
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    return np.asarray(Image.fromarray(np.ascontiguousarray(tile)).resize(size, resample))

@@ -167,17 +167,23 @@ class ReconstructCommand(OverwriteOption, DeviceOption, ThreadsOption, GeneralOp
         Count | None, Cli("Only the first so many.", OUTPUT, default="all", common=True)
     ] = None
     size: Annotated[
-        int | None,
+        Size | None,
         From(PreprocessingConfig, "size"),
-        Cli("N, pixels along a side.", OF_PICTURES, common=True),
+        Cli(
+            "N, pixels along both sides, or rows and columns.",
+            OF_PICTURES,
+            style="size",
+            default="the picture's own, at most 1024 along the longer side",
+            common=True,
+        ),
     ] = None
     channels: Annotated[
         str | None,
         From(PreprocessingConfig, "channels"),
-        Cli("Channels.", OF_PICTURES),
+        Cli("Channels.", OF_PICTURES, default="the picture's own"),
     ] = None
     fit: Annotated[
-        str | None, From(PreprocessingConfig, "fit"), Cli("Way to a square.", OF_PICTURES)
+        str | None, From(PreprocessingConfig, "fit"), Cli("Way to a --size.", OF_PICTURES)
     ] = None
     oversample: Annotated[
         float | None,

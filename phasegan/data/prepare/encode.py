@@ -6,8 +6,9 @@ Each of them imports this module: keep its imports small.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from phasegan.fourier.degradation import add_phase_noise, quantise_phase
 from phasegan.fourier.encoding import encode
 from phasegan.fourier.exact_sum import ExactSum
 from phasegan.fourier.phase import PolarSpectrum, analyse
+
+T = TypeVar("T")
 
 
 class Sample(NamedTuple):
@@ -109,17 +112,14 @@ class Encoder:
             The reason where the image cannot be used.
         """
         layout = self.layout
-        try:
+
+        def encode() -> Sample:
             loaded = self.loader.load_fitted(
                 job, layout.shape, layout.channels, layout.bits, self.how
             )
             return _encode_sample(loaded, layout, self.seed)
-        except UnreadableImageError as error:
-            return str(error)
-        except OSError as error:
-            return f"cannot be read ({error.strerror or error})"
-        except MemoryError:
-            return "larger than the memory"
+
+        return reason_or(encode)
 
     def __call__(self, task: ImageBatch) -> BatchResult:
         """Encode images."""
@@ -158,6 +158,29 @@ class Encoder:
             sample.notices,
             value_range(sample.images),
         )
+
+
+def reason_or(work: Callable[[], T]) -> T | str:
+    """Decode or encode an image, or say why it cannot be used.
+
+    Parameters
+    ----------
+    work : callable
+        Takes nothing.
+
+    Returns
+    -------
+    T or str
+        What `work` returns; the reason, in one line, where it raises for the image's sake.
+    """
+    try:
+        return work()
+    except UnreadableImageError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    except MemoryError:
+        return "larger than the memory"
 
 
 def _encode_sample(loaded: LoadedImage, layout: Layout, seed: int) -> Sample:

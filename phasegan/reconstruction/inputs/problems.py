@@ -9,25 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from phasegan.config.options.size import parse_size, rows_columns
 from phasegan.data.hdf5.container import HDF5_SUFFIXES, is_hdf5
 from phasegan.data.hdf5.layout import Layout
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.hdf5.split import Indices, PreparedSplit
-from phasegan.data.prepare.in_memory import encode_images
 from phasegan.errors import InputError
 from phasegan.fourier.encoding import UINT16_CODES, decode, half_steps
 from phasegan.fourier.foreign import PhaseConvention, object_position, parse_place, to_corner
 from phasegan.progress import Progress
 from phasegan.reconstruction.inputs.arrays import is_phase_source, read_phase
+from phasegan.reconstruction.inputs.phase_input import AS_ARRAY, PhaseInput
+from phasegan.reconstruction.inputs.transformed import stack_pictures
 from phasegan.reconstruction.protocol import Observation
-
-_AS_ARRAY = (
-    "If its pixels are the phases, add --as-phases and --units: grey8 where black is −π and white "
-    "π, codes8 where 0 to 255 are 0 to 2π, rad for floats"
-)
 
 
 @dataclass(frozen=True)
@@ -69,28 +64,6 @@ class ArrayOptions:
             unwrapped=bool(self.unwrapped),
             mean_removed=bool(self.mean_removed),
         )
-
-
-@dataclass(frozen=True)
-class PhaseInput:
-    """Phases and where they came from."""
-
-    observation: Observation
-    shape: tuple[int, int]
-    frame: tuple[int, int]
-    data_range: int
-    noise: float
-    sources: list[str] | None = None
-    references: NDArray[np.generic] | None = None
-    file: PreparedFile | None = None
-    single: bool = False
-    """Whether the input had no sample axis."""
-    note: str = ""
-    """A line for users about how the input was read."""
-    convention: PhaseConvention | None = None
-    """How the phases of an array were made; None: as phasegan makes them."""
-    channel_axis: int | None = None
-    """Axis of the channels in estimates that have the input's shape; None: that before rows."""
 
 
 def observe(samples: PreparedSplit, rows: Indices, layout: Layout) -> Observation:
@@ -299,35 +272,32 @@ def load_path(
             )
         raise InputError(
             f"--{option}: for phases in a .npy, .npz or .mat file or FILE.h5::/dataset; of {path} "
-            f"the Fourier transform is taken. {_AS_ARRAY}"
+            f"the Fourier transform is taken. {AS_ARRAY}"
         )
     if path.is_file() and _is_hdf5(path):
         return _load_prepared(path, split, limit, preprocessing)
-    try:
-        if complete_preprocessing is not None:
-            preprocessing = complete_preprocessing(preprocessing)
-        layout, samples = encode_images(path, preprocessing, limit, progress)
-    except InputError as error:
-        if path.suffix.lower() in (".tif", ".tiff"):  # where phases may be floats
-            raise InputError(f"{error}. {_AS_ARRAY}") from None
-        raise
-    codes = np.stack([s.phase for s in samples])
-    undefined = np.stack([s.undefined for s in samples])
-    observation = Observation(
-        decode(codes),
-        ~undefined if undefined.any() else None,
-        half_steps(codes, layout.phase_bits),
-    )
-    return PhaseInput(
-        observation,
-        layout.shape,
-        layout.frame,
-        layout.data_range,
-        layout.phase_noise,
-        [s.source for s in samples],
-        np.stack([s.images for s in samples]) if layout.has_images else None,
-        note=f"{path}: phases are those of its Fourier transform. {_AS_ARRAY}",
-    )
+    return stack_pictures(path, preprocessing, limit, progress, complete_preprocessing)
+
+
+def holds_pictures(source: Any, options: ArrayOptions) -> bool:
+    """Tell a picture or a folder of pictures from phases of any kind.
+
+    Parameters
+    ----------
+    source : Any
+        As `reconstruct` takes it.
+    options : ArrayOptions
+        Options of the user.
+
+    Returns
+    -------
+    bool
+        False for what is not there.
+    """
+    if not isinstance(source, str | os.PathLike) or is_phase_source(os.fspath(source)):
+        return False
+    path = Path(source)
+    return path.exists() and options.first_set() is None and not (path.is_file() and _is_hdf5(path))
 
 
 def _load_prepared(
