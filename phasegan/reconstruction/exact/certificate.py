@@ -181,24 +181,22 @@ def second_singular_value(
     vector = vector / _norm(vector)
     previous, beta = torch.zeros_like(vector), torch.zeros(count, 1, 1, dtype=torch.float64)
     beta = beta.to(solution.device)
-    diagonal: list[Tensor] = []
-    off_diagonal: list[Tensor] = []
+    # one tensor: small ones kept from each step would scatter the heap, 3 GB of it for 1024×1024
+    diagonal, off_diagonal = torch.empty(2, count, steps, dtype=torch.float64).to(solution.device)
     followed = IterationProgress(progress, steps, guess, "step")
     for step in range(1, steps + 1):
         if followed.due():
             followed.report(step)
-        product = operator.normal(vector) - beta * previous
+        product = operator.normal(vector).sub_(beta * previous)
         alpha = inner_product(vector, product)
-        product = product - alpha * vector
-        product = product - null * inner_product(null, product)
+        product.sub_(alpha * vector)
+        product.sub_(null * inner_product(null, product))
         beta = _norm(product)
-        diagonal.append(alpha.flatten())
-        off_diagonal.append(beta.flatten())
-        previous, vector = vector, product / beta.clamp(min=1e-300)
+        diagonal[:, step - 1], off_diagonal[:, step - 1] = alpha.flatten(), beta.flatten()
+        previous, vector = vector, product.div_(beta.clamp(min=1e-300))
         if step % LANCZOS_CHECK:
             continue
-        a = torch.stack(diagonal, 1).cpu().numpy()
-        b = torch.stack(off_diagonal, 1).cpu().numpy()
+        a, b = (values[:, :step].cpu().numpy() for values in (diagonal, off_diagonal))
         unfinished = np.ones(len(index), dtype=bool)
         for i in range(len(index)):
             value, error = _smallest_ritz(a[i], b[i])
@@ -216,8 +214,7 @@ def second_singular_value(
                 previous[selected],
                 beta[selected],
             )
-            diagonal = [value[selected] for value in diagonal]
-            off_diagonal = [value[selected] for value in off_diagonal]
+            diagonal, off_diagonal = diagonal[selected], off_diagonal[selected]
     return singular_values
 
 
