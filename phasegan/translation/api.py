@@ -20,7 +20,8 @@ from phasegan.progress import Progress
 from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import Translator, open_translator
 from phasegan.translation.images import ImageResults, ImageTranslation, PixelOptions
-from phasegan.translation.video.reader import is_video
+from phasegan.translation.video.animation_reader import ANIMATION_FORMATS, is_animation
+from phasegan.translation.video.reader import FORMATS, is_video
 from phasegan.translation.video.temporal import Steadiness, TemporalStabiliser
 
 GPU_BATCH = 8
@@ -85,7 +86,7 @@ def translate(
     skip_existing: bool = False,
     progress: Progress | None = None,
 ) -> TranslateReport:
-    """Translate a picture, a folder of pictures or a film.
+    """Translate a picture, a folder of pictures, a film or an animation.
 
     Pictures may have any size up to `PIL.Image.MAX_IMAGE_PIXELS`, or the environment
     variable PHASEGAN_MAX_PIXELS. Those that do not fit into memory are computed layer by
@@ -98,7 +99,8 @@ def translate(
         A run folder of the preset translation or one-way, a folder with others' weights,
         or one generator's file.
     source : path
-        A picture or array, a folder of them, searched with its subfolders, or a film.
+        A picture or array, a folder of them, searched with its subfolders, a film or an
+        animation.
     output : path
         A file for a file, a folder for a folder; into a folder that is there, a file
         goes under its own name.
@@ -166,10 +168,13 @@ def translate(
     source_path, output_path = Path(source), Path(output)
     if not source_path.exists():
         raise InputError(f"{source_path}: no such picture, folder or film")
-    video = source_path.is_file() and is_video(source_path)
-    _check(source_path, video, depth, alpha, limits, steady)
     if source_path.is_file() and output_path.is_dir():
         output_path = output_path / source_path.name
+    suffix = output_path.suffix.lower()
+    animation = is_animation(source_path) and suffix in {*FORMATS, *ANIMATION_FORMATS}
+    video = animation or (source_path.is_file() and is_video(source_path))
+    holds_alpha = not video or (animation and suffix in ANIMATION_FORMATS)
+    _check(source_path, video, holds_alpha, depth, alpha, limits, steady)
     _check_target(source_path, output_path, overwrite)
     torch_device = choose_device(device)
     translator = open_translator(run, direction, padding, network, batch_norm)
@@ -210,6 +215,7 @@ def translate(
             output_path,
             stabiliser=stabiliser,
             limits=limits,
+            alpha=alpha == "keep",
             batch_size=batch,
             progress=progress,
         )
@@ -274,6 +280,7 @@ def _nearest_folder(folder: Path) -> Path:
 def _check(
     source_path: Path,
     video: bool,
+    holds_alpha: bool,
     depth: str,
     alpha: str,
     limits: tuple[float, float] | None,
@@ -282,10 +289,10 @@ def _check(
     if limits is not None and not limits[0] < limits[1]:
         raise InputError(f"range {limits[0]:g} to {limits[1]:g}: the second must be greater")
     if steady and not video:
-        raise InputError("--steady is for films; leave it out")
+        raise InputError("--steady is for films and animations; leave it out")
     if video and depth == "16":
         raise InputError("--depth 16: films are written with 8 bits; leave it out")
-    if video and alpha == "keep":
+    if alpha == "keep" and not holds_alpha:
         raise InputError("--alpha keep: films are written without alpha; leave it out")
     if source_path.is_file() and not video and source_path.suffix.lower() not in pixel_suffixes():
         raise InputError(f"{source_path}: neither a picture nor a film by its name")

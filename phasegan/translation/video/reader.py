@@ -62,6 +62,15 @@ def require_av() -> Any:
     return av
 
 
+def film_errors() -> tuple[type[Exception], ...]:
+    """Return what writing raises, with and without PyAV."""
+    try:
+        import av
+    except ImportError:
+        return (OSError,)
+    return (OSError, av.error.FFmpegError)
+
+
 def is_video(path: Path) -> bool:
     """Return whether a file is a film by its name.
 
@@ -78,6 +87,14 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
+class ColourMarks(NamedTuple):
+    """What a film says of its colours, as FFmpeg numbers it; 2: nothing."""
+
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+
+
 class DecodedFrame(NamedTuple):
     """A decoded frame.
 
@@ -89,11 +106,14 @@ class DecodedFrame(NamedTuple):
         In units of the film's `time_base`.
     duration : int
         The same.
+    alpha : numpy.ndarray or None
+        uint8, (rows, columns).
     """
 
     pixels: NDArray[np.uint8]
     time: int
     duration: int
+    alpha: NDArray[np.uint8] | None = None
 
 
 class VideoReader:
@@ -166,10 +186,15 @@ class VideoReader:
         return 1 / ratio if self.quarter_turns % 2 else ratio
 
     @property
+    def colours(self) -> ColourMarks:
+        """What the film says of its colours."""
+        context = self.video.codec_context
+        return ColourMarks(context.colorspace, context.color_primaries, context.color_trc)
+
+    @property
     def is_wide_gamut(self) -> bool:
         """Whether colours are coded otherwise than those of other films are."""
-        context = self.video.codec_context
-        return context.color_trc in _HDR or context.color_primaries in _WIDE
+        return self.colours.transfer in _HDR or self.colours.primaries in _WIDE
 
     def notes(self) -> list[str]:
         """Return lines about contents of the film that are not in its frames and its sound."""
@@ -195,6 +220,11 @@ class VideoReader:
             plural = "" if sum(skipped.values()) == 1 else "s"
             lines.append(f"left out: {named} stream{plural}; sound and one picture are taken")
         return lines
+
+    def end_notes(self, alpha: bool) -> list[str]:
+        """Return lines that are known after the last frame; films give no alpha."""
+        losses = self._losses.describe()
+        return [] if losses is None else [losses]
 
     @property
     def losses(self) -> FrameLosses:

@@ -18,7 +18,19 @@ from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import Translator
 from phasegan.translation.tiling.operations import Band
 from phasegan.translation.value_ranges import ValueScales, choose_scales, fit_channels
-from phasegan.translation.video.reader import FORMATS, DecodedFrame, VideoReader, require_av
+from phasegan.translation.video.animation_reader import (
+    ANIMATION_FORMATS,
+    AnimationReader,
+    is_animation,
+)
+from phasegan.translation.video.animation_writer import AnimationWriter
+from phasegan.translation.video.reader import (
+    FORMATS,
+    DecodedFrame,
+    VideoReader,
+    film_errors,
+    require_av,
+)
 from phasegan.translation.video.temporal import Steadiness, SteadinessMeter, TemporalStabiliser
 from phasegan.translation.video.writer import VideoWriter
 
@@ -47,15 +59,15 @@ class VideoResult:
     steadiness: Steadiness
 
 
-def check_video(translator: Translator, output: Path) -> None:
-    """Refuse, before any work, films that cannot be written.
+def check_video(translator: Translator, source: Path, output: Path) -> None:
+    """Refuse, before any work, films and animations that cannot be written.
 
     Parameters
     ----------
     translator : Translator
         The generator and its domains.
-    output : pathlib.Path
-        The film to write.
+    source, output : pathlib.Path
+        The film to read, and the one to write.
 
     Raises
     ------
@@ -63,9 +75,14 @@ def check_video(translator: Translator, output: Path) -> None:
         If the output's suffix is not known, the generator's pictures are neither grey
         nor RGB, or PyAV is not installed.
     """
-    require_av()
-    if output.suffix.lower() not in FORMATS:
-        raise InputError(f"{output}: name the film with one of {', '.join(FORMATS)}")
+    animation, suffix = is_animation(source), output.suffix.lower()
+    if not animation or suffix in FORMATS:
+        require_av()
+    animations = set(ANIMATION_FORMATS) - (set() if animation else {".png"})
+    if suffix not in {*FORMATS, *animations}:
+        raise InputError(
+            f"{output}: name the film with one of {', '.join([*FORMATS, *sorted(animations)])}"
+        )
     for domain in (translator.input_domain, translator.output_domain):
         if domain.channels not in (1, 3):
             raise InputError(
@@ -81,10 +98,11 @@ def translate_video(
     *,
     stabiliser: TemporalStabiliser | None = None,
     limits: tuple[float, float] | None = None,
+    alpha: bool = False,
     batch_size: int = 1,
     progress: Progress,
 ) -> VideoResult:
-    """Translate a film.
+    """Translate a film or an animation.
 
     Parameters
     ----------
@@ -93,11 +111,14 @@ def translate_video(
     runner : GeneratorRunner
         The generator on its device; with the moments of `stabiliser`, if that is given.
     source, output : pathlib.Path
-        Films; the output's suffix is one of `FORMATS` in `reader`.
+        Films or animations; the output's suffix is one of `FORMATS` in `reader` or of
+        `ANIMATION_FORMATS` in `animation_reader`.
     stabiliser : TemporalStabiliser, optional
         Makes the film steadier.
     limits : (float, float), optional
         Values of the frames that are −1 and 1.
+    alpha : bool
+        Whether animations keep their alpha.
     batch_size : int
         Frames that go through together, at most.
     progress : Progress
@@ -115,13 +136,13 @@ def translate_video(
     RunError
         If it cannot be written.
     """
-    check_video(translator, output)
-    av = require_av()
-    with VideoReader(source) as reader, atomic_file(output) as temporary:
-        work = _VideoTranslation(translator, runner, reader, stabiliser, limits, progress)
+    check_video(translator, source, output)
+    kind = AnimationReader if is_animation(source) else VideoReader
+    with kind(source) as reader, atomic_file(output) as temporary:
+        work = _VideoTranslation(translator, runner, reader, stabiliser, limits, alpha, progress)
         try:
             return work.run(temporary, output.suffix.lower(), batch_size)
-        except (av.error.FFmpegError, OSError) as error:
+        except film_errors() as error:
             full = disk_full_reason(error)
             if full is not None:
                 raise DiskFullError(output, full) from None
@@ -134,19 +155,21 @@ class _VideoTranslation:
         self,
         translator: Translator,
         runner: GeneratorRunner,
-        reader: VideoReader,
+        reader: VideoReader | AnimationReader,
         stabiliser: TemporalStabiliser | None,
         limits: tuple[float, float] | None,
+        alpha: bool,
         progress: Progress,
     ) -> None:
         self._translator, self._runner, self._reader = translator, runner, reader
         self._stabiliser, self._progress = stabiliser, progress
+        self._alpha = alpha and isinstance(reader, AnimationReader) and reader.has_alpha
         input_domain, output_domain = translator.input_domain, translator.output_domain
         self._scales: ValueScales = choose_scales(
             _EIGHT_BIT, input_domain, output_domain, "8", limits
         )
         self._meter = SteadinessMeter(reader.frames)
-        self._writer: VideoWriter | None = None
+        self._writer: VideoWriter | AnimationWriter | None = None
         self._shape = (0, 0)
         self._frames = self._odd = 0
 
@@ -181,9 +204,8 @@ class _VideoTranslation:
             finally:
                 if self._writer is not None:
                     self._writer.close(is_complete)
-        losses = self._reader.losses.describe()
-        if losses is not None:
-            self._progress.warn(f"{self._reader.path}: {losses}")
+        for line in self._reader.end_notes(self._alpha):
+            self._progress.warn(f"{self._reader.path}: {line}")
         return VideoResult(self._frames, *self._shape, self._meter.result())
 
     def _open(self, frame: DecodedFrame, temporary: Path, suffix: str) -> bool:
@@ -192,7 +214,7 @@ class _VideoTranslation:
         if self._writer is None:
             self._runner.check_size(rows, columns)
             self._shape = rows, columns
-            self._writer = VideoWriter(temporary, suffix, self._reader, self._shape, self._progress)
+            self._writer = self._new_writer(temporary, suffix)
         elif self._shape != (rows, columns):
             self._odd += 1
             if self._odd > _MAX_ODD_FRAMES:
@@ -204,6 +226,14 @@ class _VideoTranslation:
             return False
         self._odd = 0
         return True
+
+    def _new_writer(self, temporary: Path, suffix: str) -> VideoWriter | AnimationWriter:
+        source, shape = self._reader, self._shape
+        if suffix in ANIMATION_FORMATS:
+            return AnimationWriter(temporary, suffix, source, shape, self._progress, self._alpha)
+        if isinstance(source, AnimationReader) and source.plays != 1:
+            self._progress.say(f"{suffix} has no place for repeats: it plays once")
+        return VideoWriter(temporary, suffix, source, shape, self._progress)
 
     def _copy(self, audio: list[Any]) -> None:
         if self._writer is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasegan.progress import Progress
+from phasegan.translation.video.animation_reader import AnimationReader
 from phasegan.translation.video.audio import AudioTrack
 from phasegan.translation.video.reader import (
     BT601,
@@ -38,7 +39,7 @@ class VideoWriter:
         Where; any name.
     suffix : str
         That of the final name, which says the format.
-    source : VideoReader
+    source : VideoReader or AnimationReader
         The film whose rate, time stamps and sound it takes.
     shape : (int, int)
         Rows and columns.
@@ -55,7 +56,7 @@ class VideoWriter:
         self,
         path: Path,
         suffix: str,
-        source: VideoReader,
+        source: VideoReader | AnimationReader,
         shape: tuple[int, int],
         progress: Progress,
     ) -> None:
@@ -78,16 +79,12 @@ class VideoWriter:
         context = stream.codec_context
         self._base = 1 / source.rate if self._fixed else source.time_base
         context.time_base = stream.time_base = self._base
-        source_context = source.video.codec_context
-        coded_matrix = colour_matrix(source_context.colorspace, shape[0])
+        marks = source.colours
+        coded_matrix = colour_matrix(marks.matrix, shape[0])
         self._colours = coded_matrix if coded_matrix in (BT709, BT2020) else BT601
         context.colorspace = self._colours
         context.color_range = _LIMITED
-        if source.is_wide_gamut:
-            context.color_primaries, context.color_trc = (
-                source_context.color_primaries,
-                source_context.color_trc,
-            )
+        context.color_primaries, context.color_trc = marks.primaries, marks.transfer
         if source.aspect not in (None, 1):
             context.sample_aspect_ratio = source.aspect
             if codec == "libvpx-vp9":  # which has no place for it, and PyAV reaches no other
