@@ -196,8 +196,8 @@ def test_hdr_is_said_and_the_marks_are_true(identity, tmp_path, heard, transfer,
     assert np.abs(levels[0].mean((0, 1)) - levels[1].mean((0, 1))).max() < 2
 
 
-def test_other_films_are_marked_as_before(identity, tmp_path, heard):
-    marks = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
+def test_films_without_marks_of_primaries_get_none(identity, tmp_path, heard):
+    marks = {"colorspace": 1, "color_range": 1}
     write_film(tmp_path / "a.mp4", count=3, **marks)
     translate(identity, tmp_path / "a.mp4", tmp_path / "b.mp4", progress=heard)
     with av.open(str(tmp_path / "b.mp4")) as container:

@@ -260,3 +260,59 @@ def test_sound_tracks_keep_language_and_disposition(identity, tmp_path, suffix):
     with av.open(str(tmp_path / f"b{suffix}")) as result:
         marks = [(s.language, bool(s.disposition & default)) for s in result.streams.audio]
     assert marks == [("deu", False), ("fra", True)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize(
+    ("matrix", "turn"),
+    [
+        ((1, 0, 0, 1), lambda x: x),
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((-1, 0, 0, -1), lambda x: np.rot90(x, 2)),
+        ((0, 1, -1, 0), lambda x: np.rot90(x, -1)),
+        ((0, -1, 1, 0), np.rot90),
+        ((0, 1, 1, 0), lambda x: x.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda x: np.rot90(x, 2).swapaxes(0, 1)),
+    ],
+)
+def test_turned_and_mirrored_films_become_upright(identity, tmp_path, matrix, turn, suffix):
+    pixels = np.full((48, 64, 3), 40, np.uint8)
+    pixels[:16, :16] = 210, 60, 60
+    pixels[:16, 48:] = 60, 190, 60
+    a, b, c, d = (entry << 16 for entry in matrix)
+    with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
+        video = container.add_stream("libx264", rate=RATE)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        video.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        video.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
+        for _ in range(3):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(video.encode())
+    translate(identity, tmp_path / f"a{suffix}", tmp_path / "b.mp4")
+    made, expected = contents(tmp_path / "b.mp4")[1][1], turn(pixels)
+    assert made.shape == expected.shape
+    assert np.abs(made.astype(int) - expected).mean() < 6
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        frame = next(container.decode(video=0))
+        assert frame.side_data.get("DISPLAYMATRIX") is None
+        ratio = container.streams.video[0].sample_aspect_ratio
+        assert ratio == (Fraction(3, 4) if matrix[0] == 0 else Fraction(4, 3))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize(("matrix", "primaries", "transfer"), [(1, 1, 1), (5, 5, 6), (1, 1, 13)])
+def test_marks_of_usual_colours_are_kept(identity, tmp_path, suffix, matrix, primaries, transfer):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        video = container.add_stream("libx264", rate=RATE)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        context = video.codec_context
+        context.colorspace, context.color_primaries = matrix, primaries
+        context.color_trc = transfer
+        for i in range(3):
+            pixels = colours((48, 64), i).astype(np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(video.encode())
+    translate(identity, tmp_path / "a.mp4", tmp_path / f"b{suffix}")
+    with VideoReader(tmp_path / f"b{suffix}") as film:
+        assert film.colours == (matrix, primaries, transfer)

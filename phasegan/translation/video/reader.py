@@ -156,8 +156,7 @@ class VideoReader:
         self._counted = self.container.format.name == "avi"  # its frames have no times of their own
         self._last: int | None = None
         self._losses = FrameLosses(self.video, self.time_base, self._end())
-        self.quarter_turns = 0
-        """Quarter turns that make frames upright."""
+        self._sideways = False
 
     def __enter__(self) -> VideoReader:
         return self
@@ -183,7 +182,7 @@ class VideoReader:
         ratio = self.video.sample_aspect_ratio
         if not ratio:
             return None
-        return 1 / ratio if self.quarter_turns % 2 else ratio
+        return 1 / ratio if self._sideways else ratio
 
     @property
     def colours(self) -> ColourMarks:
@@ -307,14 +306,29 @@ class VideoReader:
         pixels: Any = frame.to_ndarray(
             format="rgb24", src_colorspace=colours, interpolation=conversion_flags()
         )
-        self.quarter_turns = round((frame.rotation or 0) / 90) % 4
+        upright, self._sideways = _upright(pixels, frame.side_data.get("DISPLAYMATRIX"))
         step = self._step
         time = None if self._counted else frame.pts
         if time is None or (self._last is not None and time <= self._last):
             time = 0 if self._last is None else self._last + step
         self._last = time
-        upright = np.ascontiguousarray(np.rot90(pixels, self.quarter_turns))
         return DecodedFrame(upright, time, frame.duration or step)
+
+
+def _upright(pixels: NDArray[np.uint8], matrix: Any) -> tuple[NDArray[np.uint8], bool]:
+    """Turn and mirror a frame as a display matrix says, and tell whether its sides are exchanged.
+
+    A pixel at (x, y) is shown at (a x + c y, b x + d y), by entries 0, 1, 3 and 4 of nine;
+    what is not a quarter turn is taken for the nearest.
+    """
+    if matrix is None:
+        return pixels, False
+    a, b, _, c, d = np.frombuffer(matrix, "=i4")[:5].tolist()
+    sideways = abs(b) + abs(c) > abs(a) + abs(d)
+    if sideways:
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    upright = pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(upright), sideways
 
 
 def _error_text(error: Exception) -> str:
