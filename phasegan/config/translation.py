@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from phasegan.config.reading import FileReading
 from phasegan.config.run import LossConfig, OptimiserConfig, Positive, TrainConfig
 from phasegan.config.settings import Settings
 
@@ -52,7 +53,7 @@ class DomainConfig(Settings):
         return self
 
 
-class PicturesConfig(Settings):
+class PicturesConfig(FileReading):
     """The two domains, and how their pictures become squares of one size."""
 
     a: DomainConfig

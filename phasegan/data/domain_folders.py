@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 
 from phasegan.data.hdf5.pair_layout import DOMAIN_NAMES
 from phasegan.data.hdf5.pair_reader import PairFile
-from phasegan.data.images.decoding import pixel_suffixes, read_full_depth
-from phasegan.data.images.notices import ignored_lines
+from phasegan.data.images.decoding import file_suffix, page_count, pixel_suffixes, read_full_depth
+from phasegan.data.images.notices import found_lines, ignored_lines
 from phasegan.data.images.pixel_format import PixelFormat
 from phasegan.data.images.pixels import DecodedImage, UnreadableImageError, set_pixel_limit
+from phasegan.data.images.reading import (
+    DEFAULT,
+    PAGE_MARK,
+    Reading,
+    page_name,
+    pages_of,
+    values_digest,
+)
 from phasegan.errors import InputError, printable
 from phasegan.io.untrusted import UnreadableFileError, read_regular, walk
 from phasegan.progress import Progress
@@ -79,6 +87,20 @@ class ImageSet(Protocol):
             None where images have no files of their own.
         """
 
+    def location(self, index: int) -> str | None:
+        """Return the file of an image, and its page in it, as `split_page` reads it.
+
+        Parameters
+        ----------
+        index : int
+            From 0.
+
+        Returns
+        -------
+        str or None
+            None where images have no files of their own.
+        """
+
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of the file that an image came from.
 
@@ -107,6 +129,8 @@ class FolderImages(ImageSet):
     ----------
     root : path
         The folder.
+    reading : Reading
+        Pages, axes and missing values.
 
     Raises
     ------
@@ -114,23 +138,32 @@ class FolderImages(ImageSet):
         If it is not there, or holds no image.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, reading: Reading = DEFAULT) -> None:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder")
         set_pixel_limit()
         suffixes, self.label, self.root = pixel_suffixes(), str(root), root
+        self.reading = reading
         linked: list[str] = []
-        self._paths: list[Path] = []
+        followed: list[str] = []
+        paths: list[Path] = []
         others: list[Path] = []
-        for path in walk(root, linked):
-            (self._paths if path.suffix.lower() in suffixes else others).append(path)
-        self._paths.sort()
+        for path in walk(root, linked, followed):
+            (paths if file_suffix(path.name) in suffixes else others).append(path)
+        paths.sort()
+        self.followed = sorted(os.path.relpath(path, root) for path in followed)
         self.linked = sorted(os.path.relpath(path, root) for path in linked)
         self.ignored = sorted(path.relative_to(root).as_posix() for path in others)
-        if not self._paths:
+        if not paths:
             hints = "".join(f"; {line}" for line in self.ignored_lines())
             raise InputError(f"{root}: no pictures in it or below it{hints}")
-        self.names = [path.relative_to(root).as_posix() for path in self._paths]
+        self._locations = [
+            (path, page) for path in paths for page in pages_of(page_count(path, reading))
+        ]
+        self.stacks = sum(page == 0 for _, page in self._locations)
+        self.names = [
+            page_name(path.relative_to(root).as_posix(), page) for path, page in self._locations
+        ]
         self.pixel_format: PixelFormat | None = None
 
     def ignored_lines(self) -> list[str]:
@@ -139,23 +172,30 @@ class FolderImages(ImageSet):
 
     def read(self, index: int) -> DecodedImage:
         """Decode one image."""
-        return read_full_depth(self._paths[index])
+        return read_full_depth(*self._locations[index], self.reading)
 
     def path(self, index: int) -> Path:
         """Return the file of an image."""
-        return self._paths[index]
+        return self._locations[index][0]
+
+    def location(self, index: int) -> str:
+        """Return the file of an image, and its page in it."""
+        path, page = self._locations[index]
+        return str(path) if page is None else f"{path}{PAGE_MARK}{page}"
 
     def source_sha256(self, index: int) -> str:
-        """Return the SHA-256 of an image's file; it raises as `read` does."""
+        """Return the SHA-256 of an image's file or page; it raises as `read` does."""
+        if self._locations[index][1] is not None:
+            return values_digest(self.read(index))
         try:
-            return hashlib.sha256(read_regular(self._paths[index])).hexdigest()
+            return hashlib.sha256(read_regular(self.path(index))).hexdigest()
         except UnreadableFileError as error:
             raise UnreadableImageError(str(error)) from None
 
     def digest(self) -> str:
         """Return the SHA-256 over relative paths and sizes."""
         digest = hashlib.sha256()
-        for name, path in zip(self.names, self._paths, strict=True):
+        for name, (path, _) in zip(self.names, self._locations, strict=True):
             size = path.stat().st_size if path.exists() else "missing"
             digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
@@ -216,6 +256,15 @@ class ImageSubset(ImageSet):
         """Return the file of an image."""
         return self._set.path(self._rows[index])
 
+    def location(self, index: int) -> str | None:
+        """Return the file of an image, and its page in it."""
+        return self._set.location(self._rows[index])
+
+    @property
+    def reading(self) -> Reading:
+        """How its files are read."""
+        return getattr(self._set, "reading", DEFAULT)
+
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of the file that an image came from; it raises as `read` does."""
         return self._take(self._set.source_sha256, index)
@@ -241,6 +290,8 @@ class ImageSubset(ImageSet):
         """
         for line in self.ignored_lines():
             progress.warn(f"{self.label}: {line}")
+        for line in found_lines(self._set, len(self._set.names)):
+            progress.say(f"{self.label}: {line}")
 
     def digest(self) -> str:
         """Return a digest of the set and of the selection."""
@@ -310,6 +361,7 @@ def open_domains(
     folder: str | os.PathLike[str] | None = None,
     domain_a: str | os.PathLike[str] | None = None,
     domain_b: str | os.PathLike[str] | None = None,
+    reading: Reading = DEFAULT,
 ) -> DomainPair:
     """Open two domains of images.
 
@@ -321,6 +373,8 @@ def open_domains(
     domain_a, domain_b : path, optional
         The domains' own folders instead, each with images, or with `train` and
         perhaps `test` in it.
+    reading : Reading
+        Pages, axes and missing values of the files.
 
     Returns
     -------
@@ -346,15 +400,15 @@ def open_domains(
                 f"{root}: holds no {' and no '.join(missing)}; two domains are folders trainA and "
                 "trainB in it, or --domain-a DIR --domain-b DIR"
             )
-        train = tuple(ImageSubset(FolderImages(root / name)) for name in TRAIN_NAMES)
+        train = tuple(ImageSubset(FolderImages(root / name, reading)) for name in TRAIN_NAMES)
         test = tuple(
-            ImageSubset(FolderImages(root / name)) if (root / name).is_dir() else None
+            ImageSubset(FolderImages(root / name, reading)) if (root / name).is_dir() else None
             for name in TEST_NAMES
         )
         return DomainPair(root.resolve().name, (train[0], train[1]), (test[0], test[1]))
     if domain_a is None or domain_b is None:
         raise InputError("two domains are --domain-a DIR and --domain-b DIR: give both")
-    folders = [_own_folder(Path(root)) for root in (domain_a, domain_b)]
+    folders = [_own_folder(Path(root), reading) for root in (domain_a, domain_b)]
     a, b = (Path(root).resolve().name for root in (domain_a, domain_b))
     return DomainPair(
         f"{a}-{b}",
@@ -389,11 +443,11 @@ def _from_file(path: Path) -> DomainPair:
     )
 
 
-def _own_folder(root: Path) -> tuple[ImageSubset, ImageSubset | None]:
+def _own_folder(root: Path, reading: Reading) -> tuple[ImageSubset, ImageSubset | None]:
     if (root / "train").is_dir():
         test = root / "test"
         return (
-            ImageSubset(FolderImages(root / "train")),
-            ImageSubset(FolderImages(test)) if test.is_dir() else None,
+            ImageSubset(FolderImages(root / "train", reading)),
+            ImageSubset(FolderImages(test, reading)) if test.is_dir() else None,
         )
-    return ImageSubset(FolderImages(root)), None
+    return ImageSubset(FolderImages(root, reading)), None

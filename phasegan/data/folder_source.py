@@ -5,28 +5,41 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+import math
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from phasegan.config.options.size import rows_columns
+from phasegan.data.file_loader import FileLoader, file_sha256, is_plain_file
 from phasegan.data.images.decoding import (
+    DEEP_SUFFIXES,
     PNG_SIGNATURE,
+    STACK_SUFFIXES,
     bit_depth,
+    file_suffix,
     image_suffixes,
-    read_fitted,
-    read_image,
+    is_array,
+    page_count,
+    read_full_depth,
 )
-from phasegan.data.images.notices import ImageNotices, ignored_lines
-from phasegan.data.images.pixels import Pixels, UnreadableImageError, set_pixel_limit
+from phasegan.data.images.notices import ignored_lines
+from phasegan.data.images.pixels import UnreadableImageError, set_pixel_limit
+from phasegan.data.images.reading import (
+    DEFAULT,
+    Reading,
+    locations,
+    page_name,
+    split_page,
+    values_digest,
+)
 from phasegan.data.sources import (
     SPLITS,
-    LoadedImage,
-    Loader,
     PhotographCrops,
     Source,
     SourceItem,
@@ -35,13 +48,13 @@ from phasegan.data.sources import (
 )
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
-from phasegan.io.untrusted import points_to_folder, read_head
+from phasegan.io.untrusted import leads_back, points_to_folder, read_head
 
 if TYPE_CHECKING:
     from phasegan.data.recipes import Recipe
 
 DEFAULT_CROPS = {"train": 200, "test": 50}
-_FORMAT = "phasegan list of pictures 2"
+_FORMAT = "phasegan list of pictures 3"
 _BLOCK = 128
 """Paths in a block of a list."""
 _RUN = 2**15
@@ -73,30 +86,6 @@ class PathList:
         return os.fsdecode(zlib.decompress(block)).split("\0")
 
 
-@dataclass(frozen=True)
-class FileLoader(Loader):
-    """Loader of files below a folder: a job is the path from there."""
-
-    root: Path
-
-    def load(self, job: str) -> LoadedImage:
-        """Read and decode one image."""
-        return self._loaded(job, read_image)
-
-    def load_fitted(
-        self, job: str, shape: tuple[int, int], channels: str, bits: int, how: str
-    ) -> LoadedImage:
-        """Read, decode and fit one image."""
-        return self._loaded(
-            job, lambda data, notes: read_fitted(data, shape, channels, bits, how, notes)
-        )
-
-    def _loaded(self, job: str, decode: Callable[[bytes, ImageNotices], Pixels]) -> LoadedImage:
-        data, notes = read_file(os.path.join(self.root, job)), ImageNotices()
-        pixels, sha256 = decode(data, notes), hashlib.sha256(data).hexdigest()
-        return LoadedImage(safe_name(job), pixels, sha256, tuple(sorted(notes.notices)))
-
-
 class ImageFolder(Source):
     """Images in a folder and the folders below it.
 
@@ -104,7 +93,9 @@ class ImageFolder(Source):
     ----------
     root : path
         The folder. Where it holds `train` and `test`, those are the split and
-        everything else in it is ignored.
+        everything else in it is ignored. Arrays are images where there are no others.
+    reading : Reading
+        Pages, axes, missing values and limits.
 
     Raises
     ------
@@ -114,10 +105,12 @@ class ImageFolder(Source):
 
     external = True
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], reading: Reading = DEFAULT) -> None:
         super().__init__(str(root))
         set_pixel_limit()
-        self.root = Path(root)
+        self.root, self.reading = Path(root), reading
+        self._seen: set[tuple[int, int]] = set()
+        self._suffixes = image_suffixes()
         self._depth: int | None = None
         self._listing: str | None = None
         self._max_name_bytes: int | None = None
@@ -126,12 +119,25 @@ class ImageFolder(Source):
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder")
         presplit = all((self.root / name).is_dir() for name in SPLITS)
-        self._names = PathList(self._walk(SPLITS if presplit else (None,)))
+        splits = SPLITS if presplit else (None,)
+        self._names = PathList(self._walk(splits))
+        if not self._names.blocks and self._arrays:
+            self._begin(DEEP_SUFFIXES)
+            self._names = PathList(self._walk(splits))
         self.linked.sort()
+        self.followed.sort()
         if not self._names.blocks:
             ignored = f" ({self.ignored} other files)" if self.ignored else ""
             hints = "".join(f"; {line}" for line in ignored_lines(self.linked, ()))
             raise InputError(f"{root}: no pictures in it or below it{ignored}{hints}")
+
+    _arrays = 0
+    """Arrays beside images, which are ignored."""
+
+    def _begin(self, suffixes: frozenset[str]) -> None:
+        """Forget a walk, for another one."""
+        self._suffixes, self._folders, self._splits = suffixes, [], {}
+        self._seen, self.ignored, self.linked, self.followed, self.unlisted = set(), 0, [], [], []
 
     def _walk(self, splits: Iterable[str | None]) -> Iterator[str]:
         """Yield paths from the root, in each split ordered as tuples of their parts."""
@@ -146,21 +152,32 @@ class ImageFolder(Source):
                     if path.endswith("\0"):
                         pending.append((path[:-1], self._entries(path[:-1])))
                         break
-                    count += 1
-                    yield path
+                    for location in self._locations(path):
+                        count += 1
+                        yield location
                 else:
                     pending.pop()
             self._splits[split] = range(start, count)
 
+    def _locations(self, path: str) -> Iterator[str]:
+        """Yield the images of a file."""
+        count = page_count(self.root / path, self.reading)
+        self.stacks += count is not None
+        return locations(path, count)
+
     def _entries(self, folder: str) -> Iterator[str]:
         """Yield the names of a folder's images and, each ended by a zero, folders, in order."""
         try:
-            mtime = os.stat(os.path.join(self.root, folder)).st_mtime_ns
+            status = os.stat(os.path.join(self.root, folder))
+            if (status.st_dev, status.st_ino) in self._seen:
+                self.linked.append(safe_name(folder))
+                return
+            self._seen.add((status.st_dev, status.st_ino))
             entries = os.scandir(os.path.join(self.root, folder))
         except OSError as error:
             self.unlisted.append((safe_name(folder), error.strerror or "cannot be listed"))
             return
-        self._folders.append((folder, mtime))
+        self._folders.append((folder, status.st_mtime_ns))
         folders: list[str] = []
         with entries:
             names = self._images(folder, entries, folders)
@@ -171,20 +188,25 @@ class ImageFolder(Source):
     def _images(
         self, folder: str, entries: Iterable[os.DirEntry[str]], folders: list[str]
     ) -> Iterator[str]:
-        """Yield names of images, collect folders and count the others; no link is followed."""
-        suffixes = image_suffixes()
+        """Yield names of images, collect folders and count the others."""
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 folders.append(f"{entry.name}\0")
             elif _is_file(entry):
-                if os.path.splitext(entry.name)[1].lower() in suffixes:
+                if file_suffix(entry.name) in self._suffixes:
                     yield entry.name
                 else:
                     self.ignored += 1
+                    self._arrays += is_array(entry.name)
             elif points_to_folder(entry):
-                self.linked.append(safe_name(os.path.join(folder, entry.name)))
+                shown = safe_name(os.path.join(folder, entry.name))
+                if leads_back(os.path.join(self.root, folder, entry.name), str(self.root)):
+                    self.linked.append(shown)
+                else:
+                    self.followed.append(shown)
+                    folders.append(f"{entry.name}\0")
 
     def splits(self) -> dict[str | None, range]:
         """Return ranges in the order of paths."""
@@ -193,7 +215,8 @@ class ImageFolder(Source):
     def item(self, number: int) -> SourceItem:
         """Find the split by the number."""
         split = next(split for split, numbers in self._splits.items() if number in numbers)
-        return SourceItem(safe_name(self._names[number]), split, number)
+        name, page = split_page(self._names[number])
+        return SourceItem(page_name(safe_name(name), page), split, number)
 
     def job(self, number: int) -> str:
         """Return the path from the folder."""
@@ -201,12 +224,13 @@ class ImageFolder(Source):
 
     def loader(self) -> FileLoader:
         """Return the loader of files."""
-        return FileLoader(self.root)
+        return FileLoader(self.root, self.reading._replace(limits=self.limits()))
 
     def depth(self) -> int:
         """Read the headers, once."""
         if self._depth is None:
-            self._depth = 16 if any(map(self.is_deep, self._names)) else 8
+            deep = self.limits() is not None or any(map(self.is_deep, self._names))
+            self._depth = 16 if deep else 8
         return self._depth
 
     def is_deep(self, name: str) -> bool:
@@ -222,8 +246,12 @@ class ImageFolder(Source):
         bool
             False where it cannot be read.
         """
+        name, page = split_page(name)
         path = os.path.join(self.root, name)
         try:
+            if page is not None or is_array(name):
+                image = read_full_depth(Path(path), page, self.reading)
+                return image.pixels.dtype != np.uint8
             data = read_head(path, 32)
             if data[:2] != b"\xff\xd8" and not data.startswith(PNG_SIGNATURE):
                 data = read_file(path)
@@ -231,16 +259,46 @@ class ImageFolder(Source):
             return False
         return bit_depth(data) == 16
 
+    def limits(self) -> tuple[float, float] | None:
+        """Return those that were asked for, or the least and largest value of other numbers."""
+        if self.reading.limits is not None:
+            return self.reading.limits
+        if self._limits is None:
+            self._limits = (self._value_range(),)
+        return self._limits[0]
+
+    _limits: tuple[tuple[float, float] | None] | None = None
+
+    def _value_range(self) -> tuple[float, float] | None:
+        """Return the range of values of images none of which has 8 or 16 bit, else None."""
+        low, high = math.inf, -math.inf
+        for location in self._names:
+            name, page = split_page(location)
+            if file_suffix(name) not in STACK_SUFFIXES | DEEP_SUFFIXES:
+                return None
+            path = os.path.join(self.root, name)
+            try:
+                if page is None and not is_array(name) and is_plain_file(path):
+                    return None
+                pixels = read_full_depth(Path(path), page, self.reading).pixels
+            except (OSError, InputError):
+                continue  # it is named when it is loaded
+            if pixels.dtype.kind != "f":
+                return None
+            low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
+        return (low, high) if low < high else None
+
     def listing(self) -> str:
         """Hash relative paths and sizes, once."""
         if self._listing is None:
             digest = hashlib.sha256()
-            for name in self._names:
+            for location in self._names:
+                name, page = split_page(location)
                 try:
                     size = os.stat(os.path.join(self.root, name)).st_size
                 except OSError:
                     size = -1  # it is named when it is loaded
-                digest.update(f"{safe_name(name)}\0{size}\n".encode())
+                digest.update(f"{page_name(safe_name(name), page)}\0{size}\n".encode())
             self._listing = digest.hexdigest()
         return self._listing
 
@@ -251,12 +309,15 @@ class ImageFolder(Source):
         return self._max_name_bytes
 
     def sha256(self, number: int) -> str:
-        """Hash the file."""
+        """Hash the file, or the values of one of its pictures."""
+        name, page = split_page(self._names[number])
+        path = os.path.join(self.root, name)
         try:
-            data = read_file(os.path.join(self.root, self._names[number]))
+            if page is None:
+                return file_sha256(path)
+            return values_digest(read_full_depth(Path(path), page, self.reading))
         except (OSError, UnreadableImageError):
             return ""
-        return hashlib.sha256(data).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the list of images, for other jobs over the same folder.
@@ -274,6 +335,10 @@ class ImageFolder(Source):
             ],
             "ignored": self.ignored,
             "linked": self.linked,
+            "followed": self.followed,
+            "stacks": self.stacks,
+            "reading": self.reading,
+            "limits": self.limits(),
             "unlisted": self.unlisted,
             "depth": self.depth(),
             "listing": self.listing(),
@@ -290,7 +355,9 @@ class ImageFolder(Source):
             stream.writelines(parts)
 
     @classmethod
-    def restore(cls, root: str | os.PathLike[str], path: Path) -> ImageFolder | None:
+    def restore(
+        cls, root: str | os.PathLike[str], path: Path, reading: Reading = DEFAULT
+    ) -> ImageFolder | None:
         """Read a list that another job wrote.
 
         A folder that names came to or went from since then shows it by its time of change,
@@ -302,6 +369,8 @@ class ImageFolder(Source):
             The folder of images.
         path : pathlib.Path
             The list's file.
+        reading : Reading
+            As of the folder; a list of another one is out of date.
 
         Returns
         -------
@@ -321,7 +390,13 @@ class ImageFolder(Source):
                 names = PathList()
                 names.blocks = [stream.read(size) for size in head["blocks"]]
             folder = cls.__new__(cls)
-            folder.root, folder.label = Path(root), str(root)
+            if head["reading"] != json.loads(json.dumps(reading)):
+                return None
+            folder.root, folder.label, folder.reading = Path(root), str(root), reading
+            limits = head["limits"]
+            folder._limits = (None if limits is None else (float(limits[0]), float(limits[1])),)
+            folder.followed = list(map(str, head["followed"]))
+            folder.stacks = int(head["stacks"])
             folder._splits = {split: range(a, b) for split, a, b in head["splits"]}
             folder.ignored, folder._depth = int(head["ignored"]), int(head["depth"])
             folder.linked = list(map(str, head["linked"]))
@@ -354,10 +429,12 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 class ImageFile(ImageFolder):
     """A single image, whatever its suffix."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: Reading = DEFAULT) -> None:
         Source.__init__(self, str(path))
-        self.root, self._names = path.parent, PathList([path.name])
-        self._splits, self._folders = {None: range(1)}, []
+        self.root, self.reading = path.parent, reading
+        names = list(self._locations(path.name))
+        self._names = PathList(names)
+        self._splits, self._folders = {None: range(len(names))}, []
         self._depth = self._listing = self._max_name_bytes = None
 
 
@@ -380,7 +457,7 @@ def open_source(recipe: Recipe) -> Source:
         If the folder or a photograph is missing, or images are given as an array.
     """
     if recipe.source.kind == "folder":
-        return ImageFolder(recipe.source.path)
+        return ImageFolder(recipe.source.path, Reading.of(recipe.reading))
     if recipe.source.kind == "array":
         raise InputError(f"recipe {recipe.name}: arrays are given to phasegan.prepare, not named")
     split, shape = recipe.split, rows_columns(recipe.preprocessing.size)

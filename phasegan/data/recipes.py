@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from phasegan.config.options.size import rows_columns
 from phasegan.config.preprocessing import PreprocessingConfig
 from phasegan.config.preprocessing import SplitConfig as Split
+from phasegan.config.reading import ReadingConfig
 from phasegan.config.settings import Settings, build, read_toml
 from phasegan.data.hdf5.layout import Layout
 from phasegan.errors import InputError
@@ -165,6 +166,7 @@ class Recipe(Settings):
     source: Annotated[FolderSource | PhotographSource | ArraySource, Field(discriminator="kind")]
     preprocessing: Preprocessing = Preprocessing()
     split: Split = Split()
+    reading: ReadingConfig = ReadingConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -330,7 +332,7 @@ def override(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
         Where to start.
     changes : dict
         Any of size, channels, fit, oversample, phase_dtype, phase_noise, phase_bits,
-        images, samples, test, seed.
+        images, samples, test, seed, pages, channel_axis, variable, nodata, limits.
 
     Returns
     -------
@@ -344,7 +346,11 @@ def override(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
     """
     options = {key: value for key, value in changes.items() if value is not None}
     values = recipe.model_dump()
-    for section, model in (("preprocessing", Preprocessing), ("split", Split)):
+    for section, model in (
+        ("preprocessing", Preprocessing),
+        ("split", Split),
+        ("reading", ReadingConfig),
+    ):
         names = [key for key in options if key in model.model_fields]
         values[section] |= {key: options.pop(key) for key in names}
         values[section] = build(model, values[section], "prepare").model_dump()

@@ -111,7 +111,11 @@ class Source(ABC):
         self.ignored = 0
         """Files that are not images by their name."""
         self.linked: list[str] = []
-        """Links to folders, which are not followed."""
+        """Links that lead to folders that are read anyway."""
+        self.followed: list[str] = []
+        """Links to other folders, whose images are read."""
+        self.stacks = 0
+        """Files of several images."""
         self.unlisted: list[tuple[str, str]] = []
         """Name of each folder that cannot be listed, and why."""
 
@@ -156,6 +160,10 @@ class Source(ABC):
     @abstractmethod
     def depth(self) -> int:
         """Return 16 if any image has more than 8 bits, else 8."""
+
+    def limits(self) -> tuple[float, float] | None:
+        """Return the least and the largest value, if no image has 8 or 16 bit; else None."""
+        return None
 
     @abstractmethod
     def listing(self) -> str:

@@ -18,6 +18,7 @@ from phasegan.config.translation import TranslationConfig
 from phasegan.data.domain_folders import DomainPair, ImageSubset, open_domains
 from phasegan.data.domain_scan import centre_squares, domain_format
 from phasegan.data.images.pixel_format import PixelFormat
+from phasegan.data.images.reading import Reading
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.evaluation.run_entries import run_label
@@ -225,8 +226,9 @@ def score_translations(
         raise InputError("no run to score: give --run RUN")
     chosen = choose_device(device)
     measure = None if features is None else _Features(features, seed, chosen.type)
-    domains = open_domains(data, domain_a, domain_b)
     opened = [TranslationRun(run, chosen) for run in runs]
+    reading = Reading.of(opened[0].config.data)
+    domains = open_domains(data, domain_a, domain_b, reading)
     sizes = {run.config.size for run in opened}
     if size is None and len(sizes) > 1:
         raise InputError(

@@ -131,18 +131,48 @@ def read_regular(path: str | os.PathLike[str], most: int = MAX_IMAGE_BYTES) -> b
     return data
 
 
-def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Iterator[Path]:
+def leads_back(link: str, root: str) -> bool:
+    """Tell a link to a folder that is read anyway, or to one around it.
+
+    Parameters
+    ----------
+    link : str
+        Path of a link to a folder.
+    root : str
+        Folder that is searched.
+
+    Returns
+    -------
+    bool
+        Whether it leads into `root`, or to a folder that holds `root` or the link.
+    """
+    target, root = os.path.realpath(link), os.path.realpath(root)
+    holder = os.path.realpath(os.path.dirname(link))
+    return _inside(target, root) or _inside(root, target) or _inside(holder, target)
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def walk(
+    root: str | os.PathLike[str],
+    linked: list[str] | None = None,
+    followed: list[str] | None = None,
+) -> Iterator[Path]:
     """Yield all files below a folder that are not hidden, in any order.
 
-    Links to folders are not followed, so that they cannot loop; pipes, sockets and dangling links
-    are yielded, to be refused when they are opened.
+    Links to folders are followed, unless they lead back; what several lead to is yielded once.
+    Pipes, sockets and dangling links are yielded, to be refused when they are opened.
 
     Parameters
     ----------
     root : path
         The folder.
     linked : list of str, optional
-        Gets the path of each link to a folder.
+        Gets the path of each link that leads to a folder that is read anyway.
+    followed : list of str, optional
+        Gets the path of each other link to a folder.
 
     Yields
     ------
@@ -155,22 +185,33 @@ def walk(root: str | os.PathLike[str], linked: list[str] | None = None) -> Itera
         If a folder cannot be listed: its files would be missing without a word. The
         message names it.
     """
-    folders = [os.fspath(root)]
+    top = os.fspath(root)
+    folders, seen = [(top, False)], set[tuple[int, int]]()
     while folders:
-        folder = folders.pop()
+        folder, link = folders.pop()
+        below: list[tuple[str, bool]] = []
         try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen or (link and leads_back(folder, top)):
+                if linked is not None:
+                    linked.append(folder)
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            if link and followed is not None:
+                followed.append(folder)
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    elif not points_to_folder(entry):
+                        below.append((entry.path, False))
+                    elif points_to_folder(entry):
+                        below.append((entry.path, True))
+                    else:
                         yield Path(entry.path)
-                    elif linked is not None:
-                        linked.append(entry.path)
         except OSError as error:
             raise UnreadableFileError(f"{folder}: {_said(error)}") from None
+        folders += sorted(below, reverse=True)
 
 
 def points_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -15,6 +15,7 @@ from phasegan.config.options.common import (
     SeedOption,
     ThreadsOption,
 )
+from phasegan.config.options.reading import FILES, ReadingOptions
 from phasegan.config.options.schema import Cli, From, OneOf
 from phasegan.config.options.size import Size
 from phasegan.config.preprocessing import PreprocessingConfig, SplitConfig
@@ -25,10 +26,12 @@ PAIRS = "Domains of pictures"
 SHARDS = "Growing and sharding"
 
 
-class PrepareCommand(DomainOptions, OverwriteOption, ThreadsOption, SeedOption, GeneralOptions):
+class PrepareCommand(
+    DomainOptions, ReadingOptions, OverwriteOption, ThreadsOption, SeedOption, GeneralOptions
+):
     """Options of `phasegan prepare`."""
 
-    groups = (OUTPUT, PHASES, PAIRS, SHARDS)
+    groups = (OUTPUT, PHASES, PAIRS, FILES, SHARDS)
 
     output: Annotated[
         str | None,
@@ -114,6 +117,16 @@ class PrepareCommand(DomainOptions, OverwriteOption, ThreadsOption, SeedOption, 
             PHASES,
             flags=("--with-images/--without-images",),
             default="with images",
+        ),
+    ] = None
+    limits: Annotated[
+        tuple[float, float] | None,
+        Cli(
+            "Values that are stored as 0 and 65535.",
+            PHASES,
+            flags=("--range",),
+            default="8 and 16 bit as they are; of other numbers the least and the largest",
+            metavar="LOW HIGH",
         ),
     ] = None
     load: Annotated[

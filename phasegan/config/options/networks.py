@@ -18,6 +18,7 @@ from phasegan.config.options.common import (
     SeedOption,
     ThreadsOption,
 )
+from phasegan.config.options.reading import FILES, ReadingOptions
 from phasegan.config.options.schema import Cli, From
 from phasegan.config.options.size import SIZE_METAVAR, Size, SizeRange
 from phasegan.config.preprocessing import PreprocessingConfig
@@ -33,11 +34,11 @@ NumberOrText = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
 class TranslateCommand(
-    DirectionOptions, OverwriteOption, DeviceOption, ThreadsOption, GeneralOptions
+    DirectionOptions, ReadingOptions, OverwriteOption, DeviceOption, ThreadsOption, GeneralOptions
 ):
     """Options of `phasegan translate`."""
 
-    groups = (OUTPUT, "Generator", PIXELS, SPEED)
+    groups = (OUTPUT, "Generator", PIXELS, FILES, SPEED)
 
     output: Annotated[
         str | None,

@@ -12,6 +12,7 @@ from phasegan.config.options.common import (
     GeneralOptions,
     TrainingThreadsOption,
 )
+from phasegan.config.options.reading import TrainReadingOptions
 from phasegan.config.options.schema import Cli, From, OneOf, Options, options_of, with_options
 from phasegan.config.options.training_groups import (
     AVERAGED,
@@ -306,7 +307,9 @@ class PhaseOptions(TypedDict, total=False):
     ]
 
 
-class TrainOptions(PhaseOptions, TranslationOptions, ExecutionOptions, total=False):
+class TrainOptions(
+    PhaseOptions, TranslationOptions, TrainReadingOptions, ExecutionOptions, total=False
+):
     """Options of any training, and of how it is computed."""
 
 

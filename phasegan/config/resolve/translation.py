@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasegan.config.options.translation import DEFAULT_SIZES
 from phasegan.config.presets import PHASE_PRESETS
+from phasegan.config.reading import FileReading
 from phasegan.config.resolve._sections import (
     build_config,
     check_preset,
@@ -35,6 +36,29 @@ if TYPE_CHECKING:
 
 LOAD_RATIO = 286 / 256
 """Of the size that images are resized to and that of the crops, as published."""
+
+
+def reading_options(options: dict[str, Any]) -> FileReading:
+    """Return how the files of the domains are read.
+
+    Parameters
+    ----------
+    options : dict
+        As of `resolve_translation`.
+
+    Returns
+    -------
+    FileReading
+        Pages, axes and missing values.
+
+    Raises
+    ------
+    InputError
+        If one of these options is out of range.
+    """
+    names = FileReading.model_fields.keys()
+    given = {name: options[name] for name in names if options.get(name) is not None}
+    return build(FileReading, given, "train")
 
 
 def scan_options(options: dict[str, Any]) -> dict[str, Any]:

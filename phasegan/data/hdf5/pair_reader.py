@@ -103,6 +103,9 @@ class HDF5Images:
     def path(self, index: int) -> None:
         """Return None: images have no files of their own."""
 
+    def location(self, index: int) -> None:
+        """Return None: images have no files of their own."""
+
     def source_sha256(self, index: int) -> str:
         """Return the SHA-256 of the file that an image came from."""
         return self._parent.read(

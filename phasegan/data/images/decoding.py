@@ -9,14 +9,14 @@ import contextlib
 import functools
 import io
 import logging
-import math
+import os
 import re
 import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,7 +24,6 @@ from PIL import Image, ImageOps
 from phasegan.data.images import tiff
 from phasegan.data.images.notices import BLACK, FRAMES, SIZES, ImageNotices, note_profile
 from phasegan.data.images.pixels import (
-    MAX_CHANNELS,
     ORIENTATION,
     DecodedImage,
     Pixels,
@@ -36,12 +35,18 @@ from phasegan.data.images.pixels import (
     too_many_pixels_error,
     white,
 )
+from phasegan.data.images.reading import DEFAULT, Reading, to_words
 from phasegan.data.images.resizing import to_shape
-from phasegan.io.untrusted import UnreadableFileError, read_regular
+from phasegan.io.untrusted import UnreadableFileError, open_regular, read_regular
 
 T = TypeVar("T")
+D = TypeVar("D")
 
-ARRAY_SUFFIX = ".npy"
+ARRAY_SUFFIXES = frozenset({".npy", ".npz", ".mat"})
+DEEP_SUFFIXES = ARRAY_SUFFIXES | {".nii", ".nii.gz", ".dcm", ".dicom", ".ima"}
+"""Of files that Pillow does not know."""
+STACK_SUFFIXES = frozenset({".tif", ".tiff"})
+ANIMATED_SUFFIXES = frozenset({".gif", ".webp", ".png", ".apng"})
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)\s")
 _PNG_PLANES = {0: 1, 2: 3, 4: 2, 6: 4}
@@ -132,7 +137,7 @@ def image_suffixes() -> frozenset[str]:
 
 def pixel_suffixes() -> frozenset[str]:
     """Return the suffixes that `read_full_depth` takes, lower case, with the dot."""
-    return image_suffixes() | {ARRAY_SUFFIX}
+    return image_suffixes() | DEEP_SUFFIXES
 
 
 def read_image(data: bytes, notes: ImageNotices | None = None) -> Pixels:
@@ -205,17 +210,23 @@ def read_fitted(
     return _guarded(decode, data)
 
 
-def read_full_depth(path: Path) -> DecodedImage:
+def read_full_depth(
+    path: Path, page: int | None = None, reading: Reading = DEFAULT
+) -> DecodedImage:
     """Decode an image file or an array, keeping depth, channels and alpha.
 
     Parameters
     ----------
     path : pathlib.Path
         An image in any format that Pillow or tifffile reads, also 16 bit and
-        floating-point TIFF with any number of channels; or a `.npy` array
+        floating-point TIFF with any number of channels; a `.npy`, `.npz` or `.mat` array
         (rows, columns), (rows, columns, C) or (C, rows, columns): of first and last
-        axis the shorter one counts channels, of equal ones the last. Integers other
-        than uint8 and uint16 become float32.
+        axis the shorter one counts channels, of equal ones the last; a NIfTI or DICOM file.
+        Integers other than uint8 and uint16 become float32.
+    page : int, optional
+        Which of the pictures that `page_count` counts.
+    reading : Reading
+        Pages, axes and missing values.
 
     Returns
     -------
@@ -228,13 +239,151 @@ def read_full_depth(path: Path) -> DecodedImage:
         If it is not an image, is damaged or too large, or has values that are
         not finite; the message is the reason alone.
     """
-    try:
-        if path.suffix.lower() == ARRAY_SUFFIX:
-            from phasegan.io.arrays import read_npy  # which processes of `prepare` never need
+    return _readable(lambda: _read(path, page, reading))
 
-            array = read_npy(path, lambda header: _check_array(header.shape, header.dtype))
-            return DecodedImage(_from_array(array), None)
-        return _decode(read_regular(path), ImageNotices(), full_depth=True)
+
+def page_count(path: Path, reading: Reading) -> int | None:
+    """Return how many pictures a file holds.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    reading : Reading
+        What pages are.
+
+    Returns
+    -------
+    int or None
+        None for one picture, and where it cannot be read, which reading it will say.
+    """
+    suffix = file_suffix(path.name)
+    stacked = suffix in STACK_SUFFIXES or suffix in DEEP_SUFFIXES
+    animated = suffix in ANIMATED_SUFFIXES and reading.animations
+    if reading.pages == "first" or not (stacked or animated):
+        return None
+    try:
+        count = _readable(lambda: _count(path, suffix, reading))
+    except UnreadableImageError:
+        return None
+    return count if count is not None and count > 1 else None
+
+
+def file_suffix(name: str) -> str:
+    """Return the suffix of a file, lower case, with the dot.
+
+    Parameters
+    ----------
+    name : str
+        Name or path.
+
+    Returns
+    -------
+    str
+        `.nii.gz` whole.
+    """
+    name = name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else os.path.splitext(name)[1]
+
+
+def _count(path: Path, suffix: str, reading: Reading) -> int | None:
+    if suffix in DEEP_SUFFIXES:
+        if suffix in ARRAY_SUFFIXES:
+            from phasegan.data.images import arrays  # which most processes never need
+
+            return arrays.array_pages(arrays.open_array(path, reading.variable), reading)
+        from phasegan.data.images import medical
+
+        return medical.slice_count(path, suffix, reading)
+    with open_regular(path) as stream:
+        if suffix in STACK_SUFFIXES:
+            from phasegan.data.images import stacks
+
+            return len(stacks.tiff_units(stream, reading)) if _is_tiff(stream) else None
+        if reading.pages == "channels":
+            return None
+        from phasegan.data.images import stacks
+
+        return stacks.frame_count(stream, suffix)
+
+
+def _is_tiff(stream: IO[bytes]) -> bool:
+    head = stream.read(4)
+    stream.seek(0)
+    return tiff.is_tiff(head)
+
+
+def _read(path: Path, page: int | None, reading: Reading) -> DecodedImage:
+    suffix = file_suffix(path.name)
+    if suffix in DEEP_SUFFIXES:
+        if suffix in ARRAY_SUFFIXES:
+            from phasegan.data.images import arrays
+
+            return arrays.read_array(arrays.open_array(path, reading.variable), page, reading)
+        from phasegan.data.images import medical
+
+        return medical.read_slice(path, suffix, page, reading)
+    if suffix in STACK_SUFFIXES and reading.pages != "first":
+        with open_regular(path) as stream:
+            if _is_tiff(stream):
+                from phasegan.data.images import stacks
+
+                units = _guarded(lambda stream: stacks.tiff_units(stream, reading), stream)
+                if len(units) > 1 or len(units[0]) > 1 or units[0][0].plane is not None:
+                    return _decode_unit(stream, units[page or 0], reading)
+    if page is not None:
+        from phasegan.data.images import stacks
+
+        with open_regular(path) as stream:
+            notes = ImageNotices()
+            return _guarded(lambda s: _to_decoded(stacks.read_frame(s, page, notes), notes), stream)
+    return _decode(read_regular(path), ImageNotices(), full_depth=True, reading=reading)
+
+
+def _decode_unit(stream: IO[bytes], unit: tuple[Any, ...], reading: Reading) -> DecodedImage:
+    """Decode the pages of one picture of a TIFF, of which more than one are its channels."""
+    from phasegan.data.images import arrays, stacks
+
+    def decode(page: Any) -> DecodedImage:
+        if page.plane is not None:
+            values = stacks.read_plane(stream, page)
+            last = reading._replace(channel_axis="last")
+            return arrays.from_values(values, last)._replace(axis=None)
+        notes = ImageNotices()
+        bands = tiff.decode_bands(stream, notes, page.index, reading.nodata is not None)
+        if bands is not None:
+            return _from_bands(bands, notes, reading)
+        with contextlib.suppress(Image.UnidentifiedImageError):
+            image = Image.open(tiff.as_stream(stream), formats=("TIFF",))
+            image.seek(page.index)
+            check_size(image.width, image.height)
+            note_profile(image.info.get("icc_profile"), notes)
+            return _to_decoded(tiff.open_tiff(stream, notes, image, page.index), notes)
+        return _to_decoded(tiff.open_tiff(stream, notes, None, page.index), notes)
+
+    set_pixel_limit()
+    pictures = [_guarded(lambda _, page=page: decode(page), stream) for page in unit]
+    if len(pictures) == 1:
+        return pictures[0]
+    pixels = stacks.joined([picture.pixels for picture in pictures])
+    masks = [picture.missing for picture in pictures if picture.missing is not None]
+    missing = np.logical_or.reduce(masks) if masks else None
+    return pictures[0]._replace(pixels=pixels, alpha=None, missing=missing, axis="pages")
+
+
+def _from_bands(bands: tiff.Bands, notes: ImageNotices, reading: Reading) -> DecodedImage:
+    """Return a page of any numbers as a picture."""
+    from phasegan.data.images import arrays
+
+    last = reading._replace(channel_axis="last")
+    image = arrays.from_values(bands.values, last, bands.missing, bands.mark)
+    return image._replace(axis=None, notices=tuple(sorted(notes.notices)), profile=notes.profile)
+
+
+def _readable(read: Callable[[], T]) -> T:
+    """Call what reads a file, and turn its errors into reasons of one line."""
+    try:
+        return read()
     except UnreadableImageError:
         raise
     except UnreadableFileError as error:
@@ -255,6 +404,59 @@ def quiet_decoders() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def is_array(name: str) -> bool:
+    """Tell a file that Pillow does not know by its name.
+
+    Parameters
+    ----------
+    name : str
+        Name or path.
+
+    Returns
+    -------
+    bool
+        Arrays, NIfTI and DICOM.
+    """
+    return file_suffix(name) in DEEP_SUFFIXES
+
+
+def to_integers(image: DecodedImage, reading: Reading) -> tuple[Pixels, tuple[str, ...]]:
+    """Reduce an image of any numbers to what `prepare` takes.
+
+    Parameters
+    ----------
+    image : DecodedImage
+        At full depth.
+    reading : Reading
+        Limits, which floats need.
+
+    Returns
+    -------
+    (numpy.ndarray, tuple of str)
+        uint8 or uint16, (rows, columns) or (rows, columns, 3), over black; and the notices.
+
+    Raises
+    ------
+    UnreadableImageError
+        If it has other channels, or floats and there are no limits.
+    """
+    channels = image.pixels.shape[2]
+    if channels not in (1, 3):
+        raise UnreadableImageError(
+            f"{channels} channels; phases are of grey or RGB (--pages samples takes pages one by "
+            "one)"
+        )
+    if reading.limits is not None:
+        image = image._replace(pixels=to_words(image.pixels, reading.limits))
+    elif image.pixels.dtype.kind == "f":
+        raise UnreadableImageError(
+            "values other than 8- and 16-bit integers; --range LOW HIGH says which become black "
+            "and white"
+        )
+    notes = ImageNotices(set(image.notices))
+    return _over_black(image, notes), tuple(sorted(notes.notices))
 
 
 def bit_depth(data: bytes) -> int:
@@ -289,17 +491,19 @@ def bit_depth(data: bytes) -> int:
     return 16 if image.mode == "I" or image.mode.startswith("I;16") else 8
 
 
-def _decode(data: bytes, notes: ImageNotices, full_depth: bool = False) -> DecodedImage:
+def _decode(
+    data: bytes, notes: ImageNotices, full_depth: bool = False, reading: Reading = DEFAULT
+) -> DecodedImage:
     """Decode an image file; in full depth a TIFF of any numbers and any bands, too."""
     if full_depth and tiff.is_tiff(data):
-        bands = _guarded(lambda data: tiff.decode_bands(data, notes), data)
+        filled = reading.nodata is not None
+        bands = _guarded(lambda data: tiff.decode_bands(data, notes, None, filled), data)
         if bands is not None:
-            pixels = _from_array(bands, channels_last=True)
-            return DecodedImage(pixels, None, tuple(sorted(notes.notices)), notes.profile)
+            return _from_bands(bands, notes, reading)
     return _guarded(lambda data: _to_decoded(_open(data, notes), notes), data)
 
 
-def _guarded(decode: Callable[[bytes], T], data: bytes) -> T:
+def _guarded(decode: Callable[[D], T], data: D) -> T:
     """Call a decoder, and turn whatever it raises into an `UnreadableImageError` of one line."""
     if not data:
         raise UnreadableImageError("the file is empty")
@@ -480,36 +684,3 @@ def _png_chunks(data: bytes) -> tuple[dict[bytes, bytes], list[bytes]]:
             before[kind] = body
         place = end + 4
     raise UnreadableImageError("damaged (its last chunk is missing)")
-
-
-def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any], channels_last: bool = False) -> None:
-    """Refuse an array that is not an image, or too large."""
-    if len(shape) not in (2, 3) or dtype.kind not in "uifb" or not math.prod(shape):
-        raise UnreadableImageError(
-            f"an array of shape {shape} and dtype {dtype}; expected numbers, "
-            "(rows, columns) or (rows, columns, channels)"
-        )
-    rows, columns, channels = (*shape, 1)[:3]
-    if len(shape) == 3 and rows < channels and not channels_last:
-        channels, rows, columns = shape
-    if channels > MAX_CHANNELS:
-        raise UnreadableImageError(f"{channels} channels, at most {MAX_CHANNELS}")
-    check_size(columns, rows, channels * dtype.itemsize)
-
-
-def _from_array(values: Pixels, channels_last: bool = False) -> Pixels:
-    """Return an array as uint8, uint16 or finite float32, (rows, columns, C)."""
-    _check_array(values.shape, values.dtype, channels_last)
-    if values.ndim == 2:
-        values = values[..., None]
-    elif values.shape[0] < values.shape[2] and not channels_last:
-        values = np.moveaxis(values, 0, -1)
-    if white(values.dtype) is None:
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise UnreadableImageError(
-                "holds values that are not finite (NaN or infinite), as missing ones are; fill "
-                "them in first, as numpy.nan_to_num does"
-            )
-    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))

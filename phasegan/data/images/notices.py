@@ -37,13 +37,56 @@ _MODES = {"RGB": "RGB", "GRAY": "L"}
 """Pillow's modes by the colour space of a profile."""
 
 
+def followed_line(followed: Sequence[str]) -> str:
+    """Describe the links to folders that are followed.
+
+    Parameters
+    ----------
+    followed : sequence of str
+        At least one.
+
+    Returns
+    -------
+    str
+        A line.
+    """
+    what = "linked folders are" if len(followed) > 1 else "linked folder is"
+    return f"{len(followed)} {what} followed, such as {followed[0]}"
+
+
+def found_lines(source: Any, count: int) -> list[str]:
+    """Describe linked folders that are followed, and files of several images.
+
+    Parameters
+    ----------
+    source : Any
+        A source or a set with `followed` and `stacks`; others have nothing to say.
+    count : int
+        Its images.
+
+    Returns
+    -------
+    list of str
+        Empty for plain files in one folder.
+    """
+    followed, stacks = getattr(source, "followed", ()), getattr(source, "stacks", 0)
+    lines = [followed_line(followed)] if followed else []
+    if stacks:
+        files = "1 file has" if stacks == 1 else f"{stacks} files have"
+        lines.append(
+            f"{files} several pages, frames or slices, each a picture of its own: {count} in all "
+            "(--pages channels or first takes them otherwise)"
+        )
+    return lines
+
+
 def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
     """Describe the files and links in a folder that are not read.
 
     Parameters
     ----------
     linked : sequence of str
-        Links to folders.
+        Links to folders that are read anyway.
     ignored : sequence of str
         Files that are not images by their name.
 
@@ -56,7 +99,8 @@ def ignored_lines(linked: Sequence[str], ignored: Sequence[str]) -> list[str]:
     if linked:
         what = "linked folders are" if len(linked) > 1 else "linked folder is"
         lines.append(
-            f"{len(linked)} {what} not followed, such as {linked[0]} (link the pictures instead)"
+            f"{len(linked)} {what} not followed, such as {linked[0]}: what they lead to is "
+            "read anyway, or holds the folder itself"
         )
     if ignored:
         many = len(ignored) > 1

@@ -41,12 +41,21 @@ class DecodedImage(NamedTuple):
         Constants of `phasegan.data.images.notices`: parts that are left out.
     profile : bytes or None
         Its ICC profile, unless that is sRGB.
+    missing : numpy.ndarray or None
+        bool, (rows, columns): pixels that are not there, which were filled.
+    mark : float or None
+        Value of missing pixels in the file.
+    axis : {"pages", "first", "last", "none"} or None
+        Where the channels stood: on pages, on an axis of an array, on none; None in a picture.
     """
 
     pixels: Pixels
     alpha: Pixels | None
     notices: tuple[str, ...] = ()
     profile: bytes | None = None
+    missing: NDArray[np.bool_] | None = None
+    mark: float | None = None
+    axis: str | None = None
 
     def with_alpha(self) -> Pixels:
         """Return (rows, columns, C + 1); opaque where there is no alpha."""
@@ -111,8 +120,8 @@ def set_pixel_limit() -> None:
 def too_many_pixels_error() -> UnreadableImageError:
     """Return the error for an image with more pixels than the limit."""
     return UnreadableImageError(
-        f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels; the environment variable "
-        f"{PIXELS_VARIABLE} sets another one"
+        f"larger than the limit of {Image.MAX_IMAGE_PIXELS} pixels; --max-pixels or the "
+        f"environment variable {PIXELS_VARIABLE} sets another one"
     )
 
 

@@ -7,7 +7,7 @@ import itertools
 import lzma
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -39,6 +39,83 @@ _GROWTH = 10_000
 """Bytes that a byte of a compressed strip may become."""
 _WORDS = (np.uint8, np.uint16)
 _WITHOUT_LAST = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "La": "L"}
+
+
+Data = bytes | IO[bytes]
+"""A file's contents, or the open file, of which only what is needed is read."""
+
+
+class Bands(NamedTuple):
+    """A page of any numbers."""
+
+    values: Pixels
+    """(rows, columns[, bands]), in the dtype of the file."""
+    missing: Any
+    """bool, (rows, columns); None where they were not asked for."""
+    mark: float | None
+    """Value of missing pixels."""
+
+
+def as_stream(data: Data) -> IO[bytes]:
+    """Return a file at its start.
+
+    Parameters
+    ----------
+    data : bytes or file
+        Contents, or an open file.
+
+    Returns
+    -------
+    file
+        To be read and moved in.
+    """
+    if isinstance(data, bytes):
+        return io.BytesIO(data)
+    data.seek(0)
+    return data
+
+
+def open_pages(data: Data) -> Any:
+    """Open a TIFF, and no other file that it may name.
+
+    Parameters
+    ----------
+    data : bytes or file
+        Contents, or an open file, which stays open.
+
+    Returns
+    -------
+    tifffile.TiffFile
+        To be closed.
+    """
+    import tifffile
+
+    return tifffile.TiffFile(as_stream(data), name="a.tif", _multifile=False)
+
+
+def missing_pixels(values: Pixels, mark: float | None) -> Any:
+    """Tell which pixels are missing: NaN in any channel, or marked in it (integers: in all).
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        (rows, columns[, C]).
+    mark : float or None
+        Value of missing pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, (rows, columns).
+    """
+    planes = values if values.ndim == 3 else values[..., None]
+    if planes.dtype.kind != "f":
+        marked = planes == np.float64(np.nan if mark is None else mark)
+        return marked.all(axis=2)
+    marked = ~np.isfinite(planes)
+    if mark is not None:
+        marked |= planes == planes.dtype.type(mark)
+    return marked.any(axis=2)
 
 
 def is_tiff(data: bytes) -> bool:
@@ -85,7 +162,9 @@ def tiff_depth(data: bytes) -> int:
         return 8
 
 
-def open_tiff(data: bytes, notes: ImageNotices, image: Any = None) -> Pixels | Image.Image:
+def open_tiff(
+    data: Data, notes: ImageNotices, image: Any = None, index: int | None = None
+) -> Pixels | Image.Image:
     """Open a TIFF of grey, RGB or CMYK integers, with Pillow where it reads the full depth.
 
     Parameters
@@ -96,6 +175,8 @@ def open_tiff(data: bytes, notes: ImageNotices, image: Any = None) -> Pixels | I
         Receives notices on parts that are left out.
     image : PIL.Image.Image, optional
         As Pillow opened it, if it could.
+    index : int, optional
+        A page; the first one by default, which notes that there are others.
 
     Returns
     -------
@@ -109,9 +190,9 @@ def open_tiff(data: bytes, notes: ImageNotices, image: Any = None) -> Pixels | I
         If its pixels are not whole numbers from 0 to 65535 in grey, RGB or CMYK.
     """
     if image is None or _is_deep(image.tag_v2, image.mode):
-        return _decode_colours(data, notes)
+        return _decode_colours(data, notes, index)
     tags = image.tag_v2
-    if getattr(image, "is_animated", False):
+    if index is None and getattr(image, "is_animated", False):
         _note_pages(data, notes)
     missing, (extra_bands, alpha) = _missing_value(tags), _extra_bands(tags)
     upright = ImageOps.exif_transpose(image)
@@ -124,8 +205,10 @@ def open_tiff(data: bytes, notes: ImageNotices, image: Any = None) -> Pixels | I
     return upright
 
 
-def decode_bands(data: bytes, notes: ImageNotices) -> Pixels | None:
-    """Decode the first page of a TIFF that is not of grey, RGB or CMYK integers.
+def decode_bands(
+    data: Data, notes: ImageNotices, index: int | None = None, nodata: bool = False
+) -> Bands | None:
+    """Decode a page of a TIFF that is not of grey, RGB or CMYK integers.
 
     Parameters
     ----------
@@ -133,25 +216,27 @@ def decode_bands(data: bytes, notes: ImageNotices) -> Pixels | None:
         The file.
     notes : ImageNotices
         Receives notices on parts that are left out, and the ICC profile.
+    index : int, optional
+        The page; the first one by default, which notes that there are others.
+    nodata : bool
+        Missing values are taken, and all numbers are read here.
 
     Returns
     -------
-    numpy.ndarray or None
-        (rows, columns[, bands]), in the dtype of the file; None for grey, RGB and CMYK
-        integers, which `open_tiff` reads.
+    Bands or None
+        None for grey, RGB and CMYK integers, which `open_tiff` reads.
 
     Raises
     ------
     UnreadableImageError
         If it holds no numbers, is too large, or has missing values.
     """
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page: Any = file.pages.first
+    with open_pages(data) as file:
+        page: Any = file.pages[index or 0]
         bands, name = page.samplesperpixel, getattr(page.photometric, "name", "")
         usual = bands <= (2 if name == "MINISBLACK" else 4)
-        if usual and page.dtype in (*_WORDS, bool):
+        mark = _missing_value(page.tags)
+        if usual and page.dtype in (*_WORDS, bool) and not (nodata and mark is not None):
             return None
         if page.dtype is None or page.dtype.kind not in "uif":
             raise UnreadableImageError(f"pixels of {page.dtype or 'an unknown kind'}")
@@ -161,21 +246,22 @@ def decode_bands(data: bytes, notes: ImageNotices) -> Pixels | None:
         profile = page.tags.get(_ICC_PROFILE)
         note_profile(getattr(profile, "value", None), notes)
         values = _any_values(page, data)
-        if _is_missing(values, _missing_value(page.tags)):
+        if nodata:
+            where = missing_pixels(values, mark)
+            return Bands(*(_upright(a, page, data, notes, index) for a in (values, where)), mark)
+        if _is_missing(values, mark):
             if values.dtype not in _WORDS:
                 raise UnreadableImageError(
                     "holds values that GDAL_NODATA marks as missing; fill them in first"
                 )
             notes.notices.add(NO_DATA)
-        return _upright(values, page, data, notes)
+        return Bands(_upright(values, page, data, notes, index), None, mark)
 
 
-def _decode_colours(data: bytes, notes: ImageNotices) -> Pixels:
-    """Decode the first page with tifffile to 8 or 16 bits of grey or RGB, perhaps with alpha."""
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page: Any = file.pages.first
+def _decode_colours(data: Data, notes: ImageNotices, index: int | None) -> Pixels:
+    """Decode a page with tifffile to 8 or 16 bits of grey or RGB, perhaps with alpha."""
+    with open_pages(data) as file:
+        page: Any = file.pages[index or 0]
         _check_page(page)
         if page.dtype is None or page.dtype.kind not in "ui":
             raise UnreadableImageError(
@@ -184,7 +270,7 @@ def _decode_colours(data: bytes, notes: ImageNotices) -> Pixels:
         pixels = _to_words(_page_values(page))
         if _is_missing(pixels, _missing_value(page.tags)):
             notes.notices.add(NO_DATA)
-        return _upright(_colours(pixels, page, notes), page, data, notes)
+        return _upright(_colours(pixels, page, notes), page, data, notes, index)
 
 
 def _is_deep(tags: Any, mode: str) -> bool:
@@ -231,13 +317,14 @@ def _page_values(page: Any) -> Pixels:
     return values
 
 
-def _any_values(page: Any, data: bytes) -> Pixels:
+def _any_values(page: Any, data: Data) -> Pixels:
     """Return the values of a page as tifffile reads them, or where it cannot as Pillow does."""
     try:
         return _page_values(page)
     except UnreadableImageError as reason:
         try:
-            with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+            with Image.open(as_stream(data), formats=["TIFF"]) as image:
+                image.seek(page.index)
                 if image.mode not in ("F", "I") or page.dtype == np.uint32:
                     raise reason
                 return np.asarray(image)
@@ -245,19 +332,20 @@ def _any_values(page: Any, data: bytes) -> Pixels:
             raise reason from None
 
 
-def _upright(pixels: Pixels, page: Any, data: bytes, notes: ImageNotices) -> Pixels:
-    """Apply the orientation of a page, and note the pages after it."""
-    _note_pages(data, notes)
+def _upright(
+    pixels: Pixels, page: Any, data: Data, notes: ImageNotices, index: int | None
+) -> Pixels:
+    """Apply the orientation of a page, and note the pages after the first."""
+    if index is None:
+        _note_pages(data, notes)
     tag = page.tags.get(ORIENTATION)
     return apply_orientation(pixels, 1 if tag is None else int(tag.value))
 
 
-def _note_pages(data: bytes, notes: ImageNotices) -> None:
+def _note_pages(data: Data, notes: ImageNotices) -> None:
     """Note masks and further pages, but no smaller copies of the first."""
-    import tifffile
-
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
+        with open_pages(data) as file:
             for page in itertools.islice(file.pages, 1, None):
                 kind = int(getattr(page, "subfiletype", 0))
                 if kind & _MASK:

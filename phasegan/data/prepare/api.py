@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,14 @@ from phasegan.config.options.data import PrepareCommand
 from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.size import Size
 from phasegan.data.folder_source import open_source
+from phasegan.data.images.reading import pixel_limit
 from phasegan.data.prepare.append import append_images
 from phasegan.data.prepare.loop import worker_count
 from phasegan.data.prepare.partial import check_output
 from phasegan.data.prepare.pipeline import Preparation, PrepareReport
 from phasegan.data.prepare.shards import ShardedPreparation, check_shards
 from phasegan.data.prepare.worker_pool import prestarted_workers
-from phasegan.data.recipes import Preprocessing, override, resolve_recipe
+from phasegan.data.recipes import Preprocessing, Recipe, override, resolve_recipe
 from phasegan.data.sources import ArrayImages
 from phasegan.errors import InputError
 from phasegan.progress import Progress
@@ -41,6 +43,12 @@ def prepare(
     phase_noise: float | None = None,
     phase_bits: int | None = None,
     images: bool | None = None,
+    limits: tuple[float, float] | None = None,
+    pages: str | None = None,
+    channel_axis: str | None = None,
+    variable: str | None = None,
+    nodata: str | None = None,
+    max_pixels: int | None = None,
     add: bool = False,
     shards: int | None = None,
     shard: int | None = None,
@@ -92,6 +100,21 @@ def prepare(
         Keep the images beside their phases (default). False leaves a file of
         phases alone, as a measurement gives them: no images, and no mean
         magnitude, which is taken from them.
+    limits : (float, float), optional
+        Values that are stored as 0 and 65535. Pictures of 8 and 16 bit are taken as they are
+        by default; where all have other numbers, their least and largest value.
+    pages : {"auto", "samples", "channels", "first"}, optional
+        Pages, frames and slices of a file are pictures of their own, channels of one, or
+        all but the first are left out. Default auto: an axis that a TIFF calls C is channels.
+    channel_axis : {"first", "last"}, optional
+        Of arrays; the shorter one by default.
+    variable : str, optional
+        Name of the array in `.npz` and `.mat` files; the only one by default.
+    nodata : str, optional
+        `mean`, `nearest` or a number, which missing values (NaN, or as GDAL_NODATA marks
+        them) become; they are refused by default.
+    max_pixels : int, optional
+        Pixels that a picture may have; Pillow's limit by default.
     add : bool
         Add to the output the pictures that it does not hold yet, by their content;
         options that it was prepared with need not be said again. What it holds stays
@@ -158,18 +181,41 @@ def prepare(
         "phase_bits": phase_bits,
         "images": images,
     }
-    recipe = override(resolve_recipe(source), options)
+    reading = {
+        "pages": pages,
+        "channel_axis": channel_axis,
+        "variable": variable,
+        "nodata": nodata,
+        "limits": limits,
+    }
+    recipe = override(resolve_recipe(source), options | reading)
     path = Path(output) if output is not None else Path(f"{recipe.name}.h5")
     check_output(path)
     check_shards(shards, shard, scheduler)
-    if not add and recipe.preprocessing.rounding:
-        progress.say(recipe.preprocessing.rounding)
-    if add:
-        if shards is not None or scheduler is not None or overwrite or dry_run:
-            raise InputError("--add goes without --shards, --scheduler, --overwrite and --dry-run")
-        opened = ArrayImages(source) if isinstance(source, np.ndarray) else open_source(recipe)
-        asked = {name: options[name] for name in Preprocessing.model_fields}
-        return append_images(path, opened, recipe, asked, worker_count(workers), progress)
+    progress = progress or Progress()
+    with pixel_limit(max_pixels):
+        if add:
+            if shards is not None or scheduler is not None or overwrite or dry_run:
+                raise InputError(
+                    "--add goes without --shards, --scheduler, --overwrite and --dry-run"
+                )
+            opened = ArrayImages(source) if isinstance(source, np.ndarray) else open_source(recipe)
+            asked = {name: options[name] for name in Preprocessing.model_fields} | reading
+            return append_images(path, opened, recipe, asked, worker_count(workers), progress)
+        if recipe.preprocessing.rounding:
+            progress.say(recipe.preprocessing.rounding)
+        return _prepare(
+            source, recipe, path, shards, shard, scheduler, workers, resume, overwrite, dry_run,
+            progress,
+        )  # fmt: skip
+
+
+def _prepare(
+    source: Any, recipe: Recipe, path: Path, shards: int | None, shard: int | None,
+    scheduler: str | None, workers: int | None, resume: bool, overwrite: bool, dry_run: bool,
+    progress: Progress,
+) -> PrepareReport:  # fmt: skip
+    """Prepare a new file, perhaps of shards."""
     preparation = Preparation(recipe, path, worker_count(workers), resume, overwrite)
     if isinstance(source, np.ndarray):
         if shards is not None or scheduler is not None:

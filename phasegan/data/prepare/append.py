@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from phasegan.config.reading import ReadingConfig
 from phasegan.config.settings import differences
 from phasegan.data.hdf5.layout import SPLITS
 from phasegan.data.hdf5.reader import PreparedFile
@@ -44,6 +45,7 @@ class NewImages(Source):
         self._source = source
         self.label, self.ignored, self.external = source.label, source.ignored, source.external
         self.linked, self.unlisted = source.linked, source.unlisted
+        self.followed, self.stacks = source.followed, source.stacks
         hashes = {sha for split in (file.train, file.test) for sha in split.source_sha256()}
         numbers = [number for split_numbers in source.splits().values() for number in split_numbers]
         new: list[int] = []
@@ -87,6 +89,10 @@ class NewImages(Source):
     def depth(self) -> int:
         """Return the depth of the source."""
         return self._source.depth()
+
+    def limits(self) -> tuple[float, float] | None:
+        """Return the source's limits."""
+        return self._source.limits()
 
     def listing(self) -> str:
         """Return a digest of the source's listing and of the file's data."""
@@ -150,7 +156,8 @@ def append_images(
         file_recipe = file.attributes["recipe"]
         recipe = recipe.model_copy(
             update={
-                "preprocessing": recipe.preprocessing.model_validate(file_recipe["preprocessing"])
+                "preprocessing": recipe.preprocessing.model_validate(file_recipe["preprocessing"]),
+                "reading": recipe.reading.model_validate(file_recipe.get("reading", {})),
             }
         )
         same = _names(recipe_record(recipe)) == _names(file_recipe)
@@ -196,7 +203,9 @@ def _check_same(file: PreparedFile, overrides: dict[str, Any]) -> None:
         raise InputError(
             f"{file.path}: joins shards; prepare the new pictures into a file of their own"
         )
-    file_options = file.attributes["recipe"]["preprocessing"]
+    file_recipe = file.attributes["recipe"]
+    reading = ReadingConfig().model_dump(mode="json") | file_recipe.get("reading", {})
+    file_options = file_recipe["preprocessing"] | reading
     requested = {name: value for name, value in overrides.items() if value is not None}
     changes = differences({name: file_options.get(name) for name in requested}, requested)
     if changes:

@@ -12,12 +12,14 @@ import numpy as np
 import PIL
 
 from phasegan._version import __version__
-from phasegan.config.settings import differences
+from phasegan.config.reading import FileReading
+from phasegan.config.settings import build, differences
 from phasegan.data.domain_folders import DomainPair, ImageSubset, open_domains
 from phasegan.data.hdf5.pair_layout import GROUPS, PairMetadata
 from phasegan.data.hdf5.pair_reader import PairFile
 from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.pixel_format import PixelFormat
+from phasegan.data.images.reading import DEFAULT, Reading, pixel_limit
 from phasegan.data.images.resizing import FITS
 from phasegan.data.prepare.loop import worker_count
 from phasegan.data.prepare.partial import (
@@ -70,6 +72,11 @@ def prepare_domains(
     load: int | None = None,
     fit: str | None = None,
     alpha: str | None = None,
+    pages: str | None = None,
+    channel_axis: str | None = None,
+    variable: str | None = None,
+    nodata: str | None = None,
+    max_pixels: int | None = None,
     workers: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -96,6 +103,16 @@ def prepare_domains(
         size. Default stretch.
     alpha : {"drop", "keep"}, optional
         Drop alpha, or keep it as the last channel. Default drop.
+    pages : {"auto", "samples", "channels", "first"}, optional
+        What pages, frames and slices of a file are, see `phasegan.config.reading`.
+    channel_axis : {"first", "last"}, optional
+        Of arrays; the shorter one by default.
+    variable : str, optional
+        Name of the array in `.npz` and `.mat` files.
+    nodata : str, optional
+        `mean`, `nearest` or a number, which missing values become; refused by default.
+    max_pixels : int, optional
+        Pixels that a picture may have; Pillow's limit by default.
     workers : int, optional
         Processes that decode; one a core by default.
     resume : bool
@@ -145,7 +162,23 @@ def prepare_domains(
     load, fit, alpha = load or DEFAULT_LOAD, fit or "stretch", alpha or "drop"
     _check(load, fit, alpha)
     count = worker_count(workers)
-    domains = open_domains(folder, domain_a, domain_b)
+    options = {"pages": pages, "channel_axis": channel_axis, "variable": variable}
+    options["nodata"] = nodata
+    reading = build(
+        FileReading, {k: v for k, v in options.items() if v is not None}, "prepare_domains"
+    )
+    with pixel_limit(max_pixels):
+        return _prepare(
+            open_domains(folder, domain_a, domain_b, Reading.of(reading)),
+            folder, output, load, fit, alpha, count, resume, overwrite, dry_run, progress,
+        )  # fmt: skip
+
+
+def _prepare(
+    domains: DomainPair, folder: Any, output: Any, load: int, fit: str, alpha: str, count: int,
+    resume: bool, overwrite: bool, dry_run: bool, progress: Progress,
+) -> DomainsReport:  # fmt: skip
+    """Prepare two opened domains."""
     if domains.prepared is not None:
         raise InputError(f"{folder}: is a prepared file already; train on it as it is")
     path = Path(output) if output is not None else Path(f"{domains.name}.h5")
@@ -235,11 +268,13 @@ class _Job:
 
     def _fingerprint(self, listings: dict[str, str]) -> dict[str, Any]:
         """Return everything that decides the bytes of the file."""
+        reading = next(iter(self.parts.values())).reading
         return {
             "name": self.name,
             "load": self.load,
             "fit": self.fit,
             "alpha": self.alpha,
+            **({} if reading == DEFAULT else {"reading": list(reading)}),
             "source_listings": listings,
             "phasegan": __version__,
             "numpy": np.__version__,

@@ -5,19 +5,19 @@ Each of them imports this module: keep its imports small.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from phasegan.data.file_loader import file_sha256
 from phasegan.data.hdf5.records import digest
 from phasegan.data.images.decoding import read_full_depth
 from phasegan.data.images.pixel_format import ImageInfo, PixelFormat, Planes, image_info, to_planes
 from phasegan.data.images.pixels import DecodedImage, UnreadableImageError
+from phasegan.data.images.reading import DEFAULT, Reading, split_page, values_digest
 from phasegan.data.images.resizing import resize_to_load
 from phasegan.data.prepare.encode import BatchResult, ImageBatch
 from phasegan.errors import InputError
-from phasegan.io.untrusted import read_regular
 
 
 class ScanResult(NamedTuple):
@@ -42,13 +42,12 @@ class ScanJob(NamedTuple):
     path: str
     known: str | None
     """SHA-256 of the contents at an earlier scan."""
+    reading: Reading = DEFAULT
 
     def run(self) -> ScanResult:
         """Decode the image, unless its contents are known."""
-        sha256, stamp = _hashed(self.path)
-        if sha256 == self.known:
-            return ScanResult(sha256, None)
-        return ScanResult(sha256, image_info(_decoded(self.path, stamp)))
+        sha256, image = _opened(self.path, self.reading, self.known)
+        return ScanResult(sha256, None if image is None else image_info(image))
 
 
 class ConvertJob(NamedTuple):
@@ -60,13 +59,13 @@ class ConvertJob(NamedTuple):
     pixel_format: PixelFormat
     load: int
     fit: str
+    reading: Reading = DEFAULT
 
     def run(self) -> ConvertedImage:
         """Decode and convert the image."""
-        sha256, stamp = _hashed(self.path)
-        if sha256 != self.sha256:
+        sha256, image = _opened(self.path, self.reading)
+        if sha256 != self.sha256 or image is None:
             raise UnreadableImageError("it has changed since it was looked at")
-        image = _decoded(self.path, stamp)
         planes = resize_to_load(to_planes(image, self.pixel_format), self.load, self.fit)
         return ConvertedImage(planes, digest(planes))
 
@@ -96,14 +95,27 @@ def _stamp(path: str) -> _Stamp:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def _opened(
+    location: str, reading: Reading, known: str | None = None
+) -> tuple[str, DecodedImage | None]:
+    """Return the SHA-256 of an image's file or page, and the image unless it is known."""
+    path, page = split_page(location)
+    if page is None:
+        sha256, stamp = _hashed(path)
+        return sha256, None if sha256 == known else _decoded(path, stamp, reading)
+    image = _decoded(path, _stamp(path), reading, page)
+    sha256 = values_digest(image)
+    return sha256, None if sha256 == known else image
+
+
 def _hashed(path: str) -> tuple[str, _Stamp]:
     """Return the SHA-256 of a file, and a stamp that changes with every write."""
     stamp = _stamp(path)
-    return hashlib.sha256(read_regular(path)).hexdigest(), stamp
+    return file_sha256(path), stamp
 
 
-def _decoded(path: str, stamp: _Stamp) -> DecodedImage:
-    image = read_full_depth(Path(path))
+def _decoded(path: str, stamp: _Stamp, reading: Reading, page: int | None = None) -> DecodedImage:
+    image = read_full_depth(Path(path), page, reading)
     if _stamp(path) != stamp:
         raise UnreadableImageError("it changes while it is read")
     return image

@@ -122,7 +122,9 @@ class PictureLoop:
 
         def job(row: int) -> ScanJob:
             image = previous.get(row)
-            return ScanJob(str(part.path(row)), None if image is None else image.sha256)
+            return ScanJob(
+                str(part.location(row)), None if image is None else image.sha256, part.reading
+            )
 
         for rows, results in _run(pool, _batches((row, 0) for row in range(len(part))), job):
             new: list[tuple[int, ScannedImage]] = []
@@ -186,8 +188,10 @@ class PictureLoop:
                 missing.append(row)
 
         def job(row: int) -> ConvertJob:
-            path, sha256 = str(group.part.path(group.rows[row])), group.hashes[row]
-            return ConvertJob(path, sha256, group.pixel_format, group.load, group.fit)
+            location, sha256 = str(group.part.location(group.rows[row])), group.hashes[row]
+            return ConvertJob(
+                location, sha256, group.pixel_format, group.load, group.fit, group.part.reading
+            )
 
         sizes = ((row, self._partial.nbytes(group.name, row)) for row in missing)
         for rows, results in _run(pool, _batches(sizes), job):

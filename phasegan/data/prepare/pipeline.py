@@ -14,11 +14,12 @@ import numpy as np
 import PIL
 
 from phasegan._version import __version__
+from phasegan.config.reading import ReadingConfig
 from phasegan.config.settings import differences
 from phasegan.data.hdf5.layout import SPLITS, Layout
 from phasegan.data.hdf5.reader import PreparedFile
 from phasegan.data.images.decoding import quiet_decoders
-from phasegan.data.images.notices import ignored_lines
+from phasegan.data.images.notices import found_lines, ignored_lines
 from phasegan.data.prepare.encode import Encoder
 from phasegan.data.prepare.loop import PrepareLoop, PrepareTally
 from phasegan.data.prepare.partial import (
@@ -134,8 +135,7 @@ class PrepareJob:
             check_disk_space(self.path, needed, "fewer --samples")
         for name, reason in self.source.unlisted:
             progress.warn(f"left out the folder {name or '.'}: {reason}")
-        for line in ignored_lines(self.source.linked, ()):
-            progress.warn(f"{self.source.label}: {line}")
+        describe_source(self.source, progress)
         with resumable_output(self.path, fingerprint) as partial:
             tally = self.fill(self.allocate(partial), progress)
         return PrepareReport(
@@ -236,6 +236,8 @@ def recipe_record(recipe: Recipe) -> dict[str, Any]:
         Plain values, for JSON.
     """
     values = recipe.model_dump(mode="json")
+    if recipe.reading == ReadingConfig():
+        del values["reading"]  # as files of before have it
     if recipe.source.kind == "folder":
         values["source"]["path"] = Path(os.path.abspath(recipe.source.path)).name
     return values
@@ -244,7 +246,31 @@ def recipe_record(recipe: Recipe) -> dict[str, Any]:
 def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
     """Give a stored recipe the options that are newer than its file, at their defaults."""
     options = Preprocessing().model_dump(mode="json") | recipe["preprocessing"]
-    return recipe | {"preprocessing": options}
+    reading = ReadingConfig().model_dump(mode="json") | recipe.get("reading", {})
+    return recipe | {"preprocessing": options, "reading": reading}
+
+
+def describe_source(source: Source, progress: Progress) -> None:
+    """Say which links are followed and which are not, and what files of several images are.
+
+    Parameters
+    ----------
+    source : Source
+        The images.
+    progress : Progress
+        Where to report.
+    """
+    for line in ignored_lines(source.linked, ()):
+        progress.warn(f"{source.label}: {line}")
+    for line in found_lines(source, sum(map(len, source.splits().values()))):
+        progress.say(f"{source.label}: {line}")
+    limits = source.limits()
+    if limits is not None:
+        low, high = limits
+        progress.say(
+            f"{source.label}: values {low:.10g} to {high:.10g} are stored as 0 to 65535 "
+            "(--range LOW HIGH sets others)"
+        )
 
 
 def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
@@ -274,7 +300,9 @@ def existing_report(job: PrepareJob, *, thorough: bool) -> PrepareReport:
     except InputError as error:
         raise InputError(f"{error}; it is in the way, choose another -o") from None
     with opened as file:
-        changes = differences(_completed(file.attributes["recipe"]), recipe_record(job.recipe))
+        changes = differences(
+            _completed(file.attributes["recipe"]), _completed(recipe_record(job.recipe))
+        )
         if changes:
             raise InputError(
                 f"{path} is there and was prepared otherwise ({'; '.join(changes)}); "
@@ -343,8 +371,7 @@ class Preparation:
             With `written` false for a dry run, or where the file is there already.
         """
         if dry_run:
-            for line in ignored_lines(source.linked, ()):
-                progress.warn(f"{source.label}: {line}")
+            describe_source(source, progress)
             return self._dry_run(source, None)
         return self._prepare(source, None, progress, thorough=thorough)
 
@@ -372,13 +399,18 @@ class Preparation:
         """
         options = self.recipe.preprocessing
         with quiet_decoders():
-            bits = source.depth()
+            bits, limits = source.depth(), source.limits()
+        if limits is not None:
+            reading = self.recipe.reading.model_copy(update={"limits": limits})
+            recipe = self.recipe.model_copy(update={"reading": reading})
+        else:
+            recipe = self.recipe
         layout = options.layout(bits)
         full_plan = self._plan(source)
         plan = full_plan if share is None else full_plan.shard(share)
         count = full_plan.expected_count("train")
         path = self._path(share)
-        return PrepareJob(path, source, plan, layout, self.recipe, self.workers, count, share)
+        return PrepareJob(path, source, plan, layout, recipe, self.workers, count, share)
 
     def _dry_run(self, source: Source, share: Partition | None) -> PrepareReport:
         job = self.job(source, share)

@@ -13,6 +13,7 @@ from pathlib import Path
 from phasegan.data.folder_source import ImageFolder, open_source
 from phasegan.data.hdf5.reader import PreparedFile, check_replaceable
 from phasegan.data.images.decoding import quiet_decoders
+from phasegan.data.images.reading import Reading
 from phasegan.data.prepare.merge import ShardMismatchError, is_merged, merge_shards
 from phasegan.data.prepare.partial import resume_hint
 from phasegan.data.prepare.pipeline import Preparation, PrepareReport, recipe_record
@@ -134,14 +135,15 @@ class ShardedPreparation(Preparation):
         if self.recipe.source.kind != "folder":
             return open_source(self.recipe)
         folder, listing = self.recipe.source.path, listing_path(self.path)
+        reading = Reading.of(self.recipe.reading)
         with (
             disk_full_guard(self.path),
             file_lock(listing.with_name(f"{listing.name}.lock"), str(listing), wait=True),
         ):
             remove_leftovers(listing.parent, listing.name)
-            source = ImageFolder.restore(folder, listing)
+            source = ImageFolder.restore(folder, listing, reading)
             if source is None:
-                source = ImageFolder(folder)
+                source = ImageFolder(folder, reading)
                 with quiet_decoders():
                     source.save(listing)
         return source

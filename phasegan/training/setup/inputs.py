@@ -11,11 +11,12 @@ import torch
 
 from phasegan.config.options.training_groups import TRANSLATIONS
 from phasegan.config.resolve.phases import resolve_phases
-from phasegan.config.resolve.translation import resolve_translation, scan_options
+from phasegan.config.resolve.translation import reading_options, resolve_translation, scan_options
 from phasegan.data.domain_folders import is_pair_folder, open_domains
 from phasegan.data.domain_scan import scan_domains
 from phasegan.data.hdf5.pair_reader import is_pair_file
 from phasegan.data.hdf5.reader import PreparedFile
+from phasegan.data.images.reading import Reading, pixel_limit
 from phasegan.data.prepare.api import prepare
 from phasegan.errors import InputError
 from phasegan.models.initial_networks import load_initial_networks
@@ -111,6 +112,7 @@ def open_inputs(
         If data and options do not fit.
     """
     own = {k: options.pop(k, None) for k in ("images", "domain_a", "domain_b", "init_from")}
+    stack.enter_context(pixel_limit(options.pop("max_pixels", None)))
     if is_translation(data, own | options):
         return _open_domains(data, own, options, device, progress)
     if own["init_from"] is not None:
@@ -143,7 +145,8 @@ def _open_domains(
             "translation needs two domains of pictures: a folder with trainA and trainB, or "
             "--domain-a DIR --domain-b DIR; `phasegan datasets` lists some to fetch"
         )
-    domains = open_domains(data, own["domain_a"], own["domain_b"])
+    reading = Reading.of(reading_options(options))
+    domains = open_domains(data, own["domain_a"], own["domain_b"], reading)
     start = None
     if own["init_from"] is not None:
         start = load_initial_networks(own["init_from"], options.get("padding"))
