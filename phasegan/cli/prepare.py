@@ -22,6 +22,7 @@ _PHASES = [
     "phase_noise",
     "phase_bits",
     "images",
+    "limits",
     "add",
     "shards",
     "shard",
@@ -75,7 +76,8 @@ def _refuse(options: dict[str, Any], names: list[str], owner: str) -> None:
     """Take options away that belong to another kind of file; complain where one is given."""
     for name in names:
         if options.pop(name) is not None:
-            shown = "with-images/--without-images" if name == "images" else name.replace("_", "-")
+            spelled = {"images": "with-images/--without-images", "limits": "range"}
+            shown = spelled.get(name, name.replace("_", "-"))
             raise InputError(f"--{shown} belongs to {owner}")
 
 

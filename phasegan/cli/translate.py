@@ -20,8 +20,8 @@ def command(common: CommonOptions, run: str, source: str, output: str, **options
 
     RUN is a run folder, a folder with others' weights such as latest_net_G_A.pth, or
     one generator's file. INPUT is a picture, 8 or 16 bit or an array, a folder of
-    pictures, or a film. More than 89,478,485 pixels are taken where the environment
-    variable PHASEGAN_MAX_PIXELS says so.
+    pictures, or a film. A stack becomes a TIFF of as many pages. More than 89,478,485
+    pixels are taken where --max-pixels says so.
     """
     from phasegan.progress import format_duration
     from phasegan.translation.api import translate

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from phasegan.data.images.decoding import (
     is_array,
@@ -29,6 +31,10 @@ class FileLoader(Loader):
 
     root: Path
     reading: Reading = DEFAULT
+
+    def with_limits(self, limits: tuple[float, float] | None) -> FileLoader:
+        """Return a loader that stores these values as 0 and 65535."""
+        return replace(self, reading=self.reading._replace(limits=limits))
 
     def load(self, job: str) -> LoadedImage:
         """Read and decode one image."""
@@ -83,7 +89,7 @@ def file_sha256(path: str) -> str:
     """
     try:
         with open_regular(path) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return hashlib.file_digest(cast(BufferedReader, stream), "sha256").hexdigest()
     except UnreadableFileError as error:
         raise UnreadableImageError(str(error)) from None
 

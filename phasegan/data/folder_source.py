@@ -171,6 +171,8 @@ class ImageFolder(Source):
             status = os.stat(os.path.join(self.root, folder))
             if (status.st_dev, status.st_ino) in self._seen:
                 self.linked.append(safe_name(folder))
+                if self.linked[-1] in self.followed:
+                    self.followed.remove(self.linked[-1])
                 return
             self._seen.add((status.st_dev, status.st_ino))
             entries = os.scandir(os.path.join(self.root, folder))
@@ -224,7 +226,7 @@ class ImageFolder(Source):
 
     def loader(self) -> FileLoader:
         """Return the loader of files."""
-        return FileLoader(self.root, self.reading._replace(limits=self.limits()))
+        return FileLoader(self.root, self.reading)
 
     def depth(self) -> int:
         """Read the headers, once."""

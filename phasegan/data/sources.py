@@ -48,6 +48,21 @@ class LoadedImage(NamedTuple):
 class Loader(ABC):
     """Decoder of a source's images; it can be pickled for worker processes."""
 
+    def with_limits(self, limits: tuple[float, float] | None) -> Loader:
+        """Return a loader that stores these values as 0 and 65535.
+
+        Parameters
+        ----------
+        limits : (float, float) or None
+            None leaves values as they are.
+
+        Returns
+        -------
+        Loader
+            This one, where images are 8 or 16 bit in any case.
+        """
+        return self
+
     @abstractmethod
     def load(self, job: Any) -> LoadedImage:
         """Decode one image in its own size and depth.

@@ -11,7 +11,10 @@ from torch import nn
 
 from phasegan.config.options.keywords import takes_options
 from phasegan.config.options.networks import TranslateCommand
-from phasegan.data.images.decoding import pixel_suffixes
+from phasegan.config.reading import FileReading
+from phasegan.config.settings import build
+from phasegan.data.images.decoding import file_suffix, pixel_suffixes
+from phasegan.data.images.reading import Reading, pixel_limit
 from phasegan.devices import choose_device
 from phasegan.errors import InputError
 from phasegan.io.locking import file_lock
@@ -82,15 +85,20 @@ def translate(
     alpha: str = "drop",
     limits: tuple[float, float] | None = None,
     steady: float = 0.0,
+    pages: str | None = None,
+    channel_axis: str | None = None,
+    variable: str | None = None,
+    nodata: str | None = None,
+    max_pixels: int | None = None,
     overwrite: bool = False,
     skip_existing: bool = False,
     progress: Progress | None = None,
 ) -> TranslateReport:
     """Translate a picture, a folder of pictures, a film or an animation.
 
-    Pictures may have any size up to `PIL.Image.MAX_IMAGE_PIXELS`, or the environment
-    variable PHASEGAN_MAX_PIXELS. Those that do not fit into memory are computed layer by
-    layer in bands of rows, with the statistics of the whole picture, and come out as if
+    Pictures may have any size up to `PIL.Image.MAX_IMAGE_PIXELS`, or `max_pixels`, or the
+    environment variable PHASEGAN_MAX_PIXELS. Those that do not fit into memory are computed
+    layer by layer in bands of rows, with the statistics of the whole picture, and come out as if
     they had gone through at once.
 
     Parameters
@@ -131,6 +139,18 @@ def translate(
         0 and white.
     steady : float
         Strength, 0 to 1, with which flicker of a film is held down.
+    pages : {"auto", "samples", "channels", "first"}, optional
+        Pages and slices of a file are pictures, of which a TIFF of as many pages is made,
+        or channels of one, or all but the first are left out. Default: that of the training.
+    channel_axis : {"first", "last"}, optional
+        Of arrays; that of the training, or the shorter one by default.
+    variable : str, optional
+        Name of the array in `.npz` and `.mat` files; that of the training by default.
+    nodata : str, optional
+        `mean`, `nearest` or a number, which missing values become for the network; in the
+        result they are missing again. That of the training by default, else refused.
+    max_pixels : int, optional
+        Pixels that a picture may have; Pillow's limit by default.
     overwrite : bool
         Replace what is there.
     skip_existing : bool
@@ -178,6 +198,11 @@ def translate(
     _check_target(source_path, output_path, overwrite)
     torch_device = choose_device(device)
     translator = open_translator(run, direction, padding, network, batch_norm)
+    given = {"pages": pages, "channel_axis": channel_axis, "variable": variable, "nodata": nodata}
+    own = {name: value for name, value in given.items() if value is not None}
+    reading = Reading.of(
+        build(FileReading, translator.reading.model_dump() | own, "translate")
+    )._replace(animations=False)
     batch = batch_size or (1 if torch_device.type == "cpu" else GPU_BATCH)
     stabiliser = TemporalStabiliser(steady) if video and steady > 0 else None
     runner = GeneratorRunner(
@@ -193,11 +218,12 @@ def translate(
     with file_lock(output_path.with_name(f".{output_path.name}.lock"), str(output_path)):
         _check_target(source_path, output_path, overwrite)
         if not video:
-            pixel_options = PixelOptions(depth, alpha, limits)
+            pixel_options = PixelOptions(depth, alpha, limits, reading)
             translation = ImageTranslation(translator, runner, pixel_options, progress)
-            results = _translate_images(
-                translation, source_path, output_path, batch, overwrite, skip_existing
-            )
+            with pixel_limit(max_pixels):
+                results = _translate_images(
+                    translation, source_path, output_path, batch, overwrite, skip_existing
+                )
             return TranslateReport(
                 translator.label,
                 output_path,
@@ -294,7 +320,11 @@ def _check(
         raise InputError("--depth 16: films are written with 8 bits; leave it out")
     if alpha == "keep" and not holds_alpha:
         raise InputError("--alpha keep: films are written without alpha; leave it out")
-    if source_path.is_file() and not video and source_path.suffix.lower() not in pixel_suffixes():
+    if (
+        source_path.is_file()
+        and not video
+        and file_suffix(source_path.name) not in pixel_suffixes()
+    ):
         raise InputError(f"{source_path}: neither a picture nor a film by its name")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
 
 from phasegan.config.presets import PHASE_PRESETS
+from phasegan.config.reading import FileReading
 from phasegan.config.run_folder import RunFolder
 from phasegan.config.translation import DomainConfig, TranslationConfig
 from phasegan.errors import InputError
@@ -59,6 +60,8 @@ class Translator:
         `a2b` or `b2a`; None for a single file.
     input_domain, output_domain : Domain
         Domains of its input and of its output.
+    reading : FileReading
+        How the files of the training were read.
     """
 
     network: nn.Module
@@ -66,6 +69,7 @@ class Translator:
     direction: str | None
     input_domain: Domain
     output_domain: Domain
+    reading: FileReading = field(default_factory=FileReading)
 
     @property
     def norm(self) -> str | None:
@@ -162,7 +166,9 @@ def _from_run(run: RunFolder, direction: str | None, padding: str | None) -> Tra
     network = load_generator(run.weights_path(name), padding, network=name)
     a, b = _domain(config.data.a), _domain(config.data.b)
     input_domain, output_domain = (a, b) if selected == "a2b" else (b, a)
-    return Translator(network, f"{config.label} {selected}", selected, input_domain, output_domain)
+    reading = FileReading(**{n: getattr(config.data, n) for n in FileReading.model_fields})
+    label = f"{config.label} {selected}"
+    return Translator(network, label, selected, input_domain, output_domain, reading)
 
 
 def _domain(config: DomainConfig) -> Domain:

@@ -6,14 +6,16 @@ Pixels are uint8, uint16 or float32 arrays (rows, columns, channels); alpha is
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from phasegan.data.images.pixels import Pixels
+from phasegan.data.images.pixels import DecodedImage, Pixels
 from phasegan.errors import InputError
 from phasegan.io.atomic import atomic_file
 
@@ -21,7 +23,8 @@ FALLBACK_SUFFIXES = (".png", ".tif", ".npy")
 """Suffixes that a result may get instead of its picture's."""
 
 _JPEG_QUALITY = 95
-_TIFF = (".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff")
+"""Suffixes of files that hold stacks."""
 _EIGHT_BIT = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -30,11 +33,11 @@ _EIGHT_BIT = {
     ".ppm": "PPM",
     ".pgm": "PPM",
 }
-_PROFILE_SUFFIXES = {*_TIFF, ".png", ".jpg", ".jpeg", ".webp"}
+_PROFILE_SUFFIXES = {*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".webp"}
 _CHANNELS = {".ppm": (3,), ".pgm": (1,), ".webp": (3,)}
 
 
-def can_hold(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
+def can_hold(suffix: str, pixels: Pixels, alpha: Pixels | None, *, planar: bool = False) -> bool:
     """Return whether a format can hold pixels without loss of depth, channels or alpha.
 
     Parameters
@@ -45,6 +48,8 @@ def can_hold(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
         (rows, columns, channels), uint8, uint16 or float32.
     alpha : numpy.ndarray or None
         (rows, columns), of the same dtype.
+    planar : bool
+        Channels are pages of their own.
 
     Returns
     -------
@@ -52,8 +57,8 @@ def can_hold(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
         False for unknown suffixes.
     """
     channels = pixels.shape[2]
-    if suffix in _TIFF:  # the last of 2 or 4 integer channels is taken for alpha
-        return pixels.dtype.kind == "f" or channels not in (2, 4)
+    if suffix in TIFF_SUFFIXES:  # the last of 2 or 4 integer channels is taken for alpha
+        return planar or pixels.dtype.kind == "f" or channels not in (2, 4)
     if suffix == ".npy":
         return True
     if suffix == ".png":
@@ -63,24 +68,27 @@ def can_hold(suffix: str, pixels: Pixels, alpha: Pixels | None) -> bool:
     return channels in _CHANNELS.get(suffix, (1, 3)) and (alpha is None or suffix == ".webp")
 
 
-def choose_suffix(suffix: str, pixels: Pixels, alpha: Pixels | None) -> str:
+def choose_suffix(
+    suffix: str, pixels: Pixels, alpha: Pixels | None, *, planar: bool = False
+) -> str:
     """Return a suffix, or that of a format that can hold the pixels.
 
     Parameters
     ----------
     suffix : str
         The one to keep if it can be kept.
-    pixels, alpha : numpy.ndarray
-        Pixels as in `can_hold`.
+    pixels, alpha, planar
+        As of `can_hold`.
 
     Returns
     -------
     str
         `suffix`, or one of `FALLBACK_SUFFIXES`.
     """
-    if can_hold(suffix.lower(), pixels, alpha):
-        return suffix
-    return next(suffix for suffix in FALLBACK_SUFFIXES if can_hold(suffix, pixels, alpha))
+    for candidate in (suffix, *FALLBACK_SUFFIXES):
+        if can_hold(candidate.lower(), pixels, alpha, planar=planar):
+            return candidate
+    raise AssertionError("arrays hold everything")
 
 
 def can_hold_profile(suffix: str) -> bool:
@@ -100,7 +108,13 @@ def can_hold_profile(suffix: str) -> bool:
 
 
 def write_pixels(
-    path: Path, pixels: Pixels, alpha: Pixels | None = None, profile: bytes | None = None
+    path: Path,
+    pixels: Pixels,
+    alpha: Pixels | None = None,
+    profile: bytes | None = None,
+    *,
+    axis: str | None = None,
+    mark: float | None = None,
 ) -> None:
     """Write a picture atomically.
 
@@ -113,6 +127,11 @@ def write_pixels(
         The picture.
     profile : bytes, optional
         Its ICC profile; formats that hold none leave it out, see `can_hold_profile`.
+    axis : {"pages", "first", "last", "none"} or None
+        Where the channels of the input stood, as `DecodedImage.axis` says: they stand there in
+        an array, and on pages of a TIFF, too.
+    mark : float, optional
+        Value of missing pixels, which a TIFF names.
 
     Raises
     ------
@@ -120,7 +139,8 @@ def write_pixels(
         If the format cannot hold the pixels.
     """
     suffix = path.suffix.lower()
-    if not can_hold(suffix, pixels, alpha):
+    planar = axis == "pages"
+    if not can_hold(suffix, pixels, alpha, planar=planar):
         kind = f"{pixels.shape[2]} channels of {pixels.dtype}"
         raise InputError(
             f"{path}: {suffix or 'a file without suffix'} cannot hold {kind}"
@@ -133,9 +153,10 @@ def write_pixels(
     with atomic_file(path) as temporary:
         if suffix == ".npy":
             with open(temporary, "wb") as stream:
-                np.save(stream, channels_and_alpha)
-        elif suffix in _TIFF:
-            _write_tiff(temporary, channels_and_alpha, alpha is not None, profile)
+                np.save(stream, _with_axis(channels_and_alpha, axis))
+        elif suffix in TIFF_SUFFIXES:
+            with _tiff_writer(temporary) as writer:
+                _write_page(writer, channels_and_alpha, alpha is not None, planar, profile, mark)
         elif channels_and_alpha.dtype == np.uint16:
             _write_png16(temporary, channels_and_alpha, profile)
         else:
@@ -153,19 +174,116 @@ def write_pixels(
             temporary.write_bytes(encoded.getbuffer())
 
 
-def _write_tiff(path: Path, channels_and_alpha: Pixels, alpha: bool, profile: bytes | None) -> None:
+def _with_axis(pixels: Pixels, axis: str | None) -> Pixels:
+    """Return (rows, columns, C) with its channels where those of the input stood."""
+    if axis == "none" and pixels.shape[2] == 1:
+        return pixels[..., 0]
+    return np.moveaxis(pixels, -1, 0) if axis in ("first", "pages") else pixels
+
+
+def restore_missing(pixels: Pixels, picture: DecodedImage, dtype: np.dtype[Any]) -> Pixels:
+    """Mark the pixels of a result that are missing in its picture.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        (rows, columns, C), the result.
+    picture : DecodedImage
+        With `missing` where some are.
+    dtype : numpy.dtype
+        Of the result. Floats are NaN, or the picture's own mark; integers can only have a
+        mark within their range.
+
+    Returns
+    -------
+    numpy.ndarray
+        Same shape and dtype.
+    """
+    missing, mark = picture.missing, picture.mark
+    if missing is None:
+        return pixels
+    pixels = pixels.copy()
+    if dtype.kind == "f":
+        pixels[missing] = np.nan if mark is None else mark
+    elif mark is not None and 0 <= mark <= np.iinfo(dtype.name).max:
+        pixels[missing] = round(mark)
+    return pixels
+
+
+class StackWriter:
+    """A TIFF of many pages, written one by one; there when it is whole.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    large : bool
+        It may take more than 4 GB: a BigTIFF.
+    """
+
+    def __init__(self, path: Path, large: bool = False) -> None:
+        self._path, self._large, self._stack = path, large, contextlib.ExitStack()
+
+    def __enter__(self) -> StackWriter:
+        """Open the file under another name."""
+        temporary = self._stack.enter_context(atomic_file(self._path))
+        self._writer = self._stack.enter_context(_tiff_writer(temporary, self._large))
+        return self
+
+    def __exit__(self, *exception: Any) -> bool | None:
+        """Close the file and, without an exception, give it its name."""
+        return self._stack.__exit__(*exception)
+
+    def write(
+        self, pixels: Pixels, alpha: Pixels | None, *, planar: bool, mark: float | None
+    ) -> None:
+        """Write a picture.
+
+        Parameters
+        ----------
+        pixels, alpha : numpy.ndarray
+            As of `write_pixels`.
+        planar : bool
+            Each channel is a page.
+        mark : float or None
+            Value of missing pixels.
+        """
+        both = pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], axis=2)
+        _write_page(self._writer, both, alpha is not None, planar, None, mark)
+
+
+def _tiff_writer(path: Path, large: bool = False) -> Any:
     import tifffile
 
-    colours = channels_and_alpha.shape[2] - alpha
-    extra = channels_and_alpha.shape[2] - (3 if colours == 3 else 1)
-    tifffile.imwrite(
-        path,
-        channels_and_alpha[..., 0] if channels_and_alpha.shape[2] == 1 else channels_and_alpha,
+    return tifffile.TiffWriter(path, bigtiff=large)
+
+
+def _write_page(
+    writer: Any,
+    pixels: Pixels,
+    alpha: bool,
+    planar: bool,
+    profile: bytes | None,
+    mark: float | None,
+) -> None:
+    """Write a picture as a page of a TIFF, or each of its channels as one."""
+    options: dict[str, Any] = {"compression": "zlib", "iccprofile": profile}
+    if mark is not None:  # the tag GDAL_NODATA
+        options["extratags"] = [(42113, "s", 0, f"{mark:.17g}", True)]
+    if planar and not alpha:
+        axes = {"axes": "CYX"} if pixels.shape[2] > 1 else None
+        planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+        writer.write(planes, photometric="minisblack", metadata=axes, **options)
+        return
+    colours = pixels.shape[2] - alpha
+    extra = pixels.shape[2] - (3 if colours == 3 else 1)
+    single = pixels.shape[2] == 1
+    writer.write(
+        pixels[..., 0] if single else pixels,
         photometric="rgb" if colours == 3 else "minisblack",
-        planarconfig=None if channels_and_alpha.shape[2] == 1 else "contig",
+        planarconfig=None if single else "contig",
         extrasamples=[("unassalpha" if alpha else "unspecified")] * extra or None,
-        compression="zlib",
-        iccprofile=profile,
+        **options,
     )
 
 

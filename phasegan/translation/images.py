@@ -11,23 +11,34 @@ import numpy as np
 import torch
 
 from phasegan.data.domain_folders import FolderImages
-from phasegan.data.images.decoding import quiet_decoders, read_full_depth
+from phasegan.data.images.decoding import page_count, quiet_decoders, read_full_depth
 from phasegan.data.images.notices import (
+    FILLED,
     HIDDEN,
     PROFILE,
+    RESTORED,
     NoticeCounter,
     ValueRange,
+    found_lines,
     ignored_lines,
     matches_channels,
     narrow_range,
     value_range,
 )
 from phasegan.data.images.pixels import DecodedImage, Pixels, UnreadableImageError, white
+from phasegan.data.images.reading import DEFAULT, Reading, page_name
 from phasegan.errors import InputError
 from phasegan.progress import Progress
 from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import Translator
-from phasegan.translation.image_writer import can_hold_profile, choose_suffix, write_pixels
+from phasegan.translation.image_writer import (
+    TIFF_SUFFIXES,
+    StackWriter,
+    can_hold_profile,
+    choose_suffix,
+    restore_missing,
+    write_pixels,
+)
 from phasegan.translation.output_names import result_names
 from phasegan.translation.tiling.operations import Band
 from phasegan.translation.value_ranges import (
@@ -39,6 +50,8 @@ from phasegan.translation.value_ranges import (
 )
 from phasegan.translation.video.reader import is_video
 
+_LARGE = 1 << 30
+"""Bytes of a stack whose result may take more than a TIFF of 4 GB holds."""
 _NO_PROFILE = "a colour profile that the result cannot hold; it is left out"
 
 
@@ -54,11 +67,14 @@ class PixelOptions:
         Whether alpha is written beside the translated colours.
     limits : (float, float) or None
         Values that are black and white; see `phasegan.translation.value_ranges.choose_scales`.
+    reading : Reading
+        Pages, axes and missing values of the files.
     """
 
     depth: str = "keep"
     alpha: str = "drop"
     limits: tuple[float, float] | None = None
+    reading: Reading = DEFAULT
 
 
 @dataclass
@@ -135,7 +151,7 @@ class ImageTranslation:
         Returns
         -------
         ImageResults
-            With one written file.
+            With one written file; of a stack, a stack of as many pages.
 
         Raises
         ------
@@ -143,6 +159,11 @@ class ImageTranslation:
             If the picture cannot be read or the format cannot hold the result.
         """
         with quiet_decoders():
+            count = page_count(source, self._reading)
+            if count is not None:
+                self._translate_stack(source.name, source, target, count)
+                self._report_notes(source)
+                return ImageResults([target])
             try:
                 job = self._job(source.name, source, target)
             except InputError as error:
@@ -153,6 +174,37 @@ class ImageTranslation:
             pixels = self._translate_image(job, task.advance)
         self._write(job, pixels, target)
         return ImageResults([target])
+
+    @property
+    def _reading(self) -> Reading:
+        return self._pixel_options.reading
+
+    def _translate_stack(self, name: str, source: Path, target: Path, count: int) -> None:
+        """Translate the pages of a file one by one into a TIFF of as many."""
+        if target.suffix.lower() not in TIFF_SUFFIXES:
+            raise InputError(
+                f"{target}: {source.name} has {count} pages, frames or slices; name a TIFF, which "
+                "holds as many (or add --pages first or channels)"
+            )
+        self._say_once(f"{name}: {count} pages, each a picture (--pages channels or first)")
+        with (
+            self._progress.task(f"translating {name}", count) as task,
+            StackWriter(target, source.stat().st_size > _LARGE) as writer,
+        ):
+            for page in range(count):
+                try:
+                    job = self._job(page_name(name, page), source, target, page)
+                except InputError as error:
+                    raise InputError(f"{source}, page {page}: {error}") from None
+                self._record_notes(job, target)
+                pixels, alpha = self._split_alpha(job, self._translate_image(job, None))
+                writer.write(
+                    restore_missing(pixels, job.picture, job.scales.dtype),
+                    alpha,
+                    planar=job.picture.axis == "pages",
+                    mark=job.picture.mark,
+                )
+                task.advance()
 
     def translate_folder(
         self,
@@ -192,7 +244,10 @@ class ImageTranslation:
         """
         if output.resolve().is_relative_to(root.resolve()):
             raise InputError(f"{output}: lies in the folder of the pictures; choose another -o")
-        pictures = FolderImages(root)
+        first = self._reading._replace(pages="first")
+        pictures = FolderImages(root, first)
+        for line in found_lines(pictures, len(pictures.names)):
+            self._progress.say(f"{pictures.label}: {line}")
         self._warn_left_out(pictures)
         self._names = result_names(pictures.names)
         results, pending = ImageResults(), []
@@ -235,6 +290,13 @@ class ImageTranslation:
         count = 0
         for name in names:
             try:
+                pages = page_count(root / name, self._reading)
+                if pages is not None:
+                    target = output / self._names[name][self._stack_suffix(name)]
+                    self._translate_stack(name, root / name, target, pages)
+                    results.written.append(target)
+                    count += 1
+                    continue
                 job = self._job(name, root / name, output / name)
             except InputError as error:
                 results.skipped.append((name, str(error)))
@@ -250,9 +312,14 @@ class ImageTranslation:
         if count:
             yield jobs, count
 
-    def _job(self, name: str, source: Path, target: Path) -> _Job:
+    def _stack_suffix(self, name: str) -> str:
+        """Return the suffix of the result of a stack."""
+        suffix = Path(name).suffix
+        return suffix if suffix.lower() in TIFF_SUFFIXES else ".tif"
+
+    def _job(self, name: str, source: Path, target: Path, page: int | None = None) -> _Job:
         try:
-            picture = read_full_depth(source)
+            picture = read_full_depth(source, page, self._reading)
         except UnreadableImageError as error:
             raise InputError(str(error)) from None
         pixels, note = fit_channels(picture, self._translator.input_domain)
@@ -311,14 +378,24 @@ class ImageTranslation:
 
     def _result_path(self, job: _Job, pixels: Pixels, output: Path) -> Path:
         """Return the name of a result in a folder."""
-        suffix = choose_suffix(job.target.suffix, *self._split_alpha(job, pixels))
+        suffix = choose_suffix(
+            job.target.suffix, *self._split_alpha(job, pixels), planar=job.picture.axis == "pages"
+        )
         if suffix != job.target.suffix:
             self._say_once(f"{job.target.suffix} cannot hold these results: written as {suffix}")
         return output / self._names[job.name][suffix]
 
     def _write(self, job: _Job, pixels: Pixels, target: Path) -> None:
         colours, alpha = self._split_alpha(job, pixels)
-        write_pixels(target, colours, alpha, self._profile(job, target))
+        picture = job.picture
+        write_pixels(
+            target,
+            restore_missing(colours, picture, job.scales.dtype),
+            alpha,
+            self._profile(job, target),
+            axis=picture.axis,
+            mark=picture.mark if picture.missing is not None else None,
+        )
 
     def _profile(self, job: _Job, target: Path) -> bytes | None:
         """Return the profile that a result keeps: colours in are coded as colours out."""
@@ -334,6 +411,9 @@ class ImageTranslation:
     def _record_notes(self, job: _Job, target: Path) -> None:
         """Note what of a picture is not in its result."""
         notes, alpha = set(job.picture.notices) - {PROFILE}, job.picture.alpha
+        if job.picture.missing is not None:
+            kept = job.picture.mark is not None or job.scales.dtype.kind == "f"
+            notes.add(RESTORED if kept else FILLED)
         if job.picture.profile is not None and self._profile(job, target) is None:
             notes.add(_NO_PROFILE)
         has_alpha = self._translator.input_domain.alpha or self._alpha(job) is not None

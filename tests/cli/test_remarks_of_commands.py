@@ -14,10 +14,9 @@ COUNT = 12
 def folder(tmp_path, rng):
     """Pictures of 12 bits in 16, with two pages and a further band; and a linked folder."""
     root = tmp_path / "set"
-    (tmp_path / "elsewhere").mkdir()
     for domain in ("trainA", "trainB", "testA", "testB"):
         (root / domain).mkdir(parents=True)
-        (root / domain / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+        (root / domain / "linked").symlink_to(root / domain, target_is_directory=True)
         for i in range(COUNT):
             with tifffile.TiffWriter(root / domain / f"{i:02}.tif") as writer:
                 for _ in range(2):
@@ -32,8 +31,7 @@ def folder(tmp_path, rng):
 def check(err, where, count, fitting):
     """Look for one line of each kind."""
     lines = err.splitlines()
-    for remark in (f"{count} pictures have several pages", f"{count} pictures have a further band"):
-        assert sum(remark in line for line in lines) == where, err
+    assert sum(f"{2 * count} pictures have a further band" in line for line in lines) == where, err
     assert sum("1 linked folder is not followed, such as linked" in line for line in lines) == where
     assert sum("% of the range" in line and fitting in line for line in lines) == where, err
 

@@ -109,12 +109,12 @@ def test_a_folder_says_what_it_leaves_out(weights, rng, tmp_path, heard):
     report = translate(weights(), root, tmp_path / "out", progress=heard)
     assert len(report.written) == 3
     lines = "\n".join(heard.warned)
-    assert "2 pictures have several pages or frames; only the first is taken; a.tif is one" in lines
+    assert len(tifffile.TiffFile(tmp_path / "out/a.tif").pages) == 2
     assert "c.png has transparent parts" in lines
-    assert "1 linked folder is not followed, such as linked" in lines
+    assert any("1 linked folder is followed, such as linked" in line for line in heard.said)
     assert "1 file is no picture by its name, such as notes.txt" in lines
     assert "1 film is left out, such as film.mp4" in lines
-    assert len(heard.warned) == 5
+    assert len(heard.warned) == 3
 
 
 def test_alpha_that_is_kept_or_opaque_is_no_remark(weights, rng, tmp_path, heard):

@@ -12,9 +12,7 @@ from phasegan.config.reading import FileReading
 
 FILES = "Files of pictures"
 
-_PAGES = (
-    "Pages, frames, slices: pictures, channels, or the first; auto: a TIFF's axis C is channels."
-)
+_PAGES = "What pages, frames and slices are; auto: a TIFF's axis C is channels, others pictures."
 _AXIS = "Axis of the channels of arrays."
 _VARIABLE = "Name of the array in .npz and .mat files."
 _NODATA = "What missing values (NaN, GDAL's mark) become: mean, nearest or a number."

@@ -177,7 +177,7 @@ def array_pages(array: StoredArray, reading: Reading) -> int | None:
     if len(array.shape) == 4 or (len(array.shape) == 3 and reading.pages == "samples"):
         if reading.pages == "channels":
             raise UnreadableImageError(f"an array of shape {array.shape} has channels already")
-        return 1 if reading.pages == "first" else array.shape[-1 if array.matlab else 0]
+        return array.shape[-1 if array.matlab else 0]
     return None
 
 
@@ -199,7 +199,7 @@ def read_array(array: StoredArray, page: int | None, reading: Reading) -> Decode
         With the axis of its channels.
     """
     shape, place = array.shape, 0
-    if page is None and array_pages(array, reading) is not None:
+    if page is None and reading.pages == "first" and len(shape) == 4:
         page = 0
     if page is not None:
         shape = shape[:-1] if array.matlab else shape[1:]

@@ -263,8 +263,9 @@ def page_count(path: Path, reading: Reading) -> int | None:
     if reading.pages == "first" or not (stacked or animated):
         return None
     try:
-        count = _readable(lambda: _count(path, suffix, reading))
-    except UnreadableImageError:
+        with quiet_decoders():
+            count = _count(path, suffix, reading)
+    except Exception:  # decoders raise whatever they like; the reason is said when it is read
         return None
     return count if count is not None and count > 1 else None
 
@@ -330,7 +331,9 @@ def _read(path: Path, page: int | None, reading: Reading) -> DecodedImage:
 
                 units = _guarded(lambda stream: stacks.tiff_units(stream, reading), stream)
                 if len(units) > 1 or len(units[0]) > 1 or units[0][0].plane is not None:
-                    return _decode_unit(stream, units[page or 0], reading)
+                    image = _decode_unit(stream, units[page or 0], reading)
+                    left = {FRAMES} if page is None and len(units) > 1 else set()
+                    return image._replace(notices=tuple(sorted({*image.notices, *left})))
     if page is not None:
         from phasegan.data.images import stacks
 
@@ -350,19 +353,19 @@ def _decode_unit(stream: IO[bytes], unit: tuple[Any, ...], reading: Reading) -> 
             last = reading._replace(channel_axis="last")
             return arrays.from_values(values, last)._replace(axis=None)
         notes = ImageNotices()
-        bands = tiff.decode_bands(stream, notes, page.index, reading.nodata is not None)
+        bands = tiff.decode_bands(stream, notes, page.number, reading.nodata is not None)
         if bands is not None:
             return _from_bands(bands, notes, reading)
         with contextlib.suppress(Image.UnidentifiedImageError):
             image = Image.open(tiff.as_stream(stream), formats=("TIFF",))
-            image.seek(page.index)
+            image.seek(page.number)
             check_size(image.width, image.height)
             note_profile(image.info.get("icc_profile"), notes)
-            return _to_decoded(tiff.open_tiff(stream, notes, image, page.index), notes)
-        return _to_decoded(tiff.open_tiff(stream, notes, None, page.index), notes)
+            return _to_decoded(tiff.open_tiff(stream, notes, image, page.number), notes)
+        return _to_decoded(tiff.open_tiff(stream, notes, None, page.number), notes)
 
     set_pixel_limit()
-    pictures = [_guarded(lambda _, page=page: decode(page), stream) for page in unit]
+    pictures = [_guarded(decode, page) for page in unit]
     if len(pictures) == 1:
         return pictures[0]
     pixels = stacks.joined([picture.pixels for picture in pictures])
@@ -600,10 +603,13 @@ def _to_pixels(image: Image.Image) -> Pixels:
         if wide.min() < 0 or wide.max() > 65535:
             raise UnreadableImageError(
                 f"pixels from {wide.min()} to {wide.max()}; whole numbers from 0 to 65535 are taken"
+                f"{tiff.OTHERS}"
             )
         return wide.astype(np.uint16)
     if mode == "F":
-        raise UnreadableImageError("floating-point pixels; only 8- and 16-bit integers are taken")
+        raise UnreadableImageError(
+            f"floating-point pixels; only 8- and 16-bit integers are taken{tiff.OTHERS}"
+        )
     if mode in ("La", "PA") or "transparency" in image.info:
         return np.asarray(image.convert("RGBA"))
     if mode in ("L", "RGB", "LA", "RGBA"):

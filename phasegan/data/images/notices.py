@@ -25,6 +25,8 @@ PROFILE = "a colour profile other than sRGB; the values are taken as they are co
 NO_DATA = "values that GDAL_NODATA marks as missing; they are taken as they are"
 MASK = "a mask inside the file; it is not applied"
 BLACK = "transparent parts; they become black"
+FILLED = "missing values, which were filled; the result has no mark for them"
+RESTORED = "missing values, which were filled for the network and are missing in the result"
 HIDDEN = "transparent parts; what they hide is taken as it is (--alpha keep keeps alpha)"
 
 NARROW = 1 / 8

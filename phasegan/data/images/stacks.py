@@ -22,7 +22,7 @@ _HEAD = 4096
 class Page(NamedTuple):
     """A page of a TIFF."""
 
-    index: int
+    number: int
     """Of its directory."""
     plane: int | None = None
     """Of a stack that one directory describes, as ImageJ writes large ones."""
@@ -105,11 +105,11 @@ def read_plane(stream: IO[bytes], page: Page) -> Pixels:
         (rows, columns[, bands]), in the dtype of the file.
     """
     with tiff.open_pages(stream) as file:
-        first: Any = file.pages[page.index]
+        first: Any = file.pages[page.number]
         check_size(first.imagewidth, first.imagelength, first.samplesperpixel * 8)
         dtype = first.dtype.newbyteorder(file.byteorder)
         size = math.prod(first.shape) * dtype.itemsize
-        offset = next(s.dataoffset for s in file.series if s.keyframe.index == page.index)
+        offset = next(s.dataoffset for s in file.series if s.keyframe.index == page.number)
         stream.seek(offset + (page.plane or 0) * size)
         data = stream.read(size)
     if len(data) < size:
@@ -190,4 +190,4 @@ def read_frame(stream: IO[bytes], index: int, notes: ImageNotices) -> Image.Imag
         check_size(image.width, image.height, 4)
         image.seek(index)
         frame = image.convert("RGBA")
-    return frame.convert("RGB") if frame.getextrema()[3][0] == 255 else frame
+    return frame.convert("RGB") if np.asarray(frame)[..., 3].min() == 255 else frame

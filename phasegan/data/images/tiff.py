@@ -35,6 +35,7 @@ _COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}
 _REDUCED, _MASK = 1, 4
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEFLATE = ("DEFLATE", "ADOBE_DEFLATE")
+OTHERS = " (prepare --range LOW HIGH takes others)"
 _GROWTH = 10_000
 """Bytes that a byte of a compressed strip may become."""
 _WORDS = (np.uint8, np.uint16)
@@ -248,7 +249,8 @@ def decode_bands(
         values = _any_values(page, data)
         if nodata:
             where = missing_pixels(values, mark)
-            return Bands(*(_upright(a, page, data, notes, index) for a in (values, where)), mark)
+            upright = [_upright(part, page, data, notes, index) for part in (values, where)]
+            return Bands(upright[0], upright[1], mark)
         if _is_missing(values, mark):
             if values.dtype not in _WORDS:
                 raise UnreadableImageError(
@@ -265,7 +267,7 @@ def _decode_colours(data: Data, notes: ImageNotices, index: int | None) -> Pixel
         _check_page(page)
         if page.dtype is None or page.dtype.kind not in "ui":
             raise UnreadableImageError(
-                f"{page.dtype or 'unknown'} pixels; only 8- and 16-bit integers are taken"
+                f"{page.dtype or 'unknown'} pixels; only 8- and 16-bit integers are taken{OTHERS}"
             )
         pixels = _to_words(_page_values(page))
         if _is_missing(pixels, _missing_value(page.tags)):
@@ -392,7 +394,7 @@ def _to_words(values: Any) -> Pixels:
     if values.dtype == np.int8 or low < 0 or high > 65535:
         raise UnreadableImageError(
             f"{values.dtype} pixels from {low} to {high}; taken are 8 bits without sign, and whole "
-            "numbers from 0 to 65535"
+            f"numbers from 0 to 65535{OTHERS}"
         )
     return values.astype(np.uint16)
 

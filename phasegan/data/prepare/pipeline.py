@@ -182,11 +182,12 @@ class PrepareJob:
         InputError
             If there are too few usable images, or others than the recipe asks for.
         """
+        loader = self.source.loader().with_limits(self.recipe.reading.limits)
         options, seed = self.recipe.preprocessing, self.recipe.split.seed
         steps = fraction_bits(
             math.prod(self.layout.shape) * self.layout.data_range, self.train_total
         )
-        encoder = Encoder(self.source.loader(), self.layout, options.fit, seed, steps)
+        encoder = Encoder(loader, self.layout, options.fit, seed, steps)
         loop = PrepareLoop(samples, self.plan, self.source, encoder, self.workers, progress)
         with quiet_decoders():
             tally = loop.run()
