@@ -213,7 +213,8 @@ class PrepareLoop:
         if narrow is not None:
             self._progress.warn(
                 f"{self._source.label}: {narrow[0]}; they are stored as they are, which phases do "
-                "not depend on; multiply them first if errors are to be on the full range"
+                f"not depend on; --range {narrow[1]:.10g} {narrow[2]:.10g} stores them on the full "
+                "range"
             )
 
     def _replay_queue(self, splits: tuple[str, ...], queue: Any, task: ProgressTask) -> int | None:
