@@ -381,3 +381,24 @@ def test_pictures_of_phases_are_certified_and_a_folder_is_samples(rng, tmp_path)
     tifffile.imwrite(tmp_path / "3.tif", np.zeros((40, 30), np.float32))
     with pytest.raises(InputError, match=r"3\.tif: float32 \(40, 30\), unlike"):
         phasegan.reconstruct(tmp_path, **options)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".mat"])
+def test_a_mask_in_the_file_of_the_phases_is_named_not_used(suffix, phase, tmp_path):
+    path = tmp_path / f"scan{suffix}"
+    trusted = np.ones((8, 5))
+    trusted[3, 3] = 0
+    arrays = {"phi": phase[0], "mask": trusted}
+    if suffix == ".h5":
+        write_hdf5(path, **{f"exp__{name}": values for name, values in arrays.items()})
+    elif suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        scipy.io.savemat(path, arrays)
+    inside = "/exp/" if suffix == ".h5" else ""
+    said = []
+    assert read(f"{path}::{inside}phi", warn=said.append).trusted is None
+    name = f"{path}::{inside}mask"
+    assert [line.endswith(f"which phases to trust: --mask {name}") for line in said] == [True]
+    own = read(f"{path}::{inside}phi", mask=name)
+    assert own.trusted.sum() == 39

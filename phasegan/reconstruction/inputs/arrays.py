@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from phasegan.reconstruction.inputs.source_array import (
     channels_before_rows,
     choose_name,
     first_samples,
+    mask_beside,
     samples_first,
 )
 
@@ -167,6 +168,10 @@ def read_phase(
             mask_array = channels_before_rows(mask_array, axis, None)
         values = mask_array.values > 0 if mask_array.is_picture else mask_array.values
         mask = _limit_mask(values, array, limit)
+    elif array.mask_name is not None:
+        file = where.partition(SEPARATOR)[0]
+        name = printable(array.mask_name)
+        warn(f"{where}: {name} beside it may say which phases to trust: --mask {file}::{name}")
     if array.missing is not None:
         count = int(array.missing.sum())
         warn(f"{where}: {count} of {array.missing.size} values are marked missing: not trusted")
@@ -290,6 +295,7 @@ def _as_array(source: Any, where: str) -> NDArray[Any]:
 
 def _read_numpy(path: Path, name: str | None, limit: int | None) -> SourceArray:
     headers: list[ArrayHeader] = []
+    beside = None
     with open_regular(path) as stream:
         head = stream.read(len(NPY_MAGIC))
     if head == NPY_MAGIC:
@@ -299,24 +305,31 @@ def _read_numpy(path: Path, name: str | None, limit: int | None) -> SourceArray:
             )
         values = read_npy(path, headers.append, limit)
     elif head.startswith(ZIP_MAGIC):
-        values = read_npz(path, choose_name(npz_names(path), name, path), headers.append, limit)
+        names = npz_names(path)
+        name = choose_name(names, name, path)
+        beside = mask_beside(names, name)
+        values = read_npz(path, name, headers.append, limit)
     else:
         raise InputError(f"{path}: not a file that numpy.save or numpy.savez wrote")
-    return SourceArray(
-        values, values.dtype, samples=headers[0].shape[0] if values.ndim > 2 else None
-    )
+    samples = headers[0].shape[0] if values.ndim > 2 else None
+    return SourceArray(values, values.dtype, samples=samples, mask_name=beside)
 
 
 def _read_matlab(path: Path, name: str | None, limit: int | None) -> SourceArray:
+    beside: list[str | None] = []
+
     def choose(kinds: dict[str, str]) -> str:
         if name in kinds and kinds[name] not in MATLAB_CLASSES:
             raise InputError(f"{path}: {name} is a MATLAB {kinds[name]}; save a numeric array")
-        return choose_name([n for n, kind in kinds.items() if kind in MATLAB_CLASSES], name, path)
+        names = [n for n, kind in kinds.items() if kind in MATLAB_CLASSES]
+        chosen = choose_name(names, name, path)
+        beside.append(mask_beside(names, chosen))
+        return chosen
 
     values, matlab_class = read_mat(path, choose)
-    source_array = first_samples(samples_first(values), limit)
+    source_array = replace(first_samples(samples_first(values), limit), mask_name=beside[-1])
     if values.dtype.kind == "c":  # MATLAB keeps whole doubles as small integers
         return source_array
     kind = {"double": "f8", "single": "f4", "logical": "?"}.get(matlab_class, values.dtype)
     values = source_array.values.astype(kind)
-    return SourceArray(values, values.dtype, samples=source_array.samples)
+    return replace(source_array, values=values, dtype=values.dtype)

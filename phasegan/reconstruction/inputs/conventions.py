@@ -158,7 +158,8 @@ def identify_convention(
     """
     plane = _plane(phase, trusted, frame, shape, residual)
     fit = _best_fit(plane)
-    return None if fit is None else _explanation(fit, plane, convention)
+    explanation = None if fit is None else _explanation(fit, plane, convention)
+    return explanation if explanation is not None and explanation.options else None
 
 
 def _plane(

@@ -27,9 +27,12 @@ from phasegan.reconstruction.inputs.source_array import (
     SEPARATOR,
     SourceArray,
     choose_name,
+    mask_beside,
     samples_first,
 )
 
+MAX_BESIDE = 1000
+"""Names in the group of a dataset that are looked at."""
 MAX_ATTRIBUTE_VALUES = 16
 """Values of an attribute."""
 _UNIT_NAMES = {
@@ -106,9 +109,14 @@ def read_hdf5(
     values = np.asarray(node[: first[0]] if samples else node[()])
     if values.dtype.names is not None:
         values = values["real"] + 1j * values["imag"]
+    beside = mask_beside(itertools.islice(node.parent, MAX_BESIDE), node.name.rsplit("/", 1)[-1])
+    if beside is not None and not matlab:
+        beside = f"{node.parent.name.rstrip('/')}/{beside}"
     if matlab:
-        return SourceArray(samples_first(values.T), values.dtype, samples=samples)
-    return replace(_apply_cf_attributes(values, node, path), samples=samples)
+        array = SourceArray(samples_first(values.T), values.dtype)
+    else:
+        array = _apply_cf_attributes(values, node, path)
+    return replace(array, samples=samples, mask_name=beside)
 
 
 def _limited_shape(node: h5py.Dataset, limit: int | None) -> tuple[int, ...]:

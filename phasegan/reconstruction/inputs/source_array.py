@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from phasegan.errors import InputError, printable
 SEPARATOR = "::"
 """Between a file and the name of an array in it."""
 MAX_SHOWN = 8
+MASK_NAMES = ("mask", "valid", "trusted")
 MATLAB_CLASSES = (
     "double", "single", "logical", "int8", "int16", "int32", "int64",
     "uint8", "uint16", "uint32", "uint64",
@@ -40,6 +42,27 @@ class SourceArray:
     """Samples of the source, of which `values` may be the first; None: no sample axis."""
     is_picture: bool = False
     """Pixels of a picture, whose white is 255 or 65535 where a mask of an array has 1."""
+    mask_name: str | None = None
+    """Of the array beside it that may say which phases to trust."""
+
+
+def mask_beside(names: Iterable[str], name: str) -> str | None:
+    """Return the name of the array beside another one that may be its mask.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Arrays of a file, or of a group in it.
+    name : str
+        That of the phases.
+
+    Returns
+    -------
+    str or None
+        None where there is none, or more than one.
+    """
+    likely = [n for n in names if n != name and n.rsplit("/", 1)[-1].lower() in MASK_NAMES]
+    return likely[0] if len(likely) == 1 else None
 
 
 def first_samples(values: NDArray[Any], limit: int | None) -> SourceArray:
