@@ -350,3 +350,15 @@ def test_bad_options_are_one_line(image, options, message):
     with pytest.raises(InputError, match=message.replace("*", r"\*").replace("+", r"\+")) as caught:
         phasegan.reconstruct(phase_of(embed(image)), shape=SHAPE, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_high_frequencies_in_a_wrong_place_explain_nothing():
+    """On large frames an image that alternates from pixel to pixel fits almost anywhere."""
+    large = np.rint(255 * resize(data.camera(), (256, 256), anti_aliasing=True))
+    given = phase_of(np.pad(large, 128))
+    said = identify_convention(given, None, (512, 512), (256, 256), 0.6)
+    assert said.options == ("--origin centre",)
+    moved = to_corner(given, None, (512, 512), (20, 131))
+    said = identify_convention(moved, None, (512, 512), (256, 256), 0.6)
+    assert said is None or said.options == ("--origin 108,509",)

@@ -32,12 +32,17 @@ from phasegan.fourier.units import radians_of
 from phasegan.reconstruction.solvers.cg import conjugate_gradients
 
 ITERATIONS, MIN_ITERATIONS, CHECK_EVERY = 150, 40, 10
-FULL_COST_SAMPLES = 512 * 512
+FULL_COST_SAMPLES = 1024 * 1024
 """Samples of a plane up to which `ITERATIONS` are allowed; of larger ones fewer."""
 SLOW = 0.95
 """A residual that falls by less than this factor over a check is that of a wrong convention."""
-EXPLAINED_SHARE = 0.1
-"""Share of the residual that another convention may leave to be named."""
+HOPELESS = 7.0
+"""Times the threshold: below, high frequencies may have to be fitted before the object shows."""
+EXPLAINED_SHARE = 0.03
+"""Share of the residual that another convention may leave to be named; images of high
+frequencies in a wrong place leave 0.05 of it on large frames."""
+CLEAR_SHARE = 0.1
+"""Share of the threshold below which no other convention is tried."""
 MAX_DISTANCE = 4
 """Pixels by which the energy's place may miss the object's."""
 MAX_NEGATIVE_SHARE = 0.01
@@ -94,9 +99,10 @@ class _Plane(NamedTuple):
         def check(k: int, _: Tensor, image: Tensor) -> Tensor:
             nonlocal previous
             residual = float(operator.residual(image)[0])
-            is_wrong = k >= MIN_ITERATIONS and residual > max(SLOW * previous, self.threshold)
+            is_slow = k >= MIN_ITERATIONS and residual > SLOW * previous
+            is_wrong = is_slow and residual > HOPELESS * self.threshold
             previous = residual
-            return torch.tensor([is_wrong or residual < EXPLAINED_SHARE**2 * self.threshold])
+            return torch.tensor([is_wrong or residual < 0.01 * self.threshold])
 
         anchor = operator.unaligned(torch.ones_like(phase))
         affordable = ITERATIONS * FULL_COST_SAMPLES // (self.frame[0] * self.frame[1])
@@ -182,17 +188,23 @@ def _best_fit(plane: _Plane) -> _Fit | None:
     corner = plane.fit(False, (0, 0))
     if plane.explains(corner):
         return corner
-    top = plane.brightest_position()
+    top = plane.brightest_position()  # of large smooth images not always theirs
+    named = {named_position(name, frame, shape) for name in ORIGINS}
     best: _Fit | None = None
-    for candidates in (_known(frame, shape), ((False, place) for place in _around(top, frame))):
+    anywhere = ((False, place) for place in _around(top, frame))
+    for is_any, candidates in enumerate((_known(frame, shape), anywhere)):
         for conjugate, position in candidates:
             # what the conjugate transform makes of an object is the object turned by 180°
             seen = turned(position, frame, shape) if conjugate else position
-            if not _is_near(seen, top, frame):
+            if position not in named and not _is_near(seen, top, frame):
                 continue
             fit = plane.fit(conjugate, position)
+            if is_any and _has_both_signs(fit, frame):
+                continue
             if plane.explains(fit) and (best is None or fit.residual < 0.5 * best.residual):
                 best = fit
+                if fit.residual < CLEAR_SHARE * plane.threshold:
+                    return best
         if best is not None:
             break
     return best
@@ -307,9 +319,7 @@ def _explanation(
 ) -> Explanation | None:
     """Describe by which options an image that has all phases gets pixels of one sign."""
     frame, shape = plane.frame, plane.shape
-    pattern = _alternation(fit.image, frame)
-    rows, columns = ((-1.0) ** (np.arange(n) * a) for n, a in zip(shape, pattern, strict=True))
-    image = fit.image * rows[:, None] * columns
+    pattern, image = _demodulated(fit.image, frame)
     has_both = minor_sign_share(image) > MAX_NEGATIVE_SHARE
     mean_removed = has_both and bool(abs(image.sum()) < ZERO_SUM * np.abs(image).sum())
     own = convention or PhaseConvention()
@@ -331,6 +341,9 @@ def _explanation(
         )
         said.append(_ORIGIN_NAMES.get(name, elsewhere))
         options.append(f"--origin {name}")
+    halved = {"half": 1, "half-rows": 0}.get(own.layout)
+    if halved is not None and pattern[halved]:
+        return None  # half a plane cannot have frequency 0 there
     if any(pattern):
         description, option = _layout_option(own, frame, pattern)
         said.append(description)
@@ -371,6 +384,21 @@ def _layout_option(
     if is_full and (row, column) == (0, 0):
         return "frequency 0 in the corner", "--layout full"
     return f"frequency 0 at row {row}, column {column}", f"--zero {row},{column}"
+
+
+def _demodulated(
+    image: NDArray[np.float64], frame: Position
+) -> tuple[tuple[int, int], NDArray[np.float64]]:
+    """Return along which axes pixels change their signs, and the image without that."""
+    pattern = _alternation(image, frame)
+    rows, columns = (
+        (-1.0) ** (np.arange(n) * a) for n, a in zip(image.shape, pattern, strict=True)
+    )
+    return pattern, image * rows[:, None] * columns
+
+
+def _has_both_signs(fit: _Fit, frame: Position) -> bool:
+    return minor_sign_share(_demodulated(fit.image, frame)[1]) > MAX_NEGATIVE_SHARE
 
 
 def _alternation(image: NDArray[np.float64], frame: Position) -> tuple[int, int]:
