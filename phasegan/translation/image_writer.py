@@ -34,6 +34,8 @@ _EIGHT_BIT = {
     ".pgm": "PPM",
 }
 _PROFILE_SUFFIXES = {*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".webp"}
+PLAIN_SUFFIXES = {*_EIGHT_BIT, ".npy"} - _PROFILE_SUFFIXES
+"""Suffixes of results that hold no ICC profile."""
 _CHANNELS = {".ppm": (3,), ".pgm": (1,), ".webp": (3,)}
 
 
@@ -235,7 +237,13 @@ class StackWriter:
         return self._stack.__exit__(*exception)
 
     def write(
-        self, pixels: Pixels, alpha: Pixels | None, *, planar: bool, mark: float | None
+        self,
+        pixels: Pixels,
+        alpha: Pixels | None,
+        *,
+        planar: bool,
+        mark: float | None,
+        profile: bytes | None = None,
     ) -> None:
         """Write a picture.
 
@@ -247,9 +255,11 @@ class StackWriter:
             Each channel is a page.
         mark : float or None
             Value of missing pixels.
+        profile : bytes, optional
+            ICC profile of the page.
         """
         both = pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], axis=2)
-        _write_page(self._writer, both, alpha is not None, planar, None, mark)
+        _write_page(self._writer, both, alpha is not None, planar, profile, mark)
 
 
 def _tiff_writer(path: Path, large: bool = False) -> Any:

@@ -29,6 +29,7 @@ from phasegan.data.images.pixels import DecodedImage, Pixels, UnreadableImageErr
 from phasegan.data.images.reading import DEFAULT, Reading, page_name
 from phasegan.errors import InputError
 from phasegan.progress import Progress
+from phasegan.translation.colour_profiles import without_lost_profile
 from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import Translator
 from phasegan.translation.image_writer import (
@@ -203,6 +204,7 @@ class ImageTranslation:
                     alpha,
                     planar=job.picture.axis == "pages",
                     mark=job.picture.mark,
+                    profile=self._profile(job, target),
                 )
                 task.advance()
 
@@ -322,6 +324,10 @@ class ImageTranslation:
             picture = read_full_depth(source, page, self._reading)
         except UnreadableImageError as error:
             raise InputError(str(error)) from None
+        domain = self._translator.output_domain
+        picture = without_lost_profile(
+            picture, target.suffix.lower(), domain.channels - domain.alpha
+        )
         pixels, note = fit_channels(picture, self._translator.input_domain)
         self._runner.check_size(*pixels.shape[:2])
         pixel_options, domains = self._pixel_options, self._translator

@@ -180,3 +180,22 @@ def test_steady_takes_animations_and_no_stills(identity, tmp_path):
         translate(identity, tmp_path / "still.gif", tmp_path / "b.png", steady=0.5)
     with pytest.raises(InputError, match="without alpha"):
         translate(identity, tmp_path / "a.gif", tmp_path / "b.mp4", alpha="keep")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_profiles_are_kept_or_converted(identity, tmp_path, recorded, wide_profile, suffix):
+    make(tmp_path / "a.png", icc_profile=wide_profile)
+    make(tmp_path / "plain.png")
+    for name in ("a", "plain"):
+        source, target = tmp_path / f"{name}.png", tmp_path / f"{name}.out{suffix}"
+        translate(identity, source, target, progress=recorded)
+    made, plain = (contents(tmp_path / f"{name}.out{suffix}")[0] for name in ("a", "plain"))
+    with Image.open(tmp_path / f"a.out{suffix}") as image:
+        profile = image.info.get("icc_profile")
+    if suffix == ".gif":
+        assert profile is None
+        assert "converted to sRGB" in recorded.text
+        assert np.abs(made - plain).max() > 10
+    else:
+        assert profile == wide_profile
+        np.testing.assert_array_equal(made, plain)

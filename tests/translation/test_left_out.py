@@ -73,17 +73,58 @@ def test_a_profile_is_kept_in_16_bit(weights, rng, tmp_path, wide_profile, suffi
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_profile_that_a_result_cannot_hold_is_said_to_be_left_out(
-    weights, rng, tmp_path, heard, wide_profile
+def shown(path):
+    """Return a picture as a viewer with colour management shows it."""
+    with Image.open(path) as picture:
+        profile, image = picture.info.get("icc_profile"), picture.convert("RGB")
+    if profile:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        image = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"))
+    return np.asarray(image).astype(int)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".ppm"])
+def test_colours_are_converted_where_a_result_cannot_hold_the_profile(
+    weights, rng, tmp_path, heard, wide_profile, suffix
 ):
-    Image.fromarray(pixels(rng, 16, 16, 3)).save(tmp_path / "a.png", icc_profile=wide_profile)
-    translate(weights(), tmp_path / "a.png", tmp_path / "b.bmp", progress=heard)
-    translate(
-        weights(3, 1, "one.safetensors"), tmp_path / "a.png", tmp_path / "b.png", progress=heard
+    given = Image.fromarray(pixels(rng, 16, 16, 3) // 2 + 60)
+    given.save(tmp_path / "a.png", icc_profile=wide_profile)
+    Image.fromarray(shown(tmp_path / "a.png").astype(np.uint8)).save(tmp_path / "plain.png")
+    for name in ("a", "plain"):
+        translate(weights(), tmp_path / f"{name}.png", tmp_path / f"{name}{suffix}", progress=heard)
+    np.testing.assert_array_equal(
+        shown(tmp_path / f"a{suffix}"), shown(tmp_path / f"plain{suffix}")
     )
-    assert profile_of(tmp_path / "b.png") is None
-    assert len(heard.warned) == 2
-    assert all("a.png has a colour profile that the result cannot hold" in w for w in heard.warned)
+    assert len(heard.warned) == 1
+    assert "a.png has a colour profile that the result cannot hold; colours are" in heard.warned[0]
+
+
+def test_colours_are_converted_where_rgb_becomes_grey(weights, rng, tmp_path, heard, wide_profile):
+    given = Image.fromarray(pixels(rng, 16, 16, 3) // 2 + 60)
+    given.save(tmp_path / "a.png", icc_profile=wide_profile)
+    Image.fromarray(shown(tmp_path / "a.png").astype(np.uint8)).save(tmp_path / "plain.png")
+    network = weights(3, 1, "one.safetensors")
+    for name in ("a", "plain"):
+        translate(network, tmp_path / f"{name}.png", tmp_path / f"{name}.out.png", progress=heard)
+    assert profile_of(tmp_path / "a.out.png") is None
+    np.testing.assert_array_equal(shown(tmp_path / "a.out.png"), shown(tmp_path / "plain.out.png"))
+    assert "colours are converted to sRGB" in heard.warned[0]
+
+
+def test_pages_keep_the_profile(weights, rng, tmp_path, wide_profile):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for _ in range(2):
+            writer.write(pixels(rng, 16, 16, 3), photometric="rgb", iccprofile=wide_profile)
+    translate(weights(), tmp_path / "a.tif", tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert [page.iccprofile for page in file.pages] == [wide_profile] * 2
+
+
+def test_a_profile_of_16_bit_that_is_lost_is_said(weights, rng, tmp_path, heard, wide_profile):
+    values = pixels(rng, 16, 16, 3, dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", iccprofile=wide_profile)
+    translate(weights(), tmp_path / "a.tif", tmp_path / "b.npy", progress=heard)
+    assert "a colour profile that the result cannot hold; it is left out" in heard.warned[0]
 
 
 def test_srgb_needs_no_profile(weights, rng, tmp_path):

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from phasegan.data.images.notices import ImageNotices, note_profile
+from phasegan.data.images.notices import is_srgb
 from phasegan.data.images.pixels import check_size
 from phasegan.errors import InputError, PhaseganError
+from phasegan.translation.colour_profiles import to_srgb
 from phasegan.translation.video.missing_frames import FrameLosses
 from phasegan.translation.video.reader import ColourMarks, DecodedFrame
 
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 """Pillow's name of the format, by suffix."""
+PROFILE_SUFFIXES = {".webp", ".png", ".apng"}
 _TICKS = 90_000
 """Units of time in a second: hundredths, thousandths and usual rates are whole numbers of them."""
 _SHORTEST_MS = 10
@@ -103,9 +105,8 @@ class AnimationReader:
             self._image.load()
         except _BROKEN as error:
             raise InputError(f"{path}: not an animation that can be read ({error})") from None
-        notes = ImageNotices()
-        note_profile(self._image.info.get("icc_profile"), notes)
-        self.profile = notes.profile
+        profile = self._image.info.get("icc_profile")
+        self.profile = profile if profile and not is_srgb(profile) else None
         self.rate = 1 / (self._shown(self._ticks()) * self.time_base)
         self.plays = self._plays()
         self.has_alpha = (
@@ -113,6 +114,7 @@ class AnimationReader:
             or self._image.mode in ("RGBA", "LA", "PA")
             or "transparency" in self._image.info
         )
+        self._lost_profile: bytes | None = None
         self._transparent = 0
         header: Any = SimpleNamespace(frames=self.frames, metadata={})
         self._losses = FrameLosses(header, self.time_base, 0.0)
@@ -142,11 +144,27 @@ class AnimationReader:
         """Return how long viewers show a frame."""
         return ticks if ticks > _SHORTEST_MS * _TICKS // 1000 else _SHOWN_MS * _TICKS // 1000
 
-    def notes(self) -> list[str]:
-        """Return lines about contents of the file that are not in its frames."""
-        if not _first(self._image):
-            return []
-        return ["the picture for viewers without animations is left out; they see the first frame"]
+    def notes(self, suffix: str) -> list[str]:
+        """Return lines about contents of the file that are not in its frames.
+
+        Colours are those of sRGB from now on, if the result cannot hold the profile.
+
+        Parameters
+        ----------
+        suffix : str
+            Of the result.
+        """
+        lines = []
+        if self.profile is not None and suffix not in PROFILE_SUFFIXES:
+            converted = to_srgb(np.zeros((1, 1, 3), np.uint8), self.profile) is not None
+            self._lost_profile, self.profile = self.profile if converted else None, None
+            what = "colours are converted to sRGB" if converted else "it is left out"
+            lines.append(f"a colour profile that {suffix} cannot hold; {what}")
+        if _first(self._image):
+            lines.append(
+                "the picture for viewers without animations is left out; they see the first frame"
+            )
+        return lines
 
     def end_notes(self, alpha: bool) -> list[str]:
         """Return lines that are known after the last frame.
@@ -190,9 +208,12 @@ class AnimationReader:
                     raise InputError(f"{self.path}: damaged ({error})") from None
                 self._losses.error = error  # what follows builds on this frame
                 return
-            alpha = composed[..., 3]
+            colours, alpha = composed[..., :3], composed[..., 3]
+            if self._lost_profile is not None:
+                converted = to_srgb(colours, self._lost_profile)
+                colours = colours if converted is None else converted
             self._transparent += bool(alpha.min() < 255)
             ticks = self._ticks()
             self._losses.add(time, False)
-            yield DecodedFrame(np.ascontiguousarray(composed[..., :3]), time, ticks, alpha)
+            yield DecodedFrame(np.ascontiguousarray(colours), time, ticks, alpha)
             time += self._shown(ticks)

@@ -195,7 +195,7 @@ class VideoReader:
         """Whether colours are coded otherwise than those of other films are."""
         return self.colours.transfer in _HDR or self.colours.primaries in _WIDE
 
-    def notes(self) -> list[str]:
+    def notes(self, suffix: str) -> list[str]:
         """Return lines about contents of the film that are not in its frames and its sound."""
         context, lines = self.video.codec_context, []
         if self.is_wide_gamut:
@@ -218,6 +218,8 @@ class VideoReader:
             named = ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items()))
             plural = "" if sum(skipped.values()) == 1 else "s"
             lines.append(f"left out: {named} stream{plural}; sound and one picture are taken")
+        if self.container.chapters():
+            lines.append(f"left out: {len(self.container.chapters())} chapter marks")
         return lines
 
     def end_notes(self, alpha: bool) -> list[str]:

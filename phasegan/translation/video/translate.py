@@ -174,7 +174,7 @@ class _VideoTranslation:
         self._frames = self._odd = 0
 
     def run(self, temporary: Path, suffix: str, batch_size: int) -> VideoResult:
-        for line in self._reader.notes():
+        for line in self._reader.notes(suffix):
             self._progress.warn(f"{self._reader.path}: {line}")
         is_complete = False
         pending: list[DecodedFrame] = []
