@@ -22,6 +22,7 @@ from phasegan.io.output_paths import check_folder_name
 from phasegan.progress import Progress
 from phasegan.translation.generator_runner import GeneratorRunner
 from phasegan.translation.generators import Translator, open_translator
+from phasegan.translation.image_writer import TIFF_SUFFIXES
 from phasegan.translation.images import ImageResults, ImageTranslation, PixelOptions
 from phasegan.translation.video.animation_reader import ANIMATION_FORMATS, is_animation
 from phasegan.translation.video.reader import FORMATS, is_video
@@ -191,7 +192,8 @@ def translate(
     if source_path.is_file() and output_path.is_dir():
         output_path = output_path / source_path.name
     suffix = output_path.suffix.lower()
-    animation = is_animation(source_path) and suffix in {*FORMATS, *ANIMATION_FORMATS}
+    frames = is_animation(source_path) and pages != "first"
+    animation = frames and pages != "channels" and suffix in {*FORMATS, *ANIMATION_FORMATS}
     video = animation or (source_path.is_file() and is_video(source_path))
     holds_alpha = not video or (animation and suffix in ANIMATION_FORMATS)
     _check(source_path, video, holds_alpha, depth, alpha, limits, steady)
@@ -202,7 +204,7 @@ def translate(
     own = {name: value for name, value in given.items() if value is not None}
     reading = Reading.of(
         build(FileReading, translator.reading.model_dump() | own, "translate")
-    )._replace(animations=False)
+    )._replace(animations=frames and (suffix in TIFF_SUFFIXES or pages is not None))
     batch = batch_size or (1 if torch_device.type == "cpu" else GPU_BATCH)
     stabiliser = TemporalStabiliser(steady) if video and steady > 0 else None
     runner = GeneratorRunner(

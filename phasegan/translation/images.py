@@ -49,6 +49,7 @@ from phasegan.translation.value_ranges import (
     convert_alpha,
     fit_channels,
 )
+from phasegan.translation.video.in_folders import FolderAnimations
 from phasegan.translation.video.reader import is_video
 
 _LARGE = 1 << 30
@@ -136,6 +137,12 @@ class ImageTranslation:
     ) -> None:
         self._translator, self._runner = translator, runner
         self._pixel_options, self._progress = pixel_options, progress
+        self._takes_animations = pixel_options.depth != "16" and (
+            pixel_options.reading.pages in ("auto", "samples")
+        )
+        self._animations = FolderAnimations(
+            translator, runner, pixel_options.limits, pixel_options.alpha == "keep"
+        )
         self._messages: set[str] = set()
         self._names: Mapping[str, Mapping[str, str]] = {}
         self._notes = NoticeCounter()
@@ -292,6 +299,11 @@ class ImageTranslation:
         count = 0
         for name in names:
             try:
+                if self._takes_animations and self._animations.takes(root / name):
+                    self._animations.translate(root / name, output / name, batch_size)
+                    results.written.append(output / name)
+                    count += 1
+                    continue
                 pages = page_count(root / name, self._reading)
                 if pages is not None:
                     target = output / self._names[name][self._stack_suffix(name)]
@@ -435,6 +447,7 @@ class ImageTranslation:
     def _report_notes(self, source: Path) -> None:
         """Warn of what was noted."""
         self._notes.report(self._progress)
+        self._animations.report(self._progress)
         for scale, middles in self._middles.items():
             hint = narrow_range(middles, scale.low, scale.high)
             if hint is not None:

@@ -199,3 +199,30 @@ def test_profiles_are_kept_or_converted(identity, tmp_path, recorded, wide_profi
     else:
         assert profile == wide_profile
         np.testing.assert_array_equal(made, plain)
+
+
+def test_animations_in_folders_become_animations(identity, tmp_path, recorded):
+    root = tmp_path / "in"
+    (root / "below").mkdir(parents=True)
+    make(root / "a.gif", alpha=True)
+    make(root / "below" / "b.png", alpha=True)
+    drawn(0).save(root / "still.png")
+    report = translate(identity, root, tmp_path / "out", progress=recorded)
+    assert len(report.written) == 3
+    for name in ("a.gif", "below/b.png"):
+        assert contents(tmp_path / "out" / name)[1] == DURATIONS
+    assert recorded.text.count("frames is left out") == 1
+    assert "2 animations, such as a.gif: alpha of frames is left out" in recorded.text
+    translate(identity, root, tmp_path / "first", pages="first", progress=recorded)
+    assert len(contents(tmp_path / "first" / "below" / "b.png")[0]) == 1
+
+
+def test_an_animation_becomes_a_stack_or_one_picture(identity, tmp_path):
+    import tifffile
+
+    make(tmp_path / "a.gif")
+    translate(identity, tmp_path / "a.gif", tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert len(file.pages) == 5
+    translate(identity, tmp_path / "a.gif", tmp_path / "b.png", pages="first")
+    assert not is_animation(tmp_path / "b.png")

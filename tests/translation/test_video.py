@@ -316,3 +316,17 @@ def test_marks_of_usual_colours_are_kept(identity, tmp_path, suffix, matrix, pri
     translate(identity, tmp_path / "a.mp4", tmp_path / f"b{suffix}")
     with VideoReader(tmp_path / f"b{suffix}") as film:
         assert film.colours == (matrix, primaries, transfer)
+
+
+def test_chapter_marks_are_counted(tmp_path):
+    make_film(tmp_path / "a.mkv", range(0, 60, 10))
+    with av.open(str(tmp_path / "a.mkv")) as source, av.open(str(tmp_path / "b.mkv"), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        mark = {"id": 1, "start": 0, "end": 30, "time_base": Fraction(1, 100), "metadata": {}}
+        copy.set_chapters([mark])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    with VideoReader(tmp_path / "b.mkv") as film:
+        assert film.notes(".mkv") == ["left out: 1 chapter mark"]

@@ -218,8 +218,9 @@ class VideoReader:
             named = ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items()))
             plural = "" if sum(skipped.values()) == 1 else "s"
             lines.append(f"left out: {named} stream{plural}; sound and one picture are taken")
-        if self.container.chapters():
-            lines.append(f"left out: {len(self.container.chapters())} chapter marks")
+        chapters = len(self.container.chapters())
+        if chapters:
+            lines.append(f"left out: {chapters} chapter mark{'s' if chapters > 1 else ''}")
         return lines
 
     def end_notes(self, alpha: bool) -> list[str]:
