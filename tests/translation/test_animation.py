@@ -226,3 +226,25 @@ def test_an_animation_becomes_a_stack_or_one_picture(identity, tmp_path):
         assert len(file.pages) == 5
     translate(identity, tmp_path / "a.gif", tmp_path / "b.png", pages="first")
     assert not is_animation(tmp_path / "b.png")
+
+
+def test_large_stills_are_told_without_opening_them(tmp_path, monkeypatch):
+    drawn(0).save(tmp_path / "a.png")
+    drawn(0).save(tmp_path / "a.webp")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert not is_animation(tmp_path / "a.png")
+    assert not is_animation(tmp_path / "a.webp")
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "empty.webp").write_bytes(b"")
+    (tmp_path / "cut.webp").write_bytes(b"RIFF")
+    for name in ("text.png", "empty.webp", "cut.webp"):
+        assert not is_animation(tmp_path / name)
+
+
+def test_partial_frames_are_translated_whole(identity, tmp_path):
+    frames = [drawn(i) for i in range(5)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    translate(identity, tmp_path / "a.gif", tmp_path / "b.gif")
+    made = contents(tmp_path / "b.gif")[0][..., :3]
+    given = np.stack([np.asarray(frame) for frame in frames]).astype(int)
+    assert np.abs(made - given).mean() < 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from phasegan.data.images.decoding import quiet_decoders
 from phasegan.data.images.notices import is_srgb
 from phasegan.data.images.pixels import check_size
 from phasegan.errors import InputError, PhaseganError
@@ -28,7 +30,15 @@ _TICKS = 90_000
 _SHORTEST_MS = 10
 """Frames of GIFs that are this short or shorter, viewers show for `_SHOWN_MS`."""
 _SHOWN_MS = 100
-_BROKEN = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error)
+_BROKEN = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    IndexError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 def is_animation(path: Path) -> bool:
@@ -46,8 +56,27 @@ def is_animation(path: Path) -> bool:
     """
     if path.suffix.lower() not in ANIMATION_FORMATS or not path.is_file():
         return False
-    with contextlib.suppress(*_BROKEN), _opened(path) as image:
-        return bool(getattr(image, "is_animated", False)) and _first(image) + 1 < _count(image)
+    with contextlib.suppress(*_BROKEN), quiet_decoders():
+        if not _may_move(path):
+            return False
+        with _opened(path) as image:
+            return bool(getattr(image, "is_animated", False)) and _first(image) + 1 < _count(image)
+    return False
+
+
+def _may_move(path: Path) -> bool:
+    """Tell from its first bytes whether a file may hold several frames, whatever its size."""
+    with open(path, "rb") as stream:
+        head = stream.read(30)
+        if head[:4] == b"RIFF":
+            return head[12:16] == b"VP8X" and bool(head[20] & 0x02)
+        if head[:4] != b"\x89PNG":
+            return head[:3] == b"GIF"
+        stream.seek(8)
+        while len(chunk := stream.read(8)) == 8 and chunk[4:] not in (b"IDAT", b"IEND"):
+            if chunk[4:] == b"acTL":
+                return True
+            stream.seek(int.from_bytes(chunk[:4], "big") + 4, os.SEEK_CUR)
     return False
 
 
