@@ -192,7 +192,7 @@ def draw(rows: list[Row], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, StrMethodFormatter
 
-    figure = Figure(figsize=(11, 3.6))
+    figure = Figure(figsize=(10, 3.5))
     panels = figure.subplots(1, 3)
     values = {
         "iterations": lambda row: row["iterations"],
@@ -231,7 +231,7 @@ def draw(rows: list[Row], path: Path) -> None:
     panels[1].yaxis.set_minor_formatter(NullFormatter())
     panels[0].legend(loc="upper left")
     with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png")
+        figure.savefig(temporary, format="png", dpi=120, pil_kwargs={"optimize": True})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
