@@ -64,7 +64,7 @@ def test_train_and_evaluate_count(run_cli, folder):
     outcome = run_cli("evaluate", folder, "--run", "run", "--size", 32)
     assert outcome.status == 0, outcome.err
     check(outcome.err, 2, COUNT, "training with --range-a or --range-b 0 4095")
-    again = run_cli("train", folder, "-o", "run", *options[:3], 2, *options[4:], "--resume")
+    again = run_cli("train", folder, "-o", "run", *options[:-1], 3, "--resume")
     assert again.status == 2
     assert "choose another -o (with --init-from run it begins with the weights" in again.err
     ranges = ("--range-a", 0, 4095, "--range-b", 0, 4095)
@@ -104,7 +104,7 @@ def test_phases_in_pictures_are_told_from_pictures(run_cli, tmp_path, rng):
     tifffile.imwrite(tmp_path / "phase.tif", rng.random((32, 32), np.float32))
     floats = run_cli("reconstruct", tmp_path / "phase.tif", "--size", 32, "-o", "c")
     assert floats.status == 2
-    assert "Phases kept as a picture" in floats.err
+    assert "If its pixels are the phases, add --as-phases and --units" in floats.err
     for outcome in (plain, given):
         assert "Fourier transform" in outcome.err
-        assert "Phases kept as a picture come in as an array .npy in radians" in outcome.err
+        assert "add --as-phases and --units: grey8 where black is" in outcome.err
