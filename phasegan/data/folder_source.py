@@ -141,7 +141,7 @@ class ImageFolder(Source):
 
     def _walk(self, splits: Iterable[str | None]) -> Iterator[str]:
         """Yield paths from the root, in each split ordered as tuples of their parts."""
-        count = 0
+        count, prefix = 0, os.path.join(self.root, "")
         for split in splits:
             start = count
             pending = [(split or "", self._entries(split or ""))]
@@ -152,18 +152,17 @@ class ImageFolder(Source):
                     if path.endswith("\0"):
                         pending.append((path[:-1], self._entries(path[:-1])))
                         break
-                    for location in self._locations(path):
+                    pages = page_count(f"{prefix}{path}", self.reading)
+                    if pages is None:
                         count += 1
-                        yield location
+                        yield path
+                    else:
+                        self.stacks += 1
+                        count += pages
+                        yield from locations(path, pages)
                 else:
                     pending.pop()
             self._splits[split] = range(start, count)
-
-    def _locations(self, path: str) -> Iterator[str]:
-        """Yield the images of a file."""
-        count = page_count(self.root / path, self.reading)
-        self.stacks += count is not None
-        return locations(path, count)
 
     def _entries(self, folder: str) -> Iterator[str]:
         """Yield the names of a folder's images and, each ended by a zero, folders, in order."""
@@ -434,7 +433,9 @@ class ImageFile(ImageFolder):
     def __init__(self, path: Path, reading: Reading = DEFAULT) -> None:
         Source.__init__(self, str(path))
         self.root, self.reading = path.parent, reading
-        names = list(self._locations(path.name))
+        count = page_count(path, reading)
+        self.stacks = int(count is not None)
+        names = list(locations(path.name, count))
         self._names = PathList(names)
         self._splits, self._folders = {None: range(len(names))}, []
         self._depth = self._listing = self._max_name_bytes = None

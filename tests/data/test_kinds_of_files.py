@@ -304,3 +304,28 @@ def test_max_pixels_is_a_limit_of_one_call(tmp_path):
         phasegan.prepare(tmp_path / "d", tmp_path / "a.h5", size=32, max_pixels=4095)
     assert phasegan.prepare(tmp_path / "d", tmp_path / "a.h5", size=32, max_pixels=4096).train == 1
     assert "PHASEGAN_MAX_PIXELS" not in os.environ
+
+
+def test_stills_are_never_parsed_to_count_pages(tmp_path, rng, monkeypatch):
+    grey = rng.integers(0, 256, (16, 16), np.uint8)
+    for name in ("a.png", "a.webp", "a.jpg", "a.bmp", "a.tif"):
+        Image.fromarray(grey).save(tmp_path / name)
+    frames = [Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)) for _ in range(3)]
+    for name in ("b.png", "b.webp", "b.tif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+
+    def refuse(*_arguments):
+        raise AssertionError("parsed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("phasegan.data.images.decoding._count", refuse)
+        for name in ("a.png", "a.webp", "a.jpg", "a.bmp"):
+            assert page_count(tmp_path / name, Reading()) is None
+        patch.setattr("phasegan.data.images.decoding.read_head", refuse)
+        for path in tmp_path.iterdir():
+            assert page_count(path, Reading(pages="first")) is None
+    with monkeypatch.context() as patch:
+        patch.setattr("phasegan.data.images.stacks.tiff_units", refuse)
+        assert page_count(tmp_path / "a.tif", Reading()) is None
+    for name in ("b.png", "b.webp", "b.tif"):
+        assert page_count(tmp_path / name, Reading()) == 3

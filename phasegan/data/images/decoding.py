@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from phasegan.data.images import tiff
+from phasegan.data.images import stacks, tiff
 from phasegan.data.images.notices import BLACK, FRAMES, SIZES, ImageNotices, note_profile
 from phasegan.data.images.pixels import (
     ORIENTATION,
@@ -37,7 +37,7 @@ from phasegan.data.images.pixels import (
 )
 from phasegan.data.images.reading import DEFAULT, Reading, to_words
 from phasegan.data.images.resizing import to_shape
-from phasegan.io.untrusted import UnreadableFileError, open_regular, read_regular
+from phasegan.io.untrusted import UnreadableFileError, open_regular, read_head, read_regular
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -47,6 +47,8 @@ DEEP_SUFFIXES = ARRAY_SUFFIXES | {".nii", ".nii.gz", ".dcm", ".dicom", ".ima"}
 """Of files that Pillow does not know."""
 STACK_SUFFIXES = frozenset({".tif", ".tiff"})
 ANIMATED_SUFFIXES = frozenset({".gif", ".webp", ".png", ".apng"})
+_ANIMATED, _DEEP = tuple(ANIMATED_SUFFIXES), tuple(DEEP_SUFFIXES)
+_PAGED = (*ANIMATED_SUFFIXES, *STACK_SUFFIXES, *DEEP_SUFFIXES)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s+(\d+)\s")
 _PNG_PLANES = {0: 1, 2: 3, 4: 2, 6: 4}
@@ -242,12 +244,12 @@ def read_full_depth(
     return _readable(lambda: _read(path, page, reading))
 
 
-def page_count(path: Path, reading: Reading) -> int | None:
+def page_count(path: str | os.PathLike[str], reading: Reading) -> int | None:
     """Return how many pictures a file holds.
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : path
         The file.
     reading : Reading
         What pages are.
@@ -257,17 +259,25 @@ def page_count(path: Path, reading: Reading) -> int | None:
     int or None
         None for one picture, and where it cannot be read, which reading it will say.
     """
-    suffix = file_suffix(path.name)
-    stacked = suffix in STACK_SUFFIXES or suffix in DEEP_SUFFIXES
-    animated = suffix in ANIMATED_SUFFIXES and reading.animations
-    if reading.pages == "first" or not (stacked or animated):
+    name = os.fspath(path)
+    lower = name.lower()
+    if reading.pages == "first" or not lower.endswith(_PAGED):
         return None
     try:
+        if lower.endswith(_ANIMATED) and _is_still(name, reading):
+            return None
         with quiet_decoders():
-            count = _count(path, suffix, reading)
+            count = _count(Path(path), file_suffix(name), reading)
     except Exception:  # decoders raise whatever they like; the reason is said when it is read
         return None
     return count if count is not None and count > 1 else None
+
+
+def _is_still(name: str, reading: Reading) -> bool:
+    """Tell a file that animations could be, but that is not read as one, by its first bytes."""
+    if not reading.animations or reading.pages == "channels":
+        return True
+    return stacks.is_still(read_head(name, stacks.HEAD))
 
 
 def file_suffix(name: str) -> str:
@@ -296,16 +306,14 @@ def _count(path: Path, suffix: str, reading: Reading) -> int | None:
         from phasegan.data.images import medical
 
         return medical.slice_count(path, suffix, reading)
+    if suffix in STACK_SUFFIXES:
+        with open_regular(path) as stream:
+            if not _is_tiff(stream) or stacks.is_single_tiff(stream):
+                return None
+            stream.seek(0)
+            return len(stacks.tiff_units(stream, reading))
     with open_regular(path) as stream:
-        if suffix in STACK_SUFFIXES:
-            from phasegan.data.images import stacks
-
-            return len(stacks.tiff_units(stream, reading)) if _is_tiff(stream) else None
-        if reading.pages == "channels":
-            return None
-        from phasegan.data.images import stacks
-
-        return stacks.frame_count(stream, suffix)
+        return stacks.frame_count(stream)
 
 
 def _is_tiff(stream: IO[bytes]) -> bool:
@@ -327,16 +335,12 @@ def _read(path: Path, page: int | None, reading: Reading) -> DecodedImage:
     if suffix in STACK_SUFFIXES and reading.pages != "first":
         with open_regular(path) as stream:
             if _is_tiff(stream):
-                from phasegan.data.images import stacks
-
                 units = _guarded(lambda stream: stacks.tiff_units(stream, reading), stream)
                 if len(units) > 1 or len(units[0]) > 1 or units[0][0].plane is not None:
                     image = _decode_unit(stream, units[page or 0], reading)
                     left = {FRAMES} if page is None and len(units) > 1 else set()
                     return image._replace(notices=tuple(sorted({*image.notices, *left})))
     if page is not None:
-        from phasegan.data.images import stacks
-
         with open_regular(path) as stream:
             notes = ImageNotices()
             return _guarded(lambda s: _to_decoded(stacks.read_frame(s, page, notes), notes), stream)
@@ -345,7 +349,7 @@ def _read(path: Path, page: int | None, reading: Reading) -> DecodedImage:
 
 def _decode_unit(stream: IO[bytes], unit: tuple[Any, ...], reading: Reading) -> DecodedImage:
     """Decode the pages of one picture of a TIFF, of which more than one are its channels."""
-    from phasegan.data.images import arrays, stacks
+    from phasegan.data.images import arrays
 
     def decode(page: Any) -> DecodedImage:
         if page.plane is not None:
@@ -422,7 +426,7 @@ def is_array(name: str) -> bool:
     bool
         Arrays, NIfTI and DICOM.
     """
-    return file_suffix(name) in DEEP_SUFFIXES
+    return name.lower().endswith(_DEEP)
 
 
 def to_integers(image: DecodedImage, reading: Reading) -> tuple[Pixels, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import struct
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,11 @@ from phasegan.data.images.reading import Reading
 
 MAX_PAGES = 1_000_000
 _REDUCED, _MASK = 1, 4
-_HEAD = 4096
+HEAD = 4096
+"""Bytes at the start of a file that tell most stills."""
+_DESCRIPTION, _ASCII = 270, 2
+_FLAGS, _ANIMATION = 20, 2
+"""Place of the flags of an extended WebP, and the one of animations."""
 
 
 class Page(NamedTuple):
@@ -89,6 +94,39 @@ def _series_units(series: Any, mode: str) -> Units:
     return [tuple(pages[i] for i in row) for row in places.reshape(-1, channels)]
 
 
+def is_single_tiff(stream: IO[bytes]) -> bool:
+    """Tell a plain TIFF of one page by its first directory, which is far cheaper than to parse it.
+
+    Parameters
+    ----------
+    stream : file
+        A TIFF.
+
+    Returns
+    -------
+    bool
+        Whether no directory follows and no description says more; False where it cannot be told.
+    """
+    head = stream.read(8)
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
+    if order is None:  # BigTIFF
+        return False
+    stream.seek(struct.unpack(f"{order}I", head[4:])[0])
+    count = struct.unpack(f"{order}H", stream.read(2))[0]
+    tags = list(struct.iter_unpack(f"{order}HHII", stream.read(12 * count)))
+    if stream.read(4) != bytes(4):
+        return False
+    for tag, kind, size, place in tags:
+        if tag == _DESCRIPTION:
+            if kind != _ASCII or size <= 4:
+                return False
+            stream.seek(place)
+            text = stream.read(min(size, HEAD))
+            if b"ImageJ" in text or b"shape" in text:
+                return False
+    return True
+
+
 def read_plane(stream: IO[bytes], page: Page) -> Pixels:
     """Read a plane of a stack that one directory describes.
 
@@ -143,27 +181,40 @@ def joined(planes: list[Pixels]) -> Pixels:
     return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
 
 
-def frame_count(stream: IO[bytes], suffix: str) -> int:
+def is_still(head: bytes) -> bool:
+    """Tell a PNG or WebP of one frame by its first bytes.
+
+    Parameters
+    ----------
+    head : bytes
+        The first `HEAD` bytes of a file.
+
+    Returns
+    -------
+    bool
+        False where it cannot be told.
+    """
+    if head.startswith(b"\x89PNG"):
+        before, found, _ = head.partition(b"IDAT")  # acTL stands before it
+        return b"acTL" not in before and bool(found)
+    if head[:4] == b"RIFF" and len(head) > _FLAGS:
+        return head[12:16] != b"VP8X" or not head[_FLAGS] & _ANIMATION
+    return False
+
+
+def frame_count(stream: IO[bytes]) -> int:
     """Return the number of frames of a GIF, WebP or PNG; 1 where it cannot be told.
 
     Parameters
     ----------
     stream : file
         The file.
-    suffix : str
-        Lower case, with the dot.
 
     Returns
     -------
     int
         At least 1.
     """
-    head = stream.read(_HEAD)
-    if suffix in (".png", ".apng") and b"acTL" not in head:
-        return 1
-    if suffix == ".webp" and not (head[12:16] == b"VP8X" and head[20] & 2):
-        return 1
-    stream.seek(0)
     with contextlib.suppress(Exception), Image.open(stream, formats=("GIF", "WEBP", "PNG")) as im:
         return max(1, int(getattr(im, "n_frames", 1)))
     return 1
