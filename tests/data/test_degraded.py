@@ -167,17 +167,18 @@ def test_attributes_out_of_range_are_damage(pictures, tmp_path, name, value):
 
 def test_pictures_in_memory_are_those_of_the_file(pictures, tmp_path):
     wanted = {"size": 16, "phase_dtype": "uint16", "phase_noise": 0.3, "phase_bits": 6}
-    layout, samples = encode_images(pictures, wanted, None, Progress())
-    assert layout.degraded
+    encoded = list(encode_images(pictures, wanted, None, Progress()))
+    assert all(layout.degraded for layout, _ in encoded)
     phasegan.prepare(pictures, tmp_path / "p.h5", **wanted, test=0)
     with phasegan.open(tmp_path / "p.h5") as file:
         stored = dict(zip(file.train.sources(), file.train.codes(), strict=True))
-    for sample in samples:
+    for _, sample in encoded:
         np.testing.assert_array_equal(sample.phase, stored[sample.source])
-    _, others = encode_images(pictures, wanted, None, Progress(), seed=1)
-    assert any((a.phase != b.phase).any() for a, b in zip(samples, others, strict=True))
+    others = encode_images(pictures, wanted, None, Progress(), seed=1)
+    pairs = zip(encoded, others, strict=True)
+    assert any((a.sample.phase != b.sample.phase).any() for a, b in pairs)
     with pytest.raises(InputError, match="phase_bits = 0"):
-        encode_images(pictures, wanted | {"phase_bits": 0}, None, Progress())
+        next(encode_images(pictures, wanted | {"phase_bits": 0}, None, Progress()))
 
 
 def test_a_recipe_can_ask_for_noise_and_bits(pictures, tmp_path):
