@@ -16,7 +16,7 @@ _PAGES = "What pages, frames and slices are; auto: a TIFF's axis C is channels, 
 _AXIS = "Axis of the channels of arrays."
 _VARIABLE = "Name of the array in .npz and .mat files."
 _NODATA = "What missing values (NaN, GDAL's mark) become: mean, nearest or a number."
-_PIXELS = "Pixels that a picture may have; 4 to 16 bytes of memory each."
+_PIXELS = "Pixels that a picture may have; decoders take memory for all of them."
 _SHORTER = "the shorter one"
 _LIMIT = "89,478,485"
 
