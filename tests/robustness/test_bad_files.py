@@ -152,7 +152,7 @@ def test_damaged_checkpoints_are_not_trained_on(run_cli, tiny, tiny_run, tmp_pat
         for path in (run / "checkpoints").iterdir():
             path.write_bytes(damage)
         outcome = run_cli("train", tiny, "-o", run, "--resume", "--preset", "paper", "--epochs", 2,
-                          "--samples", 3, "--base-channels", 2, "--blocks", 1)  # fmt: skip
+                          "--samples", 3, "--base-channels", 2, "--blocks", 1, "-q")  # fmt: skip
         assert outcome.status == 2, outcome
         assert LINE.fullmatch(outcome.err), outcome.err
 
