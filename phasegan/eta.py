@@ -24,6 +24,8 @@ _WINDOW_DEVIATION = 0.065
 """Relative error of a few seconds of timed steps; that of several such windows is less."""
 _PREPARING_DEVIATION = 0.15
 _SAVING_DEVIATION = 0.25
+_CLOSING_DEVIATION = 0.5
+"""Relative error of what is known in units of the interpreter alone."""
 _SINGLE_DEVIATION = 0.2
 """Relative error of one timed step alone."""
 BUSY = 0.15
@@ -321,7 +323,8 @@ def _estimate(timing: RunTiming, pool: dict[Hashable, list[list[float]]], busy: 
         math.sqrt(variance),
         _FLOOR_DEVIATION * learning,
         _PREPARING_DEVIATION * parts["preparing"],
-        _SAVING_DEVIATION * (parts["saving"] + parts["pictures"] + parts["closing"]),
+        _SAVING_DEVIATION * (parts["saving"] + parts["pictures"]),
+        _CLOSING_DEVIATION * parts["closing"],
         _PREPARING_DEVIATION * parts["validation"],
         0.5 * parts["warm-up"],
     )
