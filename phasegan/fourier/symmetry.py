@@ -58,6 +58,9 @@ def explain_asymmetry(
     """
     first = plane.reshape(-1, *plane.shape[-2:])[0]
     usable = np.ones(first.shape, bool) if valid is None else valid.reshape(-1, *first.shape)[0]
+    middles = [(0, 0), (first.shape[0] // 2, first.shape[1] // 2)]  # of even sizes both fit
+    if layout == "half" and any(_is_symmetric(first, usable, m, 0.0, allowed) for m in middles):
+        return "it is a whole plane: --layout full, or --layout centred after fftshift"
     if layout in _BOTH_COPIES:
         first, usable = first[_BOTH_COPIES[layout]], usable[_BOTH_COPIES[layout]]
     phasors = np.exp(1j * first) * usable
@@ -108,7 +111,7 @@ def _advice(
     units: str,
     offset: float,
     allowed: float,
-) -> str:
+) -> str | None:
     zero = tuple((z - s) % m for z, s, m in zip(place, shift, frame, strict=True))
     options = []
     if place != (0, 0):
@@ -121,5 +124,7 @@ def _advice(
     if min(abs(constant), np.pi - abs(constant)) > allowed:
         total = offset + constant / radians_of(units)
         options.append(f"--offset {total:.15g}")
+    if not options:
+        return None
     said = "a constant was added to all phases" if place == (0, 0) else "frequency 0 is elsewhere"
     return f"{said}, explained with {' '.join(options)}"

@@ -121,7 +121,8 @@ def _resolve_noisy(solution: Solution, observation: Observation, problem: Proble
     count = len(observation)
     worst = solution.residual.reshape(count, -1).max(axis=1)
     guess = worst / np.sqrt(residual_share(problem))
-    unexplained = [not c.explains for c in solution.certificates]
+    silent = observation.silent_planes
+    unexplained = [not c.explains for c in solution.certificates] & ~silent
     noisy = np.array(unexplained).reshape(count, -1).any(axis=1) & (guess > MAX_EXACT_NOISE)
     if not noisy.any():
         return solution

@@ -18,12 +18,14 @@ from torch import Tensor
 from phasegan.devices import choose_device, memory_guard
 from phasegan.fourier.operator import PhaseOperator
 from phasegan.progress import SILENT, Portion, ProgressTask, TaskPortion
-from phasegan.reconstruction.exact.certificate import Certificate
+from phasegan.reconstruction.exact.certificate import Certificate, Verdict
 from phasegan.reconstruction.protocol import Observation, Problem, Solution
 
 CACHE_SAMPLES = 140_000
 """Spectrum samples in a block on a CPU: what stays in its caches."""
 GPU_SAMPLES = 20_000_000
+WITHOUT_PHASES = Certificate(Verdict.NOT_TRIED, reason="no phase is defined: drawn black")
+"""Of planes without a trusted phase, as those of a black image."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,14 @@ def solve_planes(
         )
         solved = solver(block)
         image = torch.as_tensor(solved.image).to(device, torch.float64)
+        if mask is not None:
+            silent = ~mask.any(axis=(-2, -1))
+            image = torch.where(torch.from_numpy(silent).to(device)[:, None, None], 0.0, image)
+            if solved.certificates is not None:
+                solved.certificates = [
+                    WITHOUT_PHASES if nothing else certificate
+                    for certificate, nothing in zip(solved.certificates, silent, strict=True)
+                ]
         residual = block.operator(torch.float64).residual(image).cpu().numpy()
         progress.update(1.0)
         return (

@@ -104,6 +104,8 @@ def _means(
             ) from None
     if values.shape == (*lead, 1) or values.shape == (lead[0], 1):
         values = values[..., 0]
+    if values.ndim == 2 and len(lead) == 1 and values.shape == (1, lead[0]):
+        values = values[0]
     if values.ndim == 1 and values.shape == lead[:1] and len(lead) == 2:
         values = values[:, None]
     if values.size == 1:
@@ -135,7 +137,8 @@ def _read_means(text: str) -> tuple[Array, str]:
         if path.suffix == ".npy":
             values = np.load(path, allow_pickle=False)
         else:
-            values = np.loadtxt(path, delimiter="," if "," in path.read_text() else None)
+            comma = "," if "," in path.read_text() else None
+            values = np.loadtxt(path, delimiter=comma, ndmin=2)  # a line is a sample
         return np.asarray(values, np.float64), where
     except (OSError, ValueError, TypeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else "cannot be read"

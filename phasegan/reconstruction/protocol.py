@@ -62,6 +62,14 @@ class Observation:
         )
 
     @property
+    def silent_planes(self) -> NDArray[np.bool_]:
+        """Which planes have no phase that is trusted, as those of black ones: (planes,)."""
+        planes = self.phase.reshape(-1, *self.phase.shape[-2:])
+        if self.trusted is None:
+            return np.zeros(len(planes), bool)
+        return ~self.trusted.reshape(planes.shape).any(axis=(-2, -1))
+
+    @property
     def accuracy(self) -> float:
         """The largest half step, radians."""
         return float(np.max(self.half_step, initial=0.0))

@@ -514,3 +514,12 @@ def test_signed_codes_are_codes(rng):
     np.testing.assert_array_equal(
         read(codes.astype(float), units="codes16").phase, read(codes, units="codes16").phase
     )
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_whole_planes_that_look_like_halves_are_named(shift):
+    image = np.random.default_rng(0).random((20, 24))
+    phase = np.angle(np.fft.fft2(image, s=(40, 48)))
+    phase = np.fft.fftshift(phase) if shift else phase
+    with pytest.raises(InputError, match="a whole plane: --layout full, or --layout centred"):
+        to_half_plane(phase, layout="half", units="rad", where="x")

@@ -221,3 +221,26 @@ def test_clean_phases_are_not_taken_for_noisy_ones():
     listening = Listening()
     phasegan.reconstruct(analyse(images, (48, 48)).phase, shape=(24, 24), progress=listening)
     assert listening.warnings == []
+
+
+@pytest.mark.parametrize("oversampling", [1, 1.5, 2])
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_black_planes_are_black_whatever_the_others_are(oversampling, noise):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 3, 20, 28)).astype(float)
+    images[0, 2] = images[1] = 0.0
+    frame = tuple(round(side * oversampling) for side in images.shape[-2:])
+    spectrum = np.fft.rfft2(images, s=frame)
+    phase = np.angle(spectrum) + noise * rng.standard_normal(spectrum.shape)
+    phase = np.angle(np.exp(1j * phase))
+    mask = np.abs(spectrum) > 1e-9
+    result = phasegan.reconstruct(
+        phase, shape=(20, 28), mask=mask, symmetrise=noise > 0, noise=None
+    )
+    assert np.isfinite(result.estimate).all()
+    assert not result.estimate[0, 2].any()
+    assert not result.estimate[1].any()
+    if oversampling == 2 and not noise:
+        certified = [c.certified for c in result.certificates]
+        assert certified == [True, True, False, False, False, False]
+        assert "no phase is defined" in result.certificates[2].reason
