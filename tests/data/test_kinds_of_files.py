@@ -155,6 +155,18 @@ def test_a_range_makes_use_of_12_bits(tmp_path, rng):
         np.testing.assert_array_equal(file["train/images"][0], expected)
 
 
+def test_values_beyond_a_range_are_counted(tmp_path, rng, run_cli):
+    (tmp_path / "d").mkdir()
+    for k in range(12):
+        values = rng.integers(400, 2731, (16, 16), dtype=np.uint16)
+        Image.fromarray(values).save(tmp_path / f"d/{k:02d}.png")
+    options = ("--size", 16, "--overwrite", "-o", tmp_path / "d.h5", "--range")
+    outcome = run_cli("prepare", tmp_path / "d", *options, 0, 100)
+    assert "12 pictures have values beyond --range; they become its ends" in outcome.err
+    outcome = run_cli("prepare", tmp_path / "d", *options, 0, 4095)
+    assert "beyond" not in outcome.err
+
+
 def test_floats_among_integers_stay_out_and_the_option_is_named(tmp_path, rng):
     (tmp_path / "d").mkdir()
     for k in range(3):

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from phasegan.data.images import stacks, tiff
-from phasegan.data.images.notices import BLACK, FRAMES, SIZES, ImageNotices, note_profile
+from phasegan.data.images.notices import BLACK, CUT, FRAMES, SIZES, ImageNotices, note_profile
 from phasegan.data.images.pixels import (
     ORIENTATION,
     DecodedImage,
@@ -455,14 +455,17 @@ def to_integers(image: DecodedImage, reading: Reading) -> tuple[Pixels, tuple[st
             f"{channels} channels; phases are of grey or RGB (--pages samples takes pages one by "
             "one)"
         )
+    notes = ImageNotices(set(image.notices))
     if reading.limits is not None:
+        low, high = reading.limits
+        if image.pixels.min() < low or image.pixels.max() > high:
+            notes.notices.add(CUT)
         image = image._replace(pixels=to_words(image.pixels, reading.limits))
     elif image.pixels.dtype.kind == "f":
         raise UnreadableImageError(
             "values other than 8- and 16-bit integers; --range LOW HIGH says which become black "
             "and white"
         )
-    notes = ImageNotices(set(image.notices))
     return _over_black(image, notes), tuple(sorted(notes.notices))
 
 

@@ -27,6 +27,7 @@ MASK = "a mask inside the file; it is not applied"
 BLACK = "transparent parts; they become black"
 FILLED = "missing values, which were filled; the result has no mark for them"
 RESTORED = "missing values, which were filled for the network and are missing in the result"
+CUT = "values beyond --range; they become its ends"
 HIDDEN = "transparent parts; what they hide is taken as it is (--alpha keep keeps alpha)"
 
 NARROW = 1 / 8
