@@ -159,7 +159,7 @@ def solve_planes(
         solved = solver(block)
         image = torch.as_tensor(solved.image).to(device, torch.float64)
         if mask is not None:
-            silent = ~mask.any(axis=(-2, -1))
+            silent = np.asarray(~mask.any(axis=(-2, -1)))
             image = torch.where(torch.from_numpy(silent).to(device)[:, None, None], 0.0, image)
             if solved.certificates is not None:
                 solved.certificates = [

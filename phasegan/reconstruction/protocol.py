@@ -67,7 +67,7 @@ class Observation:
         planes = self.phase.reshape(-1, *self.phase.shape[-2:])
         if self.trusted is None:
             return np.zeros(len(planes), bool)
-        return ~self.trusted.reshape(planes.shape).any(axis=(-2, -1))
+        return np.asarray(~self.trusted.reshape(planes.shape).any(axis=(-2, -1)))
 
     @property
     def accuracy(self) -> float:
