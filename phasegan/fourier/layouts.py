@@ -151,7 +151,7 @@ def to_half_plane(
     if units == "phasor":
         plane, valid = from_phasors(values, valid, where)
     else:
-        plane, doubts = from_angles(values, units, valid, where, unwrapped)
+        plane, doubts = from_angles(values, units, valid, where, unwrapped, offset)
         warnings += doubts
     rounding = dtype_resolution(values.dtype, units) if resolution is None else resolution
     steps = source_half_steps(values, units) if resolution is None else resolution

@@ -104,6 +104,7 @@ def from_angles(
     valid: NDArray[np.bool_] | None,
     where: str,
     unwrapped: bool = False,
+    offset: float = 0.0,
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Return angles in radians, and warnings about their unit.
 
@@ -119,11 +120,13 @@ def from_angles(
         The source, for messages.
     unwrapped : bool
         Take values of any size modulo one turn.
+    offset : float
+        What was added to all values, which may lie in their unit's range without it.
 
     Returns
     -------
     (numpy.ndarray, list of str)
-        Radians in (−π, π], float64; and one line a doubt.
+        Radians in (−π, π], float64, the offset still in them; and one line a doubt.
 
     Raises
     ------
@@ -148,7 +151,8 @@ def from_angles(
             f"2*pi/{UINT16_CODES}) and pass radians"
         )
     low, high = float(angles.min()), float(angles.max())
-    if not (unwrapped or _fits(low, high, units)):
+    fits = _fits(low, high, units) or _fits(low - offset, high - offset, units)
+    if not (unwrapped or fits):
         raise InputError(f"{where}: {_out_of_range(low, high, units, values.dtype.kind != 'f')}")
     peak, warnings = max(-low, high), []
     for other in ("rad", "turns"):

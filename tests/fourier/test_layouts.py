@@ -523,3 +523,15 @@ def test_whole_planes_that_look_like_halves_are_named(shift):
     phase = np.fft.fftshift(phase) if shift else phase
     with pytest.raises(InputError, match="a whole plane: --layout full, or --layout centred"):
         to_half_plane(phase, layout="half", units="rad", where="x")
+
+
+@pytest.mark.parametrize(("units", "offset"), [("deg", 33.0), ("rad", -1.25), ("turns", 0.4)])
+def test_values_out_of_range_by_their_offset_alone_are_taken(units, offset):
+    image = np.random.default_rng(1).random((20, 24))
+    phase = np.angle(np.fft.rfft2(image, s=(40, 46)))
+    values = from_half_plane(phase, layout="half", units=units, frame=(40, 46)) + offset
+    options = {"layout": "half", "units": units, "where": "x", "frame": (40, 46)}
+    found = to_half_plane(values, offset=offset, **options)
+    assert np.abs(np.exp(1j * found.phase) - np.exp(1j * phase)).max() < 1e-9
+    with pytest.raises(InputError):
+        to_half_plane(values, offset=offset / 3, **options)
