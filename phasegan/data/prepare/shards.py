@@ -10,6 +10,7 @@ from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from phasegan.config.settings import differences
 from phasegan.data.folder_source import ImageFolder, open_source
 from phasegan.data.hdf5.reader import PreparedFile, check_replaceable
 from phasegan.data.images.decoding import quiet_decoders
@@ -167,12 +168,30 @@ class ShardedPreparation(Preparation):
         """
         if self._is_complete(total):
             return self._existing(total, progress, thorough=number is None)
+        if number is not None and not self.overwrite:
+            self._check_fits(shard_paths(self.path, total), number)
         source = self.shared_source()
         reports = [
             self._prepare(source, Partition(i, total), progress, thorough=False)
             for i in (range(total) if number is None else [number])
         ]
         return self._merge_if_complete(total, reports, progress, partial=number is not None)
+
+    def _check_fits(self, paths: Sequence[Path], number: int) -> None:
+        """Refuse a shard that would not fit the first of the others, before it is made."""
+        for path in (path for i, path in enumerate(paths) if i != number and path.exists()):
+            try:
+                with PreparedFile(path) as file:
+                    changes = differences(file.attributes["recipe"], recipe_record(self.recipe))
+            except InputError:
+                continue  # it is named when the shards are joined
+            if changes:
+                raise InputError(
+                    f"{paths[number]}: would not fit {path.name}, which was prepared otherwise "
+                    f"({'; '.join(changes)}); give the same options, or prepare all shards again "
+                    "with --overwrite"
+                )
+            return
 
     def run_on_cluster(self, address: str, total: int | None, progress: Progress) -> PrepareReport:
         """Make the shards on the workers of a dask cluster, and merge them.

@@ -149,3 +149,14 @@ def test_a_given_split_keeps_and_counts_what_is_on_both_sides(tmp_path):
     joined = make(tmp_path / "p", tmp_path / "set.h5", shards=3)
     assert joined.shared == whole.shared == 2
     assert_same(joined.path, whole.path)
+
+
+def test_a_shard_that_would_not_fit_is_not_made(forty, tmp_path):
+    path = tmp_path / "set.h5"
+    for number in (0, 2):
+        make(forty, path, shards=3, shard=number, size=(6, 8))
+    kept = {name: name.read_bytes() for name in tmp_path.glob("*.h5")}
+    with pytest.raises(InputError, match=r"set-0001-of-0003.*would not fit set-0000-of-0003"):
+        make(forty, path, shards=3, shard=1, size=(8, 6))
+    assert {name: name.read_bytes() for name in tmp_path.glob("*.h5")} == kept
+    assert make(forty, path, shards=3, shard=1, size=(6, 8)).path == path
