@@ -51,9 +51,9 @@ def readers() -> dict[str, Reader]:
 
 
 def _by_phasegan(data: bytes) -> Any:
-    from phasegan.data.images import decoding
+    from phasegan.data.images import deep_png
 
-    return decoding._decode_png(data)
+    return deep_png.decode_png(data)
 
 
 def _by_opencv(cv2: Any) -> Reader:

@@ -19,7 +19,6 @@ from phasegan.config.options.size import rows_columns
 from phasegan.data.file_loader import FileLoader, file_sha256, is_plain_file
 from phasegan.data.images.decoding import (
     DEEP_SUFFIXES,
-    PNG_SIGNATURE,
     STACK_SUFFIXES,
     bit_depth,
     file_suffix,
@@ -28,6 +27,7 @@ from phasegan.data.images.decoding import (
     page_count,
     read_full_depth,
 )
+from phasegan.data.images.deep_png import PNG_SIGNATURE
 from phasegan.data.images.notices import ignored_lines
 from phasegan.data.images.pixels import UnreadableImageError, set_pixel_limit
 from phasegan.data.images.reading import (

@@ -23,6 +23,7 @@ from phasegan.data.images.decoding import (
     read_full_depth,
     read_image,
 )
+from phasegan.data.images.deep_png import decode_png
 from phasegan.data.images.pixel_format import to_channels, to_depth
 from phasegan.data.images.pixels import UnreadableImageError, inflated_size
 from phasegan.data.images.resizing import fit, to_shape
@@ -150,7 +151,7 @@ def test_deep_png_of_every_filter_is_what_pypng_reads(rng, filtering, colour):
     rows[:, 0] = filtering
     data = png_of(9, 8, colour, zlib.compress(rows.tobytes()))
     _, _, expected, _ = png.Reader(bytes=data).asDirect()
-    picture = decoding._decode_png(data)
+    picture = decode_png(data)
     np.testing.assert_array_equal(picture.reshape(8, -1), np.array(list(expected)))
 
 
